@@ -1,0 +1,1 @@
+"""Where django-collab keeps documents; ``base`` holds the contract, one module a backend."""

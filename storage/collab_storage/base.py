@@ -1,0 +1,198 @@
+"""The contract between the document server and whatever keeps its documents.
+
+A document is a snapshot (one Yjs update) and a log of updates that came after it. Appending is
+cheap and frequent; now and then compaction folds the log into a new snapshot. ``storage/README.md``
+states the promises in full, and :class:`collab_storage.testing.StorageContract` tests them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from .exceptions import InvalidName
+
+__all__ = [
+    "MAX_NAME_LENGTH",
+    "DocumentInfo",
+    "LogEntry",
+    "LogRow",
+    "Storage",
+    "StoredDocument",
+    "check_name",
+]
+
+MAX_NAME_LENGTH = 255
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if a document may bear it.
+
+    Raises:
+        InvalidName: it is empty, longer than 255 characters, or has a character that no
+            database stores (NUL, half a surrogate pair).
+    """
+    if not 0 < len(name) <= MAX_NAME_LENGTH or "\0" in name:
+        raise InvalidName(InvalidName.__doc__)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidName(InvalidName.__doc__) from error
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """An update to be appended to a document's log.
+
+    Args:
+        name: the document.
+        data: Yjs update bytes (format 1).
+        at: when the server received it.
+        user_id: primary key of the user it came from, as text; ``None`` if unknown.
+    """
+
+    name: str
+    data: bytes
+    at: datetime
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """An update in a document's log; ``id`` is unique within the storage, in no certain order."""
+
+    id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """All that is stored of a document at one moment.
+
+    Args:
+        snapshot: a Yjs update, or ``None`` before the first compaction.
+        log: the updates that the snapshot does not cover; some may be in it as well, which is
+            harmless, as applying an update twice changes nothing.
+        version: changes with each new snapshot.
+    """
+
+    snapshot: bytes | None
+    log: Sequence[LogRow]
+    version: int
+
+    @property
+    def updates(self) -> list[bytes]:
+        """The snapshot and the log, in the order to apply them in."""
+        rows = [row.data for row in self.log]
+        return rows if self.snapshot is None else [self.snapshot, *rows]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A line of the list of documents; sizes in bytes, ``log_length`` in updates."""
+
+    name: str
+    snapshot_size: int
+    log_size: int
+    log_length: int
+    updated_at: datetime
+
+    @property
+    def size(self) -> int:
+        return self.snapshot_size + self.log_size
+
+
+class Storage(ABC):
+    """Keeps documents. All verbs may be called from any task of any event loop at once.
+
+    Every verb that takes a name raises ``InvalidName`` for one that :func:`check_name` refuses,
+    and ``StorageUnavailable`` when the storage cannot be reached.
+    """
+
+    #: Called below synchronous code, verbs take part in that thread's open database transaction.
+    joins_transactions: ClassVar[bool] = False
+    #: Several processes may use it at once and see each other's documents.
+    shared: ClassVar[bool] = True
+
+    @abstractmethod
+    async def load(self, name: str) -> StoredDocument | None:
+        """Return what is stored under ``name``, or ``None``.
+
+        It holds at least every update whose ``append`` had returned when this was called.
+        """
+
+    @abstractmethod
+    async def create(self, entry: LogEntry) -> bool:
+        """Store a document with ``entry`` as the first of its log, unless that name is taken.
+
+        Of any number of simultaneous calls exactly one returns True.
+        """
+
+    @abstractmethod
+    async def append(self, entries: Sequence[LogEntry]) -> None:
+        """Append all of ``entries``, of any number of documents, or on an error none of them.
+
+        Documents that do not exist are made. When it returns, the entries survive a crash.
+        """
+
+    @abstractmethod
+    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        """Put ``snapshot`` in the place of all that ``loaded`` holds; later log rows stay.
+
+        Both happen or neither does. Returns False and changes nothing if the document has got
+        another snapshot since it was loaded, or is gone.
+        """
+
+    @abstractmethod
+    async def delete(self, name: str) -> bool:
+        """Delete the document; False if there is none."""
+
+    @abstractmethod
+    async def rename(self, old: str, new: str) -> None:
+        """Give the document ``old`` the name ``new``.
+
+        Raises:
+            DocumentNotFound: there is no ``old``.
+            DocumentExists: ``new`` is taken.
+        """
+
+    @abstractmethod
+    async def exists(self, name: str) -> bool:
+        """Tell whether a document of that name is stored."""
+
+    @abstractmethod
+    async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
+        """Return the next ``limit`` documents whose names start with ``prefix``.
+
+        ``after`` is the last name of the page before, or ``""``; the order is the backend's own.
+        """
+
+    async def documents(self, prefix: str = "", page_size: int = 500) -> AsyncIterator[DocumentInfo]:
+        """Iterate over the documents whose names start with ``prefix``, page by page."""
+        after = ""
+        while page := await self.page(prefix, after, page_size):
+            for info in page:
+                yield info
+            after = page[-1].name
+
+    async def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once what the caller has stored is committed, at once by default."""
+        callback()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Inside it, the verbs called by this task run on resources of the task's own.
+
+        The server's long-lived tasks enter it, so that a slow query of the rest of the project
+        does not hold them up. By default there is nothing to set apart.
+        """
+        yield
+
+    async def close(self) -> None:
+        """Release connections; a later call of any verb opens them anew."""
+        return None

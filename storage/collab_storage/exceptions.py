@@ -1,0 +1,47 @@
+"""Errors of the storage.
+
+    StorageError
+     ├── DocumentNotFound
+     ├── DocumentExists
+     ├── InvalidName
+     ├── DocumentCorrupt
+     └── StorageUnavailable
+
+A driver's own errors are translated where the driver is called, with the driver's error as
+the cause.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DocumentCorrupt",
+    "DocumentExists",
+    "DocumentNotFound",
+    "InvalidName",
+    "StorageError",
+    "StorageUnavailable",
+]
+
+
+class StorageError(Exception):
+    """The storage refused the operation."""
+
+
+class DocumentNotFound(StorageError):
+    """No document of that name is stored."""
+
+
+class DocumentExists(StorageError):
+    """A document of that name is stored already."""
+
+
+class InvalidName(StorageError):
+    """A document's name has 1 to 255 characters, none of them NUL or half of a surrogate pair."""
+
+
+class DocumentCorrupt(StorageError):
+    """What is stored under that name cannot be read as a Yjs document."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage cannot be reached now; the same call may succeed later."""
