@@ -1,0 +1,138 @@
+# Every step of the continuous integration is a target here; `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+COVERAGE := $(PYTHON) -m coverage
+
+# Stamps: made when a set-up step has ended well, and older than what calls for it anew.
+RUNTIME := $(VENV)/.runtime
+TOOLS := $(VENV)/.tools
+SERVICES := $(VENV)/.services
+CLIENT_DEPENDENCIES := client-js/node_modules/.installed
+CLIENT := client-js/dist/.built
+EXAMPLE_DEPENDENCIES := example/node_modules/.installed
+EXAMPLE := example/static/dist/.built
+TEST_CLIENTS := tests/js/node_modules/.installed
+
+sources = $(shell find $(1) -type f \
+	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/__pycache__/*' \
+	\( -name '*.ts' -o -name '*.js' -o -name '*.mjs' -o -name '*.css' -o -name '*.html' \
+	-o -name 'package*.json' -o -name 'tsconfig*.json' \))
+
+##@ Set-up (every other target does what it needs of it)
+
+.PHONY: help
+help: ## Show this list
+	@awk -f scripts/help.awk Makefile
+
+.PHONY: setup
+setup: $(RUNTIME) $(TOOLS) ## Make .venv with the package (editable), its tests' and tools' needs
+
+$(RUNTIME): pyproject.toml scripts/setup-python
+	scripts/setup-python $(VENV)
+	@touch $@
+
+$(TOOLS): $(RUNTIME)
+	scripts/setup-python $(VENV) test lint build
+	@touch $@
+
+.PHONY: services-setup
+services-setup: $(SERVICES) ## Install PostgreSQL, Redis and Chromium where they are missing
+
+$(SERVICES): $(RUNTIME) scripts/setup-services
+	scripts/setup-services
+	@touch $@
+
+.PHONY: node-setup
+node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) ## Install the JavaScript packages and build the client and the example
+
+%/node_modules/.installed: %/package-lock.json scripts/setup-node
+	scripts/setup-node $*
+	@touch $@
+
+$(CLIENT): $(CLIENT_DEPENDENCIES) $(call sources,client-js)
+	cd client-js && npm run build
+	@touch $@
+
+$(EXAMPLE_DEPENDENCIES) $(TEST_CLIENTS): $(CLIENT)
+
+$(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(call sources,example)
+	cd example && npm run build
+	@touch $@
+
+##@ The example
+
+.PHONY: run
+run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
+	cd example && ../$(PYTHON) manage.py migrate --verbosity 0
+	cd example && ../$(PYTHON) manage.py demo
+	@cd example && exec ../$(PYTHON) serve.py
+
+##@ Checks
+
+.PHONY: test
+test: setup lint imports types test-unit test-postgres coverage test-client test-browser test-wheel ## Run all of the checks below
+	@echo "All checks passed: lint, imports, types, unit, postgres, coverage, client, browser, wheel."
+
+.PHONY: lint
+lint: $(TOOLS) ## Check style and formatting
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+
+.PHONY: imports
+imports: $(TOOLS) ## Check that imports point down the layers
+	$(VENV)/bin/lint-imports
+
+.PHONY: types
+types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python and TypeScript
+	$(PYTHON) -m mypy
+	cd client-js && npx --no-install tsc --noEmit
+	cd example && npx --no-install tsc --noEmit
+
+.PHONY: test-unit
+test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python
+	$(COVERAGE) run --data-file=.coverage.unit -m pytest -m "not (postgres or redis or client or browser or wheel)"
+
+.PHONY: test-postgres
+test-postgres: $(TOOLS) $(SERVICES) ## Run the tests against real PostgreSQL and Redis, started for them alone
+	$(COVERAGE) run --data-file=.coverage.postgres -m pytest -m "(postgres or redis) and not (client or browser)"
+
+.PHONY: coverage
+coverage: test-unit test-postgres ## Check that both of the above together ran every line and branch
+	$(COVERAGE) combine --keep --quiet .coverage.unit .coverage.postgres
+	$(COVERAGE) report
+
+.PHONY: test-client
+test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) ## Run JavaScript clients against a real server
+	$(PYTHON) -m pytest -m client
+
+.PHONY: test-browser
+test-browser: $(TOOLS) $(SERVICES) $(EXAMPLE) ## Run the example in Chromium
+	$(PYTHON) -m pytest -m browser
+
+.PHONY: test-wheel
+test-wheel: $(TOOLS) ## Build the wheel and try it away from the sources
+	$(PYTHON) -m pytest -m wheel
+
+##@ More
+
+.PHONY: format
+format: $(TOOLS) ## Format the Python code
+	$(PYTHON) -m ruff check --fix
+	$(PYTHON) -m ruff format
+
+.PHONY: bench
+bench: $(TOOLS) ## Measure speed and memory against other servers
+	$(PYTHON) -m bench
+
+.PHONY: clean
+clean: ## Delete all that was made here, the example's data included
+	rm -rf $(VENV) build dist .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+		test-results client-js/dist example/static/dist example/*.sqlite3*
+	find . -name node_modules -prune -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +
