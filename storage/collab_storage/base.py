@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import randbits
 from typing import ClassVar
 
 from .exceptions import InvalidName
@@ -24,6 +25,8 @@ __all__ = [
     "Storage",
     "StoredDocument",
     "check_name",
+    "check_prefix",
+    "new_version",
 ]
 
 MAX_NAME_LENGTH = 255
@@ -43,6 +46,24 @@ def check_name(name: str) -> str:
     except UnicodeEncodeError as error:
         raise InvalidName(InvalidName.__doc__) from error
     return name
+
+
+def check_prefix(prefix: str) -> str:
+    """Return ``prefix`` if it is empty or :func:`check_name` lets it pass.
+
+    Raises:
+        InvalidName: no document's name starts like that.
+    """
+    return check_name(prefix) if prefix else prefix
+
+
+def new_version() -> int:
+    """Return a version that no snapshot of any document has had.
+
+    It is drawn and not counted: were a document deleted and another made under its name while a
+    compaction of the first one runs, a count could be the same for both.
+    """
+    return randbits(63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +193,9 @@ class Storage(ABC):
         ``after`` is the last name of the page before, or ``""``; the order is the backend's own.
         """
 
-    async def documents(self, prefix: str = "", page_size: int = 500) -> AsyncIterator[DocumentInfo]:
+    async def documents(
+        self, prefix: str = "", page_size: int = 500
+    ) -> AsyncIterator[DocumentInfo]:
         """Iterate over the documents whose names start with ``prefix``, page by page."""
         after = ""
         while page := await self.page(prefix, after, page_size):

@@ -1,0 +1,193 @@
+"""What :class:`collab_storage.orm.ORMStorage` asks the database; synchronous, one thread.
+
+Each function is one transaction, or joins that of the caller. The reasons for the order of the
+statements are in ``storage/README.md`` under "Concurrency".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import IntegrityError, connections, transaction
+from django.db.models import F, Max, OuterRef, Subquery
+from django.db.models.functions import Coalesce, Greatest, Left
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from .base import DocumentInfo, LogEntry, LogRow, StoredDocument, new_version
+from .exceptions import DocumentCorrupt, DocumentExists, DocumentNotFound
+from .models import UPDATE_FORMAT, Document, Update
+
+#: Values in one statement: SQLite takes no more than 999 in its older builds.
+CHUNK = 500
+
+T = TypeVar("T")
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _to_database(at: datetime) -> datetime:
+    return at if settings.USE_TZ else timezone.make_naive(at)
+
+
+def _from_database(at: datetime) -> datetime:
+    return at if settings.USE_TZ else timezone.make_aware(at)
+
+
+class Queries:
+    """The verbs of the storage on the database ``using``."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self.documents = Document.objects.using(using)
+        self.updates = Update.objects.using(using)
+
+    def load(self, name: str) -> StoredDocument | None:
+        # The log first: what a compaction moves out of it meanwhile is in the snapshot, which is
+        # read after it. The other way round it would be in neither.
+        while True:
+            rows = list(
+                self.updates.filter(document__name=name)
+                .order_by("pk")
+                .values_list("document", "pk", "data", "format")
+            )
+            found = (
+                self.documents.filter(name=name)
+                .values_list("pk", "snapshot", "snapshot_format", "version")
+                .first()
+            )
+            if found is None:
+                return None
+            pk, snapshot, snapshot_format, version = found
+            # Otherwise the name has passed to another document in between.
+            if all(row[0] == pk for row in rows):
+                break
+        unknown = [row[1] for row in rows if row[3] != UPDATE_FORMAT]
+        if unknown or snapshot_format != UPDATE_FORMAT:
+            raise DocumentCorrupt(
+                f"{name!r} is stored in a format that this version cannot read "
+                f"(snapshot format {snapshot_format}, rows of the log: {unknown})."
+            )
+        return StoredDocument(
+            None if snapshot is None else bytes(snapshot),
+            [LogRow(row[1], bytes(row[2])) for row in rows],
+            version,
+        )
+
+    def create(self, entry: LogEntry) -> bool:
+        document = self._new_document(entry)
+        with transaction.atomic(self.using):
+            self.documents.bulk_create([document], ignore_conflicts=True)
+            # Nothing tells whether that inserted the row, but its version is nobody else's.
+            created = self.documents.filter(name=entry.name, version=document.version)
+            pk = created.values_list("pk", flat=True).first()
+            if pk is None:
+                return False
+            self._insert([entry], {entry.name: pk})
+            return True
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        with transaction.atomic(self.using):
+            self._insert(entries, self._ensure(entries))
+
+    def _ensure(self, entries: Sequence[LogEntry]) -> dict[str, int]:
+        """Return the keys of the documents of ``entries``; those that are missing are made."""
+        first: dict[str, LogEntry] = {}
+        for entry in entries:
+            first.setdefault(entry.name, entry)
+        ids: dict[str, int] = {}
+        # In the order of the names, lest two processes wait for each other. More than a second
+        # round is needed only if a document is deleted right after the first.
+        while missing := sorted(first.keys() - ids.keys()):
+            for names in _chunks(missing):
+                ids.update(self._lock(names))
+            new = [self._new_document(first[name]) for name in missing if name not in ids]
+            self.documents.bulk_create(new, ignore_conflicts=True)
+        return ids
+
+    def _lock(self, names: list[str]) -> dict[str, int]:
+        """Return the keys of those documents, none of which is deleted before the commit.
+
+        Others may append to them and replace their snapshots at the same time.
+        """
+        found = self.documents.filter(name__in=names).order_by("name").values_list("name", "pk")
+        connection = connections[self.using]
+        if connection.vendor != "postgresql":
+            return dict(found)
+        # Django has no way to ask for this lock; its select_for_update() would let one process
+        # at a time append to a document.
+        sql, params = found.query.get_compiler(self.using).as_sql()
+        with connection.cursor() as cursor:
+            cursor.execute(f"{sql} FOR KEY SHARE", params)
+            return dict(cursor.fetchall())
+
+    def _new_document(self, entry: LogEntry) -> Document:
+        at = _to_database(entry.at)
+        return Document(name=entry.name, created_at=at, updated_at=at)
+
+    def _insert(self, entries: Sequence[LogEntry], ids: dict[str, int]) -> None:
+        self.updates.bulk_create(
+            Update(
+                document_id=ids[entry.name],
+                data=entry.data,
+                at=_to_database(entry.at),
+                user_id=entry.user_id,
+            )
+            for entry in entries
+        )
+
+    def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        log = self.updates.filter(document=OuterRef("pk")).order_by().values("document")
+        latest = Subquery(log.annotate(latest=Max("at")).values("latest"))
+        with transaction.atomic(self.using):
+            replaced = self.documents.filter(name=name, version=loaded.version).update(
+                snapshot=snapshot,
+                snapshot_format=UPDATE_FORMAT,
+                version=new_version(),
+                updated_at=Greatest("updated_at", Coalesce(latest, F("updated_at"))),
+            )
+            if replaced:
+                for ids in _chunks(row.id for row in loaded.log):
+                    self.updates.filter(pk__in=ids).delete()
+            return bool(replaced)
+
+    def delete(self, name: str) -> bool:
+        with transaction.atomic(self.using):
+            # The lock waits for the transactions that append to it, so that none of their rows
+            # turns up between the deletion of the log and that of the document.
+            document = self.documents.select_for_update().filter(name=name).only("pk").first()
+            if document is None:
+                return False
+            document.delete()
+            return True
+
+    def rename(self, old: str, new: str) -> None:
+        try:
+            with transaction.atomic(self.using):
+                renamed = self.documents.filter(name=old).update(name=new)
+        except IntegrityError as error:
+            raise DocumentExists(new) from error
+        if not renamed:
+            raise DocumentNotFound(old)
+
+    def exists(self, name: str) -> bool:
+        return self.documents.filter(name=name).exists()
+
+    def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
+        rows = self.documents.with_sizes().filter(name__gt=after).order_by("name")
+        if prefix:
+            # SQLite's LIKE takes "a" for "A"; the first condition is for PostgreSQL's index.
+            rows = rows.filter(Exact(Left("name", len(prefix)), prefix), name__startswith=prefix)
+        columns = ("name", "snapshot_size", "log_size", "log_length", "changed_at")
+        return [
+            DocumentInfo(name, snapshot_size, log_size, log_length, _from_database(at))
+            for name, snapshot_size, log_size, log_length, at in rows.values_list(*columns)[:limit]
+        ]

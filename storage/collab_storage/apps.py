@@ -1,0 +1,12 @@
+"""The Django app that holds the tables of :class:`collab_storage.orm.ORMStorage`."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class CollabStorageConfig(AppConfig):
+    name = "collab_storage"
+    label = "collab_storage"
+    verbose_name = "Collaborative documents"
+    default_auto_field = "django.db.models.BigAutoField"

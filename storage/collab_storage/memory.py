@@ -1,0 +1,123 @@
+"""Documents in the memory of this process, for tests and for documents that need not last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import ClassVar
+
+from .base import (
+    DocumentInfo,
+    LogEntry,
+    LogRow,
+    Storage,
+    StoredDocument,
+    check_name,
+    check_prefix,
+    new_version,
+)
+from .exceptions import DocumentExists, DocumentNotFound
+
+__all__ = ["MemoryStorage"]
+
+
+@dataclass(slots=True)
+class _Document:
+    updated_at: datetime
+    snapshot: bytes | None = None
+    log: dict[int, bytes] = field(default_factory=dict)
+    version: int = field(default_factory=new_version)
+
+    def info(self, name: str) -> DocumentInfo:
+        return DocumentInfo(
+            name=name,
+            snapshot_size=len(self.snapshot or b""),
+            log_size=sum(map(len, self.log.values())),
+            log_length=len(self.log),
+            updated_at=self.updated_at,
+        )
+
+
+class MemoryStorage(Storage):
+    """Keeps documents for as long as the object lives; another object has others.
+
+    It may be used from several threads and event loops at once.
+    """
+
+    shared: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._documents: dict[str, _Document] = {}
+        self._ids = count(1)
+        self._lock = threading.Lock()
+
+    async def load(self, name: str) -> StoredDocument | None:
+        check_name(name)
+        with self._lock:
+            document = self._documents.get(name)
+            if document is None:
+                return None
+            log = [LogRow(id, data) for id, data in document.log.items()]
+            return StoredDocument(document.snapshot, log, document.version)
+
+    async def create(self, entry: LogEntry) -> bool:
+        check_name(entry.name)
+        with self._lock:
+            if entry.name in self._documents:
+                return False
+            self._append(entry)
+            return True
+
+    async def append(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            check_name(entry.name)
+        with self._lock:
+            for entry in entries:
+                self._append(entry)
+
+    def _append(self, entry: LogEntry) -> None:
+        document = self._documents.setdefault(entry.name, _Document(entry.at))
+        document.log[next(self._ids)] = entry.data
+        document.updated_at = max(document.updated_at, entry.at)
+
+    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        check_name(name)
+        with self._lock:
+            document = self._documents.get(name)
+            if document is None or document.version != loaded.version:
+                return False
+            document.snapshot = snapshot
+            document.version = new_version()
+            for row in loaded.log:
+                del document.log[row.id]
+            return True
+
+    async def delete(self, name: str) -> bool:
+        check_name(name)
+        with self._lock:
+            return self._documents.pop(name, None) is not None
+
+    async def rename(self, old: str, new: str) -> None:
+        check_name(old)
+        check_name(new)
+        with self._lock:
+            if old not in self._documents:
+                raise DocumentNotFound(old)
+            if new != old and new in self._documents:
+                raise DocumentExists(new)
+            self._documents[new] = self._documents.pop(old)
+
+    async def exists(self, name: str) -> bool:
+        check_name(name)
+        with self._lock:
+            return name in self._documents
+
+    async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
+        check_prefix(prefix)
+        check_prefix(after)
+        with self._lock:
+            names = sorted(n for n in self._documents if n.startswith(prefix) and n > after)
+            return [self._documents[name].info(name) for name in names[:limit]]

@@ -1,0 +1,176 @@
+"""Documents in the project's own database; the default storage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import ClassVar, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
+
+from ._queries import Queries
+from .base import (
+    DocumentInfo,
+    LogEntry,
+    Storage,
+    StoredDocument,
+    check_name,
+    check_prefix,
+)
+from .exceptions import StorageUnavailable
+
+__all__ = ["ORMStorage"]
+
+T = TypeVar("T")
+
+
+class _Worker:
+    """A thread with database connections of its own."""
+
+    #: A connection that was not used for so many seconds is not trusted to be alive.
+    trusted = 30.0
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="collab-storage")
+        self._used = time.monotonic()
+        self.open = True
+
+    async def run(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, function)
+
+    def _run(self, function: Callable[[], T]) -> T:
+        # Nobody else cleans up after this thread: it serves no requests. CONN_MAX_AGE is for
+        # those; by its default every batch would connect anew.
+        if time.monotonic() - self._used > self.trusted:
+            connections.close_all()
+        try:
+            return function()
+        finally:
+            self._used = time.monotonic()
+
+    async def close(self) -> None:
+        self.open = False
+        closing = self._executor.submit(connections.close_all)
+        self._executor.shutdown(wait=False)
+        await asyncio.wrap_future(closing)
+
+
+_worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", default=None)
+
+
+class ORMStorage(Storage):
+    """Keeps documents in the tables of :mod:`collab_storage.models`.
+
+    Called below synchronous code, through ``async_to_sync``, the verbs run in the thread of that
+    code, and so in its ``transaction.atomic()``. Called from async code they run in the thread of
+    ``sync_to_async``, which the whole process shares; :meth:`serving` gives a task its own.
+
+    Args:
+        using: the alias of the database in ``DATABASES``.
+    """
+
+    joins_transactions: ClassVar[bool] = True
+
+    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+        self.using = using
+        self._queries = Queries(using)
+
+    async def load(self, name: str) -> StoredDocument | None:
+        check_name(name)
+        return await self._run(lambda: self._queries.load(name))
+
+    async def create(self, entry: LogEntry) -> bool:
+        check_name(entry.name)
+        return await self._run(lambda: self._queries.create(entry))
+
+    async def append(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
+            check_name(entry.name)
+        if entries:
+            await self._run(lambda: self._queries.append(entries))
+
+    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        check_name(name)
+        return await self._run(lambda: self._queries.replace(name, loaded, snapshot))
+
+    async def delete(self, name: str) -> bool:
+        check_name(name)
+        return await self._run(lambda: self._queries.delete(name))
+
+    async def rename(self, old: str, new: str) -> None:
+        check_name(old)
+        check_name(new)
+        await self._run(lambda: self._queries.rename(old, new))
+
+    async def exists(self, name: str) -> bool:
+        check_name(name)
+        return await self._run(lambda: self._queries.exists(name))
+
+    async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
+        check_prefix(prefix)
+        check_prefix(after)
+        return await self._run(lambda: self._queries.page(prefix, after, limit))
+
+    async def on_commit(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` after the commit, in the thread that commits; never on a rollback."""
+
+        # Django's report of an error needs a function with a name.
+        def run() -> None:
+            callback()
+
+        await self._run(lambda: transaction.on_commit(run, using=self.using, robust=True))
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Inside it, this task and those it starts use a thread and connections of their own.
+
+        It is left by the task that entered it; a task that outlives it is back on the shared
+        thread.
+        """
+        worker = _Worker()
+        token = _worker.set(worker)
+        try:
+            yield
+        finally:
+            _worker.reset(token)
+            await worker.close()
+
+    async def close(self) -> None:
+        """Close the connection of the thread that the verbs run in, unless in a transaction."""
+        await self._run(self._close)
+
+    async def _run(self, verb: Callable[[], T]) -> T:
+        worker = _worker.get()
+        if worker is not None and worker.open:
+            return await worker.run(lambda: self._translate(verb))
+        return await sync_to_async(self._translate, thread_sensitive=True)(verb)
+
+    def _translate(self, verb: Callable[[], T]) -> T:
+        """Run ``verb``; a broken connection is dropped, so that the next verb gets a new one.
+
+        Inside a caller's transaction that is left to Django: dropping it would hide from the
+        caller that what went before is lost as well.
+        """
+        try:
+            return verb()
+        except (OperationalError, InterfaceError) as error:
+            connection = connections[self.using]
+            if not connection.in_atomic_block and not connection.is_usable():
+                connection.close()
+            raise StorageUnavailable(f"The database {self.using!r}: {error}") from error
+
+    def _close(self) -> None:
+        connection = connections[self.using]
+        if not connection.in_atomic_block:
+            connection.close()
