@@ -1,0 +1,124 @@
+"""The project's ``COLLAB`` settings, read on first use and again after they changed in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, cast
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from collab_storage.base import Storage
+
+__all__ = ["Settings", "get_settings", "get_storage", "unknown_settings"]
+
+KiB = 1024
+MiB = 1024 * KiB
+
+
+def _default_storage() -> dict[str, Any]:
+    return {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The keys of the ``COLLAB`` setting with their defaults; sizes in bytes, times in seconds.
+
+    Every limit is finite: what exceeds one is refused or slowed down, and harms its sender only.
+    """
+
+    #: Where documents are kept: the dotted path of a Storage and its keyword arguments.
+    STORAGE: Mapping[str, Any] = field(default_factory=_default_storage)
+
+    #: Largest frame a member may send.
+    MAX_FRAME_SIZE: int = 16 * MiB
+    #: Largest document; an update that would make it larger is refused.
+    MAX_DOCUMENT_SIZE: int = 64 * MiB
+    #: Largest presence state (user name, cursor) of one client id.
+    MAX_PRESENCE_SIZE: int = 64 * KiB
+    #: Client ids that may be present through one member.
+    MAX_PRESENCE_CLIENTS: int = 32
+    #: Rooms open in this process.
+    MAX_ROOMS: int = 10_000
+    #: Members of one room in this process.
+    MAX_ROOM_MEMBERS: int = 2_000
+    #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
+    MAX_MEMBER_BACKLOG: int = 1 * MiB
+    #: Updates of this process that wait for the storage; beyond it new ones are refused.
+    MAX_UNSAVED: int = 64 * MiB
+
+    #: Frames and bytes a member may send in a second on average, and at once. A member that
+    #: sends more is read from more slowly.
+    MESSAGE_RATE: float = 1_000
+    MESSAGE_BURST: int = 4_000
+    BYTE_RATE: float = 4 * MiB
+    BYTE_BURST: int = 32 * MiB
+
+    #: A member that takes nothing for so long is disconnected.
+    SEND_TIMEOUT: float = 60
+    #: A document that is not loaded by then has failed to open.
+    LOAD_TIMEOUT: float = 30
+    #: Presence that is not renewed for so long is removed (Yjs clients renew every 15 s).
+    PRESENCE_TIMEOUT: float = 30
+    #: Least time between two writes to the storage.
+    WRITE_DELAY: float = 0.05
+    #: Longest pause between two attempts to reach a failing storage.
+    RETRY_DELAY: float = 5
+    #: A room stays loaded for so long after its last member left.
+    UNLOAD_DELAY: float = 30
+    #: A connection that ends waits at most so long until what it sent is stored.
+    CLOSE_TIMEOUT: float = 10
+    #: Length of a document's log, in updates, at which it is compacted.
+    COMPACT_AFTER: int = 500
+
+
+def _configured() -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", getattr(django_settings, "COLLAB", {}))
+
+
+def unknown_settings() -> list[str]:
+    """Return the keys of ``COLLAB`` that are no setting."""
+    return sorted(set(_configured()) - {setting.name for setting in fields(Settings)})
+
+
+@cache
+def get_settings() -> Settings:
+    """Return the project's settings.
+
+    Raises:
+        ImproperlyConfigured: ``COLLAB`` has a key that is no setting.
+    """
+    if unknown := unknown_settings():
+        raise ImproperlyConfigured(f"Unknown keys in settings.COLLAB: {', '.join(unknown)}.")
+    return Settings(**_configured())
+
+
+@cache
+def get_storage() -> Storage:
+    """Return the project's storage.
+
+    Raises:
+        ImproperlyConfigured: the backend cannot be imported or refuses its options.
+    """
+    configured = get_settings().STORAGE
+    try:
+        backend = import_string(configured["BACKEND"])
+        return cast("Storage", backend(**configured.get("OPTIONS", {})))
+    except (KeyError, ImportError, TypeError) as error:
+        raise ImproperlyConfigured(
+            "settings.COLLAB['STORAGE'] needs a BACKEND that can be imported, and OPTIONS that it"
+            f" takes: {error}"
+        ) from error
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting == "COLLAB":
+        get_settings.cache_clear()
+        get_storage.cache_clear()
+
+
+setting_changed.connect(_forget)

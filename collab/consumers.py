@@ -1,0 +1,348 @@
+"""The Channels consumer: it moves bytes between a websocket and a room.
+
+It runs a receive loop of its own, as Channels' dispatch costs a thread hop per message (it
+closes old database connections, which nothing on this path opens).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, ClassVar, Literal, TypedDict, cast
+
+from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
+from pycrdt import Doc
+
+from collab_storage.base import check_name
+from collab_storage.exceptions import InvalidName
+
+from .access import Access
+from .conf import get_settings
+from .exceptions import Forbidden, MemberError, NoSuchDocument, ProtocolViolation, Unauthenticated
+from .hub import Hub, current_hub
+from .limits import Allowance
+from .member import Member, Send
+from .protocol import read_bytes, read_varuint
+from .room import Room
+from .session import Session
+from .updates import check
+from .wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
+
+__all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
+
+_GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
+
+
+class WrappedMessage(TypedDict):
+    """A frame for the client."""
+
+    message: bytes
+
+
+class WrappedUpdate(TypedDict):
+    """An update for the document."""
+
+    update: bytes
+
+
+def group_name(room_name: str) -> str:
+    """Return the channel layer's group for a room: its name, where that is a legal group name."""
+    if _GROUP_NAME.fullmatch(room_name):
+        return room_name
+    return f"collab.{hashlib.sha256(room_name.encode()).hexdigest()}"
+
+
+class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types.
+    """Serves a document to Yjs clients: ``path("ws/<str:room>", YjsConsumer.as_asgi())``.
+
+    Subclass it to say which document a connection opens (``make_room_name``), who may
+    (``authorize``) and what a new document holds (``seed_ydoc``).
+    """
+
+    #: ``None``: the room lives in memory only and is gone soon after its last member left.
+    storage: ClassVar[Literal["default"] | None] = "default"
+    #: Send members their own updates back once they are stored. Clients of y-websocket 4 learn
+    #: from that what is saved; older ones do not need it.
+    echo_updates: ClassVar[bool] = False
+
+    room_name: str
+    #: What the member may do; set by ``connect``.
+    access: Access = Access.NONE
+    _hub: Hub
+    _room: Room | None = None
+    _member: Member | None = None
+    _accepted = False
+    _closed = False
+
+    # To be overridden.
+
+    def make_room_name(self) -> str:
+        """Return the name of the document, by default the URL's ``room``."""
+        name: str = self.scope["url_route"]["kwargs"]["room"]
+        return name
+
+    async def authorize(self) -> Access:
+        """Return what the user of ``self.scope`` may do; by default everything."""
+        return Access.WRITE
+
+    async def make_ydoc(self) -> Doc[Any]:
+        """Return a new Doc, called when this process opens the room; attach observers here."""
+        return Doc()
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        """Fill a document that was never stored; called once in the document's life (I5)."""
+
+    async def connect(self) -> None:
+        """Let the client into the room.
+
+        An override that closes the connection without calling this refuses the client.
+        """
+        try:
+            self.room_name = check_name(self.make_room_name())
+        except InvalidName as error:
+            raise NoSuchDocument from error
+        self.access = await self.authorize()
+        if self.access < Access.READ:
+            raise Unauthenticated if self._is_anonymous() else Forbidden
+        await self.accept()
+        await self._join()
+
+    async def disconnect(self, code: int) -> None:
+        """Called when the connection has ended."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take a frame from the client."""
+        if (member := self._member) is None or member.is_closed:
+            return
+        if bytes_data is not None:
+            effect = member.session.receive_bytes(bytes_data)
+        else:
+            effect = member.session.receive_text(text_data or "")
+        member.room.handle(member, effect)
+
+    # To be used.
+
+    @property
+    def room(self) -> Room:
+        """The room this connection is in."""
+        if self._room is None:
+            raise RuntimeError("There is a room once super().connect() has returned.")
+        return self._room
+
+    @property
+    def ydoc(self) -> Doc[Any]:
+        """The room's Doc, shared by its members; what server code changes in it is sent to all."""
+        return self.room.doc
+
+    async def send_message(self, message_wrapper: WrappedMessage) -> None:
+        """Send a frame to this client; handles the layer event of that name, too."""
+        if self._member is not None:
+            self._member.send_frame(message_wrapper["message"])
+
+    async def group_send_message(self, message: bytes) -> None:
+        """Send a frame to all members of the room; a document update becomes part of it."""
+        if (update := _update_of(message)) is not None:
+            self.room.edit(check(update))
+        elif self.channel_layer is None:
+            self.room.broadcast(message)
+        else:
+            event = {"type": "send_message", "message": message}
+            await self.channel_layer.group_send(group_name(self.room_name), event)
+
+    async def doc_update(self, update_wrapper: WrappedUpdate) -> None:
+        """Handle the layer event ``{"type": "doc_update", "update": bytes}``."""
+        self.room.edit(check(update_wrapper["update"]))
+
+    async def recheck_access(self) -> None:
+        """Run ``authorize`` again and act on what it says."""
+        access = await self.authorize()
+        if access < Access.READ:
+            await self._end_with(Forbidden())
+        elif access != self.access and self._member is not None:
+            self.access = access
+            if reply := self._member.session.change_access(access):
+                self._member.send_frame(reply.frame)
+            self.room.welcome(self._member)
+
+    def evict(self) -> None:
+        """End the connection without the client's help."""
+        self._evicted = True
+        self._task.cancel()
+
+    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        """Accept the connection, with the subprotocol of ``CollabProvider`` if it was offered."""
+        if subprotocol is None and self._offers_subprotocol():
+            subprotocol = SUBPROTOCOL
+        self._accepted = True
+        await super().accept(subprotocol, headers)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the connection, or refuse it if it is not accepted yet."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._accepted:
+            if code is None:
+                anonymous = self._is_anonymous()
+                code = CloseCode.UNAUTHENTICATED if anonymous else CloseCode.FORBIDDEN
+            if self._offers_subprotocol():
+                await self.accept()
+        if self._member is not None:
+            self._member.close(CloseCode(code or CloseCode.NORMAL), reason or "")
+        else:
+            await super().close(code and int(code), reason)
+
+    # How it works.
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
+    ) -> None:
+        """Serve one connection."""
+        self.scope = scope
+        self.base_send = send
+        self._task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._evicted = False
+        self._failure: BaseException | None = None
+        # Channels handles one message of a connection at a time; so do we.
+        self._turn = asyncio.Lock()
+        settings = get_settings()
+        self._messages = Allowance(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
+        self._bytes = Allowance(settings.BYTE_RATE, settings.BYTE_BURST)
+        self.channel_layer = get_channel_layer(self.channel_layer_alias)
+        listener = await self._start_listener()
+        try:
+            await self._serve(receive)
+        except StopConsumer:
+            pass
+        finally:
+            if listener is not None:
+                listener.remove_done_callback(self._listener_done)
+                listener.cancel()
+            await self._leave()
+
+    async def _serve(self, receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        try:
+            while True:
+                message = await receive()
+                async with self._turn:
+                    await self.dispatch(message)
+        except asyncio.CancelledError:
+            if not self._evicted:
+                raise
+            self._task.uncancel()
+            if self._failure is not None:
+                await self.close(CloseCode.INTERNAL)
+                raise self._failure from None
+        except StopConsumer:
+            raise
+        except Exception:
+            await self.close(CloseCode.INTERNAL)
+            raise
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Call the method that handles ``message``; end the connection as it asks for."""
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is None:
+            raise ValueError(f"No handler for message type {message['type']}")
+        try:
+            await handler(message)
+        except MemberError as error:
+            await self._end_with(error)
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        """Take a frame, not faster than the member may send them."""
+        text, data = message.get("text"), message.get("bytes")
+        now = asyncio.get_running_loop().time()
+        size = len(data if data is not None else text or "")
+        wait = max(self._messages.take(1, now), self._bytes.take(size, now))
+        await self.receive(text_data=text, bytes_data=data)
+        if wait:
+            await asyncio.sleep(wait)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """End the connection."""
+        self._closed = True
+        for group in self.groups:
+            await self.channel_layer.group_discard(group, self.channel_name)
+        await self.disconnect(message["code"])
+        raise StopConsumer
+
+    async def _start_listener(self) -> asyncio.Task[None] | None:
+        if self.channel_layer is None:
+            return None
+        self.channel_name = await self.channel_layer.new_channel()
+        listener = asyncio.create_task(self._listen())
+        listener.add_done_callback(self._listener_done)
+        return listener
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self.channel_layer.receive(self.channel_name)
+            async with self._turn:
+                await self.dispatch(message)
+
+    def _listener_done(self, listener: asyncio.Task[None]) -> None:
+        self._failure = listener.exception()
+        self.evict()
+
+    async def _join(self) -> None:
+        settings = get_settings()
+        session = Session(self.access, settings, durable=self.storage is not None)
+        member = Member(
+            self,
+            session,
+            self.base_send,
+            settings,
+            user_id=self._user_id(),
+            echo_updates=self.echo_updates,
+        )
+        if self.channel_layer is not None:
+            await self.channel_layer.group_add(group_name(self.room_name), self.channel_name)
+        self._hub = current_hub()
+        self._room = await self._hub.join(
+            self.room_name, member, self, stored=self.storage is not None
+        )
+        self._member = member
+
+    async def _leave(self) -> None:
+        if (member := self._member) is None:
+            return
+        member.room.leave(member)
+        if self.channel_layer is not None:
+            await self.channel_layer.group_discard(group_name(self.room_name), self.channel_name)
+        # A server that shuts down waits for its connections, and so for their updates.
+        member.room.flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
+                await self._hub.writer.saved(self.room_name)
+
+    async def _end_with(self, error: MemberError) -> None:
+        await self.close(error.close_code, str(error))
+
+    def _offers_subprotocol(self) -> bool:
+        return SUBPROTOCOL in self.scope.get("subprotocols", ())
+
+    def _is_anonymous(self) -> bool:
+        return self._user_id() is None
+
+    def _user_id(self) -> str | None:
+        key = getattr(self.scope.get("user"), "pk", None)
+        return None if key is None else str(key)
+
+
+def _update_of(message: bytes) -> bytes | None:
+    """Return the document update in a frame, or None if it is another frame."""
+    try:
+        kind, position = read_varuint(message, 0)
+        sync_kind, position = read_varuint(message, position)
+        if kind != MessageType.SYNC or sync_kind == SyncType.STEP1:
+            return None
+        return read_bytes(message, position)[0]
+    except ProtocolViolation:
+        return None

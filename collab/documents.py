@@ -1,0 +1,258 @@
+"""Documents for server code: in views, commands, tasks and shells, in any process.
+
+Each function has an async twin whose name begins with ``a``. What they change is stored at
+once, seen by live members when it is committed, and part of the surrounding
+``transaction.atomic()`` if documents are kept in the project's database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from pycrdt import Doc, TransactionEvent
+
+from collab_storage.base import DocumentInfo, LogEntry, check_name
+from collab_storage.compaction import apply_stored
+from collab_storage.exceptions import DocumentNotFound
+
+from .conf import get_storage
+from .hub import Hub, live_hubs
+from .updates import apply, check, merge
+
+__all__ = [
+    "adelete",
+    "aedit",
+    "aexists",
+    "alist_documents",
+    "aread",
+    "arecheck_access",
+    "arename",
+    "asend_doc_update",
+    "delete",
+    "edit",
+    "exists",
+    "list_documents",
+    "read",
+    "recheck_access",
+    "rename",
+    "send_doc_update",
+]
+
+
+# Reading.
+
+
+async def aread(room_name: str) -> Doc[Any]:
+    """Return a private copy of a document, with what live members have just typed.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+        DocumentCorrupt: what is stored cannot be read.
+    """
+    doc, found = await _load(room_name)
+    if not found:
+        raise DocumentNotFound(f"There is no document {room_name!r}.")
+    return doc
+
+
+def read(room_name: str) -> Doc[Any]:
+    """See :func:`aread`."""
+    return async_to_sync(aread)(room_name)
+
+
+async def aexists(room_name: str) -> bool:
+    """Tell whether a document of that name is stored, or about to be."""
+    return bool(_unsaved(room_name)) or await get_storage().exists(room_name)
+
+
+def exists(room_name: str) -> bool:
+    """See :func:`aexists`."""
+    return async_to_sync(aexists)(room_name)
+
+
+async def alist_documents(prefix: str = "") -> AsyncIterator[DocumentInfo]:
+    """Iterate over the stored documents whose names start with ``prefix``."""
+    async for info in get_storage().documents(prefix):
+        yield info
+
+
+def list_documents(prefix: str = "") -> Iterator[DocumentInfo]:
+    """See :func:`alist_documents`."""
+    storage, after = get_storage(), ""
+    while page := async_to_sync(storage.page)(prefix, after, 500):
+        yield from page
+        after = page[-1].name
+
+
+# Changing.
+
+
+async def asend_doc_update(room_name: str, update: bytes, *, user: object = None) -> None:
+    """Add a Yjs update to a document, which is made if there is none.
+
+    Args:
+        room_name: the document.
+        update: Yjs update bytes (format 1).
+        user: whose change it is, for the log.
+
+    Raises:
+        ValueError: ``update`` is no Yjs update.
+    """
+    try:
+        apply(Doc(), check(update))
+    except Exception as error:
+        raise ValueError("That is no Yjs update that can be applied.") from error
+    await _store(room_name, update, user)
+
+
+def send_doc_update(room_name: str, update: bytes, *, user: object = None) -> None:
+    """See :func:`asend_doc_update`."""
+    async_to_sync(asend_doc_update)(room_name, update, user=user)
+
+
+@asynccontextmanager
+async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
+    """Edit a document: what the block changes in the Doc that it gets is one update.
+
+    The Doc is a private copy; members see the change when the block has ended. If the block
+    raises, nothing is changed.
+
+    Args:
+        room_name: the document, made if there is none.
+        user: whose change it is, for the log.
+    """
+    doc, _ = await _load(room_name)
+    with _noting(doc) as updates:
+        yield doc
+    await _finish(room_name, updates, user)
+
+
+@contextmanager
+def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
+    """See :func:`aedit`."""
+    doc, _ = async_to_sync(_load)(room_name)
+    with _noting(doc) as updates:
+        yield doc
+    async_to_sync(_finish)(room_name, updates, user)
+
+
+async def adelete(room_name: str) -> bool:
+    """Delete a document and close its room; False if there was none.
+
+    A client that still has the document would bring it back by reconnecting: refuse it in
+    ``authorize()``.
+    """
+    storage = get_storage()
+    deleted = await storage.delete(room_name)
+    await _on_commit(lambda hub: hub.discard(room_name, "The document has been deleted."))
+    return deleted
+
+
+def delete(room_name: str) -> bool:
+    """See :func:`adelete`."""
+    return async_to_sync(adelete)(room_name)
+
+
+async def arename(old: str, new: str) -> None:
+    """Give a document another name; members of the old room are sent away.
+
+    Raises:
+        DocumentNotFound: there is no ``old``.
+        DocumentExists: ``new`` is taken.
+    """
+    check_name(new)
+    storage = get_storage()
+    # What members have typed is in the storage a moment later; take it along.
+    if unsaved := _unsaved(old):
+        await storage.append([_entry(old, merge(unsaved), None)])
+    await storage.rename(old, new)
+    await _on_commit(lambda hub: hub.discard(old, "The document has another name now."))
+
+
+def rename(old: str, new: str) -> None:
+    """See :func:`arename`."""
+    async_to_sync(arename)(old, new)
+
+
+# Access.
+
+
+async def arecheck_access(room_name: str, user: object = None) -> None:
+    """Let the consumers of a room run ``authorize()`` again, of all its members or one user's."""
+    _everywhere(lambda hub: hub.recheck_access(room_name, _user_id(user)))
+
+
+def recheck_access(room_name: str, user: object = None) -> None:
+    """See :func:`arecheck_access`."""
+    async_to_sync(arecheck_access)(room_name, user)
+
+
+# How it works.
+
+
+async def _load(room_name: str) -> tuple[Doc[Any], bool]:
+    # What waits to be stored is taken first: it may get stored while the rest is loaded.
+    unsaved = _unsaved(room_name)
+    loaded = await get_storage().load(room_name)
+    doc = Doc[Any]()
+    if loaded is not None:
+        apply_stored(doc, loaded)
+    if unsaved:
+        apply(doc, merge(unsaved))
+    return doc, bool(loaded or unsaved)
+
+
+@contextmanager
+def _noting(doc: Doc[Any]) -> Iterator[list[bytes]]:
+    """Note the updates that the block makes; a Doc that stays observed is never freed."""
+    updates: list[bytes] = []
+
+    def note(event: TransactionEvent) -> None:
+        updates.append(event.update)
+
+    subscription = doc.observe(note)
+    try:
+        yield updates
+    finally:
+        doc.unobserve(subscription)
+
+
+async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
+    if updates:
+        await _store(room_name, merge(updates), user)
+
+
+async def _store(room_name: str, update: bytes, user: object) -> None:
+    await get_storage().append([_entry(room_name, update, _user_id(user))])
+    await _on_commit(lambda hub: hub.deliver(room_name, update))
+
+
+def _entry(room_name: str, update: bytes, user_id: str | None) -> LogEntry:
+    return LogEntry(check_name(room_name), update, datetime.now(UTC), user_id)
+
+
+def _user_id(user: object) -> str | None:
+    key = getattr(user, "pk", None)
+    return None if key is None else str(key)
+
+
+def _unsaved(room_name: str) -> list[bytes]:
+    return [update for hub in live_hubs() for update in hub.writer.unsaved_updates(room_name)]
+
+
+async def _on_commit(tell: Callable[[Hub], None]) -> None:
+    await get_storage().on_commit(partial(_everywhere, tell))
+
+
+def _everywhere(tell: Callable[[Hub], None]) -> None:
+    """Call ``tell`` with each hub of the process, in the hub's own thread."""
+    for hub in live_hubs():
+        if hub.is_here():
+            tell(hub)
+        else:
+            hub.loop.call_soon_threadsafe(tell, hub)

@@ -1,0 +1,101 @@
+"""Errors of the document server.
+
+    CollabError
+     └── MemberError                ends one member's connection with its ``close_code``
+          ├── ProtocolViolation     1008
+          ├── TooBig                1009
+          ├── RoomFailed            1011
+          ├── TryAgainLater         1013
+          ├── Unauthenticated       4401
+          ├── Forbidden             4403
+          └── NoSuchDocument        4404
+
+The storage's errors are in ``collab_storage.exceptions``; ``DocumentNotFound`` and
+``DocumentExists`` are named here too, since ``collab.documents`` raises them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from collab_storage.exceptions import (
+    DocumentExists,
+    DocumentNotFound,
+    InvalidName,
+    StorageError,
+    StorageUnavailable,
+)
+
+from .wire import CloseCode
+
+__all__ = [
+    "CollabError",
+    "DocumentExists",
+    "DocumentNotFound",
+    "Forbidden",
+    "InvalidName",
+    "MemberError",
+    "NoSuchDocument",
+    "ProtocolViolation",
+    "RoomFailed",
+    "StorageError",
+    "StorageUnavailable",
+    "TooBig",
+    "TryAgainLater",
+    "Unauthenticated",
+]
+
+
+class CollabError(Exception):
+    """Something the document server refuses or cannot do."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class MemberError(CollabError):
+    """Ends one member's connection; the text is told to that member as the reason."""
+
+    close_code: ClassVar[CloseCode]
+
+
+class ProtocolViolation(MemberError):
+    """The frame is not what the Yjs websocket protocol allows."""
+
+    close_code = CloseCode.PROTOCOL_VIOLATION
+
+
+class TooBig(MemberError):
+    """The frame, or the document with it, is larger than the server takes."""
+
+    close_code = CloseCode.TOO_BIG
+
+
+class RoomFailed(MemberError):
+    """The document could not be opened; the server's log says why."""
+
+    close_code = CloseCode.INTERNAL
+
+
+class TryAgainLater(MemberError):
+    """The server is at one of its limits; try again later."""
+
+    close_code = CloseCode.TRY_LATER
+
+
+class Unauthenticated(MemberError):
+    """Log in to open this document."""
+
+    close_code = CloseCode.UNAUTHENTICATED
+
+
+class Forbidden(MemberError):
+    """You may not open this document."""
+
+    close_code = CloseCode.FORBIDDEN
+
+
+class NoSuchDocument(MemberError):
+    """There is no such document."""
+
+    close_code = CloseCode.NOT_FOUND

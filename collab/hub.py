@@ -1,0 +1,314 @@
+"""The rooms of this process: opened once, kept while somebody is in them, unloaded when saved.
+
+There is one hub per event loop. Other threads reach the live rooms through :func:`live_hubs`
+and ``hub.loop.call_soon_threadsafe``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pycrdt import Doc
+
+from collab_storage.base import LogEntry, Storage
+from collab_storage.compaction import apply_stored, compact
+from collab_storage.exceptions import StorageError
+
+from .conf import Settings, get_settings, get_storage
+from .exceptions import RoomFailed, TryAgainLater
+from .lane import Lane
+from .member import Member
+from .room import Room
+from .updates import EMPTY_STATE
+from .wire import CloseCode
+from .writer import Writer
+
+__all__ = ["Hub", "Opener", "current_hub", "live_hubs"]
+
+logger = logging.getLogger(__name__)
+
+#: A document's name, and whether it is stored: a room in memory only is another room.
+Key = tuple[str, bool]
+
+
+class Opener(Protocol):
+    """What the project decides of a document that is opened; see ``YjsConsumer``."""
+
+    async def make_ydoc(self) -> Doc[Any]:
+        """Return a new Doc."""
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        """Fill a document that was never stored."""
+
+
+class _Opening:
+    """A document that is being loaded."""
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Room] | None = None
+        #: Edits of server code that were committed meanwhile; the load may have missed them.
+        self.edits: list[bytes] = []
+
+
+class Hub:
+    """The rooms of one event loop."""
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.rooms: dict[Key, Room] = {}
+        self._settings = settings
+        self._storage = storage
+        self._opening: dict[Key, _Opening] = {}
+        self._joining: defaultdict[Key, int] = defaultdict(int)
+        self._unload_handles: dict[Key, asyncio.TimerHandle] = {}
+        self._log_lengths: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loading_lane = Lane(storage)
+        self._writing_lane = Lane(storage)
+        self.writer = Writer(storage, settings, self._writing_lane.start, self._count_stored)
+
+    # Joining.
+
+    async def join(self, name: str, member: Member, opener: Opener, *, stored: bool = True) -> Room:
+        """Let ``member`` into the room ``name``, which ``opener`` opens if it is not open.
+
+        Raises:
+            RoomFailed: the document could not be loaded.
+            TryAgainLater: this process or the room is full.
+        """
+        key = name, stored
+        self._joining[key] += 1
+        try:
+            # An opened room may be unloaded again before this task runs on.
+            while (room := self.rooms.get(key)) is None:
+                await self._open(key, opener)
+            room.join(member)
+        finally:
+            self._joining[key] -= 1
+            if not self._joining[key]:
+                del self._joining[key]
+                self._unload_later(key)
+        return room
+
+    async def _open(self, key: Key, opener: Opener) -> None:
+        opening = self._opening.get(key)
+        if opening is None:
+            if len(self.rooms) + len(self._opening) >= self._settings.MAX_ROOMS:
+                raise TryAgainLater("Too many documents are open.")
+            opening = self._opening[key] = _Opening()
+            opening.task = self._loading_lane.start(self._load(key, opener, opening))
+        assert opening.task is not None
+        # Others wait for it too: one that goes away must not cancel it.
+        await asyncio.shield(opening.task)
+
+    async def _load(self, key: Key, opener: Opener, opening: _Opening) -> Room:
+        name, stored = key
+        try:
+            async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
+                doc = await (self._stored_doc(name, opener) if stored else _new_doc(opener))
+            room = Room(
+                name,
+                doc,
+                self._settings,
+                store=self.writer if stored else None,
+                on_empty=lambda room: self._unload_later(key),
+                on_rebuilt=lambda room: self._keep_task(self._renew(room, opener)),
+                on_broken=lambda room: self._remove(key, room),
+            )
+        except Exception as error:
+            logger.exception("A document could not be opened.", extra={"room": name})
+            raise RoomFailed from error
+        finally:
+            del self._opening[key]
+        self.rooms[key] = room
+        for update in opening.edits:
+            room.edit(update, stored=True)
+        return room
+
+    async def _stored_doc(self, name: str, opener: Opener) -> Doc[Any]:
+        loaded = await self._storage.load(name)
+        doc = await opener.make_ydoc()
+        filled = doc.get_state() != EMPTY_STATE
+        if loaded is None:
+            if not filled:
+                await opener.seed_ydoc(doc)
+            if doc.get_state() == EMPTY_STATE or await self._seed(name, doc):
+                return doc
+            # Another process was first: its seed is the document's.
+            doc, loaded = await opener.make_ydoc(), await self._storage.load(name)
+            filled = doc.get_state() != EMPTY_STATE
+        if filled:
+            raise RoomFailed(
+                "make_ydoc() fills the document, but it is stored already, and would be doubled."
+                " Move the filling to seed_ydoc(), which is called once in a document's life."
+            )
+        if loaded is not None:
+            apply_stored(doc, loaded)
+            self._log_lengths[name] = len(loaded.log)
+        return doc
+
+    async def _seed(self, name: str, doc: Doc[Any]) -> bool:
+        return await self._storage.create(LogEntry(name, doc.get_update(), datetime.now(UTC)))
+
+    async def _renew(self, room: Room, opener: Opener) -> None:
+        """Put the project's observers onto a Doc that had to be made anew."""
+        doc = await opener.make_ydoc()
+        if doc.get_state() == EMPTY_STATE:
+            room.renew(doc)
+
+    # Leaving.
+
+    def _unload_later(self, key: Key) -> None:
+        if handle := self._unload_handles.pop(key, None):
+            handle.cancel()
+        if self._is_idle(key):
+            delay = self._settings.UNLOAD_DELAY
+            self._unload_handles[key] = self.loop.call_later(delay, self._unload, key)
+
+    def _is_idle(self, key: Key) -> bool:
+        room = self.rooms.get(key)
+        return room is not None and not room.members and key not in self._joining
+
+    def _unload(self, key: Key) -> None:
+        self._unload_handles.pop(key, None)
+        if not self._is_idle(key):
+            return
+        name, stored = key
+        room = self.rooms[key]
+        room.flush()
+        if stored and self.writer.has(name):
+            # Unsaved work keeps it loaded; it goes when that is stored.
+            self._keep_task(self._unload_when_saved(key))
+            return
+        self._remove(key, room)
+        self._keep_task(self._tidy(name))
+
+    async def _unload_when_saved(self, key: Key) -> None:
+        await self.writer.saved(key[0])
+        self._unload_later(key)
+
+    def _remove(self, key: Key, room: Room) -> None:
+        if self.rooms.get(key) is room:
+            del self.rooms[key]
+        room.close()
+
+    async def _tidy(self, name: str) -> None:
+        """After the last room has gone, give back what only rooms need."""
+        self._log_lengths.pop(name, None)
+        if not self.rooms and not self._opening and not self._joining:
+            await self._loading_lane.close()
+            await self.writer.idle()
+            await self._writing_lane.close()
+
+    # Storing.
+
+    def _count_stored(self, name: str, rows: int) -> None:
+        length = self._log_lengths.get(name, 0) + rows
+        self._log_lengths[name] = length
+        if length >= self._settings.COMPACT_AFTER:
+            # Counted anew from here, so that no second compaction begins meanwhile.
+            self._log_lengths[name] = 0
+            self._keep_task(self._compact(name))
+
+    async def _compact(self, name: str) -> None:
+        try:
+            await self._loading_lane.start(compact(self._storage, name))
+        except StorageError:
+            logger.exception("A document could not be compacted.", extra={"room": name})
+
+    # Server code.
+
+    def deliver(self, name: str, update: bytes) -> None:
+        """Take an update that the storage has already, for the members of this process."""
+        key = name, True
+        if room := self.rooms.get(key):
+            room.edit(update, stored=True)
+        elif opening := self._opening.get(key):
+            opening.edits.append(update)
+
+    def discard(self, name: str, reason: str) -> None:
+        """Close a document that is stored no longer; what is unsaved of it is forgotten."""
+        key = name, True
+        self.writer.drop(name)
+        if room := self.rooms.get(key):
+            room.close_members(CloseCode.NOT_FOUND, reason)
+            self._remove(key, room)
+        if self.writer.has(name):
+            self._keep_task(self._delete_landed(name))
+
+    async def _delete_landed(self, name: str) -> None:
+        await self.writer.landed(name)
+        await self._loading_lane.start(self._delete(name))
+        await self._tidy(name)
+
+    async def _delete(self, name: str) -> None:
+        await self._storage.delete(name)
+
+    def recheck_access(self, name: str, user_id: str | None = None) -> None:
+        """Let the members of a document, by default of all users, be authorized again."""
+        for stored in (True, False):
+            if room := self.rooms.get((name, stored)):
+                for member in room.members:
+                    if user_id is None or member.user_id == user_id:
+                        self._keep_task(member.connection.recheck_access())
+
+    def is_here(self) -> bool:
+        """Tell whether the caller runs in this hub's event loop."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
+    # Life.
+
+    async def close(self) -> None:
+        """Close all rooms once what they brought is stored; members are not told."""
+        for key, room in list(self.rooms.items()):
+            room.flush()
+            if key[1]:
+                await self.writer.saved(key[0])
+            self._remove(key, room)
+        for handle in self._unload_handles.values():
+            handle.cancel()
+        await asyncio.gather(*self._tasks)
+        await self._tidy("")
+
+    def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _new_doc(opener: Opener) -> Doc[Any]:
+    doc = await opener.make_ydoc()
+    if doc.get_state() == EMPTY_STATE:
+        await opener.seed_ydoc(doc)
+    return doc
+
+
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+_hubs_lock = threading.Lock()
+
+
+def current_hub() -> Hub:
+    """Return the hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    with _hubs_lock:
+        hub = _hubs.get(loop)
+        if hub is None:
+            for closed in [loop for loop in _hubs if loop.is_closed()]:
+                del _hubs[closed]
+            hub = _hubs[loop] = Hub(get_settings(), get_storage())
+        return hub
+
+
+def live_hubs() -> list[Hub]:
+    """Return the hubs of all event loops that run. May be called from any thread."""
+    with _hubs_lock:
+        return [hub for loop, hub in _hubs.items() if not loop.is_closed()]

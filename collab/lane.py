@@ -1,0 +1,57 @@
+"""A lane: tasks that share resources of the storage which are set apart for them.
+
+A storage on the database runs its queries in a thread. In Django's shared one, a slow query of
+any view would hold up every document; a lane has its own, with its own connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from typing import Any, TypeVar
+
+from collab_storage.base import Storage
+
+__all__ = ["Lane"]
+
+T = TypeVar("T")
+
+
+class Lane:
+    """Runs coroutines inside ``storage.serving()``, which it enters with the first of them."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._context: Context | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._entered = asyncio.Event()
+        self._leave = asyncio.Event()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run ``work`` in a task of this lane."""
+        loop = asyncio.get_running_loop()
+        if self._context is None:
+            self._context = copy_context()
+            self._entered, self._leave = asyncio.Event(), asyncio.Event()
+            # Tasks of one context see the variables that the storage sets in it.
+            self._keeper = loop.create_task(
+                self._keep(self._entered, self._leave), context=self._context
+            )
+        return loop.create_task(self._run(work, self._entered), context=self._context)
+
+    async def close(self) -> None:
+        """Give the resources back; the work must have ended."""
+        keeper, self._context, self._keeper = self._keeper, None, None
+        self._leave.set()
+        if keeper is not None:
+            await keeper
+
+    async def _keep(self, entered: asyncio.Event, leave: asyncio.Event) -> None:
+        async with self._storage.serving():
+            entered.set()
+            await leave.wait()
+
+    async def _run(self, work: Coroutine[Any, Any, T], entered: asyncio.Event) -> T:
+        await entered.wait()
+        return await work

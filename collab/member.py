@@ -1,0 +1,245 @@
+"""One connection in a room: its session, and its way out to the client.
+
+A frame is sent by running the server's ``send`` coroutine as far as it goes, which for a client
+that reads is to its end, without a task. When it blocks, a task takes over, and what comes
+meanwhile is kept in short form: updates merged, presence by client id, and beyond a limit one
+full state in place of all of it. So a slow reader costs bounded memory and holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from contextlib import suppress
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .conf import Settings
+from .protocol import presence_frame, update_frame
+from .session import Session, json_frame
+from .updates import EMPTY_UPDATE, merge
+from .wire import CloseCode
+
+if TYPE_CHECKING:
+    from .room import Room
+
+__all__ = ["Connection", "Member", "Send"]
+
+logger = logging.getLogger(__name__)
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: Replies that wait for a client that does not read; one that asks for more is abusing us.
+_MAX_REPLIES = 64
+
+
+class Connection(Protocol):
+    """What a member asks of the consumer that it belongs to."""
+
+    def evict(self) -> None:
+        """End the connection without the client's help: it takes no data."""
+
+    async def recheck_access(self) -> None:
+        """Ask anew what the member may do, and act on it."""
+
+
+class Member:
+    """A connection in a room.
+
+    Args:
+        connection: the consumer.
+        session: the connection's protocol state.
+        send: the ASGI server's ``send``.
+        settings: for the limits.
+        user_id: primary key of the user, as text; ``None`` for an anonymous one.
+        echo_updates: send the member its own updates back once they are stored.
+    """
+
+    room: Room
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: Session,
+        send: Send,
+        settings: Settings,
+        *,
+        user_id: str | None = None,
+        echo_updates: bool = False,
+    ) -> None:
+        self.connection = connection
+        self.session = session
+        self.user_id = user_id
+        self.echo_updates = echo_updates
+        self._send = send
+        self._settings = settings
+        self._closed = False
+        #: Drains what waits while the client does not read; None while it does.
+        self._drain: asyncio.Task[None] | None = None
+        self._messages: deque[dict[str, Any]] = deque()
+        self._updates: list[bytes] = []
+        self._updates_size = 0
+        self._needs_full_state = False
+        self._present: set[int] = set()
+        self._saved = self._told_saved = 0
+
+    # What the room sends.
+
+    def send_frame(self, frame: bytes | str) -> None:
+        """Send a frame of which none may be left out."""
+        key = "bytes" if isinstance(frame, bytes) else "text"
+        self._send_message({"type": "websocket.send", key: frame})
+
+    def send_update(self, update: bytes, frame: bytes) -> None:
+        """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
+        if self._drain is None:
+            self._start({"type": "websocket.send", "bytes": frame})
+        elif not self._needs_full_state:
+            self._updates.append(update)
+            self._updates_size += len(update)
+            if self._updates_size > self._settings.MAX_MEMBER_BACKLOG:
+                self.send_full_state()
+
+    def send_full_state(self) -> None:
+        """Send the whole document; only once however often it is asked for meanwhile."""
+        if self._drain is None:
+            self.send_frame(self.room.full_state_frame())
+        else:
+            self._forget_updates()
+            self._needs_full_state = True
+
+    def send_state(self, state: bytes) -> None:
+        """Send what a document of state vector ``state`` lacks."""
+        if self._drain is None:
+            self.send_frame(self.room.state_frame(state))
+        else:
+            self.send_full_state()
+
+    def send_presence(self, client_ids: Iterable[int], frame: bytes) -> None:
+        """Send who is present; ``frame`` holds the states of ``client_ids``."""
+        if self._drain is None:
+            self._start({"type": "websocket.send", "bytes": frame})
+        else:
+            self._present.update(client_ids)
+
+    def send_saved(self, number: int) -> None:
+        """Tell that the first ``number`` updates of this connection are stored."""
+        self._saved = number
+        if self.session.greeted and self._drain is None:
+            self._told_saved = number
+            self.send_frame(json_frame("saved", data={"count": number}))
+
+    def echo(self, update: bytes) -> None:
+        """Send the member's own ``update`` back, if it wants that."""
+        if self.echo_updates and update != EMPTY_UPDATE:
+            self.send_update(update, update_frame(update))
+
+    @property
+    def is_closed(self) -> bool:
+        """The connection is closed or closing; what it still sends is not to be looked at."""
+        return self._closed
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Close the connection; nothing is sent after that."""
+        if self._closed:
+            return
+        # A websocket close frame holds at most 123 bytes of reason.
+        short = reason.encode()[:123].decode(errors="ignore")
+        self._send_message({"type": "websocket.close", "code": int(code), "reason": short})
+        self._closed = True
+
+    def detach(self) -> None:
+        """Stop sending: the connection is gone."""
+        self._closed = True
+        if self._drain is not None:
+            self._drain.cancel()
+
+    # How it is sent.
+
+    def _send_message(self, message: dict[str, Any]) -> None:
+        if self._drain is None:
+            self._start(message)
+        elif len(self._messages) < _MAX_REPLIES:
+            self._messages.append(message)
+        else:
+            self._closed = True
+            self.connection.evict()
+
+    def _start(self, message: dict[str, Any]) -> None:
+        if self._closed:
+            return
+        sending = self._send(message).__await__()
+        try:
+            blocked_on = next(sending)
+        except StopIteration:
+            return
+        except Exception:
+            # The client is gone; the server tells the consumer so with a disconnect message.
+            self._closed = True
+            return
+        self._drain = asyncio.create_task(self._drain_backlog(_resume(sending, blocked_on)))
+
+    async def _drain_backlog(self, blocked: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(self._settings.SEND_TIMEOUT):
+                await blocked
+            while message := self._next_message():
+                async with asyncio.timeout(self._settings.SEND_TIMEOUT):
+                    await self._send(message)
+        except TimeoutError:
+            logger.warning(
+                "A member reads too slowly and is disconnected.",
+                extra={"room": self.room.name, "user": self.user_id},
+            )
+            self._closed = True
+            self.connection.evict()
+        except Exception:
+            self._closed = True
+        finally:
+            self._drain = None
+
+    def _next_message(self) -> dict[str, Any] | None:
+        """Return the next message that waits, in the shortest form that tells all."""
+        if self._messages:
+            return self._messages.popleft()
+        if self._closed:
+            return None
+        frame: bytes | str
+        if self._needs_full_state:
+            self._needs_full_state = False
+            frame = self.room.full_state_frame()
+        elif self._updates:
+            frame = update_frame(merge(self._updates))
+            self._forget_updates()
+        elif self._present:
+            frame = presence_frame(self.room.presence.states(self._present))
+            self._present.clear()
+        elif self.session.greeted and self._saved > self._told_saved:
+            self._told_saved = self._saved
+            frame = json_frame("saved", data={"count": self._saved})
+        else:
+            return None
+        return {"type": "websocket.send", "bytes" if isinstance(frame, bytes) else "text": frame}
+
+    def _forget_updates(self) -> None:
+        self._updates.clear()
+        self._updates_size = 0
+
+
+@coroutine
+def _resume(sending: Generator[Any, None, None], blocked_on: Any) -> Generator[Any, None, None]:
+    """Go on with a coroutine that has been run up to its first wait, in a task."""
+    while True:
+        try:
+            yield blocked_on
+        except BaseException as error:
+            with suppress(StopIteration):
+                blocked_on = sending.throw(error)
+                continue
+            return
+        try:
+            blocked_on = next(sending)
+        except StopIteration:
+            return

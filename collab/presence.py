@@ -1,0 +1,156 @@
+"""Who is present in a room: the newest state of each client id, and whose it is.
+
+A stock client repeats to the server what it hears of others, over the socket and over the
+browser's own channel between tabs. So a state is taken only from the member that owns its
+client id. Clocks follow y-protocols' ``awareness.js``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from .exceptions import ProtocolViolation
+from .protocol import GONE, PresenceState
+
+__all__ = ["Owner", "Presence", "Verdict"]
+
+#: Clocks of client ids that left, kept to recognise one that comes back with an old clock.
+_MAX_DEPARTED = 1_000
+
+
+class Owner(Protocol):
+    """A member, as far as presence knows it."""
+
+    user_id: str | None
+
+
+@dataclass(slots=True)
+class _Entry:
+    clock: int
+    state: str
+    owner: Owner
+    #: The owner announced this id on its own, as a client does with its own id.
+    primary: bool
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a presence message.
+
+    Args:
+        changed: client ids of which the others must hear.
+        outdated: states to send back to the sender: it came back with a clock that others have
+            seen already, and a client that hears it has gone starts a newer clock.
+    """
+
+    changed: set[int]
+    outdated: list[PresenceState]
+
+
+class Presence:
+    """The presence of one room.
+
+    Args:
+        max_clients: how many client ids one member may own.
+    """
+
+    def __init__(self, max_clients: int) -> None:
+        self._max_clients = max_clients
+        self._entries: dict[int, _Entry] = {}
+        self._owned: dict[Owner, set[int]] = {}
+        self._departed: dict[int, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def states(self, client_ids: Iterable[int] | None = None) -> list[PresenceState]:
+        """Return the states of ``client_ids``, by default of all that are present."""
+        if client_ids is None:
+            client_ids = self._entries
+        return [self._state(client_id) for client_id in client_ids]
+
+    def receive(self, owner: Owner, states: list[PresenceState], now: float) -> Verdict:
+        """Take what ``owner`` says; what it says of others' client ids is ignored.
+
+        Raises:
+            ProtocolViolation: more client ids than one member may have.
+        """
+        verdict = Verdict(set(), [])
+        primary = len(states) == 1 and owner not in self._owned
+        for state in states:
+            if state.clock <= self._departed.get(state.client_id, -1):
+                if state.state != GONE:
+                    verdict.outdated.append(self._state(state.client_id))
+            elif self._may_write(owner, state.client_id, primary) and self._write(
+                owner, state, primary, now
+            ):
+                verdict.changed.add(state.client_id)
+        return verdict
+
+    def leave(self, owner: Owner) -> set[int]:
+        """Remove all that came through ``owner``; return the client ids that went."""
+        gone = self._owned.pop(owner, set())
+        for client_id in gone:
+            self._depart(client_id)
+        return gone
+
+    def expire(self, before: float) -> set[int]:
+        """Remove what was last renewed before that time; return the client ids that went."""
+        gone = {client_id for client_id, entry in self._entries.items() if entry.seen_at < before}
+        for client_id in gone:
+            self._disown(client_id)
+            self._depart(client_id)
+        return gone
+
+    def _state(self, client_id: int) -> PresenceState:
+        if entry := self._entries.get(client_id):
+            return PresenceState(client_id, entry.clock, entry.state)
+        return PresenceState(client_id, self._departed.get(client_id, 0), GONE)
+
+    def _may_write(self, owner: Owner, client_id: int, primary: bool) -> bool:
+        entry = self._entries.get(client_id)
+        if entry is None or entry.owner is owner:
+            return True
+        # A second connection of the same client is announced on its own; the first may be dead
+        # without the server having noticed. An echo never takes an id away.
+        same_user = owner.user_id is not None and owner.user_id == entry.owner.user_id
+        return primary and (same_user or not entry.primary)
+
+    def _write(self, owner: Owner, state: PresenceState, primary: bool, now: float) -> bool:
+        entry = self._entries.get(state.client_id)
+        if state.state == GONE:
+            if entry is None or state.clock < entry.clock:
+                return False
+            self._disown(state.client_id)
+            self._depart(state.client_id, state.clock)
+            return True
+        newer = entry is None or state.clock > entry.clock
+        if entry is not None and entry.owner is owner:
+            if not newer:
+                return False
+            primary = entry.primary
+        self._own(owner, state.client_id)
+        self._departed.pop(state.client_id, None)
+        self._entries[state.client_id] = _Entry(state.clock, state.state, owner, primary, now)
+        return newer
+
+    def _own(self, owner: Owner, client_id: int) -> None:
+        owned = self._owned.setdefault(owner, set())
+        if client_id not in owned:
+            if len(owned) >= self._max_clients:
+                raise ProtocolViolation("Too many clients are present through this connection.")
+            self._disown(client_id)
+            owned.add(client_id)
+
+    def _disown(self, client_id: int) -> None:
+        if entry := self._entries.get(client_id):
+            self._owned[entry.owner].discard(client_id)
+
+    def _depart(self, client_id: int, clock: int | None = None) -> None:
+        entry = self._entries.pop(client_id)
+        self._departed[client_id] = entry.clock if clock is None else clock
+        if len(self._departed) > _MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]

@@ -1,0 +1,451 @@
+"""One live document: its Doc, who is present, its members, and one flush per loop turn.
+
+What members send in one turn of the event loop is merged, applied to the Doc once, queued for
+the storage, and sent to the others in one frame that is encoded once. An update that pycrdt
+cannot apply costs its sender the connection and nobody else anything: the room keeps the bytes
+of its content beside the Doc, and makes the Doc anew from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from pycrdt import Doc, Subscription, TransactionEvent
+
+from collab_storage.pending import is_pending
+
+from .access import Access
+from .conf import Settings
+from .exceptions import ProtocolViolation, TooBig, TryAgainLater
+from .member import Member
+from .presence import Presence
+from .protocol import PresenceState, presence_frame, step1_frame, step2_frame, update_frame
+from .session import (
+    Change,
+    Effect,
+    PresenceChange,
+    PresenceRequest,
+    Reply,
+    StateRequest,
+)
+from .updates import EMPTY_STATE, EMPTY_UPDATE, PoisonedDoc, apply, is_panic, merge
+from .wire import CloseCode
+
+__all__ = ["Edit", "Room", "Store"]
+
+logger = logging.getLogger(__name__)
+
+#: The bytes beside the Doc are encoded anew when what was added to them outgrows them, or this
+#: size, or this number of updates.
+_MIN_TAIL_SIZE = 64 * 1024
+_MAX_TAIL_LENGTH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An update on its way into the room.
+
+    Args:
+        update: Yjs update bytes.
+        member: who sent it; ``None`` for server code.
+        number: of the update among those of the member.
+        applied: it is in the Doc already.
+        stored: it is in the storage already.
+    """
+
+    update: bytes
+    member: Member | None = None
+    number: int = 0
+    applied: bool = False
+    stored: bool = False
+
+
+class Store(Protocol):
+    """Where a room hands over what is to be stored."""
+
+    @property
+    def is_full(self) -> bool:
+        """Too much waits to be stored already."""
+
+    def put(self, room: Room, edits: Sequence[Edit]) -> None:
+        """Store ``edits`` soon and tell their members; empty updates are told only."""
+
+
+class Room:
+    """One live document.
+
+    Args:
+        name: of the document.
+        doc: holds the document's content.
+        settings: for the limits.
+        store: takes what is to be stored; ``None`` if the room lives in memory only.
+        on_empty: called when the last member has left.
+        on_rebuilt: called when the Doc had to be made anew, without the project's observers.
+        on_broken: called when even that failed; the room is not to be used again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        doc: Doc[Any],
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        on_empty: Callable[[Room], object] = lambda room: None,
+        on_rebuilt: Callable[[Room], object] = lambda room: None,
+        on_broken: Callable[[Room], object] = lambda room: None,
+    ) -> None:
+        self.name = name
+        self.members: set[Member] = set()
+        self.presence = Presence(settings.MAX_PRESENCE_CLIENTS)
+        self._settings = settings
+        self._store = store
+        self._on_empty = on_empty
+        self._on_rebuilt = on_rebuilt
+        self._on_broken = on_broken
+        self._loop = asyncio.get_running_loop()
+        self._flush_handle: asyncio.Handle | None = None
+        self._expiry_handle: asyncio.TimerHandle | None = None
+        self._edits: list[Edit] = []
+        #: Client ids whose presence changed in this turn, and by whom if by one member alone.
+        self._present: set[int] = set()
+        self._present_sender: Member | None = None
+        #: The content as bytes: one full update, and what came since.
+        self._base = EMPTY_UPDATE
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        #: Updates that build upon others which have not arrived; the Doc does not encode all
+        #: of them.
+        self._pending: list[bytes] = []
+        self._full_state: bytes | None = None
+        self._applying = False
+        self._effect: bytes | None = None
+        self._use(doc)
+        self._rebase()
+
+    def _use(self, doc: Doc[Any]) -> None:
+        self.doc = doc
+        self._subscription: Subscription = doc.observe(self._observe)
+
+    def close(self) -> None:
+        """Let go of the Doc; the room is not to be used again."""
+        if self._flush_handle:
+            self._flush_handle.cancel()
+        if self._expiry_handle:
+            self._expiry_handle.cancel()
+        self._drop_doc()
+
+    # Members.
+
+    def join(self, member: Member) -> None:
+        """Let ``member`` in, and send it what a client needs first.
+
+        Raises:
+            TryAgainLater: the room is full.
+        """
+        if len(self.members) >= self._settings.MAX_ROOM_MEMBERS:
+            raise TryAgainLater("Too many people are in this document.")
+        self.members.add(member)
+        member.room = self
+        self.welcome(member)
+        if self.presence:
+            member.send_frame(presence_frame(self.presence.states()))
+
+    def welcome(self, member: Member) -> None:
+        """Ask a member that may write for what the server lacks."""
+        if member.session.access >= Access.WRITE:
+            member.send_frame(step1_frame(self._guarded(lambda doc: doc.get_state())))
+
+    def leave(self, member: Member) -> None:
+        """Let ``member`` go, and whoever was present through it."""
+        self.members.discard(member)
+        member.detach()
+        self._present_changed(self.presence.leave(member), None)
+        if not self.members:
+            self._on_empty(self)
+
+    def close_members(self, code: CloseCode, reason: str) -> None:
+        """Close all members' connections."""
+        for member in list(self.members):
+            member.close(code, reason)
+
+    def handle(self, member: Member, effect: Effect) -> None:
+        """Carry out what a member's frame asked for.
+
+        Raises:
+            MemberError: the member asked for too much.
+        """
+        match effect:
+            case Change():
+                self._receive_change(member, effect)
+            case PresenceChange():
+                self._receive_presence(member, effect.states)
+            case StateRequest():
+                member.send_state(effect.state)
+            case PresenceRequest():
+                member.send_frame(presence_frame(self.presence.states()))
+            case Reply():
+                member.send_frame(effect.frame)
+
+    def _receive_change(self, member: Member, change: Change) -> None:
+        if self._store is not None and self._store.is_full:
+            raise TryAgainLater("The server cannot store more changes now.")
+        self._check_size(len(change.update))
+        if change.whole:
+            # Most of it is known; by itself, it is cut down to what is new.
+            self.flush()
+        self._add(Edit(change.update, member, change.number))
+        if change.whole:
+            self.flush()
+
+    def _check_size(self, added: int) -> None:
+        limit = self._settings.MAX_DOCUMENT_SIZE
+        if self.size + added > limit and self._tail:
+            self._rebase()
+        if self.size + added > limit:
+            raise TooBig(f"A document may have {limit} bytes.")
+
+    # Server code.
+
+    def edit(self, update: bytes, *, stored: bool = False) -> None:
+        """Take an update from server code; ``stored`` tells that the storage has it already."""
+        self._add(Edit(update, stored=stored))
+
+    def broadcast(self, frame: bytes) -> None:
+        """Send a frame of the project's own to all members."""
+        for member in self.members:
+            member.send_frame(frame)
+
+    def renew(self, doc: Doc[Any]) -> None:
+        """Go on with ``doc``, which is empty and has the project's observers."""
+        self.flush()
+        self._drop_doc()
+        self._rebuild(doc)
+
+    # The document's content.
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded document, at most."""
+        return len(self._base) + self._tail_size
+
+    def state_frame(self, state: bytes) -> bytes:
+        """Return the answer to a step 1.
+
+        Raises:
+            ProtocolViolation: ``state`` is no state vector.
+        """
+        if state == EMPTY_STATE:
+            return self.full_state_frame()
+        try:
+            return step2_frame(self._encode(state))
+        except ValueError:
+            raise ProtocolViolation("That is no state vector.") from None
+
+    def full_state_frame(self) -> bytes:
+        """Return the whole document as a step 2; encoded once for all who join meanwhile."""
+        if self._full_state is None:
+            self._full_state = step2_frame(self._encode(EMPTY_STATE))
+        return self._full_state
+
+    def _encode(self, state: bytes) -> bytes:
+        update = self._guarded(lambda doc: doc.get_update(state))
+        return merge([update, *self._pending])
+
+    def _guarded(self, read: Callable[[Doc[Any]], bytes]) -> bytes:
+        try:
+            return read(self.doc)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+        self._rebuild(Doc())
+        self._on_rebuilt(self)
+        return read(self.doc)
+
+    # The flush.
+
+    def flush(self) -> None:
+        """Apply, hand to the storage and send what this turn has brought so far."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        try:
+            if self._edits:
+                edits, self._edits = self._edits, []
+                self._flush_edits(edits)
+            if self._present:
+                self._flush_presence()
+        except PoisonedDoc:
+            logger.exception("A document broke beyond repair.", extra={"room": self.name})
+            self.close_members(CloseCode.INTERNAL, "The document has to be opened again.")
+            self._on_broken(self)
+
+    def _add(self, edit: Edit) -> None:
+        self._edits.append(edit)
+        self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
+        if self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self.flush)
+
+    def _flush_edits(self, edits: list[Edit]) -> None:
+        if len(edits) == 1 and not edits[0].applied:
+            edits = self._apply_one_by_one(edits)
+        elif fresh := [edit for edit in edits if not edit.applied]:
+            try:
+                self._apply(merge([edit.update for edit in fresh]))
+            except PoisonedDoc:
+                self._rebuild(Doc())
+                done = [edit for edit in edits if edit.applied]
+                edits = done + self._apply_one_by_one(fresh)
+        self._send_edits(edits)
+        if self._store is not None:
+            self._store.put(self, [edit for edit in edits if not edit.stored])
+            return
+        for edit in edits:
+            if edit.member:
+                edit.member.echo(edit.update)
+
+    def _apply_one_by_one(self, edits: Iterable[Edit]) -> list[Edit]:
+        """Apply ``edits``; return those that could be, each cut down to what is new in it."""
+        good = []
+        for edit in edits:
+            try:
+                good.append(replace(edit, update=self._apply(edit.update)))
+            except PoisonedDoc:
+                self._rebuild(Doc())
+                self._on_rebuilt(self)
+                self._refuse(edit)
+        return good
+
+    def _refuse(self, edit: Edit) -> None:
+        user_id = edit.member.user_id if edit.member else None
+        logger.warning(
+            "An update cannot be applied and is dropped.",
+            extra={"room": self.name, "user": user_id},
+        )
+        if edit.member:
+            edit.member.close(CloseCode.PROTOCOL_VIOLATION, "The update cannot be applied.")
+
+    def _apply(self, update: bytes) -> bytes:
+        """Apply ``update``; return what is new in it.
+
+        Raises:
+            PoisonedDoc: it cannot be applied.
+        """
+        self._applying, self._effect = True, EMPTY_UPDATE
+        try:
+            apply(self.doc, update)
+        finally:
+            self._applying = False
+        news = self._effect
+        # Only where the effect is less than the update can part of it be waiting for others.
+        if (len(news) < len(update) or self._pending) and is_pending(self.doc, update):
+            self._pending.append(update)
+            news = update
+        if news != EMPTY_UPDATE:
+            self._record(news)
+        return news
+
+    def _observe(self, event: TransactionEvent) -> None:
+        if self._applying:
+            self._effect = event.update
+        else:
+            # Server code changed the Doc itself.
+            self._record(event.update)
+            self._add(Edit(event.update, applied=True))
+
+    def _send_edits(self, edits: list[Edit]) -> None:
+        updates = [edit.update for edit in edits if edit.update != EMPTY_UPDATE]
+        if not updates:
+            return
+        update = merge(updates)
+        frame = update_frame(update)
+        senders = {edit.member for edit in edits}
+        for member in self.members:
+            if member not in senders:
+                member.send_update(update, frame)
+            elif len(senders) > 1:
+                self._send_to_sender(member, edits, update, frame)
+
+    def _send_to_sender(
+        self, member: Member, edits: list[Edit], update: bytes, frame: bytes
+    ) -> None:
+        """Send a turn's changes to one of several who made them."""
+        if member.echo_updates:
+            # Its own come back once they are stored, and not before.
+            update = merge([edit.update for edit in edits if edit.member is not member])
+            frame = update_frame(update)
+        member.send_update(update, frame)
+
+    # The bytes beside the Doc.
+
+    def _record(self, update: bytes) -> None:
+        self._full_state = None
+        self._tail.append(update)
+        self._tail_size += len(update)
+        if self._tail_size > max(_MIN_TAIL_SIZE, len(self._base)) or (
+            len(self._tail) > _MAX_TAIL_LENGTH
+        ):
+            # Not now: the Doc may be in the middle of a transaction.
+            self._loop.call_soon(self._rebase)
+
+    def _rebase(self) -> None:
+        self._pending = [update for update in self._pending if is_pending(self.doc, update)]
+        self._base = self._guarded(lambda doc: doc.get_update())
+        self._tail = list(self._pending)
+        self._tail_size = sum(map(len, self._tail))
+
+    def _rebuild(self, doc: Doc[Any]) -> None:
+        self._drop_doc()
+        apply(doc, merge([self._base, *self._tail]))
+        self._use(doc)
+
+    def _drop_doc(self) -> None:
+        # A Doc whose observers stay is never freed.
+        try:
+            self.doc.unobserve(self._subscription)
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+
+    # Presence.
+
+    def _receive_presence(self, member: Member, states: list[PresenceState]) -> None:
+        verdict = self.presence.receive(member, states, self._loop.time())
+        if verdict.outdated:
+            member.send_frame(presence_frame(verdict.outdated))
+        self._present_changed(verdict.changed, member)
+
+    def _present_changed(self, client_ids: set[int], sender: Member | None) -> None:
+        if not client_ids:
+            return
+        if not self._present:
+            self._present_sender = sender
+        elif self._present_sender is not sender:
+            self._present_sender = None
+        self._present |= client_ids
+        self._schedule_flush()
+        self._schedule_expiry()
+
+    def _flush_presence(self) -> None:
+        client_ids, self._present = self._present, set()
+        frame = presence_frame(self.presence.states(client_ids))
+        for member in self.members:
+            if member is not self._present_sender:
+                member.send_presence(client_ids, frame)
+
+    def _schedule_expiry(self) -> None:
+        if self._expiry_handle is None and self.presence:
+            delay = self._settings.PRESENCE_TIMEOUT / 4
+            self._expiry_handle = self._loop.call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry_handle = None
+        before = self._loop.time() - self._settings.PRESENCE_TIMEOUT
+        self._present_changed(self.presence.expire(before), None)
+        self._schedule_expiry()

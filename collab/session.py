@@ -1,0 +1,195 @@
+"""One member's side of the protocol, without I/O: frames in, effects out.
+
+:class:`Session` decides what a frame means and whether this member may send it; the room
+carries the effects out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from . import __version__
+from .access import Access
+from .conf import Settings
+from .exceptions import ProtocolViolation, TooBig
+from .protocol import PresenceState, auth_denied_frame, decode_presence, read_bytes, read_varuint
+from .updates import check
+from .wire import MessageType, SyncType
+
+__all__ = [
+    "Change",
+    "Effect",
+    "PresenceChange",
+    "PresenceRequest",
+    "Reply",
+    "Session",
+    "StateRequest",
+    "json_frame",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The member changed the document.
+
+    Args:
+        update: Yjs update bytes that can be decoded.
+        number: of this update among those of the connection, from 1.
+        whole: it answers a step 1, so most of it may be known already.
+    """
+
+    update: bytes
+    number: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StateRequest:
+    """The member asks for what a document of state vector ``state`` lacks."""
+
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChange:
+    """The member tells of client ids that are present through it."""
+
+    states: list[PresenceState]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceRequest:
+    """The member asks who is present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A frame for this member alone."""
+
+    frame: bytes | str
+
+
+Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
+
+_READ_ONLY = "You may read this document, but not change it."
+
+
+def json_frame(
+    action: object,
+    *,
+    data: Any = None,
+    request_id: object = None,
+    errors: list[str] | None = None,
+    status: int = 200,
+) -> str:
+    """Return a text frame, in the one shape that all of them have."""
+    return json.dumps(
+        {
+            "action": action,
+            "request_id": request_id,
+            "data": data,
+            "errors": errors or [],
+            "response_status": status,
+        }
+    )
+
+
+class Session:
+    """The protocol state of one member.
+
+    Args:
+        access: what the member may do; may change later.
+        settings: for the limits.
+        durable: whether what the member sends is going to be stored.
+    """
+
+    def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:
+        self.access = access
+        #: The member said hello: it wants to be told in JSON what is saved.
+        self.greeted = False
+        self._durable = durable
+        self._settings = settings
+        self._updates = 0
+        self._told_read_only = False
+
+    def receive_bytes(self, frame: bytes) -> Effect:
+        """Return what a binary frame asks for.
+
+        Raises:
+            ProtocolViolation: it is not of the protocol.
+            TooBig: it is larger than allowed.
+        """
+        self._check_size(len(frame))
+        kind, position = read_varuint(frame, 0)
+        if kind == MessageType.SYNC:
+            return self._receive_sync(frame, position)
+        if kind == MessageType.AWARENESS:
+            payload = _last_bytes(frame, position)
+            return PresenceChange(decode_presence(payload, self._settings.MAX_PRESENCE_SIZE))
+        if kind == MessageType.QUERY_AWARENESS:
+            return PresenceRequest()
+        raise ProtocolViolation("The frame is of an unknown type.")
+
+    def receive_text(self, frame: str) -> Reply:
+        """Return the answer to a JSON frame; one that is wrong is answered with an error.
+
+        Raises:
+            TooBig: it is larger than allowed.
+        """
+        self._check_size(len(frame))
+        try:
+            request = json.loads(frame)
+            action, request_id = request["action"], request.get("request_id")
+        except (ValueError, RecursionError, TypeError, KeyError):
+            return _refusal(None, None, 'Send a JSON object with an "action".', 400)
+        if action != "hello":
+            return _refusal(action, request_id, "There is no such action.", 405)
+        self.greeted = True
+        hello = {**self._access_data(), "server": __version__, "durable": self._durable}
+        return Reply(json_frame("hello", request_id=request_id, data=hello))
+
+    def change_access(self, access: Access) -> Reply | None:
+        """Let the member do more or less than before; return what to tell it."""
+        self.access = access
+        self._told_read_only = False
+        return Reply(json_frame("access", data=self._access_data())) if self.greeted else None
+
+    def _access_data(self) -> dict[str, str]:
+        return {"access": self.access.label}
+
+    def _check_size(self, size: int) -> None:
+        if size > self._settings.MAX_FRAME_SIZE:
+            raise TooBig(f"A frame may have {self._settings.MAX_FRAME_SIZE} bytes.")
+
+    def _receive_sync(self, frame: bytes, position: int) -> Effect:
+        kind, position = read_varuint(frame, position)
+        payload = _last_bytes(frame, position)
+        if kind == SyncType.STEP1:
+            return StateRequest(payload)
+        if kind not in (SyncType.STEP2, SyncType.UPDATE):
+            raise ProtocolViolation("The sync message is of an unknown type.")
+        if self.access < Access.WRITE:
+            return self._refuse_update()
+        self._updates += 1
+        return Change(check(payload), self._updates, whole=kind == SyncType.STEP2)
+
+    def _refuse_update(self) -> Reply | None:
+        if self._told_read_only:
+            return None
+        self._told_read_only = True
+        if self.greeted:
+            return _refusal("update", None, _READ_ONLY, 403)
+        return Reply(auth_denied_frame(_READ_ONLY))
+
+
+def _last_bytes(frame: bytes, position: int) -> bytes:
+    payload, end = read_bytes(frame, position)
+    if end != len(frame):
+        raise ProtocolViolation("The frame has bytes behind its end.")
+    return payload
+
+
+def _refusal(action: object, request_id: object, error: str, status: int) -> Reply:
+    return Reply(json_frame(action, request_id=request_id, errors=[error], status=status))

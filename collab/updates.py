@@ -1,0 +1,72 @@
+"""Yjs update bytes: checking, merging, and applying them without trusting them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pycrdt import Doc, get_state, merge_updates
+
+from .exceptions import ProtocolViolation
+
+__all__ = ["EMPTY_STATE", "EMPTY_UPDATE", "PoisonedDoc", "apply", "check", "is_panic", "merge"]
+
+logger = logging.getLogger(__name__)
+
+#: State vector of a document without content.
+EMPTY_STATE = b"\x00"
+#: An update without insertions and without deletions.
+EMPTY_UPDATE = b"\x00\x00"
+
+#: merge_updates takes more than linear time: 0.5 µs an update for 64 of them, 17 µs for 5 000.
+_MERGE_AT_ONCE = 64
+
+
+class PoisonedDoc(Exception):
+    """An update could not be applied, and the Doc may be broken by the attempt."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell whether pycrdt panicked: it raises a BaseException that it does not export."""
+    return type(error).__name__ == "PanicException"
+
+
+def check(update: bytes) -> bytes:
+    """Return ``update`` if it can be decoded; it may still be one that cannot be applied.
+
+    Raises:
+        ProtocolViolation: it is no Yjs update (format 1).
+    """
+    try:
+        get_state(update)
+    except ValueError:
+        raise ProtocolViolation("That is no Yjs update.") from None
+    return update
+
+
+def merge(updates: Sequence[bytes]) -> bytes:
+    """Merge one or more updates into one."""
+    while len(updates) > 1:
+        updates = [
+            merge_updates(*updates[start : start + _MERGE_AT_ONCE])
+            for start in range(0, len(updates), _MERGE_AT_ONCE)
+        ]
+    return updates[0]
+
+
+def apply(doc: Doc[Any], update: bytes) -> None:
+    """Apply ``update``. What the project's own observers raise is logged, not raised.
+
+    Raises:
+        PoisonedDoc: it could not be applied; ``doc`` is not to be used again.
+    """
+    try:
+        doc.apply_update(update)
+    except ExceptionGroup:
+        # pycrdt raises observers' errors after the commit: the update is in the Doc.
+        logger.exception("An observer of the document failed.")
+    except BaseException as error:
+        if isinstance(error, Exception) or is_panic(error):
+            raise PoisonedDoc(type(error).__name__) from None
+        raise
