@@ -1,0 +1,96 @@
+/** What a provider does for its sockets. */
+export interface SocketOwner {
+  /** Answers with the address to connect to; asked once for each connection. */
+  address(url: string): string | Promise<string>;
+  /** The socket is open; y-websocket has not sent anything yet. */
+  opened(socket: CollabSocket): void;
+  /** A text frame came, which y-websocket cannot read. */
+  received(text: string): void;
+  /** A binary frame goes out. */
+  sending(frame: Uint8Array): void;
+}
+
+type Handler<E> = ((event: E) => void) | null;
+
+/** What makes a real socket; every implementation of WebSocket does. */
+export type SocketConstructor = new (url: string, protocols: string[]) => WebSocket;
+
+/**
+ * The part of a WebSocket that y-websocket uses, with the provider in between.
+ *
+ * It exists before the real socket does, so that the address may be asked for asynchronously.
+ */
+export class CollabSocket {
+  static readonly CONNECTING = 0;
+  static readonly OPEN = 1;
+  static readonly CLOSING = 2;
+  static readonly CLOSED = 3;
+  readonly OPEN = 1;
+
+  binaryType: BinaryType = "arraybuffer";
+  onopen: Handler<Event> = null;
+  onmessage: Handler<MessageEvent> = null;
+  onerror: Handler<Event> = null;
+  onclose: Handler<CloseEvent> = null;
+
+  #owner: SocketOwner;
+  #socket: WebSocket | null = null;
+  #givenUp = false;
+
+  constructor(
+    url: string,
+    protocols: string[],
+    implementation: SocketConstructor,
+    owner: SocketOwner,
+  ) {
+    this.#owner = owner;
+    void this.#connect(url, (address) => new implementation(address, protocols));
+  }
+
+  get readyState(): number {
+    return this.#socket?.readyState ?? (this.#givenUp ? CollabSocket.CLOSED : CollabSocket.CONNECTING);
+  }
+
+  send(data: Uint8Array<ArrayBuffer> | string): void {
+    if (typeof data !== "string") this.#owner.sending(data);
+    this.#socket?.send(data);
+  }
+
+  close(): void {
+    this.#givenUp = true;
+    this.#socket?.close();
+  }
+
+  async #connect(url: string, create: (address: string) => WebSocket): Promise<void> {
+    try {
+      // Always a turn later: y-websocket attaches its handlers after it made the socket.
+      const address = await this.#owner.address(url);
+      if (!this.#givenUp) this.#attach(create(address));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #attach(socket: WebSocket): void {
+    socket.binaryType = this.binaryType;
+    socket.onopen = (event) => {
+      this.#owner.opened(this);
+      this.onopen?.(event);
+    };
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      if (typeof event.data !== "string") this.onmessage?.(event);
+      else if (this.onmessage) this.#owner.received(event.data);
+    };
+    socket.onerror = (event) => this.onerror?.(event);
+    socket.onclose = (event) => this.onclose?.(event);
+    this.#socket = socket;
+  }
+
+  /** No address: for y-websocket this is a connection that failed, which it tries again later. */
+  #fail(error: unknown): void {
+    this.#givenUp = true;
+    this.onerror?.(Object.assign(new Event("error"), { error }));
+    const details = { code: 1006, reason: String(error), wasClean: false };
+    this.onclose?.(Object.assign(new Event("close"), details));
+  }
+}

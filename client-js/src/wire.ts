@@ -1,0 +1,51 @@
+/** Numbers on the wire; the server's `collab/wire.py` lists the same, and a test compares the two. */
+
+/** Offered at the handshake: this client understands close codes and JSON frames. */
+export const SUBPROTOCOL = "collab";
+
+/** First varuint of a binary frame. */
+export const MessageType = {
+  SYNC: 0,
+  AWARENESS: 1,
+  AUTH: 2,
+  QUERY_AWARENESS: 3,
+} as const;
+
+/** Second varuint of a sync frame. */
+export const SyncType = {
+  STEP1: 0,
+  STEP2: 1,
+  UPDATE: 2,
+} as const;
+
+/** Why the server ended a connection; from 4400 on there is no use in connecting again. */
+export const CloseCode = {
+  NORMAL: 1000,
+  PROTOCOL_VIOLATION: 1008,
+  TOO_BIG: 1009,
+  INTERNAL: 1011,
+  RESTART: 1012,
+  TRY_LATER: 1013,
+  UNAUTHENTICATED: 4401,
+  FORBIDDEN: 4403,
+  NOT_FOUND: 4404,
+} as const;
+
+/** What a member may do; a refused one is never told its access, its connection closes. */
+export type Access = "read" | "write";
+
+/** One shape for all JSON frames from the server: replies, and pushes with no request id. */
+export interface Frame {
+  action: string;
+  request_id: number | null;
+  data?: unknown;
+  errors: string[];
+  response_status: number;
+}
+
+/** Answer to the `hello` that the provider sends on each connection. */
+export interface Hello {
+  access: Access;
+  server: string;
+  durable: boolean;
+}
