@@ -1,0 +1,47 @@
+"""What all tests share: this run's directory, and the services that they say they need."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests import settings
+
+pytest_plugins = ["tests.harness.services", "tests.harness.fixtures"]
+
+#: Tests that use one of these fixtures get the marker of that name.
+MARKERS = {"postgres_cluster": "postgres", "redis_process": "redis"}
+
+
+def pytest_configure() -> None:
+    """Make the directory that the settings name."""
+    settings.DIRECTORY.mkdir()
+
+
+def pytest_unconfigure() -> None:
+    """Delete the directory with all that the run has left in it."""
+    shutil.rmtree(settings.DIRECTORY)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a service, before tests are chosen by their markers."""
+    for item in items:
+        for name in _services(item):
+            item.add_marker(name)
+
+
+def _services(item: pytest.Item) -> set[str]:
+    fixtures = getattr(item, "fixturenames", [])
+    needed = {marker for fixture, marker in MARKERS.items() if fixture in fixtures}
+    for mark in item.iter_markers("django_db"):
+        needed |= {"postgres"} & set(mark.kwargs.get("databases") or ())
+    return needed
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """Start PostgreSQL before the test databases are made, if any test is about to use it."""
+    if any(item.get_closest_marker("postgres") for item in request.session.items):
+        request.getfixturevalue("postgres_cluster")

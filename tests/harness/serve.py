@@ -1,0 +1,28 @@
+"""Run uvicorn on a listening socket that was inherited: ``python -m tests.harness.serve FD``."""
+
+import logging
+import os
+import socket
+import sys
+
+import uvicorn
+
+__all__ = ["main"]
+
+
+def main(descriptor: int) -> None:
+    """Serve the test project until a signal ends it."""
+    logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
+    config = uvicorn.Config(
+        os.environ["COLLAB_TEST_APPLICATION"],
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024 * 1024,
+        log_config=None,
+        timeout_graceful_shutdown=10,
+    )
+    # uvicorn's own --fd takes any socket for a Unix one, which leaves Nagle's algorithm on.
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
