@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -35,6 +36,8 @@ from .updates import check
 from .wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
 __all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
+
+logger = logging.getLogger(__name__)
 
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
@@ -109,7 +112,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             raise NoSuchDocument from error
         self.access = await self.authorize()
         if self.access < Access.READ:
-            raise Unauthenticated if self._is_anonymous() else Forbidden
+            raise self._refusal()
         await self.accept()
         await self._join()
 
@@ -160,10 +163,15 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self.room.edit(check(update_wrapper["update"]))
 
     async def recheck_access(self) -> None:
-        """Run ``authorize`` again and act on what it says."""
-        access = await self.authorize()
+        """Run ``authorize`` again and act on what it says; if it fails, end the connection."""
+        try:
+            access = await self.authorize()
+        except Exception:
+            logger.exception("Access could not be checked.", extra={"room": self.room_name})
+            await self.close(CloseCode.INTERNAL)
+            return
         if access < Access.READ:
-            await self._end_with(Forbidden())
+            await self._end_with(self._refusal())
         elif access != self.access and self._member is not None:
             self.access = access
             if reply := self._member.session.change_access(access):
@@ -189,8 +197,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self._closed = True
         if not self._accepted:
             if code is None:
-                anonymous = self._is_anonymous()
-                code = CloseCode.UNAUTHENTICATED if anonymous else CloseCode.FORBIDDEN
+                code = self._refusal().close_code
             if self._offers_subprotocol():
                 await self.accept()
         if self._member is not None:
@@ -328,8 +335,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     def _offers_subprotocol(self) -> bool:
         return SUBPROTOCOL in self.scope.get("subprotocols", ())
 
-    def _is_anonymous(self) -> bool:
-        return self._user_id() is None
+    def _refusal(self) -> MemberError:
+        return Unauthenticated() if self._user_id() is None else Forbidden()
 
     def _user_id(self) -> str | None:
         key = getattr(self.scope.get("user"), "pk", None)

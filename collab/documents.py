@@ -149,7 +149,7 @@ async def adelete(room_name: str) -> bool:
     """
     storage = get_storage()
     deleted = await storage.delete(room_name)
-    await _on_commit(lambda hub: hub.discard(room_name, "The document has been deleted."))
+    await _on_commit(lambda hub: hub.discard(room_name))
     return deleted
 
 
@@ -165,13 +165,8 @@ async def arename(old: str, new: str) -> None:
         DocumentNotFound: there is no ``old``.
         DocumentExists: ``new`` is taken.
     """
-    check_name(new)
-    storage = get_storage()
-    # What members have typed is in the storage a moment later; take it along.
-    if unsaved := _unsaved(old):
-        await storage.append([_entry(old, merge(unsaved), None)])
-    await storage.rename(old, new)
-    await _on_commit(lambda hub: hub.discard(old, "The document has another name now."))
+    await get_storage().rename(old, new)
+    await _on_commit(lambda hub: hub.discard(old, moved_to=new))
 
 
 def rename(old: str, new: str) -> None:

@@ -19,13 +19,14 @@ from pycrdt import Doc
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import apply_stored, compact
 from collab_storage.exceptions import StorageError
+from collab_storage.updates import is_integrated
 
 from .conf import Settings, get_settings, get_storage
 from .exceptions import RoomFailed, TryAgainLater
 from .lane import Lane
 from .member import Member
 from .room import Room
-from .updates import EMPTY_STATE
+from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from .wire import CloseCode
 from .writer import Writer
 
@@ -111,11 +112,14 @@ class Hub:
         name, stored = key
         try:
             async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
-                doc = await (self._stored_doc(name, opener) if stored else _new_doc(opener))
+                doc, pending = await (
+                    self._stored_doc(name, opener) if stored else _new_doc(opener)
+                )
             room = Room(
                 name,
                 doc,
                 self._settings,
+                pending=pending,
                 store=self.writer if stored else None,
                 on_empty=lambda room: self._unload_later(key),
                 on_rebuilt=lambda room: self._keep_task(self._renew(room, opener)),
@@ -131,7 +135,8 @@ class Hub:
             room.edit(update, stored=True)
         return room
 
-    async def _stored_doc(self, name: str, opener: Opener) -> Doc[Any]:
+    async def _stored_doc(self, name: str, opener: Opener) -> tuple[Doc[Any], bytes]:
+        """Return the document, and what of it builds upon updates that are not stored."""
         loaded = await self._storage.load(name)
         doc = await opener.make_ydoc()
         filled = doc.get_state() != EMPTY_STATE
@@ -139,7 +144,7 @@ class Hub:
             if not filled:
                 await opener.seed_ydoc(doc)
             if doc.get_state() == EMPTY_STATE or await self._seed(name, doc):
-                return doc
+                return doc, EMPTY_UPDATE
             # Another process was first: its seed is the document's.
             doc, loaded = await opener.make_ydoc(), await self._storage.load(name)
             filled = doc.get_state() != EMPTY_STATE
@@ -148,10 +153,12 @@ class Hub:
                 "make_ydoc() fills the document, but it is stored already, and would be doubled."
                 " Move the filling to seed_ydoc(), which is called once in a document's life."
             )
-        if loaded is not None:
-            apply_stored(doc, loaded)
-            self._log_lengths[name] = len(loaded.log)
-        return doc
+        if loaded is None:
+            return doc, EMPTY_UPDATE
+        apply_stored(doc, loaded)
+        self._log_lengths[name] = len(loaded.log)
+        whole = merge(loaded.updates)
+        return doc, EMPTY_UPDATE if is_integrated(doc, whole) else whole
 
     async def _seed(self, name: str, doc: Doc[Any]) -> bool:
         return await self._storage.create(LogEntry(name, doc.get_update(), datetime.now(UTC)))
@@ -203,7 +210,6 @@ class Hub:
         self._log_lengths.pop(name, None)
         if not self.rooms and not self._opening and not self._joining:
             await self._loading_lane.close()
-            await self.writer.idle()
             await self._writing_lane.close()
 
     # Storing.
@@ -232,22 +238,35 @@ class Hub:
         elif opening := self._opening.get(key):
             opening.edits.append(update)
 
-    def discard(self, name: str, reason: str) -> None:
-        """Close a document that is stored no longer; what is unsaved of it is forgotten."""
-        key = name, True
-        self.writer.drop(name)
-        if room := self.rooms.get(key):
-            room.close_members(CloseCode.NOT_FOUND, reason)
-            self._remove(key, room)
-        if self.writer.has(name):
-            self._keep_task(self._delete_landed(name))
+    def discard(self, name: str, moved_to: str | None = None) -> None:
+        """Close a document that is stored no longer, or under another name.
 
-    async def _delete_landed(self, name: str) -> None:
+        What is unsaved of it goes to that name, or is forgotten.
+        """
+        key = name, True
+        if room := self.rooms.get(key):
+            room.flush()
+            what = "been deleted" if moved_to is None else "another name now"
+            room.close_members(CloseCode.NOT_FOUND, f"The document has {what}.")
+            self._remove(key, room)
+        if moved_to is None:
+            self.writer.drop(name)
+        else:
+            self.writer.move(name, moved_to)
+        if self.writer.has(name):
+            self._keep_task(self._clear(name, moved_to))
+
+    async def _clear(self, name: str, moved_to: str | None) -> None:
+        """Take away what was on its way to the storage when the document left its name."""
         await self.writer.landed(name)
-        await self._loading_lane.start(self._delete(name))
+        await self._loading_lane.start(self._clear_landed(name, moved_to))
         await self._tidy(name)
 
-    async def _delete(self, name: str) -> None:
+    async def _clear_landed(self, name: str, moved_to: str | None) -> None:
+        landed = await self._storage.load(name)
+        if landed is not None and moved_to is not None:
+            now = datetime.now(UTC)
+            await self._storage.append([LogEntry(moved_to, merge(landed.updates), now)])
         await self._storage.delete(name)
 
     def recheck_access(self, name: str, user_id: str | None = None) -> None:
@@ -285,11 +304,11 @@ class Hub:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _new_doc(opener: Opener) -> Doc[Any]:
+async def _new_doc(opener: Opener) -> tuple[Doc[Any], bytes]:
     doc = await opener.make_ydoc()
     if doc.get_state() == EMPTY_STATE:
         await opener.seed_ydoc(doc)
-    return doc
+    return doc, EMPTY_UPDATE
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}

@@ -27,6 +27,7 @@ class Lane:
         self._keeper: asyncio.Task[None] | None = None
         self._entered = asyncio.Event()
         self._leave = asyncio.Event()
+        self._working: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``work`` in a task of this lane."""
@@ -38,14 +39,20 @@ class Lane:
             self._keeper = loop.create_task(
                 self._keep(self._entered, self._leave), context=self._context
             )
-        return loop.create_task(self._run(work, self._entered), context=self._context)
+        task = loop.create_task(self._run(work, self._entered), context=self._context)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
 
     async def close(self) -> None:
-        """Give the resources back; the work must have ended."""
-        keeper, self._context, self._keeper = self._keeper, None, None
-        self._leave.set()
-        if keeper is not None:
-            await keeper
+        """Give the resources back once the work has ended; what starts meanwhile gets new ones."""
+        keeper, leave, self._context, self._keeper = self._keeper, self._leave, None, None
+        if keeper is None:
+            return
+        if self._working:
+            await asyncio.wait(set(self._working))
+        leave.set()
+        await keeper
 
     async def _keep(self, entered: asyncio.Event, leave: asyncio.Event) -> None:
         async with self._storage.serving():

@@ -124,12 +124,18 @@ class Member:
         else:
             self._present.update(client_ids)
 
-    def send_saved(self, number: int) -> None:
-        """Tell that the first ``number`` updates of this connection are stored."""
-        self._saved = number
-        if self.session.greeted and self._drain is None:
-            self._told_saved = number
-            self.send_frame(json_frame("saved", data={"count": number}))
+    def send_saved(self, number: int = 0) -> None:
+        """Tell that the first ``number`` updates of this connection are stored.
+
+        Without a number, tell what there is to tell to a member that has just asked for it.
+        """
+        self._saved = max(self._saved, number)
+        if self.session.greeted and self._drain is None and self._saved > self._told_saved:
+            self.send_frame(self._saved_frame())
+
+    def _saved_frame(self) -> str:
+        self._told_saved = self._saved
+        return json_frame("saved", data={"count": self._saved})
 
     def echo(self, update: bytes) -> None:
         """Send the member's own ``update`` back, if it wants that."""
@@ -217,8 +223,7 @@ class Member:
             frame = presence_frame(self.room.presence.states(self._present))
             self._present.clear()
         elif self.session.greeted and self._saved > self._told_saved:
-            self._told_saved = self._saved
-            frame = json_frame("saved", data={"count": self._saved})
+            frame = self._saved_frame()
         else:
             return None
         return {"type": "websocket.send", "bytes" if isinstance(frame, bytes) else "text": frame}

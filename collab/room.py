@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from pycrdt import Doc, Subscription, TransactionEvent
 
-from collab_storage.pending import is_pending
+from collab_storage.updates import is_integrated
 
 from .access import Access
 from .conf import Settings
@@ -81,6 +81,7 @@ class Room:
     Args:
         name: of the document.
         doc: holds the document's content.
+        pending: what ``doc`` holds back, as it builds upon updates that it has not got.
         settings: for the limits.
         store: takes what is to be stored; ``None`` if the room lives in memory only.
         on_empty: called when the last member has left.
@@ -94,6 +95,7 @@ class Room:
         doc: Doc[Any],
         settings: Settings,
         *,
+        pending: bytes = EMPTY_UPDATE,
         store: Store | None = None,
         on_empty: Callable[[Room], object] = lambda room: None,
         on_rebuilt: Callable[[Room], object] = lambda room: None,
@@ -109,6 +111,7 @@ class Room:
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._flush_handle: asyncio.Handle | None = None
+        self._rebase_handle: asyncio.Handle | None = None
         self._expiry_handle: asyncio.TimerHandle | None = None
         self._edits: list[Edit] = []
         #: Client ids whose presence changed in this turn, and by whom if by one member alone.
@@ -118,12 +121,13 @@ class Room:
         self._base = EMPTY_UPDATE
         self._tail: list[bytes] = []
         self._tail_size = 0
-        #: Updates that build upon others which have not arrived; the Doc does not encode all
-        #: of them.
-        self._pending: list[bytes] = []
+        #: What builds upon updates that have not arrived. The Doc holds it back, but encodes
+        #: only part of it, and may lose some if more of the kind comes: see
+        #: ``collab_storage.updates``.
+        self._pending = pending
         self._full_state: bytes | None = None
         self._applying = False
-        self._effect: bytes | None = None
+        self._effect = EMPTY_UPDATE
         self._use(doc)
         self._rebase()
 
@@ -133,10 +137,9 @@ class Room:
 
     def close(self) -> None:
         """Let go of the Doc; the room is not to be used again."""
-        if self._flush_handle:
-            self._flush_handle.cancel()
-        if self._expiry_handle:
-            self._expiry_handle.cancel()
+        for handle in (self._flush_handle, self._rebase_handle, self._expiry_handle):
+            if handle is not None:
+                handle.cancel()
         self._drop_doc()
 
     # Members.
@@ -190,6 +193,7 @@ class Room:
                 member.send_frame(presence_frame(self.presence.states()))
             case Reply():
                 member.send_frame(effect.frame)
+                member.send_saved()
 
     def _receive_change(self, member: Member, change: Change) -> None:
         if self._store is not None and self._store.is_full:
@@ -249,12 +253,13 @@ class Room:
     def full_state_frame(self) -> bytes:
         """Return the whole document as a step 2; encoded once for all who join meanwhile."""
         if self._full_state is None:
-            self._full_state = step2_frame(self._encode(EMPTY_STATE))
+            whole = self._encode(EMPTY_STATE) if self._tail else self._base
+            self._full_state = step2_frame(whole)
         return self._full_state
 
     def _encode(self, state: bytes) -> bytes:
         update = self._guarded(lambda doc: doc.get_update(state))
-        return merge([update, *self._pending])
+        return update if self._pending == EMPTY_UPDATE else merge([update, self._pending])
 
     def _guarded(self, read: Callable[[Doc[Any]], bytes]) -> bytes:
         try:
@@ -293,22 +298,31 @@ class Room:
             self._flush_handle = self._loop.call_soon(self.flush)
 
     def _flush_edits(self, edits: list[Edit]) -> None:
-        if len(edits) == 1 and not edits[0].applied:
-            edits = self._apply_one_by_one(edits)
-        elif fresh := [edit for edit in edits if not edit.applied]:
-            try:
-                self._apply(merge([edit.update for edit in fresh]))
-            except PoisonedDoc:
-                self._rebuild(Doc())
-                done = [edit for edit in edits if edit.applied]
-                edits = done + self._apply_one_by_one(fresh)
-        self._send_edits(edits)
+        edits, update = self._apply_turn(edits)
+        if update != EMPTY_UPDATE:
+            self._send(update, edits)
         if self._store is not None:
             self._store.put(self, [edit for edit in edits if not edit.stored])
             return
         for edit in edits:
             if edit.member:
                 edit.member.echo(edit.update)
+
+    def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
+        """Apply what is not applied yet; return the good edits, and in one update their news."""
+        fresh = [edit for edit in edits if not edit.applied]
+        if len(fresh) > 1:
+            try:
+                news = self._apply(merge([edit.update for edit in fresh]))
+            except PoisonedDoc:
+                self._rebuild(Doc())
+            else:
+                direct = [edit.update for edit in edits if edit.applied]
+                if news == EMPTY_UPDATE:
+                    edits = [edit if edit.applied else replace(edit, update=news) for edit in edits]
+                return edits, merge([*direct, news])
+        edits = [edit for edit in edits if edit.applied] + self._apply_one_by_one(fresh)
+        return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
 
     def _apply_one_by_one(self, edits: Iterable[Edit]) -> list[Edit]:
         """Apply ``edits``; return those that could be, each cut down to what is new in it."""
@@ -337,16 +351,18 @@ class Room:
         Raises:
             PoisonedDoc: it cannot be applied.
         """
+        if self._pending != EMPTY_UPDATE:
+            update = merge([self._pending, update])
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
             apply(self.doc, update)
         finally:
             self._applying = False
         news = self._effect
-        # Only where the effect is less than the update can part of it be waiting for others.
-        if (len(news) < len(update) or self._pending) and is_pending(self.doc, update):
-            self._pending.append(update)
-            news = update
+        self._pending = EMPTY_UPDATE
+        # Only where the effect is less than the update can part of it have been held back.
+        if len(news) < len(update) and not is_integrated(self.doc, update):
+            self._pending = news = update
         if news != EMPTY_UPDATE:
             self._record(news)
         return news
@@ -359,11 +375,8 @@ class Room:
             self._record(event.update)
             self._add(Edit(event.update, applied=True))
 
-    def _send_edits(self, edits: list[Edit]) -> None:
-        updates = [edit.update for edit in edits if edit.update != EMPTY_UPDATE]
-        if not updates:
-            return
-        update = merge(updates)
+    def _send(self, update: bytes, edits: list[Edit]) -> None:
+        """Send a turn's changes to all but a sole sender."""
         frame = update_frame(update)
         senders = {edit.member for edit in edits}
         for member in self.members:
@@ -388,17 +401,16 @@ class Room:
         self._full_state = None
         self._tail.append(update)
         self._tail_size += len(update)
-        if self._tail_size > max(_MIN_TAIL_SIZE, len(self._base)) or (
-            len(self._tail) > _MAX_TAIL_LENGTH
-        ):
+        outgrown = self._tail_size > max(_MIN_TAIL_SIZE, len(self._base))
+        if (outgrown or len(self._tail) > _MAX_TAIL_LENGTH) and self._rebase_handle is None:
             # Not now: the Doc may be in the middle of a transaction.
-            self._loop.call_soon(self._rebase)
+            self._rebase_handle = self._loop.call_soon(self._rebase)
 
     def _rebase(self) -> None:
-        self._pending = [update for update in self._pending if is_pending(self.doc, update)]
-        self._base = self._guarded(lambda doc: doc.get_update())
-        self._tail = list(self._pending)
-        self._tail_size = sum(map(len, self._tail))
+        self._rebase_handle = None
+        self._base = self._encode(EMPTY_STATE)
+        self._tail = []
+        self._tail_size = 0
 
     def _rebuild(self, doc: Doc[Any]) -> None:
         self._drop_doc()

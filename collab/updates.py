@@ -6,7 +6,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pycrdt import Doc, get_state, merge_updates
+from pycrdt import Doc, get_state
+
+from collab_storage import updates as stored_updates
 
 from .exceptions import ProtocolViolation
 
@@ -18,9 +20,6 @@ logger = logging.getLogger(__name__)
 EMPTY_STATE = b"\x00"
 #: An update without insertions and without deletions.
 EMPTY_UPDATE = b"\x00\x00"
-
-#: merge_updates takes more than linear time: 0.5 µs an update for 64 of them, 17 µs for 5 000.
-_MERGE_AT_ONCE = 64
 
 
 class PoisonedDoc(Exception):
@@ -47,12 +46,7 @@ def check(update: bytes) -> bytes:
 
 def merge(updates: Sequence[bytes]) -> bytes:
     """Merge one or more updates into one."""
-    while len(updates) > 1:
-        updates = [
-            merge_updates(*updates[start : start + _MERGE_AT_ONCE])
-            for start in range(0, len(updates), _MERGE_AT_ONCE)
-        ]
-    return updates[0]
+    return updates[0] if len(updates) == 1 else stored_updates.merge(updates)
 
 
 def apply(doc: Doc[Any], update: bytes) -> None:

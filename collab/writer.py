@@ -34,7 +34,6 @@ class Unsaved:
     """An edit that waits for the storage."""
 
     edit: Edit
-    room: Room
     at: datetime
 
     @property
@@ -82,17 +81,12 @@ class Writer:
         """More waits than ``MAX_UNSAVED`` bytes."""
         return self._size >= self._settings.MAX_UNSAVED
 
-    async def idle(self) -> None:
-        """Wait until nothing waits and nothing is in flight."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
-
     def put(self, room: Room, edits: Sequence[Edit]) -> None:
         """Store ``edits`` soon and tell their members; empty ones are told in their turn."""
         if not edits:
             return
         now = datetime.now(UTC)
-        self._waiting[room.name] += [Unsaved(edit, room, now) for edit in edits]
+        self._waiting[room.name] += [Unsaved(edit, now) for edit in edits]
         self._size += sum(len(edit.update) for edit in edits)
         if self._task is None:
             self._task = self._start(self._run())
@@ -119,6 +113,12 @@ class Writer:
         """Forget what waits of a document; what is in flight may still be stored."""
         self._size -= _size(self._waiting.pop(name, ()))
         self._held.pop(name, None)
+
+    def move(self, old: str, new: str) -> None:
+        """Let what waits of a document go to the document's new name."""
+        if old in self._waiting:
+            self._waiting[new] += self._waiting.pop(old)
+            self._held.pop(old, None)
 
     async def landed(self, name: str) -> None:
         """Wait until nothing of a document is in flight."""
