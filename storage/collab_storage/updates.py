@@ -1,0 +1,93 @@
+"""Yjs update bytes: merging many of them, and telling whether a Doc has taken one in.
+
+A Doc holds back an update that builds on one it has not got yet. Of several such updates pycrdt
+may lose some, from ``Doc.get_update()`` too, and even when the missing one comes later. Bytes
+that are merged lose nothing. So updates of which some may be missing or out of order are merged
+before they are applied, and stay bytes until :func:`is_integrated` says yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pycrdt import Doc, get_update, merge_updates
+
+__all__ = ["Deletions", "deletions", "is_integrated", "merge", "state_vector"]
+
+#: Merging many updates at once takes time in the square of their number.
+FAN_IN = 16
+
+#: Client id -> ranges of clocks [start, end), sorted, none touching the next.
+Deletions = dict[int, list[tuple[int, int]]]
+
+
+def merge(updates: Sequence[bytes]) -> bytes:
+    """Return one update that holds all of ``updates``, which may overlap, in any order.
+
+    Raises:
+        ValueError: ``updates`` is empty, or one of them is no update.
+    """
+    if not updates:
+        raise ValueError("There is no update to merge.")
+    merged = list(updates)
+    while True:
+        groups = (merged[i : i + FAN_IN] for i in range(0, len(merged), FAN_IN))
+        merged = [merge_updates(*group) for group in groups]
+        if len(merged) == 1:
+            return merged[0]
+
+
+def is_integrated(doc: Doc[Any], update: bytes) -> bool:
+    """Tell whether all of ``update`` is part of ``doc``, nothing of it held back."""
+    state = doc.get_state()
+    known = state_vector(state)
+    rest = get_update(update, state)
+    # The first number is of clients with content that the state does not cover.
+    return rest[0] == 0 and all(
+        end <= known.get(client, 0) for client, ranges in _read(rest).items() for _, end in ranges
+    )
+
+
+def state_vector(state: bytes) -> dict[int, int]:
+    """Decode ``Doc.get_state()``: how much of each client is known; the bytes have no order."""
+    numbers = _numbers(state)
+    return {next(numbers): next(numbers) for _ in range(next(numbers))}
+
+
+def deletions(doc: Doc[Any]) -> Deletions:
+    """Return what is deleted in ``doc``."""
+    return _read(doc.get_update(doc.get_state()))
+
+
+def _read(update: bytes) -> Deletions:
+    """Decode the deletions of an update without content."""
+    numbers = _numbers(update)
+    next(numbers)
+    result: Deletions = {}
+    for _ in range(next(numbers)):
+        client, count = next(numbers), next(numbers)
+        starts = [(next(numbers), next(numbers)) for _ in range(count)]
+        result[client] = _joined(sorted((start, start + length) for start, length in starts))
+    return result
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in ranges:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _numbers(data: bytes) -> Iterator[int]:
+    """Decode bytes that are nothing but variable-length integers."""
+    number = shift = 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield number
+            number = shift = 0
