@@ -1,0 +1,26 @@
+/** The page's title: a row of the project's database, which the server mirrors into the document. */
+import type { Editor } from "@tiptap/core";
+import type { Doc } from "yjs";
+
+export function setUpTitle(element: HTMLElement | null, doc: Doc, editor: Editor): void {
+  const page = doc.getMap<string>("page");
+  page.observe(() => showTitle(element, page.get("title")));
+  if (!(element instanceof HTMLInputElement)) return;
+  element.addEventListener("change", () => void rename(element));
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") editor.commands.focus("start");
+  });
+}
+
+function showTitle(element: HTMLElement | null, title: string | undefined): void {
+  if (!element || title === undefined) return;
+  document.title = title;
+  if (!(element instanceof HTMLInputElement)) element.textContent = title;
+  else if (document.activeElement !== element) element.value = title;
+}
+
+async function rename(input: HTMLInputElement): Promise<void> {
+  const form = input.form!;
+  const response = await fetch(form.action, { method: "POST", body: new FormData(form) });
+  if (response.ok) input.value = document.title = await response.text();
+}

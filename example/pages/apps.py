@@ -1,0 +1,9 @@
+"""The app of this project."""
+
+from django.apps import AppConfig
+
+
+class PagesConfig(AppConfig):
+    """Pages of rich text that several people write at once."""
+
+    name = "pages"

@@ -1,0 +1,61 @@
+"""``manage.py demo``: users to log in as, and a first page."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand
+from django.db import transaction
+from pycrdt import Doc, XmlElement, XmlFragment, XmlText
+
+from collab import documents
+from pages.models import Page
+from pages.people import DEMO_PASSWORD, DEMO_USERS
+
+TITLE = "Welcome"
+STEPS = (
+    "Open this page in a second, private window and log in as somebody else.",
+    "Type in both at once, and watch the other cursor.",
+    "Stop the server, keep typing, start it again: nothing is lost.",
+    "Hand the read-only link to somebody who must not change a thing.",
+)
+
+
+class Command(BaseCommand):
+    """Make the demo users and a first page; what is there already stays as it is."""
+
+    help = "Make the demo users and a first page."
+
+    @transaction.atomic
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command."""
+        users = [_user(name) for name in DEMO_USERS]
+        if not Page.objects.exists():
+            page = Page.objects.create(title=TITLE, owner=users[0])
+            with documents.edit(page.slug, user=users[0]) as doc:
+                write_welcome(doc)
+
+
+def _user(name: str) -> User:
+    user, is_new = User.objects.get_or_create(
+        username=name, defaults={"first_name": name.capitalize()}
+    )
+    if is_new:
+        user.set_password(DEMO_PASSWORD)
+        # They may look into the admin, where the documents are listed.
+        user.is_staff = user.is_superuser = True
+        user.save()
+    return user
+
+
+def write_welcome(doc: Doc[Any]) -> None:
+    """Write the first page as the editor would: a tree of its node types."""
+    body = doc.get("default", type=XmlFragment)
+    body.children.append(XmlElement("heading", {"level": 1}, [XmlText("Write together")]))
+    body.children.append(_paragraph("Everybody who opens this page writes in the same text."))
+    items = [XmlElement("listItem", contents=[_paragraph(step)]) for step in STEPS]
+    body.children.append(XmlElement("orderedList", {"start": 1}, items))
+    body.children.append(_paragraph(""))
+
+
+def _paragraph(text: str) -> XmlElement:
+    return XmlElement("paragraph", contents=[XmlText(text)] if text else [])

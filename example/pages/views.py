@@ -1,0 +1,83 @@
+"""The project's own pages: plain Django, the live part is in ``consumers.py``."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import LoginView
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+from pycrdt import Map
+
+from collab import documents
+
+from .models import Page
+from .people import DEMO_PASSWORD, DEMO_USERS, Person, person
+
+
+class DemoLoginView(LoginView):
+    """Django's login page, which also tells the demo users."""
+
+    extra_context = {"demo_users": DEMO_USERS, "demo_password": DEMO_PASSWORD}  # noqa: RUF012
+    redirect_authenticated_user = True
+
+
+@login_required
+def index(request: HttpRequest) -> HttpResponse:
+    """List the pages."""
+    return render(request, "pages/index.html", {"pages": Page.objects.select_related("owner")})
+
+
+@login_required
+@require_POST
+def create(request: HttpRequest) -> HttpResponseRedirect:
+    """Make a page and open it."""
+    title = request.POST.get("title", "").strip()
+    page = Page.objects.create(owner=request.user, **({"title": title[:200]} if title else {}))
+    return redirect(page)
+
+
+@login_required
+def show(request: HttpRequest, slug: str) -> HttpResponse:
+    """Open a page to write in it."""
+    page = get_object_or_404(Page.objects.select_related("owner"), slug=slug)
+    return _editor(request, page, person(request.user))
+
+
+def show_shared(request: HttpRequest, token: str) -> HttpResponse:
+    """Open a page to read it."""
+    page = get_object_or_404(Page.objects.select_related("owner"), share_token=token)
+    return _editor(request, page, person(request.user), share=token)
+
+
+def _editor(request: HttpRequest, page: Page, me: Person, share: str = "") -> HttpResponse:
+    client: dict[str, Any] = {"room": page.slug, "share": share, "me": me}
+    share_url = request.build_absolute_uri(page.get_share_url())
+    context = {"page": page, "client": client, "read_only": bool(share), "share_url": share_url}
+    return render(request, "pages/page.html", context)
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, slug: str) -> HttpResponse:
+    """Give a page another title; those who have it open see it at once."""
+    page = get_object_or_404(Page, slug=slug)
+    page.title = request.POST.get("title", "").strip()[:200] or "Untitled"
+    # One transaction: the title in the row and the one in the document never differ.
+    with transaction.atomic():
+        page.save(update_fields=["title"])
+        with documents.edit(page.slug, user=request.user) as doc:
+            doc.get("page", type=Map)["title"] = page.title
+    return HttpResponse(page.title, content_type="text/plain")
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, slug: str) -> HttpResponseRedirect:
+    """Delete one's own page, for those who have it open, too."""
+    page = get_object_or_404(Page, slug=slug, owner=request.user)
+    with transaction.atomic():
+        page.delete()
+        documents.delete(slug)
+    return redirect("pages")

@@ -1,0 +1,25 @@
+"""ASGI application: pages over HTTP, documents over websockets."""
+
+import os
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+# Sets Django up, which the consumer's imports need.
+django_application = get_asgi_application()
+
+from pages.consumers import PageConsumer  # noqa: E402
+
+websocket_application = URLRouter([path("ws/<str:room>", PageConsumer.as_asgi())])
+
+application = ProtocolTypeRouter(
+    {
+        "http": django_application,
+        # Only this site's own pages may connect, as the users that they are logged in as.
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(websocket_application)),
+    }
+)

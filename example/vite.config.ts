@@ -1,0 +1,17 @@
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  base: "/static/dist/",
+  build: {
+    outDir: "static/dist",
+    emptyOutDir: true,
+    target: "es2022",
+    // The editor with all of Tiptap in it is one file.
+    chunkSizeWarningLimit: 1024,
+    rollupOptions: {
+      input: { site: "frontend/site.css", editor: "frontend/editor.ts" },
+      // Names without hashes, for Django's templates.
+      output: { entryFileNames: "[name].js", assetFileNames: "[name][extname]" },
+    },
+  },
+});
