@@ -14,15 +14,10 @@ RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 SERVICES := $(VENV)/.services
 CLIENT_DEPENDENCIES := client-js/node_modules/.installed
-CLIENT := client-js/dist/.built
+CLIENT := client-js/dist/index.js
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
-EXAMPLE := example/static/dist/.built
+EXAMPLE := example/static/dist/editor.js
 TEST_CLIENTS := tests/js/node_modules/.installed
-
-sources = $(shell find $(1) -type f \
-	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/__pycache__/*' \
-	\( -name '*.ts' -o -name '*.js' -o -name '*.mjs' -o -name '*.css' -o -name '*.html' \
-	-o -name 'package*.json' -o -name 'tsconfig*.json' \))
 
 ##@ Set-up (every other target does what it needs of it)
 
@@ -55,22 +50,20 @@ node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) ## Install the JavaScript packa
 	scripts/setup-node $*
 	@touch $@
 
-$(CLIENT): $(CLIENT_DEPENDENCIES) $(call sources,client-js)
-	cd client-js && npm run build
+$(CLIENT): $(CLIENT_DEPENDENCIES) client-js/tsconfig.json $(shell find client-js/src -type f)
+	cd client-js && npm run --silent build
 	@touch $@
 
 $(EXAMPLE_DEPENDENCIES) $(TEST_CLIENTS): $(CLIENT)
 
-$(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(call sources,example)
-	cd example && npm run build
+$(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(wildcard example/*.ts) $(shell find example/frontend -type f)
+	cd example && npm run --silent build
 	@touch $@
 
 ##@ The example
 
 .PHONY: run
 run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
-	cd example && ../$(PYTHON) manage.py migrate --verbosity 0
-	cd example && ../$(PYTHON) manage.py demo
 	@cd example && exec ../$(PYTHON) serve.py
 
 ##@ Checks
@@ -91,8 +84,8 @@ imports: $(TOOLS) ## Check that imports point down the layers
 .PHONY: types
 types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python and TypeScript
 	$(PYTHON) -m mypy
-	cd client-js && npx --no-install tsc --noEmit
-	cd example && npx --no-install tsc --noEmit
+	cd client-js && npm run --silent lint
+	cd example && npm exec tsc
 
 .PHONY: test-unit
 test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python
@@ -109,6 +102,7 @@ coverage: test-unit test-postgres ## Check that both of the above together ran e
 
 .PHONY: test-client
 test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) ## Run JavaScript clients against a real server
+	cd client-js && npm test --silent
 	$(PYTHON) -m pytest -m client
 
 .PHONY: test-browser
