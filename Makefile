@@ -102,7 +102,6 @@ coverage: test-unit test-postgres ## Check that both of the above together ran e
 
 .PHONY: test-client
 test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) ## Run JavaScript clients against a real server
-	cd client-js && npm test --silent
 	$(PYTHON) -m pytest -m client
 
 .PHONY: test-browser
