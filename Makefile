@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 COVERAGE := $(PYTHON) -m coverage
+MEASURED := build/coverage
 
 # Stamps: made when a set-up step has ended well, and older than what calls for it anew.
 RUNTIME := $(VENV)/.runtime
@@ -89,15 +90,17 @@ types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python a
 
 .PHONY: test-unit
 test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python
-	$(COVERAGE) run --data-file=.coverage.unit -m pytest -m "not (postgres or redis or client or browser or wheel)"
+	@mkdir -p $(MEASURED)
+	$(COVERAGE) run --data-file=$(MEASURED)/unit -m pytest -m "not (postgres or redis or client or browser or wheel)"
 
 .PHONY: test-postgres
 test-postgres: $(TOOLS) $(SERVICES) ## Run the tests against real PostgreSQL and Redis, started for them alone
-	$(COVERAGE) run --data-file=.coverage.postgres -m pytest -m "(postgres or redis) and not (client or browser)"
+	@mkdir -p $(MEASURED)
+	$(COVERAGE) run --data-file=$(MEASURED)/postgres -m pytest -m "(postgres or redis) and not (client or browser)"
 
 .PHONY: coverage
 coverage: test-unit test-postgres ## Check that both of the above together ran every line and branch
-	$(COVERAGE) combine --keep --quiet .coverage.unit .coverage.postgres
+	$(COVERAGE) combine --keep --quiet $(MEASURED)/unit $(MEASURED)/postgres
 	$(COVERAGE) report
 
 .PHONY: test-client
@@ -125,7 +128,7 @@ bench: $(TOOLS) ## Measure speed and memory against other servers
 
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included
-	rm -rf $(VENV) build dist .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
 		test-results client-js/dist example/static/dist example/*.sqlite3*
 	find . -name node_modules -prune -exec rm -rf {} +
 	find . -name __pycache__ -prune -exec rm -rf {} +
