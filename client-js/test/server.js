@@ -9,7 +9,7 @@ export function address(route = "ws") {
   return `${process.env.COLLAB_TEST_URL}/${route}`;
 }
 
-/** Have something done to the server: kill, start, restart, lock or unlock its database. */
+/** Have something done to the server: kill, stop, start, restart, lock or unlock its database. */
 export async function tell(action) {
   const response = await fetch(`${process.env.COLLAB_TEST_CONTROL}/${action}`, { method: "POST" });
   if (!response.ok) throw new Error(await response.text());

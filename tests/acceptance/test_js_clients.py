@@ -74,6 +74,7 @@ def control(server: Server, sqlite_database: str) -> Iterator[Control]:
     with closing(connection) as database:
         actions: dict[str, Action] = {
             "kill": server.kill,
+            "stop": server.terminate,
             "start": server.start,
             "restart": server.restart,
             "lock": lambda: database.execute("BEGIN IMMEDIATE"),
