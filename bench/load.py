@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import urandom
+from random import Random
 from time import perf_counter
 from typing import Any, Self
 
@@ -25,6 +26,9 @@ __all__ = ["LENGTH", "Author", "Crowd", "Member", "Update", "read_text"]
 _MARK = re.compile(rb"<w\d{4}r\d{6}>")
 #: Characters that each update inserts.
 LENGTH = 14
+
+#: Updates that an author writes without a move of the cursor.
+_RUN = 20
 
 _STEP2 = b"\x00\x01"
 _EMPTY_STATE = b"\x00"
@@ -272,7 +276,7 @@ class Crowd:
 
 
 class Author:
-    """Writes updates: each appends a text to what the author has written before.
+    """Writes updates: each inserts a text behind the one before, or now and then elsewhere.
 
     Args:
         number: of the member that sends them.
@@ -280,17 +284,27 @@ class Author:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._marks = 0
+        self._random = Random(number)
+        self._cursor = self._written = self._marks = 0
         self._doc: Doc[Any] = Doc(client_id=1_000 + number)
         self._text: Text = self._doc.get("text", type=Text)
 
     def write(self, number: int) -> list[Update]:
         """Return so many updates; the last of them is marked."""
-        return [self._append(marked=index == number - 1) for index in range(number)]
+        return [self._insert(marked=index == number - 1) for index in range(number)]
 
-    def _append(self, *, marked: bool) -> Update:
+    def _insert(self, *, marked: bool) -> Update:
         self._marks += marked
         mark = f"<w{self._number:04d}r{self._marks:06d}>" if marked else ""
         known = self._doc.get_state()
-        self._text += mark or "." * LENGTH
+        self._text.insert(self._next_place(), mark or "." * LENGTH)
         return Update(self._doc.get_update(known), mark.encode())
+
+    def _next_place(self) -> int:
+        # Nobody writes a whole book from start to end without going back once.
+        if self._written % _RUN == 0:
+            self._cursor = self._random.randint(0, self._written) * LENGTH
+        place = self._cursor
+        self._cursor += LENGTH
+        self._written += 1
+        return place
