@@ -124,8 +124,8 @@ format: $(TOOLS) ## Format the Python code
 	$(PY) -m ruff format
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure speed and memory against other servers
-	$(PY) -m bench
+bench: $(TOOLS) ## Measure speed and memory against other servers; ARGS="trace FILE" replays a trace
+	$(PY) -m bench $(ARGS)
 
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included
