@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path, re_path
+
+from collab.access import Access
+from collab.consumers import YjsConsumer
+from collab.documents import arecheck_access
+from tests.harness.app import QueryUser, query
 from tests.harness.app import application as harness
-
-# The harness has set Django up.
-from channels.routing import ProtocolTypeRouter, URLRouter  # isort: skip
-from django.urls import path, re_path  # isort: skip
-
-from collab.access import Access  # isort: skip
-from collab.consumers import YjsConsumer  # isort: skip
-from collab.documents import arecheck_access  # isort: skip
-from tests.harness.app import QueryUser, query  # isort: skip
 
 __all__ = ["application"]
 
@@ -46,18 +44,13 @@ class Grant(YjsConsumer):
         await self.close()
 
 
-others: Any = harness.application_mapping["websocket"]
+routes = [
+    path("token/<path:room>", Tokened.as_asgi()),
+    path("granted/<path:room>", Granted.as_asgi()),
+    path("grant/<path:room>", Grant.as_asgi()),
+    re_path("", harness.application_mapping["websocket"]),
+]
 
 application = ProtocolTypeRouter(
-    {
-        "http": harness.application_mapping["http"],
-        "websocket": URLRouter(
-            [
-                path("token/<path:room>", QueryUser(Tokened.as_asgi())),
-                path("granted/<path:room>", QueryUser(Granted.as_asgi())),
-                path("grant/<path:room>", Grant.as_asgi()),
-                re_path("", others),
-            ]
-        ),
-    }
+    {"http": harness.application_mapping["http"], "websocket": QueryUser(URLRouter(routes))}
 )
