@@ -457,11 +457,11 @@ def test_screenshot(enter: Enter, tmp_path: Path) -> None:
         visitor.open_page("Welcome")
     bob.click_end_of("Type in both at once")
     carol.click_end_of("Everybody who opens")
-    carol.write(" So do I")
+    carol.write(" So do we.")
     bob.write(" I see yours!")
     expect(alice.cursor_of("Bob")).to_be_visible()
     expect(alice.cursor_of("Carol")).to_be_visible()
-    expect_equal(alice, bob, carol, including=("So do I", "I see yours!"))
+    expect_equal(alice, bob, carol, including=("So do we.", "I see yours!"))
     alice.expect_status("saved")
     update = os.environ.get("COLLAB_UPDATE_SCREENSHOT") == "1"
     path = ROOT / "docs" / "screenshot.png" if update else tmp_path / "screenshot.png"
