@@ -15,6 +15,7 @@ from .access import Access
 from .conf import Settings
 from .exceptions import ProtocolViolation, TooBig
 from .protocol import PresenceState, auth_denied_frame, decode_presence, read_bytes, read_varuint
+from .structure import check_state
 from .updates import check
 from .wire import MessageType, SyncType
 
@@ -167,6 +168,7 @@ class Session:
         kind, position = read_varuint(frame, position)
         payload = _last_bytes(frame, position)
         if kind == SyncType.STEP1:
+            check_state(payload)
             return StateRequest(payload)
         if kind not in (SyncType.STEP2, SyncType.UPDATE):
             raise ProtocolViolation("The sync message is of an unknown type.")

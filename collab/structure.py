@@ -1,9 +1,10 @@
-"""The form of a Yjs update, checked before pycrdt sees it.
+"""The form of Yjs updates and state vectors, checked before pycrdt sees them.
 
 pycrdt trusts what it decodes. An update of 27 bytes makes it loop for ever, a longer one overflows
 its stack, and others can be applied but leave a document that cannot be encoded, or not be read
 again. None of that can be caught. What such updates have in common is a form in which Yjs does
-not write them, so they are told by that.
+not write them, so they are told by that. For a state vector pycrdt sets memory aside by the
+number of clients that its first bytes announce.
 
 The form is that of ``readClientsStructRefs``, ``readItemContent`` and ``readDeleteSet`` in Yjs.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable
 
 from .exceptions import ProtocolViolation
 
-__all__ = ["check_structure"]
+__all__ = ["check_state", "check_structure"]
 
 #: A client's last clock; pycrdt counts in 32 bits.
 _MAX_CLOCK = 2**31 - 1
@@ -54,6 +55,20 @@ def check_structure(update: bytes) -> None:
         raise ProtocolViolation("That is no Yjs update.")
 
 
+def check_state(state: bytes) -> None:
+    """Return if ``state`` has the form of a state vector.
+
+    Raises:
+        ProtocolViolation: it has not.
+    """
+    try:
+        end = _read_state(state)
+    except (LookupError, ValueError):
+        end = -1
+    if end != len(state):
+        raise ProtocolViolation("That is no state vector.")
+
+
 def _number(data: bytes, position: int) -> tuple[int, int]:
     value = data[position]
     if value < 0x80:
@@ -76,6 +91,16 @@ def _chunk(data: bytes, position: int) -> tuple[int, int]:
     """Read a length and so many bytes. A position behind the end is noticed by who reads next."""
     length, position = _number(data, position)
     return length, position + length
+
+
+def _read_state(data: bytes) -> int:
+    clients, position = _number(data, 0)
+    for _ in range(clients):
+        _, position = _number(data, position)
+        clock, position = _number(data, position)
+        if clock > _MAX_CLOCK:
+            raise ValueError
+    return position
 
 
 def _read_insertions(data: bytes) -> int:

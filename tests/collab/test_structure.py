@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, get_state
 
 from collab.exceptions import ProtocolViolation
-from collab.structure import check_structure
+from collab.protocol import varuint
+from collab.structure import check_state, check_structure
 
 from . import poison
 
@@ -144,3 +145,28 @@ def test_whatever_pycrdt_writes_passes(steps: list[tuple[str, Any]]) -> None:
     doc.unobserve(subscription)
     for update in (*updates, doc.get_update()):
         check_structure(update)
+
+
+@given(st.dictionaries(st.integers(0, 2**53 - 1), st.integers(1, 2**31 - 1), max_size=5))
+def test_state_vectors_pass(clocks: dict[int, int]) -> None:
+    state = varuint(len(clocks))
+    for client, clock in clocks.items():
+        state += varuint(client) + varuint(clock)
+    Doc().get_update(state)
+    check_state(state)
+
+
+def test_a_state_vector_is_no_longer_and_no_shorter_than_it_says() -> None:
+    # For so many clients pycrdt would set aside a quarter of a gigabyte.
+    for state in (b"", b"\0\0", b"\1\1", varuint(2**27) + b"\1\1", b"\1\1" + varuint(2**31)):
+        with pytest.raises(ProtocolViolation):
+            check_state(state)
+
+
+@given(st.binary(max_size=50))
+def test_of_arbitrary_bytes_only_state_vectors_pass(data: bytes) -> None:
+    try:
+        check_state(data)
+    except ProtocolViolation:
+        return
+    Doc().get_update(data)
