@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -247,7 +248,9 @@ async def _on_commit(tell: Callable[[Hub], None]) -> None:
 def _everywhere(tell: Callable[[Hub], None]) -> None:
     """Call ``tell`` with each hub of the process, in the hub's own thread."""
     for hub in live_hubs():
+        # Not in the caller's context: what the hub starts outlives the caller, and with it the
+        # thread in which asgiref runs the caller's synchronous code.
         if hub.is_here():
-            tell(hub)
+            Context().run(tell, hub)
         else:
-            hub.loop.call_soon_threadsafe(tell, hub)
+            hub.loop.call_soon_threadsafe(tell, hub, context=Context())
