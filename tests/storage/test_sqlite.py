@@ -94,7 +94,7 @@ async def test_a_new_file_that_another_process_holds(
     monkeypatch.setattr(sqlite, "_SET_UP", "PRAGMA busy_timeout = 10")
     storage = SQLiteStorage(path)
     with closing(sqlite3.connect(path)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageUnavailable, match="locked"):
             await storage.append([entry()])
     assert rows(await appended(storage, b"one")) == [b"one"]
