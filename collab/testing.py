@@ -104,25 +104,29 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, set[CollabClient]] = We
 
 @asynccontextmanager
 async def connect(
-    application: Application, path: str, **options: Any
+    application: Application,
+    path: str,
+    *,
+    user: object = None,
+    headers: Mapping[str, str] | None = None,
+    subprotocols: Sequence[str] = (SUBPROTOCOL,),
+    doc: Doc[Any] | None = None,
 ) -> AsyncIterator[CollabClient]:
     """Connect to ``application`` and disconnect at the end; yields a client that is in sync.
 
     When the last client of the event loop disconnects, the rooms are closed, so that nothing is
-    left to the next test, and a later client opens its document from the storage.
-
-    Args:
-        application: the project's ASGI application, or what of it handles websockets.
-        path: of the websocket, with its query if there is one.
-        **options: see :class:`CollabClient`.
+    left to the next test, and a later client opens its document from the storage. For the
+    arguments see :class:`CollabClient`.
 
     Raises:
         ConnectionClosed: the server has refused.
         RuntimeError: the test runs in a transaction, and documents are in the database.
     """
     await _refuse_transaction()
+    client = CollabClient(
+        application, path, user=user, headers=headers, subprotocols=subprotocols, doc=doc
+    )
     clients = _connected.setdefault(asyncio.get_running_loop(), set())
-    client = CollabClient(application, path, **options)
     clients.add(client)
     try:
         await client.connect()

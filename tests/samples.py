@@ -81,7 +81,9 @@ class Project:
     def environment(self) -> dict[str, str]:
         """The environment of somebody who works in the project."""
         inherited = {
-            key: value for key, value in os.environ.items() if not key.startswith("COLLAB_TEST_")
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("COLLAB_TEST_") and key != "WEB_CONCURRENCY"
         }
         return {
             **inherited,

@@ -23,7 +23,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pycrdt import Doc, Text
 
 import collab
+from collab.access import Access
 from collab.conf import Settings
+from collab.session import Session, json_frame
 from collab.wire import CloseCode
 from tests.harness.client import DEADLINE, YjsClient
 from tests.harness.services import Redis
@@ -133,8 +135,15 @@ def test_every_page_is_linked_from_the_readme() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_sample_is_of_a_language_that_is_tested(page: Path) -> None:
     assert {sample.language for sample in samples(page)} <= LANGUAGES
-    for sample in samples(page, "json"):
-        json.loads(sample.code)
+
+
+def test_the_json_samples_are_what_is_sent() -> None:
+    request, *replies = samples(ROOT / "docs" / "client.md", "json")
+    hello = Session(Access.WRITE, Settings(), durable=True).receive_text(request.code)
+    frames = [hello.frame, json_frame("saved", data={"count": 3})]
+    assert [json.loads(sample.code) for sample in replies] == [
+        json.loads(frame) for frame in frames
+    ]
 
 
 # Shell samples.
@@ -152,7 +161,9 @@ def follow(line: str, project: Project) -> list[list[str]]:
         case ["pip", "install", requirement]:
             check_requirement(requirement)
         case ["npm", "install", *names]:
-            assert [name for name in names if not (NODE_MODULES / name).exists()] == []
+            # What is locked for the example is known to exist, and to fit together.
+            locked = json.loads(text_of("example/package-lock.json"))["packages"]
+            assert [name for name in names if f"node_modules/{name}" not in locked] == []
         case ["npx", "esbuild", *_]:
             pass  # test_the_readme_in_a_browser() does it.
         case ["make", target]:
