@@ -144,6 +144,9 @@ class Session:
             request = json.loads(frame)
             action, request_id = request["action"], request.get("request_id")
         except (ValueError, RecursionError, TypeError, KeyError):
+            action = request_id = None
+        # Both are sent back, so they are of types that can be.
+        if not isinstance(action, str) or not isinstance(request_id, str | int | None):
             return _refusal(None, None, 'Send a JSON object with an "action".', 400)
         if action != "hello":
             return _refusal(action, request_id, "There is no such action.", 405)
