@@ -13,7 +13,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
-from django.db import connection
+from django.db import connections
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
@@ -445,14 +445,27 @@ def test_all_content_is_cleared() -> None:
 # Storage
 
 
-@pytest.mark.django_db(transaction=True)
-def test_tables_that_are_missing(settings: Any) -> None:
-    settings.COLLAB = {}
-    with connection.schema_editor() as editor:
-        editor.execute("ALTER TABLE collab_storage_document RENAME TO away")
+def list_without_tables(settings: Any, alias: str) -> None:
+    """List the documents of a database that was never migrated."""
+    backend = "collab_storage.orm.ORMStorage"
+    settings.COLLAB = {"STORAGE": {"BACKEND": backend, "OPTIONS": {"using": alias}}}
+    rename = "ALTER TABLE {} RENAME TO {}".format
+    with connections[alias].schema_editor() as editor:
+        editor.execute(rename("collab_storage_document", "away"))
     try:
-        with pytest.raises(CommandError, match=r"manage\.py migrate"):
-            run("collab_documents")
+        run("collab_documents")
     finally:
-        with connection.schema_editor() as editor:
-            editor.execute("ALTER TABLE away RENAME TO collab_storage_document")
+        with connections[alias].schema_editor() as editor:
+            editor.execute(rename("away", "collab_storage_document"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tables_are_missing(settings: Any) -> None:
+    with pytest.raises(CommandError, match=r"manage\.py migrate"):
+        list_without_tables(settings, "default")
+
+
+@pytest.mark.django_db(transaction=True, databases=["postgres"])
+def test_tables_are_missing_in_postgres(settings: Any) -> None:
+    with pytest.raises(CommandError, match=r"manage\.py migrate"):
+        list_without_tables(settings, "postgres")
