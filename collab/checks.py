@@ -251,7 +251,7 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
         Warning(
             f"{consumer.__module__}.{consumer.__qualname__} lets everybody write into every"
             " document.",
-            hint="Override its authorize(), see docs/auth.md.",
+            hint="Override authorize() in a consumer of your own, see docs/auth.md.",
             obj=consumer,
             id="collab.W005",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
@@ -39,6 +39,10 @@ class DocumentsCommand(BaseCommand):
                 f"{error}\nIs the storage running? If its tables are missing: manage.py migrate"
             ) from error
 
+    def progress(self, items: Sequence[T], options: Mapping[str, Any]) -> Iterable[T]:
+        """Pass ``items`` on; show how far it is, unless the command is to be silent."""
+        return progress(items, self.stderr) if options["verbosity"] else items
+
     @abstractmethod
     def run(self, **options: Any) -> None:
         """Do what the command is for."""
@@ -53,9 +57,9 @@ def human_size(size: int | float) -> str:
     return f"{size:.1f} {units[0]}" if isinstance(size, float) else f"{size} {units[0]}"
 
 
-def progress(items: Iterable[T], total: int, stream: OutputWrapper) -> Iterator[T]:
+def progress(items: Sequence[T], stream: OutputWrapper) -> Iterator[T]:
     """Pass ``items`` on; write how many are done: a bar on a terminal, else ten lines at most."""
-    tenth = 0
+    total, tenth = len(items), 0
     for done, item in enumerate(items):
         if stream.isatty():
             _draw(done, total, stream)

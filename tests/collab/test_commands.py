@@ -194,14 +194,14 @@ def test_which_documents_to_compact_must_be_said() -> None:
 
 def test_progress_is_a_bar_on_a_terminal() -> None:
     stream = Terminal()
-    assert list(progress("abcd", 4, OutputWrapper(stream))) == list("abcd")
+    assert list(progress("abcd", OutputWrapper(stream))) == list("abcd")
     *_, last = stream.getvalue().split("\r")
     assert last == f"[{'#' * 30}] 4 of 4\n"
 
 
 def test_progress_is_a_few_lines_in_a_log() -> None:
     stream = io.StringIO()
-    list(progress(range(1000), 1000, OutputWrapper(stream)))
+    list(progress(range(1000), OutputWrapper(stream)))
     lines = stream.getvalue().splitlines()
     assert lines[0] == "100 of 1000"
     assert len(lines) == 9
@@ -209,8 +209,19 @@ def test_progress_is_a_few_lines_in_a_log() -> None:
 
 def test_no_progress_without_work() -> None:
     stream = Terminal()
-    assert list(progress("", 0, OutputWrapper(stream))) == []
+    assert list(progress("", OutputWrapper(stream))) == []
     assert stream.getvalue() == ""
+
+
+def test_nothing_is_said_that_a_cron_job_would_mail(tmp_path: Path) -> None:
+    for name in "abcdef":
+        write(name, "text")
+    stdout, stderr = io.StringIO(), io.StringIO()
+    silent: dict[str, Any] = {"verbosity": 0, "stdout": stdout, "stderr": stderr}
+    call_command("collab_compact", all=True, **silent)
+    call_command("collab_export", *"abcdef", output=tmp_path, format="update", **silent)
+    call_command("collab_import", "g", str(tmp_path / "a.yjs"), **silent)
+    assert (stdout.getvalue(), stderr.getvalue()) == ("", "")
 
 
 # collab_export

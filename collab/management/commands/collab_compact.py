@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from collab.conf import get_storage
 from collab.documents import exists, list_documents
-from collab.management.documents import DocumentsCommand, human_size, progress
+from collab.management.documents import DocumentsCommand, human_size
 from collab_storage.compaction import CompactionResult, compact
 from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound
 
@@ -29,13 +29,14 @@ class Command(DocumentsCommand):
         names = _check(options["names"]) or _with_log(options["prefix"] or "")
         results: list[CompactionResult] = []
         unreadable: list[str] = []
-        for name in progress(names, len(names), self.stderr):
+        for name in self.progress(names, options):
             try:
                 if result := async_to_sync(compact)(get_storage(), name):
                     results.append(result)
             except DocumentCorrupt as error:
                 unreadable.append(f"{name!r}: {error}")
-        self.stdout.write(_summary(results))
+        if options["verbosity"]:
+            self.stdout.write(_summary(results))
         if unreadable:
             raise CommandError(
                 "These documents cannot be read and were left as they are; restore them from a"

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from collab.conf import get_storage
 from collab.documents import read
-from collab.management.documents import DocumentsCommand, progress
+from collab.management.documents import DocumentsCommand
 from collab_storage.exceptions import DocumentNotFound
 from collab_storage.render import render_json, render_text
 from collab_storage.updates import merge
@@ -43,7 +43,7 @@ class Command(DocumentsCommand):
         elif output is None:
             raise CommandError("Several documents need a directory: -o DIRECTORY")
         else:
-            for name in progress(names, len(names), self.stderr):
+            for name in self.progress(names, options):
                 # Names may have slashes and worse.
                 self._write(output / (quote(name, safe=" ") + suffix), render(name))
 

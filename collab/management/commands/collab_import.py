@@ -46,7 +46,8 @@ class Command(DocumentsCommand):
                 _write(name, {options["root"]: _decode(data, file)}, replace=options["replace"])
             case _:
                 _merge(name, data, file, replace=options["replace"])
-        self.stdout.write(f"{file} is in {name!r} now.")
+        if options["verbosity"]:
+            self.stdout.write(f"{file} is in {name!r} now.")
 
 
 def _read(file: str) -> bytes:
