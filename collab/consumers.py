@@ -201,7 +201,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             if self._offers_subprotocol():
                 await self.accept()
         if self._member is not None:
-            self._member.close(CloseCode(code or CloseCode.NORMAL), reason or "")
+            self._member.close(code or CloseCode.NORMAL, reason or "")
         else:
             await super().close(code and int(code), reason)
 

@@ -20,7 +20,6 @@ from .conf import Settings
 from .protocol import presence_frame, update_frame
 from .session import Session, json_frame
 from .updates import EMPTY_UPDATE, merge
-from .wire import CloseCode
 
 if TYPE_CHECKING:
     from .room import Room
@@ -100,22 +99,19 @@ class Member:
             self._updates.append(update)
             self._updates_size += len(update)
             if self._updates_size > self._settings.MAX_MEMBER_BACKLOG:
-                self.send_full_state()
-
-    def send_full_state(self) -> None:
-        """Send the whole document; only once however often it is asked for meanwhile."""
-        if self._drain is None:
-            self.send_frame(self.room.full_state_frame())
-        else:
-            self._forget_updates()
-            self._needs_full_state = True
+                self._owe_full_state()
 
     def send_state(self, state: bytes) -> None:
         """Send what a document of state vector ``state`` lacks."""
         if self._drain is None:
             self.send_frame(self.room.state_frame(state))
         else:
-            self.send_full_state()
+            self._owe_full_state()
+
+    def _owe_full_state(self) -> None:
+        """Let one full state stand for all updates that wait, however often it is asked for."""
+        self._forget_updates()
+        self._needs_full_state = True
 
     def send_presence(self, client_ids: Iterable[int], frame: bytes) -> None:
         """Send who is present; ``frame`` holds the states of ``client_ids``."""
@@ -147,8 +143,8 @@ class Member:
         """The connection is closed or closing; what it still sends is not to be looked at."""
         return self._closed
 
-    def close(self, code: CloseCode, reason: str) -> None:
-        """Close the connection; nothing is sent after that."""
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection; nothing is sent after that. ``code`` may be the project's own."""
         if self._closed:
             return
         # A websocket close frame holds at most 123 bytes of reason.
