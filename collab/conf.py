@@ -72,6 +72,12 @@ class Settings:
     UNLOAD_DELAY: float = 30
     #: A connection that ends waits at most so long until what it sent is stored.
     CLOSE_TIMEOUT: float = 10
+    #: How often a room tells the other processes how far it has got, while nothing changes.
+    RELAY_DIGEST_INTERVAL: float = 15
+    #: A message through the channel layer is lost if it has not arrived by then.
+    RELAY_TIMEOUT: float = 3
+    #: A process that is not heard of for so long has left the room.
+    RELAY_PEER_TIMEOUT: float = 40
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

@@ -12,8 +12,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
+from channels.layers import channel_layers
 from pycrdt import Doc
 
 from collab_storage.base import LogEntry, Storage
@@ -25,6 +27,8 @@ from .conf import Settings, get_settings, get_storage
 from .exceptions import RoomFailed, TryAgainLater
 from .lane import Lane
 from .member import Member
+from .outlet import shared_layer
+from .relay import ChannelLayer, Link, Relay
 from .room import Room
 from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from .wire import CloseCode
@@ -60,7 +64,9 @@ class _Opening:
 class Hub:
     """The rooms of one event loop."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(
+        self, settings: Settings, storage: Storage, layer: ChannelLayer | None = None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.rooms: dict[Key, Room] = {}
         self._settings = settings
@@ -70,6 +76,9 @@ class Hub:
         self._unload_handles: dict[Key, asyncio.TimerHandle] = {}
         self._log_lengths: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._links: dict[Key, Link] = {}
+        #: Keeps rooms equal to those of other processes, if there may be any.
+        self.relay = None if layer is None else Relay(layer, settings, self._carry_out)
         self._loading_lane = Lane(storage)
         self._writing_lane = Lane(storage)
         self.writer = Writer(storage, settings, self._writing_lane.start, self._count_stored)
@@ -110,8 +119,12 @@ class Hub:
 
     async def _load(self, key: Key, opener: Opener, opening: _Opening) -> Room:
         name, stored = key
+        link = None
         try:
             async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
+                if stored and self.relay is not None:
+                    # Before it is loaded, so that nothing falls in between.
+                    link = await self.relay.connect(name, partial(self._reread, name))
                 doc, pending = await (
                     self._stored_doc(name, opener) if stored else _new_doc(opener)
                 )
@@ -121,16 +134,22 @@ class Hub:
                 self._settings,
                 pending=pending,
                 store=self.writer if stored else None,
+                link=link,
                 on_empty=lambda room: self._unload_later(key),
                 on_rebuilt=lambda room: self._keep_task(self._renew(room, opener)),
                 on_broken=lambda room: self._remove(key, room),
             )
         except Exception as error:
             logger.exception("A document could not be opened.", extra={"room": name})
+            if link is not None and self.relay is not None:
+                await self.relay.disconnect(link)
             raise RoomFailed from error
         finally:
             del self._opening[key]
         self.rooms[key] = room
+        if link is not None:
+            self._links[key] = link
+            link.attach(room)
         for update in opening.edits:
             room.edit(update, stored=True)
         return room
@@ -189,6 +208,7 @@ class Hub:
         name, stored = key
         room = self.rooms[key]
         room.flush()
+        room.adopt()
         if stored and self.writer.has(name):
             # Unsaved work keeps it loaded; it goes when that is stored.
             self._keep_task(self._unload_when_saved(key))
@@ -203,6 +223,8 @@ class Hub:
     def _remove(self, key: Key, room: Room) -> None:
         if self.rooms.get(key) is room:
             del self.rooms[key]
+            if self.relay is not None and (link := self._links.pop(key, None)):
+                self._keep_task(self.relay.disconnect(link))
         room.close()
 
     async def _tidy(self, name: str) -> None:
@@ -211,6 +233,8 @@ class Hub:
         if not self.rooms and not self._opening and not self._joining:
             await self._loading_lane.close()
             await self._writing_lane.close()
+            if self.relay is not None:
+                await self.relay.close()
 
     # Storing.
 
@@ -228,13 +252,40 @@ class Hub:
         except StorageError:
             logger.exception("A document could not be compacted.", extra={"room": name})
 
+    async def _reread(self, name: str) -> None:
+        """Take into a live room what the storage has and the room may have missed."""
+        try:
+            loaded = await self._loading_lane.start(self._storage.load(name))
+        except StorageError:
+            logger.exception("A document could not be read again.", extra={"room": name})
+            return
+        if loaded is not None and (room := self.rooms.get((name, True))):
+            room.edit_relayed(merge(loaded.updates))
+
     # Server code.
 
-    def deliver(self, name: str, update: bytes) -> None:
+    def _carry_out(self, order: dict[str, Any]) -> None:
+        """Do what server code of another process wants with a room."""
+        name = order["room"]
+        if order["what"] == "deliver":
+            self.deliver(name, order["update"], relayed=True)
+        elif order["what"] == "recheck":
+            self.recheck_access(name, order["user"])
+        else:
+            self.discard(name, order["moved_to"])
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a document is live here. May be called from any thread."""
+        return (name, True) in self.rooms or (name, True) in self._opening
+
+    def deliver(self, name: str, update: bytes, *, relayed: bool = False) -> None:
         """Take an update that the storage has already, for the members of this process."""
         key = name, True
         if room := self.rooms.get(key):
-            room.edit(update, stored=True)
+            if relayed:
+                room.edit_relayed(update)
+            else:
+                room.edit(update, stored=True)
         elif opening := self._opening.get(key):
             opening.edits.append(update)
 
@@ -323,7 +374,8 @@ def current_hub() -> Hub:
         if hub is None:
             for closed in [loop for loop in _hubs if loop.is_closed()]:
                 del _hubs[closed]
-            hub = _hubs[loop] = Hub(get_settings(), get_storage())
+            layer = shared_layer(channel_layers.__getitem__)
+            hub = _hubs[loop] = Hub(get_settings(), get_storage(), layer)
         return hub
 
 

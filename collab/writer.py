@@ -42,6 +42,8 @@ class Unsaved:
 
     def tell_saved(self) -> None:
         """Tell the member that sent it."""
+        if self.edit.on_stored is not None:
+            self.edit.on_stored()
         if member := self.edit.member:
             member.send_saved(self.edit.number)
             member.echo(self.edit.update)
