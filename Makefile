@@ -8,21 +8,17 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 COVERAGE := $(PYTHON) -m coverage
+MEASURED := build/coverage
 
 # Stamps: made when a set-up step has ended well, and older than what calls for it anew.
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 SERVICES := $(VENV)/.services
 CLIENT_DEPENDENCIES := client-js/node_modules/.installed
-CLIENT := client-js/dist/.built
+CLIENT := client-js/dist/index.js
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
-EXAMPLE := example/static/dist/.built
+EXAMPLE := example/static/dist/editor.js
 TEST_CLIENTS := tests/js/node_modules/.installed
-
-sources = $(shell find $(1) -type f \
-	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/__pycache__/*' \
-	\( -name '*.ts' -o -name '*.js' -o -name '*.mjs' -o -name '*.css' -o -name '*.html' \
-	-o -name 'package*.json' -o -name 'tsconfig*.json' \))
 
 ##@ Set-up (every other target does what it needs of it)
 
@@ -55,22 +51,20 @@ node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) ## Install the JavaScript packa
 	scripts/setup-node $*
 	@touch $@
 
-$(CLIENT): $(CLIENT_DEPENDENCIES) $(call sources,client-js)
-	cd client-js && npm run build
+$(CLIENT): $(CLIENT_DEPENDENCIES) client-js/tsconfig.json $(shell find client-js/src -type f)
+	cd client-js && npm run --silent build
 	@touch $@
 
 $(EXAMPLE_DEPENDENCIES) $(TEST_CLIENTS): $(CLIENT)
 
-$(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(call sources,example)
-	cd example && npm run build
+$(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(wildcard example/*.ts) $(shell find example/frontend -type f)
+	cd example && npm run --silent build
 	@touch $@
 
 ##@ The example
 
 .PHONY: run
 run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
-	cd example && ../$(PYTHON) manage.py migrate --verbosity 0
-	cd example && ../$(PYTHON) manage.py demo
 	@cd example && exec ../$(PYTHON) serve.py
 
 ##@ Checks
@@ -91,20 +85,22 @@ imports: $(TOOLS) ## Check that imports point down the layers
 .PHONY: types
 types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python and TypeScript
 	$(PYTHON) -m mypy
-	cd client-js && npx --no-install tsc --noEmit
-	cd example && npx --no-install tsc --noEmit
+	cd client-js && npm run --silent lint
+	cd example && npm exec tsc
 
 .PHONY: test-unit
 test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python
-	$(COVERAGE) run --data-file=.coverage.unit -m pytest -m "not (postgres or redis or client or browser or wheel)"
+	@mkdir -p $(MEASURED)
+	$(COVERAGE) run --data-file=$(MEASURED)/unit -m pytest -m "not (postgres or redis or client or browser or wheel)"
 
 .PHONY: test-postgres
 test-postgres: $(TOOLS) $(SERVICES) ## Run the tests against real PostgreSQL and Redis, started for them alone
-	$(COVERAGE) run --data-file=.coverage.postgres -m pytest -m "(postgres or redis) and not (client or browser)"
+	@mkdir -p $(MEASURED)
+	$(COVERAGE) run --data-file=$(MEASURED)/postgres -m pytest -m "(postgres or redis) and not (client or browser)"
 
 .PHONY: coverage
 coverage: test-unit test-postgres ## Check that both of the above together ran every line and branch
-	$(COVERAGE) combine --keep --quiet .coverage.unit .coverage.postgres
+	$(COVERAGE) combine --keep --quiet $(MEASURED)/unit $(MEASURED)/postgres
 	$(COVERAGE) report
 
 .PHONY: test-client
@@ -132,7 +128,7 @@ bench: $(TOOLS) ## Measure speed and memory against other servers
 
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included
-	rm -rf $(VENV) build dist .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
+	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
 		test-results client-js/dist example/static/dist example/*.sqlite3*
 	find . -name node_modules -prune -exec rm -rf {} +
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Measurements and proofs under load, for developers: ``python -m bench`` runs all of them."""

@@ -1,0 +1,303 @@
+"""System checks: what of the project's settings and routing cannot work, or not for long."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from types import CellType, FunctionType
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from channels.routing import ProtocolTypeRouter, URLRouter, get_default_application
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from collab_storage.base import Storage
+
+from .conf import Settings, get_storage, unknown_settings
+
+if TYPE_CHECKING:
+    from collab_storage.orm import ORMStorage
+
+__all__ = [
+    "check_application",
+    "check_authorize",
+    "check_channel_layer",
+    "check_database",
+    "check_processes",
+    "check_settings",
+    "check_storage",
+]
+
+#: ``manage.py check --tag collab`` runs these alone.
+TAG = "collab"
+
+#: Settings that may be zero: nothing is waited for then.
+_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT"}
+
+_EMPTY_CELL = CellType()
+
+_DOCUMENTED = "docs/settings.md lists them."
+
+
+# Settings.
+
+
+@register(TAG)
+def check_settings(**kwargs: object) -> list[CheckMessage]:
+    """Check the keys of ``COLLAB`` and their values (E001, E002)."""
+    configured = getattr(django_settings, "COLLAB", {})
+    if not isinstance(configured, Mapping):
+        hint = 'Write COLLAB = {"MAX_ROOMS": 1000}, for example.'
+        return [Error("COLLAB is not a dictionary.", hint=hint, id="collab.E002")]
+    unknown = [_unknown(key) for key in unknown_settings()]
+    wrong = [Error(text, hint=_DOCUMENTED, id="collab.E002") for text in _wrong_values(configured)]
+    return [*unknown, *wrong]
+
+
+def _unknown(key: str) -> CheckMessage:
+    known = [setting.name for setting in fields(Settings)]
+    close = get_close_matches(str(key).upper(), known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else _DOCUMENTED
+    return Error(f"COLLAB has no setting {key!r}.", hint=hint, id="collab.E001")
+
+
+def _wrong_values(configured: Mapping[str, Any]) -> Iterator[str]:
+    types = get_type_hints(Settings)
+    for key, value in configured.items():
+        if key == "STORAGE":
+            if not _is_storage_setting(value):
+                yield (
+                    'COLLAB["STORAGE"] must be a dictionary with a "BACKEND" (a dotted path) and,'
+                    ' if it takes any, "OPTIONS" (a dictionary).'
+                )
+        elif key in types and (problem := _problem(key, value, types[key])):
+            yield f'COLLAB["{key}"] must be {problem}, not {value!r}.'
+
+
+def _is_storage_setting(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and value.keys() <= {"BACKEND", "OPTIONS"}
+        and isinstance(value.get("BACKEND"), str)
+        and isinstance(value.get("OPTIONS", {}), Mapping)
+    )
+
+
+def _problem(key: str, value: object, wanted: type) -> str | None:
+    """Return what the value should be, if it is not that."""
+    least = "0 or more" if key in _MAY_BE_ZERO else "more than 0"
+    noun = "a whole number" if wanted is int else "a number"
+    number = int if wanted is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, number):
+        return f"{noun}, {least}"
+    if math.isfinite(value) and (value > 0 or (value == 0 and key in _MAY_BE_ZERO)):
+        return None
+    return f"finite and {least}"
+
+
+# Storage.
+
+
+@register(TAG)
+def check_storage(**kwargs: object) -> list[CheckMessage]:
+    """Check that the storage can be made, and has its tables and its database (E003-E005)."""
+    if check_settings():
+        return []
+    try:
+        storage = get_storage()
+    except ImproperlyConfigured as error:
+        hint = 'The default is {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {}}.'
+        return [Error(str(error), hint=hint, id="collab.E003")]
+    except RuntimeError:
+        # That is how Django refuses a model whose app is not installed.
+        if apps.is_installed("collab_storage"):
+            raise
+        return [_missing_app()]
+    if not isinstance(storage, Storage):
+        hint = "Derive it from collab_storage.base.Storage."
+        return [Error(f"{storage!r} is no Storage.", hint=hint, id="collab.E003")]
+    alias = getattr(_as_orm(storage), "using", DEFAULT_DB_ALIAS)
+    return [] if alias in connections.databases else [_missing_database(alias)]
+
+
+def _missing_app() -> CheckMessage:
+    return Error(
+        "Documents are kept in the database, but the app with their tables is not installed.",
+        hint='Add "collab_storage" to INSTALLED_APPS and run manage.py migrate.',
+        id="collab.E004",
+    )
+
+
+def _missing_database(alias: str) -> CheckMessage:
+    return Error(
+        f"Documents are kept in the database {alias!r}, which is not in DATABASES.",
+        hint='Correct "using" in COLLAB["STORAGE"]["OPTIONS"].',
+        id="collab.E005",
+    )
+
+
+def _as_orm(storage: Storage) -> ORMStorage | None:
+    """Return ``storage`` if it keeps documents in one of the project's databases."""
+    if not apps.is_installed("collab_storage"):
+        return None
+    # Its models cannot be imported if they are not installed.
+    from collab_storage.orm import ORMStorage
+
+    return storage if isinstance(storage, ORMStorage) else None
+
+
+_SQLITE_OPTIONS = """\
+"OPTIONS": {
+    "init_command": "PRAGMA journal_mode=WAL",
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+}"""
+
+
+@register(TAG)
+def check_database(**kwargs: object) -> list[CheckMessage]:
+    """Check that SQLite lets a page be read and two writers take turns (W001)."""
+    if check_settings() or check_storage():
+        return []
+    storage = _as_orm(get_storage())
+    if storage is None or connections[storage.using].vendor != "sqlite":
+        return []
+    options = connections[storage.using].settings_dict["OPTIONS"]
+    wal = "wal" in str(options.get("init_command")).lower()
+    immediate = str(options.get("transaction_mode")).upper() in ("IMMEDIATE", "EXCLUSIVE")
+    if wal and immediate and options.get("timeout"):
+        return []
+    return [
+        Warning(
+            f"The SQLite database {storage.using!r} will refuse some writes with"
+            ' "database is locked".',
+            hint=f"Write in DATABASES[{storage.using!r}]:\n{_SQLITE_OPTIONS}",
+            id="collab.W001",
+        )
+    ]
+
+
+# Processes.
+
+
+@register(TAG)
+def check_processes(**kwargs: object) -> list[CheckMessage]:
+    """Check that one process serves the documents, as far as that can be known (W002)."""
+    processes = os.environ.get("WEB_CONCURRENCY", "1")
+    if not processes.isdecimal() or int(processes) <= 1:
+        return []
+    return [
+        Warning(
+            f"WEB_CONCURRENCY starts {processes} server processes, but a document that is open in"
+            " two of them is not kept equal between them while it is edited.",
+            hint="Serve websockets from one process, see docs/scaling.md.",
+            id="collab.W002",
+        )
+    ]
+
+
+@register(TAG, deploy=True)
+def check_channel_layer(**kwargs: object) -> list[CheckMessage]:
+    """Check that channel layer events of other processes arrive (W003)."""
+    backend = getattr(django_settings, "CHANNEL_LAYERS", {}).get("default", {}).get("BACKEND")
+    if backend != "channels.layers.InMemoryChannelLayer":
+        return []
+    return [
+        Warning(
+            "The default channel layer is in this process' memory: what management commands,"
+            " task workers and other servers send to a group never arrives.",
+            hint=(
+                'Install "django-collab[redis]" and set CHANNEL_LAYERS["default"]["BACKEND"] to'
+                ' "channels_redis.core.RedisChannelLayer"; or remove CHANNEL_LAYERS if nothing'
+                " of yours sends events: django-collab works without."
+            ),
+            id="collab.W003",
+        )
+    ]
+
+
+# Routing.
+
+
+@register(TAG)
+def check_application(**kwargs: object) -> list[CheckMessage]:
+    """Check that ``ASGI_APPLICATION`` says where the routing is (W004)."""
+    if getattr(django_settings, "ASGI_APPLICATION", None):
+        return []
+    return [
+        Warning(
+            "ASGI_APPLICATION is not set, so the consumers in the routing cannot be checked.",
+            hint='Write ASGI_APPLICATION = "mysite.asgi.application" with your project\'s name.',
+            id="collab.W004",
+        )
+    ]
+
+
+@register(TAG, deploy=True)
+def check_authorize(**kwargs: object) -> list[CheckMessage]:
+    """Check that no consumer lets everybody write into every document (W005, W006)."""
+    if check_application():
+        return []
+    try:
+        application = get_default_application()
+    except ImproperlyConfigured as error:
+        hint = "Correct ASGI_APPLICATION: the dotted path of the application in your asgi.py."
+        return [Warning(str(error), hint=hint, id="collab.W006")]
+    return [
+        Warning(
+            f"{consumer.__module__}.{consumer.__qualname__} lets everybody write into every"
+            " document.",
+            hint="Override its authorize(), see docs/auth.md.",
+            obj=consumer,
+            id="collab.W005",
+        )
+        for consumer in sorted(_open_consumers(application), key=lambda one: one.__qualname__)
+    ]
+
+
+def _open_consumers(application: object) -> Iterator[type]:
+    """Return the consumers in the routing that use neither of the two ways to refuse."""
+    # Not at the top: every management command would wait for it.
+    from .consumers import YjsConsumer
+
+    for consumer in _consumers(application):
+        if (
+            issubclass(consumer, YjsConsumer)
+            and consumer.authorize is YjsConsumer.authorize
+            and consumer.connect is YjsConsumer.connect
+        ):
+            yield consumer
+
+
+def _consumers(application: object) -> set[type]:
+    found: set[type] = set()
+    seen: set[int] = set()
+    waiting = [application]
+    while waiting:
+        application = waiting.pop()
+        if id(application) in seen or isinstance(application, type):
+            continue
+        seen.add(id(application))
+        if consumer := getattr(application, "consumer_class", None):
+            found.add(consumer)
+        else:
+            waiting += _inner_applications(application)
+    return found
+
+
+def _inner_applications(application: object) -> Iterable[object]:
+    """Return what an ASGI application may pass a connection on to."""
+    if isinstance(application, ProtocolTypeRouter):
+        return [application.application_mapping.get("websocket")]
+    if isinstance(application, URLRouter):
+        return [route.callback for route in application.routes]
+    if isinstance(application, FunctionType):
+        return [cell.cell_contents for cell in application.__closure__ or () if cell != _EMPTY_CELL]
+    # Middleware keeps it in an attribute, whose name is its own affair.
+    return [value for value in getattr(application, "__dict__", {}).values() if callable(value)]

@@ -1,0 +1,29 @@
+"""The tests of the storage contract, for every backend.
+
+    import pytest
+    from collab_storage.testing import StorageContract
+
+    class TestMyStorage(StorageContract):
+        @pytest.fixture
+        def storage(self):
+            return MyStorage(...)
+
+The fixture gives each test an empty storage. ``pytest-asyncio`` is needed, in any mode. With
+``pytest.register_assert_rewrite("collab_storage.testing")`` in a conftest, failures show values.
+"""
+
+from __future__ import annotations
+
+from .compaction import CompactionContract
+from .concurrency import ConcurrencyContract
+from .listing import ListingContract
+from .names import NamesContract
+from .verbs import VerbsContract
+
+__all__ = ["StorageContract"]
+
+
+class StorageContract(
+    VerbsContract, NamesContract, ListingContract, ConcurrencyContract, CompactionContract
+):
+    """All that ``storage/README.md`` promises and that can be seen from outside."""

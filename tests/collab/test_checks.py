@@ -1,0 +1,381 @@
+"""System checks: each names what is wrong and what to write instead."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from channels.auth import AuthMiddlewareStack
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+from django.core.checks import CheckMessage, run_checks
+from django.test import override_settings
+from django.urls import path
+
+from collab.access import Access
+from collab.checks import TAG
+from collab.consumers import YjsConsumer
+from collab_storage.memory import MemoryStorage
+
+MEMORY = {"BACKEND": "collab_storage.memory.MemoryStorage"}
+
+
+def found(*, deploy: bool = False) -> list[CheckMessage]:
+    """Return what all checks of the app say, as ``manage.py check`` would."""
+    return run_checks(tags=[TAG], include_deployment_checks=deploy)
+
+
+def ids(*, deploy: bool = False) -> list[str | None]:
+    return [message.id for message in found(deploy=deploy)]
+
+
+def the_one(*, deploy: bool = False) -> CheckMessage:
+    [message] = found(deploy=deploy)
+    assert message.hint
+    return message
+
+
+def test_the_tests_own_project_is_sound() -> None:
+    assert found() == []
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("MAX_FRAMESIZE", "Did you mean MAX_FRAME_SIZE?"),
+        ("max_rooms", "Did you mean MAX_ROOMS?"),
+        ("COLOUR", "docs/settings.md lists them."),
+        (7, "docs/settings.md lists them."),
+    ],
+)
+def test_a_key_that_is_no_setting(key: object, hint: str) -> None:
+    with override_settings(COLLAB={key: 1}):
+        message = the_one()
+    assert (message.id, message.hint) == ("collab.E001", hint)
+    assert repr(key) in message.msg
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("MAX_ROOMS", "many", "a whole number, more than 0"),
+        ("MAX_ROOMS", 1.5, "a whole number, more than 0"),
+        ("MAX_ROOMS", True, "a whole number, more than 0"),
+        ("MAX_ROOMS", -1, "finite and more than 0"),
+        ("MAX_ROOMS", 0, "finite and more than 0"),
+        ("SEND_TIMEOUT", None, "a number, more than 0"),
+        ("SEND_TIMEOUT", float("inf"), "finite and more than 0"),
+        ("SEND_TIMEOUT", float("nan"), "finite and more than 0"),
+        ("UNLOAD_DELAY", -1, "finite and 0 or more"),
+    ],
+)
+def test_a_value_that_is_no_limit(key: str, value: object, problem: str) -> None:
+    with override_settings(COLLAB={key: value}):
+        message = the_one()
+    assert message.id == "collab.E002"
+    assert message.msg == f'COLLAB["{key}"] must be {problem}, not {value!r}.'
+
+
+@pytest.mark.parametrize(
+    "configured",
+    [{"SEND_TIMEOUT": 5}, {"MESSAGE_RATE": 0.5}, {"UNLOAD_DELAY": 0}, {"STORAGE": MEMORY}],
+)
+def test_values_that_are_right(configured: dict[str, Any]) -> None:
+    with override_settings(COLLAB=configured):
+        assert found() == []
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        None,
+        "collab_storage.memory.MemoryStorage",
+        {},
+        {"BACKEND": MemoryStorage},
+        {**MEMORY, "OPTIONS": []},
+        {**MEMORY, "LOCATION": "x"},
+    ],
+)
+def test_a_storage_setting_of_the_wrong_shape(storage: object) -> None:
+    with override_settings(COLLAB={"STORAGE": storage}):
+        message = the_one()
+    assert message.id == "collab.E002"
+    assert '"BACKEND" (a dotted path)' in message.msg
+
+
+def test_settings_that_are_no_dictionary() -> None:
+    with override_settings(COLLAB=["MAX_ROOMS"]):
+        assert the_one().id == "collab.E002"
+
+
+def test_a_project_without_settings_of_its_own(settings: Any) -> None:
+    del settings.COLLAB
+    assert found() == []
+
+
+# Storage.
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        {"BACKEND": "collab_storage.nowhere.Storage"},
+        {"BACKEND": "Storage"},
+        {**MEMORY, "OPTIONS": {"size": 1}},
+        {"BACKEND": "collections.OrderedDict"},
+    ],
+)
+def test_a_storage_that_cannot_be_made(storage: dict[str, Any]) -> None:
+    with override_settings(COLLAB={"STORAGE": storage}):
+        assert the_one().id == "collab.E003"
+
+
+def test_the_tables_are_not_installed(settings: Any, without_orm: None) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab_storage"]
+    settings.COLLAB = {}
+    message = the_one()
+    assert message.id == "collab.E004"
+    assert message.hint is not None and '"collab_storage"' in message.hint
+    settings.COLLAB = {"STORAGE": MEMORY}
+    assert found() == []
+
+
+@pytest.fixture
+def without_orm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the modules with the models be imported anew, as a project does that starts."""
+    for name in ("orm", "_queries", "models"):
+        monkeypatch.delitem(sys.modules, f"collab_storage.{name}", raising=False)
+
+
+class Clumsy(MemoryStorage):
+    def __init__(self) -> None:
+        raise RuntimeError("no disk")
+
+
+def test_an_error_of_the_backend_itself_is_not_hidden() -> None:
+    storage = {"BACKEND": f"{__name__}.Clumsy"}
+    with override_settings(COLLAB={"STORAGE": storage}), pytest.raises(RuntimeError):
+        found()
+
+
+def test_a_database_that_does_not_exist() -> None:
+    storage = {
+        "BACKEND": "collab_storage.orm.ORMStorage",
+        "OPTIONS": {"using": "documents"},
+    }
+    with override_settings(COLLAB={"STORAGE": storage}):
+        message = the_one()
+    assert message.id == "collab.E005"
+    assert "'documents'" in message.msg
+
+
+GOOD = {
+    "init_command": "PRAGMA synchronous=NORMAL; PRAGMA journal_mode = wal;",
+    "timeout": 5,
+    "transaction_mode": "exclusive",
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {**GOOD, "init_command": "PRAGMA synchronous=NORMAL"},
+        {**GOOD, "transaction_mode": "DEFERRED"},
+        {**GOOD, "timeout": 0},
+    ],
+)
+def test_a_sqlite_database_that_will_be_locked(
+    options: dict[str, Any], sqlite_options: Callable[[dict[str, Any]], None]
+) -> None:
+    sqlite_options(options)
+    message = the_one()
+    assert message.id == "collab.W001"
+    assert message.hint is not None and "journal_mode=WAL" in message.hint
+
+
+def test_a_sqlite_database_as_it_should_be(
+    sqlite_options: Callable[[dict[str, Any]], None],
+) -> None:
+    sqlite_options(GOOD)
+    assert found() == []
+
+
+@pytest.fixture
+def sqlite_options(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+    """Return a function that sets the options of the default database."""
+    from django.db import connection
+
+    def use(options: dict[str, Any]) -> None:
+        monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+
+    return use
+
+
+def test_another_database_than_sqlite_is_not_asked_for_its_options() -> None:
+    storage = {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {"using": "postgres"}}
+    with override_settings(COLLAB={"STORAGE": storage}):
+        assert found() == []
+
+
+# Processes.
+
+
+@pytest.mark.parametrize("processes", ["1", "0", "auto", ""])
+def test_one_process(processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", processes)
+    assert found() == []
+
+
+def test_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    message = the_one()
+    assert message.id == "collab.W002"
+    assert "4 server processes" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ({}, []),
+        ({"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}, ["collab.W003"]),
+        ({"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}, []),
+    ],
+)
+def test_a_channel_layer_that_reaches_nobody_else(
+    layers: dict[str, Any], expected: list[str], guarded: None
+) -> None:
+    with override_settings(CHANNEL_LAYERS=layers):
+        assert ids(deploy=True) == expected
+        assert ids() == []
+
+
+# Routing.
+
+
+class Open(YjsConsumer):
+    """Everybody may write."""
+
+
+class Authorizing(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.READ
+
+
+class Refusing(YjsConsumer):
+    async def connect(self) -> None:
+        await self.close()
+
+
+class Other(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types.
+    pass
+
+
+def function_middleware(inner: Any) -> Any:
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        await inner(scope, receive, send)
+
+    async def never_called() -> object:
+        return missing
+
+    if inner is None:
+        missing = inner
+    middleware.never_called = never_called  # type: ignore[attr-defined]
+    return middleware
+
+
+class ClassMiddleware:
+    def __init__(self, next_one: Any) -> None:
+        self.next_one = next_one
+        self.consumer_base = YjsConsumer
+        self.itself = self
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.next_one(scope, receive, send)
+
+
+ROUTES = [
+    path("open/<room>", Open.as_asgi()),
+    path("authorizing/<room>", Authorizing.as_asgi()),
+    path("refusing/<room>", Refusing.as_asgi()),
+    path("other", Other.as_asgi()),
+]
+
+
+def project(websocket: Any) -> Any:
+    return ProtocolTypeRouter({"http": get_asgi_application(), "websocket": websocket})
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[[Any], None]:
+    """Return a function that makes an application that of the project."""
+    settings.CHANNEL_LAYERS = {}
+    settings.ASGI_APPLICATION = "served.asgi.application"
+
+    def use(application: Any) -> None:
+        module = ModuleType("served.asgi")
+        vars(module)["application"] = application
+        monkeypatch.setitem(sys.modules, "served", ModuleType("served"))
+        monkeypatch.setitem(sys.modules, "served.asgi", module)
+
+    return use
+
+
+@pytest.fixture
+def guarded(serve: Callable[[Any], None]) -> None:
+    """Serve nothing that a check warns of."""
+    serve(project(URLRouter(ROUTES[1:])))
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        URLRouter(ROUTES),
+        project(URLRouter(ROUTES)),
+        project(AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(ROUTES)))),
+        project(URLRouter([path("ws/", URLRouter(ROUTES))])),
+        project(function_middleware(ClassMiddleware(URLRouter(ROUTES)))),
+        project(Open.as_asgi()),
+    ],
+)
+def test_a_consumer_that_refuses_nobody_is_found(
+    application: Any, serve: Callable[[Any], None]
+) -> None:
+    serve(application)
+    message = the_one(deploy=True)
+    assert (message.id, message.obj) == ("collab.W005", Open)
+    assert message.msg.startswith("tests.collab.test_checks.Open lets everybody write")
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        project(URLRouter(ROUTES[1:])),
+        ProtocolTypeRouter({"http": get_asgi_application()}),
+    ],
+)
+def test_consumers_that_can_refuse(application: Any, serve: Callable[[Any], None]) -> None:
+    serve(application)
+    assert ids(deploy=True) == []
+
+
+def test_no_application_is_named(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {}
+    del settings.ASGI_APPLICATION
+    assert ids(deploy=True) == ["collab.W004"]
+
+
+def test_the_application_cannot_be_imported(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {}
+    settings.ASGI_APPLICATION = "nowhere.asgi.application"
+    message = the_one(deploy=True)
+    assert message.id == "collab.W006"
+    assert "nowhere.asgi" in message.msg

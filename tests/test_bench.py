@@ -1,0 +1,61 @@
+"""The benchmark commands work; what they measure is for people to judge."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.make_trace import SMALL, make_trace
+from bench.trace import replay
+from bench.trace_file import Patch, Trace, in_bytes, load
+
+from .harness.server import ROOT, Server
+
+pytestmark = pytest.mark.client
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a developer does."""
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_shipped_trace_is_the_generated_one() -> None:
+    assert load(SMALL) == make_trace()
+
+
+def test_positions_count_code_points() -> None:
+    transactions = [[Patch(1, 0, "é")], [Patch(2, 1, "")], [Patch(0, 1, "👍🏽"), Patch(2, 1, "x")]]
+    trace = Trace("😀😀", "👍🏽x", transactions)
+    assert trace.replay() == trace.end
+    assert list(in_bytes(trace)) == [
+        [Patch(4, 0, "é")],
+        [Patch(6, 4, "")],
+        [Patch(0, 4, "👍🏽"), Patch(8, 2, "x")],
+    ]
+
+
+def test_trace_is_replayed_and_stored() -> None:
+    done = bench("trace", "--limit", "1500")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "equal: all 3 clients and the stored document" in done.stdout
+
+
+async def test_difference_is_found(server: Server) -> None:
+    trace = Trace("", "Right!", [[Patch(0, 0, "Wrong!")]])
+    differences = await replay(trace, server.url("trace"), 2, server)
+    assert [line.partition(":")[0] for line in differences] == [
+        "client 1",
+        "client 2",
+        "the stored document",
+    ]
+    assert "from letter 0 on 'Wrong!' instead of 'Right!'" in differences[0]
+
+
+async def test_used_document_is_refused(server: Server) -> None:
+    async with server.client("trace") as client:
+        await client.insert("old")
+    done = bench("trace", "--url", server.url("trace"))
+    assert (done.returncode, done.stderr) == (2, "The document is not new.\n")

@@ -1,0 +1,91 @@
+"""What is shipped: the wheel, the archive of the sources, and that the wheel works alone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import collab
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def run(*command: object, cwd: Path) -> str:
+    """Run ``command`` away from the settings of this process and return its output."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        # The sources must not be found through the environment.
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(Path.home())},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the archive of the sources and the wheel that was built from it."""
+    target = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", target, cwd=ROOT)
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (path,) = dist.glob("*.whl")
+    return path
+
+
+def shipped_files(package: Path) -> set[str]:
+    """Return the files of ``package`` that git knows, relative to the folder it is in."""
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=package)
+    return {f"{package.name}/{line}" for line in listed.splitlines()}
+
+
+def test_storage_folder_is_no_package() -> None:
+    assert not (ROOT / "storage/__init__.py").exists()
+
+
+def test_version_is_the_same_everywhere() -> None:
+    assert collab.__version__ == PYPROJECT["project"]["version"]
+
+
+@pytest.mark.wheel
+def test_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == shipped_files(ROOT / "collab") | shipped_files(ROOT / "storage/collab_storage")
+    assert {"collab/py.typed", "collab_storage/py.typed"} <= names
+    assert "collab_storage/migrations/0001_initial.py" in names
+
+
+@pytest.mark.wheel
+def test_archive_of_the_sources_can_be_tested(dist: Path) -> None:
+    (path,) = dist.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"Makefile", "LICENSE", "README.md", "pyproject.toml"} <= names
+    assert {"tests/settings.py", "storage/collab_storage/base.py", "collab/consumers.py"} <= names
+    assert not any("node_modules" in name for name in names)
+
+
+@pytest.mark.wheel
+def test_wheel_works_away_from_the_sources(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    python = environment / "bin/python"
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
+    run(sys.executable, "-m", "pip", "--python", python, "install", wheel, cwd=tmp_path)
+    script = shutil.copy(ROOT / "tests/harness/smoke_project.py", tmp_path)
+    output = run(python, script, tmp_path / "db.sqlite3", cwd=tmp_path)
+    assert output.splitlines()[-1] == "rewritten; written by a client"
+    where = run(python, "-c", "import collab; print(collab.__file__)", cwd=tmp_path)
+    assert where.startswith(str(environment))
