@@ -76,6 +76,8 @@ class Settings:
     RELAY_DIGEST_INTERVAL: float = 15
     #: A message through the channel layer is lost if it has not arrived by then.
     RELAY_TIMEOUT: float = 3
+    #: How often the storage is asked whether live rooms have missed anything.
+    RELAY_STORAGE_INTERVAL: float = 10
     #: A process that is not heard of for so long has left the room.
     RELAY_PEER_TIMEOUT: float = 40
     #: Length of a document's log, in updates, at which it is compacted.

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from channels.layers import channel_layers
 from pycrdt import Doc
 
-from collab_storage.base import LogEntry, Storage
+from collab_storage.base import LogEntry, Mark, Storage
 from collab_storage.compaction import apply_stored, compact
 from collab_storage.exceptions import StorageError
 from collab_storage.updates import is_integrated
@@ -77,6 +77,9 @@ class Hub:
         self._log_lengths: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: dict[Key, Link] = {}
+        #: How far the storage had got with each linked room, as far as the room knows.
+        self._marks: dict[str, Mark] = {}
+        self._storage_watch: asyncio.Task[None] | None = None
         #: Keeps rooms equal to those of other processes, if there may be any.
         self.relay = None if layer is None else Relay(layer, settings, self._carry_out)
         self._loading_lane = Lane(storage)
@@ -150,6 +153,7 @@ class Hub:
         if link is not None:
             self._links[key] = link
             link.attach(room)
+            self._watch_storage()
         for update in opening.edits:
             room.edit(update, stored=True)
         return room
@@ -175,6 +179,7 @@ class Hub:
         if loaded is None:
             return doc, EMPTY_UPDATE
         apply_stored(doc, loaded)
+        self._marks[name] = Mark(loaded.version, len(loaded.log))
         self._log_lengths[name] = len(loaded.log)
         whole = merge(loaded.updates)
         return doc, EMPTY_UPDATE if is_integrated(doc, whole) else whole
@@ -230,7 +235,11 @@ class Hub:
     async def _tidy(self, name: str) -> None:
         """After the last room has gone, give back what only rooms need."""
         self._log_lengths.pop(name, None)
+        self._marks.pop(name, None)
         if not self.rooms and not self._opening and not self._joining:
+            if self._storage_watch is not None:
+                self._storage_watch.cancel()
+                self._storage_watch = None
             await self._loading_lane.close()
             await self._writing_lane.close()
             if self.relay is not None:
@@ -239,6 +248,8 @@ class Hub:
     # Storing.
 
     def _count_stored(self, name: str, rows: int) -> None:
+        if mark := self._marks.get(name):
+            self._marks[name] = Mark(mark.version, mark.log_length + rows)
         length = self._log_lengths.get(name, 0) + rows
         self._log_lengths[name] = length
         if length >= self._settings.COMPACT_AFTER:
@@ -251,6 +262,26 @@ class Hub:
             await self._loading_lane.start(compact(self._storage, name))
         except StorageError:
             logger.exception("A document could not be compacted.", extra={"room": name})
+
+    def _watch_storage(self) -> None:
+        if self._storage_watch is None:
+            self._storage_watch = self._loading_lane.start(self._keep_reading())
+
+    async def _keep_reading(self) -> None:
+        """Find what others have stored and the channel layer has not brought."""
+        while True:
+            await asyncio.sleep(self._settings.RELAY_STORAGE_INTERVAL)
+            known = {name: self._marks.get(name) for name, stored in self._links}
+            try:
+                found = await self._storage.marks(list(known))
+            except StorageError as error:
+                logger.warning("The storage cannot be asked (%s).", type(error).__name__)
+                continue
+            for name, mark in found.items():
+                # What this process has stored meanwhile is counted by the next round.
+                if mark != known[name] and mark != self._marks.get(name):
+                    self._marks[name] = mark
+                    await self._reread(name)
 
     async def _reread(self, name: str) -> None:
         """Take into a live room what the storage has and the room may have missed."""
