@@ -39,6 +39,9 @@ __all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
 
 logger = logging.getLogger(__name__)
 
+#: Pause before the next attempt to receive from a channel layer that fails, in seconds.
+_LAYER_RETRY = 1.0
+
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
 
@@ -289,10 +292,27 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         return listener
 
     async def _listen(self) -> None:
+        failing = False
         while True:
-            message = await self.channel_layer.receive(self.channel_name)
+            try:
+                if failing and self._member is not None:
+                    await self._join_groups()
+                message = await self.channel_layer.receive(self.channel_name)
+                failing = False
+            except Exception as error:
+                # Editing does not need the layer, so its failure is no reason to end.
+                if not failing:
+                    logger.warning("The channel layer fails (%s).", type(error).__name__)
+                failing = True
+                await asyncio.sleep(_LAYER_RETRY)
+                continue
             async with self._turn:
                 await self.dispatch(message)
+
+    async def _join_groups(self) -> None:
+        """Join the room's group and those of the class; a layer that restarts forgets them."""
+        for group in (group_name(self.room_name), *self.groups):
+            await self.channel_layer.group_add(group, self.channel_name)
 
     def _listener_done(self, listener: asyncio.Task[None]) -> None:
         self._failure = listener.exception()
@@ -310,7 +330,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             echo_updates=self.echo_updates,
         )
         if self.channel_layer is not None:
-            await self.channel_layer.group_add(group_name(self.room_name), self.channel_name)
+            try:
+                await self._join_groups()
+            except Exception as error:
+                logger.warning("The channel layer fails (%s).", type(error).__name__)
         self._hub = current_hub()
         self._room = await self._hub.join(
             self.room_name, member, self, stored=self.storage is not None
@@ -322,7 +345,9 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             return
         member.room.leave(member)
         if self.channel_layer is not None:
-            await self.channel_layer.group_discard(group_name(self.room_name), self.channel_name)
+            with suppress(Exception):
+                group = group_name(self.room_name)
+                await self.channel_layer.group_discard(group, self.channel_name)
         # A server that shuts down waits for its connections, and so for their updates.
         member.room.flush()
         with suppress(TimeoutError):
