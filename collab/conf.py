@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 from django.conf import settings as django_settings
@@ -22,6 +25,11 @@ MiB = 1024 * KiB
 
 def _default_storage() -> dict[str, Any]:
     return {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {}}
+
+
+def _default_spool() -> Path:
+    base = getattr(django_settings, "BASE_DIR", None)
+    return Path(base or tempfile.gettempdir()) / "collab-spool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +88,12 @@ class Settings:
     RELAY_STORAGE_INTERVAL: float = 10
     #: A process that is not heard of for so long has left the room.
     RELAY_PEER_TIMEOUT: float = 40
+    #: How often the access of members is checked again, sessions that ended included.
+    ACCESS_CHECK_INTERVAL: float = 60
+    #: A process that is asked to end sends its members away over so long.
+    DRAIN_TIME: float = 3
+    #: Where a process that ends puts what it cannot store; taken in by the next start.
+    SPOOL_DIRECTORY: str | os.PathLike[str] = field(default_factory=_default_spool)
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

@@ -12,12 +12,17 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, ClassVar, Literal, TypedDict, cast
 
+from channels.auth import get_user
 from channels.consumer import get_handler_name
+from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
+from django.conf import settings as django_settings
+from django.contrib.auth import SESSION_KEY
 from pycrdt import Doc
 
 from collab_storage.base import check_name
@@ -165,13 +170,19 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """Handle the layer event ``{"type": "doc_update", "update": bytes}``."""
         self.room.edit(check(update_wrapper["update"]))
 
-    async def recheck_access(self) -> None:
-        """Run ``authorize`` again and act on what it says; if it fails, end the connection."""
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Run ``authorize`` again and act on what it says.
+
+        If it fails, the connection is ended, unless this is the check that comes now and then:
+        a database that is away for a while sends nobody away.
+        """
         try:
+            await self._refresh_user()
             access = await self.authorize()
         except Exception:
             logger.exception("Access could not be checked.", extra={"room": self.room_name})
-            await self.close(CloseCode.INTERNAL)
+            if not routine:
+                await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
             return
         if access < Access.READ:
             await self._end_with(self._refusal())
@@ -180,6 +191,16 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             if reply := self._member.session.change_access(access):
                 self._member.send_frame(reply.frame)
             self.room.welcome(self._member)
+
+    async def _refresh_user(self) -> None:
+        """Let ``scope["user"]`` be who the session belongs to now, which may be nobody."""
+        session = self.scope.get("session")
+        if session is None or self._user_id() is None:
+            return
+        if await database_sync_to_async(session.get)(SESSION_KEY) == self._user_id():
+            engine = import_module(django_settings.SESSION_ENGINE)
+            current = engine.SessionStore(session.session_key)
+            self.scope["user"] = await get_user({**self.scope, "session": current})
 
     def evict(self) -> None:
         """End the connection without the client's help."""

@@ -5,6 +5,7 @@
           ├── ProtocolViolation     1008
           ├── TooBig                1009
           ├── RoomFailed            1011
+          ├── Restarting            1012
           ├── TryAgainLater         1013
           ├── Unauthenticated       4401
           ├── Forbidden             4403
@@ -37,6 +38,7 @@ __all__ = [
     "MemberError",
     "NoSuchDocument",
     "ProtocolViolation",
+    "Restarting",
     "RoomFailed",
     "StorageError",
     "StorageUnavailable",
@@ -75,6 +77,12 @@ class RoomFailed(MemberError):
     """The document could not be opened; the server's log says why."""
 
     close_code = CloseCode.INTERNAL
+
+
+class Restarting(MemberError):
+    """The server restarts; connect again."""
+
+    close_code = CloseCode.RESTART
 
 
 class TryAgainLater(MemberError):

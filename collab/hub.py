@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from channels.layers import channel_layers
@@ -24,12 +25,14 @@ from collab_storage.exceptions import StorageError
 from collab_storage.updates import is_integrated
 
 from .conf import Settings, get_settings, get_storage
-from .exceptions import RoomFailed, TryAgainLater
+from .exceptions import Restarting, RoomFailed, TryAgainLater
 from .lane import Lane
 from .member import Member
 from .outlet import shared_layer
 from .relay import ChannelLayer, Link, Relay
 from .room import Room
+from .shutdown import drain_on_sigterm
+from .spool import read_spool, spooled_files, write_spool
 from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from .wire import CloseCode
 from .writer import Writer
@@ -79,7 +82,10 @@ class Hub:
         self._links: dict[Key, Link] = {}
         #: How far the storage had got with each linked room, as far as the room knows.
         self._marks: dict[str, Mark] = {}
-        self._storage_watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
+        self._draining = False
+        self._spool = Path(settings.SPOOL_DIRECTORY)
+        self._spool_taken = False
         #: Keeps rooms equal to those of other processes, if there may be any.
         self.relay = None if layer is None else Relay(layer, settings, self._carry_out)
         self._loading_lane = Lane(storage)
@@ -88,13 +94,21 @@ class Hub:
 
     # Joining.
 
+    @property
+    def is_draining(self) -> bool:
+        """The process is about to end and lets nobody in."""
+        return self._draining
+
     async def join(self, name: str, member: Member, opener: Opener, *, stored: bool = True) -> Room:
         """Let ``member`` into the room ``name``, which ``opener`` opens if it is not open.
 
         Raises:
             RoomFailed: the document could not be loaded.
             TryAgainLater: this process or the room is full.
+            Restarting: the process is about to end.
         """
+        if self._draining:
+            raise Restarting
         key = name, stored
         self._joining[key] += 1
         try:
@@ -125,6 +139,8 @@ class Hub:
         link = None
         try:
             async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
+                if stored:
+                    await self._take_spool_in()
                 if stored and self.relay is not None:
                     # Before it is loaded, so that nothing falls in between.
                     link = await self.relay.connect(name, partial(self._reread, name))
@@ -153,7 +169,7 @@ class Hub:
         if link is not None:
             self._links[key] = link
             link.attach(room)
-            self._watch_storage()
+        self._start_watches()
         for update in opening.edits:
             room.edit(update, stored=True)
         return room
@@ -237,9 +253,9 @@ class Hub:
         self._log_lengths.pop(name, None)
         self._marks.pop(name, None)
         if not self.rooms and not self._opening and not self._joining:
-            if self._storage_watch is not None:
-                self._storage_watch.cancel()
-                self._storage_watch = None
+            watches, self._watches = self._watches, []
+            for watch in watches:
+                watch.cancel()
             await self._loading_lane.close()
             await self._writing_lane.close()
             if self.relay is not None:
@@ -263,9 +279,23 @@ class Hub:
         except StorageError:
             logger.exception("A document could not be compacted.", extra={"room": name})
 
-    def _watch_storage(self) -> None:
-        if self._storage_watch is None:
-            self._storage_watch = self._loading_lane.start(self._keep_reading())
+    def _start_watches(self) -> None:
+        if not self._watches:
+            self._watches = [
+                self._loading_lane.start(self._keep_reading()),
+                self.loop.create_task(self._keep_checking()),
+            ]
+
+    async def _keep_checking(self) -> None:
+        """Check everybody's access again now and then, one after the other."""
+        while True:
+            members = [member for room in self.rooms.values() for member in room.members]
+            pause = self._settings.ACCESS_CHECK_INTERVAL / (len(members) + 1)
+            await asyncio.sleep(pause)
+            for member in members:
+                if not member.is_closed:
+                    await member.connection.recheck_access(routine=True)
+                await asyncio.sleep(pause)
 
     async def _keep_reading(self) -> None:
         """Find what others have stored and the channel layer has not brought."""
@@ -368,6 +398,43 @@ class Hub:
 
     # Life.
 
+    async def _take_spool_in(self) -> None:
+        """Store what earlier processes could not."""
+        for path in [] if self._spool_taken else spooled_files(self._spool):
+            entries = list(read_spool(path))
+            await self._storage.append(entries)
+            path.unlink(missing_ok=True)
+            logger.info("%d updates of an earlier process are stored now.", len(entries))
+        self._spool_taken = True
+
+    async def drain(self) -> None:
+        """Let all members go, a few at a time, and store what they brought, or put it aside."""
+        self._draining = True
+        members = [member for room in self.rooms.values() for member in room.members]
+        for member in members:
+            member.close(CloseCode.RESTART, "The server restarts; connect again.")
+            await asyncio.sleep(self._settings.DRAIN_TIME / len(members))
+        for room in self.rooms.values():
+            room.flush()
+            room.adopt()
+        try:
+            async with asyncio.timeout(self._settings.CLOSE_TIMEOUT):
+                await self.writer.idle()
+        except TimeoutError:
+            self._put_aside(self.writer.give_up())
+
+    def _put_aside(self, entries: list[LogEntry]) -> None:
+        path = write_spool(self._spool, entries)
+        sizes: Counter[str] = Counter()
+        for entry in entries:
+            sizes[entry.name] += len(entry.data)
+        logger.error(
+            "%d updates could not be stored; the next start takes them from %s.",
+            len(entries),
+            path,
+            extra={"rooms": dict(sizes)},
+        )
+
     async def close(self) -> None:
         """Close all rooms once what they brought is stored; members are not told."""
         for key, room in list(self.rooms.items()):
@@ -407,6 +474,7 @@ def current_hub() -> Hub:
                 del _hubs[closed]
             layer = shared_layer(channel_layers.__getitem__)
             hub = _hubs[loop] = Hub(get_settings(), get_storage(), layer)
+            drain_on_sigterm(hub.drain)
         return hub
 
 

@@ -41,8 +41,8 @@ class Connection(Protocol):
     def evict(self) -> None:
         """End the connection without the client's help: it takes no data."""
 
-    async def recheck_access(self) -> None:
-        """Ask anew what the member may do, and act on it."""
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Ask anew what the member may do, and act on it; see ``YjsConsumer``."""
 
 
 class Member:

@@ -122,6 +122,21 @@ class Writer:
             self._waiting[new] += self._waiting.pop(old)
             self._held.pop(old, None)
 
+    async def idle(self) -> None:
+        """Wait until nothing waits and nothing is in flight."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    def give_up(self) -> list[LogEntry]:
+        """Return all that is not stored, to be kept elsewhere, and stop trying."""
+        if self._task is not None:
+            self._task.cancel()
+        names = {**self._in_flight, **self._waiting}
+        entries = [entry for name in names for entry in _entries(name, self._items(name))]
+        self._in_flight, self._size = {}, 0
+        self._waiting.clear()
+        return entries
+
     async def landed(self, name: str) -> None:
         """Wait until nothing of a document is in flight."""
         while name in self._in_flight:
