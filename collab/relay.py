@@ -45,6 +45,8 @@ _PATIENCE = 0.5
 _MAX_ASKS = 3
 #: How often those are looked at that have nothing due soon.
 _ALL = 1.0
+#: Bytes of a room's updates that wait for a layer that does not take them.
+_MAX_UNSENT = 1024 * 1024
 #: Messages that wait for a layer that does not take them.
 _MAX_POSTS = 10_000
 #: Messages that wait while the document is being loaded.
@@ -126,6 +128,7 @@ class Link:
         self._unstored: dict[int, int] = {}
         #: What the next message will hold.
         self._updates: list[bytes] = []
+        self._updates_size = 0
         self._present: set[int] = set()
         self._digest_at = 0.0
         self._echo_due: float | None = None
@@ -143,15 +146,19 @@ class Link:
 
     def publish(self, update: bytes) -> Callable[[], None]:
         """Send ``update`` to the other processes; call what is returned when it is stored."""
-        self._updates.append(update)
+        self.publish_stored(update)
         number = self._number + 1
         self._unstored[number] = self._unstored.get(number, 0) + 1
-        self._relay.schedule(self)
         return lambda: self._stored(number)
 
     def publish_stored(self, update: bytes) -> None:
         """Send an update to the other processes that is stored already."""
         self._updates.append(update)
+        self._updates_size += len(update)
+        if self._updates_size > _MAX_UNSENT:
+            # The layer is stuck. A number that is never sent makes the others ask.
+            self._number += 1
+            self._updates, self._updates_size = [], 0
         self._relay.schedule(self)
 
     def publish_presence(self, client_ids: set[int]) -> None:
@@ -184,7 +191,7 @@ class Link:
 
     def next_message(self) -> Message | None:
         """Return what there is to publish now, as one message."""
-        if self._room is None or not (self._updates or self._present):
+        if self._room is None:
             return None
         self._number += 1
         message = self._message("change", number=self._number)
@@ -192,7 +199,7 @@ class Link:
             message["update"] = merge(self._updates)
         if self._present:
             message["present"] = self._presence_of(self._present)
-        self._updates, self._present = [], set()
+        self._updates, self._updates_size, self._present = [], 0, set()
         # A receiver that got none of a burst learns so from the digest behind it.
         self._digest_at = min(self._digest_at, self._relay.now() + 2 * _PATIENCE)
         return message
@@ -431,7 +438,8 @@ class Relay:
         """
         async with self._starting:
             if not self._keepers:
-                self.channel = await self._layer.new_channel("collab")
+                # Of the prefix that consumers use, too: the Redis layer reads one at a time.
+                self.channel = await self._layer.new_channel()
                 self._keepers = [
                     self._loop.create_task(self._listen()),
                     self._loop.create_task(self._keep_time()),
