@@ -6,8 +6,9 @@
 MAKEFLAGS += --no-builtin-rules
 
 VENV := .venv
-PYTHON := $(VENV)/bin/python
-COVERAGE := $(PYTHON) -m coverage
+# Not PYTHON, which chooses the interpreter that .venv is made with.
+PY := $(VENV)/bin/python
+COVERAGE := $(PY) -m coverage
 MEASURED := build/coverage
 
 # Stamps: made when a set-up step has ended well, and older than what calls for it anew.
@@ -65,7 +66,7 @@ $(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(wildcard example/*.ts) $(shell find exampl
 
 .PHONY: run
 run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
-	@cd example && exec ../$(PYTHON) serve.py
+	@cd example && exec ../$(PY) serve.py
 
 ##@ Checks
 
@@ -75,8 +76,8 @@ test: setup lint imports types test-unit test-postgres coverage test-client test
 
 .PHONY: lint
 lint: $(TOOLS) ## Check style and formatting
-	$(PYTHON) -m ruff check
-	$(PYTHON) -m ruff format --check
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
 
 .PHONY: imports
 imports: $(TOOLS) ## Check that imports point down the layers
@@ -84,7 +85,7 @@ imports: $(TOOLS) ## Check that imports point down the layers
 
 .PHONY: types
 types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python and TypeScript
-	$(PYTHON) -m mypy
+	$(PY) -m mypy
 	cd client-js && npm run --silent lint
 	cd example && npm exec tsc
 
@@ -105,26 +106,26 @@ coverage: test-unit test-postgres ## Check that both of the above together ran e
 
 .PHONY: test-client
 test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) ## Run JavaScript clients against a real server
-	$(PYTHON) -m pytest -m client
+	$(PY) -m pytest -m client
 
 .PHONY: test-browser
 test-browser: $(TOOLS) $(SERVICES) $(EXAMPLE) ## Run the example in Chromium
-	$(PYTHON) -m pytest -m browser
+	$(PY) -m pytest -m browser
 
 .PHONY: test-wheel
 test-wheel: $(TOOLS) ## Build the wheel and try it away from the sources
-	$(PYTHON) -m pytest -m wheel
+	$(PY) -m pytest -m wheel
 
 ##@ More
 
 .PHONY: format
 format: $(TOOLS) ## Format the Python code
-	$(PYTHON) -m ruff check --fix
-	$(PYTHON) -m ruff format
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure speed and memory against other servers
-	$(PYTHON) -m bench
+bench: $(TOOLS) ## Measure speed and memory against other servers; ARGS="trace FILE" replays a trace
+	$(PY) -m bench $(ARGS)
 
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import trace
+from . import compare, trace
 
 __all__ = ["main"]
 
@@ -13,15 +13,34 @@ __all__ = ["main"]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="name")
-    trace.add_arguments(commands.add_parser("trace", help=trace.__doc__))
+    trace.add_arguments(commands.add_parser("trace", help="replay an editing trace and compare"))
+    for name, what in (
+        ("fanout", "what it costs to deliver updates"),
+        ("joins", "what it costs to open a large document"),
+        ("memory", "what members and rooms hold"),
+        ("all", "all three of these"),
+    ):
+        compare.add_arguments(commands.add_parser(name, help=what))
     return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.name == "trace":
+        return trace.run(arguments)
+    return compare.run(arguments)
+
+
+def _all(parser: argparse.ArgumentParser) -> int:
+    """Replay the trace that is shipped, then measure every scenario."""
+    return _run(parser.parse_args(["trace"])) or _run(parser.parse_args(["all"]))
 
 
 def main() -> int:
     """Run what the command line asks for."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     try:
-        return trace.run(arguments)
+        return _run(arguments) if arguments.name else _all(parser)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

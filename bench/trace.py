@@ -11,28 +11,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from pycrdt import Decoder, Text
 
 from tests.harness.client import YjsClient
-from tests.harness.fixtures import migrate
 from tests.harness.server import Server
 
 from .make_trace import SMALL
-from .trace_file import Trace, Transaction, in_bytes, load
+from .servers import collab_server
+from .trace_file import Trace, Transaction, in_bytes, load, type_into
 
 __all__ = ["add_arguments", "replay", "run"]
 
 #: Transactions in a turn.
 TURN = 100
-#: A client types as fast as it can, faster than the server lets anybody by default.
-UNLIMITED = {"MESSAGE_RATE": 1e9, "MESSAGE_BURST": 10**9, "BYTE_RATE": 1e12, "BYTE_BURST": 10**12}
 #: How long a turn may need to reach everybody, in seconds.
 PATIENCE = 120.0
 
@@ -69,12 +66,7 @@ async def _catch_up(client: YjsClient, other: YjsClient) -> None:
 
 async def _type(client: YjsClient, transaction: Transaction) -> None:
     async with client.edit() as doc:
-        text = doc.get("text", type=Text)
-        for position, deleted, inserted in transaction:
-            if deleted:
-                del text[position : position + deleted]
-            if inserted:
-                text.insert(position, inserted)
+        type_into(doc.get("text", type=Text), transaction)
 
 
 async def _type_all(clients: Sequence[YjsClient], trace: Trace, progress: _Progress) -> None:
@@ -167,19 +159,6 @@ async def _connected(url: str, number: int) -> AsyncIterator[list[YjsClient]]:
         yield members
 
 
-@contextmanager
-def _own_server() -> Iterator[Server]:
-    with TemporaryDirectory() as directory:
-        database = f"sqlite://{directory}/trace.sqlite3"
-        migrate(database)
-        server = Server(Path(directory) / "server.log", database, collab=UNLIMITED)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.close()
-
-
 # The command.
 
 
@@ -199,7 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.url:
         differences = asyncio.run(replay(trace, arguments.url, number, None))
     else:
-        with _own_server() as server:
+        with collab_server() as server:
             differences = asyncio.run(replay(trace, server.url("trace"), number, server))
     for difference in differences:
         print(f"DIFFERENT: {difference}")

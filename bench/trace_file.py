@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Patch", "Trace", "apply_patch", "in_bytes", "load", "save"]
+from pycrdt import Text
+
+__all__ = ["Patch", "Trace", "Transaction", "apply_patch", "in_bytes", "load", "save", "type_into"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -77,6 +79,15 @@ def _patch_in_bytes(text: str, patch: Patch) -> Patch:
     position, deleted, inserted = patch
     before, gone = text[:position], text[position : position + deleted]
     return Patch(len(before.encode()), len(gone.encode()), inserted)
+
+
+def type_into(text: Text, transaction: Transaction) -> None:
+    """Do what ``transaction``, one of :func:`in_bytes`, says."""
+    for position, deleted, inserted in transaction:
+        if deleted:
+            del text[position : position + deleted]
+        if inserted:
+            text.insert(position, inserted)
 
 
 def load(path: Path) -> Trace:

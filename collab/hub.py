@@ -436,7 +436,10 @@ class Hub:
         )
 
     async def close(self) -> None:
-        """Close all rooms once what they brought is stored; members are not told."""
+        """Close all rooms once what they brought is stored; members are not told.
+
+        Who joins after that gets another hub, with the settings of that moment.
+        """
         for key, room in list(self.rooms.items()):
             room.flush()
             if key[1]:
@@ -446,6 +449,8 @@ class Hub:
             handle.cancel()
         await asyncio.gather(*self._tasks)
         await self._tidy("")
+        with _hubs_lock:
+            _hubs.pop(self.loop, None)
 
     def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)

@@ -170,9 +170,10 @@ class Session:
             return StateRequest(payload)
         if kind not in (SyncType.STEP2, SyncType.UPDATE):
             raise ProtocolViolation("The sync message is of an unknown type.")
+        # Clients count those that are refused, too, and may become writers later.
+        self._updates += 1
         if self.access < Access.WRITE:
             return self._refuse_update()
-        self._updates += 1
         return Change(check(payload), self._updates, whole=kind == SyncType.STEP2)
 
     def _refuse_update(self) -> Reply | None:

@@ -1,4 +1,4 @@
-"""Serve the example: ``python serve.py``; the environment variable PORT moves it.
+"""Serve the example: ``python serve.py``; the environment variables HOST and PORT move it.
 
 Production runs the same application under any ASGI server; see the project's README.
 """
@@ -49,7 +49,7 @@ def main() -> None:
     )
     # Bound before the address is told: whoever reads it can connect.
     with socket.create_server((host, port), backlog=1024, reuse_port=False) as listener:
-        name = "localhost" if host == "127.0.0.1" else host
+        name, port = "localhost" if host == "127.0.0.1" else host, listener.getsockname()[1]
         print(WELCOME.format(address=f"http://{name}:{port}/"), flush=True)
         server.run(sockets=[listener])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 
@@ -15,7 +16,9 @@ MARKERS = {"postgres_cluster": "postgres", "redis_process": "redis"}
 
 
 def pytest_configure() -> None:
-    """Make the directory that the settings name."""
+    """Make the directory that the settings name, and see to it that it is deleted again."""
+    # A terminated run stops the services that it has started, as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.DIRECTORY.mkdir()
 
 

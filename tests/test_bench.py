@@ -59,3 +59,14 @@ async def test_used_document_is_refused(server: Server) -> None:
         await client.insert("old")
     done = bench("trace", "--url", server.url("trace"))
     assert (done.returncode, done.stderr) == (2, "The document is not new.\n")
+
+
+def test_servers_are_compared() -> None:
+    options = ["--scale", "0.01", "--repeat", "1", "--servers", "collab", "y-websocket-server"]
+    done = bench("all", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    head, _, *rows, _, circumstances = done.stdout.splitlines()
+    assert head == "|  |  | collab | y-websocket-server |"
+    assert len(rows) == 17
+    assert all(row.count("(") >= 2 for row in rows)
+    assert "y-websocket-server 0.1.5" in circumstances

@@ -123,7 +123,7 @@ export class CollabProvider extends WebsocketProvider {
   #receive(frame: Frame): void {
     this.wsLastMessageReceived = Date.now();
     if (frame.action === "hello") this.#welcome(frame.data as Hello);
-    if (frame.action === "access") this.#grant((frame.data as Hello).access);
+    if (frame.action === "access") this.#regrant((frame.data as Hello).access);
     if (frame.action === "saved") this.#confirm((frame.data as { count: number }).count);
     this.emit("frame", [frame]);
   }
@@ -133,9 +133,13 @@ export class CollabProvider extends WebsocketProvider {
     this.#grant(hello.access);
   }
 
+  #regrant(access: Access): void {
+    if (access === "write") this.#ledger.retry();
+    this.#grant(access);
+  }
+
   #grant(access: Access): void {
     if (access === this.#access) return;
-    if (this.#access === "read") this.#ledger.retry();
     this.#access = access;
     this.emit("access", [access]);
   }

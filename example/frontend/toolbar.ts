@@ -7,18 +7,18 @@ interface Tool {
   active?: [name: string, attributes?: Record<string, unknown>];
 }
 
+const heading = (level: 1 | 2 | 3): Tool => ({
+  run: (chain) => chain.toggleHeading({ level }),
+  active: ["heading", { level }],
+});
+
 /** By the `data-tool` of the buttons in the template. */
 const TOOLS: Record<string, Tool> = {
   undo: { run: (chain) => chain.undo() },
   redo: { run: (chain) => chain.redo() },
-  heading: {
-    run: (chain) => chain.toggleHeading({ level: 2 }),
-    active: ["heading", { level: 2 }],
-  },
-  subheading: {
-    run: (chain) => chain.toggleHeading({ level: 3 }),
-    active: ["heading", { level: 3 }],
-  },
+  heading1: heading(1),
+  heading2: heading(2),
+  heading3: heading(3),
   bold: { run: (chain) => chain.toggleBold(), active: ["bold"] },
   italic: { run: (chain) => chain.toggleItalic(), active: ["italic"] },
   strike: { run: (chain) => chain.toggleStrike(), active: ["strike"] },

@@ -2,7 +2,8 @@
 
 from typing import TypedDict
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 
 DEMO_USERS = ("alice", "bob", "carol")
 DEMO_PASSWORD = "demo"
@@ -19,9 +20,8 @@ class Person(TypedDict):
     color: str
 
 
-def person(user: User | AnonymousUser) -> Person:
+def person(user: AbstractBaseUser | AnonymousUser) -> Person:
     """Return how ``user`` looks to the others."""
     if user.pk is None:
         return {"name": "Guest", "color": GUEST_COLOR}
-    name = user.get_full_name() or user.get_username()
-    return {"name": name, "color": COLORS[(user.pk - 1) % len(COLORS)]}
+    return {"name": user.get_username().capitalize(), "color": COLORS[(user.pk - 1) % len(COLORS)]}

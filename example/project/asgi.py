@@ -5,12 +5,17 @@ import os
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 # Sets Django up, which the consumer's imports need.
 django_application = get_asgi_application()
+if settings.DEBUG:
+    # In production the web server does it.
+    django_application = ASGIStaticFilesHandler(django_application)
 
 from pages.consumers import PageConsumer  # noqa: E402
 

@@ -1,11 +1,9 @@
 """URLs of the example."""
 
 from django.contrib import admin
-from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("pages.urls")),
-    *staticfiles_urlpatterns(),
 ]

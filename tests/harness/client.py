@@ -301,8 +301,10 @@ class YjsClient:
     async def _read(self, connection: ClientConnection) -> None:
         try:
             while True:
+                frame = await connection.recv()
+                # A frame that was already on its way when ``pause`` was called waits here.
                 await self._reading.wait()
-                await self._receive(await connection.recv())
+                await self._receive(frame)
                 self._notify()
         except ConnectionClosed:
             self.close_code = connection.close_code

@@ -98,7 +98,14 @@ class Server:
         with _bound_socket(self.port) as listener, self.log_file.open("ab") as log:
             listener.listen(1024)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.harness.serve", str(listener.fileno())],
+                [
+                    sys.executable,
+                    "-W",
+                    "error",
+                    "-m",
+                    "tests.harness.serve",
+                    str(listener.fileno()),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -3,9 +3,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.db import OperationalError, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
+from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
+from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage
 from collab_storage.testing import StorageContract
+from collab_storage.testing.material import START, entry, rows
+
+from .database import after_statements, elsewhere
+
+on_sqlite = pytest.mark.django_db(transaction=True)
+on_both = pytest.mark.parametrize(
+    "using",
+    [
+        pytest.param("default", marks=on_sqlite),
+        pytest.param(
+            "postgres",
+            marks=pytest.mark.django_db(transaction=True, databases=["default", "postgres"]),
+        ),
+    ],
+)
 
 
 class ORMContract(StorageContract):
@@ -18,7 +38,7 @@ class ORMContract(StorageContract):
         await storage.close()
 
 
-@pytest.mark.django_db(transaction=True)
+@on_sqlite
 class TestORMStorageOnSQLite(ORMContract):
     using = "default"
 
@@ -26,3 +46,235 @@ class TestORMStorageOnSQLite(ORMContract):
 @pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
 class TestORMStorageOnPostgreSQL(ORMContract):
     using = "postgres"
+
+
+def append(storage: ORMStorage, *data: bytes, name: str = "doc") -> None:
+    async_to_sync(storage.append)([entry(name, item) for item in data])
+
+
+def log(storage: ORMStorage, name: str = "doc") -> list[bytes]:
+    return rows(async_to_sync(storage.load)(name))
+
+
+def exists(storage: ORMStorage, name: str = "doc") -> bool:
+    return async_to_sync(storage.exists)(name)
+
+
+def replace(storage: ORMStorage, snapshot: bytes = b"snapshot") -> bool:
+    async def load_and_replace() -> bool:
+        stored = await storage.load("doc")
+        assert stored is not None
+        return await storage.replace("doc", stored, snapshot)
+
+    return async_to_sync(load_and_replace)()
+
+
+@on_both
+class TestTransactionsOfTheCaller:
+    """Below synchronous code the verbs are part of what that code does."""
+
+    def test_a_rollback_takes_what_was_stored_in_it(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"before")
+        with pytest.raises(ZeroDivisionError), transaction.atomic(using):
+            append(storage, b"one")
+            replace(storage)
+            append(storage, b"two", name="new")
+            async_to_sync(storage.rename)("doc", "moved")
+            assert exists(storage, "moved") and exists(storage, "new")
+            raise ZeroDivisionError
+        assert log(storage) == [b"before"]
+        assert not exists(storage, "new")
+
+    def test_nobody_else_sees_it_before_the_commit(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        with transaction.atomic(using):
+            append(storage, b"two")
+            assert elsewhere(lambda: log(storage)) == [b"one"]
+        assert elsewhere(lambda: log(storage)) == [b"one", b"two"]
+
+    def test_a_savepoint_that_is_rolled_back(self, using: str) -> None:
+        storage = ORMStorage(using)
+        with transaction.atomic(using):
+            append(storage, b"one")
+            with pytest.raises(ZeroDivisionError), transaction.atomic(using):
+                append(storage, b"two")
+                raise ZeroDivisionError
+        assert log(storage) == [b"one"]
+
+    def test_a_refusal_leaves_the_transaction_usable(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        append(storage, b"other", name="other")
+        with transaction.atomic(using):
+            with pytest.raises(Exception, match="other"):
+                async_to_sync(storage.rename)("doc", "other")
+            assert not async_to_sync(storage.create)(entry())
+            append(storage, b"two")
+        assert log(storage) == [b"one", b"two"]
+
+    def test_on_commit_waits_for_the_commit(self, using: str) -> None:
+        storage = ORMStorage(using)
+        called: list[bool] = []
+        with transaction.atomic(using):
+            append(storage, b"one")
+            callback = lambda: called.append(elsewhere(lambda: exists(storage)))  # noqa: E731
+            async_to_sync(storage.on_commit)(callback)
+            assert called == []
+        assert called == [True]
+
+    def test_on_commit_is_not_called_after_a_rollback(self, using: str) -> None:
+        storage = ORMStorage(using)
+        called: list[bool] = []
+        with pytest.raises(ZeroDivisionError), transaction.atomic(using):
+            async_to_sync(storage.on_commit)(lambda: called.append(True))
+            raise ZeroDivisionError
+        assert called == []
+
+    def test_a_callback_that_fails_does_not_stop_the_others(
+        self, using: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        storage = ORMStorage(using)
+        called: list[bool] = []
+        with transaction.atomic(using):
+            async_to_sync(storage.on_commit)(lambda: print(1 / 0))
+            async_to_sync(storage.on_commit)(lambda: called.append(True))
+        assert called == [True]
+        assert "division by zero" in caplog.text
+
+    def test_close_leaves_an_open_transaction_alone(self, using: str) -> None:
+        storage = ORMStorage(using)
+        with transaction.atomic(using):
+            append(storage, b"one")
+            async_to_sync(storage.close)()
+        assert log(storage) == [b"one"]
+
+
+@on_both
+class TestQueries:
+    def test_their_number_does_not_depend_on_the_number_of_documents(self, using: str) -> None:
+        storage = ORMStorage(using)
+        for existing in (False, True):
+            counts = []
+            for number in (1, 60):
+                names = [f"doc {number} {n}" for n in range(number)]
+                with CaptureQueriesContext(connections[using]) as queries:
+                    async_to_sync(storage.append)([entry(name) for name in names])
+                counts.append(len(queries))
+            assert counts[0] == counts[1] <= (4 if existing else 8)
+
+    def test_a_page_takes_one_query_and_no_content(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        replace(storage)
+        append(storage, b"two")
+        with CaptureQueriesContext(connections[using]) as queries:
+            page = async_to_sync(storage.page)("d", "", 10)
+        assert [info.size for info in page] == [11]
+        [query] = queries
+        assert query["sql"].count('"snapshot"') == query["sql"].count('."snapshot")') == 1
+        assert query["sql"].count('"data"') == query["sql"].count('LENGTH(U0."data")') == 1
+
+
+@on_both
+class TestLoadDuringChanges:
+    """Whatever happens between the two statements of a load, it returns a state that was."""
+
+    def test_a_compaction(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+
+        def compact() -> None:
+            replace(storage, b"one")
+            append(storage, b"two")
+
+        with after_statements(using, {1: compact}):
+            stored = async_to_sync(storage.load)("doc")
+        assert stored is not None and stored.snapshot == b"one"
+
+    def test_another_document_of_the_name(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"old")
+
+        def make_anew() -> None:
+            async_to_sync(storage.delete)("doc")
+            append(storage, b"new")
+
+        with after_statements(using, {1: make_anew}) as statements:
+            assert log(storage) == [b"new"]
+        assert len(statements) == 4
+
+    def test_a_deletion(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        delete = async_to_sync(storage.delete)
+        with after_statements(using, {1: lambda: delete("doc")}):
+            assert async_to_sync(storage.load)("doc") is None
+
+
+@on_both
+class TestFormats:
+    """Rows of a later release are not taken for what they are not."""
+
+    def test_an_unknown_format_of_a_row(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one", b"two")
+        row = Update.objects.using(using).get(data=b"two")
+        row.format = 2
+        row.save()
+        with pytest.raises(DocumentCorrupt, match=rf"'doc'.*\[{row.pk}\]"):
+            log(storage)
+
+    def test_an_unknown_format_of_the_snapshot(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        Document.objects.using(using).update(snapshot_format=3)
+        with pytest.raises(DocumentCorrupt, match="format 3"):
+            log(storage)
+
+
+@on_both
+class TestRows:
+    def test_they_keep_when_and_by_whom(self, using: str) -> None:
+        append(ORMStorage(using), b"one")
+        row = Update.objects.using(using).get()
+        assert (row.at, row.user_id, row.format) == (START, "7", 1)
+        assert str(row) == f"update {row.pk} of document {row.document_id}"
+        assert str(row.document) == "doc"
+
+    def test_a_project_without_time_zones(self, using: str, settings: object) -> None:
+        settings.USE_TZ = False  # type: ignore[attr-defined]
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        replace(storage)
+        append(storage, b"two")
+        [info] = async_to_sync(storage.page)("", "", 10)
+        assert info.updated_at == START
+
+
+@on_both
+class TestFailures:
+    def test_of_a_batch_that_fails_nothing_is_stored(self, using: str) -> None:
+        storage = ORMStorage(using)
+        bad = entry("bad", b"x")
+        object.__setattr__(bad, "data", None)
+        with pytest.raises(Exception, match=r"(?i)null"):
+            async_to_sync(storage.append)([entry(), bad])
+        assert not exists(storage)
+
+    def test_what_the_driver_says_is_the_cause(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        limits = {"default": "PRAGMA busy_timeout = 50", "postgres": "SET lock_timeout = 50"}
+
+        def refused() -> None:
+            with connections[using].cursor() as cursor:
+                cursor.execute(limits[using])
+            with pytest.raises(StorageUnavailable, match=using) as raised:
+                append(storage, b"two")
+            assert isinstance(raised.value.__cause__, OperationalError)
+
+        with transaction.atomic(using):
+            async_to_sync(storage.delete)("doc")
+            elsewhere(refused)

@@ -50,10 +50,10 @@ def _user(name: str) -> User:
 def write_welcome(doc: Doc[Any]) -> None:
     """Write the first page as the editor would: a tree of its node types."""
     body = doc.get("default", type=XmlFragment)
-    body.children.append(XmlElement("heading", {"level": 1}, [XmlText("Write together")]))
+    body.children.append(XmlElement("heading", contents=[XmlText("Write together")]))
     body.children.append(_paragraph("Everybody who opens this page writes in the same text."))
     items = [XmlElement("listItem", contents=[_paragraph(step)]) for step in STEPS]
-    body.children.append(XmlElement("orderedList", {"start": 1}, items))
+    body.children.append(XmlElement("orderedList", contents=items))
     body.children.append(_paragraph(""))
 
 

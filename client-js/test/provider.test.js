@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { afterEach, test } from "node:test";
+
+import { CloseCode, CollabProvider } from "django-collab";
+import { WebSocket } from "ws";
+import { WebsocketProvider } from "y-websocket";
+import * as Y from "yjs";
+
+import { address, newRoom, tell, until } from "./server.js";
+
+const STOCK = { WebSocketPolyfill: WebSocket, disableBc: true, maxBackoffTime: 100 };
+
+function endWith(t, provider) {
+  t.after(() => {
+    provider.destroy();
+    // And with it the timer of the presence.
+    provider.doc.destroy();
+  });
+}
+
+/** A provider that the test ends with. */
+function open(t, room, { route, ...options } = {}) {
+  const provider = new CollabProvider(address(route), room, new Y.Doc(), { ...STOCK, ...options });
+  endWith(t, provider);
+  return provider;
+}
+
+const text = (provider) => provider.doc.getText("text");
+const write = (provider, string) => text(provider).insert(text(provider).length, string);
+
+afterEach(() => tell("unlock"));
+
+/** Let the members of a room of the route "granted" do that from now on. */
+async function grant(room, access) {
+  const socket = new WebSocket(`${address("grant")}/${room}?access=${access}`);
+  await once(socket, "close");
+}
+
+/** The arguments with which an event was told, in order. */
+function told(provider, event) {
+  const events = [];
+  provider.on(event, (argument) => events.push(argument));
+  return events;
+}
+
+test("edits reach another member, a stock one too", async (t) => {
+  const room = newRoom();
+  const ours = open(t, room);
+  const stock = new WebsocketProvider(address(), room, new Y.Doc(), STOCK);
+  endWith(t, stock);
+  await until(() => ours.synced && stock.synced);
+  write(ours, "ours ");
+  await until(() => text(stock).toString() === "ours ");
+  write(stock, "stock");
+  await until(() => text(ours).toString() === "ours stock");
+});
+
+test("it learns what it may do and whether the document is stored", async (t) => {
+  const provider = open(t, newRoom());
+  assert.equal(provider.access, undefined);
+  assert.equal(provider.durable, undefined);
+  const access = told(provider, "access");
+  await until(() => provider.access);
+  assert.deepEqual(access, ["write"]);
+  assert.equal(provider.durable, true);
+});
+
+test("a room that lives in memory is not durable", async (t) => {
+  const provider = open(t, newRoom(), { route: "unstored" });
+  await until(() => provider.access);
+  assert.equal(provider.durable, false);
+});
+
+test("updates are unsaved until the database has them, though others have long seen them", async (t) => {
+  const room = newRoom();
+  const [writer, reader] = [open(t, room), open(t, room)];
+  const [saved, unsaved] = [told(writer, "saved"), told(writer, "unsaved")];
+  await until(() => reader.synced && saved.length === 1);
+  await tell("lock");
+  write(writer, "a");
+  write(writer, "b");
+  await until(() => text(reader).toString() === "ab");
+  assert.equal(writer.unsaved, 2);
+  assert.equal(saved.length, 1);
+  await tell("unlock");
+  await until(() => writer.unsaved === 0);
+  assert.deepEqual(unsaved.slice(0, 2), [1, 2]);
+  assert.equal(unsaved.at(-1), 0);
+  // The SyncStep2 that it answered the server with is one of the three frames.
+  assert.deepEqual(saved.at(-1), { saved: 3, sent: 3 });
+  assert.equal(reader.unsaved, 0);
+});
+
+test("what is written before the first connection is counted and saved", async (t) => {
+  const provider = open(t, newRoom(), { connect: false });
+  write(provider, "early");
+  assert.equal(provider.unsaved, 1);
+  provider.connect();
+  await until(() => provider.unsaved === 0);
+});
+
+test("what is written offline is counted, and saved after the server is back", async (t) => {
+  const room = newRoom();
+  const provider = open(t, room);
+  write(provider, "before ");
+  await until(() => provider.synced && provider.unsaved === 0);
+  await tell("kill");
+  await until(() => !provider.wsconnected);
+  write(provider, "mean");
+  write(provider, "while");
+  assert.equal(provider.unsaved, 2);
+  await tell("start");
+  await until(() => provider.unsaved === 0);
+  const other = open(t, room);
+  await until(() => text(other).toString() === "before meanwhile");
+});
+
+test("what a connection took along unsaved is saved by the next", async (t) => {
+  const room = newRoom();
+  const provider = open(t, room);
+  await until(() => provider.synced && provider.unsaved === 0);
+  await tell("lock");
+  write(provider, "in flight");
+  assert.equal(provider.unsaved, 1);
+  await tell("kill");
+  await until(() => !provider.wsconnected);
+  assert.equal(provider.unsaved, 1);
+  await tell("unlock");
+  await tell("start");
+  await until(() => provider.unsaved === 0);
+  const other = open(t, room);
+  await until(() => text(other).toString() === "in flight");
+});
+
+test("what is not stored stays unsaved over a reconnect to the same server", async (t) => {
+  const provider = open(t, newRoom());
+  await until(() => provider.synced && provider.unsaved === 0);
+  await tell("lock");
+  write(provider, "in flight");
+  provider.disconnect();
+  provider.connect();
+  await until(() => provider.synced);
+  assert.equal(provider.unsaved, 1);
+  await tell("unlock");
+  await until(() => provider.unsaved === 0);
+});
+
+test("a reader's changes change nothing and are never saved", async (t) => {
+  const room = newRoom();
+  const reader = open(t, room, { route: "guarded", params: { access: "read" } });
+  const writer = open(t, room, { route: "guarded", params: { access: "write" } });
+  const frames = told(reader, "frame");
+  await until(() => reader.access === "read" && writer.access === "write");
+  write(reader, "forbidden");
+  await until(() => frames.some((frame) => frame.response_status === 403));
+  write(writer, "allowed");
+  await until(() => text(reader).toString().includes("allowed"));
+  assert.equal(text(writer).toString(), "allowed");
+  assert.equal(reader.unsaved, 1);
+});
+
+test("parameters are asked for at each connection, and access may differ", async (t) => {
+  const granted = ["read", "write"];
+  const provider = open(t, newRoom(), {
+    route: "guarded",
+    params: async () => ({ access: granted.shift() ?? "write" }),
+  });
+  const access = told(provider, "access");
+  await until(() => provider.access === "read");
+  write(provider, "kept");
+  provider.disconnect();
+  provider.connect();
+  await until(() => provider.access === "write" && provider.unsaved === 0);
+  assert.deepEqual(access, ["read", "write"]);
+});
+
+test("access may be changed while connected; what was refused is then saved", async (t) => {
+  const room = newRoom();
+  const provider = open(t, room, { route: "granted" });
+  await until(() => provider.access === "write" && provider.unsaved === 0);
+  await grant(room, "READ");
+  await until(() => provider.access === "read");
+  write(provider, "refused, ");
+  await grant(room, "WRITE");
+  await until(() => provider.access === "write");
+  write(provider, "taken");
+  await until(() => provider.unsaved === 0);
+  const other = open(t, room);
+  await until(() => text(other).toString() === "refused, taken");
+});
+
+test("access may be taken away while connected", async (t) => {
+  const room = newRoom();
+  const provider = open(t, room, { route: "granted", params: { user: "7" } });
+  const closed = told(provider, "closed");
+  await until(() => provider.synced);
+  await grant(room, "NONE");
+  await until(() => closed.length === 1);
+  assert.equal(closed[0].code, CloseCode.FORBIDDEN);
+});
+
+test("the token is asked for at each connection", async (t) => {
+  let asked = 0;
+  const token = async () => `token-${(asked += 1)}`;
+  const provider = open(t, newRoom(), { route: "token", token, params: { expected: "token-2" } });
+  const closed = told(provider, "closed");
+  await until(() => closed.length === 1);
+  assert.equal(closed[0].code, CloseCode.UNAUTHENTICATED);
+  provider.connect();
+  await until(() => provider.synced);
+  assert.equal(asked, 2);
+});
+
+test("a token that cannot be had is asked for again", async (t) => {
+  let asked = 0;
+  const token = async () => {
+    asked += 1;
+    if (asked === 1) throw new Error("no token today");
+    return "token";
+  };
+  const provider = open(t, newRoom(), { token });
+  const errors = told(provider, "connection-error");
+  const closes = told(provider, "connection-close");
+  await until(() => provider.synced);
+  assert.equal(errors[0].error.message, "no token today");
+  assert.match(closes[0].reason, /no token today/);
+});
+
+test("nothing is opened for a provider that has gone before its token came", async (t) => {
+  let answer;
+  const token = new Promise((resolve) => (answer = resolve));
+  const provider = open(t, newRoom(), { token: () => token });
+  const { ws } = provider;
+  provider.disconnect();
+  answer("late");
+  await token;
+  assert.equal(ws.readyState, WebSocket.CLOSED);
+  assert.equal(provider.ws, null);
+});
+
+for (const [code, user] of [
+  [CloseCode.UNAUTHENTICATED, {}],
+  [CloseCode.FORBIDDEN, { user: "7" }],
+]) {
+  test(`it stops trying after ${code} and says why`, async (t) => {
+    const provider = open(t, newRoom(), { route: "guarded", params: { access: "none", ...user } });
+    const closed = told(provider, "closed");
+    await until(() => closed.length === 1);
+    assert.equal(closed[0].code, code);
+    assert.notEqual(closed[0].reason, "");
+    assert.equal(provider.shouldConnect, false);
+    assert.equal(provider.ws, null);
+  });
+}
+
+test("it stops trying after 4404", async (t) => {
+  const provider = open(t, newRoom(), { route: "refusing", params: { code: "4404" } });
+  const closed = told(provider, "closed");
+  await until(() => closed.length === 1);
+  assert.equal(closed[0].code, CloseCode.NOT_FOUND);
+});
+
+test("it tries again after 1013", async (t) => {
+  const provider = open(t, newRoom(), { route: "refusing", params: { code: "1013" } });
+  const closes = told(provider, "connection-close");
+  await until(() => closes.length >= 2);
+  assert.equal(closes[0].code, CloseCode.TRY_LATER);
+  assert.equal(provider.shouldConnect, true);
+});
+
+test("presence of others comes and goes", async (t) => {
+  const room = newRoom();
+  const [watcher, guest] = [open(t, room), open(t, room)];
+  guest.awareness.setLocalStateField("user", { name: "guest" });
+  const seen = () => watcher.awareness.getStates().get(guest.doc.clientID)?.user?.name;
+  await until(() => seen() === "guest");
+  guest.disconnect();
+  await until(() => seen() === undefined);
+});

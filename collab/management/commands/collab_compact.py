@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.core.management.base import CommandError
+
+from collab.conf import get_storage
+from collab.documents import exists, list_documents
+from collab.management.documents import DocumentsCommand, human_size, progress
+from collab_storage.compaction import CompactionResult, compact
+from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound
+
+
+class Command(DocumentsCommand):
+    help = (
+        "Fold the logs of documents into their snapshots, which makes them smaller and faster to"
+        " open. The server does so by itself when a log grows long; this may run beside it."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("names", nargs="*", default=[], metavar="NAME")
+        which.add_argument("--prefix", help="all whose names start like that")
+        which.add_argument("--all", action="store_true", help="all documents")
+
+    def run(self, **options: Any) -> None:
+        names = _check(options["names"]) or _with_log(options["prefix"] or "")
+        results: list[CompactionResult] = []
+        unreadable: list[str] = []
+        for name in progress(names, len(names), self.stderr):
+            try:
+                if result := async_to_sync(compact)(get_storage(), name):
+                    results.append(result)
+            except DocumentCorrupt as error:
+                unreadable.append(f"{name!r}: {error}")
+        self.stdout.write(_summary(results))
+        if unreadable:
+            raise CommandError(
+                "These documents cannot be read and were left as they are; restore them from a"
+                " backup:\n" + "\n".join(unreadable)
+            )
+
+
+def _check(names: list[str]) -> list[str]:
+    for name in names:
+        if not exists(name):
+            raise DocumentNotFound(f"There is no document {name!r}.")
+    return names
+
+
+def _with_log(prefix: str) -> list[str]:
+    return [info.name for info in list_documents(prefix) if info.log_length]
+
+
+def _summary(results: list[CompactionResult]) -> str:
+    if not results:
+        return "There was nothing to fold."
+    rows = sum(result.rows for result in results)
+    before = human_size(sum(result.size_before for result in results))
+    after = human_size(sum(result.size_after for result in results))
+    waiting = sum(not result.complete for result in results)
+    text = f"{len(results)} compacted: {rows} updates, {before}, are {after} now."
+    if waiting:
+        text += f" {waiting} of them hold updates that build on one which never came."
+    return text

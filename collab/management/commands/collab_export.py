@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from asgiref.sync import async_to_sync
+from django.core.management.base import CommandError
+
+from collab.conf import get_storage
+from collab.documents import read
+from collab.management.documents import DocumentsCommand, progress
+from collab_storage.exceptions import DocumentNotFound
+from collab_storage.render import render_json, render_text
+from collab_storage.updates import merge
+
+
+class Command(DocumentsCommand):
+    help = (
+        "Write documents to files: as JSON or text for people and other programs, or as a Yjs"
+        " update, which holds all of a document and can be imported without loss."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("names", nargs="+", metavar="NAME")
+        parser.add_argument("--format", choices=sorted(_FORMATS), default="json")
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=Path,
+            metavar="PATH",
+            help="the file, or for several documents the directory (default: standard output)",
+        )
+
+    def run(self, **options: Any) -> None:
+        names, output = options["names"], options["output"]
+        suffix, render = _FORMATS[options["format"]]
+        if len(names) == 1 and not (output and output.is_dir()):
+            self._write(output, render(names[0]))
+        elif output is None:
+            raise CommandError("Several documents need a directory: -o DIRECTORY")
+        else:
+            for name in progress(names, len(names), self.stderr):
+                # Names may have slashes and worse.
+                self._write(output / (quote(name, safe=" ") + suffix), render(name))
+
+    def _write(self, path: Path | None, content: str | bytes) -> None:
+        if path is None:
+            self._print(content)
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+
+    def _print(self, content: str | bytes) -> None:
+        if isinstance(content, str):
+            self.stdout.write(content)
+        elif (stream := getattr(self.stdout, "buffer", None)) and not self.stdout.isatty():
+            stream.write(content)
+            stream.flush()
+        else:
+            raise CommandError("An update is bytes, not text. Name a file: -o FILE")
+
+
+def _json(name: str) -> str:
+    return json.dumps(render_json(read(name)), indent=2, ensure_ascii=False) + "\n"
+
+
+def _text(name: str) -> str:
+    return render_text(read(name)) + "\n"
+
+
+def _update(name: str) -> bytes:
+    # Not through a Doc: it leaves out what builds on updates that have not come yet.
+    stored = async_to_sync(get_storage().load)(name)
+    if stored is None:
+        raise DocumentNotFound(f"There is no document {name!r}.")
+    return merge(stored.updates)
+
+
+_FORMATS: dict[str, tuple[str, Callable[[str], str | bytes]]] = {
+    "json": (".json", _json),
+    "text": (".txt", _text),
+    "update": (".yjs", _update),
+}

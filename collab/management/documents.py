@@ -1,0 +1,75 @@
+"""What the commands of the app share: errors with a way out, and progress."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db import ProgrammingError
+
+from collab_storage.exceptions import (
+    DocumentCorrupt,
+    DocumentNotFound,
+    InvalidName,
+    StorageUnavailable,
+)
+
+__all__ = ["DocumentsCommand", "human_size", "progress"]
+
+T = TypeVar("T")
+
+_BAR_WIDTH = 30
+
+
+class DocumentsCommand(BaseCommand):
+    """A command that works on stored documents."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command; what the storage refuses is told with what to do about it."""
+        try:
+            self.run(**options)
+        except DocumentNotFound as error:
+            raise CommandError(f"{error} List them with: manage.py collab_documents") from error
+        except (InvalidName, DocumentCorrupt) as error:
+            raise CommandError(str(error)) from error
+        except (StorageUnavailable, ProgrammingError) as error:
+            raise CommandError(
+                f"{error}\nIs the storage running? If its tables are missing: manage.py migrate"
+            ) from error
+
+    @abstractmethod
+    def run(self, **options: Any) -> None:
+        """Do what the command is for."""
+
+
+def human_size(size: int | float) -> str:
+    """Return a number of bytes for people to read."""
+    units = ["B", "KiB", "MiB", "GiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{size:.1f} {units[0]}" if isinstance(size, float) else f"{size} {units[0]}"
+
+
+def progress(items: Iterable[T], total: int, stream: OutputWrapper) -> Iterator[T]:
+    """Pass ``items`` on; write how many are done: a bar on a terminal, else ten lines at most."""
+    tenth = 0
+    for done, item in enumerate(items):
+        if stream.isatty():
+            _draw(done, total, stream)
+        elif done * 10 // total > tenth:
+            tenth = done * 10 // total
+            stream.write(f"{done} of {total}", str)
+        yield item
+    if stream.isatty() and total:
+        _draw(total, total, stream)
+        stream.write("", str, "\n")
+
+
+def _draw(done: int, total: int, stream: OutputWrapper) -> None:
+    full = _BAR_WIDTH * done // total
+    bar = "#" * full + "." * (_BAR_WIDTH - full)
+    stream.write(f"\r[{bar}] {done} of {total}", str, "")
+    stream.flush()

@@ -1,0 +1,469 @@
+"""The example in a real browser: several people write the same page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.harness.client import DEADLINE
+
+from .site import Line, Site
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
+    " --disable-background-networking --disable-component-update"
+)
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+SMALL_PHONE = {"width": 320, "height": 568}
+
+Enter = Callable[..., "Visitor"]
+
+
+class Visitor:
+    """Somebody at a browser of their own, with a line of their own to the site."""
+
+    def __init__(self, context: BrowserContext, line: Line) -> None:
+        self.context = context
+        self.line = line
+        self.errors: list[str] = []
+        context.on("page", self._watch)
+        self.page = context.new_page()
+        self.go("/")
+
+    def _watch(self, page: Page) -> None:
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def go(self, path: str) -> None:
+        """Open an address of the site."""
+        self.page.goto(self.line.url + path)
+
+    def log_in(self, name: str) -> None:
+        """Log in with one click, as one of the demo users."""
+        self.page.get_by_role("button", name=name).click()
+        expect(self.page.get_by_role("button", name="Log out")).to_be_visible()
+
+    def open_page(self, title: str) -> None:
+        """Open a page from the list and wait until its text is there."""
+        self.go("/")
+        self.page.get_by_role("link", name=title).click()
+        self.expect_status("saved")
+
+    @property
+    def text(self) -> Locator:
+        """The editor."""
+        return self.page.locator(".tiptap")
+
+    @property
+    def written(self) -> str:
+        """The text itself, without the cursors in it."""
+        written: str = self.page.evaluate("document.querySelector('.tiptap').editor.getText()")
+        return written
+
+    @property
+    def html(self) -> str:
+        """The text with its formats, without the cursors in it."""
+        html: str = self.page.evaluate("document.querySelector('.tiptap').editor.getHTML()")
+        return html
+
+    def click_end_of(self, words: str) -> None:
+        """Put the cursor at the end of the paragraph with these words."""
+        self.text.get_by_text(words).click()
+        self.page.keyboard.press("End")
+
+    def write(self, words: str) -> None:
+        """Type, where the cursor is."""
+        self.page.keyboard.type(words)
+
+    def expect_written(self, *words: str) -> None:
+        """Wait until all of these are in the text."""
+        text = "document.querySelector('.tiptap').editor.getText()"
+        self.page.wait_for_function(
+            f"words => words.every((word) => {text}.includes(word))", arg=list(words)
+        )
+
+    def expect_status(self, state: str) -> None:
+        """Wait until the indicator says so."""
+        expect(self.page.locator("#status")).to_have_attribute("data-state", state)
+
+    def cursor_of(self, name: str) -> Locator:
+        """Somebody else's cursor."""
+        return self.page.locator(".collaboration-carets__caret", has_text=name)
+
+    def avatars(self) -> list[str]:
+        """The names of those who are shown as being here."""
+        return [item.get_attribute("title") or "" for item in self.page.locator("#people li").all()]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each visitor has a private window of it."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    expect.set_options(timeout=1000 * DEADLINE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the demo users in it, to be copied: hashing their passwords takes time."""
+    directory = tmp_path_factory.mktemp("prepared")
+    site = Site(directory)
+    site.start()
+    site.close()
+    return directory / "site.sqlite3"
+
+
+@pytest.fixture
+def site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
+    """The example with a database of the test's own."""
+    shutil.copy(prepared, tmp_path)
+    site = Site(tmp_path)
+    site.start()
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def enter(browser: Browser, site: Site) -> Iterator[Enter]:
+    """Let somebody come to the site, logged in if a name is given."""
+    visitors = []
+    with ExitStack() as stack:
+
+        def enter(name: str | None = None, **options: Any) -> Visitor:
+            line = stack.enter_context(Line(site.port))
+            context = browser.new_context(**{"viewport": DESKTOP, **options})
+            stack.callback(context.close)
+            visitor = Visitor(context, line)
+            visitors.append(visitor)
+            if name:
+                visitor.log_in(name)
+            return visitor
+
+        yield enter
+    assert [error for visitor in visitors for error in visitor.errors] == []
+
+
+@pytest.fixture
+def alice(enter: Enter) -> Visitor:
+    """Alice, who has the first page open."""
+    alice = enter("Alice")
+    alice.open_page("Welcome")
+    return alice
+
+
+@pytest.fixture
+def bob(enter: Enter) -> Visitor:
+    """Bob, who has the first page open."""
+    bob = enter("Bob")
+    bob.open_page("Welcome")
+    return bob
+
+
+def write_in_turns(first: Visitor, second: Visitor, letters: str) -> None:
+    """Let both type, each letter without waiting for what the other typed."""
+    for letter in letters:
+        first.write(letter)
+        second.write(letter.upper())
+
+
+def expect_equal(*visitors: Visitor, including: tuple[str, ...]) -> None:
+    """Wait until all have the same text, and these words in it."""
+    for visitor in visitors:
+        visitor.expect_written(*including)
+    texts = {visitor.written for visitor in visitors}
+    assert len(texts) == 1
+
+
+def test_two_users_type_at_once_and_see_each_others_cursor(alice: Visitor, bob: Visitor) -> None:
+    alice.click_end_of("Everybody who opens")
+    bob.click_end_of("Type in both at once")
+    expect(alice.cursor_of("Bob")).to_be_visible()
+    expect(bob.cursor_of("Alice")).to_be_visible()
+    write_in_turns(alice, bob, "abcdefghijklmnopqrstuvwxyz")
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    expect_equal(alice, bob, including=(letters, letters.upper()))
+    for visitor in (alice, bob):
+        visitor.expect_status("saved")
+        expect(visitor.page.locator("#people li")).to_have_count(2)
+    assert alice.avatars() == ["Alice", "Bob"]
+    assert bob.avatars() == ["Bob", "Alice"]
+
+
+def test_two_users_type_at_the_same_place(alice: Visitor, bob: Visitor) -> None:
+    for visitor in (alice, bob):
+        visitor.click_end_of("Everybody who opens")
+    write_in_turns(alice, bob, "onetwothree")
+    for visitor in (alice, bob):
+        visitor.expect_status("saved")
+    # Both have all letters, in one order or another, and nothing twice.
+    tail = "the same text."
+    for visitor in (alice, bob):
+        visitor.page.wait_for_function(
+            "([tail, size]) => document.querySelector('.tiptap').editor.getText()"
+            ".split(tail)[1].split('\\n')[0].length === size",
+            arg=[tail, 2 * len("onetwothree")],
+        )
+    assert alice.written == bob.written
+
+
+def test_cursor_vanishes_when_its_owner_leaves(alice: Visitor, bob: Visitor) -> None:
+    bob.click_end_of("Everybody who opens")
+    expect(alice.cursor_of("Bob")).to_be_visible()
+    bob.page.close()
+    expect(alice.cursor_of("Bob")).to_have_count(0)
+    expect(alice.page.locator("#people li")).to_have_count(1)
+
+
+def test_tabs_of_one_browser_are_one_person_with_two_cursors(alice: Visitor, bob: Visitor) -> None:
+    # Tabs tell each other of the others over a channel of the browser's own.
+    second = bob.context.new_page()
+    second.goto(bob.page.url)
+    expect(second.locator("#status")).to_have_attribute("data-state", "saved")
+    bob.click_end_of("Everybody who opens")
+    second.locator(".tiptap").get_by_text("Type in both").click()
+    expect(alice.cursor_of("Bob")).to_have_count(2)
+    assert alice.avatars() == ["Alice", "Bob"]
+    second.close()
+    expect(alice.cursor_of("Bob")).to_have_count(1)
+
+
+def test_offline_edits_converge(alice: Visitor, bob: Visitor) -> None:
+    bob.line.cut()
+    bob.expect_status("offline")
+    expect(alice.page.locator("#people li")).to_have_count(1)
+    alice.click_end_of("Everybody who opens")
+    alice.write(" Alice was here.")
+    alice.expect_status("saved")
+    bob.click_end_of("Type in both at once")
+    bob.write(" Bob was away.")
+    bob.expect_status("offline")
+    bob.line.mend()
+    bob.expect_status("saved")
+    expect_equal(alice, bob, including=("Alice was here.", "Bob was away."))
+
+
+#: Whether so many updates of the page are in the browser's own database.
+KEPT_UPDATES = """async (count) => {
+    const [{ name }] = await indexedDB.databases();
+    const request = (made) =>
+        new Promise((resolve) => (made.onsuccess = () => resolve(made.result)));
+    const database = await request(indexedDB.open(name));
+    const updates = database.transaction("updates").objectStore("updates");
+    const kept = await request(updates.count());
+    database.close();
+    return kept > count;
+}"""
+
+
+def test_edits_of_a_tab_closed_offline_come_with_the_next(alice: Visitor, bob: Visitor) -> None:
+    bob.line.cut()
+    bob.expect_status("offline")
+    bob.click_end_of("Everybody who opens")
+    bob.write(" Written on a train.")
+    bob.page.wait_for_function(KEPT_UPDATES, arg=len(" Written on a train."))
+    address = bob.page.url
+    bob.page.close()
+    bob.line.mend()
+    bob.page = bob.context.new_page()
+    bob.page.goto(address)
+    alice.expect_written("Written on a train.")
+    bob.expect_status("saved")
+    expect_equal(alice, bob, including=("Written on a train.",))
+
+
+def test_reload_keeps_all(alice: Visitor) -> None:
+    alice.click_end_of("Everybody who opens")
+    alice.page.keyboard.press("Enter")
+    alice.write("A ")
+    alice.page.get_by_role("button", name="Bold", exact=True).click()
+    alice.write("bold")
+    alice.page.get_by_role("button", name="Bold", exact=True).click()
+    alice.write(" word")
+    alice.expect_status("saved")
+    before = alice.html
+    alice.page.reload()
+    alice.expect_written("A bold word")
+    alice.expect_status("saved")
+    assert "<p>A <strong>bold</strong> word</p>" in before
+    assert alice.html == before
+
+
+def test_killed_server_has_every_letter_that_was_saved(
+    site: Site, enter: Enter, alice: Visitor
+) -> None:
+    alice.click_end_of("Everybody who opens")
+    alice.write(" Saved before.")
+    alice.expect_status("saved")
+    site.kill()
+    # With the browser goes its own copy: what comes back is the server's.
+    alice.context.close()
+    site.start()
+    carol = enter("Carol")
+    carol.open_page("Welcome")
+    carol.expect_written("Saved before.")
+
+
+def test_what_is_written_while_the_server_is_down_is_saved_later(
+    site: Site, enter: Enter, alice: Visitor, bob: Visitor
+) -> None:
+    site.kill()
+    alice.expect_status("offline")
+    bob.expect_status("offline")
+    alice.click_end_of("Everybody who opens")
+    alice.write(" Alice alone.")
+    bob.click_end_of("Type in both at once")
+    bob.write(" Bob alone.")
+    site.start()
+    alice.expect_status("saved")
+    bob.expect_status("saved")
+    expect_equal(alice, bob, including=("Alice alone.", "Bob alone."))
+    carol = enter("Carol")
+    carol.open_page("Welcome")
+    expect_equal(alice, carol, including=("Alice alone.", "Bob alone."))
+
+
+def reading_path(visitor: Visitor) -> str:
+    """Return the path of the link for reading that the page shows."""
+    visitor.page.get_by_role("button", name="Share").click()
+    link = visitor.page.get_by_role("textbox", name="Link for reading").input_value()
+    visitor.page.keyboard.press("Escape")
+    return link.removeprefix(visitor.line.url)
+
+
+def test_read_only_user_follows_and_cannot_change_anything(enter: Enter, alice: Visitor) -> None:
+    reader = enter()
+    reader.go(reading_path(alice))
+    reader.expect_status("reading")
+    before = reader.written
+    expect(reader.text).to_have_attribute("contenteditable", "false")
+    expect(reader.page.get_by_role("toolbar")).to_have_count(0)
+    reader.text.get_by_text("Everybody who opens").click()
+    reader.write("No letter of this")
+    assert reader.written == before
+    # Not even by the tools of the browser: the server takes nothing.
+    reader.page.evaluate("document.querySelector('.tiptap').editor.setEditable(true)")
+    reader.click_end_of("Everybody who opens")
+    reader.write(" Forced in.")
+    reader.expect_written("Forced in.")
+    alice.click_end_of("Everybody who opens")
+    alice.write(" By Alice.")
+    alice.expect_status("saved")
+    reader.expect_written("By Alice.")
+    assert "Forced in." not in alice.written
+    alice.page.reload()
+    alice.expect_written("By Alice.")
+    assert "Forced in." not in alice.written
+
+
+def test_reader_is_seen_as_a_guest(enter: Enter, alice: Visitor) -> None:
+    reader = enter()
+    reader.go(reading_path(alice))
+    expect(alice.page.get_by_title("Guest")).to_be_visible()
+    reader.page.close()
+    expect(alice.page.get_by_title("Guest")).to_have_count(0)
+
+
+def test_a_title_is_changed_for_all_at_once(alice: Visitor, bob: Visitor) -> None:
+    title = alice.page.get_by_role("textbox", name="Title")
+    title.fill("Minutes of the meeting")
+    title.press("Enter")
+    expect(bob.page.get_by_role("textbox", name="Title")).to_have_value("Minutes of the meeting")
+    expect(bob.page).to_have_title("Minutes of the meeting")
+    bob.go("/")
+    expect(bob.page.get_by_role("link", name="Minutes of the meeting")).to_be_visible()
+
+
+def test_a_new_page_is_made_and_written(enter: Enter) -> None:
+    alice, bob = enter("Alice"), enter("Bob")
+    alice.page.get_by_role("textbox", name="Title of a new page").fill("Shopping")
+    alice.page.get_by_role("button", name="New page").click()
+    alice.text.click()
+    alice.write("Milk")
+    alice.expect_status("saved")
+    bob.open_page("Shopping")
+    bob.expect_written("Milk")
+
+
+def test_a_deleted_page_closes_for_all(enter: Enter, bob: Visitor) -> None:
+    alice = enter("Alice")
+    bob_list = bob.context.new_page()
+    bob_list.goto(bob.line.url)
+    # Only its owner may.
+    expect(bob_list.get_by_role("button", name="Delete")).to_have_count(0)
+    alice.page.get_by_role("button", name="Delete “Welcome”").click()
+    alice.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(alice.page.get_by_text("There is no page yet")).to_be_visible()
+    bob.expect_status("closed")
+    expect(bob.text).to_have_attribute("contenteditable", "false")
+
+
+def test_logging_in_by_hand(enter: Enter) -> None:
+    visitor = enter()
+    visitor.go("/pages/")
+    for password, outcome in (("wrong", "alert"), ("demo", "list")):
+        visitor.go("/")
+        visitor.page.get_by_label("Name").fill("carol")
+        visitor.page.get_by_label("Password").fill(password)
+        visitor.page.get_by_role("button", name="Log in").click()
+        expect(visitor.page.get_by_role(outcome)).to_be_visible()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])
+def test_nothing_is_wider_than_a_phone(enter: Enter, viewport: dict[str, int]) -> None:
+    visitor = enter(viewport=viewport, has_touch=True, is_mobile=True)
+
+    def expect_no_scroll() -> None:
+        widths = "[document.documentElement.scrollWidth, window.innerWidth]"
+        wide, inner = visitor.page.evaluate(widths)
+        assert wide <= inner == viewport["width"]
+
+    expect_no_scroll()
+    visitor.log_in("Alice")
+    visitor.page.get_by_role("textbox", name="Title of a new page").fill("Unbreakable" * 15)
+    expect_no_scroll()
+    visitor.page.get_by_role("button", name="New page").click()
+    visitor.text.click()
+    visitor.write("unbreakable" * 15)
+    visitor.expect_status("saved")
+    expect_no_scroll()
+    reading_path(visitor)
+    expect_no_scroll()
+    visitor.line.cut()
+    visitor.expect_status("offline")
+    expect_no_scroll()
+    visitor.line.mend()
+    visitor.go("/")
+    expect(visitor.page.get_by_role("link", name=re.compile("Unbreakable"))).to_be_visible()
+    expect_no_scroll()
+
+
+def test_screenshot(enter: Enter, tmp_path: Path) -> None:
+    alice, bob, carol = enter("Alice", device_scale_factor=2), enter("Bob"), enter("Carol")
+    for visitor in (alice, bob, carol):
+        visitor.open_page("Welcome")
+    bob.click_end_of("Type in both at once")
+    carol.click_end_of("Everybody who opens")
+    carol.write(" So do we.")
+    bob.write(" I see yours!")
+    expect(alice.cursor_of("Bob")).to_be_visible()
+    expect(alice.cursor_of("Carol")).to_be_visible()
+    expect_equal(alice, bob, carol, including=("So do we.", "I see yours!"))
+    alice.expect_status("saved")
+    update = os.environ.get("COLLAB_UPDATE_SCREENSHOT") == "1"
+    path = ROOT / "docs" / "screenshot.png" if update else tmp_path / "screenshot.png"
+    alice.page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1280, "height": 640})
+    assert path.stat().st_size > 10_000

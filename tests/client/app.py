@@ -1,0 +1,56 @@
+"""The ASGI application that JavaScript clients are run against: the tests', and a token's check."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path, re_path
+
+from collab.access import Access
+from collab.consumers import YjsConsumer
+from collab.documents import arecheck_access
+from tests.harness.app import QueryUser, query
+from tests.harness.app import application as harness
+
+__all__ = ["application"]
+
+
+class Tokened(YjsConsumer):
+    """Lets those in whose ``?token=`` is the one in ``?expected=``."""
+
+    async def authorize(self) -> Access:
+        given = query(self.scope)
+        return Access.WRITE if given["token"] == given["expected"] else Access.NONE
+
+
+class Granted(YjsConsumer):
+    """Lets everybody do what was last granted to all."""
+
+    granted: ClassVar[dict[str, Access]] = {}
+
+    async def authorize(self) -> Access:
+        return self.granted.get(self.make_room_name(), Access.WRITE)
+
+
+class Grant(YjsConsumer):
+    """Grants the members of a room what is in ``?access=``."""
+
+    async def connect(self) -> None:
+        room = self.make_room_name()
+        Granted.granted[room] = Access[query(self.scope)["access"]]
+        await arecheck_access(room)
+        await self.accept()
+        await self.close()
+
+
+routes = [
+    path("token/<path:room>", Tokened.as_asgi()),
+    path("granted/<path:room>", Granted.as_asgi()),
+    path("grant/<path:room>", Grant.as_asgi()),
+    re_path("", harness.application_mapping["websocket"]),
+]
+
+application = ProtocolTypeRouter(
+    {"http": harness.application_mapping["http"], "websocket": QueryUser(URLRouter(routes))}
+)
