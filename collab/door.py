@@ -11,6 +11,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_address
+from itertools import islice
 from typing import Any
 
 from .conf import Settings
@@ -81,8 +82,12 @@ class Pace:
         return True
 
     def _forget(self, now: float) -> None:
-        while len(self._full_at) > self._most or next(iter(self._full_at.values())) <= now:
+        while len(self._full_at) > self._most or self._is_past(now):
             self._full_at.popitem(last=False)
+
+    def _is_past(self, now: float) -> bool:
+        """Tell whether the one not seen for longest has all its tokens back."""
+        return any(full_at <= now for full_at in islice(self._full_at.values(), 1))
 
 
 class Gate:

@@ -225,8 +225,10 @@ class Soak:
         words = {word for person in people for word in person.typed}
         saved = {word for person in self._gone if person.room == room for word in person.typed}
         await wait_until(
-            lambda: len({client.text for client in clients}) == 1
-            and (words | saved) <= _words(clients[0].text),
+            lambda: (
+                len({client.text for client in clients}) == 1
+                and (words | saved) <= _words(clients[0].text)
+            ),
             *clients,
             within=SETTLE,
         )

@@ -36,8 +36,10 @@ async def clients_of(servers: Sequence[Server], each: int = 1) -> AsyncIterator[
 async def equal(clients: Sequence[YjsClient], holding: Sequence[str] = ()) -> None:
     """Wait until all have the same text, with all of ``holding`` in it."""
     await wait_until(
-        lambda: len({client.text for client in clients}) == 1
-        and all(word in clients[0].text for word in holding),
+        lambda: (
+            len({client.text for client in clients}) == 1
+            and all(word in clients[0].text for word in holding)
+        ),
         *clients,
         within=WITHIN,
     )
