@@ -54,6 +54,13 @@ class Settings:
     MAX_ROOMS: int = 10_000
     #: Members of one room in this process.
     MAX_ROOM_MEMBERS: int = 2_000
+    #: Connections of one user, and of one address, to this process.
+    MAX_USER_CONNECTIONS: int = 100
+    MAX_ADDRESS_CONNECTIONS: int = 1_000
+    #: Connections that one user, and one address, may open in a minute on average, and at once.
+    #: More than the limits above, as all may come back at once after a restart.
+    MAX_USER_JOINS: int = 120
+    MAX_ADDRESS_JOINS: int = 1_200
     #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
     MAX_MEMBER_BACKLOG: int = 1 * MiB
     #: Updates of this process that wait for the storage; beyond it new ones are refused.
@@ -66,6 +73,8 @@ class Settings:
     BYTE_RATE: float = 4 * MiB
     BYTE_BURST: int = 32 * MiB
 
+    #: A member that has sent no frame so long after it joined is disconnected.
+    FIRST_FRAME_TIMEOUT: float = 30
     #: A member that takes nothing for so long is disconnected.
     SEND_TIMEOUT: float = 60
     #: A document that is not loaded by then has failed to open.
@@ -94,6 +103,10 @@ class Settings:
     DRAIN_TIME: float = 3
     #: Where a process that ends puts what it cannot store; taken in by the next start.
     SPOOL_DIRECTORY: str | os.PathLike[str] = field(default_factory=_default_spool)
+    #: What has not answered the health view by then is not reachable.
+    HEALTH_TIMEOUT: float = 2
+    #: An event loop that is later than this is not healthy.
+    MAX_LOOP_LAG: float = 2
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

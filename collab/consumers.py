@@ -30,9 +30,11 @@ from collab_storage.exceptions import InvalidName
 
 from .access import Access
 from .conf import get_settings
+from .counts import counts
+from .door import Deadline, Visit, address_of
 from .exceptions import Forbidden, MemberError, NoSuchDocument, ProtocolViolation, Unauthenticated
 from .hub import Hub, current_hub
-from .limits import Allowance
+from .limits import Throttle
 from .member import Member, Send
 from .protocol import read_bytes, read_varuint
 from .room import Room
@@ -46,6 +48,10 @@ logger = logging.getLogger(__name__)
 
 #: Pause before the next attempt to receive from a channel layer that fails, in seconds.
 _LAYER_RETRY = 1.0
+#: A member that had to wait for so long is told why, in seconds.
+_LONG_WAIT = 1.0
+
+_LAYER_FAILS = "The channel layer fails (%s)."
 
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
@@ -90,6 +96,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     _member: Member | None = None
     _accepted = False
     _closed = False
+    #: Until when the member has to have sent its first frame.
+    _deadline: Deadline | None = None
+    #: Why the connection is closed, if that is not the project's decision.
+    _cause = "close"
 
     # To be overridden.
 
@@ -118,6 +128,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self.room_name = check_name(self.make_room_name())
         except InvalidName as error:
             raise NoSuchDocument from error
+        self._visit.enter(current_hub().door.users, self._user_id())
         self.access = await self.authorize()
         if self.access < Access.READ:
             raise self._refusal()
@@ -180,14 +191,15 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             await self._refresh_user()
             access = await self.authorize()
         except Exception:
-            logger.exception("Access could not be checked.", extra={"room": self.room_name})
+            logger.exception("Access could not be checked.", extra=self._who)
             if not routine:
                 await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
             return
         if access < Access.READ:
+            self._note_access(access)
             await self._end_with(self._refusal())
         elif access != self.access and self._member is not None:
-            self.access = access
+            self._note_access(access)
             if reply := self._member.session.change_access(access):
                 self._member.send_frame(reply.frame)
             self.room.welcome(self._member)
@@ -201,6 +213,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             engine = import_module(django_settings.SESSION_ENGINE)
             current = engine.SessionStore(session.session_key)
             self.scope["user"] = await get_user({**self.scope, "session": current})
+
+    def _note_access(self, access: Access) -> None:
+        counts.access_changes[access.label] += access != self.access
+        self.access = access
 
     def evict(self) -> None:
         """End the connection without the client's help."""
@@ -224,6 +240,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
                 code = self._refusal().close_code
             if self._offers_subprotocol():
                 await self.accept()
+        if code is not None and code != CloseCode.NORMAL:
+            counts.refuse(code, self._cause)
         if self._member is not None:
             self._member.close(CloseCode(code or CloseCode.NORMAL), reason or "")
         else:
@@ -242,9 +260,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self._failure: BaseException | None = None
         # Channels handles one message of a connection at a time; so do we.
         self._turn = asyncio.Lock()
-        settings = get_settings()
-        self._messages = Allowance(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
-        self._bytes = Allowance(settings.BYTE_RATE, settings.BYTE_BURST)
+        self._throttle = Throttle(get_settings())
+        self._visit = Visit()
         self.channel_layer = get_channel_layer(self.channel_layer_alias)
         listener = await self._start_listener()
         try:
@@ -255,6 +272,9 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             if listener is not None:
                 listener.remove_done_callback(self._listener_done)
                 listener.cancel()
+            if self._deadline is not None:
+                self._deadline.meet()
+            self._visit.end()
             await self._leave()
 
     async def _serve(self, receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
@@ -286,15 +306,31 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         except MemberError as error:
             await self._end_with(error)
 
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """Open the connection, unless its address has too many."""
+        self._visit.enter(current_hub().door.addresses, address_of(self.scope))
+        await super().websocket_connect(message)
+
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Take a frame, not faster than the member may send them."""
+        if self._deadline is not None:
+            self._deadline.meet()
+            self._deadline = None
         text, data = message.get("text"), message.get("bytes")
-        now = asyncio.get_running_loop().time()
         size = len(data if data is not None else text or "")
-        wait = max(self._messages.take(1, now), self._bytes.take(size, now))
+        counts.received_frames += 1
+        counts.received_bytes += size
+        wait = self._throttle.take(size, asyncio.get_running_loop().time())
         await self.receive(text_data=text, bytes_data=data)
         if wait:
-            await asyncio.sleep(wait)
+            await self._make_wait(wait)
+
+    async def _make_wait(self, seconds: float) -> None:
+        counts.throttled_seconds += seconds
+        member, is_long = self._member, self._throttle.waited > _LONG_WAIT
+        if member is not None and is_long and (reply := member.session.tell_throttled()):
+            member.send_frame(reply.frame)
+        await asyncio.sleep(seconds)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """End the connection."""
@@ -323,7 +359,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             except Exception as error:
                 # Editing does not need the layer, so its failure is no reason to end.
                 if not failing:
-                    logger.warning("The channel layer fails (%s).", type(error).__name__)
+                    logger.warning(_LAYER_FAILS, type(error).__name__, extra=self._who)
                 failing = True
                 await asyncio.sleep(_LAYER_RETRY)
                 continue
@@ -354,12 +390,18 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             try:
                 await self._join_groups()
             except Exception as error:
-                logger.warning("The channel layer fails (%s).", type(error).__name__)
+                logger.warning(_LAYER_FAILS, type(error).__name__, extra=self._who)
         self._hub = current_hub()
         self._room = await self._hub.join(
             self.room_name, member, self, stored=self.storage is not None
         )
         self._member = member
+        self._deadline = Deadline(settings.FIRST_FRAME_TIMEOUT, self._miss_first_frame)
+
+    def _miss_first_frame(self) -> None:
+        if self._member is not None and not self._member.is_closed:
+            limit = "FIRST_FRAME_TIMEOUT"
+            self._member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
 
     async def _leave(self) -> None:
         if (member := self._member) is None:
@@ -376,6 +418,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
                 await self._hub.writer.saved(self.room_name)
 
     async def _end_with(self, error: MemberError) -> None:
+        self._cause = error.cause
         await self.close(error.close_code, str(error))
 
     def _offers_subprotocol(self) -> bool:
@@ -383,6 +426,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     def _refusal(self) -> MemberError:
         return Unauthenticated() if self._user_id() is None else Forbidden()
+
+    @property
+    def _who(self) -> dict[str, str | None]:
+        """Whom a log record is about."""
+        return {"room": getattr(self, "room_name", None), "user": self._user_id()}
 
     def _user_id(self) -> str | None:
         key = getattr(self.scope.get("user"), "pk", None)

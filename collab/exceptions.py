@@ -56,9 +56,23 @@ class CollabError(Exception):
 
 
 class MemberError(CollabError):
-    """Ends one member's connection; the text is told to that member as the reason."""
+    """Ends one member's connection; the text is told to that member as the reason.
+
+    Args:
+        message: the reason.
+        limit: the setting that was exceeded, if one was.
+    """
 
     close_code: ClassVar[CloseCode]
+
+    def __init__(self, message: str | None = None, *, limit: str | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+    @property
+    def cause(self) -> str:
+        """What refusals are counted by: the setting that was exceeded, or the kind of error."""
+        return self.limit or type(self).__name__
 
 
 class ProtocolViolation(MemberError):

@@ -25,10 +25,13 @@ from collab_storage.exceptions import StorageError
 from collab_storage.updates import is_integrated
 
 from .conf import Settings, get_settings, get_storage
+from .counts import counts
+from .door import Door
 from .exceptions import Restarting, RoomFailed, TryAgainLater
 from .lane import Lane
 from .member import Member
 from .outlet import shared_layer
+from .pulse import Pulse
 from .relay import ChannelLayer, Link, Relay
 from .room import Room
 from .shutdown import drain_on_sigterm
@@ -72,6 +75,8 @@ class Hub:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.rooms: dict[Key, Room] = {}
+        self.door = Door(settings)
+        self.pulse = Pulse(self.loop)
         self._settings = settings
         self._storage = storage
         self._opening: dict[Key, _Opening] = {}
@@ -127,7 +132,7 @@ class Hub:
         opening = self._opening.get(key)
         if opening is None:
             if len(self.rooms) + len(self._opening) >= self._settings.MAX_ROOMS:
-                raise TryAgainLater("Too many documents are open.")
+                raise TryAgainLater("Too many documents are open.", limit="MAX_ROOMS")
             opening = self._opening[key] = _Opening()
             opening.task = self._loading_lane.start(self._load(key, opener, opening))
         assert opening.task is not None
@@ -253,6 +258,7 @@ class Hub:
         self._log_lengths.pop(name, None)
         self._marks.pop(name, None)
         if not self.rooms and not self._opening and not self._joining:
+            self.pulse.stop()
             watches, self._watches = self._watches, []
             for watch in watches:
                 watch.cancel()
@@ -281,6 +287,7 @@ class Hub:
 
     def _start_watches(self) -> None:
         if not self._watches:
+            self.pulse.start()
             self._watches = [
                 self._loading_lane.start(self._keep_reading()),
                 self.loop.create_task(self._keep_checking()),
@@ -321,6 +328,7 @@ class Hub:
             logger.exception("A document could not be read again.", extra={"room": name})
             return
         if loaded is not None and (room := self.rooms.get((name, True))):
+            counts.storage_rereads += 1
             room.edit_relayed(merge(loaded.updates))
 
     # Server code.
@@ -404,6 +412,7 @@ class Hub:
             entries = list(read_spool(path))
             await self._storage.append(entries)
             path.unlink(missing_ok=True)
+            counts.unspooled_updates += len(entries)
             logger.info("%d updates of an earlier process are stored now.", len(entries))
         self._spool_taken = True
 
@@ -425,6 +434,7 @@ class Hub:
 
     def _put_aside(self, entries: list[LogEntry]) -> None:
         path = write_spool(self._spool, entries)
+        counts.spooled_updates += len(entries)
         sizes: Counter[str] = Counter()
         for entry in entries:
             sizes[entry.name] += len(entry.data)

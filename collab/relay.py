@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from collab_storage.updates import is_integrated, state_vector
 
 from .conf import Settings
+from .counts import counts
 from .protocol import PresenceState
 from .room import Room
 from .updates import merge
@@ -312,6 +313,7 @@ class Link:
             peer.ask_at = 0.0
 
     def _receive_answer(self, peer: Peer, message: Message) -> None:
+        counts.relay_repaired_gaps += peer.differs or 0 < peer.seen < message["number"]
         peer.catch_up(message["number"])
         peer.differs = False
         self._confirm(peer, message["stored"])
@@ -516,6 +518,7 @@ class Relay:
                     await self._layer.group_send(target, message)
                 else:
                     await self._layer.send(target, message)
+            counts.relay_sent_messages += 1
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
@@ -542,9 +545,13 @@ class Relay:
             try:
                 self._receive(message)
             except Exception:
-                logger.exception("A message of another process cannot be understood.")
+                logger.exception(
+                    "A message of another process cannot be understood.",
+                    extra={"room": message.get("room")},
+                )
 
     def _receive(self, message: Message) -> None:
+        counts.relay_received_messages += 1
         if message["kind"] == "order":
             if message["from"] != PROCESS:
                 self._on_order(message)

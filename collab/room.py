@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Protocol
 
 from pycrdt import Doc, Subscription, TransactionEvent
@@ -20,6 +21,7 @@ from collab_storage.updates import is_integrated
 
 from .access import Access
 from .conf import Settings
+from .counts import counts
 from .exceptions import ProtocolViolation, TooBig, TryAgainLater
 from .member import Member
 from .presence import Owner, Presence
@@ -174,8 +176,9 @@ class Room:
             TryAgainLater: the room is full.
         """
         if len(self.members) >= self._settings.MAX_ROOM_MEMBERS:
-            raise TryAgainLater("Too many people are in this document.")
+            raise TryAgainLater("Too many people are in this document.", limit="MAX_ROOM_MEMBERS")
         self.members.add(member)
+        counts.joins += 1
         member.room = self
         self.welcome(member)
         if self.presence:
@@ -222,8 +225,9 @@ class Room:
                 member.send_saved()
 
     def _receive_change(self, member: Member, change: Change) -> None:
+        counts.received_updates += 1
         if self._store is not None and self._store.is_full:
-            raise TryAgainLater("The server cannot store more changes now.")
+            raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
         self._check_size(len(change.update))
         if change.whole:
             # Most of it is known; by itself, it is cut down to what is new.
@@ -238,7 +242,7 @@ class Room:
         if self.size + added > limit and self._tail:
             self._rebase()
         if self.size + added > limit:
-            raise TooBig(f"A document may have {limit} bytes.")
+            raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
 
     # Server code.
 
@@ -337,8 +341,10 @@ class Room:
             self._flush_handle = None
         try:
             if self._edits:
+                began = perf_counter()
                 edits, self._edits = self._edits, []
                 self._flush_edits(edits)
+                counts.flushed(began)
             if self._present:
                 self._flush_presence()
         except PoisonedDoc:
@@ -417,7 +423,7 @@ class Room:
             extra={"room": self.name, "user": user_id},
         )
         if edit.member:
-            edit.member.close(CloseCode.PROTOCOL_VIOLATION, "The update cannot be applied.")
+            edit.member.refuse(ProtocolViolation("The update cannot be applied."))
 
     def _apply(self, update: bytes) -> bytes:
         """Apply ``update``; return what is new in it.
@@ -453,6 +459,8 @@ class Room:
         """Send a turn's changes to all but a sole sender."""
         frame = update_frame(update)
         senders = {edit.member for edit in edits}
+        is_sole = len(senders) == 1 and senders <= self.members
+        counts.sent_updates += len(self.members) - is_sole
         for member in self.members:
             if member not in senders:
                 member.send_update(update, frame)

@@ -19,6 +19,7 @@ from collab_storage.base import LogEntry, Storage
 from collab_storage.exceptions import StorageUnavailable
 
 from .conf import Settings
+from .counts import counts
 from .room import Edit, Room
 from .updates import EMPTY_UPDATE, merge
 
@@ -82,6 +83,11 @@ class Writer:
     def is_full(self) -> bool:
         """More waits than ``MAX_UNSAVED`` bytes."""
         return self._size >= self._settings.MAX_UNSAVED
+
+    @property
+    def unsaved_size(self) -> int:
+        """Bytes that wait. May be called from any thread."""
+        return self._size
 
     def put(self, room: Room, edits: Sequence[Edit]) -> None:
         """Store ``edits`` soon and tell their members; empty ones are told in their turn."""
@@ -191,7 +197,8 @@ class Writer:
     async def _append(self, names: Iterable[str]) -> None:
         entries = {name: _entries(name, self._in_flight[name]) for name in names}
         if rows := [entry for of_one in entries.values() for entry in of_one]:
-            await self._storage.append(rows)
+            with counts.storing(len(rows)):
+                await self._storage.append(rows)
         for name, of_one in entries.items():
             items = self._in_flight.pop(name)
             self._size -= _size(items)
