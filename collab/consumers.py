@@ -31,7 +31,7 @@ from collab_storage.exceptions import InvalidName
 from .access import Access
 from .conf import get_settings
 from .counts import counts
-from .door import Deadline, Visit, address_of
+from .door import Visit, address_of
 from .exceptions import Forbidden, MemberError, NoSuchDocument, ProtocolViolation, Unauthenticated
 from .hub import Hub, current_hub
 from .limits import Throttle
@@ -39,6 +39,7 @@ from .member import Member, Send
 from .protocol import read_bytes, read_varuint
 from .room import Room
 from .session import Session
+from .timers import Deadline
 from .updates import check
 from .wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
@@ -396,7 +397,9 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self.room_name, member, self, stored=self.storage is not None
         )
         self._member = member
-        self._deadline = Deadline(settings.FIRST_FRAME_TIMEOUT, self._miss_first_frame)
+        self._deadline = Deadline(
+            self._hub.loop, settings.FIRST_FRAME_TIMEOUT, self._miss_first_frame
+        )
 
     def _miss_first_frame(self) -> None:
         if self._member is not None and not self._member.is_closed:

@@ -5,11 +5,10 @@ What is refused here has cost nothing but the handshake: nothing is authorized o
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from itertools import islice
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 from .conf import Settings
 from .exceptions import TryAgainLater
 
-__all__ = ["Deadline", "Door", "Gate", "Pace", "Visit", "address_of"]
+__all__ = ["Door", "Gate", "Pace", "Visit", "address_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +26,6 @@ _MINUTE = 60.0
 _MOST_KEPT = 10_000
 #: A number of times that is exceeded by rounding alone is not exceeded.
 _ROUNDING = 1e-6
-#: A deadline that is noticed so late was missed by this process, in seconds.
-_HUNG = 1.0
 
 
 def address_of(scope: Mapping[str, Any]) -> str | None:
@@ -185,35 +182,3 @@ class Visit:
         for gate, who in self._entered:
             gate.leave(who)
         self._entered.clear()
-
-
-class Deadline:
-    """Calls ``on_missed`` after so many seconds, unless it is met before.
-
-    Args:
-        seconds: how long.
-        on_missed: called once at most.
-    """
-
-    __slots__ = ("_due", "_handle", "_loop", "_on_missed", "_seconds")
-
-    def __init__(self, seconds: float, on_missed: Callable[[], object]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._seconds = seconds
-        self._on_missed = on_missed
-        self._start()
-
-    def meet(self) -> None:
-        """It is met, or of no importance any more."""
-        self._handle.cancel()
-
-    def _start(self) -> None:
-        self._due = self._loop.time() + self._seconds
-        self._handle = self._loop.call_at(self._due, self._miss)
-
-    def _miss(self) -> None:
-        if self._loop.time() - self._due > _HUNG:
-            # This process was stopped; what it waits for may have arrived and is read next.
-            self._start()
-        else:
-            self._on_missed()

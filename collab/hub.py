@@ -31,11 +31,11 @@ from .exceptions import Restarting, RoomFailed, TryAgainLater
 from .lane import Lane
 from .member import Member
 from .outlet import shared_layer
-from .pulse import Pulse
 from .relay import ChannelLayer, Link, Relay
 from .room import Room
 from .shutdown import drain_on_sigterm
 from .spool import read_spool, spooled_files, write_spool
+from .timers import Pulse
 from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from .wire import CloseCode
 from .writer import Writer
