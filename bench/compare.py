@@ -98,7 +98,11 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
 def _cell(value: float, reference: float | None) -> str:
     # Memory may not have grown at all.
     ratio = f"**{value / reference:.2f}** " if reference and reference > 0 else ""
-    return f"{ratio}({value:,.3g})"
+    return f"{ratio}({_short(value)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _circumstances(contestants: Sequence[Contestant], repeat: int) -> str:

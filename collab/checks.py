@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from channels.routing import ProtocolTypeRouter, URLRouter, get_default_application
+from channels.routing import get_default_application
 from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
@@ -20,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from collab_storage.base import Storage
 
 from .conf import Settings, get_storage, unknown_settings
+from .routing import applications
 
 if TYPE_CHECKING:
     from collab_storage.orm import ORMStorage
@@ -39,8 +39,6 @@ TAG = "collab"
 
 #: Settings that may be zero: nothing is waited for then.
 _MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT"}
-
-_EMPTY_CELL = CellType()
 
 _DOCUMENTED = "docs/settings.md lists them."
 
@@ -266,38 +264,12 @@ def _open_consumers(application: object) -> Iterator[type]:
     # Not at the top: every management command would wait for it.
     from .consumers import YjsConsumer
 
-    for consumer in _consumers(application):
+    consumers = {getattr(inner, "consumer_class", None) for inner in applications(application)}
+    for consumer in consumers:
         if (
-            issubclass(consumer, YjsConsumer)
+            consumer is not None
+            and issubclass(consumer, YjsConsumer)
             and consumer.authorize is YjsConsumer.authorize
             and consumer.connect is YjsConsumer.connect
         ):
             yield consumer
-
-
-def _consumers(application: object) -> set[type]:
-    found: set[type] = set()
-    seen: set[int] = set()
-    waiting = [application]
-    while waiting:
-        application = waiting.pop()
-        if id(application) in seen or isinstance(application, type):
-            continue
-        seen.add(id(application))
-        if consumer := getattr(application, "consumer_class", None):
-            found.add(consumer)
-        else:
-            waiting += _inner_applications(application)
-    return found
-
-
-def _inner_applications(application: object) -> Iterable[object]:
-    """Return what an ASGI application may pass a connection on to."""
-    if isinstance(application, ProtocolTypeRouter):
-        return [application.application_mapping.get("websocket")]
-    if isinstance(application, URLRouter):
-        return [route.callback for route in application.routes]
-    if isinstance(application, FunctionType):
-        return [cell.cell_contents for cell in application.__closure__ or () if cell != _EMPTY_CELL]
-    # Middleware keeps it in an attribute, whose name is its own affair.
-    return [value for value in getattr(application, "__dict__", {}).values() if callable(value)]

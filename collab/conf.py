@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -132,13 +133,21 @@ def get_settings() -> Settings:
     return Settings(**_configured())
 
 
-@cache
 def get_storage() -> Storage:
-    """Return the project's storage.
+    """Return the project's storage, the same to every thread.
 
     Raises:
         ImproperlyConfigured: the backend cannot be imported or refuses its options.
     """
+    with _storage_lock:
+        return _make_storage()
+
+
+_storage_lock = threading.Lock()
+
+
+@cache
+def _make_storage() -> Storage:
     configured = get_settings().STORAGE
     try:
         backend = import_string(configured["BACKEND"])
@@ -153,7 +162,7 @@ def get_storage() -> Storage:
 def _forget(*, setting: str, **kwargs: object) -> None:
     if setting == "COLLAB":
         get_settings.cache_clear()
-        get_storage.cache_clear()
+        _make_storage.cache_clear()
 
 
 setting_changed.connect(_forget)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -264,7 +265,9 @@ def _discard(room_name: str, moved_to: str | None) -> None:
 def _in_all_hubs(tell: Callable[[Hub], None]) -> None:
     """Call ``tell`` with each hub of the process, in the hub's own thread."""
     for hub in live_hubs():
+        # Not in the caller's context: what the hub starts outlives the caller, and with it the
+        # thread in which asgiref runs the caller's synchronous code.
         if hub.is_here():
-            tell(hub)
+            Context().run(tell, hub)
         else:
-            hub.loop.call_soon_threadsafe(tell, hub)
+            hub.loop.call_soon_threadsafe(tell, hub, context=Context())

@@ -49,7 +49,7 @@ _COUNTERS = {
     "unspooled_updates": "Updates taken from spool files into the storage.",
     "relay_sent_messages": "Messages sent to other processes through the channel layer.",
     "relay_received_messages": "Messages received through the channel layer, own ones included.",
-    "relay_repaired_gaps": "Times another process brought again what the channel layer had lost.",
+    "relay_repaired_gaps": "Answers of other processes that brought what this one lacked.",
 }
 
 

@@ -151,7 +151,9 @@ class Presence:
             primary = entry.primary
         self._own(owner, state.client_id)
         self._departed.pop(state.client_id, None)
-        self._entries[state.client_id] = _Entry(state.clock, state.state, owner, primary, now)
+        # A second connection may repeat what the first has said; the others know the newest.
+        newest = state if entry is None or newer else entry
+        self._entries[state.client_id] = _Entry(newest.clock, newest.state, owner, primary, now)
         return newer
 
     def _own(self, owner: Owner, client_id: int) -> None:

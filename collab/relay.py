@@ -313,11 +313,11 @@ class Link:
             peer.ask_at = 0.0
 
     def _receive_answer(self, peer: Peer, message: Message) -> None:
-        counts.relay_repaired_gaps += peer.differs or 0 < peer.seen < message["number"]
         peer.catch_up(message["number"])
         peer.differs = False
         self._confirm(peer, message["stored"])
         if not is_integrated(self.room.doc, message["update"]):
+            counts.relay_repaired_gaps += 1
             self._take_update(peer, message["number"], message["update"])
         self._take_presence(peer, message["present"])
 

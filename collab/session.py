@@ -15,6 +15,7 @@ from .access import Access
 from .conf import Settings
 from .exceptions import ProtocolViolation, TooBig
 from .protocol import PresenceState, auth_denied_frame, decode_presence, read_bytes, read_varuint
+from .structure import check_state
 from .updates import check
 from .wire import MessageType, SyncType
 
@@ -145,6 +146,9 @@ class Session:
             request = json.loads(frame)
             action, request_id = request["action"], request.get("request_id")
         except (ValueError, RecursionError, TypeError, KeyError):
+            action = request_id = None
+        # Both are sent back, so they are of types that can be.
+        if not isinstance(action, str) or not isinstance(request_id, str | int | None):
             return _refusal(None, None, 'Send a JSON object with an "action".', 400)
         if action != "hello":
             return _refusal(action, request_id, "There is no such action.", 405)
@@ -177,6 +181,7 @@ class Session:
         kind, position = read_varuint(frame, position)
         payload = _last_bytes(frame, position)
         if kind == SyncType.STEP1:
+            check_state(payload)
             return StateRequest(payload)
         if kind not in (SyncType.STEP2, SyncType.UPDATE):
             raise ProtocolViolation("The sync message is of an unknown type.")

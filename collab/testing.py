@@ -42,6 +42,7 @@ from pycrdt import (
 from .conf import get_storage
 from .hub import current_hub
 from .lossy import LossyChannelLayer
+from .routing import applications
 from .wire import SUBPROTOCOL, MessageType, SyncType
 
 __all__ = [
@@ -105,25 +106,29 @@ _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, set[CollabClient]] = We
 
 @asynccontextmanager
 async def connect(
-    application: Application, path: str, **options: Any
+    application: Application,
+    path: str,
+    *,
+    user: object = None,
+    headers: Mapping[str, str] | None = None,
+    subprotocols: Sequence[str] = (SUBPROTOCOL,),
+    doc: Doc[Any] | None = None,
 ) -> AsyncIterator[CollabClient]:
     """Connect to ``application`` and disconnect at the end; yields a client that is in sync.
 
     When the last client of the event loop disconnects, the rooms are closed, so that nothing is
-    left to the next test, and a later client opens its document from the storage.
-
-    Args:
-        application: the project's ASGI application, or what of it handles websockets.
-        path: of the websocket, with its query if there is one.
-        **options: see :class:`CollabClient`.
+    left to the next test, and a later client opens its document from the storage. For the
+    arguments see :class:`CollabClient`.
 
     Raises:
         ConnectionClosed: the server has refused.
         RuntimeError: the test runs in a transaction, and documents are in the database.
     """
     await _refuse_transaction()
+    client = CollabClient(
+        application, path, user=user, headers=headers, subprotocols=subprotocols, doc=doc
+    )
     clients = _connected.setdefault(asyncio.get_running_loop(), set())
-    client = CollabClient(application, path, **options)
     clients.add(client)
     try:
         await client.connect()
@@ -156,8 +161,7 @@ class CollabClient:
         application: the project's ASGI application, or what of it handles websockets.
         path: of the websocket, with its query if there is one.
         user: who connects; ``AuthMiddleware`` leaves a user alone that is there already.
-        headers: of the request. An ``origin`` that ``AllowedHostsOriginValidator`` accepts in a
-            new project is there already.
+        headers: of the request. An ``origin`` that the application accepts is there already.
         subprotocols: what the client offers, by default that of ``CollabProvider``; without it
             the server refuses as it does for other clients.
         doc: the document to begin with, by default an empty one.
@@ -179,7 +183,8 @@ class CollabClient:
         #: What the server has refused, in words.
         self.errors: list[str] = []
         self._application = application
-        self._scope = _scope(path, user, headers or {}, subprotocols)
+        headers = {"origin": _origin(application), **(headers or {})}
+        self._scope = _scope(path, user, headers, subprotocols)
         self._awareness = Awareness(self.doc)
         self._awareness.set_local_state(None)
         self._input: asyncio.Queue[Message] = asyncio.Queue()
@@ -330,16 +335,25 @@ class CollabClient:
             self._send_update(reply)
 
 
+def _origin(application: Application) -> str:
+    """Return an origin that the application's ``OriginValidator`` accepts, if there is one."""
+    for inner in applications(application):
+        for pattern in getattr(inner, "allowed_origins", ()):
+            origin = pattern if "://" in pattern else f"http://{pattern}"
+            return origin.replace("://.", "://").replace("*", "localhost")
+    return "http://localhost"
+
+
 def _scope(
     path: str, user: object, headers: Mapping[str, str], subprotocols: Sequence[str]
 ) -> Message:
     parts = urlsplit(path)
-    given = {"origin": "http://localhost", **{key.lower(): headers[key] for key in headers}}
+    lowered = {key.lower(): value for key, value in headers.items()}
     scope = {
         "type": "websocket",
         "path": unquote(parts.path),
         "query_string": parts.query.encode(),
-        "headers": [(key.encode(), value.encode()) for key, value in given.items()],
+        "headers": [(key.encode(), value.encode()) for key, value in lowered.items()],
         "subprotocols": list(subprotocols),
     }
     return scope if user is None else {**scope, "user": user}

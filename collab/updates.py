@@ -11,6 +11,7 @@ from pycrdt import Doc, get_state
 from collab_storage import updates as stored_updates
 
 from .exceptions import ProtocolViolation
+from .structure import check_structure
 
 __all__ = ["EMPTY_STATE", "EMPTY_UPDATE", "PoisonedDoc", "apply", "check", "is_panic", "merge"]
 
@@ -37,6 +38,7 @@ def check(update: bytes) -> bytes:
     Raises:
         ProtocolViolation: it is no Yjs update (format 1).
     """
+    check_structure(update)
     try:
         get_state(update)
     except ValueError:

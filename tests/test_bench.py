@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +54,22 @@ async def test_difference_is_found(server: Server) -> None:
         "the stored document",
     ]
     assert "from letter 0 on 'Wrong!' instead of 'Right!'" in differences[0]
+
+
+def test_plain_file_is_typed_into_a_running_server(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    txns = [{"patches": [[1, 1, "é"]]}, {"patches": [[2, 0, "!"], [0, 1, ""]]}]
+    file.write_text(json.dumps({"startContent": "👋 b", "endContent": "é!b", "txns": txns}))
+    done = bench("trace", str(file), "--clients", "2", "--url", server.url("trace"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "equal: all 2 clients and a newcomer, 3 letters" in done.stdout
+
+
+def test_file_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    file.write_text(json.dumps({"startContent": "a", "endContent": "b", "txns": []}))
+    done = bench("trace", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 async def test_used_document_is_refused(server: Server) -> None:

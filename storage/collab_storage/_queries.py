@@ -19,8 +19,9 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from .base import DocumentInfo, LogEntry, LogRow, Mark, StoredDocument, new_version
-from .exceptions import DocumentCorrupt, DocumentExists, DocumentNotFound
-from .models import UPDATE_FORMAT, Document, Update
+from .exceptions import DocumentExists, DocumentNotFound
+from .formats import UPDATE_FORMAT, check_formats
+from .models import Document, Update
 
 #: Values in one statement: SQLite takes no more than 999 in its older builds.
 CHUNK = 500
@@ -70,12 +71,7 @@ class Queries:
             # Otherwise the name has passed to another document in between.
             if all(row[0] == pk for row in rows):
                 break
-        unknown = [row[1] for row in rows if row[3] != UPDATE_FORMAT]
-        if unknown or snapshot_format != UPDATE_FORMAT:
-            raise DocumentCorrupt(
-                f"{name!r} is stored in a format that this version cannot read "
-                f"(snapshot format {snapshot_format}, rows of the log: {unknown})."
-            )
+        check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
         return StoredDocument(
             None if snapshot is None else bytes(snapshot),
             [LogRow(row[1], bytes(row[2])) for row in rows],

@@ -127,7 +127,7 @@ def _culprits(stored: StoredDocument) -> str:
         return "the snapshot"
     rows = [row for row in stored.log if not _readable(row.data)] or stored.log
     ids = ", ".join(str(row.id) for row in rows[:NAMED])
-    return f"{len(rows)} rows of the log (id {ids}{', ...' if len(rows) > NAMED else ''})"
+    return f"rows {ids}{f', ... ({len(rows)})' if len(rows) > NAMED else ''} of the log"
 
 
 def _readable(update: bytes) -> bool:

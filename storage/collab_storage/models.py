@@ -12,11 +12,9 @@ from django.db import models
 from django.db.models.functions import Coalesce, Greatest, Length
 
 from .base import MAX_NAME_LENGTH, new_version
+from .formats import UPDATE_FORMAT
 
-__all__ = ["UPDATE_FORMAT", "Document", "DocumentQuerySet", "Update"]
-
-#: The Yjs update encoding that is written; a later one gets another number.
-UPDATE_FORMAT = 1
+__all__ = ["Document", "DocumentQuerySet", "Update"]
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):

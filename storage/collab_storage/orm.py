@@ -36,11 +36,12 @@ __all__ = ["ORMStorage"]
 T = TypeVar("T")
 
 
+#: A connection that was not used for so many seconds is not trusted to be alive.
+TRUSTED = 30.0
+
+
 class _Worker:
     """A thread with database connections of its own."""
-
-    #: A connection that was not used for so many seconds is not trusted to be alive.
-    trusted = 30.0
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="collab-storage")
@@ -53,7 +54,7 @@ class _Worker:
     def _run(self, function: Callable[[], T]) -> T:
         # Nobody else cleans up after this thread: it serves no requests. CONN_MAX_AGE is for
         # those; by its default every batch would connect anew.
-        if time.monotonic() - self._used > self.trusted:
+        if time.monotonic() - self._used > TRUSTED:
             connections.close_all()
         try:
             return function()

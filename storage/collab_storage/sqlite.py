@@ -26,6 +26,7 @@ from .base import (
     new_version,
 )
 from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
+from .formats import check_formats
 
 __all__ = ["SQLiteStorage"]
 
@@ -147,15 +148,16 @@ class SQLiteStorage(Storage):
         # One transaction sees one state of the file.
         async with self._transaction("DEFERRED") as db:
             found = await _rows(
-                db, "SELECT id, snapshot, version FROM documents WHERE name = ?", name
+                db, "SELECT id, format, snapshot, version FROM documents WHERE name = ?", name
             )
             if not found:
                 return None
-            id, snapshot, version = found[0]
+            id, format, snapshot, version = found[0]
             log = await _rows(
-                db, "SELECT id, data FROM updates WHERE document_id = ? ORDER BY id", id
+                db, "SELECT id, format, data FROM updates WHERE document_id = ? ORDER BY id", id
             )
-        return StoredDocument(snapshot, [LogRow(*row) for row in log], version)
+        check_formats(name, format, (row[:2] for row in log))
+        return StoredDocument(snapshot, [LogRow(id, data) for id, _, data in log], version)
 
     async def create(self, entry: LogEntry) -> bool:
         check_name(entry.name)

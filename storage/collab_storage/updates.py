@@ -18,7 +18,7 @@ __all__ = ["Deletions", "deletions", "is_integrated", "merge", "state_vector"]
 #: Merging many updates at once takes time in the square of their number.
 FAN_IN = 16
 
-#: Client id -> ranges of clocks [start, end), sorted, none touching the next.
+#: Client id -> ranges of clocks [start, end); pycrdt sorts them and joins neighbours.
 Deletions = dict[int, list[tuple[int, int]]]
 
 
@@ -67,27 +67,17 @@ def _read(update: bytes) -> Deletions:
     result: Deletions = {}
     for _ in range(next(numbers)):
         client, count = next(numbers), next(numbers)
-        starts = [(next(numbers), next(numbers)) for _ in range(count)]
-        result[client] = _joined(sorted((start, start + length) for start, length in starts))
+        ranges = [(next(numbers), next(numbers)) for _ in range(count)]
+        result[client] = [(start, start + length) for start, length in ranges]
     return result
-
-
-def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for start, end in ranges:
-        if joined and start <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
-        else:
-            joined.append((start, end))
-    return joined
 
 
 def _numbers(data: bytes) -> Iterator[int]:
     """Decode bytes that are nothing but variable-length integers."""
-    number = shift = 0
-    for byte in data:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            yield number
-            number = shift = 0
+    rest = iter(data)
+    while True:
+        number = shift = 0
+        while (byte := next(rest)) > 0x7F:
+            number |= (byte & 0x7F) << shift
+            shift += 7
+        yield number | byte << shift

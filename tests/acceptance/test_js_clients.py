@@ -91,7 +91,7 @@ def control(server: Server, sqlite_database: str) -> Iterator[Control]:
 @pytest.mark.parametrize("file", FILES)
 def test_scripts(file: str, server: Server, control: Control) -> None:
     result = subprocess.run(
-        ["node", "--test", file],
+        ["node", "--test", "--test-reporter=spec", file],
         cwd=ROOT,
         env={
             **os.environ,

@@ -14,13 +14,15 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collab.access import Access
 from collab.conf import Settings
+from collab.consumers import YjsConsumer
 from collab.counts import Counts, counts
 from collab.limits import Throttle
 from collab.metrics import read_metrics, snapshot
 from collab.timers import Pulse
 
-from .watching import MEMORY, ManualLoop, hub, join, typed, until
+from .watching import MEMORY, ManualLoop, hub, join, typed, until, visitor
 
 
 @contextmanager
@@ -116,6 +118,47 @@ async def test_frames_that_end_a_connection_are_counted_with_what_is_wrong() -> 
                     assert (await member.receive_output())["code"] == 1008
     assert raised['collab_refusals_total{cause="MAX_FRAME_SIZE",code="1009"}'] == 1
     assert raised['collab_refusals_total{cause="ProtocolViolation",code="1008"}'] == 1
+
+
+class Moody(YjsConsumer):
+    """Gives everybody the access that a test says."""
+
+    mood = Access.WRITE
+
+    async def authorize(self) -> Access:
+        return type(self).mood
+
+
+async def test_access_that_changes_is_counted_and_who_loses_it_as_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+        async with hub() as here, join("room", Moody) as member:
+            await member.send_to(text_data='{"action": "hello", "request_id": 1}')
+            await member.receive_from()
+            here.recheck_access("room")
+            monkeypatch.setattr(Moody, "mood", Access.READ)
+            here.recheck_access("room")
+            assert "read" in await member.receive_from()
+            monkeypatch.setattr(Moody, "mood", Access.NONE)
+            here.recheck_access("room")
+            assert (await member.receive_output())["code"] == 4401
+    assert raised['collab_access_changes_total{access="read"}'] == 1
+    assert raised['collab_access_changes_total{access="none"}'] == 1
+    assert raised['collab_refusals_total{cause="Unauthenticated",code="4401"}'] == 1
+
+
+async def test_a_connection_that_the_project_refuses_is_counted() -> None:
+    class Closed(YjsConsumer):
+        async def connect(self) -> None:
+            await self.close(4403)
+
+    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+        async with hub():
+            member = visitor("room", Closed)
+            await member.connect()
+            await member.disconnect()
+    assert raised['collab_refusals_total{cause="close",code="4403"}'] == 1
 
 
 # Members that are slowed down.

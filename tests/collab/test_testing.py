@@ -199,6 +199,17 @@ async def test_another_site_is_refused() -> None:
             pytest.fail("It was let in.")
 
 
+@pytest.mark.parametrize(
+    "allowed",
+    ["localhost", "example.com", ".example.com", "https://.example.com:444", "http://[::1]", "*"],
+)
+@pytest.mark.django_db(transaction=True)
+@in_memory
+async def test_a_client_comes_from_a_page_of_the_site(allowed: str) -> None:
+    async with connect(OriginValidator(application, [allowed]), "/open/room") as client:
+        assert client.access == "write"
+
+
 @in_memory
 async def test_the_server_ends_a_connection() -> None:
     async with connect(application, "/open/room") as client:

@@ -20,8 +20,6 @@ __all__ = ["MEMORY", "ManualLoop", "hub", "join", "typed", "until", "visitor"]
 
 MEMORY = {"BACKEND": "collab_storage.memory.MemoryStorage"}
 
-_application = URLRouter([path("ws/<str:room>", YjsConsumer.as_asgi())])
-
 
 @dataclass(eq=False)
 class ManualTimer:
@@ -67,17 +65,22 @@ async def hub() -> AsyncIterator[Hub]:
     await current_hub().close()
 
 
-def visitor(room: str, **scope: Any) -> WebsocketCommunicator:
+def visitor(
+    room: str, consumer: type[YjsConsumer] = YjsConsumer, **scope: Any
+) -> WebsocketCommunicator:
     """Return a client of a room that is not yet connected."""
-    client = WebsocketCommunicator(_application, f"ws/{room}", subprotocols=["collab"])
+    application = URLRouter([path("ws/<str:room>", consumer.as_asgi())])
+    client = WebsocketCommunicator(application, f"ws/{room}", subprotocols=["collab"])
     client.scope.update(scope)
     return client
 
 
 @asynccontextmanager
-async def join(room: str, **scope: Any) -> AsyncIterator[WebsocketCommunicator]:
+async def join(
+    room: str, consumer: type[YjsConsumer] = YjsConsumer, **scope: Any
+) -> AsyncIterator[WebsocketCommunicator]:
     """Connect to a room and read what a member is sent first."""
-    member = visitor(room, **scope)
+    member = visitor(room, consumer, **scope)
     connected, code = await member.connect()
     assert connected, code
     await member.receive_from()

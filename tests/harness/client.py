@@ -110,11 +110,12 @@ class YjsClient:
         self._reading.set()
         self._replies: dict[int, dict[str, Any]] = {}
         self._last_request = 0
-        self._connection: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._start_afresh()
 
     def _start_afresh(self) -> None:
+        # Until there is another, nothing is sent, nor counted as sent.
+        self._connection: ClientConnection | None = None
         #: The server has answered the first sync step of this connection.
         self.synced = False
         #: Update frames sent on this connection, and how many of them the server says are stored.

@@ -230,7 +230,7 @@ class TestFormats:
         storage = ORMStorage(using)
         append(storage, b"one")
         Document.objects.using(using).update(snapshot_format=3)
-        with pytest.raises(DocumentCorrupt, match="format 3"):
+        with pytest.raises(DocumentCorrupt, match="snapshot: 3"):
             log(storage)
 
 

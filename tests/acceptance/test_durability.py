@@ -1,0 +1,75 @@
+"""What a client was told is saved is there again, however the server ends (I2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from tests.harness.client import wait_until
+from tests.harness.fixtures import StartServer
+from tests.harness.server import Server
+
+from .typists import Typist, finish, read, typing, words_of
+
+KILLS = 15
+
+
+async def type_on(typists: Sequence[Typist], count: int) -> None:
+    """Wait until ``count`` more words are typed."""
+    enough = sum(len(typist.words) for typist in typists) + count
+    await wait_until(
+        lambda: sum(len(typist.words) for typist in typists) >= enough,
+        *(typist.client for typist in typists),
+    )
+
+
+async def wait_disconnected(typists: Sequence[Typist]) -> None:
+    await asyncio.gather(*(typist.client.wait_closed() for typist in typists))
+
+
+async def reconnect(typists: Sequence[Typist]) -> None:
+    await asyncio.gather(*(typist.connect() for typist in typists))
+
+
+async def assert_kept(server: Server, typists: Sequence[Typist]) -> None:
+    promised = {word for typist in typists for word in typist.saved}
+    assert promised <= set(words_of(await read(server, "room")))
+
+
+def passed_on(typists: Sequence[Typist]) -> set[str]:
+    """Return the words that the server must have received, as somebody else has them."""
+    heard = (set(words_of(typist.client.text)) - set(typist.words) for typist in typists)
+    return set().union(*heard)
+
+
+async def test_what_was_told_saved_survives_sigkill_at_any_moment(
+    database: str, start_server: StartServer
+) -> None:
+    random = Random(database.partition(":")[0])
+    server = start_server(database, collab={"COMPACT_AFTER": 20})
+    async with typing(server, "room") as typists:
+        for _ in range(KILLS):
+            await type_on(typists, random.randrange(1, 150))
+            await asyncio.to_thread(server.kill)
+            await wait_disconnected(typists)
+            await asyncio.to_thread(server.start)
+            await assert_kept(server, typists)
+            await reconnect(typists)
+        text = await finish(typists)
+    assert await read(server, "room") == text
+
+
+async def test_what_the_server_has_received_is_stored_when_it_is_asked_to_end(
+    database: str, start_server: StartServer
+) -> None:
+    server = start_server(database)
+    async with typing(server, "room") as typists:
+        for _ in range(3):
+            await type_on(typists, 200)
+            await asyncio.to_thread(server.restart)
+            await wait_disconnected(typists)
+            assert passed_on(typists) <= set(words_of(await read(server, "room")))
+            await reconnect(typists)
+        text = await finish(typists)
+    assert await read(server, "room") == text

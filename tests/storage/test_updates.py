@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pycrdt import Doc, Map, Text, merge_updates
+
+from collab_storage.updates import deletions, is_integrated, merge, state_vector
+
+from .yjs import applied, concurrent_updates, text, typed
+
+seeds = st.integers(0, 2**32)
+
+
+def contents(doc: Doc[Any]) -> tuple[Any, ...]:
+    return text(doc), state_vector(doc.get_state()), deletions(doc)
+
+
+class TestMerge:
+    @given(seeds, st.integers(1, 60))
+    def test_order_and_repetition_do_not_matter(self, seed: int, count: int) -> None:
+        updates = concurrent_updates(seed, count)
+        shuffled = updates + random.Random(seed).choices(updates, k=count // 3)
+        random.Random(seed).shuffle(shuffled)
+        assert contents(applied([merge(shuffled)])) == contents(applied(updates))
+
+    @given(seeds, st.integers(2, 60), st.data())
+    def test_what_waits_for_missing_updates_is_kept(
+        self, seed: int, count: int, data: st.DataObject
+    ) -> None:
+        updates = concurrent_updates(seed, count)
+        missing = data.draw(st.sets(st.sampled_from(range(count)), min_size=1, max_size=5))
+        late = [updates[number] for number in missing]
+        early = [update for number, update in enumerate(updates) if number not in missing]
+        parts = [merge(part) for part in (early, late) if part]
+        assert contents(applied([merge(parts)])) == contents(applied(updates))
+
+    def test_many_updates_are_merged_in_groups(self) -> None:
+        updates = typed("x" * 300)
+        assert merge(updates) == merge_updates(*updates)
+
+    def test_nothing_to_merge(self) -> None:
+        with pytest.raises(ValueError, match="no update"):
+            merge([])
+
+    @pytest.mark.parametrize("update", [b"", b"\xff\xff", b"\1\1\1"])
+    def test_what_is_no_update(self, update: bytes) -> None:
+        for updates in ([update], [*typed("abc"), update]):
+            with pytest.raises(ValueError):
+                merge(updates)
+
+
+class TestIsIntegrated:
+    @given(seeds, st.integers(1, 40), st.data())
+    def test_exactly_if_nothing_is_held_back(
+        self, seed: int, count: int, data: st.DataObject
+    ) -> None:
+        updates = concurrent_updates(seed, count, clients=3)
+        missing = data.draw(st.sets(st.sampled_from(range(count)), max_size=3))
+        early = [update for number, update in enumerate(updates) if number not in missing]
+        if not early:
+            return
+        merged = merge(early)
+        doc = applied([merged])
+        if is_integrated(doc, merged):
+            # So the Doc can stand for the bytes, whatever comes later.
+            later = [doc.get_update(), *(updates[number] for number in missing)]
+            assert contents(applied([merge(later)])) == contents(applied(updates))
+        else:
+            assert missing
+
+    def test_an_insertion_that_waits(self) -> None:
+        first, second = typed("ab")
+        doc = applied([second])
+        assert not is_integrated(doc, second)
+        doc.apply_update(first)
+        assert is_integrated(doc, second) and is_integrated(doc, first)
+
+    def test_a_deletion_that_waits(self) -> None:
+        doc: Doc[Any] = Doc()
+        doc["map"] = shared = Map({"key": 1})
+        state, insertion = doc.get_state(), doc.get_update()
+        del shared["key"]
+        deletion = doc.get_update(state)
+        late = applied([deletion])
+        assert not is_integrated(late, deletion)
+        late.apply_update(insertion)
+        assert is_integrated(late, deletion)
+
+    def test_an_update_of_nothing(self) -> None:
+        assert is_integrated(Doc(), b"\0\0")
+
+
+class TestDeletions:
+    def test_neighbouring_ranges_are_one(self) -> None:
+        updates = typed("abcdef", client_id=2**52)
+        doc = applied(updates)
+        other = applied(updates)
+        for number in (4, 1, 1, 1):
+            del doc.get("text", type=Text)[number]
+        del other.get("text", type=Text)[1:5]
+        assert deletions(doc) == deletions(other) == {2**52: [(1, 5)]}
+        assert state_vector(doc.get_state()) == {2**52: 6}

@@ -1,0 +1,64 @@
+"""Yjs documents to test with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from pycrdt import Doc, Text
+
+__all__ = ["PANIC", "applied", "concurrent_updates", "text", "typed"]
+
+#: Makes pycrdt panic if it is applied to a Doc that has 110 letters of client 5.
+PANIC = bytes.fromhex("010105642801016d047f067c3f80000000")
+
+
+def applied(updates: Iterable[bytes]) -> Doc[Any]:
+    doc: Doc[Any] = Doc()
+    for update in updates:
+        doc.apply_update(update)
+    return doc
+
+
+def text(doc: Doc[Any]) -> str:
+    return str(doc.get("text", type=Text))
+
+
+def typed(letters: str, client_id: int | None = None) -> list[bytes]:
+    """Return the updates of typing ``letters`` one by one."""
+    doc: Doc[Any] = Doc(client_id=client_id)
+    updates = []
+    for letter in letters:
+        state = doc.get_state()
+        content = doc.get("text", type=Text)
+        content += letter
+        updates.append(doc.get_update(state))
+    return updates
+
+
+def concurrent_updates(seed: int, count: int, *, clients: int = 5) -> list[bytes]:
+    """Return updates of several clients who edit one text and hear of each other now and then.
+
+    Now and then one of them says more than is new, so that updates overlap.
+    """
+    chance = random.Random(seed)
+    docs: list[Doc[Any]] = [Doc(client_id=number + 1) for number in range(clients)]
+    states = [[doc.get_state()] for doc in docs]
+    updates = []
+    for _ in range(count):
+        number = chance.randrange(clients)
+        doc, content = docs[number], docs[number].get("text", type=Text)
+        if chance.random() < 0.6 or len(content) < 3:
+            content.insert(chance.randint(0, len(content)), chance.choice("abcd") * 2)
+        else:
+            start = chance.randrange(len(content) - 1)
+            del content[start : start + 2]
+        since = states[number][-1] if chance.random() < 0.8 else chance.choice(states[number])
+        updates.append(doc.get_update(since))
+        states[number].append(doc.get_state())
+        if chance.random() < 0.2:
+            other = chance.randrange(clients)
+            docs[other].apply_update(doc.get_update())
+            states[other].append(docs[other].get_state())
+    return updates
