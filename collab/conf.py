@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 from django.conf import settings as django_settings
@@ -23,6 +26,11 @@ MiB = 1024 * KiB
 
 def _default_storage() -> dict[str, Any]:
     return {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {}}
+
+
+def _default_spool() -> Path:
+    base = getattr(django_settings, "BASE_DIR", None)
+    return Path(base or tempfile.gettempdir()) / "collab-spool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,13 @@ class Settings:
     MAX_ROOMS: int = 10_000
     #: Members of one room in this process.
     MAX_ROOM_MEMBERS: int = 2_000
+    #: Connections of one user, and of one address, to this process.
+    MAX_USER_CONNECTIONS: int = 100
+    MAX_ADDRESS_CONNECTIONS: int = 1_000
+    #: Connections that one user, and one address, may open in a minute on average, and at once.
+    #: More than the limits above, as all may come back at once after a restart.
+    MAX_USER_JOINS: int = 120
+    MAX_ADDRESS_JOINS: int = 1_200
     #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
     MAX_MEMBER_BACKLOG: int = 1 * MiB
     #: Updates of this process that wait for the storage; beyond it new ones are refused.
@@ -59,6 +74,8 @@ class Settings:
     BYTE_RATE: float = 4 * MiB
     BYTE_BURST: int = 32 * MiB
 
+    #: A member that has sent no frame so long after it joined is disconnected.
+    FIRST_FRAME_TIMEOUT: float = 30
     #: A member that takes nothing for so long is disconnected.
     SEND_TIMEOUT: float = 60
     #: A document that is not loaded by then has failed to open.
@@ -73,6 +90,24 @@ class Settings:
     UNLOAD_DELAY: float = 30
     #: A connection that ends waits at most so long until what it sent is stored.
     CLOSE_TIMEOUT: float = 10
+    #: How often a room tells the other processes how far it has got, while nothing changes.
+    RELAY_DIGEST_INTERVAL: float = 15
+    #: A message through the channel layer is lost if it has not arrived by then.
+    RELAY_TIMEOUT: float = 3
+    #: How often the storage is asked whether live rooms have missed anything.
+    RELAY_STORAGE_INTERVAL: float = 10
+    #: A process that is not heard of for so long has left the room.
+    RELAY_PEER_TIMEOUT: float = 40
+    #: How often the access of members is checked again, sessions that ended included.
+    ACCESS_CHECK_INTERVAL: float = 60
+    #: A process that is asked to end sends its members away over so long.
+    DRAIN_TIME: float = 3
+    #: Where a process that ends puts what it cannot store; taken in by the next start.
+    SPOOL_DIRECTORY: str | os.PathLike[str] = field(default_factory=_default_spool)
+    #: What has not answered the health view by then is not reachable.
+    HEALTH_TIMEOUT: float = 2
+    #: An event loop that is later than this is not healthy.
+    MAX_LOOP_LAG: float = 2
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

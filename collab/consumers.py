@@ -12,12 +12,17 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, ClassVar, Literal, TypedDict, cast
 
+from channels.auth import get_user
 from channels.consumer import get_handler_name
+from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
+from django.conf import settings as django_settings
+from django.contrib.auth import SESSION_KEY
 from pycrdt import Doc
 
 from collab_storage.base import check_name
@@ -25,19 +30,29 @@ from collab_storage.exceptions import InvalidName
 
 from .access import Access
 from .conf import get_settings
+from .counts import counts
+from .door import Visit, address_of
 from .exceptions import Forbidden, MemberError, NoSuchDocument, ProtocolViolation, Unauthenticated
 from .hub import Hub, current_hub
-from .limits import Allowance
+from .limits import Throttle
 from .member import Member, Send
 from .protocol import read_bytes, read_varuint
 from .room import Room
 from .session import Session
+from .timers import Deadline
 from .updates import check
 from .wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
 __all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
 
 logger = logging.getLogger(__name__)
+
+#: Pause before the next attempt to receive from a channel layer that fails, in seconds.
+_LAYER_RETRY = 1.0
+#: A member that had to wait for so long is told why, in seconds.
+_LONG_WAIT = 1.0
+
+_LAYER_FAILS = "The channel layer fails (%s)."
 
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
@@ -82,6 +97,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     _member: Member | None = None
     _accepted = False
     _closed = False
+    #: Until when the member has to have sent its first frame.
+    _deadline: Deadline | None = None
+    #: Why the connection is closed, if that is not the project's decision.
+    _cause = "close"
 
     # To be overridden.
 
@@ -110,6 +129,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self.room_name = check_name(self.make_room_name())
         except InvalidName as error:
             raise NoSuchDocument from error
+        self._visit.enter(current_hub().door.users, self._user_id())
         self.access = await self.authorize()
         if self.access < Access.READ:
             raise self._refusal()
@@ -162,21 +182,42 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """Handle the layer event ``{"type": "doc_update", "update": bytes}``."""
         self.room.edit(check(update_wrapper["update"]))
 
-    async def recheck_access(self) -> None:
-        """Run ``authorize`` again and act on what it says; if it fails, end the connection."""
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Run ``authorize`` again and act on what it says.
+
+        If it fails, the connection is ended, unless this is the check that comes now and then:
+        a database that is away for a while sends nobody away.
+        """
         try:
+            await self._refresh_user()
             access = await self.authorize()
         except Exception:
-            logger.exception("Access could not be checked.", extra={"room": self.room_name})
-            await self.close(CloseCode.INTERNAL)
+            logger.exception("Access could not be checked.", extra=self._who)
+            if not routine:
+                await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
             return
         if access < Access.READ:
+            self._note_access(access)
             await self._end_with(self._refusal())
         elif access != self.access and self._member is not None:
-            self.access = access
+            self._note_access(access)
             if reply := self._member.session.change_access(access):
                 self._member.send_frame(reply.frame)
             self.room.welcome(self._member)
+
+    async def _refresh_user(self) -> None:
+        """Let ``scope["user"]`` be who the session belongs to now, which may be nobody."""
+        session = self.scope.get("session")
+        if session is None or self._user_id() is None:
+            return
+        if await database_sync_to_async(session.get)(SESSION_KEY) == self._user_id():
+            engine = import_module(django_settings.SESSION_ENGINE)
+            current = engine.SessionStore(session.session_key)
+            self.scope["user"] = await get_user({**self.scope, "session": current})
+
+    def _note_access(self, access: Access) -> None:
+        counts.access_changes[access.label] += access != self.access
+        self.access = access
 
     def evict(self) -> None:
         """End the connection without the client's help."""
@@ -200,6 +241,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
                 code = self._refusal().close_code
             if self._offers_subprotocol():
                 await self.accept()
+        if code is not None and code != CloseCode.NORMAL:
+            counts.refuse(code, self._cause)
         if self._member is not None:
             self._member.close(code or CloseCode.NORMAL, reason or "")
         else:
@@ -218,9 +261,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self._failure: BaseException | None = None
         # Channels handles one message of a connection at a time; so do we.
         self._turn = asyncio.Lock()
-        settings = get_settings()
-        self._messages = Allowance(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
-        self._bytes = Allowance(settings.BYTE_RATE, settings.BYTE_BURST)
+        self._throttle = Throttle(get_settings())
+        self._visit = Visit()
         self.channel_layer = get_channel_layer(self.channel_layer_alias)
         listener = await self._start_listener()
         try:
@@ -231,6 +273,9 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             if listener is not None:
                 listener.remove_done_callback(self._listener_done)
                 listener.cancel()
+            if self._deadline is not None:
+                self._deadline.meet()
+            self._visit.end()
             await self._leave()
 
     async def _serve(self, receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
@@ -262,15 +307,31 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         except MemberError as error:
             await self._end_with(error)
 
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """Open the connection, unless its address has too many."""
+        self._visit.enter(current_hub().door.addresses, address_of(self.scope))
+        await super().websocket_connect(message)
+
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Take a frame, not faster than the member may send them."""
+        if self._deadline is not None:
+            self._deadline.meet()
+            self._deadline = None
         text, data = message.get("text"), message.get("bytes")
-        now = asyncio.get_running_loop().time()
         size = len(data if data is not None else text or "")
-        wait = max(self._messages.take(1, now), self._bytes.take(size, now))
+        counts.received_frames += 1
+        counts.received_bytes += size
+        wait = self._throttle.take(size, asyncio.get_running_loop().time())
         await self.receive(text_data=text, bytes_data=data)
         if wait:
-            await asyncio.sleep(wait)
+            await self._make_wait(wait)
+
+    async def _make_wait(self, seconds: float) -> None:
+        counts.throttled_seconds += seconds
+        member, is_long = self._member, self._throttle.waited > _LONG_WAIT
+        if member is not None and is_long and (reply := member.session.tell_throttled()):
+            member.send_frame(reply.frame)
+        await asyncio.sleep(seconds)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """End the connection."""
@@ -289,10 +350,27 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         return listener
 
     async def _listen(self) -> None:
+        failing = False
         while True:
-            message = await self.channel_layer.receive(self.channel_name)
+            try:
+                if failing and self._member is not None:
+                    await self._join_groups()
+                message = await self.channel_layer.receive(self.channel_name)
+                failing = False
+            except Exception as error:
+                # Editing does not need the layer, so its failure is no reason to end.
+                if not failing:
+                    logger.warning(_LAYER_FAILS, type(error).__name__, extra=self._who)
+                failing = True
+                await asyncio.sleep(_LAYER_RETRY)
+                continue
             async with self._turn:
                 await self.dispatch(message)
+
+    async def _join_groups(self) -> None:
+        """Join the room's group and those of the class; a layer that restarts forgets them."""
+        for group in (group_name(self.room_name), *self.groups):
+            await self.channel_layer.group_add(group, self.channel_name)
 
     def _listener_done(self, listener: asyncio.Task[None]) -> None:
         self._failure = listener.exception()
@@ -310,19 +388,32 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             echo_updates=self.echo_updates,
         )
         if self.channel_layer is not None:
-            await self.channel_layer.group_add(group_name(self.room_name), self.channel_name)
+            try:
+                await self._join_groups()
+            except Exception as error:
+                logger.warning(_LAYER_FAILS, type(error).__name__, extra=self._who)
         self._hub = current_hub()
         self._room = await self._hub.join(
             self.room_name, member, self, stored=self.storage is not None
         )
         self._member = member
+        self._deadline = Deadline(
+            self._hub.loop, settings.FIRST_FRAME_TIMEOUT, self._miss_first_frame
+        )
+
+    def _miss_first_frame(self) -> None:
+        if self._member is not None and not self._member.is_closed:
+            limit = "FIRST_FRAME_TIMEOUT"
+            self._member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
 
     async def _leave(self) -> None:
         if (member := self._member) is None:
             return
         member.room.leave(member)
         if self.channel_layer is not None:
-            await self.channel_layer.group_discard(group_name(self.room_name), self.channel_name)
+            with suppress(Exception):
+                group = group_name(self.room_name)
+                await self.channel_layer.group_discard(group, self.channel_name)
         # A server that shuts down waits for its connections, and so for their updates.
         member.room.flush()
         with suppress(TimeoutError):
@@ -330,6 +421,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
                 await self._hub.writer.saved(self.room_name)
 
     async def _end_with(self, error: MemberError) -> None:
+        self._cause = error.cause
         await self.close(error.close_code, str(error))
 
     def _offers_subprotocol(self) -> bool:
@@ -337,6 +429,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     def _refusal(self) -> MemberError:
         return Unauthenticated() if self._user_id() is None else Forbidden()
+
+    @property
+    def _who(self) -> dict[str, str | None]:
+        """Whom a log record is about."""
+        return {"room": getattr(self, "room_name", None), "user": self._user_id()}
 
     def _user_id(self) -> str | None:
         key = getattr(self.scope.get("user"), "pk", None)

@@ -23,6 +23,8 @@ from collab_storage.exceptions import DocumentNotFound
 
 from .conf import get_storage
 from .hub import Hub, live_hubs
+from .outlet import publish
+from .relay import order
 from .updates import apply, check, merge
 
 __all__ = [
@@ -150,7 +152,7 @@ async def adelete(room_name: str) -> bool:
     """
     storage = get_storage()
     deleted = await storage.delete(room_name)
-    await _on_commit(lambda hub: hub.discard(room_name))
+    await _on_commit(partial(_discard, room_name, None))
     return deleted
 
 
@@ -167,7 +169,7 @@ async def arename(old: str, new: str) -> None:
         DocumentExists: ``new`` is taken.
     """
     await get_storage().rename(old, new)
-    await _on_commit(lambda hub: hub.discard(old, moved_to=new))
+    await _on_commit(partial(_discard, old, new))
 
 
 def rename(old: str, new: str) -> None:
@@ -180,7 +182,9 @@ def rename(old: str, new: str) -> None:
 
 async def arecheck_access(room_name: str, user: object = None) -> None:
     """Let the consumers of a room run ``authorize()`` again, of all its members or one user's."""
-    _everywhere(lambda hub: hub.recheck_access(room_name, _user_id(user)))
+    user_id = _user_id(user)
+    _in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
+    publish(room_name, order(room_name, "recheck", user=user_id))
 
 
 def recheck_access(room_name: str, user: object = None) -> None:
@@ -225,7 +229,7 @@ async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
 
 async def _store(room_name: str, update: bytes, user: object) -> None:
     await get_storage().append([_entry(room_name, update, _user_id(user))])
-    await _on_commit(lambda hub: hub.deliver(room_name, update))
+    await _on_commit(partial(_deliver, room_name, update))
 
 
 def _entry(room_name: str, update: bytes, user_id: str | None) -> LogEntry:
@@ -241,11 +245,24 @@ def _unsaved(room_name: str) -> list[bytes]:
     return [update for hub in live_hubs() for update in hub.writer.unsaved_updates(room_name)]
 
 
-async def _on_commit(tell: Callable[[Hub], None]) -> None:
-    await get_storage().on_commit(partial(_everywhere, tell))
+async def _on_commit(tell: Callable[[], None]) -> None:
+    await get_storage().on_commit(tell)
 
 
-def _everywhere(tell: Callable[[Hub], None]) -> None:
+def _deliver(room_name: str, update: bytes) -> None:
+    if any(hub.holds(room_name) for hub in live_hubs()):
+        # The room tells the other processes, as of any change in it.
+        _in_all_hubs(lambda hub: hub.deliver(room_name, update))
+    else:
+        publish(room_name, order(room_name, "deliver", update=update))
+
+
+def _discard(room_name: str, moved_to: str | None) -> None:
+    _in_all_hubs(lambda hub: hub.discard(room_name, moved_to))
+    publish(room_name, order(room_name, "discard", moved_to=moved_to))
+
+
+def _in_all_hubs(tell: Callable[[Hub], None]) -> None:
     """Call ``tell`` with each hub of the process, in the hub's own thread."""
     for hub in live_hubs():
         # Not in the caller's context: what the hub starts outlives the caller, and with it the

@@ -5,6 +5,7 @@
           ├── ProtocolViolation     1008
           ├── TooBig                1009
           ├── RoomFailed            1011
+          ├── Restarting            1012
           ├── TryAgainLater         1013
           ├── Unauthenticated       4401
           ├── Forbidden             4403
@@ -37,6 +38,7 @@ __all__ = [
     "MemberError",
     "NoSuchDocument",
     "ProtocolViolation",
+    "Restarting",
     "RoomFailed",
     "StorageError",
     "StorageUnavailable",
@@ -54,9 +56,23 @@ class CollabError(Exception):
 
 
 class MemberError(CollabError):
-    """Ends one member's connection; the text is told to that member as the reason."""
+    """Ends one member's connection; the text is told to that member as the reason.
+
+    Args:
+        message: the reason.
+        limit: the setting that was exceeded, if one was.
+    """
 
     close_code: ClassVar[CloseCode]
+
+    def __init__(self, message: str | None = None, *, limit: str | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+    @property
+    def cause(self) -> str:
+        """What refusals are counted by: the setting that was exceeded, or the kind of error."""
+        return self.limit or type(self).__name__
 
 
 class ProtocolViolation(MemberError):
@@ -75,6 +91,12 @@ class RoomFailed(MemberError):
     """The document could not be opened; the server's log says why."""
 
     close_code = CloseCode.INTERNAL
+
+
+class Restarting(MemberError):
+    """The server restarts; connect again."""
+
+    close_code = CloseCode.RESTART
 
 
 class TryAgainLater(MemberError):

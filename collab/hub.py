@@ -9,23 +9,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
+from channels.layers import channel_layers
 from pycrdt import Doc
 
-from collab_storage.base import LogEntry, Storage
+from collab_storage.base import LogEntry, Mark, Storage
 from collab_storage.compaction import apply_stored, compact
 from collab_storage.exceptions import StorageError
 from collab_storage.updates import is_integrated
 
 from .conf import Settings, get_settings, get_storage
-from .exceptions import RoomFailed, TryAgainLater
+from .counts import counts
+from .door import Door
+from .exceptions import Restarting, RoomFailed, TryAgainLater
 from .lane import Lane
 from .member import Member
+from .outlet import shared_layer
+from .relay import ChannelLayer, Link, Relay
 from .room import Room
+from .shutdown import drain_on_sigterm
+from .spool import read_spool, spooled_files, write_spool
+from .timers import Pulse
 from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from .wire import CloseCode
 from .writer import Writer
@@ -60,9 +70,13 @@ class _Opening:
 class Hub:
     """The rooms of one event loop."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(
+        self, settings: Settings, storage: Storage, layer: ChannelLayer | None = None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.rooms: dict[Key, Room] = {}
+        self.door = Door(settings)
+        self.pulse = Pulse(self.loop)
         self._settings = settings
         self._storage = storage
         self._opening: dict[Key, _Opening] = {}
@@ -70,11 +84,25 @@ class Hub:
         self._unload_handles: dict[Key, asyncio.TimerHandle] = {}
         self._log_lengths: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._links: dict[Key, Link] = {}
+        #: How far the storage had got with each linked room, as far as the room knows.
+        self._marks: dict[str, Mark] = {}
+        self._watches: list[asyncio.Task[None]] = []
+        self._draining = False
+        self._spool = Path(settings.SPOOL_DIRECTORY)
+        self._spool_taken = False
+        #: Keeps rooms equal to those of other processes, if there may be any.
+        self.relay = None if layer is None else Relay(layer, settings, self._carry_out)
         self._loading_lane = Lane(storage)
         self._writing_lane = Lane(storage)
         self.writer = Writer(storage, settings, self._writing_lane.start, self._count_stored)
 
     # Joining.
+
+    @property
+    def is_draining(self) -> bool:
+        """The process is about to end and lets nobody in."""
+        return self._draining
 
     async def join(self, name: str, member: Member, opener: Opener, *, stored: bool = True) -> Room:
         """Let ``member`` into the room ``name``, which ``opener`` opens if it is not open.
@@ -82,7 +110,10 @@ class Hub:
         Raises:
             RoomFailed: the document could not be loaded.
             TryAgainLater: this process or the room is full.
+            Restarting: the process is about to end.
         """
+        if self._draining:
+            raise Restarting
         key = name, stored
         self._joining[key] += 1
         try:
@@ -101,7 +132,7 @@ class Hub:
         opening = self._opening.get(key)
         if opening is None:
             if len(self.rooms) + len(self._opening) >= self._settings.MAX_ROOMS:
-                raise TryAgainLater("Too many documents are open.")
+                raise TryAgainLater("Too many documents are open.", limit="MAX_ROOMS")
             opening = self._opening[key] = _Opening()
             opening.task = self._loading_lane.start(self._load(key, opener, opening))
         assert opening.task is not None
@@ -110,8 +141,14 @@ class Hub:
 
     async def _load(self, key: Key, opener: Opener, opening: _Opening) -> Room:
         name, stored = key
+        link = None
         try:
             async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
+                if stored:
+                    await self._take_spool_in()
+                if stored and self.relay is not None:
+                    # Before it is loaded, so that nothing falls in between.
+                    link = await self.relay.connect(name, partial(self._reread, name))
                 doc, pending = await (
                     self._stored_doc(name, opener) if stored else _new_doc(opener)
                 )
@@ -121,16 +158,23 @@ class Hub:
                 self._settings,
                 pending=pending,
                 store=self.writer if stored else None,
+                link=link,
                 on_empty=lambda room: self._unload_later(key),
                 on_rebuilt=lambda room: self._keep_task(self._renew(room, opener)),
                 on_broken=lambda room: self._remove(key, room),
             )
         except Exception as error:
             logger.exception("A document could not be opened.", extra={"room": name})
+            if link is not None and self.relay is not None:
+                await self.relay.disconnect(link)
             raise RoomFailed from error
         finally:
             del self._opening[key]
         self.rooms[key] = room
+        if link is not None:
+            self._links[key] = link
+            link.attach(room)
+        self._start_watches()
         for update in opening.edits:
             room.edit(update, stored=True)
         return room
@@ -156,6 +200,7 @@ class Hub:
         if loaded is None:
             return doc, EMPTY_UPDATE
         apply_stored(doc, loaded)
+        self._marks[name] = Mark(loaded.version, len(loaded.log))
         self._log_lengths[name] = len(loaded.log)
         whole = merge(loaded.updates)
         return doc, EMPTY_UPDATE if is_integrated(doc, whole) else whole
@@ -189,6 +234,7 @@ class Hub:
         name, stored = key
         room = self.rooms[key]
         room.flush()
+        room.adopt()
         if stored and self.writer.has(name):
             # Unsaved work keeps it loaded; it goes when that is stored.
             self._keep_task(self._unload_when_saved(key))
@@ -203,18 +249,29 @@ class Hub:
     def _remove(self, key: Key, room: Room) -> None:
         if self.rooms.get(key) is room:
             del self.rooms[key]
+            if self.relay is not None and (link := self._links.pop(key, None)):
+                self._keep_task(self.relay.disconnect(link))
         room.close()
 
     async def _tidy(self, name: str) -> None:
         """After the last room has gone, give back what only rooms need."""
         self._log_lengths.pop(name, None)
+        self._marks.pop(name, None)
         if not self.rooms and not self._opening and not self._joining:
+            self.pulse.stop()
+            watches, self._watches = self._watches, []
+            for watch in watches:
+                watch.cancel()
             await self._loading_lane.close()
             await self._writing_lane.close()
+            if self.relay is not None:
+                await self.relay.close()
 
     # Storing.
 
     def _count_stored(self, name: str, rows: int) -> None:
+        if mark := self._marks.get(name):
+            self._marks[name] = Mark(mark.version, mark.log_length + rows)
         length = self._log_lengths.get(name, 0) + rows
         self._log_lengths[name] = length
         if length >= self._settings.COMPACT_AFTER:
@@ -228,13 +285,76 @@ class Hub:
         except StorageError:
             logger.exception("A document could not be compacted.", extra={"room": name})
 
+    def _start_watches(self) -> None:
+        if not self._watches:
+            self.pulse.start()
+            self._watches = [
+                self._loading_lane.start(self._keep_reading()),
+                self.loop.create_task(self._keep_checking()),
+            ]
+
+    async def _keep_checking(self) -> None:
+        """Check everybody's access again now and then, one after the other."""
+        while True:
+            members = [member for room in self.rooms.values() for member in room.members]
+            pause = self._settings.ACCESS_CHECK_INTERVAL / (len(members) + 1)
+            await asyncio.sleep(pause)
+            for member in members:
+                if not member.is_closed:
+                    await member.connection.recheck_access(routine=True)
+                await asyncio.sleep(pause)
+
+    async def _keep_reading(self) -> None:
+        """Find what others have stored and the channel layer has not brought."""
+        while True:
+            await asyncio.sleep(self._settings.RELAY_STORAGE_INTERVAL)
+            known = {name: self._marks.get(name) for name, stored in self._links}
+            try:
+                found = await self._storage.marks(list(known))
+            except StorageError as error:
+                logger.warning("The storage cannot be asked (%s).", type(error).__name__)
+                continue
+            for name, mark in found.items():
+                # What this process has stored meanwhile is counted by the next round.
+                if mark != known[name] and mark != self._marks.get(name):
+                    self._marks[name] = mark
+                    await self._reread(name)
+
+    async def _reread(self, name: str) -> None:
+        """Take into a live room what the storage has and the room may have missed."""
+        try:
+            loaded = await self._loading_lane.start(self._storage.load(name))
+        except StorageError:
+            logger.exception("A document could not be read again.", extra={"room": name})
+            return
+        if loaded is not None and (room := self.rooms.get((name, True))):
+            counts.storage_rereads += 1
+            room.edit_relayed(merge(loaded.updates))
+
     # Server code.
 
-    def deliver(self, name: str, update: bytes) -> None:
+    def _carry_out(self, order: dict[str, Any]) -> None:
+        """Do what server code of another process wants with a room."""
+        name = order["room"]
+        if order["what"] == "deliver":
+            self.deliver(name, order["update"], relayed=True)
+        elif order["what"] == "recheck":
+            self.recheck_access(name, order["user"])
+        else:
+            self.discard(name, order["moved_to"])
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a document is live here. May be called from any thread."""
+        return (name, True) in self.rooms or (name, True) in self._opening
+
+    def deliver(self, name: str, update: bytes, *, relayed: bool = False) -> None:
         """Take an update that the storage has already, for the members of this process."""
         key = name, True
         if room := self.rooms.get(key):
-            room.edit(update, stored=True)
+            if relayed:
+                room.edit_relayed(update)
+            else:
+                room.edit(update, stored=True)
         elif opening := self._opening.get(key):
             opening.edits.append(update)
 
@@ -286,6 +406,45 @@ class Hub:
 
     # Life.
 
+    async def _take_spool_in(self) -> None:
+        """Store what earlier processes could not."""
+        for path in [] if self._spool_taken else spooled_files(self._spool):
+            entries = list(read_spool(path))
+            await self._storage.append(entries)
+            path.unlink(missing_ok=True)
+            counts.unspooled_updates += len(entries)
+            logger.info("%d updates of an earlier process are stored now.", len(entries))
+        self._spool_taken = True
+
+    async def drain(self) -> None:
+        """Let all members go, a few at a time, and store what they brought, or put it aside."""
+        self._draining = True
+        members = [member for room in self.rooms.values() for member in room.members]
+        for member in members:
+            member.close(CloseCode.RESTART, "The server restarts; connect again.")
+            await asyncio.sleep(self._settings.DRAIN_TIME / len(members))
+        for room in self.rooms.values():
+            room.flush()
+            room.adopt()
+        try:
+            async with asyncio.timeout(self._settings.CLOSE_TIMEOUT):
+                await self.writer.idle()
+        except TimeoutError:
+            self._put_aside(self.writer.give_up())
+
+    def _put_aside(self, entries: list[LogEntry]) -> None:
+        path = write_spool(self._spool, entries)
+        counts.spooled_updates += len(entries)
+        sizes: Counter[str] = Counter()
+        for entry in entries:
+            sizes[entry.name] += len(entry.data)
+        logger.error(
+            "%d updates could not be stored; the next start takes them from %s.",
+            len(entries),
+            path,
+            extra={"rooms": dict(sizes)},
+        )
+
     async def close(self) -> None:
         """Close all rooms once what they brought is stored; members are not told.
 
@@ -328,7 +487,9 @@ def current_hub() -> Hub:
         if hub is None:
             for closed in [loop for loop in _hubs if loop.is_closed()]:
                 del _hubs[closed]
-            hub = _hubs[loop] = Hub(get_settings(), get_storage())
+            layer = shared_layer(channel_layers.__getitem__)
+            hub = _hubs[loop] = Hub(get_settings(), get_storage(), layer)
+            drain_on_sigterm(hub.drain)
         return hub
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Allowance"]
+from .conf import Settings
+
+__all__ = ["Allowance", "Throttle"]
 
 
 class Allowance:
@@ -26,3 +28,25 @@ class Allowance:
         self._left = min(self._burst, self._left + (now - self._then) * self._rate) - units
         self._then = now
         return max(0.0, -self._left / self._rate)
+
+
+class Throttle:
+    """What one member may send: frames and bytes.
+
+    Args:
+        settings: for the limits.
+    """
+
+    __slots__ = ("_bytes", "_frames", "waited")
+
+    def __init__(self, settings: Settings) -> None:
+        self._frames = Allowance(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
+        self._bytes = Allowance(settings.BYTE_RATE, settings.BYTE_BURST)
+        #: Seconds that the member had to wait so far, all in all.
+        self.waited = 0.0
+
+    def take(self, size: int, now: float) -> float:
+        """Use a frame of ``size`` bytes; return the seconds to wait before the next."""
+        wait = max(self._frames.take(1, now), self._bytes.take(size, now))
+        self.waited += wait
+        return wait

@@ -17,6 +17,8 @@ from types import coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .conf import Settings
+from .counts import counts
+from .exceptions import MemberError
 from .protocol import presence_frame, update_frame
 from .session import Session, json_frame
 from .updates import EMPTY_UPDATE, merge
@@ -40,8 +42,8 @@ class Connection(Protocol):
     def evict(self) -> None:
         """End the connection without the client's help: it takes no data."""
 
-    async def recheck_access(self) -> None:
-        """Ask anew what the member may do, and act on it."""
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Ask anew what the member may do, and act on it; see ``YjsConsumer``."""
 
 
 class Member:
@@ -88,17 +90,20 @@ class Member:
 
     def send_frame(self, frame: bytes | str) -> None:
         """Send a frame of which none may be left out."""
+        counts.sent_bytes += len(frame)
         key = "bytes" if isinstance(frame, bytes) else "text"
         self._send_message({"type": "websocket.send", key: frame})
 
     def send_update(self, update: bytes, frame: bytes) -> None:
         """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
         if self._drain is None:
+            counts.sent_bytes += len(frame)
             self._start({"type": "websocket.send", "bytes": frame})
         elif not self._needs_full_state:
             self._updates.append(update)
             self._updates_size += len(update)
             if self._updates_size > self._settings.MAX_MEMBER_BACKLOG:
+                counts.full_states += 1
                 self._owe_full_state()
 
     def send_state(self, state: bytes) -> None:
@@ -116,6 +121,7 @@ class Member:
     def send_presence(self, client_ids: Iterable[int], frame: bytes) -> None:
         """Send who is present; ``frame`` holds the states of ``client_ids``."""
         if self._drain is None:
+            counts.sent_bytes += len(frame)
             self._start({"type": "websocket.send", "bytes": frame})
         else:
             self._present.update(client_ids)
@@ -152,6 +158,11 @@ class Member:
         self._send_message({"type": "websocket.close", "code": int(code), "reason": short})
         self._closed = True
 
+    def refuse(self, error: MemberError) -> None:
+        """Close the connection because of ``error``."""
+        counts.refuse(error.close_code, error.cause)
+        self.close(error.close_code, str(error))
+
     def detach(self) -> None:
         """Stop sending: the connection is gone."""
         self._closed = True
@@ -166,8 +177,7 @@ class Member:
         elif len(self._messages) < _MAX_REPLIES:
             self._messages.append(message)
         else:
-            self._closed = True
-            self.connection.evict()
+            self._evict()
 
     def _start(self, message: dict[str, Any]) -> None:
         if self._closed:
@@ -195,12 +205,16 @@ class Member:
                 "A member reads too slowly and is disconnected.",
                 extra={"room": self.room.name, "user": self.user_id},
             )
-            self._closed = True
-            self.connection.evict()
+            self._evict()
         except Exception:
             self._closed = True
         finally:
             self._drain = None
+
+    def _evict(self) -> None:
+        counts.evictions += 1
+        self._closed = True
+        self.connection.evict()
 
     def _next_message(self) -> dict[str, Any] | None:
         """Return the next message that waits, in the shortest form that tells all."""
@@ -222,6 +236,7 @@ class Member:
             frame = self._saved_frame()
         else:
             return None
+        counts.sent_bytes += len(frame)
         return {"type": "websocket.send", "bytes" if isinstance(frame, bytes) else "text": frame}
 
     def _forget_updates(self) -> None:

@@ -72,23 +72,40 @@ class Presence:
             client_ids = self._entries
         return [self._state(client_id) for client_id in client_ids]
 
-    def receive(self, owner: Owner, states: list[PresenceState], now: float) -> Verdict:
+    def of(self, owner: Owner) -> set[int]:
+        """Return the client ids of ``owner``."""
+        return self._owned.get(owner, set())
+
+    def receive(
+        self, owner: Owner, states: list[PresenceState], now: float, *, trusted: bool = False
+    ) -> Verdict:
         """Take what ``owner`` says; what it says of others' client ids is ignored.
+
+        A ``trusted`` owner is another process: it may have any number of clients, and only says
+        what is its own.
 
         Raises:
             ProtocolViolation: more client ids than one member may have.
         """
-        verdict = Verdict(set(), [])
-        primary = len(states) == 1 and owner not in self._owned
+        primary = trusted or (len(states) == 1 and owner not in self._owned)
+        verdict, taken = Verdict(set(), []), []
         for state in states:
             if state.clock <= self._departed.get(state.client_id, -1):
                 if state.state != GONE:
                     verdict.outdated.append(self._state(state.client_id))
-            elif self._may_write(owner, state.client_id, primary) and self._write(
-                owner, state, primary, now
-            ):
-                verdict.changed.add(state.client_id)
+            elif self._may_write(owner, state.client_id, primary):
+                taken.append(state)
+        if not trusted:
+            self._check_number(owner, taken)
+        verdict.changed.update(
+            state.client_id for state in taken if self._write(owner, state, primary, now)
+        )
         return verdict
+
+    def _check_number(self, owner: Owner, states: list[PresenceState]) -> None:
+        arriving = {state.client_id for state in states if state.state != GONE}
+        if len(self.of(owner) | arriving) > self._max_clients:
+            raise ProtocolViolation("Too many clients are present through this connection.")
 
     def leave(self, owner: Owner) -> set[int]:
         """Remove all that came through ``owner``; return the client ids that went."""
@@ -142,8 +159,6 @@ class Presence:
     def _own(self, owner: Owner, client_id: int) -> None:
         owned = self._owned.setdefault(owner, set())
         if client_id not in owned:
-            if len(owned) >= self._max_clients:
-                raise ProtocolViolation("Too many clients are present through this connection.")
             self._disown(client_id)
             owned.add(client_id)
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Protocol
 
 from pycrdt import Doc, Subscription, TransactionEvent
@@ -20,9 +21,10 @@ from collab_storage.updates import is_integrated
 
 from .access import Access
 from .conf import Settings
-from .exceptions import TooBig, TryAgainLater
+from .counts import counts
+from .exceptions import ProtocolViolation, TooBig, TryAgainLater
 from .member import Member
-from .presence import Presence
+from .presence import Owner, Presence
 from .protocol import PresenceState, presence_frame, step1_frame, step2_frame, update_frame
 from .session import (
     Change,
@@ -54,7 +56,9 @@ class Edit:
         member: who sent it; ``None`` for server code.
         number: of the update among those of the member.
         applied: it is in the Doc already.
-        stored: it is in the storage already.
+        stored: it is in the storage already, or somebody else's to store.
+        relayed: it came from another process.
+        on_stored: called when it is stored.
     """
 
     update: bytes
@@ -62,6 +66,8 @@ class Edit:
     number: int = 0
     applied: bool = False
     stored: bool = False
+    relayed: bool = False
+    on_stored: Callable[[], None] | None = None
 
 
 class Store(Protocol):
@@ -75,6 +81,22 @@ class Store(Protocol):
         """Store ``edits`` soon and tell their members; empty updates are told only."""
 
 
+class Link(Protocol):
+    """What keeps the room equal to those of the same document in other processes."""
+
+    def publish(self, update: bytes) -> Callable[[], None]:
+        """Send ``update`` to them; call what is returned when it is stored."""
+
+    def publish_stored(self, update: bytes) -> None:
+        """Send them an update that is stored already."""
+
+    def publish_presence(self, client_ids: set[int]) -> None:
+        """Send them the newest presence of these client ids."""
+
+    def adopt(self, before: float | None = None) -> list[bytes]:
+        """Return updates of theirs that they have not confirmed to be stored."""
+
+
 class Room:
     """One live document.
 
@@ -84,6 +106,7 @@ class Room:
         pending: what ``doc`` holds back, as it builds upon updates that it has not got.
         settings: for the limits.
         store: takes what is to be stored; ``None`` if the room lives in memory only.
+        link: to the other processes, if there may be any.
         on_empty: called when the last member has left.
         on_rebuilt: called when the Doc had to be made anew, without the project's observers.
         on_broken: called when even that failed; the room is not to be used again.
@@ -97,6 +120,7 @@ class Room:
         *,
         pending: bytes = EMPTY_UPDATE,
         store: Store | None = None,
+        link: Link | None = None,
         on_empty: Callable[[Room], object] = lambda room: None,
         on_rebuilt: Callable[[Room], object] = lambda room: None,
         on_broken: Callable[[Room], object] = lambda room: None,
@@ -106,6 +130,7 @@ class Room:
         self.presence = Presence(settings.MAX_PRESENCE_CLIENTS)
         self._settings = settings
         self._store = store
+        self._link = link
         self._on_empty = on_empty
         self._on_rebuilt = on_rebuilt
         self._on_broken = on_broken
@@ -150,8 +175,9 @@ class Room:
             TryAgainLater: the room is full.
         """
         if len(self.members) >= self._settings.MAX_ROOM_MEMBERS:
-            raise TryAgainLater("Too many people are in this document.")
+            raise TryAgainLater("Too many people are in this document.", limit="MAX_ROOM_MEMBERS")
         self.members.add(member)
+        counts.joins += 1
         member.room = self
         self.welcome(member)
         if self.presence:
@@ -160,13 +186,16 @@ class Room:
     def welcome(self, member: Member) -> None:
         """Ask a member that may write for what the server lacks."""
         if member.session.access >= Access.WRITE:
-            member.send_frame(step1_frame(self._guarded(lambda doc: doc.get_state())))
+            member.send_frame(step1_frame(self.state()))
 
     def leave(self, member: Member) -> None:
         """Let ``member`` go, and whoever was present through it."""
         self.members.discard(member)
         member.detach()
-        self._present_changed(self.presence.leave(member))
+        gone = self.presence.leave(member)
+        if self._link is not None and gone:
+            self._link.publish_presence(gone)
+        self._present_changed(gone)
         if not self.members:
             self._on_empty(self)
 
@@ -197,12 +226,14 @@ class Room:
                 member.send_saved()
 
     def _receive_change(self, member: Member, change: Change) -> None:
+        counts.received_updates += 1
         if self._store is not None and self._store.is_full:
-            raise TryAgainLater("The server cannot store more changes now.")
+            raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
         self._check_size(len(change.update))
         if change.whole:
             # Most of it is known; by itself, it is cut down to what is new.
             self.flush()
+            self.adopt()
         self._add(Edit(change.update, member, change.number))
         if change.whole:
             self.flush()
@@ -212,13 +243,38 @@ class Room:
         if self.size + added > limit and self._tail:
             self._rebase()
         if self.size + added > limit:
-            raise TooBig(f"A document may have {limit} bytes.")
+            raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
 
     # Server code.
 
     def edit(self, update: bytes, *, stored: bool = False) -> None:
         """Take an update from server code; ``stored`` tells that the storage has it already."""
         self._add(Edit(update, stored=stored))
+
+    def edit_relayed(self, update: bytes) -> None:
+        """Take an update from another process, which stores it."""
+        self._add(Edit(update, stored=True, relayed=True))
+
+    def adopt(self, before: float | None = None) -> None:
+        """Store what other processes have not confirmed to be stored.
+
+        A member that sends something again is told that it is saved, so it must be.
+        """
+        if self._link is not None and (updates := self._link.adopt(before)):
+            self._put([Edit(merge(updates), applied=True)])
+
+    def receive_relayed_presence(self, peer: Owner, states: list[PresenceState]) -> None:
+        """Take the presence of another process's members."""
+        verdict = self.presence.receive(peer, states, self._loop.time(), trusted=True)
+        self._present_changed(verdict.changed)
+
+    def drop_relayed_presence(self, peer: Owner) -> None:
+        """Remove the presence of another process's members."""
+        self._present_changed(self.presence.leave(peer))
+
+    def local_presence(self) -> set[int]:
+        """Return the client ids that are present through members of this process."""
+        return {client_id for member in self.members for client_id in self.presence.of(member)}
 
     def broadcast(self, frame: bytes) -> None:
         """Send a frame of the project's own to all members."""
@@ -242,16 +298,21 @@ class Room:
         """Return the answer to a step 1."""
         if state == EMPTY_STATE:
             return self.full_state_frame()
-        return step2_frame(self._encode(state))
+        return step2_frame(self.encode(state))
 
     def full_state_frame(self) -> bytes:
         """Return the whole document as a step 2; encoded once for all who join meanwhile."""
         if self._full_state is None:
-            whole = self._encode(EMPTY_STATE) if self._tail else self._base
+            whole = self.encode(EMPTY_STATE) if self._tail else self._base
             self._full_state = step2_frame(whole)
         return self._full_state
 
-    def _encode(self, state: bytes) -> bytes:
+    def state(self) -> bytes:
+        """Return the state vector."""
+        return self._guarded(lambda doc: doc.get_state())
+
+    def encode(self, state: bytes) -> bytes:
+        """Return what a document of state vector ``state`` lacks."""
         update = self._guarded(lambda doc: doc.get_update(state))
         return update if self._pending == EMPTY_UPDATE else merge([update, self._pending])
 
@@ -274,8 +335,10 @@ class Room:
             self._flush_handle = None
         try:
             if self._edits:
+                began = perf_counter()
                 edits, self._edits = self._edits, []
                 self._flush_edits(edits)
+                counts.flushed(began)
             if self._present:
                 self._flush_presence()
         except PoisonedDoc:
@@ -295,12 +358,29 @@ class Room:
         edits, update = self._apply_turn(edits)
         if update != EMPTY_UPDATE:
             self._send(update, edits)
+        if self._store is None:
+            for edit in edits:
+                if edit.member:
+                    edit.member.echo(edit.update)
+            return
+        if self._link is not None:
+            edits = self._publish(self._link, edits)
+        self._put(edits)
+
+    def _publish(self, link: Link, edits: list[Edit]) -> list[Edit]:
+        """Send the turn's own changes to other processes; return ``edits`` with the receipt."""
+        own = [edit for edit in edits if not edit.relayed and edit.update != EMPTY_UPDATE]
+        unstored = [edit for edit in own if not edit.stored]
+        if unstored:
+            receipt = link.publish(merge([edit.update for edit in own]))
+            return [*edits, Edit(EMPTY_UPDATE, on_stored=receipt)]
+        if own:
+            link.publish_stored(merge([edit.update for edit in own]))
+        return edits
+
+    def _put(self, edits: list[Edit]) -> None:
         if self._store is not None:
             self._store.put(self, [edit for edit in edits if not edit.stored])
-            return
-        for edit in edits:
-            if edit.member:
-                edit.member.echo(edit.update)
 
     def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
         """Apply what is not applied yet; return the good edits, and in one update their news."""
@@ -337,7 +417,7 @@ class Room:
             extra={"room": self.name, "user": user_id},
         )
         if edit.member:
-            edit.member.close(CloseCode.PROTOCOL_VIOLATION, "The update cannot be applied.")
+            edit.member.refuse(ProtocolViolation("The update cannot be applied."))
 
     def _apply(self, update: bytes) -> bytes:
         """Apply ``update``; return what is new in it.
@@ -373,6 +453,8 @@ class Room:
         """Send a turn's changes to all but a sole sender."""
         frame = update_frame(update)
         senders = {edit.member for edit in edits}
+        is_sole = len(senders) == 1 and senders <= self.members
+        counts.sent_updates += len(self.members) - is_sole
         for member in self.members:
             if member not in senders:
                 member.send_update(update, frame)
@@ -402,7 +484,7 @@ class Room:
 
     def _rebase(self) -> None:
         self._rebase_handle = None
-        self._base = self._encode(EMPTY_STATE)
+        self._base = self.encode(EMPTY_STATE)
         self._tail = []
         self._tail_size = 0
 
@@ -423,6 +505,8 @@ class Room:
 
     def _receive_presence(self, member: Member, states: list[PresenceState]) -> None:
         verdict = self.presence.receive(member, states, self._loop.time())
+        if self._link is not None and verdict.changed:
+            self._link.publish_presence(verdict.changed)
         if verdict.outdated:
             member.send_frame(presence_frame(verdict.outdated))
         self._present_changed(verdict.changed)

@@ -75,6 +75,7 @@ class Reply:
 Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
 
 _READ_ONLY = "You may read this document, but not change it."
+_THROTTLED = "You send more than the server takes from one member; what you send arrives late."
 
 
 def json_frame(
@@ -114,6 +115,7 @@ class Session:
         self._settings = settings
         self._updates = 0
         self._told_read_only = False
+        self._told_throttled = False
 
     def receive_bytes(self, frame: bytes) -> Effect:
         """Return what a binary frame asks for.
@@ -160,12 +162,20 @@ class Session:
         self._told_read_only = False
         return Reply(json_frame("access", data=self._access_data())) if self.greeted else None
 
+    def tell_throttled(self) -> Reply | None:
+        """Return what to tell a member whose frames are taken in more slowly than it sends."""
+        if self._told_throttled or not self.greeted:
+            return None
+        self._told_throttled = True
+        return _refusal("throttled", None, _THROTTLED, 429)
+
     def _access_data(self) -> dict[str, str]:
         return {"access": self.access.label}
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.MAX_FRAME_SIZE:
-            raise TooBig(f"A frame may have {self._settings.MAX_FRAME_SIZE} bytes.")
+            limit = self._settings.MAX_FRAME_SIZE
+            raise TooBig(f"A frame may have {limit} bytes.", limit="MAX_FRAME_SIZE")
 
     def _receive_sync(self, frame: bytes, position: int) -> Effect:
         kind, position = read_varuint(frame, position)

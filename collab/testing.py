@@ -41,6 +41,7 @@ from pycrdt import (
 
 from .conf import get_storage
 from .hub import current_hub
+from .lossy import LossyChannelLayer
 from .routing import applications
 from .wire import SUBPROTOCOL, MessageType, SyncType
 
@@ -48,6 +49,7 @@ __all__ = [
     "Application",
     "CollabClient",
     "ConnectionClosed",
+    "LossyChannelLayer",
     "close_rooms",
     "connect",
     "use_memory_storage",

@@ -19,6 +19,7 @@ from collab_storage.base import LogEntry, Storage
 from collab_storage.exceptions import StorageUnavailable
 
 from .conf import Settings
+from .counts import counts
 from .room import Edit, Room
 from .updates import EMPTY_UPDATE, merge
 
@@ -42,6 +43,8 @@ class Unsaved:
 
     def tell_saved(self) -> None:
         """Tell the member that sent it."""
+        if self.edit.on_stored is not None:
+            self.edit.on_stored()
         if member := self.edit.member:
             member.send_saved(self.edit.number)
             member.echo(self.edit.update)
@@ -81,6 +84,11 @@ class Writer:
         """More waits than ``MAX_UNSAVED`` bytes."""
         return self._size >= self._settings.MAX_UNSAVED
 
+    @property
+    def unsaved_size(self) -> int:
+        """Bytes that wait. May be called from any thread."""
+        return self._size
+
     def put(self, room: Room, edits: Sequence[Edit]) -> None:
         """Store ``edits`` soon and tell their members; empty ones are told in their turn."""
         if not edits:
@@ -119,6 +127,21 @@ class Writer:
         if old in self._waiting:
             self._waiting[new] += self._waiting.pop(old)
             self._held.pop(old, None)
+
+    async def idle(self) -> None:
+        """Wait until nothing waits and nothing is in flight."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    def give_up(self) -> list[LogEntry]:
+        """Return all that is not stored, to be kept elsewhere, and stop trying."""
+        if self._task is not None:
+            self._task.cancel()
+        names = {**self._in_flight, **self._waiting}
+        entries = [entry for name in names for entry in _entries(name, self._items(name))]
+        self._in_flight, self._size = {}, 0
+        self._waiting.clear()
+        return entries
 
     async def landed(self, name: str) -> None:
         """Wait until nothing of a document is in flight."""
@@ -174,7 +197,8 @@ class Writer:
     async def _append(self, names: Iterable[str]) -> None:
         entries = {name: _entries(name, self._in_flight[name]) for name in names}
         if rows := [entry for of_one in entries.values() for entry in of_one]:
-            await self._storage.append(rows)
+            with counts.storing(len(rows)):
+                await self._storage.append(rows)
         for name, of_one in entries.items():
             items = self._in_flight.pop(name)
             self._size -= _size(items)

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connections, transaction
-from django.db.models import F, Max, OuterRef, Subquery
+from django.db.models import Count, F, Max, OuterRef, Subquery
 from django.db.models.functions import Coalesce, Greatest, Left
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from .base import DocumentInfo, LogEntry, LogRow, StoredDocument, new_version
+from .base import DocumentInfo, LogEntry, LogRow, Mark, StoredDocument, new_version
 from .exceptions import DocumentExists, DocumentNotFound
 from .formats import UPDATE_FORMAT, check_formats
 from .models import Document, Update
@@ -176,6 +176,14 @@ class Queries:
 
     def exists(self, name: str) -> bool:
         return self.documents.filter(name=name).exists()
+
+    def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        found: dict[str, Mark] = {}
+        for chunk in _chunks(names):
+            grouped = self.documents.filter(name__in=chunk).order_by().values("name", "version")
+            for row in grouped.annotate(log_length=Count("updates")):
+                found[row["name"]] = Mark(row["version"], row["log_length"])
+        return found
 
     def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         rows = self.documents.with_sizes().filter(name__gt=after).order_by("name")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import randbits
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from .exceptions import InvalidName
 
@@ -22,6 +22,7 @@ __all__ = [
     "DocumentInfo",
     "LogEntry",
     "LogRow",
+    "Mark",
     "Storage",
     "StoredDocument",
     "check_name",
@@ -113,6 +114,13 @@ class StoredDocument:
         return rows if self.snapshot is None else [self.snapshot, *rows]
 
 
+class Mark(NamedTuple):
+    """How far a stored document has got: it changes with each append and each new snapshot."""
+
+    version: int
+    log_length: int
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
     """A line of the list of documents; sizes in bytes, ``log_length`` in updates."""
@@ -185,6 +193,10 @@ class Storage(ABC):
     @abstractmethod
     async def exists(self, name: str) -> bool:
         """Tell whether a document of that name is stored."""
+
+    @abstractmethod
+    async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        """Return how far each of those documents has got; those that do not exist are left out."""
 
     @abstractmethod
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:

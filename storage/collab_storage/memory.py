@@ -13,6 +13,7 @@ from .base import (
     DocumentInfo,
     LogEntry,
     LogRow,
+    Mark,
     Storage,
     StoredDocument,
     check_name,
@@ -114,6 +115,15 @@ class MemoryStorage(Storage):
         check_name(name)
         with self._lock:
             return name in self._documents
+
+    async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        with self._lock:
+            documents = {name: self._documents.get(name) for name in names}
+            return {
+                name: Mark(document.version, len(document.log))
+                for name, document in documents.items()
+                if document is not None
+            }
 
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         check_prefix(prefix)

@@ -23,6 +23,7 @@ from ._queries import Queries
 from .base import (
     DocumentInfo,
     LogEntry,
+    Mark,
     Storage,
     StoredDocument,
     check_name,
@@ -117,6 +118,9 @@ class ORMStorage(Storage):
     async def exists(self, name: str) -> bool:
         check_name(name)
         return await self._run(lambda: self._queries.exists(name))
+
+    async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        return await self._run(lambda: self._queries.marks(names))
 
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         check_prefix(prefix)

@@ -18,6 +18,7 @@ from .base import (
     DocumentInfo,
     LogEntry,
     LogRow,
+    Mark,
     Storage,
     StoredDocument,
     check_name,
@@ -78,6 +79,10 @@ _REPLACE = f"""
     UPDATE documents
     SET snapshot = ?, version = ?, updated_at = max(updated_at, coalesce({_LATEST}, updated_at))
     WHERE name = ? AND version = ?
+"""
+_MARK = """
+    SELECT version, (SELECT count(*) FROM updates WHERE document_id = documents.id)
+    FROM documents WHERE name = ?
 """
 _PAGE = f"""
     SELECT name,
@@ -202,6 +207,14 @@ class SQLiteStorage(Storage):
         check_name(name)
         async with self._transaction("DEFERRED") as db:
             return bool(await _rows(db, "SELECT 1 FROM documents WHERE name = ?", name))
+
+    async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        found: dict[str, Mark] = {}
+        async with self._transaction("DEFERRED") as db:
+            for name in names:
+                for version, length in await _rows(db, _MARK, name):
+                    found[name] = Mark(version, length)
+        return found
 
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         check_prefix(prefix)

@@ -14,6 +14,7 @@ from django.core.asgi import get_asgi_application
 
 django.setup(set_prefix=False)
 
+from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.contrib.auth.models import AnonymousUser, User  # noqa: E402
 from django.urls import path  # noqa: E402
@@ -52,6 +53,21 @@ class Guarded(YjsConsumer):
         return Access[query(self.scope).get("access", "none").upper()]
 
 
+class Account(YjsConsumer):
+    """Gives the access that is written in the user's row, as his last name."""
+
+    async def authorize(self) -> Access:
+        user = await User.objects.filter(pk=self.scope["user"].pk).afirst()
+        return Access.NONE if user is None else Access[user.last_name.upper()]
+
+
+class LoggedIn(YjsConsumer):
+    """Takes everybody who is logged in."""
+
+    async def authorize(self) -> Access:
+        return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
+
+
 class Refusing(YjsConsumer):
     """Refuses everybody in ``connect``, with the close code in ``?code=`` if there is one."""
 
@@ -86,21 +102,26 @@ class Unstored(YjsConsumer):
     storage = None
 
 
-application = ProtocolTypeRouter(
-    {
-        "http": get_asgi_application(),
-        "websocket": QueryUser(
-            URLRouter(
-                [
-                    path("ws/<path:room>", YjsConsumer.as_asgi()),
-                    path("guarded/<path:room>", Guarded.as_asgi()),
-                    path("refusing/<path:room>", Refusing.as_asgi()),
-                    path("seeded/<path:room>", Seeded.as_asgi()),
-                    path("broken/<path:room>", Broken.as_asgi()),
-                    path("echoing/<path:room>", Echoing.as_asgi()),
-                    path("unstored/<path:room>", Unstored.as_asgi()),
-                ]
-            )
-        ),
-    }
+consumers = URLRouter(
+    [
+        path("ws/<path:room>", YjsConsumer.as_asgi()),
+        path("account/<path:room>", Account.as_asgi()),
+        path("guarded/<path:room>", Guarded.as_asgi()),
+        path("refusing/<path:room>", Refusing.as_asgi()),
+        path("seeded/<path:room>", Seeded.as_asgi()),
+        path("broken/<path:room>", Broken.as_asgi()),
+        path("echoing/<path:room>", Echoing.as_asgi()),
+        path("unstored/<path:room>", Unstored.as_asgi()),
+    ]
 )
+sessions = URLRouter([path("session/<path:room>", LoggedIn.as_asgi())])
+
+
+async def by_path(scope: Scope, receive: Any, send: Any) -> None:
+    """Let who logs in by session be told from who says in the query who it is."""
+    by_session = scope["path"].startswith("/session/")
+    middleware: App = AuthMiddlewareStack(sessions) if by_session else QueryUser(consumers)
+    await middleware(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": by_path})

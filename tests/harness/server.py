@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,23 @@ class Server:
     def resume(self) -> None:
         """Let it go on after ``pause``."""
         self.process.send_signal(signal.SIGCONT)
+
+    # Other processes of the project
+
+    def run_code(self, source: str) -> str:
+        """Run Python code in a process of its own, as a worker of the project would."""
+        prelude = "import django; django.setup(set_prefix=False)\n"
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", prelude + textwrap.dedent(source)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=self._environment,
+            timeout=3 * DEADLINE,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     # Log
 

@@ -1,0 +1,103 @@
+"""What an event loop's clock tells: how late the loop is, and who was not in time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+__all__ = ["Clock", "Deadline", "Pulse", "Timer"]
+
+#: Seconds between two beats.
+_INTERVAL = 1.0
+#: So many beats are remembered: longer than metrics are usually asked for.
+_REMEMBERED = 60
+#: A deadline that is noticed so late was missed by this process, in seconds.
+_HUNG = 1.0
+
+
+class Timer(Protocol):
+    """A call that is going to be made."""
+
+    def cancel(self) -> object: ...
+
+
+class Clock(Protocol):
+    """What is used of an event loop."""
+
+    def time(self) -> float: ...
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer: ...
+
+
+class Pulse:
+    """A timer that measures how late it is called."""
+
+    def __init__(self, loop: Clock) -> None:
+        self._loop = loop
+        self._handle: Timer | None = None
+        self._due = 0.0
+        self._lags: deque[float] = deque([0.0], _REMEMBERED)
+
+    @property
+    def lag(self) -> float:
+        """How late the loop is now, in seconds; of any thread it may be asked.
+
+        A loop that hangs is later with every second.
+        """
+        overdue = self._loop.time() - self._due if self._handle is not None else 0.0
+        return max(self._lags[-1], overdue)
+
+    @property
+    def worst_lag(self) -> float:
+        """The worst of the last minute."""
+        return max(self.lag, *list(self._lags))
+
+    def start(self) -> None:
+        """Measure until ``stop`` is called."""
+        self._due = self._loop.time() + _INTERVAL
+        self._handle = self._loop.call_at(self._due, self._beat)
+
+    def stop(self) -> None:
+        """Measure no more, and forget what was measured."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._lags.clear()
+        self._lags.append(0.0)
+
+    def _beat(self) -> None:
+        self._lags.append(max(0.0, self._loop.time() - self._due))
+        self.start()
+
+
+class Deadline:
+    """Calls ``on_missed`` after so many seconds, unless it is met before.
+
+    Args:
+        loop: calls it.
+        seconds: how long.
+        on_missed: called once at most.
+    """
+
+    __slots__ = ("_due", "_handle", "_loop", "_on_missed", "_seconds")
+
+    def __init__(self, loop: Clock, seconds: float, on_missed: Callable[[], object]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._on_missed = on_missed
+        self._start()
+
+    def meet(self) -> None:
+        """It is met, or of no importance any more."""
+        self._handle.cancel()
+
+    def _start(self) -> None:
+        self._due = self._loop.time() + self._seconds
+        self._handle = self._loop.call_at(self._due, self._miss)
+
+    def _miss(self) -> None:
+        if self._loop.time() - self._due > _HUNG:
+            # This process was stopped; what it waits for may have arrived and is read next.
+            self._start()
+        else:
+            self._on_missed()

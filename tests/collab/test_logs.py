@@ -1,0 +1,85 @@
+"""Log records say which room and which user they are about, and never what is in a document."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import collab
+import collab_storage
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+#: What a record may carry besides its text.
+EXTRA = {"room", "rooms", "user", "address"}
+#: Names of what holds content; a record may tell how much of it there is.
+CONTENT = {"content", "data", "doc", "frame", "message", "payload", "state", "text", "update"}
+#: What concerns no room in particular, or code that does not know in which it runs.
+NO_ROOM = {
+    "A document could not be read.",
+    "An observer of the document failed.",
+    "%d updates of an earlier process are stored now.",
+    "The channel layer fails (%s).",
+    "The channel layer is stuck; rooms learn of a change later.",
+    "The storage cannot be asked (%s).",
+}
+
+
+def sources() -> Iterator[Path]:
+    for package in (collab, collab_storage):
+        yield from Path(package.__path__[0]).rglob("*.py")
+
+
+def log_calls(path: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            target = node.func.value
+            if isinstance(target, ast.Name) and target.id == "logger" and node.func.attr in LEVELS:
+                yield node
+
+
+def calls() -> Iterator[object]:
+    for path in sources():
+        for call in log_calls(path):
+            yield pytest.param(call, id=f"{path.name}:{call.lineno}")
+
+
+def extra(call: ast.Call) -> ast.expr | None:
+    return next((word.value for word in call.keywords if word.arg == "extra"), None)
+
+
+@pytest.mark.parametrize("call", list(calls()))
+def test_record_says_which_room_it_is_about(call: ast.Call) -> None:
+    given = extra(call)
+    if given is None:
+        assert isinstance(call.args[0], ast.Constant)
+        assert call.args[0].value in NO_ROOM
+    elif isinstance(given, ast.Dict):
+        keys = {ast.literal_eval(key) for key in given.keys if isinstance(key, ast.Constant)}
+        assert keys <= EXTRA
+    else:
+        assert ast.unparse(given) == "self._who"
+
+
+@pytest.mark.parametrize("call", list(calls()))
+def test_record_tells_nothing_of_what_is_in_a_document(call: ast.Call) -> None:
+    assert not isinstance(call.args[0], ast.JoinedStr | ast.BinOp)
+    told = [argument for argument in call.args[1:] if not is_size(argument)]
+    for argument in told:
+        names = {node.id for node in ast.walk(argument) if isinstance(node, ast.Name)}
+        names |= {node.attr for node in ast.walk(argument) if isinstance(node, ast.Attribute)}
+        assert not names & CONTENT
+
+
+def is_size(argument: ast.expr) -> bool:
+    return (
+        isinstance(argument, ast.Call)
+        and isinstance(argument.func, ast.Name)
+        and argument.func.id == "len"
+    )
+
+
+def test_there_are_records() -> None:
+    assert len(list(calls())) > 10
