@@ -121,12 +121,14 @@ class Writer:
         """Forget what waits of a document; what is in flight may still be stored."""
         self._size -= _size(self._waiting.pop(name, ()))
         self._held.pop(name, None)
+        self._wake()
 
     def move(self, old: str, new: str) -> None:
         """Let what waits of a document go to the document's new name."""
         if old in self._waiting:
             self._waiting[new] += self._waiting.pop(old)
             self._held.pop(old, None)
+            self._wake()
 
     async def idle(self) -> None:
         """Wait until nothing waits and nothing is in flight."""
@@ -141,12 +143,18 @@ class Writer:
         entries = [entry for name in names for entry in _entries(name, self._items(name))]
         self._in_flight, self._size = {}, 0
         self._waiting.clear()
+        self._wake()
         return entries
 
     async def landed(self, name: str) -> None:
         """Wait until nothing of a document is in flight."""
         while name in self._in_flight:
             await self._stored.wait()
+
+    def _wake(self) -> None:
+        """Let those who wait look again."""
+        self._stored.set()
+        self._stored = asyncio.Event()
 
     # The loop.
 
@@ -155,8 +163,7 @@ class Writer:
             while self._waiting:
                 self._in_flight = self._next_batch()
                 await self._store_batch()
-                self._stored.set()
-                self._stored = asyncio.Event()
+                self._wake()
                 await asyncio.sleep(self._settings.WRITE_DELAY)
         finally:
             self._task = None
