@@ -88,24 +88,18 @@ class Presence:
             ProtocolViolation: more client ids than one member may have.
         """
         primary = trusted or (len(states) == 1 and owner not in self._owned)
-        verdict, taken = Verdict(set(), []), []
+        limit = None if trusted else self._max_clients
+        verdict = Verdict(set(), [])
         for state in states:
             if state.clock <= self._departed.get(state.client_id, -1):
                 if state.state != GONE:
                     verdict.outdated.append(self._state(state.client_id))
             elif self._may_write(owner, state.client_id, primary):
-                taken.append(state)
-        if not trusted:
-            self._check_number(owner, taken)
-        verdict.changed.update(
-            state.client_id for state in taken if self._write(owner, state, primary, now)
-        )
+                if state.state != GONE:
+                    self._own(owner, state.client_id, limit)
+                if self._write(owner, state, primary, now):
+                    verdict.changed.add(state.client_id)
         return verdict
-
-    def _check_number(self, owner: Owner, states: list[PresenceState]) -> None:
-        arriving = {state.client_id for state in states if state.state != GONE}
-        if len(self.of(owner) | arriving) > self._max_clients:
-            raise ProtocolViolation("Too many clients are present through this connection.")
 
     def leave(self, owner: Owner) -> set[int]:
         """Remove all that came through ``owner``; return the client ids that went."""
@@ -149,16 +143,17 @@ class Presence:
             if not newer:
                 return False
             primary = entry.primary
-        self._own(owner, state.client_id)
         self._departed.pop(state.client_id, None)
         # A second connection may repeat what the first has said; the others know the newest.
         newest = state if entry is None or newer else entry
         self._entries[state.client_id] = _Entry(newest.clock, newest.state, owner, primary, now)
         return newer
 
-    def _own(self, owner: Owner, client_id: int) -> None:
+    def _own(self, owner: Owner, client_id: int, limit: int | None) -> None:
         owned = self._owned.setdefault(owner, set())
         if client_id not in owned:
+            if limit is not None and len(owned) >= limit:
+                raise ProtocolViolation("Too many clients are present through this connection.")
             self._disown(client_id)
             owned.add(client_id)
 

@@ -60,6 +60,8 @@ def quantity(value: object) -> str:
     """Return a default as the page on settings writes it."""
     if isinstance(value, dict):
         return f"`{json.dumps(value)}`"
+    if isinstance(value, Path):
+        return f'`BASE_DIR / "{value.name}"`'
     assert isinstance(value, (int, float))
     if value % 2**20 == 0 and value:
         return f"{value // 2**20} MiB"
@@ -79,7 +81,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 def test_times_are_documented_in_seconds() -> None:
     for row in rows("docs/settings.md"):
-        assert row[1].endswith(" s") == row[0].strip("`").endswith(("_DELAY", "_TIMEOUT")), row
+        is_time = row[0].strip("`").endswith(("_DELAY", "_INTERVAL", "_LAG", "_TIME", "_TIMEOUT"))
+        assert row[1].endswith(" s") == is_time, row
 
 
 def test_every_check_is_documented() -> None:
