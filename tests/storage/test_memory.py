@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import pytest
 
 from collab_storage.memory import MemoryStorage
@@ -20,3 +23,25 @@ async def test_each_object_has_documents_of_its_own() -> None:
 
 def test_nobody_else_sees_them() -> None:
     assert not MemoryStorage.shared
+
+
+async def test_threads_do_not_get_in_each_others_way() -> None:
+    storage = MemoryStorage()
+    await storage.append([entry()])
+
+    def work() -> None:
+        async def append_and_load() -> None:
+            for _ in range(300):
+                await storage.append([entry()])
+                await storage.load("doc")
+
+        asyncio.run(append_and_load())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
+    finally:
+        sys.setswitchinterval(interval)
+    stored = await storage.load("doc")
+    assert stored is not None and len(stored.log) == 1_201

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -101,24 +102,34 @@ async def test_a_cancelled_serving_task_gives_its_connection_back(
     await observer.wait_until_gone(own)
 
 
+Verb = Callable[[ORMStorage], Awaitable[Any]]
+
+#: One that opens a transaction, which drops broken connections itself, and one that does not.
+verbs = pytest.mark.parametrize(
+    "verb", [lambda storage: storage.append([entry()]), lambda storage: storage.exists("doc")]
+)
+
+
+@verbs
 async def test_a_broken_connection_is_replaced_after_one_failure(
-    storage: ORMStorage, observer: Observer
+    storage: ORMStorage, observer: Observer, verb: Verb
 ) -> None:
     async with storage.serving():
         await appended(storage, b"one")
         await observer.break_all()
         with pytest.raises(StorageUnavailable):
-            await storage.append([entry()])
+            await verb(storage)
         assert rows(await appended(storage, b"two")) == [b"one", b"two"]
 
 
+@verbs
 async def test_the_shared_thread_gets_a_new_connection_too(
-    storage: ORMStorage, observer: Observer
+    storage: ORMStorage, observer: Observer, verb: Verb
 ) -> None:
     await appended(storage, b"one")
     await observer.break_all()
     with pytest.raises(StorageUnavailable):
-        await storage.append([entry()])
+        await verb(storage)
     assert rows(await appended(storage, b"two")) == [b"one", b"two"]
     await storage.close()
 
@@ -160,3 +171,18 @@ def test_inside_a_transaction_a_broken_connection_stays_broken(
         connections["postgres"].cursor()
     connections["postgres"].close()
     assert not async_to_sync(storage.exists)("doc")
+
+
+def test_a_failure_inside_a_savepoint_does_not_cost_the_connection(
+    storage: ORMStorage, observer: Observer
+) -> None:
+    def time_out(execute: Callable[..., Any], sql: str, params: Any, *rest: Any) -> Any:
+        execute("SET LOCAL statement_timeout = 10", None, *rest)
+        return execute("SELECT pg_sleep(20)", None, *rest)
+
+    too_slow = connections["postgres"].execute_wrapper(time_out)
+    with transaction.atomic("postgres"):
+        async_to_sync(storage.append)([entry(data=b"one")])
+        with pytest.raises(StorageUnavailable), transaction.atomic("postgres"), too_slow:
+            async_to_sync(storage.exists)("doc")
+    assert async_to_sync(storage.exists)("doc")

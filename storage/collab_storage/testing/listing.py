@@ -38,6 +38,8 @@ class ListingContract:
         assert stored is not None
         await storage.replace("doc", stored, b"")
         await storage.append([entry(minutes=1)])
+        [info] = await listed(storage)
+        assert info.updated_at == START + timedelta(minutes=5)
         stored = await storage.load("doc")
         assert stored is not None
         await storage.replace("doc", stored, b"")

@@ -87,10 +87,12 @@ async def listed(storage: Storage, prefix: str = "", page_size: int = 500) -> li
 
 
 async def parallel(storage: Storage, *work: Coroutine[Any, Any, T]) -> list[T]:
-    """Run all of ``work`` at once, each as a task that serves."""
+    """Run all of ``work`` at once, each as a task that serves; if one fails, end the others."""
 
     async def serve(item: Coroutine[Any, Any, T]) -> T:
         async with storage.serving():
             return await item
 
-    return await asyncio.gather(*map(serve, work))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(serve(item)) for item in work]
+    return [task.result() for task in tasks]
