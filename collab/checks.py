@@ -9,6 +9,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from channels import DEFAULT_CHANNEL_LAYER
 from channels.routing import get_default_application
 from django.apps import apps
 from django.conf import settings as django_settings
@@ -38,7 +39,7 @@ __all__ = [
 TAG = "collab"
 
 #: Settings that may be zero: nothing is waited for then.
-_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT"}
+_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT", "DRAIN_TIME"}
 
 _DOCUMENTED = "docs/settings.md lists them."
 
@@ -87,8 +88,10 @@ def _is_storage_setting(value: object) -> bool:
     )
 
 
-def _problem(key: str, value: object, wanted: type) -> str | None:
+def _problem(key: str, value: object, wanted: object) -> str | None:
     """Return what the value should be, if it is not that."""
+    if wanted not in (int, float):
+        return None if isinstance(value, (str, os.PathLike)) else "a path"
     least = "0 or more" if key in _MAY_BE_ZERO else "more than 0"
     noun = "a whole number" if wanted is int else "a number"
     number = int if wanted is int else (int, float)
@@ -183,41 +186,68 @@ def check_database(**kwargs: object) -> list[CheckMessage]:
 
 # Processes.
 
+_LAYER = """\
+Install "django-collab[redis]" and write:
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": ["redis://localhost:6379"]},
+    }
+}"""
+
 
 @register(TAG)
 def check_processes(**kwargs: object) -> list[CheckMessage]:
-    """Check that one process serves the documents, as far as that can be known (W002)."""
-    processes = os.environ.get("WEB_CONCURRENCY", "1")
-    if not processes.isdecimal() or int(processes) <= 1:
+    """Check that several server processes can hear of each other (W002, W007)."""
+    processes = _processes()
+    if processes == 1:
         return []
-    return [
-        Warning(
-            f"WEB_CONCURRENCY starts {processes} server processes, but a document that is open in"
-            " two of them is not kept equal between them while it is edited.",
-            hint="Serve websockets from one process, see docs/scaling.md.",
-            id="collab.W002",
+    messages: list[CheckMessage] = []
+    if not _has_shared_layer():
+        text = (
+            f"WEB_CONCURRENCY starts {processes} server processes without a shared channel layer:"
+            " a document that is open in two of them is not kept equal while it is edited."
         )
-    ]
+        messages.append(Warning(text, hint=_LAYER, id="collab.W002"))
+    if not check_settings() and not check_storage() and not get_storage().shared:
+        text = (
+            f"WEB_CONCURRENCY starts {processes} server processes, each of which will have"
+            f" documents of its own: {type(get_storage()).__name__} is not shared."
+        )
+        hint = "Use a storage that is, see docs/storage.md."
+        messages.append(Warning(text, hint=hint, id="collab.W007"))
+    return messages
 
 
 @register(TAG, deploy=True)
 def check_channel_layer(**kwargs: object) -> list[CheckMessage]:
-    """Check that channel layer events of other processes arrive (W003)."""
-    backend = getattr(django_settings, "CHANNEL_LAYERS", {}).get("default", {}).get("BACKEND")
-    if backend != "channels.layers.InMemoryChannelLayer":
+    """Check that what other processes do reaches the documents that are open (W003).
+
+    How many processes there will be is not known here, but management commands and task workers
+    are some, too.
+    """
+    if _has_shared_layer() or _processes() > 1:
         return []
     return [
         Warning(
-            "The default channel layer is in this process' memory: what management commands,"
-            " task workers and other servers send to a group never arrives.",
-            hint=(
-                'Install "django-collab[redis]" and set CHANNEL_LAYERS["default"]["BACKEND"] to'
-                ' "channels_redis.core.RedisChannelLayer"; or remove CHANNEL_LAYERS if nothing'
-                " of yours sends events: django-collab works without."
-            ),
+            "There is no channel layer that processes share: what commands, task workers and"
+            " other server processes change is not seen in a document that is open.",
+            hint=f"{_LAYER}\nOr silence this check if one process does everything.",
             id="collab.W003",
         )
     ]
+
+
+def _processes() -> int:
+    """Return the number of server processes, as far as the environment tells it."""
+    number = os.environ.get("WEB_CONCURRENCY", "1")
+    return max(1, int(number)) if number.isdecimal() else 1
+
+
+def _has_shared_layer() -> bool:
+    layers = getattr(django_settings, "CHANNEL_LAYERS", {})
+    backend = layers.get(DEFAULT_CHANNEL_LAYER, {}).get("BACKEND")
+    return backend not in (None, "channels.layers.InMemoryChannelLayer")
 
 
 # Routing.

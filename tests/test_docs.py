@@ -20,7 +20,6 @@ from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from pycrdt import Doc, Text
 
 import collab
 from collab.access import Access
@@ -192,7 +191,6 @@ def check_uvicorn(arguments: list[str], project: Project) -> None:
     options = [argument for argument in arguments if argument.startswith("--")]
     known = project.run("uvicorn", "--help").split()
     assert [option for option in options if option not in known] == []
-    assert "--workers" not in options
     if "--ws-max-size" in options:
         size = arguments[arguments.index("--ws-max-size") + 1]
         assert int(size) == Settings().MAX_FRAME_SIZE
@@ -221,8 +219,9 @@ def project(followed: Project, tmp_path: Path) -> Project:
     return Project(shutil.copytree(followed.directory, tmp_path / "project"))
 
 
-def test_the_readmes_project_is_sound(followed: Project) -> None:
-    followed.run_all([*SOUND, "--deploy"])
+def test_the_readmes_project_lacks_nothing_but_a_shared_channel_layer(followed: Project) -> None:
+    said = followed.run_all([*CHECK, "--deploy"])
+    assert re.findall(r"collab\.[EW]\d+", said) == ["collab.W003"]
 
 
 @contextmanager
@@ -361,24 +360,23 @@ async def test_the_server_for_production(project: Project) -> None:
             await ann.wait_saved()
 
 
-async def test_an_update_reaches_another_process(project: Project, redis_server: Redis) -> None:
-    layer = {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [redis_server.url]},
-    }
-    with (project.directory / "mysite" / "settings.py").open("a") as file:
-        file.write(f"CHANNEL_LAYERS = {{'default': {layer!r}}}\n")
+async def test_members_see_what_another_process_changes(
+    project: Project, redis_server: Redis
+) -> None:
     for sample in samples(ROOT / "docs" / "scaling.md", "python"):
-        project.write(sample)
-    doc: Doc[Text] = Doc()
-    doc.get("text", type=Text).insert(0, "Hello")
+        settings = project.write(sample)
+        settings.write_text(
+            settings.read_text().replace("redis://localhost:6379", redis_server.url)
+        )
+    text = project.directory / "first.txt"
+    text.write_text("Hello from a file")
     with served(project) as address:
         async with client(address, log_in(address)) as ann:
-            project.run_all(
-                "from notes.everywhere import send_everywhere\n"
-                f"send_everywhere('first', {doc.get_update()!r})\n"
-            )
-            await ann.wait_until(lambda: ann.text == "Hello")
+            await ann.insert("Hello")
+            await ann.hello()
+            await ann.wait_saved()
+            project.run_all(["manage.py", "collab_import", "first", str(text), "--replace"])
+            await ann.wait_until(lambda: ann.text == "Hello from a file")
 
 
 # JavaScript.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_a_key_that_is_no_setting(key: object, hint: str) -> None:
         ("SEND_TIMEOUT", float("inf"), "finite and more than 0"),
         ("SEND_TIMEOUT", float("nan"), "finite and more than 0"),
         ("UNLOAD_DELAY", -1, "finite and 0 or more"),
+        ("SPOOL_DIRECTORY", None, "a path"),
     ],
 )
 def test_a_value_that_is_no_limit(key: str, value: object, problem: str) -> None:
@@ -86,7 +88,13 @@ def test_a_value_that_is_no_limit(key: str, value: object, problem: str) -> None
 
 @pytest.mark.parametrize(
     "configured",
-    [{"SEND_TIMEOUT": 5}, {"MESSAGE_RATE": 0.5}, {"UNLOAD_DELAY": 0}, {"STORAGE": MEMORY}],
+    [
+        {"SPOOL_DIRECTORY": Path("spool")},
+        {"SEND_TIMEOUT": 5},
+        {"MESSAGE_RATE": 0.5},
+        {"UNLOAD_DELAY": 0},
+        {"STORAGE": MEMORY},
+    ],
 )
 def test_values_that_are_right(configured: dict[str, Any]) -> None:
     with override_settings(COLLAB=configured):
@@ -235,20 +243,49 @@ def test_one_process(processes: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found() == []
 
 
-def test_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+REDIS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
+IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+@pytest.mark.parametrize("layers", [{}, IN_MEMORY])
+def test_several_processes_that_do_not_hear_of_each_other(
+    layers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, guarded: None
+) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
-    message = the_one()
+    with override_settings(CHANNEL_LAYERS=layers):
+        message = the_one(deploy=True)
     assert message.id == "collab.W002"
     assert "4 server processes" in message.msg
 
 
+def test_several_processes_with_documents_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with override_settings(CHANNEL_LAYERS=REDIS, COLLAB={"STORAGE": MEMORY}):
+        message = the_one()
+    assert message.id == "collab.W007"
+    assert "MemoryStorage is not shared" in message.msg
+
+
+def test_several_processes_with_all_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with override_settings(CHANNEL_LAYERS=REDIS):
+        assert found() == []
+
+
+@pytest.mark.parametrize(
+    "collab", [{"MAX_ROOM": 1}, {"STORAGE": {"BACKEND": "collab_storage.nowhere.Storage"}}]
+)
+def test_several_processes_with_settings_that_are_wrong(
+    collab: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with override_settings(CHANNEL_LAYERS=REDIS, COLLAB=collab):
+        assert the_one().id in ("collab.E001", "collab.E003")
+
+
 @pytest.mark.parametrize(
     ("layers", "expected"),
-    [
-        ({}, []),
-        ({"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}, ["collab.W003"]),
-        ({"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}, []),
-    ],
+    [({}, ["collab.W003"]), (IN_MEMORY, ["collab.W003"]), (REDIS, [])],
 )
 def test_a_channel_layer_that_reaches_nobody_else(
     layers: dict[str, Any], expected: list[str], guarded: None
@@ -317,7 +354,7 @@ def project(websocket: Any) -> Any:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[[Any], None]:
     """Return a function that makes an application that of the project."""
-    settings.CHANNEL_LAYERS = {}
+    settings.CHANNEL_LAYERS = REDIS
     settings.ASGI_APPLICATION = "served.asgi.application"
 
     def use(application: Any) -> None:
@@ -368,13 +405,13 @@ def test_consumers_that_can_refuse(application: Any, serve: Callable[[Any], None
 
 
 def test_no_application_is_named(settings: Any) -> None:
-    settings.CHANNEL_LAYERS = {}
+    settings.CHANNEL_LAYERS = REDIS
     del settings.ASGI_APPLICATION
     assert ids(deploy=True) == ["collab.W004"]
 
 
 def test_the_application_cannot_be_imported(settings: Any) -> None:
-    settings.CHANNEL_LAYERS = {}
+    settings.CHANNEL_LAYERS = REDIS
     settings.ASGI_APPLICATION = "nowhere.asgi.application"
     message = the_one(deploy=True)
     assert message.id == "collab.W006"
