@@ -58,7 +58,10 @@ class Server:
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'storage'}",
             "COLLAB_TEST_APPLICATION": application,
             "COLLAB_TEST_DATABASE": database,
-            "COLLAB_TEST_SETTINGS": json.dumps(collab or {}),
+            "COLLAB_TEST_SETTINGS": json.dumps(
+                # What a server leaves for its next start is not for servers of other tests.
+                {"SPOOL_DIRECTORY": str(log.parent / "spool"), **(collab or {})}
+            ),
             **({} if redis is None else {"COLLAB_TEST_REDIS": redis}),
             **(environment or {}),
         }
