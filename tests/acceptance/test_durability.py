@@ -6,22 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from tests.harness.client import wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 
-from .typists import Typist, finish, read, typing, words_of
+from .typists import Typist, finish, passed_on, read, type_on, typing, words_of
 
 KILLS = 15
-
-
-async def type_on(typists: Sequence[Typist], count: int) -> None:
-    """Wait until ``count`` more words are typed."""
-    enough = sum(len(typist.words) for typist in typists) + count
-    await wait_until(
-        lambda: sum(len(typist.words) for typist in typists) >= enough,
-        *(typist.client for typist in typists),
-    )
 
 
 async def wait_disconnected(typists: Sequence[Typist]) -> None:
@@ -35,12 +25,6 @@ async def reconnect(typists: Sequence[Typist]) -> None:
 async def assert_kept(server: Server, typists: Sequence[Typist]) -> None:
     promised = {word for typist in typists for word in typist.saved}
     assert promised <= set(words_of(await read(server, "room")))
-
-
-def passed_on(typists: Sequence[Typist]) -> set[str]:
-    """Return the words that the server must have received, as somebody else has them."""
-    heard = (set(words_of(typist.client.text)) - set(typist.words) for typist in typists)
-    return set().union(*heard)
 
 
 async def test_what_was_told_saved_survives_sigkill_at_any_moment(

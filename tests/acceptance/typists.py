@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.harness.client import YjsClient, wait_until
 from tests.harness.server import Server
 
-__all__ = ["MARK", "Typist", "finish", "read", "typing", "words_of"]
+__all__ = ["MARK", "Typist", "finish", "passed_on", "read", "type_on", "typing", "words_of"]
 
 #: Part of every word, so that a test can see whether content gets into the log.
 MARK = "s3cret"
@@ -119,6 +119,21 @@ async def typing(
             for typist in typists:
                 typist.stop()
             await runs
+
+
+def passed_on(typists: Sequence[Typist]) -> set[str]:
+    """Return the words that the server must have received, as somebody else has them."""
+    heard = (set(words_of(typist.client.text)) - set(typist.words) for typist in typists)
+    return set().union(*heard)
+
+
+async def type_on(typists: Sequence[Typist], count: int) -> None:
+    """Wait until ``count`` more words are typed."""
+    enough = sum(len(typist.words) for typist in typists) + count
+    await wait_until(
+        lambda: sum(len(typist.words) for typist in typists) >= enough,
+        *(typist.client for typist in typists),
+    )
 
 
 async def finish(typists: Sequence[Typist]) -> str:
