@@ -107,7 +107,7 @@ class Settings:
     #: What has not answered the health view by then is not reachable.
     HEALTH_TIMEOUT: float = 2
     #: An event loop that is later than this is not healthy.
-    MAX_LOOP_LAG: float = 2
+    MAX_LOOP_DELAY: float = 2
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

@@ -94,4 +94,4 @@ def _backlog(hubs: list[Hub]) -> str:
 
 def _event_loop(hubs: list[Hub]) -> str:
     lag = max((hub.pulse.lag for hub in hubs), default=0.0)
-    return f"{lag:.1f} s late" if lag > get_settings().MAX_LOOP_LAG else _OK
+    return f"{lag:.1f} s late" if lag > get_settings().MAX_LOOP_DELAY else _OK
