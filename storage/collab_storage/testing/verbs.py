@@ -196,3 +196,23 @@ class VerbsContract:
     async def test_flags(self, storage: Storage) -> None:
         assert isinstance(type(storage).joins_transactions, bool)
         assert isinstance(type(storage).shared, bool)
+
+    async def test_a_mark_changes_with_each_change(self, storage: Storage) -> None:
+        marks = [await storage.marks(["doc"])]
+        stored = await appended(storage, b"one")
+        marks.append(await storage.marks(["doc"]))
+        await appended(storage, b"two")
+        marks.append(await storage.marks(["doc"]))
+        await storage.replace("doc", stored, b"snapshot")
+        marks.append(await storage.marks(["doc"]))
+        assert [mark.get("doc") and mark["doc"].log_length for mark in marks] == [None, 1, 2, 1]
+        assert len({repr(mark) for mark in marks}) == 4
+
+    async def test_marks_agree_with_what_is_loaded(self, storage: Storage) -> None:
+        names = [f"doc {number}" for number in range(1_200)]
+        await storage.append([entry(name, b"data") for name in names[::2]])
+        marks = await storage.marks(names)
+        assert marks.keys() == set(names[::2])
+        stored = await storage.load("doc 4")
+        assert stored is not None
+        assert marks["doc 4"] == (stored.version, len(stored.log))
