@@ -168,7 +168,11 @@ async def arename(old: str, new: str) -> None:
         DocumentNotFound: there is no ``old``.
         DocumentExists: ``new`` is taken.
     """
-    await get_storage().rename(old, new)
+    storage = get_storage()
+    if (unsaved := _unsaved(old)) and not await storage.exists(old):
+        # It has been typed a moment ago.
+        await storage.append([_entry(old, merge(unsaved), None)])
+    await storage.rename(old, new)
     await _on_commit(partial(_discard, old, new))
 
 
