@@ -344,7 +344,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     async def _start_listener(self) -> asyncio.Task[None] | None:
         if self.channel_layer is None:
             return None
-        self.channel_name = await self.channel_layer.new_channel()
+        self.channel_name = ""
+        with suppress(Exception):
+            # If that fails, the listener tries again.
+            await self._take_channel()
         listener = asyncio.create_task(self._listen())
         listener.add_done_callback(self._listener_done)
         return listener
@@ -353,6 +356,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         failing = False
         while True:
             try:
+                if not self.channel_name:
+                    await self._take_channel()
                 if failing and self._member is not None:
                     await self._join_groups()
                 message = await self.channel_layer.receive(self.channel_name)
@@ -367,10 +372,15 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             async with self._turn:
                 await self.dispatch(message)
 
+    async def _take_channel(self) -> None:
+        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+            self.channel_name = await self.channel_layer.new_channel()
+
     async def _join_groups(self) -> None:
         """Join the room's group and those of the class; a layer that restarts forgets them."""
-        for group in (group_name(self.room_name), *self.groups):
-            await self.channel_layer.group_add(group, self.channel_name)
+        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+            for group in (group_name(self.room_name), *self.groups):
+                await self.channel_layer.group_add(group, self.channel_name)
 
     def _listener_done(self, listener: asyncio.Task[None]) -> None:
         self._failure = listener.exception()
@@ -412,8 +422,9 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         member.room.leave(member)
         if self.channel_layer is not None:
             with suppress(Exception):
-                group = group_name(self.room_name)
-                await self.channel_layer.group_discard(group, self.channel_name)
+                async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+                    group = group_name(self.room_name)
+                    await self.channel_layer.group_discard(group, self.channel_name)
         # A server that shuts down waits for its connections, and so for their updates.
         member.room.flush()
         with suppress(TimeoutError):

@@ -440,8 +440,7 @@ class Relay:
         """
         async with self._starting:
             if not self._keepers:
-                # Of the prefix that consumers use, too: the Redis layer reads one at a time.
-                self.channel = await self._layer.new_channel()
+                await self._take_channel()
                 self._keepers = [
                     self._loop.create_task(self._listen()),
                     self._loop.create_task(self._keep_time()),
@@ -451,10 +450,17 @@ class Relay:
         self.wake(link)
         return link
 
+    async def _take_channel(self) -> None:
+        with self._watching():
+            async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
+                # Of the prefix that consumers use, too: the Redis layer reads one at a time.
+                self.channel = await self._layer.new_channel()
+
     async def join_group(self, link: Link) -> None:
         """Let messages of the room's group come to this process."""
         with self._watching():
-            await self._layer.group_add(link.group, self.channel)
+            async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
+                await self._layer.group_add(link.group, self.channel)
 
     async def disconnect(self, link: Link) -> None:
         """Leave the other processes that hold the room."""
@@ -537,8 +543,12 @@ class Relay:
     async def _listen(self) -> None:
         while True:
             message: Message | None = None
-            with self._watching():
-                message = await self._layer.receive(self.channel)
+            if not self.channel:
+                # The layer was away when the first room was opened.
+                await self._take_channel()
+            if self.channel:
+                with self._watching():
+                    message = await self._layer.receive(self.channel)
             if message is None:
                 await asyncio.sleep(_PATIENCE)
                 continue

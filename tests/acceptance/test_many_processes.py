@@ -145,3 +145,22 @@ async def test_a_killed_process_takes_nothing_along_that_another_had_heard(
         reader = servers[1].client("room")
         async with reader:
             assert all(word in reader.text for word in words)
+
+
+@pytest.mark.parametrize("layer", ["core", "pubsub"])
+async def test_a_document_opens_without_redis_and_is_equal_once_it_is_back(
+    redis_server: Redis, start_server: StartServer, layer: str
+) -> None:
+    environment = {"COLLAB_TEST_LAYER": layer}
+    servers = [
+        start_server(redis=redis_server.url, collab=QUICK, environment=environment)
+        for _ in range(2)
+    ]
+    for server in servers:
+        server.allow_errors("channels_redis|channel layer")
+    await asyncio.to_thread(redis_server.kill)
+    async with clients_of(servers) as clients:
+        words = await type_words(clients, 50, seed=9)
+        await asyncio.to_thread(redis_server.start)
+        words += await type_words(clients, 50, seed=10)
+        await equal(clients, words)
