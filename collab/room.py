@@ -34,7 +34,7 @@ from .session import (
     Reply,
     StateRequest,
 )
-from .updates import EMPTY_STATE, EMPTY_UPDATE, PoisonedDoc, apply, is_panic, merge
+from .updates import EMPTY_STATE, EMPTY_UPDATE, PoisonedDoc, apply, is_failure, is_panic, merge
 from .wire import CloseCode
 
 __all__ = ["Edit", "Room", "Store"]
@@ -284,7 +284,6 @@ class Room:
     def renew(self, doc: Doc[Any]) -> None:
         """Go on with ``doc``, which is empty and has the project's observers."""
         self.flush()
-        self._drop_doc()
         self._rebuild(doc)
 
     # The document's content.
@@ -322,9 +321,13 @@ class Room:
         except BaseException as error:
             if not is_panic(error):
                 raise
+        self._repair()
+        return read(self.doc)
+
+    def _repair(self) -> None:
+        """Make the Doc anew, for the moment without the project's observers."""
         self._rebuild(Doc())
         self._on_rebuilt(self)
-        return read(self.doc)
 
     # The flush.
 
@@ -341,7 +344,10 @@ class Room:
                 counts.flushed(began)
             if self._present:
                 self._flush_presence()
-        except PoisonedDoc:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            # Some of what members have sent is lost; they send it again when they come back.
             logger.exception("A document broke beyond repair.", extra={"room": self.name})
             self.close_members(CloseCode.INTERNAL, "The document has to be opened again.")
             self._on_broken(self)
@@ -389,7 +395,7 @@ class Room:
             try:
                 news = self._apply(merge([edit.update for edit in fresh]))
             except PoisonedDoc:
-                self._rebuild(Doc())
+                self._repair()
             else:
                 direct = [edit.update for edit in edits if edit.applied]
                 if news == EMPTY_UPDATE:
@@ -405,8 +411,7 @@ class Room:
             try:
                 good.append(replace(edit, update=self._apply(edit.update)))
             except PoisonedDoc:
-                self._rebuild(Doc())
-                self._on_rebuilt(self)
+                self._repair()
                 self._refuse(edit)
         return good
 
@@ -489,17 +494,13 @@ class Room:
         self._tail_size = 0
 
     def _rebuild(self, doc: Doc[Any]) -> None:
-        self._drop_doc()
         apply(doc, merge([self._base, *self._tail]))
+        self._drop_doc()
         self._use(doc)
 
     def _drop_doc(self) -> None:
         # A Doc whose observers stay is never freed.
-        try:
-            self.doc.unobserve(self._subscription)
-        except BaseException as error:
-            if not is_panic(error):
-                raise
+        self.doc.unobserve(self._subscription)
 
     # Presence.
 

@@ -13,7 +13,16 @@ from collab_storage import updates as stored_updates
 from .exceptions import ProtocolViolation
 from .structure import check_structure
 
-__all__ = ["EMPTY_STATE", "EMPTY_UPDATE", "PoisonedDoc", "apply", "check", "is_panic", "merge"]
+__all__ = [
+    "EMPTY_STATE",
+    "EMPTY_UPDATE",
+    "PoisonedDoc",
+    "apply",
+    "check",
+    "is_failure",
+    "is_panic",
+    "merge",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +39,11 @@ class PoisonedDoc(Exception):
 def is_panic(error: BaseException) -> bool:
     """Tell whether pycrdt panicked: it raises a BaseException that it does not export."""
     return type(error).__name__ == "PanicException"
+
+
+def is_failure(error: BaseException) -> bool:
+    """Tell an error from what is to end the process."""
+    return isinstance(error, Exception) or is_panic(error)
 
 
 def check(update: bytes) -> bytes:
@@ -63,6 +77,6 @@ def apply(doc: Doc[Any], update: bytes) -> None:
         # pycrdt raises observers' errors after the commit: the update is in the Doc.
         logger.exception("An observer of the document failed.")
     except BaseException as error:
-        if isinstance(error, Exception) or is_panic(error):
+        if is_failure(error):
             raise PoisonedDoc(type(error).__name__) from None
         raise

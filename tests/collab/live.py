@@ -119,7 +119,7 @@ class Socket:
     def evict(self) -> None:
         self.evicted = True
 
-    async def recheck_access(self) -> None:
+    async def recheck_access(self, *, routine: bool = False) -> None:
         self.rechecked += 1
 
     # What has arrived.

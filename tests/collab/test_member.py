@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from pycrdt import Doc
+from pycrdt import Doc, read_message
 
 from collab.conf import Settings
 from collab.member import Member
@@ -26,18 +26,12 @@ async def room() -> Room:
     return Room("notes", new_doc(), Settings())
 
 
-def payload(frame: bytes) -> bytes:
-    """Return what is in an update or step 2 frame of fewer than 128 bytes."""
-    assert frame[0] == 0
-    return frame[3:] if frame[2] < 0x80 else frame[4:]
-
-
 def read(socket: Socket) -> str:
     """Return the text of a client that applies what it has received."""
     doc: Doc[Any] = Doc()
     for frame in socket.frames:
         if frame[0] == 0 and frame[1] != 0:
-            doc.apply_update(payload(frame))
+            doc.apply_update(read_message(frame[2:]))
     return text(doc)
 
 
@@ -47,7 +41,7 @@ def send(member: Member, *updates: bytes) -> None:
 
 
 def presence_of(frame: bytes) -> list[PresenceState]:
-    return decode_presence(frame[2:], 10_000)
+    return decode_presence(read_message(frame[1:]), 10_000)
 
 
 # A client that reads.
@@ -79,7 +73,7 @@ async def test_a_state_is_sent_as_far_as_it_is_not_known(room: Room) -> None:
     member.send_state(known.get_state())
     member.send_state(new_doc(HELLO).get_state())
     assert [frame[:2] for frame in socket.frames] == [b"\0\1"] * 2
-    assert payload(socket.frames[1]) == EMPTY_UPDATE
+    assert read_message(socket.frames[1][2:]) == EMPTY_UPDATE
     assert read(socket) == "hello"
 
 
