@@ -269,11 +269,17 @@ class YjsClient:
         await self.connection.send(frame)
 
     async def request(self, action: str, **fields: Any) -> dict[str, Any]:
-        """Send a JSON request and return the reply to it."""
+        """Send a JSON request and return the reply to it.
+
+        Raises:
+            ConnectionError: the connection has ended before that.
+        """
         self._last_request += 1
         number = self._last_request
         await self.send(json.dumps({"action": action, "request_id": number, **fields}))
-        await self.wait_until(lambda: number in self._replies)
+        await self.wait_until(lambda: number in self._replies or not self.connected)
+        if number not in self._replies:
+            raise ConnectionError(f"closed with {self.close_code}, and no reply to {action!r}")
         return self._replies.pop(number)
 
     async def hello(self) -> dict[str, Any]:

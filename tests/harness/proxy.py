@@ -1,25 +1,26 @@
-"""A TCP proxy that cuts and delays what goes through it."""
+"""A TCP proxy that cuts and delays what goes through it, and spreads it over several servers."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 
 __all__ = ["Proxy"]
 
 
 class Proxy:
-    """Passes connections on to a port of this machine.
+    """Passes connections on to ports of this machine, to each in turn.
 
     Args:
-        port: where to.
+        ports: where to; one that refuses is left out.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, *ports: int) -> None:
         self.port = 0
         #: Seconds that each piece of data is kept.
         self.delay = 0.0
-        self._target = port
+        self._targets = deque(ports)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -40,14 +41,20 @@ class Proxy:
         self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
+        if (connection := await self._connect()) is None:
             writer.transport.abort()
             return
+        there, back = connection
         self._writers |= {writer, back}
         await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
         self._writers -= {writer, back}
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        for _ in range(len(self._targets)):
+            self._targets.rotate()
+            with suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self._targets[0])
+        return None
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
