@@ -123,6 +123,19 @@ format: $(TOOLS) ## Format the Python code
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
+SOAK_SECONDS ?= 180
+SOAK_CLIENTS ?= 50
+SOAK_ROOMS ?= 20
+SOAK_SEED ?= 0
+
+.PHONY: soak
+soak: export SOAK_SECONDS := $(SOAK_SECONDS)
+soak: export SOAK_CLIENTS := $(SOAK_CLIENTS)
+soak: export SOAK_ROOMS := $(SOAK_ROOMS)
+soak: export SOAK_SEED := $(SOAK_SEED)
+soak: $(TOOLS) $(SERVICES) ## Edit for minutes while everything fails; SOAK_SECONDS, _CLIENTS, _ROOMS, _SEED
+	$(PY) -m pytest -q --capture=no tests/acceptance/test_soak.py
+
 .PHONY: bench
 bench: $(TOOLS) ## Measure speed and memory against other servers; ARGS="trace FILE" replays a trace
 	$(PY) -m bench $(ARGS)
