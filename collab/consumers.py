@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypedDict, cast
 
@@ -408,13 +409,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         )
         self._member = member
         self._deadline = Deadline(
-            self._hub.loop, settings.FIRST_FRAME_TIMEOUT, self._miss_first_frame
+            self._hub.loop, settings.FIRST_FRAME_TIMEOUT, partial(_miss_first_frame, member)
         )
-
-    def _miss_first_frame(self) -> None:
-        if self._member is not None and not self._member.is_closed:
-            limit = "FIRST_FRAME_TIMEOUT"
-            self._member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
 
     async def _leave(self) -> None:
         if (member := self._member) is None:
@@ -449,6 +445,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     def _user_id(self) -> str | None:
         key = getattr(self.scope.get("user"), "pk", None)
         return None if key is None else str(key)
+
+
+def _miss_first_frame(member: Member) -> None:
+    if not member.is_closed:
+        limit = "FIRST_FRAME_TIMEOUT"
+        member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
 
 
 def _update_of(message: bytes) -> bytes | None:

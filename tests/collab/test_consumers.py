@@ -1,26 +1,531 @@
+"""The consumer as Channels serves it and as projects override it."""
+
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, ClassVar
+
 import pytest
+from channels.auth import AuthMiddlewareStack
+from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from channels.routing import URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
 from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import AsyncClient
 from django.urls import path
-from pycrdt import Doc, Text, create_sync_message, create_update_message
+from pycrdt import Doc, Text, TransactionEvent, create_update_message
 
 from collab import documents
-from collab.consumers import YjsConsumer
+from collab.access import Access
+from collab.consumers import YjsConsumer, group_name
+from collab.hub import current_hub
+from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect, use_memory_storage
+from collab.wire import CloseCode
 
-pytestmark = pytest.mark.django_db(transaction=True)
+from .live import until
 
-application = URLRouter([path("ws/<str:room>", YjsConsumer.as_asgi())])
+
+@pytest.fixture(autouse=True)
+async def memory() -> AsyncIterator[None]:
+    with use_memory_storage():
+        yield
+        await close_rooms()
+        for layer in channel_layers.backends.values():
+            await layer.flush()
+
+
+def serve(consumer: type[YjsConsumer]) -> URLRouter:
+    return URLRouter([path("ws/<path:room>", consumer.as_asgi())])
+
+
+def visitor(
+    consumer: type[YjsConsumer], room: str = "room", subprotocols: list[str] | None = None
+) -> WebsocketCommunicator:
+    """Return a client that knows nothing of Yjs."""
+    return WebsocketCommunicator(serve(consumer), f"ws/{room}", subprotocols=subprotocols)
+
+
+@asynccontextmanager
+async def members(
+    consumer: type[YjsConsumer], count: int, room: str = "room", **scope: Any
+) -> AsyncIterator[list[CollabClient]]:
+    clients = [connect(serve(consumer), f"/ws/{room}", **scope) for _ in range(count)]
+    yield [await client.__aenter__() for client in clients]
+    for client in clients:
+        await client.__aexit__(None, None, None)
+
+
+def text_of(doc: Doc[Any]) -> str:
+    return str(doc.get("text", type=Text))
+
+
+def write(doc: Doc[Any], text: str) -> None:
+    doc.get("text", type=Text).insert(0, text)
+
+
+def has_text(client: CollabClient, text: str) -> bool:
+    return text_of(client.doc) == text
+
+
+def update_with(text: str) -> bytes:
+    doc: Doc[Any] = Doc()
+    write(doc, text)
+    return doc.get_update()
+
+
+# Storing.
 
 
 async def test_an_update_is_stored_when_its_sender_has_left() -> None:
-    communicator = WebsocketCommunicator(application, "ws/room")
+    communicator = visitor(YjsConsumer)
     connected, _ = await communicator.connect()
     assert connected
     assert (await communicator.receive_from())[:2] == b"\0\0"
-    doc = Doc()
-    doc.get("text", type=Text).insert(0, "hello")
-    await communicator.send_to(bytes_data=create_update_message(doc.get_update()))
+    await communicator.send_to(bytes_data=create_update_message(update_with("hello")))
     await communicator.disconnect()
-    assert str((await documents.aread("room")).get("text", type=Text)) == "hello"
+    assert text_of(await documents.aread("room")) == "hello"
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "Ünïcödé 🦄", "x" * 255, "a/b/c", "trailing ", "שלום", "%2e%2e", "'\"<>"]
+)
+async def test_a_room_may_have_any_name(name: str) -> None:
+    class Named(YjsConsumer):
+        def make_room_name(self) -> str:
+            return name
+
+    async with members(Named, 2) as (ann, bob):
+        write(ann.doc, "hello")
+        await bob.wait_until(lambda: text_of(bob.doc) == "hello")
+        await ann.wait_saved()
+    assert [info.name async for info in documents.alist_documents()] == [name]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "nul\0", "half \ud83e"])
+async def test_a_name_that_no_document_can_have_is_refused(name: str) -> None:
+    class Named(YjsConsumer):
+        def make_room_name(self) -> str:
+            return name
+
+    assert await visitor(Named).connect() == (False, 4404)
+
+
+def test_groups_have_legal_names_and_different_rooms_different_groups() -> None:
+    assert group_name("plain-name_1.2") == "plain-name_1.2"
+    layer = InMemoryChannelLayer()
+    odd = ["a b", "a  b", "é", "x" * 100, "x" * 101]
+    assert all(layer.require_valid_group_name(group_name(name)) for name in odd)
+    assert len({group_name(name) for name in odd}) == len(odd)
+
+
+# Refusing.
+
+
+class Closed(YjsConsumer):
+    """Refuses everybody, as documented for the peer."""
+
+    code: ClassVar[int | None] = None
+
+    async def connect(self) -> None:
+        await self.close(self.code)
+
+
+class Nobody(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.NONE
+
+
+@pytest.mark.parametrize("consumer", [Closed, Nobody])
+async def test_a_stock_client_is_refused_at_the_handshake(consumer: type[YjsConsumer]) -> None:
+    communicator = visitor(consumer)
+    connected, _ = await communicator.connect()
+    assert not connected
+    await communicator.send_input({"type": "websocket.disconnect", "code": 1006})
+    await communicator.wait()
+
+
+@pytest.mark.parametrize("consumer", [Closed, Nobody])
+async def test_a_client_that_understands_close_codes_is_told_why(
+    consumer: type[YjsConsumer],
+) -> None:
+    communicator = visitor(consumer, subprotocols=["collab"])
+    assert await communicator.connect() == (True, "collab")
+    assert (await communicator.receive_output())["code"] == 4401
+    await communicator.send_to(bytes_data=create_update_message(update_with("too late")))
+    await communicator.disconnect()
+    assert not await documents.aexists("room")
+
+
+async def test_who_is_logged_in_is_forbidden_and_not_asked_to_log_in() -> None:
+    with pytest.raises(ConnectionClosed) as closed:
+        async with connect(serve(Nobody), "/ws/room", user=User(pk=1)):
+            pass
+    assert closed.value.code == 4403
+
+
+async def test_a_project_may_refuse_with_a_code_of_its_own() -> None:
+    class Gone(Closed):
+        code = 4410
+
+    communicator = visitor(Gone, subprotocols=["collab"])
+    await communicator.connect()
+    assert (await communicator.receive_output())["code"] == 4410
+    await communicator.disconnect()
+
+
+async def test_closing_twice_closes_once() -> None:
+    class Twice(YjsConsumer):
+        async def connect(self) -> None:
+            await super().connect()
+            await self.close()
+            await self.close(4000)
+
+    communicator = visitor(Twice)
+    await communicator.connect()
+    await communicator.receive_from()
+    assert (await communicator.receive_output())["code"] == 1000
+    assert await communicator.receive_nothing()
+    await communicator.disconnect()
+
+
+async def test_an_error_in_the_projects_code_closes_with_1011_and_surfaces() -> None:
+    class Broken(YjsConsumer):
+        async def authorize(self) -> Access:
+            raise LookupError("mine")
+
+    communicator = visitor(Broken, subprotocols=["collab"])
+    await communicator.send_input({"type": "websocket.connect"})
+    with pytest.raises(LookupError, match="mine"):
+        await communicator.wait()
+    sent = [communicator.output_queue.get_nowait() for _ in range(2)]
+    assert [message.get("code") for message in sent] == [None, 1011]
+
+
+async def test_there_is_no_room_before_the_client_is_in() -> None:
+    for name in ("room", "ydoc"):
+        with pytest.raises(RuntimeError, match="connect"):
+            getattr(YjsConsumer(), name)
+
+
+async def test_a_message_that_nobody_handles_surfaces() -> None:
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    await communicator.send_input({"type": "websocket.unheard.of"})
+    with pytest.raises(ValueError, match="No handler"):
+        await communicator.wait()
+
+
+async def test_a_connection_is_cancelled_like_any_other_task() -> None:
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    communicator.future.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await communicator.future
+
+
+async def test_who_cannot_be_reached_is_cut_off_without_an_error() -> None:
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    await communicator.receive_from()
+    (member,) = current_hub().rooms["room", True].members
+    member.connection.evict()
+    await communicator.wait()
+
+
+async def test_who_is_closed_and_says_nothing_is_not_closed_again(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "FIRST_FRAME_TIMEOUT": 0.01}
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    await communicator.receive_from()
+    current_hub().rooms["room", True].close_members(CloseCode.RESTART, "")
+    assert (await communicator.receive_output())["code"] == 1012
+    assert await communicator.receive_nothing(0.05)
+    await communicator.disconnect()
+
+
+async def test_a_message_for_a_client_that_is_not_in_yet_is_dropped() -> None:
+    await YjsConsumer().send_message({"message": b""})
+
+
+# Access that changes.
+
+
+class Moody(YjsConsumer):
+    mood: ClassVar[Access | Exception] = Access.WRITE
+
+    async def authorize(self) -> Access:
+        if isinstance(self.mood, Exception):
+            raise self.mood
+        return self.mood
+
+
+async def test_a_stock_client_is_asked_for_its_changes_when_it_may_write_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    communicator = visitor(Moody)
+    await communicator.connect()
+    assert (await communicator.receive_from())[:2] == b"\0\0"
+    (member,) = current_hub().rooms["room", True].members
+    for mood in (Access.READ, Access.READ, Access.WRITE):
+        monkeypatch.setattr(Moody, "mood", mood)
+        await member.connection.recheck_access()
+        assert member.session.access == mood
+    assert (await communicator.receive_from())[:2] == b"\0\0"
+    assert await communicator.receive_nothing(0.01)
+    await communicator.disconnect()
+
+
+async def test_access_that_cannot_be_checked_ends_the_connection_unless_it_is_routine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    communicator = visitor(Moody)
+    await communicator.connect()
+    await communicator.receive_from()
+    (member,) = current_hub().rooms["room", True].members
+    monkeypatch.setattr(Moody, "mood", ConnectionError("database away"))
+    await member.connection.recheck_access(routine=True)
+    assert await communicator.receive_nothing(0.01)
+    await member.connection.recheck_access()
+    assert (await communicator.receive_output())["code"] == 1013
+    await communicator.disconnect()
+
+
+class ForUsers(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_logs_out_is_noticed() -> None:
+    browser = AsyncClient()
+    await browser.aforce_login(await User.objects.acreate(username="ann"))
+    cookie = f"sessionid={browser.cookies['sessionid'].value}".encode()
+    communicator = WebsocketCommunicator(
+        AuthMiddlewareStack(serve(ForUsers)), "ws/room", headers=[(b"cookie", cookie)]
+    )
+    connected, _ = await communicator.connect()
+    assert connected
+    await communicator.receive_from()
+    await documents.arecheck_access("room")
+    assert await communicator.receive_nothing(0.05)
+    await browser.alogout()
+    await documents.arecheck_access("room")
+    assert (await communicator.receive_output())["code"] == 4401
+    await communicator.disconnect()
+
+
+async def test_who_is_known_by_other_means_than_the_session_stays_who_he_is() -> None:
+    communicator = visitor(ForUsers)
+    communicator.scope.update(user=User(pk=1), session={})
+    await communicator.connect()
+    await communicator.receive_from()
+    (member,) = current_hub().rooms["room", True].members
+    await member.connection.recheck_access()
+    assert not member.is_closed
+    await communicator.disconnect()
+
+
+# Around it.
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_works_inside_the_middlewares_of_channels() -> None:
+    users: list[object] = []
+
+    class Asking(YjsConsumer):
+        async def authorize(self) -> Access:
+            users.append(self.scope["user"]._wrapped)
+            return Access.WRITE
+
+    application = AllowedHostsOriginValidator(AuthMiddlewareStack(serve(Asking)))
+    communicator = WebsocketCommunicator(
+        application, "ws/room", headers=[(b"origin", b"http://testserver"), (b"host", b"x")]
+    )
+    connected, _ = await communicator.connect()
+    assert connected
+    assert users == [AnonymousUser()]
+    await communicator.disconnect()
+
+
+# Events of the channel layer.
+
+
+class Listening(YjsConsumer):
+    groups: ClassVar = ["news"]
+
+    async def news_flash(self, event: dict[str, Any]) -> None:
+        await self.send_message({"message": event["frame"]})
+
+    async def news_broken(self, event: dict[str, Any]) -> None:
+        raise LookupError("mine")
+
+
+async def layer_send(group: str, **event: Any) -> None:
+    await get_channel_layer().group_send(group, event)
+
+
+async def test_events_of_the_projects_groups_reach_its_handlers() -> None:
+    communicator = visitor(Listening)
+    await communicator.connect()
+    await communicator.receive_from()
+    await layer_send("news", type="news.flash", frame=b"\x64hello")
+    assert await communicator.receive_from() == b"\x64hello"
+    await communicator.disconnect()
+    await layer_send("news", type="news.flash", frame=b"nobody")
+
+
+async def test_an_error_in_a_handler_closes_with_1011_and_surfaces() -> None:
+    communicator = visitor(Listening)
+    await communicator.connect()
+    await communicator.receive_from()
+    await layer_send("news", type="news.broken")
+    assert (await communicator.receive_output())["code"] == 1011
+    with pytest.raises(LookupError, match="mine"):
+        await communicator.wait()
+
+
+async def test_an_update_sent_to_the_rooms_group_becomes_part_of_the_document() -> None:
+    async with members(YjsConsumer, 3) as clients:
+        await layer_send("room", type="doc_update", update=update_with("pushed"))
+        for client in clients:
+            await client.wait_until(partial(has_text, client, "pushed"))
+    assert text_of(await documents.aread("room")) == "pushed"
+
+
+@pytest.fixture
+def no_layer(settings: Any) -> Iterator[None]:
+    settings.CHANNEL_LAYERS = {}
+    yield
+
+
+class Shouting(YjsConsumer):
+    """Sends a frame of its own to all when somebody sends text."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if text_data:
+            await self.group_send_message(text_data.encode())
+        else:
+            await super().receive(bytes_data=bytes_data)
+
+
+@pytest.mark.parametrize("layer", ["memory", "none"])
+async def test_a_frame_of_the_projects_own_reaches_all_members(
+    layer: str, request: pytest.FixtureRequest
+) -> None:
+    if layer == "none":
+        request.getfixturevalue("no_layer")
+    communicators = [visitor(Shouting) for _ in range(2)]
+    for communicator in communicators:
+        await communicator.connect()
+        await communicator.receive_from()
+    for frame in ("hello", "\x00\x00\x01\x00", "\x00", "\x00\x02\x7f"):
+        await communicators[0].send_to(text_data=frame)
+        assert [await each.receive_from() for each in communicators] == [frame.encode()] * 2
+    for communicator in communicators:
+        await communicator.disconnect()
+
+
+class FailingLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types.
+    """Is away as long as a test says."""
+
+    away: ClassVar[bool] = True
+    attempts = 0
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        self._fail()
+        channel: str = await super().new_channel(prefix)
+        return channel
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self._fail()
+        await super().group_add(group, channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        self._fail()
+        await super().group_discard(group, channel)
+
+    def _fail(self) -> None:
+        self.attempts += 1
+        if type(self).away:
+            raise ConnectionError("away")
+
+
+async def test_people_edit_while_the_layer_is_away_and_hear_its_events_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer = FailingLayer()
+    channel_layers.set("default", layer)
+    monkeypatch.setattr("collab.consumers._LAYER_RETRY", 0.01)
+    try:
+        async with members(YjsConsumer, 2) as (ann, bob):
+            write(ann.doc, "hello")
+            await bob.wait_until(lambda: text_of(bob.doc) == "hello")
+            await until(lambda: layer.attempts > 20)
+            monkeypatch.setattr(FailingLayer, "away", False)
+            await until(lambda: len(layer.groups.get("room", ())) == 2)
+            await layer.group_send("room", {"type": "doc_update", "update": update_with("news ")})
+            await bob.wait_until(lambda: "news" in text_of(bob.doc))
+            monkeypatch.setattr(FailingLayer, "away", True)
+    finally:
+        channel_layers.set("default", None)
+        del channel_layers.backends["default"]
+
+
+# The consumer that projects have today.
+
+
+class DocConsumer(YjsConsumer):
+    """Overrides what the peer's documentation shows."""
+
+    events: ClassVar[list[TransactionEvent]] = []
+
+    def make_room_name(self) -> str:
+        return f"project-{super().make_room_name()}"
+
+    async def make_ydoc(self) -> Doc[Any]:
+        doc: Doc[Any] = Doc()
+        doc.observe(self.events.append)
+        return doc
+
+    async def connect(self) -> None:
+        user = self.scope["user"]
+        if user is None or user.is_anonymous:
+            await self.close()
+            return
+        await super().connect()
+
+    async def doc_update(self, update_wrapper: Any) -> None:
+        update = update_wrapper["update"]
+        self.ydoc.apply_update(update)
+        await self.group_send_message(create_update_message(update))
+
+
+async def test_its_override_of_connect_refuses_the_anonymous() -> None:
+    with pytest.raises(ConnectionClosed):
+        async with connect(serve(DocConsumer), "/ws/7", user=AnonymousUser()):
+            pass
+
+
+async def test_what_it_applies_to_its_doc_is_sent_once_to_each_member_and_stored() -> None:
+    DocConsumer.events.clear()
+    clients = [visitor(DocConsumer, "7") for _ in range(5)]
+    for client in clients:
+        client.scope["user"] = User(pk=1)
+        await client.connect()
+        await client.receive_from()
+    update = update_with("from a task")
+    await layer_send("project-7", type="doc_update", update=update)
+    for client in clients:
+        assert await client.receive_from() == create_update_message(update)
+    for client in clients:
+        assert await client.receive_nothing(0.05)
+        await client.disconnect()
+    assert len(DocConsumer.events) == 1
+    assert text_of(await documents.aread("project-7")) == "from a task"
