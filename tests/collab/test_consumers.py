@@ -321,6 +321,7 @@ async def test_who_logs_out_is_noticed() -> None:
     await communicator.disconnect()
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_who_is_known_by_other_means_than_the_session_stays_who_he_is() -> None:
     communicator = visitor(ForUsers)
     communicator.scope.update(user=User(pk=1), session={})
