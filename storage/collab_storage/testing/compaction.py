@@ -97,6 +97,7 @@ class CompactionContract:
         async def fold() -> None:
             while not finished.is_set():
                 await compact(storage, "doc")
+                await asyncio.sleep(0)
 
         await parallel(storage, write(), fold(), fold())
         assert await _text(storage) == "The quick brown fox jumps over the lazy dog."
