@@ -384,8 +384,9 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
                 await self.channel_layer.group_add(group, self.channel_name)
 
     def _listener_done(self, listener: asyncio.Task[None]) -> None:
-        self._failure = listener.exception()
-        self.evict()
+        if not listener.cancelled():
+            self._failure = listener.exception()
+            self.evict()
 
     async def _join(self) -> None:
         settings = get_settings()
