@@ -25,7 +25,14 @@ PEERS = ROOT / "bench" / "peers"
 VENV = ROOT / "build" / "bench-venv"
 
 #: A load generator sends faster than the server lets anybody by default.
-UNLIMITED = {"MESSAGE_RATE": 1e9, "MESSAGE_BURST": 10**9, "BYTE_RATE": 1e12, "BYTE_BURST": 10**12}
+UNLIMITED = {
+    "MAX_ADDRESS_CONNECTIONS": 10**6,
+    "MAX_ADDRESS_JOINS": 10**9,
+    "MESSAGE_RATE": 1e9,
+    "MESSAGE_BURST": 10**9,
+    "BYTE_RATE": 1e12,
+    "BYTE_BURST": 10**12,
+}
 
 
 class Contestant(ABC):
