@@ -409,7 +409,8 @@ class Room:
         good = []
         for edit in edits:
             try:
-                good.append(replace(edit, update=self._apply(edit.update)))
+                news = self._apply(edit.update)
+                good.append(edit if news == edit.update else replace(edit, update=news))
             except PoisonedDoc:
                 self._repair()
                 self._refuse(edit)
