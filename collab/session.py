@@ -141,7 +141,7 @@ class Session:
         Raises:
             TooBig: it is larger than allowed.
         """
-        self._check_size(len(frame))
+        self._check_size(len(frame.encode(errors="surrogatepass")))
         try:
             request = json.loads(frame)
             action, request_id = request["action"], request.get("request_id")
