@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import sqlite_anyio
 from sqlite_anyio import Connection
@@ -29,6 +30,9 @@ from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
 from .formats import check_formats
 
 __all__ = ["SQLiteStorage"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT = 20_000
@@ -110,6 +114,29 @@ def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def _to_the_end(
+    verb: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Pass a cancellation of ``verb`` on only when it has ended.
+
+    The thread of a statement does not end with the task that waits for it, and might still
+    begin a transaction on a connection that is being closed.
+    """
+
+    @wraps(verb)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.ensure_future(verb(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Nobody hears of its error any more.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            await asyncio.wait([task])
+            raise
+
+    return run
+
+
 class _Kept:
     """The connection of a task that is serving."""
 
@@ -143,6 +170,7 @@ class SQLiteStorage(Storage):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
 
+    @_to_the_end
     async def load(self, name: str) -> StoredDocument | None:
         check_name(name)
         # One transaction sees one state of the file.
@@ -159,6 +187,7 @@ class SQLiteStorage(Storage):
         check_formats(name, format, (row[:2] for row in log))
         return StoredDocument(snapshot, [LogRow(id, data) for id, _, data in log], version)
 
+    @_to_the_end
     async def create(self, entry: LogEntry) -> bool:
         check_name(entry.name)
         async with self._transaction() as db:
@@ -167,6 +196,7 @@ class SQLiteStorage(Storage):
                 await db.execute(_INSERT_UPDATE, _update_row(entry))
             return bool(created)
 
+    @_to_the_end
     async def append(self, entries: Sequence[LogEntry]) -> None:
         for entry in entries:
             check_name(entry.name)
@@ -176,6 +206,7 @@ class SQLiteStorage(Storage):
             await _write_all(db, _INSERT_DOCUMENT, map(_document_row, entries))
             await _write_all(db, _INSERT_UPDATE, map(_update_row, entries))
 
+    @_to_the_end
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         check_name(name)
         async with self._transaction() as db:
@@ -186,11 +217,13 @@ class SQLiteStorage(Storage):
                 await _write_all(db, "DELETE FROM updates WHERE id = ?", ids)
             return bool(replaced)
 
+    @_to_the_end
     async def delete(self, name: str) -> bool:
         check_name(name)
         async with self._transaction() as db:
             return bool(await _write(db, "DELETE FROM documents WHERE name = ?", name))
 
+    @_to_the_end
     async def rename(self, old: str, new: str) -> None:
         check_name(old)
         check_name(new)
@@ -203,11 +236,13 @@ class SQLiteStorage(Storage):
         if not renamed:
             raise DocumentNotFound(old)
 
+    @_to_the_end
     async def exists(self, name: str) -> bool:
         check_name(name)
         async with self._transaction("DEFERRED") as db:
             return bool(await _rows(db, "SELECT 1 FROM documents WHERE name = ?", name))
 
+    @_to_the_end
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         found: dict[str, Mark] = {}
         async with self._transaction("DEFERRED") as db:
@@ -216,6 +251,7 @@ class SQLiteStorage(Storage):
                     found[name] = Mark(version, length)
         return found
 
+    @_to_the_end
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         check_prefix(prefix)
         check_prefix(after)

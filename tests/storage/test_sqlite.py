@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -118,12 +119,45 @@ async def test_nested_serving_of_two_files(tmp_path: Path) -> None:
     assert rows(await two.load("doc")) == [b"two"]
 
 
-async def test_a_cancelled_verb_leaves_no_lock(path: Path) -> None:
+async def cancel(task: asyncio.Task[None], steps: int) -> None:
+    """Cancel the task after so many turns of the loop, and wait for its end."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_cancelled_verb_has_ended_when_it_says_so(path: Path) -> None:
     storage = SQLiteStorage(path)
     for steps in range(40):
-        task = asyncio.ensure_future(storage.append([entry(f"doc{steps}")]))
-        for _ in range(steps):
+        await cancel(asyncio.ensure_future(storage.append([entry(f"doc{steps}")])), steps)
+        with closing(sqlite3.connect(path, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+    assert rows(await appended(storage, b"last")) == [b"last"]
+
+
+async def test_a_cancelled_verb_that_fails_is_cancelled(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await appended(SQLiteStorage(path), b"one")
+    monkeypatch.setattr(sqlite, "_SET_UP", "PRAGMA busy_timeout = 50")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        task = asyncio.ensure_future(SQLiteStorage(path).append([entry()]))
+        await cancel(task, 5)
+    assert task.cancelled()
+    gc.collect()
+    assert not caplog.records
+
+
+async def test_a_verb_that_is_cancelled_twice_ends_all_the_same(path: Path) -> None:
+    storage = SQLiteStorage(path)
+    async with storage.serving():
+        task = asyncio.ensure_future(storage.append([entry(data=b"one"), entry(data=b"two")]))
+        for _ in range(3):
             await asyncio.sleep(0)
-        task.cancel()
+            task.cancel()
         await asyncio.wait([task])
-    assert rows(await appended(SQLiteStorage(path), b"last")) == [b"last"]
+        assert task.cancelled()
+        # On the connection that both share this comes after it.
+        assert rows(await storage.load("doc")) == [b"one", b"two"]
