@@ -255,8 +255,9 @@ class Hub:
 
     async def _tidy(self, name: str) -> None:
         """After the last room has gone, give back what only rooms need."""
-        self._log_lengths.pop(name, None)
-        self._marks.pop(name, None)
+        if not self.holds(name):
+            self._log_lengths.pop(name, None)
+            self._marks.pop(name, None)
         if not self.rooms and not self._opening and not self._joining:
             self.pulse.stop()
             watches, self._watches = self._watches, []
