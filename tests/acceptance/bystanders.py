@@ -1,0 +1,70 @@
+"""Two clients who write to each other while somebody attacks, and must not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from tests.harness.client import YjsClient
+from tests.harness.server import Server
+
+from .typists import MARK, read
+
+__all__ = ["memory", "unharmed"]
+
+Pair = tuple[YjsClient, YjsClient]
+
+#: Longest time that a word may take from one to the other, in seconds. It is generous: what is to
+#: be found is a server that stands still, not a busy machine.
+PATIENCE = 5.0
+#: Pause between two words, in seconds.
+PAUSE = 0.02
+
+
+def memory(server: Server) -> int:
+    """Return how many bytes of memory the server has in use."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+@asynccontextmanager
+async def unharmed(server: Server, room: str = "room") -> AsyncIterator[Pair]:
+    """Let two clients write to each other in ``room`` during the block.
+
+    Afterwards each word must have arrived soon, neither may have been disconnected, a newcomer
+    must get what they have, and the log must hold none of it.
+    """
+    async with server.client(room) as ann, server.client(room) as bob:
+        over = asyncio.Event()
+        talk = asyncio.create_task(_talk(ann, bob, over))
+        try:
+            yield ann, bob
+        finally:
+            over.set()
+            words = await talk
+        await bob.wait_until(lambda: bob.text == ann.text)
+        assert re.findall(rf"<{MARK} \d+>", ann.text) == words
+        assert await read(server, room) == ann.text
+    assert MARK not in server.log
+
+
+async def _talk(ann: YjsClient, bob: YjsClient, over: asyncio.Event) -> list[str]:
+    """Let one write when the other has answered; return the words that they wrote."""
+    words: list[str] = []
+    for number in count():
+        speaker, listener = (ann, bob) if number % 2 else (bob, ann)
+        words.append(f"<{MARK} {number}>")
+        await speaker.insert(words[-1])
+        await listener.wait_until(lambda: words[-1] in listener.text, within=PATIENCE)  # noqa: B023
+        if over.is_set():
+            break
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE):
+                await over.wait()
+    return words
