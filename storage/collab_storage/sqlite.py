@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-import sqlite_anyio
 from sqlite_anyio import Connection
 
+from ._sqlite_file import (
+    INSERT_DOCUMENT,
+    INSERT_UPDATE,
+    MARK,
+    PAGE,
+    REPLACE,
+    connect,
+    document_row,
+    rows_of,
+    update_row,
+    write,
+    write_all,
+)
 from .base import (
     DocumentInfo,
     LogEntry,
@@ -33,85 +45,6 @@ __all__ = ["SQLiteStorage"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-#: How long a writer waits for another one, in milliseconds.
-BUSY_TIMEOUT = 20_000
-#: Seconds until another attempt where SQLite itself does not wait.
-RETRY = 0.02
-
-# In WAL mode a commit is on the disk only with synchronous=FULL.
-_SET_UP = f"""
-    PRAGMA busy_timeout = {BUSY_TIMEOUT};
-    PRAGMA synchronous = FULL;
-    PRAGMA foreign_keys = ON;
-"""
-# The snapshot is the last column: those before it are read without it. Appending does not touch
-# the row of the document, as SQLite would write the snapshot again.
-_SCHEMA = """
-    PRAGMA journal_mode = WAL;
-    BEGIN IMMEDIATE;
-    CREATE TABLE IF NOT EXISTS documents (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL UNIQUE,
-        version INTEGER NOT NULL,
-        created_at TEXT NOT NULL,
-        updated_at TEXT NOT NULL,
-        format INTEGER NOT NULL DEFAULT 1,
-        snapshot BLOB
-    );
-    CREATE TABLE IF NOT EXISTS updates (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
-        at TEXT NOT NULL,
-        user_id TEXT,
-        format INTEGER NOT NULL DEFAULT 1,
-        data BLOB NOT NULL
-    );
-    CREATE INDEX IF NOT EXISTS updates_document ON updates (document_id);
-    PRAGMA user_version = 1;
-    COMMIT;
-"""
-_INSERT_DOCUMENT = """
-    INSERT OR IGNORE INTO documents (name, version, created_at, updated_at) VALUES (?, ?, ?, ?)
-"""
-_INSERT_UPDATE = """
-    INSERT INTO updates (document_id, data, at, user_id)
-    SELECT id, ?, ?, ? FROM documents WHERE name = ?
-"""
-_LATEST = "(SELECT max(at) FROM updates WHERE document_id = documents.id)"
-_REPLACE = f"""
-    UPDATE documents
-    SET snapshot = ?, version = ?, updated_at = max(updated_at, coalesce({_LATEST}, updated_at))
-    WHERE name = ? AND version = ?
-"""
-_MARK = """
-    SELECT version, (SELECT count(*) FROM updates WHERE document_id = documents.id)
-    FROM documents WHERE name = ?
-"""
-_PAGE = f"""
-    SELECT name,
-        coalesce(length(snapshot), 0),
-        (SELECT coalesce(sum(length(data)), 0) FROM updates WHERE document_id = documents.id),
-        (SELECT count(*) FROM updates WHERE document_id = documents.id),
-        max(updated_at, coalesce({_LATEST}, updated_at))
-    FROM documents
-    WHERE name > :after AND name >= :prefix AND substr(name, 1, length(:prefix)) = :prefix
-    ORDER BY name LIMIT :limit
-"""
-
-
-def _document_row(entry: LogEntry) -> tuple[str, int, str, str]:
-    at = _text(entry.at)
-    return entry.name, new_version(), at, at
-
-
-def _update_row(entry: LogEntry) -> tuple[bytes, str, str | None, str]:
-    return entry.data, _text(entry.at), entry.user_id, entry.name
-
-
-def _text(at: datetime) -> str:
-    # All of the same length, so that they sort by time.
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _to_the_end(
@@ -148,7 +81,7 @@ class _Kept:
 
     async def get(self) -> Connection:
         if self.connection is None:
-            self.connection = await self.storage._connect()
+            self.connection = await connect(self.storage.path)
         return self.connection
 
     async def drop(self) -> None:
@@ -175,13 +108,13 @@ class SQLiteStorage(Storage):
         check_name(name)
         # One transaction sees one state of the file.
         async with self._transaction("DEFERRED") as db:
-            found = await _rows(
+            found = await rows_of(
                 db, "SELECT id, format, snapshot, version FROM documents WHERE name = ?", name
             )
             if not found:
                 return None
             id, format, snapshot, version = found[0]
-            log = await _rows(
+            log = await rows_of(
                 db, "SELECT id, format, data FROM updates WHERE document_id = ? ORDER BY id", id
             )
         check_formats(name, format, (row[:2] for row in log))
@@ -191,9 +124,9 @@ class SQLiteStorage(Storage):
     async def create(self, entry: LogEntry) -> bool:
         check_name(entry.name)
         async with self._transaction() as db:
-            created = await _write(db, _INSERT_DOCUMENT, *_document_row(entry))
+            created = await write(db, INSERT_DOCUMENT, *document_row(entry))
             if created:
-                await db.execute(_INSERT_UPDATE, _update_row(entry))
+                await db.execute(INSERT_UPDATE, update_row(entry))
             return bool(created)
 
     @_to_the_end
@@ -203,25 +136,25 @@ class SQLiteStorage(Storage):
         if not entries:
             return
         async with self._transaction() as db:
-            await _write_all(db, _INSERT_DOCUMENT, map(_document_row, entries))
-            await _write_all(db, _INSERT_UPDATE, map(_update_row, entries))
+            await write_all(db, INSERT_DOCUMENT, map(document_row, entries))
+            await write_all(db, INSERT_UPDATE, map(update_row, entries))
 
     @_to_the_end
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         check_name(name)
         async with self._transaction() as db:
             values = snapshot, new_version(), name, loaded.version
-            replaced = await _write(db, _REPLACE, *values)
+            replaced = await write(db, REPLACE, *values)
             if replaced:
                 ids = ((row.id,) for row in loaded.log)
-                await _write_all(db, "DELETE FROM updates WHERE id = ?", ids)
+                await write_all(db, "DELETE FROM updates WHERE id = ?", ids)
             return bool(replaced)
 
     @_to_the_end
     async def delete(self, name: str) -> bool:
         check_name(name)
         async with self._transaction() as db:
-            return bool(await _write(db, "DELETE FROM documents WHERE name = ?", name))
+            return bool(await write(db, "DELETE FROM documents WHERE name = ?", name))
 
     @_to_the_end
     async def rename(self, old: str, new: str) -> None:
@@ -230,7 +163,7 @@ class SQLiteStorage(Storage):
         async with self._transaction() as db:
             try:
                 sql = "UPDATE documents SET name = ? WHERE name = ?"
-                renamed = await _write(db, sql, new, old)
+                renamed = await write(db, sql, new, old)
             except sqlite3.IntegrityError as error:
                 raise DocumentExists(new) from error
         if not renamed:
@@ -240,14 +173,14 @@ class SQLiteStorage(Storage):
     async def exists(self, name: str) -> bool:
         check_name(name)
         async with self._transaction("DEFERRED") as db:
-            return bool(await _rows(db, "SELECT 1 FROM documents WHERE name = ?", name))
+            return bool(await rows_of(db, "SELECT 1 FROM documents WHERE name = ?", name))
 
     @_to_the_end
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         found: dict[str, Mark] = {}
         async with self._transaction("DEFERRED") as db:
             for name in names:
-                for version, length in await _rows(db, _MARK, name):
+                for version, length in await rows_of(db, MARK, name):
                     found[name] = Mark(version, length)
         return found
 
@@ -256,7 +189,7 @@ class SQLiteStorage(Storage):
         check_prefix(prefix)
         check_prefix(after)
         async with self._transaction("DEFERRED") as db:
-            rows = await _rows(db, _PAGE, after=after, prefix=prefix, limit=limit)
+            rows = await rows_of(db, PAGE, after=after, prefix=prefix, limit=limit)
         return [
             DocumentInfo(name, snapshot_size, log_size, log_length, datetime.fromisoformat(at))
             for name, snapshot_size, log_size, log_length, at in rows
@@ -293,7 +226,7 @@ class SQLiteStorage(Storage):
     async def _connection(self) -> AsyncIterator[Connection]:
         kept = _kept.get()
         if kept is None or kept.storage is not self or kept.loop is not asyncio.get_running_loop():
-            connection = await self._connect()
+            connection = await connect(self.path)
             try:
                 yield connection
             finally:
@@ -305,43 +238,3 @@ class SQLiteStorage(Storage):
             except sqlite3.Error:
                 await kept.drop()
                 raise
-
-    async def _connect(self) -> Connection:
-        connection = await sqlite_anyio.connect(self.path)
-        try:
-            await _prepare(connection)
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
-
-
-async def _prepare(db: Connection) -> None:
-    """Set the connection up, and the file if it is new."""
-    cursor = await db.cursor()
-    await cursor.executescript(_SET_UP)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + BUSY_TIMEOUT / 1000
-    while await _rows(db, "PRAGMA user_version") == [(0,)]:
-        try:
-            await cursor.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            # Of several that switch a new file to WAL at once, SQLite refuses some without
-            # waiting.
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or loop.time() > end:
-                raise
-            await asyncio.sleep(RETRY)
-
-
-async def _rows(db: Connection, sql: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
-    parameters: Any = named or values
-    return await (await db.execute(sql, parameters)).fetchall()
-
-
-async def _write(db: Connection, sql: str, *values: Any) -> int:
-    """Return the number of rows that ``sql`` has changed."""
-    return (await db.execute(sql, values)).rowcount
-
-
-async def _write_all(db: Connection, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-    await (await db.cursor()).executemany(sql, list(rows))

@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlite_anyio import Connection
 
+from collab_storage import _sqlite_file, sqlite
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import compact
 from collab_storage.sqlite import SQLiteStorage
@@ -73,19 +75,10 @@ async def dump(storage: Storage) -> dict[str, list[str]]:
     }
 
 
-class TickingSQLiteStorage(SQLiteStorage):
-    bomb = Bomb(0)
-
-    async def _connect(self) -> Connection:
-        connection = await super()._connect()
-        connection._real_connection.set_trace_callback(lambda sql: self.bomb.tick())
-        return connection
-
-
 class SQLiteCase:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
-        self.storage = TickingSQLiteStorage(path)
+        self.storage = SQLiteStorage(path)
 
     def reset(self) -> None:
         for file in self.path.parent.glob(f"{self.path.name}*"):
@@ -93,8 +86,13 @@ class SQLiteCase:
 
     @contextmanager
     def armed(self, bomb: Bomb) -> Iterator[None]:
-        TickingSQLiteStorage.bomb = bomb
-        yield
+        async def connect(path: str) -> Connection:
+            connection = await _sqlite_file.connect(path)
+            connection._real_connection.set_trace_callback(lambda statement: bomb.tick())
+            return connection
+
+        with patch.object(sqlite, "connect", connect):
+            yield
 
 
 class ORMCase:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collab_storage import sqlite
+from collab_storage import _sqlite_file as file
 from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
 from collab_storage.sqlite import SQLiteStorage
 from collab_storage.testing import StorageContract
@@ -53,7 +53,7 @@ async def test_what_append_returns_from_is_on_the_disk(path: Path) -> None:
             for name in ("journal_mode", "synchronous", "busy_timeout")
         ]
     full = 2
-    assert answers == [[("wal",)], [(full,)], [(sqlite.BUSY_TIMEOUT,)]]
+    assert answers == [[("wal",)], [(full,)], [(file.BUSY_TIMEOUT,)]]
 
 
 async def test_simultaneous_first_users_of_a_file(path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_a_file_that_is_something_else(path: Path) -> None:
 
 async def test_who_waits_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await appended(SQLiteStorage(path), b"one")
-    monkeypatch.setattr(sqlite, "_SET_UP", "PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(file, "SET_UP", "PRAGMA busy_timeout = 50")
     storage = SQLiteStorage(path)
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -91,8 +91,8 @@ async def test_who_waits_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -
 async def test_a_new_file_that_another_process_holds(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 50)
-    monkeypatch.setattr(sqlite, "_SET_UP", "PRAGMA busy_timeout = 10")
+    monkeypatch.setattr(file, "BUSY_TIMEOUT", 50)
+    monkeypatch.setattr(file, "SET_UP", "PRAGMA busy_timeout = 10")
     storage = SQLiteStorage(path)
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -140,7 +140,7 @@ async def test_a_cancelled_verb_that_fails_is_cancelled(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await appended(SQLiteStorage(path), b"one")
-    monkeypatch.setattr(sqlite, "_SET_UP", "PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(file, "SET_UP", "PRAGMA busy_timeout = 50")
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         task = asyncio.ensure_future(SQLiteStorage(path).append([entry()]))

@@ -1,0 +1,135 @@
+"""The file of :class:`collab_storage.sqlite.SQLiteStorage`: its tables, statements, connections."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlite_anyio
+from sqlite_anyio import Connection
+
+from .base import LogEntry, new_version
+
+#: How long a writer waits for another one, in milliseconds.
+BUSY_TIMEOUT = 20_000
+#: Seconds until another attempt where SQLite itself does not wait.
+RETRY = 0.02
+
+# In WAL mode a commit is on the disk only with synchronous=FULL.
+SET_UP = f"""
+    PRAGMA busy_timeout = {BUSY_TIMEOUT};
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+"""
+# The snapshot is the last column: those before it are read without it. Appending does not touch
+# the row of the document, as SQLite would write the snapshot again.
+SCHEMA = """
+    PRAGMA journal_mode = WAL;
+    BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS documents (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        version INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        format INTEGER NOT NULL DEFAULT 1,
+        snapshot BLOB
+    );
+    CREATE TABLE IF NOT EXISTS updates (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        at TEXT NOT NULL,
+        user_id TEXT,
+        format INTEGER NOT NULL DEFAULT 1,
+        data BLOB NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS updates_document ON updates (document_id);
+    PRAGMA user_version = 1;
+    COMMIT;
+"""
+INSERT_DOCUMENT = """
+    INSERT OR IGNORE INTO documents (name, version, created_at, updated_at) VALUES (?, ?, ?, ?)
+"""
+INSERT_UPDATE = """
+    INSERT INTO updates (document_id, data, at, user_id)
+    SELECT id, ?, ?, ? FROM documents WHERE name = ?
+"""
+_LATEST = "(SELECT max(at) FROM updates WHERE document_id = documents.id)"
+REPLACE = f"""
+    UPDATE documents
+    SET snapshot = ?, version = ?, updated_at = max(updated_at, coalesce({_LATEST}, updated_at))
+    WHERE name = ? AND version = ?
+"""
+MARK = """
+    SELECT version, (SELECT count(*) FROM updates WHERE document_id = documents.id)
+    FROM documents WHERE name = ?
+"""
+PAGE = f"""
+    SELECT name,
+        coalesce(length(snapshot), 0),
+        (SELECT coalesce(sum(length(data)), 0) FROM updates WHERE document_id = documents.id),
+        (SELECT count(*) FROM updates WHERE document_id = documents.id),
+        max(updated_at, coalesce({_LATEST}, updated_at))
+    FROM documents
+    WHERE name > :after AND name >= :prefix AND substr(name, 1, length(:prefix)) = :prefix
+    ORDER BY name LIMIT :limit
+"""
+
+
+def document_row(entry: LogEntry) -> tuple[str, int, str, str]:
+    at = _text(entry.at)
+    return entry.name, new_version(), at, at
+
+
+def update_row(entry: LogEntry) -> tuple[bytes, str, str | None, str]:
+    return entry.data, _text(entry.at), entry.user_id, entry.name
+
+
+def _text(at: datetime) -> str:
+    # All of the same length, so that they sort by time.
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+async def connect(path: str) -> Connection:
+    """Open the file; it is made and set up if it is new."""
+    connection = await sqlite_anyio.connect(path)
+    try:
+        await _prepare(connection)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _prepare(db: Connection) -> None:
+    """Set the connection up, and the file if it is new."""
+    cursor = await db.cursor()
+    await cursor.executescript(SET_UP)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + BUSY_TIMEOUT / 1000
+    while await rows_of(db, "PRAGMA user_version") == [(0,)]:
+        try:
+            await cursor.executescript(SCHEMA)
+        except sqlite3.OperationalError as error:
+            # Of several that switch a new file to WAL at once, SQLite refuses some without
+            # waiting.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or loop.time() > end:
+                raise
+            await asyncio.sleep(RETRY)
+
+
+async def rows_of(db: Connection, sql: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:
+    parameters: Any = named or values
+    return await (await db.execute(sql, parameters)).fetchall()
+
+
+async def write(db: Connection, sql: str, *values: Any) -> int:
+    """Return the number of rows that ``sql`` has changed."""
+    return (await db.execute(sql, values)).rowcount
+
+
+async def write_all(db: Connection, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    await (await db.cursor()).executemany(sql, list(rows))
