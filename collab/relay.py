@@ -91,10 +91,13 @@ class Peer:
     ask_at: float | None = None
     asks: int = 0
     differs: bool = False
+    #: A state in which it has more than this process, unless that is on its way, and when to see.
+    claim: tuple[bytes, float] | None = None
 
     def count(self, number: int) -> None:
-        """Note that the message of that number has arrived."""
-        self.ahead.add(number)
+        """Note that the message of that number has arrived, which may be so already."""
+        if number > self.seen:
+            self.ahead.add(number)
         while self.seen + 1 in self.ahead:
             self.seen += 1
             self.ahead.discard(self.seen)
@@ -310,7 +313,8 @@ class Link:
         )
         self._relay.post(answer, channel=peer.channel)
         if _has_more(message["state"], self.room.state()):
-            peer.ask_at = 0.0
+            # While people type this is so for a moment; to ask at once would never end.
+            peer.claim = message["state"], self._relay.now() + _PATIENCE
 
     def _receive_answer(self, peer: Peer, message: Message) -> None:
         peer.catch_up(message["number"])
@@ -352,6 +356,7 @@ class Link:
             return True
         settings = self._relay.settings
         for process, peer in list(self.peers.items()):
+            self._check_claim(peer, now)
             if peer.ask_at is not None and peer.ask_at <= now:
                 self._ask(peer)
             if now - peer.heard_at > settings.RELAY_PEER_TIMEOUT:
@@ -366,8 +371,14 @@ class Link:
             # The layer does not bring our own messages back: nor those of the others, then.
             self._echo_due = None
             self._relay.start(self._rejoin())
-        asking = any(peer.ask_at is not None for peer in self.peers.values())
+        asking = any(peer.ask_at is not None or peer.claim for peer in self.peers.values())
         return bool(unconfirmed or asking or self._unstored or self._echo_due is not None)
+
+    def _check_claim(self, peer: Peer, now: float) -> None:
+        if peer.claim is not None and peer.claim[1] <= now:
+            state, peer.claim = peer.claim[0], None
+            if peer.ask_at is None and _has_more(state, self.room.state()):
+                peer.ask_at = now
 
     def _resync(self) -> None:
         self._relay.start(self._reread())
