@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import compare, trace
+from . import compare, scale, trace
 
 __all__ = ["main"]
 
@@ -14,6 +14,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="name")
     trace.add_arguments(commands.add_parser("trace", help="replay an editing trace and compare"))
+    scale.add_arguments(commands.add_parser("scale", help="what several processes cost"))
     for name, what in (
         ("fanout", "what it costs to deliver updates"),
         ("joins", "what it costs to open a large document"),
@@ -27,6 +28,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.name == "trace":
         return trace.run(arguments)
+    if arguments.name == "scale":
+        return scale.run(arguments)
     return compare.run(arguments)
 
 

@@ -9,6 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from os import urandom
 from random import Random
 from time import perf_counter
@@ -61,11 +62,11 @@ class Member(asyncio.Protocol):
     """
 
     def __init__(self, server: Running, room: str, crowd: Crowd | None = None) -> None:
+        self.server = server
         self.room = room
         #: Marks that it has to find yet.
         self.expected: set[bytes] = set()
         self._crowd = crowd
-        self._server = server
         self._prefix = server.contestant.prefix(room)
         self._buffer = bytearray()
         self._closing = False
@@ -78,9 +79,9 @@ class Member(asyncio.Protocol):
         """Connect, and return the document that the server has."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_PATIENCE):
-            await loop.create_connection(lambda: self, "127.0.0.1", self._server.port)
+            await loop.create_connection(lambda: self, "127.0.0.1", self.server.port)
             await self._opened
-            for message in self._server.contestant.greeting(self.room):
+            for message in self.server.contestant.greeting(self.room):
                 self.send(self.frame(message))
             self.send(self.frame(step1_frame(_EMPTY_STATE)))
             return await self._state
@@ -105,7 +106,7 @@ class Member(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.write(
-            f"GET {self._server.path(self.room)} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"GET {self.server.path(self.room)} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {b64encode(urandom(16)).decode()}\r\n\r\n".encode()
         )
@@ -113,7 +114,7 @@ class Member(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._closing:
             return
-        lost = ConnectionError(f"A client of {self._server.contestant.name} was disconnected.")
+        lost = ConnectionError(f"A client of {self.server.contestant.name} was disconnected.")
         _fail(self._opened, lost)
         _fail(self._state, lost)
         if self._crowd is not None:
@@ -164,7 +165,7 @@ class Member(asyncio.Protocol):
             if found in self.expected:
                 self.expected.remove(found)
                 assert self._crowd is not None
-                self._crowd.found(self.room, found)
+                self._crowd.found(self, found)
 
     def _look_for_state(self, payload: bytes) -> None:
         message = payload[len(self._prefix) :]
@@ -204,20 +205,22 @@ class Crowd:
     """Members of several rooms, as many in each.
 
     Args:
-        server: whose clients they are.
+        servers: whose clients they are; those of each room take turns.
         rooms: how many rooms.
         size: how many members each room has.
     """
 
-    def __init__(self, server: Running, rooms: int, size: int) -> None:
+    def __init__(self, servers: Sequence[Running], rooms: int, size: int) -> None:
         #: All that was written has reached everybody.
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: Seconds from sending a marked update to each member's finding it.
-        self.latencies: list[float] = []
+        #: Seconds from sending a marked update to each member's finding it, by its server.
+        self.latencies: dict[Running, list[float]] = {server: [] for server in servers}
         self.rooms: dict[str, list[Member]] = {}
         for number in range(rooms):
             name = f"room-{number}"
-            self.rooms[name] = [Member(server, name, self) for _ in range(size)]
+            self.rooms[name] = [
+                Member(server, name, self) for server in islice(cycle(servers), size)
+            ]
         self._missing = 0
         self._sent_at: dict[tuple[str, bytes], float] = {}
 
@@ -236,15 +239,23 @@ class Crowd:
         for member in self.members:
             member.close()
 
-    async def write(self, updates: Sequence[Sequence[Update]]) -> None:
+    async def write(self, updates: Sequence[Sequence[Update]], pace: float = 0.0) -> None:
         """Let the n-th member of each room send ``updates[n]``; wait until all others have them.
 
         They take turns, update by update. A member has what another sent once it has found the
         mark of the last.
+
+        Args:
+            updates: of each writer.
+            pace: seconds from one update to the next, of whatever room; by default all are sent
+                at once.
         """
         self._expect([of_writer[-1].mark for of_writer in updates])
         self.finished = asyncio.get_running_loop().create_future()
-        for frame, member, update in self._frames(updates):
+        began = perf_counter()
+        for number, (frame, member, update) in enumerate(self._frames(updates)):
+            if pace:
+                await asyncio.sleep(began + number * pace - perf_counter())
             if update.mark:
                 self._sent_at[member.room, update.mark] = perf_counter()
             member.send(frame)
@@ -267,9 +278,10 @@ class Crowd:
             for member, update in zip(members, turn, strict=False)
         ]
 
-    def found(self, room: str, mark: bytes) -> None:
-        """Take note that a member of ``room`` has found ``mark``."""
-        self.latencies.append(perf_counter() - self._sent_at[room, mark])
+    def found(self, member: Member, mark: bytes) -> None:
+        """Take note that ``member`` has found ``mark``."""
+        seconds = perf_counter() - self._sent_at[member.room, mark]
+        self.latencies[member.server].append(seconds)
         self._missing -= 1
         if not self._missing:
             self.finished.set_result(None)

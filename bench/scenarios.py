@@ -19,7 +19,16 @@ from .process import quiet, resident_bytes
 from .servers import Running
 from .trace_file import in_bytes, type_into
 
-__all__ = ["SCENARIOS", "FanOut", "Joins", "Memory", "Scenario"]
+__all__ = [
+    "SCENARIOS",
+    "FanOut",
+    "Figures",
+    "Joins",
+    "Memory",
+    "Scenario",
+    "percentiles",
+    "times",
+]
 
 #: What was measured, and in which unit, and the value.
 Figures = dict[str, float]
@@ -42,11 +51,13 @@ class Scenario(ABC):
         """Return one with less of everything, to try whether it works."""
 
 
-def _times(number: int, factor: float) -> int:
+def times(number: int, factor: float) -> int:
+    """Return ``factor`` times ``number``, but at least one."""
     return max(1, round(number * factor))
 
 
-def _percentiles(what: str, seconds: Sequence[float]) -> Figures:
+def percentiles(what: str, seconds: Sequence[float]) -> Figures:
+    """Return the median and what one in a hundred exceeds."""
     cuts = quantiles(seconds, n=100, method="inclusive")
     return {f"{what} p50, ms": cuts[49] * 1e3, f"{what} p99, ms": cuts[98] * 1e3}
 
@@ -71,29 +82,29 @@ class FanOut(Scenario):
     rounds: int
 
     def scaled(self, factor: float) -> Self:
-        size = max(2, _times(self.size, factor))
+        size = max(2, times(self.size, factor))
         return replace(
             self,
-            rooms=_times(self.rooms, factor),
+            rooms=times(self.rooms, factor),
             size=size,
             writers=min(self.writers, size),
-            rounds=_times(self.rounds, factor),
+            rounds=times(self.rounds, factor),
         )
 
     async def measure(self, server: Running) -> Figures:
         authors = [Author(number) for number in range(self.writers)]
-        async with Crowd(server, self.rooms, self.size) as crowd:
+        async with Crowd([server], self.rooms, self.size) as crowd:
             # Compilers in the server get to know the work first.
-            warm_up = _times(self.rounds, 0.2)
+            warm_up = times(self.rounds, 0.2)
             await self._play(crowd, authors, warm_up)
-            crowd.latencies.clear()
+            crowd.latencies[server].clear()
             before = await quiet(server.pid)
             await self._play(crowd, authors, self.rounds)
             used = await quiet(server.pid) - before
             await self._check(server, warm_up + self.rounds)
         delivered = self.rooms * self.rounds * self.writers * self.updates * (self.size - 1)
         cost = {"CPU per delivered update, µs": used / delivered * 1e6}
-        return cost | _percentiles("delivered after,", crowd.latencies)
+        return cost | percentiles("delivered after,", crowd.latencies[server])
 
     async def _play(self, crowd: Crowd, authors: Sequence[Author], rounds: int) -> None:
         for _ in range(rounds):
@@ -121,19 +132,19 @@ class Joins(Scenario):
 
     def scaled(self, factor: float) -> Self:
         return replace(
-            self, members=max(2, _times(self.members, factor)), edits=_times(self.edits, factor)
+            self, members=max(2, times(self.members, factor)), edits=times(self.edits, factor)
         )
 
     async def measure(self, server: Running) -> Figures:
         document = _large_document(self.edits)
-        async with Crowd(server, 1, 2) as crowd:
+        async with Crowd([server], 1, 2) as crowd:
             await crowd.write([[document]])
-            await self._join(server, _times(self.members, 0.2), document)
+            await self._join(server, times(self.members, 0.2), document)
             before = await quiet(server.pid)
             seconds = await self._join(server, self.members, document)
             used = await quiet(server.pid) - before
         cost = {"CPU per join, ms": used / self.members * 1e3}
-        return cost | _percentiles("document there after,", seconds)
+        return cost | percentiles("document there after,", seconds)
 
     async def _join(self, server: Running, number: int, document: Update) -> list[float]:
         members = [Member(server, "room-0") for _ in range(number)]
@@ -183,16 +194,16 @@ class Memory(Scenario):
     updates: int
 
     def scaled(self, factor: float) -> Self:
-        rooms = 1 if self.rooms == 1 else max(2, _times(self.rooms, factor))
-        return replace(self, rooms=rooms, size=_times(self.size, factor))
+        rooms = 1 if self.rooms == 1 else max(2, times(self.rooms, factor))
+        return replace(self, rooms=rooms, size=times(self.size, factor))
 
     async def measure(self, server: Running) -> Figures:
         # What is loaded once is nobody's.
-        async with Crowd(server, 1, 10) as crowd:
+        async with Crowd([server], 1, 10) as crowd:
             await crowd.write([Author(0).write(1)])
         await quiet(server.pid)
         before = resident_bytes(server.pid)
-        async with Crowd(server, self.rooms, self.size) as crowd:
+        async with Crowd([server], self.rooms, self.size) as crowd:
             await crowd.write([Author(1).write(self.updates)])
             await quiet(server.pid)
             used = resident_bytes(server.pid) - before
