@@ -30,7 +30,7 @@ from .conf import Settings
 from .counts import counts
 from .protocol import PresenceState
 from .room import Room
-from .updates import merge
+from .updates import check, merge
 
 __all__ = ["ChannelLayer", "Link", "Relay", "order", "relay_group"]
 
@@ -52,6 +52,8 @@ _MAX_UNSENT = 1024 * 1024
 _MAX_POSTS = 10_000
 #: Messages that wait while the document is being loaded.
 _MAX_EARLY = 1_000
+#: Number of a message that is never sent.
+_NEVER = 2**53
 
 #: Names this process; its own rooms have had its orders by other ways.
 PROCESS = secrets.token_hex(8)
@@ -82,20 +84,36 @@ class Peer:
     channel: str
     heard_at: float
     user_id: str | None = None
-    #: All messages up to this number have arrived, and some beyond it.
+    #: It has sent so many messages, as far as is known. All up to this number have arrived, and
+    #: some beyond it.
+    sent: int = 0
     seen: int = 0
     ahead: set[int] = field(default_factory=set)
-    #: Its updates, by number, of which it has not said yet that they are stored.
+    #: Up to which number its updates are stored, as it says; and those beyond, by number.
+    stored: int = 0
     unconfirmed: dict[int, tuple[bytes, float]] = field(default_factory=dict)
     #: When to ask it, and how often it has been asked in vain.
     ask_at: float | None = None
     asks: int = 0
+    #: When to see whether what was missing has come late.
+    gap_at: float | None = None
     differs: bool = False
     #: A state in which it has more than this process, unless that is on its way, and when to see.
     claim: tuple[bytes, float] | None = None
 
+    @property
+    def is_waited_for(self) -> bool:
+        """There is, or may soon be, something to ask it."""
+        return self.ask_at is not None or self.gap_at is not None or self.claim is not None
+
+    @property
+    def lacks(self) -> bool:
+        """Some of what it has sent has not arrived."""
+        return self.seen < self.sent
+
     def count(self, number: int) -> None:
         """Note that the message of that number has arrived, which may be so already."""
+        self.sent = max(self.sent, number)
         if number > self.seen:
             self.ahead.add(number)
         while self.seen + 1 in self.ahead:
@@ -108,7 +126,7 @@ class Peer:
         self.ahead = {ahead for ahead in self.ahead if ahead > self.seen}
         self.count(self.seen)
         self.ask_at, self.asks = None, 0
-        if self.ahead:
+        if self.lacks:
             self.ask_at = 0.0
 
 
@@ -225,6 +243,15 @@ class Link:
     def _stored_up_to(self) -> int:
         return min(self._unstored, default=self._number + 1) - 1
 
+    def _held_up_to(self) -> int:
+        """Return the number of the message with which all that the room holds is stored.
+
+        What others have not confirmed comes with no number of ours.
+        """
+        if any(peer.unconfirmed for peer in self.peers.values()):
+            return _NEVER
+        return max(self._unstored, default=0)
+
     def _send_digest(self) -> None:
         now = self._relay.now()
         settings = self._relay.settings
@@ -284,18 +311,15 @@ class Link:
     def _receive_change(self, peer: Peer, message: Message) -> None:
         number = message["number"]
         peer.count(number)
-        if peer.ahead and peer.ask_at is None:
-            peer.ask_at = self._relay.now() + _PATIENCE
+        self._await_late(peer)
         if update := message.get("update"):
             self._take_update(peer, number, update)
         self._take_presence(peer, message.get("present", ()))
 
     def _receive_digest(self, peer: Peer, message: Message) -> None:
         self._confirm(peer, message["stored"])
-        if message["number"] > peer.seen:
-            peer.count(message["number"])
-            if message["number"] > peer.seen and peer.ask_at is None:
-                peer.ask_at = 0.0
+        peer.sent = max(peer.sent, message["number"])
+        self._await_late(peer)
         # While people type the states differ for a moment; the same twice is a difference.
         differs = message["state"] != self._state_hash()
         if differs and peer.differs and peer.ask_at is None:
@@ -307,6 +331,7 @@ class Link:
             "answer",
             number=self._number,
             stored=self._stored_up_to(),
+            held=self._held_up_to(),
             update=self.room.encode(message["state"]),
             state=self.room.state(),
             present=self._presence_of(self.room.local_presence()),
@@ -322,7 +347,7 @@ class Link:
         self._confirm(peer, message["stored"])
         if not is_integrated(self.room.doc, message["update"]):
             counts.relay_repaired_gaps += 1
-            self._take_update(peer, message["number"], message["update"])
+            self._take_update(peer, message["held"], message["update"])
         self._take_presence(peer, message["present"])
 
     def _receive_bye(self, peer: Peer, message: Message) -> None:
@@ -330,22 +355,26 @@ class Link:
         self._forget(message["from"])
 
     def _take_update(self, peer: Peer, number: int, update: bytes) -> None:
-        if held := peer.unconfirmed.get(number):
-            update = merge([held[0], update])
-        peer.unconfirmed[number] = (update, self._relay.now())
+        check(update)
+        if number > peer.stored:
+            held = peer.unconfirmed.get(number)
+            whole = merge([held[0], update]) if held else update
+            peer.unconfirmed[number] = (whole, self._relay.now())
         self.room.edit_relayed(update)
 
     def _take_presence(self, peer: Peer, states: list[list[Any]]) -> None:
         self.room.receive_relayed_presence(peer, [PresenceState(*state) for state in states])
 
     def _confirm(self, peer: Peer, stored: int) -> None:
+        peer.stored = max(peer.stored, stored)
         peer.unconfirmed = {
-            number: update for number, update in peer.unconfirmed.items() if number > stored
+            number: update for number, update in peer.unconfirmed.items() if number > peer.stored
         }
 
     def _forget(self, process: str) -> None:
         """A process has left the room: what it has not stored is ours to store."""
-        self.room.adopt()
+        if self.peers[process].unconfirmed:
+            self.room.adopt()
         self.room.drop_relayed_presence(self.peers.pop(process))
 
     # Clocks.
@@ -356,6 +385,7 @@ class Link:
             return True
         settings = self._relay.settings
         for process, peer in list(self.peers.items()):
+            self._check_gap(peer, now)
             self._check_claim(peer, now)
             if peer.ask_at is not None and peer.ask_at <= now:
                 self._ask(peer)
@@ -371,8 +401,18 @@ class Link:
             # The layer does not bring our own messages back: nor those of the others, then.
             self._echo_due = None
             self._relay.start(self._rejoin())
-        asking = any(peer.ask_at is not None or peer.claim for peer in self.peers.values())
+        asking = any(peer.is_waited_for for peer in self.peers.values())
         return bool(unconfirmed or asking or self._unstored or self._echo_due is not None)
+
+    def _await_late(self, peer: Peer) -> None:
+        if peer.lacks and peer.gap_at is None:
+            peer.gap_at = self._relay.now() + _PATIENCE
+
+    def _check_gap(self, peer: Peer, now: float) -> None:
+        if peer.gap_at is not None and peer.gap_at <= now:
+            peer.gap_at = None
+            if peer.lacks and peer.ask_at is None:
+                peer.ask_at = now
 
     def _check_claim(self, peer: Peer, now: float) -> None:
         if peer.claim is not None and peer.claim[1] <= now:
@@ -487,7 +527,7 @@ class Relay:
         """End; all rooms are closed."""
         keepers, self._keepers = self._keepers, []
         if self._sender is not None:
-            await asyncio.wait([self._sender])
+            await asyncio.wait([self._sender], timeout=self.settings.RELAY_TIMEOUT)
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, *self._tasks, return_exceptions=True)
@@ -594,4 +634,12 @@ class Relay:
             if all_at <= now:
                 all_at, links = now + _ALL, set(self._links.values())
             self._restless = set()
-            self._restless |= {link for link in links if link.tick(now)}
+            self._restless |= {link for link in links if self._tick(link, now)}
+
+    def _tick(self, link: Link, now: float) -> bool:
+        try:
+            return link.tick(now)
+        except Exception:
+            # The clock of the other rooms goes on.
+            logger.exception("A room cannot be kept equal.", extra={"room": link.name})
+            return False
