@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from collab_storage.updates import is_integrated, state_vector
@@ -154,6 +155,8 @@ class Link:
         self._present: set[int] = set()
         self._digest_at = 0.0
         self._echo_due: float | None = None
+        #: When to join the group again, before the layer forgets that this process is in it.
+        self.join_at = 0.0
 
     # From the room.
 
@@ -397,6 +400,8 @@ class Link:
             self._room.adopt(now - settings.RELAY_TIMEOUT)
         if self._digest_at <= now:
             self._send_digest()
+        if self.join_at <= now:
+            self._relay.start(self._relay.join_group(self))
         if self._echo_due is not None and self._echo_due <= now:
             # The layer does not bring our own messages back: nor those of the others, then.
             self._echo_due = None
@@ -464,6 +469,8 @@ class Relay:
         self.channel = ""
         self._layer = layer
         self._on_order = on_order
+        #: Layers that forget who is in a group say after how many seconds they do.
+        self._membership: float = getattr(layer, "group_expiry", inf) / 2
         self._loop = asyncio.get_running_loop()
         self._links: dict[str, Link] = {}
         #: Links that have something due soon; the others are looked at now and then.
@@ -509,6 +516,7 @@ class Relay:
 
     async def join_group(self, link: Link) -> None:
         """Let messages of the room's group come to this process."""
+        link.join_at = self.now() + self._membership
         with self._watching():
             async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
                 await self._layer.group_add(link.group, self.channel)

@@ -6,7 +6,7 @@ Those get what differs from the run that started them through the environment:
     COLLAB_TEST_DATABASE    URL of the default database: sqlite:///path or postgresql://...
     COLLAB_TEST_POSTGRES    URL of the database of the alias "postgres"
     COLLAB_TEST_REDIS       URL of the Redis that carries the channel layer; in memory if unset
-    COLLAB_TEST_LAYER       which layer it carries: core (the default), pubsub, or lossy
+    COLLAB_TEST_LAYER       which layer it carries: core (the default), pubsub, lossy, or forgetful
     COLLAB_TEST_SETTINGS    the setting COLLAB, as JSON
 """
 
@@ -72,9 +72,10 @@ def channel_layer(redis: str | None) -> dict[str, Any]:
     core = {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [redis]}}
     pubsub = {**core, "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}
     lossy = {"BACKEND": "collab.testing.LossyChannelLayer", "CONFIG": {"layer": core}}
-    return {"core": core, "pubsub": pubsub, "lossy": lossy}[
-        os.environ.get("COLLAB_TEST_LAYER", "core")
-    ]
+    # It forgets after seconds who is in a group, as the others do after a day.
+    forgetful = {**core, "CONFIG": {"hosts": [redis], "group_expiry": 3}}
+    layers = {"core": core, "pubsub": pubsub, "lossy": lossy, "forgetful": forgetful}
+    return layers[os.environ.get("COLLAB_TEST_LAYER", "core")]
 
 
 SECRET_KEY = "tests"
