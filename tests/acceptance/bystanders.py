@@ -34,13 +34,13 @@ def memory(server: Server) -> int:
 
 
 @asynccontextmanager
-async def unharmed(server: Server, room: str = "room") -> AsyncIterator[Pair]:
+async def unharmed(server: Server, room: str = "room", route: str = "ws") -> AsyncIterator[Pair]:
     """Let two clients write to each other in ``room`` during the block.
 
     Afterwards each word must have arrived soon, neither may have been disconnected, a newcomer
     must get what they have, and the log must hold none of it.
     """
-    async with server.client(room) as ann, server.client(room) as bob:
+    async with server.client(room, route) as ann, server.client(room, route) as bob:
         over = asyncio.Event()
         talk = asyncio.create_task(_talk(ann, bob, over))
         try:
@@ -50,7 +50,7 @@ async def unharmed(server: Server, room: str = "room") -> AsyncIterator[Pair]:
             words = await talk
         await bob.wait_until(lambda: bob.text == ann.text)
         assert re.findall(rf"<{MARK} \d+>", ann.text) == words
-        assert await read(server, room) == ann.text
+        assert await read(server, room, route) == ann.text
     assert MARK not in server.log
 
 

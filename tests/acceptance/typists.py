@@ -27,9 +27,9 @@ def words_of(text: str) -> list[str]:
     return words
 
 
-async def read(server: Server, room: str) -> str:
+async def read(server: Server, room: str, route: str = "ws") -> str:
     """Return the text of a document as one who opens it now gets it."""
-    async with server.client(room) as reader:
+    async with server.client(room, route) as reader:
         return reader.text
 
 

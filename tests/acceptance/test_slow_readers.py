@@ -1,0 +1,115 @@
+"""Who does not read costs bounded memory and holds up nobody (I8)."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+
+from pycrdt import Text
+
+from tests.harness.client import YjsClient, wait_until
+from tests.harness.fixtures import StartServer
+from tests.harness.server import Server
+
+from .attacks import step1, strike
+from .bystanders import memory, unharmed
+
+KiB = 1024
+MiB = 1024 * KiB
+
+# Documents that are not stored show best what is kept for readers: what waits for the storage
+# has a limit of its own.
+
+#: One member may send all that the tests want it to.
+FAST = {"BYTE_BURST": 1024 * MiB, "MESSAGE_BURST": 1_000_000}
+
+
+def slow_client(server: Server, route: str = "ws") -> YjsClient:
+    """Return a client for which the kernel keeps next to nothing."""
+    return YjsClient(server.url("room", route), receive_buffer=4 * KiB)
+
+
+async def type_much(writer: YjsClient, size: int) -> None:
+    """Write and delete until ``size`` bytes have been written; the document stays small."""
+    for number in range(size // (256 * KiB)):
+        async with writer.edit() as doc:
+            bulk = doc.get("bulk", type=Text)
+            bulk.clear()
+            bulk.insert(0, f"{number} ".ljust(256 * KiB, "x"))
+
+
+def bulk(client: YjsClient) -> str:
+    return str(client.doc.get("bulk", type=Text))
+
+
+async def test_readers_that_stop_cost_bounded_memory_and_converge_when_they_go_on(
+    start_server: StartServer,
+) -> None:
+    server = start_server(collab=FAST)
+    async with unharmed(server, route="unstored") as (ann, bob), AsyncExitStack() as stack:
+        readers = [
+            await stack.enter_async_context(slow_client(server, "unstored")) for _ in range(20)
+        ]
+        for reader in readers:
+            reader.pause()
+        # What any server needs that has passed on so much.
+        await type_much(ann, 4 * MiB)
+        await bob.wait_until(lambda: bulk(bob) == bulk(ann))
+        before = memory(server)
+        await type_much(ann, 32 * MiB)
+        await bob.wait_until(lambda: bulk(bob) == bulk(ann))
+        # Had it been kept for them, it would be 640 MiB.
+        assert memory(server) - before < 64 * MiB
+        for reader in readers:
+            assert bulk(reader) != bulk(ann)
+            reader.resume()
+        await wait_until(lambda: all(bulk(reader) == bulk(ann) for reader in readers), *readers)
+
+
+async def test_a_reader_that_stops_for_good_is_disconnected(start_server: StartServer) -> None:
+    server = start_server(collab={**FAST, "SEND_TIMEOUT": 1, "MAX_ROOM_MEMBERS": 3})
+    async with unharmed(server) as (ann, _), slow_client(server) as reader:
+        await reader.set_presence({"name": "gone"})
+        await ann.wait_until(lambda: {"name": "gone"} in ann.presence.values())
+        assert await strike(server, []) == 1013, "the room is full"
+        reader.pause()
+        await type_much(ann, 4 * MiB)
+        await ann.wait_until(lambda: {"name": "gone"} not in ann.presence.values())
+        server.wait_for_log("A member reads too slowly and is disconnected")
+        assert await strike(server, []) is None
+        # It comes back as if the network had been away.
+        reader.resume()
+        assert await reader.wait_closed() == 1006
+        await reader.connect()
+        await reader.wait_until(lambda: bulk(reader) == bulk(ann))
+
+
+async def test_asking_without_reading_costs_bounded_memory(start_server: StartServer) -> None:
+    server = start_server(collab=FAST)
+    async with unharmed(server, route="unstored") as (ann, bob), AsyncExitStack() as stack:
+        await type_much(ann, 4 * MiB)
+        await bob.wait_until(lambda: bulk(bob) == bulk(ann))
+        before = memory(server)
+        deaf = [await stack.enter_async_context(slow_client(server, "unstored")) for _ in range(20)]
+        for client in deaf:
+            client.pause()
+            # Each is answered with the whole document, which has a quarter of a megabyte.
+            for _ in range(100):
+                await client.send(step1())
+        await type_much(ann, 4 * MiB)
+        await bob.wait_until(lambda: bulk(bob) == bulk(ann))
+        assert memory(server) - before < 64 * MiB
+
+
+async def test_who_asks_on_without_reading_is_disconnected(start_server: StartServer) -> None:
+    server = start_server(collab=FAST)
+    async with unharmed(server) as (ann, _), slow_client(server) as client:
+        await client.set_presence({"name": "gone"})
+        await ann.wait_until(lambda: {"name": "gone"} in ann.presence.values())
+        client.pause()
+        for _ in range(500):
+            # The answer quotes it.
+            await client.send(json.dumps({"action": "x" * 10 * KiB}))
+        await ann.wait_until(lambda: {"name": "gone"} not in ann.presence.values())
+        client.resume()
+        assert await client.wait_closed() == 1006
