@@ -239,6 +239,18 @@ async def test_who_cannot_be_reached_is_cut_off_without_an_error() -> None:
     await communicator.wait()
 
 
+async def test_a_listener_that_ends_with_its_loop_ends_nothing_else() -> None:
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    await communicator.receive_from()
+    (member,) = current_hub().rooms["room", True].members
+    listener = asyncio.create_task(asyncio.sleep(60))
+    listener.add_done_callback(member.connection._listener_done)  # type: ignore[attr-defined]
+    listener.cancel()
+    assert await communicator.receive_nothing(0.01)
+    await communicator.disconnect()
+
+
 async def test_who_is_closed_and_says_nothing_is_not_closed_again(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "FIRST_FRAME_TIMEOUT": 0.01}
     communicator = visitor(YjsConsumer)
