@@ -264,6 +264,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self._turn = asyncio.Lock()
         self._throttle = Throttle(get_settings())
         self._visit = Visit()
+        #: Groups of the channel layer.
+        self._joined: set[str] = set()
         self.channel_layer = get_channel_layer(self.channel_layer_alias)
         listener = await self._start_listener()
         try:
@@ -311,6 +313,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Open the connection, unless its address has too many."""
         self._visit.enter(current_hub().door.addresses, address_of(self.scope))
+        self._joined.update(self.groups)
         await super().websocket_connect(message)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
@@ -337,8 +340,6 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """End the connection."""
         self._closed = True
-        for group in self.groups:
-            await self.channel_layer.group_discard(group, self.channel_name)
         await self.disconnect(message["code"])
         raise StopConsumer
 
@@ -381,6 +382,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """Join the room's group and those of the class; a layer that restarts forgets them."""
         async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
             for group in (group_name(self.room_name), *self.groups):
+                self._joined.add(group)
                 await self.channel_layer.group_add(group, self.channel_name)
 
     def _listener_done(self, listener: asyncio.Task[None]) -> None:
@@ -414,19 +416,21 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         )
 
     async def _leave(self) -> None:
-        if (member := self._member) is None:
-            return
-        member.room.leave(member)
-        if self.channel_layer is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-                    group = group_name(self.room_name)
+        if self._member is not None:
+            self.room.leave(self._member)
+            self.room.flush()
+        await self._leave_groups()
+        if self._member is not None:
+            # A server that shuts down waits for its connections, and so for their updates.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
+                    await self._hub.writer.saved(self.room_name)
+
+    async def _leave_groups(self) -> None:
+        with suppress(Exception):
+            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+                for group in self._joined:
                     await self.channel_layer.group_discard(group, self.channel_name)
-        # A server that shuts down waits for its connections, and so for their updates.
-        member.room.flush()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
-                await self._hub.writer.saved(self.room_name)
 
     async def _end_with(self, error: MemberError) -> None:
         self._cause = error.cause

@@ -36,7 +36,7 @@ from .room import Room
 from .shutdown import drain_on_sigterm
 from .spool import read_spool, spooled_files, write_spool
 from .timers import Pulse
-from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
+from .updates import EMPTY_STATE, EMPTY_UPDATE, merge, release
 from .wire import CloseCode
 from .writer import Writer
 
@@ -65,6 +65,27 @@ class _Opening:
         self.task: asyncio.Task[Room] | None = None
         #: Edits of server code that were committed meanwhile; the load may have missed them.
         self.edits: list[bytes] = []
+
+
+class _Maker:
+    """Makes Docs as ``opener`` does, and frees those that are not used after all."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._made: list[Doc[Any]] = []
+
+    async def make_ydoc(self) -> Doc[Any]:
+        doc = await self._opener.make_ydoc()
+        self._made.append(doc)
+        return doc
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        await self._opener.seed_ydoc(doc)
+
+    def release_all_but(self, used: Doc[Any] | None) -> None:
+        for doc in self._made:
+            if doc is not used:
+                release(doc)
 
 
 class Hub:
@@ -141,7 +162,8 @@ class Hub:
 
     async def _load(self, key: Key, opener: Opener, opening: _Opening) -> Room:
         name, stored = key
-        link = None
+        link, room = None, None
+        maker = _Maker(opener)
         try:
             async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
                 if stored:
@@ -149,9 +171,7 @@ class Hub:
                 if stored and self.relay is not None:
                     # Before it is loaded, so that nothing falls in between.
                     link = await self.relay.connect(name, partial(self._reread, name))
-                doc, pending = await (
-                    self._stored_doc(name, opener) if stored else _new_doc(opener)
-                )
+                doc, pending = await (self._stored_doc(name, maker) if stored else _new_doc(maker))
             room = Room(
                 name,
                 doc,
@@ -169,6 +189,7 @@ class Hub:
                 await self.relay.disconnect(link)
             raise RoomFailed from error
         finally:
+            maker.release_all_but(room.doc if room else None)
             del self._opening[key]
         self.rooms[key] = room
         if link is not None:
@@ -210,9 +231,11 @@ class Hub:
 
     async def _renew(self, room: Room, opener: Opener) -> None:
         """Put the project's observers onto a Doc that had to be made anew."""
-        doc = await opener.make_ydoc()
+        maker = _Maker(opener)
+        doc = await maker.make_ydoc()
         if doc.get_state() == EMPTY_STATE:
             room.renew(doc)
+        maker.release_all_but(room.doc)
 
     # Leaving.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
 
-from pycrdt import Doc, Subscription, TransactionEvent
+from pycrdt import Doc, TransactionEvent
 
 from collab_storage.updates import is_integrated
 
@@ -34,7 +34,16 @@ from .session import (
     Reply,
     StateRequest,
 )
-from .updates import EMPTY_STATE, EMPTY_UPDATE, PoisonedDoc, apply, is_failure, is_panic, merge
+from .updates import (
+    EMPTY_STATE,
+    EMPTY_UPDATE,
+    PoisonedDoc,
+    apply,
+    is_failure,
+    is_panic,
+    merge,
+    release,
+)
 from .wire import CloseCode
 
 __all__ = ["Edit", "Room", "Store"]
@@ -152,19 +161,23 @@ class Room:
         self._full_state: bytes | None = None
         self._applying = False
         self._effect = EMPTY_UPDATE
+        self._is_closed = False
         self._use(doc)
         self._rebase()
 
     def _use(self, doc: Doc[Any]) -> None:
         self.doc = doc
-        self._subscription: Subscription = doc.observe(self._observe)
+        doc.observe(self._observe)
 
     def close(self) -> None:
         """Let go of the Doc; the room is not to be used again."""
         for handle in (self._flush_handle, self._rebase_handle, self._expiry_handle):
             if handle is not None:
                 handle.cancel()
-        self._drop_doc()
+        self._is_closed = True
+        self._edits.clear()
+        if not self.members:
+            release(self.doc)
 
     # Members.
 
@@ -198,6 +211,8 @@ class Room:
         self._present_changed(gone)
         if not self.members:
             self._on_empty(self)
+            if self._is_closed:
+                release(self.doc)
 
     def close_members(self, code: CloseCode, reason: str) -> None:
         """Close all members' connections."""
@@ -283,8 +298,9 @@ class Room:
 
     def renew(self, doc: Doc[Any]) -> None:
         """Go on with ``doc``, which is empty and has the project's observers."""
-        self.flush()
-        self._rebuild(doc)
+        if not self._is_closed:
+            self.flush()
+            self._rebuild(doc)
 
     # The document's content.
 
@@ -353,8 +369,9 @@ class Room:
             self._on_broken(self)
 
     def _add(self, edit: Edit) -> None:
-        self._edits.append(edit)
-        self._schedule_flush()
+        if not self._is_closed:
+            self._edits.append(edit)
+            self._schedule_flush()
 
     def _schedule_flush(self) -> None:
         if self._flush_handle is None:
@@ -496,12 +513,8 @@ class Room:
 
     def _rebuild(self, doc: Doc[Any]) -> None:
         apply(doc, merge([self._base, *self._tail]))
-        self._drop_doc()
+        release(self.doc)
         self._use(doc)
-
-    def _drop_doc(self) -> None:
-        # A Doc whose observers stay is never freed.
-        self.doc.unobserve(self._subscription)
 
     # Presence.
 

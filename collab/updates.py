@@ -22,6 +22,7 @@ __all__ = [
     "is_failure",
     "is_panic",
     "merge",
+    "release",
 ]
 
 logger = logging.getLogger(__name__)
@@ -80,3 +81,13 @@ def apply(doc: Doc[Any], update: bytes) -> None:
         if is_failure(error):
             raise PoisonedDoc(type(error).__name__) from None
         raise
+
+
+def release(doc: Doc[Any]) -> None:
+    """Take all observers off ``doc``: as long as one is left, pycrdt never frees it.
+
+    Those that the project has put onto shared types, and not onto the Doc, cannot be reached.
+    """
+    # There is no public list of them.
+    for subscription in list(doc._subscriptions):
+        doc.unobserve(subscription)

@@ -739,12 +739,37 @@ async def test_a_closed_room_lets_go_of_its_doc(store: Store) -> None:
     assert doc() is None
 
 
+async def test_a_closed_room_is_not_renewed(store: Store) -> None:
+    room = make_room(store)
+    room.close()
+    doc: Doc[Any] = Doc()
+    room.renew(doc)
+    assert room.doc is not doc
+
+
+async def test_observers_are_taken_off_when_the_last_member_has_left(store: Store) -> None:
+    room = make_room(store)
+    ann, _ = new_member(room)
+    # The project's; it may want to take it off itself until then.
+    subscription = room.doc.observe(lambda event: None)
+    room.close()
+    room.doc.unobserve(subscription)
+    doc = weakref.ref(room.doc)
+    room.leave(ann)
+    del room, ann
+    gc.collect()
+    assert doc() is None
+
+
 async def test_a_closed_room_does_nothing_more(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     _, socket = new_member(room)
     change(room, ann, LETTERS[0])
     room.close()
+    room.edit(LETTERS[1])
+    content(room.doc).insert(0, "!")
     await turn()
+    room.flush()
     assert socket.messages == []
     assert store.edits == []
 
