@@ -335,7 +335,8 @@ class Hub:
             known = {name: self._marks.get(name) for name, stored in self._links}
             try:
                 found = await self._storage.marks(list(known))
-            except StorageError as error:
+            except Exception as error:
+                # Whatever it is, it must not end the watch.
                 logger.warning("The storage cannot be asked (%s).", type(error).__name__)
                 continue
             for name, mark in found.items():
@@ -348,12 +349,15 @@ class Hub:
         """Take into a live room what the storage has and the room may have missed."""
         try:
             loaded = await self._loading_lane.start(self._storage.load(name))
-        except StorageError:
+            update = EMPTY_UPDATE if loaded is None else merge(loaded.updates)
+        except Exception:
             logger.exception("A document could not be read again.", extra={"room": name})
+            # How far it has got is not known then; the next round finds it.
+            self._marks.pop(name, None)
             return
         if loaded is not None and (room := self.rooms.get((name, True))):
             counts.storage_rereads += 1
-            room.edit_relayed(merge(loaded.updates))
+            room.edit_relayed(update)
 
     # Server code.
 

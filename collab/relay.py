@@ -214,10 +214,8 @@ class Link:
 
     # To the others.
 
-    def next_message(self) -> Message | None:
+    def next_message(self) -> Message:
         """Return what there is to publish now, as one message."""
-        if self._room is None:
-            return None
         self._number += 1
         message = self._message("change", number=self._number)
         if self._updates:
@@ -497,16 +495,20 @@ class Relay:
             reread: takes into the room what the storage has.
         """
         async with self._starting:
-            if not self._keepers:
-                await self._take_channel()
-                self._keepers = [
-                    self._loop.create_task(self._listen()),
-                    self._loop.create_task(self._keep_time()),
-                ]
+            await self._start()
         link = self._links[name] = Link(self, name, reread)
         await self.join_group(link)
         self.wake(link)
         return link
+
+    async def _start(self) -> None:
+        if self._keepers:
+            return
+        await self._take_channel()
+        self._keepers = [
+            self._loop.create_task(self._listen()),
+            self._loop.create_task(self._keep_time()),
+        ]
 
     async def _take_channel(self) -> None:
         with self._watching():
@@ -571,8 +573,7 @@ class Relay:
                     continue
                 link = next(iter(self._changed))
                 del self._changed[link]
-                if message := link.next_message():
-                    await self._send(True, link.group, message)
+                await self._send(True, link.group, link.next_message())
         finally:
             self._sender = None
 

@@ -239,6 +239,25 @@ async def test_who_asks_and_knows_more_is_asked_in_turn() -> None:
         await until(lambda: bob.text == "hello")
 
 
+async def test_who_asks_for_what_is_on_its_way_is_not_asked_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        monkeypatch.setattr(relay, "_PATIENCE", 0.1)
+        processes.wire.loses = losing("change", "digest")
+        ann.type("hello")
+        await until(lambda: any(m["kind"] == "change" for _, m in processes.wire.lost))
+        ann.process.link()._ask_all()
+        late = last(processes.wire.lost, "change")
+        await until(lambda: "ask" in processes.wire.kinds(to=bob.process))
+        processes.wire.loses = losing("digest")
+        await processes.layer.send(bob.process.channel, late)
+        await until(lambda: bob.text == "hello")
+        await until(lambda: not any(p.is_waited_for for p in bob.process.link().peers.values()))
+        assert "ask" not in processes.wire.kinds(sender=bob.process)
+
+
 async def test_a_process_that_does_not_answer_is_asked_again() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -359,6 +378,27 @@ async def test_a_document_opens_although_its_group_cannot_be_joined() -> None:
         await until(lambda: bob.process.link().peers)
 
 
+async def test_a_layer_that_is_away_when_the_first_document_opens_is_used_when_it_is_back() -> None:
+    async with cluster(**QUICK) as processes:
+        processes.wire.failures = {"new_channel": ConnectionError("gone")}
+        ann, bob = await processes.start().open(), await processes.start().open()
+        ann.type("hello")
+        await until(lambda: ann.saved == 1)
+        await until(lambda: bob.text == "hello")
+        processes.wire.failures.clear()
+        await until(lambda: bob.process.link().peers and ann.process.link().peers)
+
+
+async def test_all_rooms_of_a_process_have_one_channel() -> None:
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        before = ann.process.channel
+        others = await ann.process.open("plans"), await bob.process.open("plans")
+        others[0].type("plan")
+        await until(lambda: others[1].text == "plan")
+        assert ann.process.channel == before
+
+
 async def test_a_document_opens_although_the_layer_hangs() -> None:
     async with cluster(**QUICK) as processes:
         for verb in ("group_add", "group_send", "send"):
@@ -396,6 +436,42 @@ async def test_messages_that_wait_for_a_stuck_layer_are_bounded() -> None:
             hub.relay.post(link._message("later version"), channel=ann.process.channel)
         assert len(hub.relay._posts) == relay._MAX_POSTS
         hub.relay._posts.clear()
+
+
+async def test_a_long_lived_room_joins_its_group_again_before_the_layer_forgets_it() -> None:
+    layer = Wire()
+    layer.group_expiry = 0.1
+    async with cluster(layer=layer) as processes:
+        ann, bob = await two(processes)
+        for group in list(layer.groups):
+            await layer.group_discard(group, bob.process.channel)
+        await until(lambda: any(bob.process.channel in group for group in layer.groups.values()))
+        ann.type("hello")
+        await until(lambda: bob.text == "hello")
+
+
+async def test_a_room_whose_clock_fails_does_not_stop_those_of_others(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cluster(RELAY_TIMEOUT=0.05) as processes:
+        ann, bob = await two(processes)
+        plans = await bob.process.open("plans")
+
+        def fail(before: float | None = None) -> list[bytes]:
+            raise MemoryError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bob.process.link(), "adopt", fail)
+            ann.process.storage.hold("append")
+            ann.type("hello")
+            await until(lambda: caplog.records)
+        assert caplog.records[0].__dict__["room"] == NOTES
+        others = await ann.process.open("plans")
+        others.type("plan")
+        await until(lambda: plans.text == "plan")
+        # The room is looked at again, and the clock went on for both.
+        await processes.wait_stored("hello")
+        await processes.wait_stored("plan", "plans")
 
 
 # Processes that come and go.
