@@ -26,7 +26,9 @@ from collab.hub import current_hub
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect, use_memory_storage
 from collab.wire import CloseCode
 
+from . import poison
 from .live import until
+from .yjs import HELLO
 
 
 @pytest.fixture(autouse=True)
@@ -542,3 +544,203 @@ async def test_what_it_applies_to_its_doc_is_sent_once_to_each_member_and_stored
         await client.disconnect()
     assert len(DocConsumer.events) == 1
     assert text_of(await documents.aread("project-7")) == "from a task"
+
+
+# What a client is told when something is wrong.
+
+
+async def code_after(*frames: bytes, consumer: type[YjsConsumer] = YjsConsumer) -> int:
+    """Return the code that a connection is closed with after these frames."""
+    communicator = visitor(consumer)
+    await communicator.connect()
+    for frame in frames:
+        await communicator.send_to(bytes_data=frame)
+    messages = [await communicator.receive_output()]
+    while messages[-1]["type"] != "websocket.close":
+        messages.append(await communicator.receive_output())
+    # What it sends after that is not looked at.
+    await communicator.send_to(bytes_data=create_update_message(update_with("too late")))
+    await communicator.disconnect()
+    assert "too late" not in await stored_text()
+    code: int = messages[-1]["code"]
+    return code
+
+
+async def stored_text() -> str:
+    if not await documents.aexists("room"):
+        return ""
+    return text_of(await documents.aread("room"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"MAX_FRAME_SIZE": 20}, 1009),
+        ({"MAX_DOCUMENT_SIZE": 20}, 1009),
+        ({"MAX_UNSAVED": 0}, 1013),
+        ({"MAX_ROOMS": 0}, 1013),
+        ({"MAX_ROOM_MEMBERS": 0}, 1013),
+        ({"FIRST_FRAME_TIMEOUT": 0}, 1008),
+    ],
+)
+async def test_what_exceeds_a_limit_is_closed_with_its_code(
+    settings: Any, limits: dict[str, float], code: int
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, **limits}
+    frames = (
+        [] if "FIRST_FRAME_TIMEOUT" in limits else [create_update_message(update_with("hello"))]
+    )
+    assert await code_after(*frames) == code
+    assert await stored_text() == ""
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"\x04", b"\0\3\1\0", b"\0\2\xff", create_update_message(poison.ENDLESS)],
+    ids=["unknown type", "unknown sync type", "cut off", "no update"],
+)
+async def test_what_is_not_of_the_protocol_is_closed_with_1008(frame: bytes) -> None:
+    assert await code_after(frame) == 1008
+
+
+async def test_an_update_that_cannot_be_applied_is_closed_with_1008_and_harms_nobody_else() -> None:
+    async with members(YjsConsumer, 2) as (ann, bob):
+        ann.doc.apply_update(HELLO)
+        await bob.wait_until(lambda: text_of(bob.doc) == "hello")
+        assert await code_after(create_update_message(poison.RAISING)) == 1008
+        write(bob.doc, "!")
+        await ann.wait_until(lambda: "!" in text_of(ann.doc))
+        await bob.wait_saved()
+    assert sorted(await stored_text()) == sorted("hello!")
+
+
+class Filling(YjsConsumer):
+    async def make_ydoc(self) -> Doc[Any]:
+        doc: Doc[Any] = Doc()
+        write(doc, "filling")
+        return doc
+
+
+async def test_a_doc_that_is_filled_when_it_is_stored_already_is_closed_with_1011(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with members(Filling, 1) as (ann,):
+        assert text_of(ann.doc) == "filling"
+    assert await code_after(consumer=Filling) == 1011
+    assert "seed_ydoc" in caplog.text
+    assert await stored_text() == "filling"
+
+
+class Seeding(YjsConsumer):
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        write(doc, "seed")
+
+
+class Unstored(Seeding):
+    storage = None
+
+
+@pytest.mark.parametrize("consumer", [Seeding, Unstored])
+async def test_a_new_document_is_seeded_for_all_who_come(consumer: type[YjsConsumer]) -> None:
+    async with members(consumer, 3) as clients:
+        assert [text_of(client.doc) for client in clients] == ["seed"] * 3
+    assert await stored_text() == ("seed" if consumer is Seeding else "")
+
+
+# Echoes, and what is saved.
+
+
+class Echoing(YjsConsumer):
+    echo_updates = True
+
+
+async def test_an_echo_comes_when_the_update_is_stored() -> None:
+    communicator = visitor(Echoing)
+    await communicator.connect()
+    await communicator.receive_from()
+    frame = create_update_message(update_with("hello"))
+    await communicator.send_to(bytes_data=frame)
+    assert await communicator.receive_from() == frame
+    assert await stored_text() == "hello"
+    await communicator.disconnect()
+
+
+async def test_saved_counts_every_update_that_was_sent() -> None:
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    await communicator.receive_from()
+    await communicator.send_json_to({"action": "hello", "request_id": 7})
+    assert (await communicator.receive_json_from())["request_id"] == 7
+    counts = [0]
+    for number in range(1, 6):
+        await communicator.send_to(bytes_data=create_update_message(HELLO))
+        while counts[-1] < number:
+            counts.append((await communicator.receive_json_from())["data"]["count"])
+            assert await stored_text() == "hello"
+    assert counts == sorted(set(counts))
+    await communicator.disconnect()
+
+
+# Readers.
+
+
+class ReadOnly(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.WRITE if self.scope["user"].pk else Access.READ
+
+
+async def test_a_reader_gets_everything_and_changes_nothing() -> None:
+    async with members(ReadOnly, 1, user=User(pk=1)) as (ann,):
+        reader = visitor(ReadOnly)
+        reader.scope["user"] = AnonymousUser()
+        await reader.connect()
+        for word in ("one", "two"):
+            await reader.send_to(bytes_data=create_update_message(update_with(word)))
+        # Told once, through the auth frame.
+        assert (await reader.receive_from())[:2] == b"\2\0"
+        assert await reader.receive_nothing(0.01)
+        ann.set_presence({"name": "Ann"})
+        assert (await reader.receive_from())[:1] == b"\1"
+        write(ann.doc, "hello")
+        assert (await reader.receive_from())[:2] == b"\0\2"
+        await ann.wait_saved()
+        await reader.disconnect()
+    assert await stored_text() == "hello"
+
+
+# Slow readers and fast writers.
+
+
+async def test_who_takes_nothing_is_cut_off_and_holds_up_nobody(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "SEND_TIMEOUT": 0.01}
+    incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    incoming.put_nowait({"type": "websocket.connect"})
+    accepted = asyncio.Event()
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] != "websocket.accept":
+            await asyncio.Event().wait()
+        accepted.set()
+
+    scope = {"type": "websocket", "path": "/ws/room", "query_string": b"", "headers": []}
+    slow = asyncio.create_task(serve(YjsConsumer)(scope, incoming.get, send))
+    await accepted.wait()
+    async with members(YjsConsumer, 2) as (ann, bob):
+        write(ann.doc, "hello")
+        await bob.wait_until(lambda: text_of(bob.doc) == "hello")
+        await asyncio.wait_for(slow, 5)
+        assert len(current_hub().rooms["room", True].members) == 2
+
+
+async def test_who_sends_too_fast_is_read_more_slowly(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "MESSAGE_RATE": 100, "MESSAGE_BURST": 1}
+    communicator = visitor(YjsConsumer)
+    await communicator.connect()
+    await communicator.receive_from()
+    began = asyncio.get_running_loop().time()
+    for _ in range(6):
+        await communicator.send_to(bytes_data=b"\3")
+    for _ in range(6):
+        await communicator.receive_from()
+    assert asyncio.get_running_loop().time() - began > 0.035
+    await communicator.disconnect()
