@@ -326,13 +326,24 @@ class YjsClient:
         elif frame[0] == YMessageType.SYNC:
             await self._receive_sync(frame[1:])
         elif frame[0] == YMessageType.AWARENESS:
-            self.awareness.apply_awareness_update(read_message(frame[1:]), "remote")
+            await self._receive_presence(read_message(frame[1:]))
         elif frame[0] == AUTH:
             self._receive_denial(frame[1:])
         elif frame[0] == QUERY_AWARENESS:
             await self._send_presence()
         else:
             raise AssertionError(f"unknown message type {frame[0]}")
+
+    async def _receive_presence(self, update: bytes) -> None:
+        before = self._clock
+        self.awareness.apply_awareness_update(update, "remote")
+        if self._clock != before:
+            # It has heard that it is gone, and says that it is not.
+            await self._send_presence()
+
+    @property
+    def _clock(self) -> object:
+        return self.awareness.meta[self.awareness.client_id]["clock"]
 
     async def _receive_sync(self, message: bytes) -> None:
         reply = handle_sync_message(message, self.doc)

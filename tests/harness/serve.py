@@ -13,10 +13,13 @@ __all__ = ["main"]
 def main(descriptor: int) -> None:
     """Serve the test project until a signal ends it."""
     logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
+    ping = float(os.environ.get("COLLAB_TEST_PING_INTERVAL", 20))
     config = uvicorn.Config(
         os.environ["COLLAB_TEST_APPLICATION"],
         ws="websockets-sansio",
         ws_max_size=64 * 1024 * 1024,
+        ws_ping_interval=ping,
+        ws_ping_timeout=ping,
         log_config=None,
         timeout_graceful_shutdown=10,
     )
