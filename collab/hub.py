@@ -109,6 +109,7 @@ class Hub:
         #: How far the storage had got with each linked room, as far as the room knows.
         self._marks: dict[str, Mark] = {}
         self._watches: list[asyncio.Task[None]] = []
+        self._rereading: set[str] = set()
         self._draining = False
         self._spool = Path(settings.SPOOL_DIRECTORY)
         self._spool_taken = False
@@ -347,6 +348,10 @@ class Hub:
 
     async def _reread(self, name: str) -> None:
         """Take into a live room what the storage has and the room may have missed."""
+        if name in self._rereading:
+            # While the layer is away there is reason again and again; once at a time is enough.
+            return
+        self._rereading.add(name)
         try:
             loaded = await self._loading_lane.start(self._storage.load(name))
             update = EMPTY_UPDATE if loaded is None else merge(loaded.updates)
@@ -355,6 +360,8 @@ class Hub:
             # How far it has got is not known then; the next round finds it.
             self._marks.pop(name, None)
             return
+        finally:
+            self._rereading.discard(name)
         if loaded is not None and (room := self.rooms.get((name, True))):
             counts.storage_rereads += 1
             room.edit_relayed(update)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .live import until
 from .test_hub import LETTERS, harness_of
+from .yjs import text
 
 
 async def test_an_idle_room_that_is_deleted_is_not_unloaded_once_more(tmp_path: Path) -> None:
@@ -30,3 +31,19 @@ async def test_a_room_that_is_deleted_while_the_hub_closes_is_closed_once(tmp_pa
         await closing
         assert not harness.hub.rooms
         assert not await harness.storage.exists("notes")
+
+
+async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        member, _ = await harness.join()
+        await harness.append(LETTERS[0])
+        let = harness.storage.hold("load")
+        before = harness.storage.calls["load"]
+        reading = [asyncio.create_task(harness.hub._reread("notes")) for _ in range(3)]
+        await until(lambda: harness.storage.calls["load"] > before)
+        let.set()
+        await asyncio.gather(*reading)
+        member.room.flush()
+        assert harness.storage.calls["load"] == before + 1
+        assert text(member.room.doc) == "a"
+        await harness.leave(member)
