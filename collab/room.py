@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
 
-from pycrdt import Doc, TransactionEvent
+from pycrdt import Doc, TransactionEvent, get_update
 
 from collab_storage.updates import is_integrated
 
@@ -448,21 +448,33 @@ class Room:
         Raises:
             PoisonedDoc: it cannot be applied.
         """
-        if self._pending != EMPTY_UPDATE:
-            update = merge([self._pending, update])
+        whole = update if self._pending == EMPTY_UPDATE else merge([self._pending, update])
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            apply(self.doc, update)
+            apply(self.doc, whole)
         finally:
             self._applying = False
         news = self._effect
-        self._pending = EMPTY_UPDATE
         # Only where the effect is less than the update can part of it have been held back.
-        if len(news) < len(update) and not is_integrated(self.doc, update):
-            self._pending = news = update
+        if len(news) >= len(whole) or is_integrated(self.doc, whole):
+            self._pending = EMPTY_UPDATE
+        elif whole is update or not is_integrated(self.doc, update):
+            self._check_loadable(whole)
+            self._pending, news = whole, update
         if news != EMPTY_UPDATE:
             self._record(news)
         return news
+
+    def _check_loadable(self, pending: bytes) -> None:
+        """Return if the document can be read with ``pending``, which the Doc holds back.
+
+        It may contradict what is there. That shows only when all is read at once.
+
+        Raises:
+            PoisonedDoc: it cannot.
+        """
+        if get_update(pending, self.doc.get_state()) != pending:
+            apply(Doc(), merge([self.doc.get_update(), pending]))
 
     def _observe(self, event: TransactionEvent) -> None:
         if self._applying:

@@ -8,6 +8,7 @@ in a process of its own. Those that stand here were then shortened by hand.
 from __future__ import annotations
 
 __all__ = [
+    "CONTRADICTING",
     "CORRUPTING",
     "ENDLESS",
     "PANICKING",
@@ -37,6 +38,10 @@ CORRUPTING = bytes.fromhex("01010200020101010002585900")
 #: An item whose parent is a letter of the text, for a Doc with "hello" of client 1. It has the
 #: form of an update and can be decoded, but apply_update() raises RuntimeError.
 RAISING = bytes.fromhex("010102002800010101" + "6b0177017800")
+
+#: It gives a letter of "hello" of client 1 another content, and waits for client 2. A Doc holds
+#: it back, and then nothing can be made of the two together.
+CONTRADICTING = bytes.fromhex("01020104040002120568656c6c6f010001030701030201010607")
 
 
 def deep_value(depth: int) -> bytes:

@@ -578,6 +578,52 @@ async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Sto
     assert store.text == text(room.doc)
 
 
+async def test_what_waits_for_ever_is_stored_and_sent_once(room: Room, store: Store) -> None:
+    eve, _ = new_member(room)
+    ann, _ = new_member(room)
+    _, socket = new_member(room)
+    orphan = out_of_order()[0]
+    change(room, eve, orphan)
+    await turn()
+    for number, letter in enumerate(LETTERS):
+        change(room, ann, letter, number)
+        await turn()
+        room.edit(letter)
+        room.edit(letter)
+        await turn()
+    assert [edit.update for edit in store.edits if edit.update != EMPTY_UPDATE] == [
+        orphan,
+        *LETTERS,
+    ]
+    assert socket.frames == [update_frame(update) for update in (orphan, *LETTERS)]
+    assert sorted(text(room.doc)) == sorted("helloabcdef")
+
+
+async def test_what_waits_and_contradicts_the_document_is_refused(room: Room, store: Store) -> None:
+    eve, from_eve = new_member(room)
+    ann, _ = new_member(room)
+    change(room, ann, out_of_order()[0])
+    await turn()
+    change(room, eve, poison.CONTRADICTING)
+    await turn()
+    assert from_eve.close_code == 1008
+    change(room, ann, LETTERS[0], 2)
+    await turn()
+    assert sorted(store.text) == sorted(text(room.doc)) == sorted("helloa")
+    newcomer, socket = new_member(room)
+    room.handle(newcomer, StateRequest(b"\0"))
+    assert received(socket, EMPTY_UPDATE) == text(room.doc)
+
+
+async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Store) -> None:
+    ann, _ = new_member(room)
+    first, second, third = typed("xyz", client_id=9)
+    for number, update in enumerate((first, merge([first, third]), second)):
+        change(room, ann, update, number)
+        await turn()
+    assert sorted(store.text) == sorted(text(room.doc)) == sorted("helloxyz")
+
+
 # The bytes beside the Doc.
 
 
