@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from channels.layers import channel_layers
-from pycrdt import Doc
+from pycrdt import Doc, get_update
 
 from collab_storage.base import LogEntry, Mark, Storage
 from collab_storage.compaction import apply_stored, compact
@@ -225,7 +225,9 @@ class Hub:
         self._marks[name] = Mark(loaded.version, len(loaded.log))
         self._log_lengths[name] = len(loaded.log)
         whole = merge(loaded.updates)
-        return doc, EMPTY_UPDATE if is_integrated(doc, whole) else whole
+        if is_integrated(doc, whole):
+            return doc, EMPTY_UPDATE
+        return doc, get_update(whole, doc.get_state())
 
     async def _seed(self, name: str, doc: Doc[Any]) -> bool:
         return await self._storage.create(LogEntry(name, doc.get_update(), datetime.now(UTC)))

@@ -29,7 +29,7 @@ from collab_storage.memory import MemoryStorage
 
 from . import poison
 from .live import DEADLINE, HinderedStorage, Socket, new_member, until
-from .yjs import HELLO, content, new_doc, text, typed
+from .yjs import HELLO, changes, content, insert, new_doc, text, typed
 
 LETTERS = typed("abcdef")
 
@@ -208,6 +208,25 @@ async def test_a_failed_load_fails_for_all_who_wait_and_is_tried_afresh_by_the_n
     assert text(member.room.doc) == "hello"
     # Nothing was stored on the way.
     assert harness.storage.calls["create"] == harness.storage.calls["append"] == 0
+
+
+async def test_what_waited_for_others_when_it_was_stored_waits_on(harness: Harness) -> None:
+    doc = new_doc(client_id=9)
+    first, second = insert(doc, "abc"), insert(doc, "def", 3)
+    with changes(doc) as updates:
+        del content(doc)[1:5]
+    await harness.append(HELLO, updates[0], second)
+    member, socket = await harness.join()
+    assert text(member.room.doc) == "hello"
+    # It is a small part of the document, and not all of it once more.
+    assert len(member.room._pending) < len(merge([updates[0], second])) + 5
+    harness.change(member, first)
+    await harness.hub.writer.saved("notes")
+    member.room.flush()
+    assert sorted(text(member.room.doc)) == sorted("helloaf")
+    await harness.hub.writer.saved("notes")
+    assert sorted(await harness.stored() or "") == sorted("helloaf")
+    assert socket.close_code is None
 
 
 async def test_a_document_that_cannot_be_read_is_neither_served_nor_overwritten(
