@@ -150,10 +150,10 @@ async def adelete(room_name: str) -> bool:
     A client that still has the document would bring it back by reconnecting: refuse it in
     ``authorize()``.
     """
-    storage = get_storage()
-    deleted = await storage.delete(room_name)
+    typed = bool(_unsaved(room_name))
+    deleted = await get_storage().delete(room_name)
     await _on_commit(partial(_discard, room_name, None))
-    return deleted
+    return deleted or typed
 
 
 def delete(room_name: str) -> bool:
