@@ -158,7 +158,9 @@ class NodePeer(Contestant):
         stamp = self._directory / "node_modules" / ".installed"
         lock = self._directory / "package-lock.json"
         if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
-            subprocess.run([ROOT / "scripts" / "setup-node", self._directory], check=True)
+            # What npm says is no part of the table that goes to standard output.
+            setup = [ROOT / "scripts" / "setup-node", self._directory]
+            subprocess.run(setup, check=True, stdout=sys.stderr)
             stamp.touch()
 
     def version(self) -> str:
