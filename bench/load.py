@@ -40,15 +40,15 @@ _PATIENCE = 120.0
 _AT_ONCE = 50
 
 
-def _client_frame(payload: bytes) -> bytes:
-    """Return a binary websocket frame; its mask of zeros leaves the payload as it is."""
+def _client_frame(payload: bytes, opcode: int = 0x82) -> bytes:
+    """Return a websocket frame, by default a binary one; its mask of zeros changes nothing."""
     size = len(payload)
     if size < 126:
-        head = bytes((0x82, 0x80 | size))
+        head = bytes((opcode, 0x80 | size))
     elif size < 1 << 16:
-        head = b"\x82\xfe" + size.to_bytes(2)
+        head = bytes((opcode, 0xFE)) + size.to_bytes(2)
     else:
-        head = b"\x82\xff" + size.to_bytes(8)
+        head = bytes((opcode, 0xFF)) + size.to_bytes(8)
     return head + b"\0\0\0\0" + payload
 
 
@@ -156,7 +156,8 @@ class Member(asyncio.Protocol):
             elif not self._state.done():
                 self._look_for_state(payload)
         elif head == 0x89:
-            self._transport.write(b"\x8a\x80\0\0\0\0")
+            # A server disconnects who does not send the ping's payload back.
+            self._transport.write(_client_frame(payload, 0x8A))
         elif head not in (0x81, 0x88, 0x8A):
             raise ConnectionError(f"A frame begins with {head:#x}.")
 

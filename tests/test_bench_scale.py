@@ -18,5 +18,5 @@ def test_processes_are_compared() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     head, _, *rows, _, circumstances = done.stdout.splitlines()
     assert head == "|  |  | 1 | 2 pubsub | 3 pubsub |"
-    assert len(rows) == 35
+    assert len(rows) == 38
     assert "channels-redis" in circumstances
