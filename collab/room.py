@@ -162,6 +162,8 @@ class Room:
         self._applying = False
         self._effect = EMPTY_UPDATE
         self._is_closed = False
+        #: Whose edit is being applied; ``None`` if it is server code's or another process's.
+        self.author: Member | None = None
         self._use(doc)
         self._rebase()
 
@@ -426,11 +428,14 @@ class Room:
         good = []
         for edit in edits:
             try:
+                self.author = edit.member
                 news = self._apply(edit.update)
                 good.append(edit if news == edit.update else replace(edit, update=news))
             except PoisonedDoc:
                 self._repair()
                 self._refuse(edit)
+            finally:
+                self.author = None
         return good
 
     def _refuse(self, edit: Edit) -> None:
