@@ -7,22 +7,28 @@ once, seen by live members when it is committed, and part of the surrounding
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import Context
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from pycrdt import Doc, TransactionEvent
+from pycrdt import Doc
 
-from collab_storage.base import DocumentInfo, LogEntry, check_name
-from collab_storage.compaction import apply_stored
+from collab_storage.base import DocumentInfo
 from collab_storage.exceptions import DocumentNotFound
 
 from .conf import get_storage
-from .hub import Hub, live_hubs
+from .copies import (
+    in_all_hubs,
+    load_copy,
+    new_entry,
+    noting,
+    on_commit,
+    store_update,
+    unsaved_updates,
+    user_key,
+)
 from .outlet import publish
 from .relay import order
 from .updates import apply, check, merge
@@ -57,8 +63,8 @@ async def aread(room_name: str) -> Doc[Any]:
         DocumentNotFound: nothing of that name is stored.
         DocumentCorrupt: what is stored cannot be read.
     """
-    doc, found = await _load(room_name)
-    if not found:
+    doc = Doc[Any]()
+    if not await load_copy(room_name, doc):
         raise DocumentNotFound(f"There is no document {room_name!r}.")
     return doc
 
@@ -70,7 +76,7 @@ def read(room_name: str) -> Doc[Any]:
 
 async def aexists(room_name: str) -> bool:
     """Tell whether a document of that name is stored, or about to be."""
-    return bool(_unsaved(room_name)) or await get_storage().exists(room_name)
+    return bool(unsaved_updates(room_name)) or await get_storage().exists(room_name)
 
 
 def exists(room_name: str) -> bool:
@@ -110,7 +116,7 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
         apply(Doc(), check(update))
     except Exception as error:
         raise ValueError("That is no Yjs update that can be applied.") from error
-    await _store(room_name, update, user)
+    await store_update(room_name, update, user)
 
 
 def send_doc_update(room_name: str, update: bytes, *, user: object = None) -> None:
@@ -129,8 +135,9 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
         room_name: the document, made if there is none.
         user: whose change it is, for the log.
     """
-    doc, _ = await _load(room_name)
-    with _noting(doc) as updates:
+    doc = Doc[Any]()
+    await load_copy(room_name, doc)
+    with noting(doc) as updates:
         yield doc
     await _finish(room_name, updates, user)
 
@@ -138,8 +145,9 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
 @contextmanager
 def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
     """See :func:`aedit`."""
-    doc, _ = async_to_sync(_load)(room_name)
-    with _noting(doc) as updates:
+    doc = Doc[Any]()
+    async_to_sync(load_copy)(room_name, doc)
+    with noting(doc) as updates:
         yield doc
     async_to_sync(_finish)(room_name, updates, user)
 
@@ -150,9 +158,9 @@ async def adelete(room_name: str) -> bool:
     A client that still has the document would bring it back by reconnecting: refuse it in
     ``authorize()``.
     """
-    typed = bool(_unsaved(room_name))
+    typed = bool(unsaved_updates(room_name))
     deleted = await get_storage().delete(room_name)
-    await _on_commit(partial(_discard, room_name, None))
+    await on_commit(partial(_discard, room_name, None))
     return deleted or typed
 
 
@@ -169,11 +177,11 @@ async def arename(old: str, new: str) -> None:
         DocumentExists: ``new`` is taken.
     """
     storage = get_storage()
-    if (unsaved := _unsaved(old)) and not await storage.exists(old):
+    if (unsaved := unsaved_updates(old)) and not await storage.exists(old):
         # It has been typed a moment ago.
-        await storage.append([_entry(old, merge(unsaved), None)])
+        await storage.append([new_entry(old, merge(unsaved), None)])
     await storage.rename(old, new)
-    await _on_commit(partial(_discard, old, new))
+    await on_commit(partial(_discard, old, new))
 
 
 def rename(old: str, new: str) -> None:
@@ -186,8 +194,8 @@ def rename(old: str, new: str) -> None:
 
 async def arecheck_access(room_name: str, user: object = None) -> None:
     """Let the consumers of a room run ``authorize()`` again, of all its members or one user's."""
-    user_id = _user_id(user)
-    _in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
+    user_id = user_key(user)
+    in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
     publish(room_name, order(room_name, "recheck", user=user_id))
 
 
@@ -199,79 +207,11 @@ def recheck_access(room_name: str, user: object = None) -> None:
 # How it works.
 
 
-async def _load(room_name: str) -> tuple[Doc[Any], bool]:
-    # What waits to be stored is taken first: it may get stored while the rest is loaded.
-    unsaved = _unsaved(room_name)
-    loaded = await get_storage().load(room_name)
-    doc = Doc[Any]()
-    if loaded is not None:
-        apply_stored(doc, loaded)
-    if unsaved:
-        apply(doc, merge(unsaved))
-    return doc, bool(loaded or unsaved)
-
-
-@contextmanager
-def _noting(doc: Doc[Any]) -> Iterator[list[bytes]]:
-    """Note the updates that the block makes; a Doc that stays observed is never freed."""
-    updates: list[bytes] = []
-
-    def note(event: TransactionEvent) -> None:
-        updates.append(event.update)
-
-    subscription = doc.observe(note)
-    try:
-        yield updates
-    finally:
-        doc.unobserve(subscription)
-
-
 async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
     if updates:
-        await _store(room_name, merge(updates), user)
-
-
-async def _store(room_name: str, update: bytes, user: object) -> None:
-    await get_storage().append([_entry(room_name, update, _user_id(user))])
-    await _on_commit(partial(_deliver, room_name, update))
-
-
-def _entry(room_name: str, update: bytes, user_id: str | None) -> LogEntry:
-    return LogEntry(check_name(room_name), update, datetime.now(UTC), user_id)
-
-
-def _user_id(user: object) -> str | None:
-    key = getattr(user, "pk", None)
-    return None if key is None else str(key)
-
-
-def _unsaved(room_name: str) -> list[bytes]:
-    return [update for hub in live_hubs() for update in hub.writer.unsaved_updates(room_name)]
-
-
-async def _on_commit(tell: Callable[[], None]) -> None:
-    await get_storage().on_commit(tell)
-
-
-def _deliver(room_name: str, update: bytes) -> None:
-    if any(hub.holds(room_name) for hub in live_hubs()):
-        # The room tells the other processes, as of any change in it.
-        _in_all_hubs(lambda hub: hub.deliver(room_name, update))
-    else:
-        publish(room_name, order(room_name, "deliver", update=update))
+        await store_update(room_name, merge(updates), user)
 
 
 def _discard(room_name: str, moved_to: str | None) -> None:
-    _in_all_hubs(lambda hub: hub.discard(room_name, moved_to))
+    in_all_hubs(lambda hub: hub.discard(room_name, moved_to))
     publish(room_name, order(room_name, "discard", moved_to=moved_to))
-
-
-def _in_all_hubs(tell: Callable[[Hub], None]) -> None:
-    """Call ``tell`` with each hub of the process, in the hub's own thread."""
-    for hub in live_hubs():
-        # Not in the caller's context: what the hub starts outlives the caller, and with it the
-        # thread in which asgiref runs the caller's synchronous code.
-        if hub.is_here():
-            Context().run(tell, hub)
-        else:
-            hub.loop.call_soon_threadsafe(tell, hub, context=Context())
