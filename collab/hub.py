@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from .lane import Lane
 from .member import Member
 from .outlet import shared_layer
 from .relay import ChannelLayer, Link, Relay
-from .room import Room
+from .room import Room, Watcher
 from .shutdown import drain_on_sigterm
 from .spool import read_spool, spooled_files, write_spool
 from .timers import Pulse
@@ -40,7 +40,7 @@ from .updates import EMPTY_STATE, EMPTY_UPDATE, merge, release
 from .wire import CloseCode
 from .writer import Writer
 
-__all__ = ["Hub", "Opener", "current_hub", "live_hubs"]
+__all__ = ["Hub", "Opener", "current_hub", "live_hubs", "room_watchers"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,11 @@ class Opener(Protocol):
 
     async def seed_ydoc(self, doc: Doc[Any]) -> None:
         """Fill a document that was never stored."""
+
+
+#: Called with the name of each stored document that is opened, once it is loaded and before
+#: anybody is answered: what is to follow it, or ``None``.
+room_watchers: list[Callable[[str], Awaitable[Watcher | None]]] = []
 
 
 class _Opening:
@@ -173,6 +178,7 @@ class Hub:
                     # Before it is loaded, so that nothing falls in between.
                     link = await self.relay.connect(name, partial(self._reread, name))
                 doc, pending = await (self._stored_doc(name, maker) if stored else _new_doc(maker))
+                watchers = await _watchers(name) if stored else []
             room = Room(
                 name,
                 doc,
@@ -180,6 +186,7 @@ class Hub:
                 pending=pending,
                 store=self.writer if stored else None,
                 link=link,
+                watchers=watchers,
                 on_empty=lambda room: self._unload_later(key),
                 on_rebuilt=lambda room: self._keep_task(self._renew(room, opener)),
                 on_broken=lambda room: self._remove(key, room),
@@ -261,12 +268,19 @@ class Hub:
         room = self.rooms[key]
         room.flush()
         room.adopt()
+        if any(watcher.is_busy for watcher in room.watchers):
+            self._keep_task(self._unload_when_settled(key, room))
+            return
         if stored and self.writer.has(name):
             # Unsaved work keeps it loaded; it goes when that is stored.
             self._keep_task(self._unload_when_saved(key))
             return
         self._remove(key, room)
         self._keep_task(self._tidy(name))
+
+    async def _unload_when_settled(self, key: Key, room: Room) -> None:
+        await _settle(room)
+        self._unload_later(key)
 
     async def _unload_when_saved(self, key: Key) -> None:
         await self.writer.saved(key[0])
@@ -465,6 +479,7 @@ class Hub:
             room.adopt()
         try:
             async with asyncio.timeout(self._settings.CLOSE_TIMEOUT):
+                await asyncio.gather(*(_settle(room) for room in self.rooms.values()))
                 await self.writer.idle()
         except TimeoutError:
             self._put_aside(self.writer.give_up())
@@ -489,6 +504,7 @@ class Hub:
         """
         for key, room in list(self.rooms.items()):
             room.flush()
+            await _settle(room)
             if key[1]:
                 await self.writer.saved(key[0])
             self._remove(key, room)
@@ -503,6 +519,16 @@ class Hub:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _watchers(name: str) -> list[Watcher]:
+    found = [await watch(name) for watch in room_watchers]
+    return [watcher for watcher in found if watcher is not None]
+
+
+async def _settle(room: Room) -> None:
+    for watcher in room.watchers:
+        await watcher.settle()
 
 
 async def _new_doc(opener: Opener) -> tuple[Doc[Any], bytes]:

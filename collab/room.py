@@ -106,6 +106,23 @@ class Link(Protocol):
         """Return updates of theirs that they have not confirmed to be stored."""
 
 
+class Watcher(Protocol):
+    """What follows a room's document for another app, such as ``collab.mirror``."""
+
+    def attach(self, room: Room) -> None:
+        """Observe ``room.doc``, which is new to the room and has its content."""
+
+    def detach(self) -> None:
+        """Take the observers off the Doc that they were put onto last."""
+
+    @property
+    def is_busy(self) -> bool:
+        """It has seen something that it has not dealt with yet."""
+
+    async def settle(self) -> None:
+        """Deal with all that was seen, at once."""
+
+
 class Room:
     """One live document.
 
@@ -116,6 +133,8 @@ class Room:
         settings: for the limits.
         store: takes what is to be stored; ``None`` if the room lives in memory only.
         link: to the other processes, if there may be any.
+        watchers: follow the document; if there are any, each member's edits are applied alone, so
+            that they can be told by ``author``.
         on_empty: called when the last member has left.
         on_rebuilt: called when the Doc had to be made anew, without the project's observers.
         on_broken: called when even that failed; the room is not to be used again.
@@ -130,6 +149,7 @@ class Room:
         pending: bytes = EMPTY_UPDATE,
         store: Store | None = None,
         link: Link | None = None,
+        watchers: Sequence[Watcher] = (),
         on_empty: Callable[[Room], object] = lambda room: None,
         on_rebuilt: Callable[[Room], object] = lambda room: None,
         on_broken: Callable[[Room], object] = lambda room: None,
@@ -140,6 +160,7 @@ class Room:
         self._settings = settings
         self._store = store
         self._link = link
+        self.watchers = watchers
         self._on_empty = on_empty
         self._on_rebuilt = on_rebuilt
         self._on_broken = on_broken
@@ -170,6 +191,8 @@ class Room:
     def _use(self, doc: Doc[Any]) -> None:
         self.doc = doc
         doc.observe(self._observe)
+        for watcher in self.watchers:
+            watcher.attach(self)
 
     def close(self) -> None:
         """Let go of the Doc; the room is not to be used again."""
@@ -178,6 +201,8 @@ class Room:
                 handle.cancel()
         self._is_closed = True
         self._edits.clear()
+        for watcher in self.watchers:
+            watcher.detach()
         if not self.members:
             release(self.doc)
 
@@ -237,7 +262,7 @@ class Room:
                 self.flush()
                 member.send_state(effect.state)
             case PresenceRequest():
-                member.send_frame(presence_frame(self.presence.states()))
+                member.send_everybody()
             case Reply():
                 member.send_frame(effect.frame)
                 member.send_saved()
@@ -410,7 +435,7 @@ class Room:
     def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
         """Apply what is not applied yet; return the good edits, and in one update their news."""
         fresh = [edit for edit in edits if not edit.applied]
-        if len(fresh) > 1:
+        if len(fresh) > 1 and not self.watchers:
             try:
                 news = self._apply(merge([edit.update for edit in fresh]))
             except PoisonedDoc:
@@ -530,6 +555,8 @@ class Room:
 
     def _rebuild(self, doc: Doc[Any]) -> None:
         apply(doc, merge([self._base, *self._tail]))
+        for watcher in self.watchers:
+            watcher.detach()
         release(self.doc)
         self._use(doc)
 
