@@ -325,9 +325,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         size = len(data if data is not None else text or "")
         counts.received_frames += 1
         counts.received_bytes += size
-        wait = self._throttle.take(size, asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
         await self.receive(text_data=text, bytes_data=data)
-        if wait:
+        answered = self._member.take_answered() if self._member else 0
+        if wait := self._throttle.take(size, now, answered=answered):
             await self._make_wait(wait)
 
     async def _make_wait(self, seconds: float) -> None:

@@ -31,22 +31,33 @@ class Allowance:
 
 
 class Throttle:
-    """What one member may send: frames and bytes.
+    """What one member may send, frames and bytes, and what it may ask for.
 
     Args:
         settings: for the limits.
     """
 
-    __slots__ = ("_bytes", "_frames", "waited")
+    __slots__ = ("_answers", "_bytes", "_frames", "waited")
 
     def __init__(self, settings: Settings) -> None:
         self._frames = Allowance(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
         self._bytes = Allowance(settings.BYTE_RATE, settings.BYTE_BURST)
+        # Each member needs the document once, however large it is.
+        burst = settings.BYTE_BURST + settings.MAX_DOCUMENT_SIZE
+        self._answers = Allowance(settings.BYTE_RATE, burst)
         #: Seconds that the member had to wait so far, all in all.
         self.waited = 0.0
 
-    def take(self, size: int, now: float) -> float:
-        """Use a frame of ``size`` bytes; return the seconds to wait before the next."""
+    def take(self, size: int, now: float, *, answered: int = 0) -> float:
+        """Use a frame; return the seconds to wait before the next.
+
+        Args:
+            size: of the frame, in bytes.
+            now: the time.
+            answered: bytes that answered it.
+        """
         wait = max(self._frames.take(1, now), self._bytes.take(size, now))
+        if answered:
+            wait = max(wait, self._answers.take(answered, now))
         self.waited += wait
         return wait

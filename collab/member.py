@@ -85,6 +85,7 @@ class Member:
         self._needs_full_state = False
         self._present: set[int] = set()
         self._saved = self._told_saved = 0
+        self._answered = 0
 
     # What the room sends.
 
@@ -109,9 +110,24 @@ class Member:
     def send_state(self, state: bytes) -> None:
         """Send what a document of state vector ``state`` lacks."""
         if self._drain is None:
-            self.send_frame(self.room.state_frame(state))
-        else:
+            frame = self.room.state_frame(state)
+            self._answered += len(frame)
+            self.send_frame(frame)
+        elif not self._needs_full_state:
+            self._answered += self.room.size
             self._owe_full_state()
+
+    def send_everybody(self) -> None:
+        """Send who is present, to a member that asks."""
+        states = self.room.presence.states()
+        frame = presence_frame(states)
+        self._answered += len(frame)
+        self.send_presence([state.client_id for state in states], frame)
+
+    def take_answered(self) -> int:
+        """Return how many bytes the member has asked for since this was called last."""
+        answered, self._answered = self._answered, 0
+        return answered
 
     def _owe_full_state(self) -> None:
         """Let one full state stand for all updates that wait, however often it is asked for."""

@@ -41,7 +41,7 @@ _COUNTERS = {
     "sent_bytes": "Bytes of the frames that members were sent; characters of text frames.",
     "full_states": "Times a member read so slowly that a full state replaced what waited for it.",
     "evictions": "Members that were disconnected since they did not read.",
-    "throttled_seconds": "Seconds that members had to wait since they sent too much.",
+    "throttled_seconds": "Seconds that members had to wait since they sent or asked for too much.",
     "stored_rows": "Rows added to the logs of documents.",
     "store_failures": "Batches that the storage did not take; they are tried again.",
     "storage_rereads": "Times a live document was read again for what others had stored.",

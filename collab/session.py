@@ -75,7 +75,7 @@ class Reply:
 Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
 
 _READ_ONLY = "You may read this document, but not change it."
-_THROTTLED = "You send more than the server takes from one member; what you send arrives late."
+_THROTTLED = "You send more, or ask for more, than one member may; what you send arrives late."
 
 
 def json_frame(

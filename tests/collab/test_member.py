@@ -12,7 +12,7 @@ from collab.conf import Settings
 from collab.member import Member
 from collab.protocol import GONE, PresenceState, decode_presence, presence_frame, update_frame
 from collab.room import Room
-from collab.updates import EMPTY_UPDATE
+from collab.updates import EMPTY_STATE, EMPTY_UPDATE
 from collab.wire import CloseCode
 
 from .live import Socket, new_member, until
@@ -192,6 +192,22 @@ async def test_a_full_state_is_sent_once_however_often_it_is_asked_for(room: Roo
     socket.unblock()
     await until(lambda: len(socket.frames) == 2)
     assert socket.frames == [b"first", room.full_state_frame()]
+
+
+async def test_what_a_member_asks_for_is_added_up_whether_it_reads_or_not(room: Room) -> None:
+    content(room.doc).insert(0, "hello" * 100)
+    room.flush()
+    member, socket = new_member(room)
+    member.send_state(EMPTY_STATE)
+    member.send_everybody()
+    assert member.take_answered() == sum(map(len, socket.frames))
+    assert member.take_answered() == 0
+    socket.block()
+    member.send_frame(b"first")
+    for _ in range(3):
+        # One answer stands for all.
+        member.send_state(EMPTY_STATE)
+    assert member.take_answered() == room.size
 
 
 async def test_presence_is_sent_by_the_newest_state_of_each(room: Room) -> None:

@@ -20,7 +20,9 @@ from collab.consumers import YjsConsumer
 from collab.counts import Counts, counts
 from collab.limits import Throttle
 from collab.metrics import read_metrics, snapshot
+from collab.protocol import step1_frame
 from collab.timers import Pulse
+from collab.updates import EMPTY_STATE
 
 from .watching import MEMORY, ManualLoop, hub, join, typed, until, visitor
 
@@ -200,6 +202,29 @@ async def test_a_member_that_has_sent_no_text_is_told_nothing_in_text() -> None:
             await member.send_to(bytes_data=frame)
             assert await member.receive_nothing(0.2)
     assert raised["collab_throttled_seconds_total"] > 1
+
+
+async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> None:
+    size = len(typed("x" * 1000))
+    limits = {"MAX_DOCUMENT_SIZE": 2 * size, "BYTE_BURST": 2 * size, "BYTE_RATE": 10 * size}
+    with override_settings(COLLAB={"STORAGE": MEMORY, **limits}), counting() as raised:
+        async with hub(), join("room") as member:
+            await member.send_to(bytes_data=typed("x" * 1000))
+            began = asyncio.get_running_loop().time()
+            for _ in range(8):
+                await member.send_to(bytes_data=step1_frame(EMPTY_STATE))
+                assert len(await member.receive_from(timeout=5)) == size
+            took = asyncio.get_running_loop().time() - began
+    # A whole document and a burst are free, and of the rest all but the last is waited for.
+    assert took > 0.3
+    assert raised["collab_throttled_seconds_total"] > 0.3
+
+
+def test_answers_use_up_nothing_of_what_may_be_sent() -> None:
+    throttle = Throttle(Settings(BYTE_RATE=1000, BYTE_BURST=100, MAX_DOCUMENT_SIZE=900))
+    assert throttle.take(10, now=100, answered=1000) == 0
+    assert throttle.take(90, now=100) == 0
+    assert throttle.take(0, now=100, answered=500) == 0.5
 
 
 # The event loop.
