@@ -87,7 +87,9 @@ STATIC_URL = "static/"
 
 INSTALLED_APPS = [
     "collab",
+    "collab.mirror",
     "collab_storage",
+    "tests.rows",
     "channels",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class MirrorConfig(AppConfig):
+    name = "collab.mirror"
+    label = "collab_mirror"
+    verbose_name = "Mirrored rows"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Find the mirrors of all apps, in their modules ``mirrors``."""
+        autodiscover_modules("mirrors")

@@ -1,0 +1,64 @@
+from typing import ClassVar
+
+import django.core.serializers.json
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies: ClassVar = []
+
+    operations: ClassVar = [
+        migrations.CreateModel(
+            name="MirroredDocument",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=255, unique=True)),
+                ("client_id", models.PositiveBigIntegerField(null=True)),
+            ],
+            options={
+                "verbose_name": "mirrored document",
+            },
+        ),
+        migrations.CreateModel(
+            name="MirroredRow",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("map_name", models.CharField(max_length=255)),
+                ("key", models.CharField(max_length=255)),
+                (
+                    "values",
+                    models.JSONField(encoder=django.core.serializers.json.DjangoJSONEncoder),
+                ),
+                (
+                    "document",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="collab_mirror.mirroreddocument",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "mirrored row",
+                "indexes": [models.Index(fields=["map_name", "key"], name="collab_mirror_row_key")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("document", "map_name", "key"), name="collab_mirror_row_once"
+                    )
+                ],
+            },
+        ),
+    ]

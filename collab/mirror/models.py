@@ -1,0 +1,63 @@
+"""What is known of mirrored documents: how the rows were when they were last written into them.
+
+A row's values, those of its map in the document, and those here are compared three ways. Where
+the row differs from what is here, the database has changed; where the map does, a client has.
+"""
+
+from __future__ import annotations
+
+from secrets import randbelow
+from typing import ClassVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+
+from collab_storage.base import MAX_NAME_LENGTH
+
+__all__ = ["MirroredDocument", "MirroredRow", "new_client_id"]
+
+#: Client ids of three bytes: each change that is written bears one. Clients draw theirs among
+#: 2**32, so that a collision is as unlikely as it is among them.
+_LEAST, _NUMBER = 2**14, 2**21 - 2**14
+
+
+def new_client_id() -> int:
+    """Return a client id for the server's changes of one document."""
+    return _LEAST + randbelow(_NUMBER)
+
+
+class MirroredDocument(models.Model):
+    """A document that rows are mirrored to. Its row is the lock of all who write them into it."""
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    #: Whom the server's changes in the document are by: one for all, so that they stay small.
+    client_id = models.PositiveBigIntegerField(null=True)
+
+    class Meta:
+        verbose_name = "mirrored document"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MirroredRow(models.Model):
+    """A row that is in a document, with the values it had when it was written there last."""
+
+    document = models.ForeignKey(MirroredDocument, models.CASCADE, related_name="rows")
+    #: Of the mirror.
+    map_name = models.CharField(max_length=255)
+    #: The row's primary key as text, which is its key in the map.
+    key = models.CharField(max_length=255)
+    values = models.JSONField(encoder=DjangoJSONEncoder)
+
+    class Meta:
+        verbose_name = "mirrored row"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["document", "map_name", "key"], name="collab_mirror_row_once"
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["map_name", "key"], name="collab_mirror_row_key")]
+
+    def __str__(self) -> str:
+        return f"{self.map_name} {self.key}"

@@ -1,0 +1,125 @@
+"""Declaring which rows of a model are in which documents, and what clients may change of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from django.db.models import Model, QuerySet
+from rest_framework.relations import ManyRelatedField
+from rest_framework.serializers import ModelSerializer
+from rest_framework.utils.encoders import JSONEncoder
+
+from .values import from_json
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+    User = AbstractBaseUser | AnonymousUser
+
+__all__ = ["ModelMirror", "Values", "mirrors", "mirrors_of", "register"]
+
+M = TypeVar("M", bound=Model)
+
+#: Of a row, as JSON, by field.
+Values = dict[str, Any]
+
+
+class ModelMirror(Generic[M]):
+    """Which rows of a model are in which documents; to be subclassed and registered.
+
+    In the document ``doc.get(map_name, type=Map)[str(pk)]`` is a Map of field name -> JSON value,
+    or Text for ``text_fields``.
+    """
+
+    #: Of the model, what documents show; or else a serializer that says it.
+    fields: ClassVar[Sequence[str]] = ()
+    serializer_class: ClassVar[type[ModelSerializer[Any]] | None] = None
+    #: Those of them that clients may change.
+    writable_fields: ClassVar[Sequence[str]] = ()
+    #: Those that are Text, so that several people edit them together.
+    text_fields: ClassVar[Sequence[str]] = ()
+    #: Clients may add rows, and remove them.
+    can_create: ClassVar[bool] = False
+    can_delete: ClassVar[bool] = False
+    #: By default ``"<app label>.<model name>"``.
+    map_name: str = ""
+
+    def __init__(self, model: type[M]) -> None:
+        self.model = model
+        self.map_name = type(self).map_name or model._meta.label_lower
+
+    def get_room_names(self, instance: M) -> Iterable[str]:
+        """Return the names of the documents that ``instance`` is in.
+
+        Called after each save; it should need no query. :meth:`get_queryset` decides in the end:
+        a document that is not named here learns of the row when it is opened next.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs get_room_names().")
+
+    def get_queryset(self, room_name: str) -> QuerySet[M] | None:
+        """Return the rows that belong in a document; ``None`` if it has none of this model."""
+        raise NotImplementedError(f"{type(self).__name__} needs get_queryset().")
+
+    def get_serializer_class(self, room_name: str) -> type[ModelSerializer[Any]]:
+        """Return what turns rows into values for a document, and checks what clients change."""
+        return self.serializer_class or _default_serializer(self.model, tuple(self.fields))
+
+    def has_write_permission(self, user: User, instance: M, changes: Mapping[str, Any]) -> bool:
+        """Tell whether ``user``, who may write the document, may make these changes to a row.
+
+        Args:
+            user: who makes them; the anonymous user if that is not known any more.
+            instance: the row as it is; one that is not saved yet if it is to be created.
+            changes: validated values by field; empty if the row is to be deleted.
+        """
+        return True
+
+    # How it is used.
+
+    def values(self, rows: Iterable[M], room_name: str) -> list[Values]:
+        """Return the values of ``rows`` as a document shows them, in their order."""
+        serializer = self.get_serializer_class(room_name)(rows, many=True)
+        # To what a client would read back, so that the two can be compared.
+        values: list[Values] = from_json(json.dumps(serializer.data, cls=JSONEncoder))
+        return values
+
+    def rows(self, room_name: str) -> QuerySet[M] | None:
+        """Return :meth:`get_queryset`, with what each row's values need fetched for all at once."""
+        queryset = self.get_queryset(room_name)
+        if queryset is None:
+            return None
+        fields = self.get_serializer_class(room_name)().fields.values()
+        many = [str(field.source) for field in fields if isinstance(field, ManyRelatedField)]
+        return queryset.prefetch_related(*many)
+
+
+@cache
+def _default_serializer(model: type[Model], names: tuple[str, ...]) -> type[ModelSerializer[Any]]:
+    meta = type("Meta", (), {"model": model, "fields": names})
+    return type(f"{model.__name__}Serializer", (ModelSerializer,), {"Meta": meta})
+
+
+_mirrors: list[ModelMirror[Any]] = []
+
+
+def register(model: type[Model]) -> Callable[[type[ModelMirror[Any]]], type[ModelMirror[Any]]]:
+    """Register a :class:`ModelMirror` for a model; a model may have several."""
+
+    def add(mirror: type[ModelMirror[Any]]) -> type[ModelMirror[Any]]:
+        _mirrors.append(mirror(model))
+        return mirror
+
+    return add
+
+
+def mirrors() -> Sequence[ModelMirror[Any]]:
+    """Return all registered mirrors, in their order."""
+    return _mirrors
+
+
+def mirrors_of(model: type[Model]) -> list[ModelMirror[Any]]:
+    """Return the mirrors of ``model``, and of those that it inherits from."""
+    return [mirror for mirror in _mirrors if issubclass(model, mirror.model)]

@@ -1,0 +1,260 @@
+"""Rows to maps: what the database has changed is written into documents, under their locks.
+
+A document's row in ``MirroredDocument`` is its lock. Who holds it reads the rows as they are then,
+compares them with what was written last, and writes the difference: so the last to hold it has
+seen the last commit, and the document ends as the database (I10). What a client has changed in a
+map, and is not checked yet, is left alone: it differs from what was written last, the row does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+from typing import Any, TypeVar
+
+from asgiref.sync import async_to_sync
+from django.db import connections, router, transaction
+from pycrdt import Doc, Map, Text
+
+from collab.copies import load_copy, noting, store_update
+from collab.updates import merge
+from collab_storage.updates import state_vector
+
+from .models import MirroredDocument, MirroredRow, new_client_id
+from .options import ModelMirror, Values, mirrors
+from .text import write_text
+from .values import plain, same
+
+__all__ = ["Writing", "reconcile", "write_rows", "writing"]
+
+T = TypeVar("T")
+
+#: Rows that are read, compared and written at once.
+CHUNK = 500
+
+
+class Writing:
+    """A document that rows are being written into, by who holds its lock.
+
+    Args:
+        record: its row, which is locked.
+        create: make the document if it is not stored.
+    """
+
+    def __init__(self, record: MirroredDocument, *, create: bool = False) -> None:
+        self.record = record
+        self.name = record.name
+        self._create = create
+        self._updates: list[bytes] = []
+
+    @cached_property
+    def doc(self) -> Doc[Any] | None:
+        """A private copy, loaded when it is first needed; ``None`` if there is no document."""
+        doc = Doc[Any](client_id=self.record.client_id or new_client_id())
+        if not async_to_sync(load_copy)(self.name, doc) and not self._create:
+            return None
+        if self.record.client_id in state_vector(doc.get_state()):
+            return doc
+        # The first time, or the document is another one than it was: what is left of the old one
+        # somewhere must not be taken for the beginning of this one.
+        self.record.client_id = new_client_id()
+        self.record.save(update_fields=["client_id"])
+        fresh = Doc[Any](client_id=self.record.client_id)
+        fresh.apply_update(doc.get_update())
+        return fresh
+
+    def map_of(self, mirror: ModelMirror[Any]) -> Map[Any] | None:
+        """Return the map of a mirror; ``None`` if there is no document."""
+        return None if self.doc is None else self.doc.get(mirror.map_name, type=Map)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What the block changes in :attr:`doc` is one change, stored at the end."""
+        assert self.doc is not None
+        with noting(self.doc) as updates, self.doc.transaction():
+            yield
+        self._updates += updates
+
+    def store(self) -> None:
+        """Store what was changed; live rooms learn of it when it is committed."""
+        if self._updates:
+            async_to_sync(store_update)(self.name, merge(self._updates), None)
+
+
+@contextmanager
+def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]:
+    """Hold a document's lock, in a transaction; yields ``None`` if no rows are mirrored to it."""
+    using = router.db_for_write(MirroredDocument)
+    with transaction.atomic(using):
+        record = _lock(room_name, using)
+        if record is None:
+            yield None
+            return
+        document = Writing(record, create=create)
+        yield document
+        document.store()
+
+
+def _lock(room_name: str, using: str) -> MirroredDocument | None:
+    records = MirroredDocument.objects.using(using).filter(name=room_name)
+    if connections[using].features.has_select_for_update:
+        return records.select_for_update().first()
+    # SQLite has one lock, which whoever writes gets.
+    records.update(name=room_name)
+    return records.first()
+
+
+def write_rows(room_name: str, keys: Mapping[str, Collection[str]]) -> None:
+    """Write rows into a document as they are now; those that are not in it any more are taken out.
+
+    Args:
+        room_name: the document; if no rows are mirrored to it yet, nothing is done.
+        keys: primary keys as text, by the mirror's ``map_name``.
+    """
+    with writing(room_name) as document:
+        if document is None:
+            return
+        for mirror in mirrors():
+            for chunk in _chunks(keys.get(mirror.map_name, ())):
+                _write_chunk(document, mirror, chunk)
+
+
+def reconcile(room_name: str) -> bool:
+    """Make a document's maps equal to its rows, in one pass over them.
+
+    Returns:
+        False if no mirror has rows for the document.
+    """
+    concerned = [mirror for mirror in mirrors() if mirror.rows(room_name) is not None]
+    if not concerned:
+        return False
+    # Before the rows are read: from now on, whoever saves one writes it here.
+    MirroredDocument.objects.get_or_create(name=room_name)
+    with writing(room_name, create=True) as document:
+        if document is not None:
+            for mirror in concerned:
+                _write_all(document, mirror)
+    return True
+
+
+def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
+    rows = mirror.rows(document.name)
+    assert rows is not None
+    known = {row.key: row for row in document.record.rows.filter(map_name=mirror.map_name)}
+    for instances in _chunks(rows.iterator(chunk_size=CHUNK)):
+        there = _values(mirror, document.name, instances)
+        _write(document, mirror, there, {key: known.pop(key) for key in there if key in known})
+    _write(document, mirror, {}, known)
+
+
+def _write_chunk(document: Writing, mirror: ModelMirror[Any], keys: list[str]) -> None:
+    known = document.record.rows.filter(map_name=mirror.map_name, key__in=keys)
+    rows = mirror.rows(document.name)
+    instances = [] if rows is None else list(rows.filter(pk__in=keys))
+    there = _values(mirror, document.name, instances)
+    _write(document, mirror, there, {row.key: row for row in known})
+
+
+def _values(mirror: ModelMirror[Any], room_name: str, rows: list[Any]) -> dict[str, Values]:
+    values = mirror.values(rows, room_name)
+    return {str(row.pk): value for row, value in zip(rows, values, strict=True)}
+
+
+def _write(
+    document: Writing,
+    mirror: ModelMirror[Any],
+    there: Mapping[str, Values],
+    known: Mapping[str, MirroredRow],
+) -> None:
+    """Write rows into the document.
+
+    Args:
+        document: where to.
+        mirror: the rows'.
+        there: values of the rows that belong in the document, by key.
+        known: those that were written into it before, of the same and others; the others leave.
+    """
+    gone = [row for key, row in known.items() if key not in there]
+    fresh = {key: values for key, values in there.items() if key not in known}
+    changed = {
+        key: values
+        for key, values in there.items()
+        if key in known and not same(known[key].values, values)
+    }
+    if not (gone or fresh or changed):
+        return
+    if (map_ := document.map_of(mirror)) is None:
+        # It was deleted: if somebody opens it again, it begins anew.
+        document.record.rows.all().delete()
+        return
+    with document.changing():
+        for row in gone:
+            map_.pop(row.key, None)
+        for key, values in fresh.items():
+            write_row(map_, key, {}, values, mirror.text_fields)
+        for key, values in changed.items():
+            write_row(map_, key, known[key].values, values, mirror.text_fields)
+    _remember(
+        document.record, mirror.map_name, gone, fresh, [(known[k], changed[k]) for k in changed]
+    )
+
+
+def _remember(
+    record: MirroredDocument,
+    map_name: str,
+    gone: list[MirroredRow],
+    fresh: Mapping[str, Values],
+    changed: list[tuple[MirroredRow, Values]],
+) -> None:
+    if gone:
+        record.rows.filter(pk__in=[row.pk for row in gone]).delete()
+    record.rows.bulk_create(
+        MirroredRow(document=record, map_name=map_name, key=key, values=values)
+        for key, values in fresh.items()
+    )
+    for row, values in changed:
+        row.values = values
+    record.rows.bulk_update([row for row, _ in changed], ["values"], batch_size=CHUNK)
+
+
+def write_row(
+    map_: Map[Any], key: str, before: Values, now: Values, text_fields: Collection[str]
+) -> None:
+    """Write what has changed in a row into its map, which is made if it is missing.
+
+    Args:
+        map_: of all rows.
+        key: of the row.
+        before: its values when they were last written.
+        now: its values now.
+        text_fields: which of them are Text.
+    """
+    row = map_.get(key)
+    if not isinstance(row, Map):
+        map_[key] = Map({name: _shared(name, now[name], text_fields) for name in now})
+        return
+    for name in before.keys() - now.keys():
+        row.pop(name, None)
+    for name, value in now.items():
+        if name in before and same(before[name], value):
+            continue
+        there = row.get(name)
+        if name not in text_fields:
+            if name not in row or not same(plain(there), value):
+                row[name] = value
+        elif isinstance(there, Text):
+            write_text(there, before.get(name) or "", value or "")
+        else:
+            row[name] = Text(value or "")
+
+
+def _shared(name: str, value: Any, text_fields: Collection[str]) -> Any:
+    return Text(value or "") if name in text_fields else value
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,59 @@
+"""Models with rows of every kind that a mirror has to deal with."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+
+
+class Board(models.Model):
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Label(models.Model):
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Task(models.Model):
+    class State(models.TextChoices):
+        OPEN = "open"
+        DONE = "done"
+
+    board = models.ForeignKey(Board, models.CASCADE, related_name="tasks")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+    title = models.CharField(max_length=100)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    done = models.BooleanField(default=False)
+    position = models.IntegerField(default=0)
+    due = models.DateField(null=True, blank=True)
+    at = models.DateTimeField(null=True, blank=True)
+    estimate = models.DecimalField(max_digits=6, decimal_places=2, null=True, blank=True)
+    extra = models.JSONField(default=dict, blank=True)
+    body = models.TextField(blank=True)
+    labels = models.ManyToManyField(Label, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["pk"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Note(models.Model):
+    """Its primary key may be drawn by a client."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4)
+    board = models.ForeignKey(Board, models.CASCADE, related_name="notes")
+    text = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.text
