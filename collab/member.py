@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-#: Replies that wait for a client that does not read; one that asks for more is abusing us.
+#: Replies that wait for a client that does not read; one that asks for more is abusing us, as
+#: is one for which more than MAX_MEMBER_BACKLOG bytes would wait.
 _MAX_REPLIES = 64
 
 
@@ -80,6 +81,7 @@ class Member:
         #: Drains what waits while the client does not read; None while it does.
         self._drain: asyncio.Task[None] | None = None
         self._messages: deque[dict[str, Any]] = deque()
+        self._messages_size = 0
         self._updates: list[bytes] = []
         self._updates_size = 0
         self._needs_full_state = False
@@ -190,10 +192,17 @@ class Member:
     def _send_message(self, message: dict[str, Any]) -> None:
         if self._drain is None:
             self._start(message)
-        elif len(self._messages) < _MAX_REPLIES:
+        elif self._has_space(_size(message)):
             self._messages.append(message)
+            self._messages_size += _size(message)
         else:
             self._evict()
+
+    def _has_space(self, size: int) -> bool:
+        if not self._messages:
+            return True
+        whole = self._messages_size + size
+        return len(self._messages) < _MAX_REPLIES and whole <= self._settings.MAX_MEMBER_BACKLOG
 
     def _start(self, message: dict[str, Any]) -> None:
         if self._closed:
@@ -235,7 +244,9 @@ class Member:
     def _next_message(self) -> dict[str, Any] | None:
         """Return the next message that waits, in the shortest form that tells all."""
         if self._messages:
-            return self._messages.popleft()
+            message = self._messages.popleft()
+            self._messages_size -= _size(message)
+            return message
         if self._closed:
             return None
         frame: bytes | str
@@ -258,6 +269,10 @@ class Member:
     def _forget_updates(self) -> None:
         self._updates.clear()
         self._updates_size = 0
+
+
+def _size(message: dict[str, Any]) -> int:
+    return len(message.get("bytes") or message.get("text") or "")
 
 
 @coroutine

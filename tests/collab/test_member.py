@@ -253,6 +253,37 @@ async def test_one_that_asks_on_without_reading_is_disconnected(room: Room) -> N
     member.detach()
 
 
+async def test_replies_wait_up_to_a_number_of_bytes(room: Room) -> None:
+    member, socket = new_member(room, MAX_MEMBER_BACKLOG=1000)
+    socket.block()
+    # The first is on its way, and one of any size may wait.
+    for size in (10, 2000):
+        member.send_frame(b"x" * size)
+    assert not socket.evicted
+    socket.unblock()
+    await until(lambda: len(socket.frames) == 2)
+    socket.block()
+    for size in (10, 600, 400):
+        member.send_frame(b"x" * size)
+    assert not socket.evicted
+    member.send_frame("x")
+    assert socket.evicted
+
+
+async def test_however_often_a_slow_reader_asks_who_is_present_it_is_told_once(room: Room) -> None:
+    ann, _ = new_member(room)
+    room.presence.receive(ann, [PresenceState(7, 1, '{"cursor":1}')], 0)
+    member, socket = new_member(room)
+    socket.block()
+    member.send_frame(b"first")
+    for _ in range(200):
+        member.send_everybody()
+    socket.unblock()
+    await until(lambda: len(socket.frames) == 2)
+    assert presence_of(socket.frames[1]) == [PresenceState(7, 1, '{"cursor":1}')]
+    assert not socket.evicted
+
+
 async def test_a_close_comes_after_the_replies_that_wait_and_stands_for_the_rest(
     room: Room,
 ) -> None:
