@@ -7,15 +7,18 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.routing import get_default_application
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils.module_loading import module_has_submodule
 
 from collab_storage.base import Storage
 
@@ -30,6 +33,7 @@ __all__ = [
     "check_authorize",
     "check_channel_layer",
     "check_database",
+    "check_mirror_app",
     "check_processes",
     "check_settings",
     "check_storage",
@@ -182,6 +186,33 @@ def check_database(**kwargs: object) -> list[CheckMessage]:
             id="collab.W001",
         )
     ]
+
+
+# Rows.
+
+
+@register(TAG)
+def check_mirror_app(**kwargs: object) -> list[CheckMessage]:
+    """Check that somebody looks for the mirrors that apps declare (E006)."""
+    if apps.is_installed("collab.mirror"):
+        return []
+    return [
+        Error(
+            f"{app.name}.mirrors is not read: the app that looks for mirrors is not installed.",
+            hint='Add "collab.mirror" to INSTALLED_APPS and run manage.py migrate.',
+            id="collab.E006",
+        )
+        for app in apps.get_app_configs()
+        if _declares_mirrors(app)
+    ]
+
+
+def _declares_mirrors(app: AppConfig) -> bool:
+    """Tell whether the module ``mirrors`` of an app is for us; it is read, not imported."""
+    name = f"{app.name}.mirrors"
+    spec = find_spec(name) if module_has_submodule(app.module, "mirrors") else None
+    loader = getattr(spec, "loader", None)
+    return isinstance(loader, InspectLoader) and "collab.mirror" in (loader.get_source(name) or "")
 
 
 # Processes.

@@ -4,7 +4,17 @@
 checked and saved. See :class:`ModelMirror`.
 """
 
-from .options import ModelMirror, register
+from django.core.exceptions import ImproperlyConfigured
+
+try:
+    from .options import ModelMirror, register
+except ModuleNotFoundError as error:
+    if error.name != "rest_framework":
+        raise
+    raise ImproperlyConfigured(
+        "collab.mirror turns rows into values with Django REST framework, which is not installed:"
+        ' pip install "django-collab[rows]".'
+    ) from error
 from .users import current_user
 
 __all__ = ["ModelMirror", "current_user", "register"]

@@ -12,4 +12,6 @@ class MirrorConfig(AppConfig):
 
     def ready(self) -> None:
         """Find the mirrors of all apps, in their modules ``mirrors``."""
+        from . import checks  # noqa: F401
+
         autodiscover_modules("mirrors")

@@ -1,0 +1,191 @@
+"""System checks: which mirrors are declared so that they cannot work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework.fields import CharField, Field
+from rest_framework.serializers import BaseSerializer, ModelSerializer
+
+from .models import MirroredRow
+from .options import ModelMirror, mirrors
+
+__all__ = ["check_mirrors"]
+
+#: ``manage.py check --tag collab`` runs these with the others of the project.
+TAG = "collab"
+
+#: Attributes of a mirror that list names of fields.
+_LISTS = ("fields", "writable_fields", "text_fields")
+
+Fields = dict[str, Field[Any, Any, Any, Any]]
+
+
+@register(TAG)
+def check_mirrors(**kwargs: object) -> list[CheckMessage]:
+    """Check what mirrors show, what clients may change of it, and which rooms it is for."""
+    taken = Counter(mirror.map_name for mirror in mirrors())
+    return [
+        Error(f"{_name(mirror)} {text}", hint=hint, obj=type(mirror), id=id_)
+        for mirror in mirrors()
+        for id_, text, hint in _problems(mirror, taken)
+    ]
+
+
+#: The id of a check, what is wrong, and what to write instead.
+Problem = tuple[str, str, str]
+
+
+def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem]:
+    yield from _missing_methods(mirror)
+    yield from _wrong_map_name(mirror, taken)
+    if wrong := [*_wrong_lists(mirror)] or [*_wrong_source(mirror)]:
+        yield from wrong
+    elif shown := _shown(mirror):
+        yield from _unknown(mirror, "writable_fields", shown)
+        yield from _unknown(mirror, "text_fields", shown)
+        yield from _not_writable(mirror, shown)
+        yield from _no_text(mirror, shown)
+
+
+def _missing_methods(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+    for name, hint in (
+        ("get_room_names", "Return the names of the documents that a row is in."),
+        ("get_queryset", "Return the rows of a document, or None if it has none of this model."),
+    ):
+        if getattr(type(mirror), name) is getattr(ModelMirror, name):
+            yield "collab.E007", f"does not override {name}().", hint
+
+
+def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem]:
+    name, limit = mirror.map_name, MirroredRow._meta.get_field("map_name").max_length or 0
+    if not isinstance(name, str) or len(name) > limit:
+        yield (
+            "collab.E008",
+            f"has a map_name that is no text of up to {limit} characters.",
+            'Write map_name = "tasks", for example, or leave it out.',
+        )
+    elif taken[name] > 1:
+        others = [_name(one) for one in mirrors() if one.map_name == name and one is not mirror]
+        yield (
+            "collab.E008",
+            f"has the map_name {name!r}, as another one has: {', '.join(others)}.",
+            "Give each mirror a map_name of its own, also if they are never in the same document.",
+        )
+
+
+# What it shows.
+
+
+def _wrong_lists(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+    for attribute in _LISTS:
+        names = getattr(mirror, attribute)
+        if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+            hint = f'Write {attribute} = ("title", "done"); one name has a comma, too: ("title",).'
+            yield "collab.E009", f"has {attribute} that are no list of names: {names!r}.", hint
+
+
+def _wrong_source(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+    """Yield what is wrong about where values come from: ``fields`` or a serializer."""
+    if mirror.fields and mirror.serializer_class:
+        hint = "Leave out one of them: the serializer says which fields there are."
+        yield "collab.E010", "has both fields and a serializer_class.", hint
+    elif mirror.serializer_class:
+        yield from _wrong_serializer(mirror, mirror.serializer_class)
+    elif mirror.fields:
+        yield from _wrong_fields(mirror)
+    elif type(mirror).get_serializer_class is ModelMirror.get_serializer_class:
+        hint = 'Write fields = ("title", "done"), or serializer_class = TaskSerializer.'
+        yield "collab.E010", "has neither fields nor a serializer_class.", hint
+
+
+def _wrong_fields(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+    known = [field.name for field in mirror.model._meta.get_fields()]
+    for name in mirror.fields:
+        # Properties and methods are shown, too.
+        if not hasattr(mirror.model, name):
+            text = f"has the field {name!r}, which {mirror.model.__name__} does not have."
+            yield "collab.E009", text, _meant(name, known)
+
+
+def _wrong_serializer(mirror: ModelMirror[Any], serializer: type[Any]) -> Iterator[Problem]:
+    if not (isinstance(serializer, type) and issubclass(serializer, ModelSerializer)):
+        hint = "Derive it from rest_framework.serializers.ModelSerializer."
+        yield (
+            "collab.E011",
+            f"has the serializer_class {serializer!r}, which is no ModelSerializer.",
+            hint,
+        )
+        return
+    model: Any = getattr(getattr(serializer, "Meta", None), "model", None)
+    if model is None or not issubclass(mirror.model, model):
+        text = f"has the serializer_class {serializer.__name__}, which is not for its model."
+        hint = f"Write model = {mirror.model.__name__} in its Meta, or use another serializer."
+        yield "collab.E011", text, hint
+        return
+    try:
+        _fields(serializer)
+    # That is how Django REST framework refuses what is wrong about it.
+    except (AssertionError, ImproperlyConfigured) as error:
+        text = f"has the serializer_class {serializer.__name__}, which does not work."
+        yield "collab.E011", text, " ".join(str(error).split())
+
+
+def _shown(mirror: ModelMirror[Any]) -> Fields:
+    """Return the fields that documents show; none if they differ from room to room."""
+    if not (mirror.fields or mirror.serializer_class):
+        return {}
+    return _fields(ModelMirror.get_serializer_class(mirror, ""))
+
+
+def _fields(serializer: type[ModelSerializer[Any]]) -> Fields:
+    return {name: field for name, field in serializer().fields.items() if not field.write_only}
+
+
+# What clients may change of it.
+
+
+def _unknown(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Problem]:
+    for name in getattr(mirror, attribute):
+        if name not in shown:
+            text = f"has {name!r} in {attribute}, which documents do not show."
+            yield "collab.E009", text, _meant(name, shown)
+
+
+def _not_writable(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
+    for name in mirror.writable_fields:
+        if (field := shown.get(name)) is None:
+            continue
+        text = f"has {name!r} in writable_fields, which "
+        if _is_read_only(field) and not isinstance(field, BaseSerializer):
+            hint = f"Take {name!r} out of writable_fields, or make it writable in the serializer."
+            yield "collab.E012", f"{text}the serializer does not let anybody change.", hint
+        elif isinstance(field, BaseSerializer) or len(field.source_attrs) != 1:
+            hint = f"Take {name!r} out, and give the model that it belongs to a mirror of its own."
+            yield "collab.E012", f"{text}is not kept in the row itself.", hint
+
+
+def _is_read_only(field: Field[Any, Any, Any, Any]) -> bool:
+    # Of StringRelatedField(many=True) only the inner one says that it is.
+    return field.read_only or getattr(getattr(field, "child_relation", field), "read_only", False)
+
+
+def _no_text(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
+    for name in mirror.text_fields:
+        if name in shown and not isinstance(shown[name], CharField):
+            hint = f"Take {name!r} out of text_fields: only texts can be edited together."
+            yield "collab.E013", f"has {name!r} in text_fields, which is no text.", hint
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
+
+
+def _name(mirror: ModelMirror[Any]) -> str:
+    return f"{type(mirror).__module__}.{type(mirror).__qualname__}"

@@ -1,0 +1,322 @@
+"""System checks of mirrors: each names what is wrong and what to write instead."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from typing import Any, ClassVar
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Model, QuerySet
+from rest_framework import serializers
+
+from collab.mirror import ModelMirror, options, register
+from collab.mirror.checks import TAG
+from tests.rows.models import Board, Label, Task
+
+
+def found() -> list[CheckMessage]:
+    """Return what all checks of the app say, as ``manage.py check`` would."""
+    return run_checks(tags=[TAG])
+
+
+def the_one() -> CheckMessage:
+    [message] = found()
+    assert message.hint
+    return message
+
+
+@pytest.fixture(autouse=True)
+def _nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "_mirrors", [])
+
+
+def test_the_mirrors_of_the_tests_are_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert options.mirrors()
+    assert found() == []
+
+
+class Placed(ModelMirror[Any]):
+    """Says in which documents its rows are."""
+
+    def get_room_names(self, instance: Any) -> Sequence[str]:
+        return ["first"]
+
+    def get_queryset(self, room_name: str) -> QuerySet[Any] | None:
+        return None
+
+
+def declare(model: type[Model] = Task, /, **attributes: Any) -> None:
+    """Register a mirror with these attributes."""
+    register(model)(type("TheMirror", (Placed,), attributes))
+
+
+def test_a_mirror_that_is_right() -> None:
+    declare(
+        fields=["id", "title", "body", "labels", "board_id", "get_state_display"],
+        writable_fields=["title", "body", "labels"],
+        text_fields=["title", "body"],
+    )
+    assert found() == []
+
+
+# Rooms and names.
+
+
+@pytest.mark.parametrize("method", ["get_room_names", "get_queryset"])
+def test_a_mirror_that_does_not_say_where_its_rows_are(method: str) -> None:
+    declare(fields=("id",), **{method: getattr(ModelMirror, method)})
+    message = the_one()
+    assert message.id == "collab.E007"
+    assert message.msg.endswith(f"TheMirror does not override {method}().")
+    assert message.obj is type(options.mirrors()[0])
+
+
+@pytest.mark.parametrize("name", ["x" * 256, 5])
+def test_a_map_name_that_cannot_be_kept(name: object) -> None:
+    declare(fields=("id",), map_name=name)
+    message = the_one()
+    assert message.id == "collab.E008"
+    assert "no text of up to 255 characters" in message.msg
+
+
+def test_a_map_name_of_the_greatest_length() -> None:
+    declare(fields=("id",), map_name="x" * 255)
+    declare(fields=("id",), map_name="y" * 255)
+    assert found() == []
+
+
+@pytest.mark.parametrize("name", ["", "tasks"])
+def test_two_mirrors_of_one_map(name: str) -> None:
+    declare(fields=("id",), map_name=name)
+    declare(fields=("title",), map_name=name)
+    assert [message.id for message in found()] == ["collab.E008"] * 2
+    assert f"the map_name {name or 'rows.task'!r}, as another one" in found()[0].msg
+
+
+def test_mirrors_of_two_models_in_one_map() -> None:
+    declare(Task, fields=("id",), map_name="rows")
+    declare(Board, fields=("id",), map_name="rows")
+    assert {message.id for message in found()} == {"collab.E008"}
+
+
+# Fields.
+
+
+@pytest.mark.parametrize("attribute", ["fields", "writable_fields", "text_fields"])
+@pytest.mark.parametrize("value", ["title", ("title", 5), None, Task])
+def test_a_list_of_fields_that_is_none(attribute: str, value: object) -> None:
+    attributes: dict[str, Any] = {"fields": ("title",), attribute: value}
+    declare(**attributes)
+    message = the_one()
+    assert message.id == "collab.E009"
+    assert f"has {attribute} that are no list of names: {value!r}" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name", "hint"),
+    [
+        ("fields", "titel", "Did you mean 'title'?"),
+        ("writable_fields", "titel", "Did you mean 'title'?"),
+        ("writable_fields", "done", "There are title, body."),
+        ("text_fields", "boddy", "Did you mean 'body'?"),
+    ],
+)
+def test_a_field_that_there_is_not(attribute: str, name: str, hint: str) -> None:
+    attributes: dict[str, Any] = {"fields": ("title", "body")}
+    declare(**attributes | {attribute: (name, "title")})
+    message = the_one()
+    assert (message.id, message.hint) == ("collab.E009", hint)
+    assert repr(name) in message.msg
+
+
+# Serializers.
+
+
+class TaskSerializer(serializers.ModelSerializer[Any]):
+    nothing = serializers.CharField(write_only=True)
+    board_name = serializers.CharField(source="board.name")
+    labels: Any = serializers.StringRelatedField(many=True)
+    everything = serializers.JSONField(source="*")
+    number = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Task
+        fields: ClassVar = [
+            *("id", "title", "done", "body", "estimate"),
+            *("nothing", "board_name", "labels", "everything", "number"),
+        ]
+        read_only_fields: ClassVar = ["done"]
+
+    def get_number(self, task: Task) -> int:
+        return 1
+
+
+def test_a_serializer_that_is_right() -> None:
+    declare(
+        serializer_class=TaskSerializer,
+        writable_fields=("title", "body", "estimate"),
+        text_fields=("body",),
+    )
+    assert found() == []
+
+
+@pytest.mark.parametrize("sources", [{}, {"fields": ("id",), "serializer_class": TaskSerializer}])
+def test_a_mirror_with_no_or_with_two_sources_of_its_fields(sources: dict[str, Any]) -> None:
+    declare(**sources)
+    assert the_one().id == "collab.E010"
+
+
+def test_a_serializer_for_each_room_needs_no_other() -> None:
+    def get_serializer_class(self: Any, room_name: str) -> type[Any]:
+        return TaskSerializer
+
+    declare(get_serializer_class=get_serializer_class, writable_fields=("title",))
+    assert found() == []
+
+
+class Plain(serializers.Serializer[Any]):
+    title = serializers.CharField()
+
+
+class OfLabels(serializers.ModelSerializer[Any]):
+    class Meta:
+        model = Label
+        fields = "__all__"
+
+
+class OfNothing(serializers.ModelSerializer[Any]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("serializer", "problem"),
+    [
+        (Plain, "no ModelSerializer"),
+        (TaskSerializer(), "no ModelSerializer"),
+        (OfLabels, "OfLabels, which is not for its model"),
+        (OfNothing, "OfNothing, which is not for its model"),
+    ],
+)
+def test_a_serializer_of_another_kind(serializer: Any, problem: str) -> None:
+    declare(serializer_class=serializer)
+    message = the_one()
+    assert message.id == "collab.E011"
+    assert problem in message.msg
+
+
+class Listless(serializers.ModelSerializer[Any]):
+    class Meta:
+        model = Task
+
+
+class Misspelled(serializers.ModelSerializer[Any]):
+    class Meta:
+        model = Task
+        fields = ("titel",)
+
+
+@pytest.mark.parametrize(
+    ("serializer", "hint"), [(Listless, "'fields' attribute"), (Misspelled, "`titel`")]
+)
+def test_a_serializer_that_does_not_work(serializer: Any, hint: str) -> None:
+    declare(serializer_class=serializer, writable_fields=("title",))
+    message = the_one()
+    assert message.id == "collab.E011"
+    assert message.hint is not None and hint in message.hint
+
+
+# What clients may change.
+
+
+@pytest.mark.parametrize("name", ["done", "labels", "number"])
+def test_a_writable_field_that_is_read_only_in_the_serializer(name: str) -> None:
+    declare(serializer_class=TaskSerializer, writable_fields=("title", name))
+    message = the_one()
+    assert message.id == "collab.E012"
+    assert f"{name!r} in writable_fields, which the serializer does not let" in message.msg
+
+
+def test_a_primary_key_that_is_writable() -> None:
+    declare(fields=("id", "title"), writable_fields=("id",))
+    assert the_one().id == "collab.E012"
+
+
+class Nesting(serializers.ModelSerializer[Any]):
+    class Labels(serializers.ModelSerializer[Any]):
+        class Meta:
+            model = Label
+            fields = ("name",)
+
+    labels = Labels(many=True)
+
+    class Meta:
+        model = Task
+        fields = ("title", "labels")
+
+
+@pytest.mark.parametrize(
+    ("serializer", "name"),
+    [(Nesting, "labels"), (TaskSerializer, "board_name"), (TaskSerializer, "everything")],
+)
+def test_a_writable_field_of_another_row(serializer: type[Any], name: str) -> None:
+    declare(serializer_class=serializer, writable_fields=(name,))
+    message = the_one()
+    assert message.id == "collab.E012"
+    assert "is not kept in the row itself" in message.msg
+
+
+@pytest.mark.parametrize("name", ["estimate", "number", "labels"])
+def test_a_text_field_that_is_no_text(name: str) -> None:
+    declare(serializer_class=TaskSerializer, text_fields=("body", name))
+    message = the_one()
+    assert message.id == "collab.E013"
+    assert repr(name) in message.msg
+
+
+def test_a_field_that_is_not_shown_cannot_be_written() -> None:
+    declare(serializer_class=TaskSerializer, writable_fields=("nothing",))
+    assert the_one().id == "collab.E009"
+
+
+# Installation.
+
+
+def test_an_app_with_mirrors_that_nobody_reads(settings: Any) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab.mirror"]
+    message = the_one()
+    assert message.id == "collab.E006"
+    assert message.msg.startswith("tests.rows.mirrors ")
+    assert message.hint is not None and '"collab.mirror"' in message.hint
+
+
+class Missing(MetaPathFinder):
+    """Makes one module one that is not installed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == self.name:
+            raise ModuleNotFoundError(name=fullname)
+
+
+@pytest.mark.parametrize(
+    ("missing", "error"),
+    [("rest_framework", ImproperlyConfigured), ("rest_framework.utils", ModuleNotFoundError)],
+)
+def test_django_rest_framework_is_not_installed(
+    missing: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith(("rest_framework", "collab.mirror")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Missing(missing), *sys.meta_path])
+    with pytest.raises(error) as failure:
+        import_module("collab.mirror")
+    assert ("django-collab[rows]" in str(failure.value)) == (error is ImproperlyConfigured)
