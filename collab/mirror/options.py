@@ -77,6 +77,14 @@ class ModelMirror(Generic[M]):
         """
         return True
 
+    def get_initial(self, room_name: str, user: User) -> Mapping[str, Any]:
+        """Return attributes of the rows that ``user`` adds to a document.
+
+        They are beside what the client has written, and win over it; such as the foreign key that
+        makes the row one of the document's.
+        """
+        return {}
+
     # How it is used.
 
     def values(self, rows: Iterable[M], room_name: str) -> list[Values]:

@@ -64,6 +64,9 @@ class TaskMirror(ModelMirror[Task]):
         board = board_id(room_name)
         return None if board is None else Task.objects.filter(board=board)
 
+    def get_initial(self, room_name: str, user: Any) -> dict[str, Any]:
+        return {"board_id": board_id(room_name)}
+
     def has_write_permission(self, user: Any, instance: Task, changes: Mapping[str, Any]) -> bool:
         return "forbidden" not in changes.get("title", "")
 
@@ -73,6 +76,9 @@ class NoteMirror(ModelMirror[Note]):
     fields = ("id", "text", "board")
     writable_fields = ("text",)
     can_create = True
+
+    def get_initial(self, room_name: str, user: Any) -> dict[str, Any]:
+        return {"board_id": board_id(room_name)}
 
     def get_room_names(self, instance: Note) -> list[str]:
         return [room_name(instance.board_id)]
