@@ -27,7 +27,7 @@ from .options import ModelMirror, Values, mirrors
 from .text import write_text
 from .values import plain, same
 
-__all__ = ["Writing", "reconcile", "write_rows", "writing"]
+__all__ = ["CHUNK", "Writing", "chunks", "reconcile", "write_rows", "writing"]
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ def write_rows(room_name: str, keys: Mapping[str, Collection[str]]) -> None:
         if document is None:
             return
         for mirror in mirrors():
-            for chunk in _chunks(keys.get(mirror.map_name, ())):
+            for chunk in chunks(keys.get(mirror.map_name, ())):
                 _write_chunk(document, mirror, chunk)
 
 
@@ -143,10 +143,12 @@ def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
     rows = mirror.rows(document.name)
     assert rows is not None
     known = {row.key: row for row in document.record.rows.filter(map_name=mirror.map_name)}
-    for instances in _chunks(rows.iterator(chunk_size=CHUNK)):
+    for instances in chunks(rows.iterator(chunk_size=CHUNK)):
         there = _values(mirror, document.name, instances)
-        _write(document, mirror, there, {key: known.pop(key) for key in there if key in known})
-    _write(document, mirror, {}, known)
+        write_changed(
+            document, mirror, there, {key: known.pop(key) for key in there if key in known}
+        )
+    write_changed(document, mirror, {}, known)
 
 
 def _write_chunk(document: Writing, mirror: ModelMirror[Any], keys: list[str]) -> None:
@@ -154,7 +156,7 @@ def _write_chunk(document: Writing, mirror: ModelMirror[Any], keys: list[str]) -
     rows = mirror.rows(document.name)
     instances = [] if rows is None else list(rows.filter(pk__in=keys))
     there = _values(mirror, document.name, instances)
-    _write(document, mirror, there, {row.key: row for row in known})
+    write_changed(document, mirror, there, {row.key: row for row in known})
 
 
 def _values(mirror: ModelMirror[Any], room_name: str, rows: list[Any]) -> dict[str, Values]:
@@ -162,7 +164,7 @@ def _values(mirror: ModelMirror[Any], room_name: str, rows: list[Any]) -> dict[s
     return {str(row.pk): value for row, value in zip(rows, values, strict=True)}
 
 
-def _write(
+def write_changed(
     document: Writing,
     mirror: ModelMirror[Any],
     there: Mapping[str, Values],
@@ -254,7 +256,8 @@ def _shared(name: str, value: Any, text_fields: Collection[str]) -> Any:
     return Text(value or "") if name in text_fields else value
 
 
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield ``values`` in lists of :data:`CHUNK`."""
     iterator = iter(values)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
