@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import Field as ModelField
+from django.db.models import UUIDField
 from rest_framework.fields import CharField, Field
 from rest_framework.serializers import BaseSerializer, ModelSerializer
 
@@ -51,6 +53,7 @@ def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem
         yield from _unknown(mirror, "text_fields", shown)
         yield from _not_writable(mirror, shown)
         yield from _no_text(mirror, shown)
+        yield from _lacking(mirror, shown)
 
 
 def _missing_methods(mirror: ModelMirror[Any]) -> Iterator[Problem]:
@@ -180,6 +183,25 @@ def _no_text(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
         if name in shown and not isinstance(shown[name], CharField):
             hint = f"Take {name!r} out of text_fields: only texts can be edited together."
             yield "collab.E013", f"has {name!r} in text_fields, which is no text.", hint
+
+
+def _lacking(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
+    """Yield what rows that clients add would have no value for."""
+    if not mirror.can_create or type(mirror).get_initial is not ModelMirror.get_initial:
+        return
+    given = {shown[name].source for name in mirror.writable_fields if name in shown}
+    for field in mirror.model._meta.concrete_fields:
+        if field.name not in given and _needs_value(field):
+            text = f"has can_create, but new rows would have no {field.name!r}."
+            hint = "Return it from get_initial(), or let clients write it, or give it a default."
+            yield "collab.E014", text, hint
+
+
+def _needs_value(field: ModelField[Any, Any]) -> bool:
+    # A client draws the UUID of a new row.
+    is_drawn = field.primary_key and isinstance(field, UUIDField)
+    has_value = field.has_default() or field.has_db_default() or field.null or field.blank
+    return not (is_drawn or has_value or field.generated)
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Model, QuerySet
+from django.db.models import Model, QuerySet, UUIDField
 from rest_framework import serializers
 
 from collab.mirror import ModelMirror, options, register
@@ -39,6 +39,18 @@ def test_the_mirrors_of_the_tests_are_sound(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     assert options.mirrors()
     assert found() == []
+
+
+class Drawn(Model):
+    """Its primary key comes from its creator."""
+
+    id = UUIDField(primary_key=True)
+
+    class Meta:
+        app_label = "nowhere"
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Placed(ModelMirror[Any]):
@@ -282,6 +294,34 @@ def test_a_text_field_that_is_no_text(name: str) -> None:
 def test_a_field_that_is_not_shown_cannot_be_written() -> None:
     declare(serializer_class=TaskSerializer, writable_fields=("nothing",))
     assert the_one().id == "collab.E009"
+
+
+# What a new row needs.
+
+
+def test_new_rows_that_would_lack_something() -> None:
+    declare(fields=("board", "title"), writable_fields=("title",), can_create=True)
+    message = the_one()
+    assert message.id == "collab.E014"
+    assert message.msg.endswith("has can_create, but new rows would have no 'board'.")
+
+
+def test_new_rows_that_clients_write_completely() -> None:
+    declare(fields=("board", "title"), writable_fields=("board", "title"), can_create=True)
+    assert found() == []
+
+
+def test_new_rows_that_begin_with_what_clients_do_not_write() -> None:
+    def get_initial(self: Any, room_name: str, user: Any) -> dict[str, Any]:
+        return {"board_id": 1}
+
+    declare(fields=("title",), writable_fields=(), can_create=True, get_initial=get_initial)
+    assert found() == []
+
+
+def test_clients_draw_the_uuids_of_new_rows() -> None:
+    declare(Drawn, fields=("id",), can_create=True)
+    assert found() == []
 
 
 # Installation.
