@@ -108,6 +108,16 @@ class Settings:
     HEALTH_TIMEOUT: float = 2
     #: An event loop that is later than this is not healthy.
     MAX_LOOP_DELAY: float = 2
+    #: Of rows in documents: what a member changes is saved so much later, and text so long after
+    #: it was typed in last.
+    ROWS_DELAY: float = 0.05
+    ROWS_TEXT_DELAY: float = 1
+    #: What was changed in rows by members of another process is looked at so much later, should
+    #: that process not have saved it.
+    ROWS_CHECK_INTERVAL: float = 60
+    #: Changed rows of a document that are remembered one by one until they are checked; beyond it
+    #: all rows of the document are.
+    MAX_ROW_CHANGES: int = 10_000
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

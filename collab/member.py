@@ -40,6 +40,9 @@ _MAX_REPLIES = 64
 class Connection(Protocol):
     """What a member asks of the consumer that it belongs to."""
 
+    #: Of the connection, as ASGI has it.
+    scope: dict[str, Any]
+
     def evict(self) -> None:
         """End the connection without the client's help: it takes no data."""
 
@@ -88,6 +91,11 @@ class Member:
         self._present: set[int] = set()
         self._saved = self._told_saved = 0
         self._answered = 0
+
+    @property
+    def user(self) -> Any:
+        """The user as the project's middleware has it; ``None`` if there is none."""
+        return self.connection.scope.get("user")
 
     # What the room sends.
 

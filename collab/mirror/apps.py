@@ -11,7 +11,11 @@ class MirrorConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Find the mirrors of all apps, in their modules ``mirrors``."""
-        from . import checks  # noqa: F401
+        """Find the mirrors of all apps, in their modules ``mirrors``, and follow live rooms."""
+        from collab.hub import room_watchers
 
+        from . import checks  # noqa: F401
+        from .watching import watch
+
+        room_watchers.append(watch)
         autodiscover_modules("mirrors")

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from enum import Enum
+from math import isfinite
 from typing import Any
 
-from pycrdt import Map
+from pycrdt import Map, Text
 
-__all__ = ["from_json", "of_map", "plain", "same"]
+__all__ = [
+    "Odd",
+    "PlainText",
+    "RowInMap",
+    "from_json",
+    "of_map",
+    "plain",
+    "same",
+    "take_field",
+    "take_row",
+]
+
+
+class Odd(Enum):
+    """What a map has that is no value of JSON."""
+
+    MISSING = "nothing"
+    NOT_JSON = "something that rows cannot have"
+
+
+class PlainText(str):
+    """A plain string where there should be a Text."""
+
+    __slots__ = ()
+
+
+#: What is under a row's key: values, or something that is no Map, or nothing.
+RowInMap = dict[str, Any] | Odd
 
 
 def from_json(text: str) -> Any:
@@ -47,3 +77,42 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return bool(one == other)
+
+
+def take_row(rows: Map[Any], key: str, text_fields: Collection[str]) -> RowInMap:
+    """Return what is in the map ``rows`` under ``key``, however wrong it is."""
+    if key not in rows:
+        return Odd.MISSING
+    row = rows[key]
+    if not isinstance(row, Map):
+        return Odd.NOT_JSON
+    return {name: take_field(row, name, text_fields) for name in list(row.keys())}
+
+
+def take_field(row: Map[Any], name: str, text_fields: Collection[str]) -> Any:
+    """Return the value of a field in a row's map, or what is :class:`Odd` about it.
+
+    Of a text field it is a ``str`` if there is a Text as there should be, and a
+    :class:`PlainText` if there is a string.
+    """
+    if name not in row:
+        return Odd.MISSING
+    value = row[name]
+    if name in text_fields:
+        if isinstance(value, Text):
+            return str(value)
+        return PlainText(value) if isinstance(value, str) else Odd.NOT_JSON
+    try:
+        return plain(value) if _is_json(value) else Odd.NOT_JSON
+    except RecursionError:
+        return Odd.NOT_JSON
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, float):
+        return isfinite(value)
+    return value is None or isinstance(value, str | bool | int)

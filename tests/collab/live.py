@@ -88,6 +88,7 @@ class Socket:
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
+        self.scope: dict[str, Any] = {}
         self.evicted = False
         self.rechecked = 0
         self._open = asyncio.Event()
