@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 _LAYER_RETRY = 1.0
 #: A member that had to wait for so long is told why, in seconds.
 _LONG_WAIT = 1.0
+#: How often a member that waits is looked at, in seconds.
+_LONGEST_NAP = 0.5
 
 _LAYER_FAILS = "The channel layer fails (%s)."
 
@@ -336,7 +338,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         member, is_long = self._member, self._throttle.waited > _LONG_WAIT
         if member is not None and is_long and (reply := member.session.tell_throttled()):
             member.send_frame(reply.frame)
-        await asyncio.sleep(seconds)
+        # What a connection has left behind that has ended holds up the end of the process.
+        while seconds > 0 and not (member and member.is_closed):
+            await asyncio.sleep(min(seconds, _LONGEST_NAP))
+            seconds -= _LONGEST_NAP
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """End the connection."""

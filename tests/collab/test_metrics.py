@@ -220,6 +220,21 @@ async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> Non
     assert raised["collab_throttled_seconds_total"] > 0.3
 
 
+async def test_who_is_sent_away_waits_no_longer() -> None:
+    collab = {"STORAGE": MEMORY, "MESSAGE_RATE": 0.01, "MESSAGE_BURST": 1}
+    with override_settings(COLLAB=collab), counting() as raised:
+        async with hub() as here, join("room") as member:
+            for _ in range(3):
+                await member.send_to(bytes_data=typed("x"))
+            await until(lambda: counts.throttled_seconds > 0)
+            (other,) = here.rooms["room", True].members
+            other.close(1012, "")
+            # All that it has sent is passed over.
+            await member.send_input({"type": "websocket.disconnect", "code": 1012})
+            await until(lambda: member.future.done())
+    assert raised["collab_throttled_seconds_total"] > 100
+
+
 def test_answers_use_up_nothing_of_what_may_be_sent() -> None:
     throttle = Throttle(Settings(BYTE_RATE=1000, BYTE_BURST=100, MAX_DOCUMENT_SIZE=900))
     assert throttle.take(10, now=100, answered=1000) == 0
