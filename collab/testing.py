@@ -182,6 +182,8 @@ class CollabClient:
         self.access: str | None = None
         #: What the server has refused, in words.
         self.errors: list[str] = []
+        #: What the server has told in JSON, such as which change of a row it has refused.
+        self.messages: list[Message] = []
         self._application = application
         headers = {"origin": _origin(application), **(headers or {})}
         self._scope = _scope(path, user, headers, subprotocols)
@@ -311,6 +313,7 @@ class CollabClient:
             self._receive_frame(frame)
 
     def _receive_json(self, frame: Message) -> None:
+        self.messages.append(frame)
         self.errors += frame["errors"]
         data = frame.get("data") or {}
         self.access = data.get("access", self.access)

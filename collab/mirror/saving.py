@@ -25,6 +25,7 @@ from django.db import (
 )
 from django.db.models import Model, ProtectedError, RestrictedError, UUIDField
 from rest_framework import exceptions as rest
+from rest_framework.fields import HiddenField
 from rest_framework.relations import ManyRelatedField
 from rest_framework.serializers import ModelSerializer
 from rest_framework.utils.model_meta import get_field_info
@@ -217,6 +218,11 @@ class Saving:
         for name in self.mirror.text_fields:
             # Who types a space is about to type a word.
             serializer.fields[name].trim_whitespace = False  # type: ignore[attr-defined]
+        for name, field in serializer.fields.items():
+            is_given = name in self.mirror.writable_fields or isinstance(field, HiddenField)
+            if row is None and not is_given:
+                # A new row does not need it from the client, either.
+                field.read_only = True
         serializer.is_valid(raise_exception=True)
         return serializer
 

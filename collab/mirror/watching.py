@@ -358,7 +358,7 @@ def _tell_refused(refusal: Refusal) -> None:
             "values": refusal.values,
         },
         max(problem.status for problem in problems),
-        [reason for problem in problems for reason in problem.reasons],
+        list(dict.fromkeys(reason for problem in problems for reason in problem.reasons)),
     )
 
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import date
+from decimal import Decimal
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from channels.routing import URLRouter
+from django.contrib.auth.models import User
+from django.db.models.signals import post_save, pre_delete
+from django.test import override_settings
 from django.urls import path
-from pycrdt import Map
+from pycrdt import Array, Doc, Map, Text
 
+from collab import documents
 from collab.consumers import YjsConsumer
+from collab.mirror import current_user
 from collab.testing import CollabClient, connect
 from tests.rows.mirrors import room_name
-from tests.rows.models import Board, Task
+from tests.rows.models import Board, Label, Note, Task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 application = URLRouter([path("ws/<str:room>", YjsConsumer.as_asgi())])
+
+UNTOUCHED = {"title": "one", "done": False, "body": "text", "estimate": None}
 
 
 @pytest.fixture
@@ -31,38 +41,330 @@ def task(board: Board) -> Task:
     return Task.objects.create(board=board, title="one", body="text")
 
 
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    with override_settings(COLLAB={"ROWS_TEXT_DELAY": 0.1, "RETRY_DELAY": 0.1}):
+        yield
+
+
 @asynccontextmanager
-async def visit(board: Board, user: Any = None) -> AsyncIterator[CollabClient]:
-    async with connect(application, f"/ws/{room_name(board.pk)}", user=user) as client:
+async def visit(
+    board: Board, user: Any = None, doc: Doc[Any] | None = None
+) -> AsyncIterator[CollabClient]:
+    url = f"/ws/{room_name(board.pk)}"
+    async with connect(application, url, user=user, doc=doc) as client:
         yield client
 
 
-def tasks(client: CollabClient) -> Map[Any]:
-    rows: Map[Any] = client.doc.get("tasks", type=Map)
-    return rows
+def rows(client: CollabClient, name: str = "tasks") -> Map[Any]:
+    found: Map[Any] = client.doc.get(name, type=Map)
+    return found
+
+
+def row(client: CollabClient, task: Task) -> Any:
+    return rows(client)[str(task.pk)]
+
+
+async def refusal(client: CollabClient) -> dict[str, Any]:
+    """Return the first frame about a row."""
+
+    def found() -> list[dict[str, Any]]:
+        return [frame for frame in client.messages if frame["action"].startswith("row")]
+
+    await client.wait_until(found)
+    return found()[0]
+
+
+async def stored(board: Board, name: str = "tasks") -> dict[str, Any]:
+    doc = await documents.aread(room_name(board.pk))
+    values: Any = doc.get(name, type=Map).to_py()
+    return dict(values)
+
+
+# What is saved.
 
 
 async def test_a_change_is_saved(board: Board, task: Task) -> None:
     async with visit(board) as ann, visit(board) as bob:
-        tasks(ann)[str(task.pk)]["title"] = "two"
-        await bob.wait_until(lambda: tasks(bob)[str(task.pk)]["title"] == "two")
+        row(ann, task)["title"] = "two"
+        await bob.wait_until(lambda: row(bob, task)["title"] == "two")
+    await task.arefresh_from_db()
+    assert task.title == "two"
+    assert (await stored(board))[str(task.pk)]["title"] == "two"
+
+
+async def test_values_of_all_kinds_are_saved(board: Board, task: Task) -> None:
+    label = await Label.objects.acreate(name="red")
+    async with visit(board) as ann:
+        with ann.doc.transaction():
+            values = row(ann, task)
+            values["done"] = True
+            values["position"] = 7
+            values["due"] = "2030-01-31"
+            values["estimate"] = "1.50"
+            values["extra"] = {"a": [1, None, {"b": 0.5}]}
+            values["labels"] = [label.pk]
+            values["state"] = "done"
+    await task.arefresh_from_db()
+    assert (task.done, task.position, task.state) == (True, 7, "done")
+    assert (task.due, task.estimate) == (date(2030, 1, 31), Decimal("1.5"))
+    assert task.extra == {"a": [1, None, {"b": 0.5}]}
+    assert [label async for label in task.labels.all()] == [label]
+
+
+async def test_what_the_serializer_makes_of_a_value_is_in_the_map(board: Board, task: Task) -> None:
+    async with visit(board) as ann, visit(board) as bob:
+        row(ann, task)["title"] = "  two "
+        row(ann, task)["estimate"] = 2
+        await bob.wait_until(lambda: row(bob, task)["title"] == "two")
+        await bob.wait_until(lambda: row(bob, task)["estimate"] == "2.00")
+        await ann.wait_until(lambda: row(ann, task)["title"] == "two")
+        assert not ann.errors
+
+
+async def test_people_who_change_different_fields_of_a_row_at_once_both_succeed(
+    board: Board, task: Task
+) -> None:
+    async with visit(board) as ann, visit(board) as bob:
+        row(ann, task)["title"] = "two"
+        row(bob, task)["position"] = 5
+        await ann.wait_until(lambda: row(ann, task)["position"] == 5)
+        await bob.wait_until(lambda: row(bob, task)["title"] == "two")
+    await task.arefresh_from_db()
+    assert (task.title, task.position) == ("two", 5)
+
+
+async def test_only_what_was_changed_is_saved_as_who_has_changed_it(
+    board: Board, task: Task
+) -> None:
+    saved = []
+
+    def note(update_fields: Any, **kwargs: Any) -> None:
+        saved.append((current_user(), set(update_fields)))
+
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    post_save.connect(note, sender=Task)
+    try:
+        async with visit(board, ann) as one, visit(board, bob) as other:
+            row(one, task)["title"] = "two"
+            row(other, task)["done"] = True
+    finally:
+        post_save.disconnect(note, sender=Task)
+    assert sorted(saved, key=repr) == [(ann, {"title"}), (bob, {"done"})]
+    assert current_user() is None
+
+
+async def test_a_row_is_replaced_as_a_whole(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        values = {**row(ann, task).to_py(), "title": "two", "body": Text("text")}
+        rows(ann)[str(task.pk)] = Map(values)
+        await ann.wait_saved()
     await task.arefresh_from_db()
     assert task.title == "two"
 
 
-async def test_a_refused_change_is_set_back_for_all_and_told_to_its_sender(
-    board: Board, task: Task
+async def test_what_was_edited_offline_is_checked_when_it_arrives(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        doc = ann.doc
+    row(ann, task)["title"] = "two"
+    row(ann, task)["id"] = 0
+    async with visit(board, doc=doc) as again:
+        assert (await refusal(again))["data"]["fields"].keys() == {"id"}
+        await again.wait_until(lambda: row(again, task)["id"] == task.pk)
+    await task.arefresh_from_db()
+    assert task.title == "two"
+
+
+# What is not.
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status", "reason"),
+    [
+        ("title", "x" * 101, 400, "Ensure this field has no more than 100 characters."),
+        ("title", "forbidden", 403, "You may not do this."),
+        ("title", None, 400, "This field may not be null."),
+        ("state", "nonsense", 400, '"nonsense" is not a valid choice.'),
+        ("labels", [0], 400, 'Invalid pk "0" - object does not exist.'),
+        ("labels", [0] * 1001, 400, "At most 1000 can be chosen."),
+        ("board", 0, 403, "You may not change this."),
+        ("colour", "red", 400, "There is no such field."),
+        ("position", b"bytes", 400, "This is no value of JSON."),
+        ("position", Map({"a": 1}), 400, "This is no value of JSON."),
+        ("extra", float("nan"), 400, "This is no value of JSON."),
+    ],
+)
+async def test_a_refused_value_is_set_back_for_all_and_told_to_its_sender(
+    board: Board, task: Task, field: str, value: Any, status: int, reason: str
 ) -> None:
     async with visit(board) as ann, visit(board) as bob:
-        row = tasks(ann)[str(task.pk)]
-        row["title"] = "x" * 101
-        row["done"] = True
-        await ann.wait_until(lambda: ann.errors)
-        await ann.wait_until(lambda: row["title"] == "one")
-        await bob.wait_until(lambda: tasks(bob)[str(task.pk)]["done"])
-        await bob.wait_until(lambda: tasks(bob)[str(task.pk)]["title"] == "one")
-        assert ann.errors == ["Ensure this field has no more than 100 characters."]
+        before = row(bob, task).to_py()
+        row(ann, task)[field] = value
+        told = await refusal(ann)
+        await ann.wait_until(lambda: row(ann, task).to_py() == before)
+        await bob.wait_until(lambda: row(bob, task).to_py() == before)
+        assert told["response_status"] == status
+        assert told["errors"] == [reason]
+        assert told["data"]["fields"] == {field: [reason]}
+        assert told["data"]["key"] == str(task.pk)
         assert not bob.errors
+    assert (await stored(board))[str(task.pk)] == before
+
+
+async def test_the_rest_of_a_change_is_saved(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        with ann.doc.transaction():
+            row(ann, task)["title"] = ""
+            row(ann, task)["done"] = True
+        told = await refusal(ann)
+        await ann.wait_until(lambda: row(ann, task)["title"] == "one")
+        assert told["data"]["values"] == {"title": ""}
     await task.arefresh_from_db()
-    assert task.title == "one"
     assert task.done
+
+
+async def test_a_field_that_is_removed_comes_back(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        del row(ann, task)["title"]
+        await refusal(ann)
+        await ann.wait_until(lambda: row(ann, task).get("title") == "one")
+        assert ann.errors == ["A field cannot be removed."]
+
+
+@pytest.mark.parametrize("value", ["a string", Array([1]), Text("text")])
+async def test_a_row_that_is_no_map_comes_back(board: Board, task: Task, value: Any) -> None:
+    async with visit(board) as ann:
+        before = row(ann, task).to_py()
+        rows(ann)[str(task.pk)] = value
+        await ann.wait_until(lambda: isinstance(row(ann, task), Map))
+        assert row(ann, task).to_py() == before
+        assert (await refusal(ann))["data"]["fields"] == {"": ["A row is a Map."]}
+
+
+async def test_a_row_that_is_gone_is_told(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        await Task.objects.filter(pk=task.pk).adelete()
+        row(ann, task)["title"] = "two"
+        assert (await refusal(ann))["response_status"] == 404
+        await ann.wait_until(lambda: str(task.pk) not in rows(ann))
+
+
+async def test_the_database_wins_over_a_member_who_changes_the_same(
+    board: Board, task: Task
+) -> None:
+    async with visit(board) as ann:
+        # Without a signal, so that the document does not learn of it.
+        await Task.objects.filter(pk=task.pk).aupdate(title="two", position=2)
+        row(ann, task)["title"] = "three"
+        row(ann, task)["done"] = True
+        told = await refusal(ann)
+        assert (told["response_status"], told["data"]["fields"].keys()) == (409, {"title"})
+        await ann.wait_until(lambda: row(ann, task)["title"] == "two")
+        await ann.wait_until(lambda: row(ann, task)["position"] == 2)
+    await task.arefresh_from_db()
+    assert (task.title, task.done) == ("two", True)
+
+
+# Rows that come and go.
+
+
+async def test_a_row_is_added_under_its_primary_key(board: Board) -> None:
+    key = str(uuid4())
+    async with visit(board) as ann:
+        rows(ann, "rows.note")[key] = Map({"text": "hello"})
+        await ann.wait_until(lambda: "board" in rows(ann, "rows.note")[key])
+        assert rows(ann, "rows.note")[key].to_py() == {
+            "id": key,
+            "text": "hello",
+            "board": board.pk,
+        }
+        assert not ann.errors
+    note = await Note.objects.aget()
+    assert (note.pk, note.text) == (UUID(key), "hello")
+
+
+async def test_a_row_whose_primary_key_is_not_the_clients_gets_another_key(board: Board) -> None:
+    key = str(uuid4())
+    async with visit(board) as ann:
+        rows(ann)[key] = Map({"title": "new", "body": Text("text")})
+        told = await refusal(ann)
+        task = await Task.objects.aget()
+        assert told["data"] == {"map": "tasks", "key": key, "new_key": str(task.pk)}
+        assert told["response_status"] == 201
+        await ann.wait_until(lambda: set(rows(ann).keys()) == {str(task.pk)})
+        assert row(ann, task)["title"] == "new"
+        assert str(row(ann, task)["body"]) == "text"
+        assert isinstance(row(ann, task)["body"], Text)
+        assert not ann.errors
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "status", "reason"),
+    [
+        ("17", Map({"title": "new"}), 400, "The key of a new row is a UUID."),
+        ("x" * 300, Map({"title": "new"}), 400, "The key of a new row is a UUID."),
+        (str(uuid4()), Map({"title": "x" * 101}), 400, None),
+        (str(uuid4()), Map({}), 400, "This field is required."),
+        (str(uuid4()), Map({"title": "forbidden"}), 403, "You may not do this."),
+        (str(uuid4()), "a string", 400, "A row is a Map."),
+    ],
+)
+async def test_a_row_that_cannot_be_added_is_removed(
+    board: Board, key: str, values: Any, status: int, reason: str | None
+) -> None:
+    async with visit(board) as ann, visit(board) as bob:
+        rows(ann)[key] = values
+        told = await refusal(ann)
+        assert told["response_status"] == status
+        assert reason is None or told["errors"] == [reason]
+        await ann.wait_until(lambda: not list(rows(ann).keys()))
+        await bob.wait_until(lambda: not list(rows(bob).keys()))
+    assert not await Task.objects.aexists()
+    assert await stored(board) == {}
+
+
+async def test_a_row_of_another_document_cannot_be_taken(board: Board) -> None:
+    other = await Board.objects.acreate(name="other")
+    note = await Note.objects.acreate(board=other, text="secret")
+    async with visit(board) as ann:
+        rows(ann, "rows.note")[str(note.pk)] = Map({"text": "mine"})
+        assert (await refusal(ann))["response_status"] == 404
+        await ann.wait_until(lambda: str(note.pk) not in rows(ann, "rows.note"))
+    await note.arefresh_from_db()
+    assert note.text == "secret"
+
+
+async def test_what_a_new_row_has_too_much_is_told(board: Board) -> None:
+    key = str(uuid4())
+    async with visit(board) as ann:
+        rows(ann, "rows.note")[key] = Map({"text": "hello", "id": key, "board": 0, "colour": 1})
+        told = await refusal(ann)
+        assert told["data"]["fields"].keys() == {"board", "colour"}
+        await ann.wait_until(lambda: "colour" not in rows(ann, "rows.note")[key])
+        assert rows(ann, "rows.note")[key]["board"] == board.pk
+
+
+async def test_a_row_is_removed(board: Board, task: Task) -> None:
+    removed = []
+    pre_delete.connect(lambda **kwargs: removed.append(current_user()), Task, False, "note")
+    ann = await User.objects.acreate(username="ann")
+    try:
+        async with visit(board, ann) as client:
+            del rows(client)[str(task.pk)]
+            await client.wait_saved()
+    finally:
+        pre_delete.disconnect(sender=Task, dispatch_uid="note")
+    assert not await Task.objects.aexists()
+    assert removed == [ann]
+
+
+async def test_a_row_that_may_not_be_removed_comes_back(board: Board) -> None:
+    note = await Note.objects.acreate(board=board, text="stay")
+    async with visit(board) as ann, visit(board) as bob:
+        rows(ann, "rows.note").clear()
+        assert (await refusal(ann))["response_status"] == 403
+        for client in (ann, bob):
+            await client.wait_until(
+                lambda client=client: str(note.pk) in rows(client, "rows.note")  # type: ignore[misc]
+            )
+        assert rows(bob, "rows.note")[str(note.pk)]["text"] == "stay"
