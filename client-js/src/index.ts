@@ -1,4 +1,7 @@
 export { CollabProvider } from "./provider.js";
 export type { CollabEvents, CollabOptions, Fresh } from "./provider.js";
+export { Rows, rows } from "./rows.js";
+export type { RowsChange, RowsEvents, Values } from "./rows.js";
+export { editText } from "./text.js";
 export { CloseCode, MessageType, SUBPROTOCOL, SyncType } from "./wire.js";
-export type { Access, Frame, Hello } from "./wire.js";
+export type { Access, Created, Frame, Hello, Refusal } from "./wire.js";

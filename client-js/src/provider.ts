@@ -4,7 +4,14 @@ import type { Doc } from "yjs";
 
 import { Ledger } from "./ledger.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
-import { SUBPROTOCOL, type Access, type Frame, type Hello } from "./wire.js";
+import {
+  SUBPROTOCOL,
+  type Access,
+  type Created,
+  type Frame,
+  type Hello,
+  type Refusal,
+} from "./wire.js";
 
 type StockOptions = NonNullable<ConstructorParameters<typeof WebsocketProvider>[3]>;
 type Params = Record<string, string>;
@@ -34,6 +41,10 @@ export interface CollabEvents {
   unsaved: (count: number) => void;
   /** What the user may do; told when it becomes known and when it changes. */
   access: (access: Access) => void;
+  /** The server did not take a change of a row. */
+  row: (refusal: Refusal) => void;
+  /** A row that was made here is in the database, under another key. */
+  row_created: (created: Created) => void;
   /** Every JSON frame of the server, these included from which the events above come. */
   frame: (frame: Frame) => void;
 }
@@ -44,6 +55,17 @@ const HELLO = JSON.stringify({ action: "hello", request_id: 1 });
 
 const fresh = <T>(value: Fresh<T>): T | Promise<T> =>
   typeof value === "function" ? (value as () => T | Promise<T>)() : value;
+
+const refusal = ({ data, errors, response_status }: Frame): Refusal => ({
+  ...(data as Pick<Refusal, "map" | "key" | "fields" | "values">),
+  errors,
+  status: response_status,
+});
+
+const created = ({ data }: Frame): Created => {
+  const { map, key, new_key } = data as { map: string; key: string; new_key: string };
+  return { map, key, newKey: new_key };
+};
 
 /** y-websocket's provider, for a django-collab server: it knows what is saved and allowed. */
 export class CollabProvider extends WebsocketProvider {
@@ -125,6 +147,8 @@ export class CollabProvider extends WebsocketProvider {
     if (frame.action === "hello") this.#welcome(frame.data as Hello);
     if (frame.action === "access") this.#regrant((frame.data as Hello).access);
     if (frame.action === "saved") this.#confirm((frame.data as { count: number }).count);
+    if (frame.action === "row") this.emit("row", [refusal(frame)]);
+    if (frame.action === "row_created") this.emit("row_created", [created(frame)]);
     this.emit("frame", [frame]);
   }
 

@@ -49,3 +49,27 @@ export interface Hello {
   server: string;
   durable: boolean;
 }
+
+/** A change of a row that the server did not take; it has set it back, or will in a moment. */
+export interface Refusal {
+  map: string;
+  /** Of the row in the map. */
+  key: string;
+  /** Why, by field; what concerns the whole row is under `""`. */
+  fields: Record<string, string[]>;
+  /** What was written, by field, so that nothing is lost. */
+  values: Record<string, unknown>;
+  /** Each reason in a sentence. */
+  errors: string[];
+  /** 400 not valid, 403 not allowed, 404 no such row here, 409 changed too late. */
+  status: number;
+}
+
+/** A row that was made here is in the database, where it has a key of its own. */
+export interface Created {
+  map: string;
+  /** The key it was made with. */
+  key: string;
+  /** The key that it has in the map from now on. */
+  newKey: string;
+}

@@ -1,5 +1,6 @@
 /** Compiled, never run: what users' code relies on stays typed. */
-import { CloseCode, CollabProvider, type Access } from "django-collab";
+import { CloseCode, CollabProvider, rows, type Access } from "django-collab";
+import { useProviderStatus, useRow, useRowErrors, useRows } from "django-collab/react";
 import * as Y from "yjs";
 import { WebsocketProvider } from "y-websocket";
 
@@ -24,3 +25,35 @@ provider.on("unsaved", (count: string) => count.trim());
 // Editors and bindings take the stock provider.
 const stock: WebsocketProvider = provider;
 stock.connect();
+
+interface Task {
+  id?: number;
+  title: string;
+  done: boolean;
+  body: string;
+}
+
+const tasks = rows<Task>(provider, "tasks");
+const title: string | undefined = tasks.get("1")?.title;
+const key: string = tasks.create({ title: title ?? "", body: new Y.Text("shared") });
+tasks.set(key, { done: true });
+tasks.subscribe(({ keys, local }) => local && keys.has(key));
+tasks.on("refused", ({ fields, values, status }) => [fields["title"]?.[0], values, status]);
+tasks.on("created", ({ key, newKey }) => [key, newKey]);
+tasks.text(key, "body")?.insert(0, "more");
+// @ts-expect-error: there is no such field.
+tasks.set(key, { titel: "" });
+// @ts-expect-error: it is no string.
+tasks.set(key, { title: 1 });
+// @ts-expect-error: no text can be bound to it.
+tasks.text(key, "titel");
+const copy: Readonly<Task> | undefined = tasks.all().get(key);
+// @ts-expect-error: copies are not for changing.
+if (copy) copy.done = true;
+
+const everything: ReadonlyMap<string, Readonly<Task>> = useRows(tasks);
+const open: Task[] = useRows(tasks, (all) => [...all.values()].filter((task) => !task.done));
+const isDone: boolean | undefined = useRow(tasks, key)?.done;
+const reasons: string[] | undefined = useRowErrors(tasks).get(key)?.errors;
+const { synced, unsaved, access } = useProviderStatus(provider);
+export { access, everything, isDone, open, reasons, synced, unsaved };

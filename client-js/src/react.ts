@@ -1,0 +1,92 @@
+/** React hooks on rows; the only module here that needs React. */
+import { useCallback, useMemo, useRef, useSyncExternalStore } from "react";
+
+import type { CollabProvider } from "./provider.js";
+import type { Rows } from "./rows.js";
+import type { Access, Refusal } from "./wire.js";
+
+type All<T> = ReadonlyMap<string, Readonly<T>>;
+
+/** All rows by key; rendered anew when any of them changes. */
+export function useRows<T extends object>(rows: Rows<T>): All<T>;
+/** What `select` makes of all rows; rendered anew when that is not equal to what it was. */
+export function useRows<T extends object, S>(
+  rows: Rows<T>,
+  select: (all: All<T>) => S,
+  isEqual?: (one: S, other: S) => boolean,
+): S;
+export function useRows<T extends object, S>(
+  rows: Rows<T>,
+  select: (all: All<T>) => S = (all) => all as S,
+  isEqual: (one: S, other: S) => boolean = alike,
+): S {
+  const subscribe = useCallback((told: () => void) => rows.subscribe(told), [rows]);
+  const last = useRef<{ value: S }>(null);
+  const snapshot = useMemo(() => {
+    let seen: All<T> | undefined;
+    let value: S;
+    return () => {
+      const all = rows.all();
+      if (seen !== all) {
+        seen = all;
+        value = select(all);
+        if (last.current && isEqual(last.current.value, value)) value = last.current.value;
+        last.current = { value };
+      }
+      return value;
+    };
+  }, [rows, select, isEqual]);
+  return useSyncExternalStore(subscribe, snapshot, snapshot);
+}
+
+/** One row, undefined if there is none; rendered anew when it changes. */
+export function useRow<T extends object>(rows: Rows<T>, key: string): Readonly<T> | undefined {
+  const subscribe = useCallback((told: () => void) => rows.subscribe(told, key), [rows, key]);
+  const snapshot = (): Readonly<T> | undefined => rows.get(key);
+  return useSyncExternalStore(subscribe, snapshot, snapshot);
+}
+
+/** What the server refused of each row last, by key. */
+export function useRowErrors<T extends object>(rows: Rows<T>): ReadonlyMap<string, Refusal> {
+  const subscribe = useCallback((told: () => void) => rows.subscribe(told), [rows]);
+  const snapshot = (): ReadonlyMap<string, Refusal> => rows.errors;
+  return useSyncExternalStore(subscribe, snapshot, snapshot);
+}
+
+/** What a provider knows of its connection. */
+export interface ProviderStatus {
+  /** Whether it has all that the server has. */
+  synced: boolean;
+  /** Local updates that are not stored yet. */
+  unsaved: number;
+  access: Access | undefined;
+}
+
+const EVENTS = ["status", "sync", "unsaved", "access"] as const;
+
+/** Whether all is there, how much is not saved, and what the user may do. */
+export function useProviderStatus(provider: CollabProvider): ProviderStatus {
+  const last = useRef<ProviderStatus>(null);
+  const subscribe = useCallback(
+    (told: () => void) => {
+      for (const event of EVENTS) provider.on(event, told);
+      return () => EVENTS.forEach((event) => provider.off(event, told));
+    },
+    [provider],
+  );
+  const snapshot = (): ProviderStatus => {
+    const { synced, unsaved, access } = provider;
+    const { current } = last;
+    const isSame = current?.synced === synced && current.unsaved === unsaved;
+    return isSame && current.access === access
+      ? current
+      : (last.current = { synced, unsaved, access });
+  };
+  return useSyncExternalStore(subscribe, snapshot, snapshot);
+}
+
+/** The same, or arrays of the same: rows that have not changed are the same objects. */
+function alike(one: unknown, other: unknown): boolean {
+  if (!Array.isArray(one) || !Array.isArray(other)) return Object.is(one, other);
+  return one.length === other.length && one.every((item, index) => Object.is(item, other[index]));
+}
