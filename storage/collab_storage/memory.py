@@ -117,6 +117,8 @@ class MemoryStorage(Storage):
             return name in self._documents
 
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        for name in names:
+            check_name(name)
         with self._lock:
             documents = {name: self._documents.get(name) for name in names}
             return {

@@ -120,6 +120,8 @@ class ORMStorage(Storage):
         return await self._run(lambda: self._queries.exists(name))
 
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        for name in names:
+            check_name(name)
         return await self._run(lambda: self._queries.marks(names))
 
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:

@@ -177,6 +177,8 @@ class SQLiteStorage(Storage):
 
     @_to_the_end
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
+        for name in names:
+            check_name(name)
         found: dict[str, Mark] = {}
         async with self._transaction("DEFERRED") as db:
             for name in names:

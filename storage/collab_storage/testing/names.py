@@ -59,6 +59,7 @@ class NamesContract:
             storage.rename(name, "moved"),
             storage.rename("doc", name),
             storage.exists(name),
+            storage.marks(["doc", name]),
         ):
             with pytest.raises(InvalidName):
                 await refused
