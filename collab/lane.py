@@ -25,16 +25,20 @@ class Lane:
         self._storage = storage
         self._context: Context | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._entered = asyncio.Event()
+        self._entered: asyncio.Future[None] | None = None
         self._leave = asyncio.Event()
         self._working: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``work`` in a task of this lane."""
+        """Run ``work`` in a task of this lane.
+
+        If the resources cannot be had, the task fails with the storage's error, and the next
+        work is another attempt.
+        """
         loop = asyncio.get_running_loop()
-        if self._context is None:
+        if self._context is None or self._entered is None:
             self._context = copy_context()
-            self._entered, self._leave = asyncio.Event(), asyncio.Event()
+            self._entered, self._leave = loop.create_future(), asyncio.Event()
             # Tasks of one context see the variables that the storage sets in it.
             self._keeper = loop.create_task(
                 self._keep(self._entered, self._leave), context=self._context
@@ -54,11 +58,23 @@ class Lane:
         leave.set()
         await keeper
 
-    async def _keep(self, entered: asyncio.Event, leave: asyncio.Event) -> None:
-        async with self._storage.serving():
-            entered.set()
-            await leave.wait()
+    async def _keep(self, entered: asyncio.Future[None], leave: asyncio.Event) -> None:
+        try:
+            async with self._storage.serving():
+                entered.set_result(None)
+                await leave.wait()
+        except Exception as error:
+            if entered.done():
+                raise
+            if self._entered is entered:
+                self._context = self._keeper = None
+            entered.set_exception(error)
 
-    async def _run(self, work: Coroutine[Any, Any, T], entered: asyncio.Event) -> T:
-        await entered.wait()
+    async def _run(self, work: Coroutine[Any, Any, T], entered: asyncio.Future[None]) -> T:
+        try:
+            # Others wait for it too.
+            await asyncio.shield(entered)
+        except BaseException:
+            work.close()
+            raise
         return await work

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 import pytest
 
 from collab.lane import Lane
+from collab_storage.exceptions import StorageUnavailable
 from collab_storage.memory import MemoryStorage
 
 resources: ContextVar[int | None] = ContextVar("resources", default=None)
@@ -100,6 +101,63 @@ async def test_work_that_fails_fails_for_who_asked_for_it(lane: Lane) -> None:
         await lane.start(fail())
     assert await lane.start(which()) == 1
     await lane.close()
+
+
+class Away(Storage):
+    """Cannot set anything apart the first time."""
+
+    refused = False
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        refuse, self.refused = not self.refused, True
+        await asyncio.sleep(0)
+        if refuse:
+            raise StorageUnavailable
+        async with super().serving():
+            yield
+
+
+async def test_work_fails_if_there_are_no_resources_and_the_next_is_another_attempt() -> None:
+    storage = Away()
+    lane = Lane(storage)
+    working = [lane.start(which()) for _ in range(2)]
+    results = await asyncio.gather(*working, return_exceptions=True)
+    assert [type(result) for result in results] == [StorageUnavailable] * 2
+    assert await lane.start(which()) == 1
+    await lane.close()
+    assert storage.left == 1
+
+
+async def test_a_lane_that_has_no_resources_can_be_closed() -> None:
+    lane = Lane(Away())
+    working = lane.start(which())
+    closing = asyncio.create_task(lane.close())
+    await asyncio.sleep(0)
+    # It is another attempt, of which the failure of the first takes nothing away.
+    again = lane.start(which())
+    with pytest.raises(StorageUnavailable):
+        await working
+    await closing
+    assert await again == 1
+    assert await lane.start(which()) == 1
+    await lane.close()
+
+
+class Sticky(Storage):
+    """Cannot give back what it has set apart."""
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        yield
+        raise StorageUnavailable
+
+
+async def test_that_resources_cannot_be_given_back_is_told_to_who_closes() -> None:
+    lane = Lane(Sticky())
+    assert await lane.start(which()) is None
+    with pytest.raises(StorageUnavailable):
+        await lane.close()
 
 
 async def test_a_lane_can_be_used_again(lane: Lane, storage: Storage) -> None:
