@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections, router
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Author", "Change", "Outcome", "Refusal", "check", "known_keys", "suspicious"]
 
+
+#: A document is locked for so long at most, in seconds, but for what one row takes.
+_LONGEST = 0.5
 
 _GONE = Problem(404, ("There is no such row here any more.",))
 _NO_MAP = Problem(400, ("A row is a Map.",))
@@ -91,6 +95,8 @@ class Outcome:
     #: Of rows that clients have added under keys that are not theirs: the author, the name of the
     #: map, and the key before and now.
     renamed: list[tuple[Author, str, str, str]] = field(default_factory=list)
+    #: What was not looked at: the document should not be locked for too long.
+    left: list[Change] = field(default_factory=list)
 
 
 def check(room_name: str, changes: Sequence[Change], *, patient: bool = False) -> Outcome:
@@ -104,25 +110,25 @@ def check(room_name: str, changes: Sequence[Change], *, patient: bool = False) -
     Raises:
         Exception: nothing was saved, nor set back.
     """
-    outcome = Outcome()
+    outcome, until = Outcome(), monotonic() + _LONGEST
     with writing(room_name) as document:
         if document is not None:
             for mirror, those in _by_mirror(changes):
-                _Check(document, mirror, outcome, patient).run(those)
+                _Check(document, mirror, outcome, patient).run(those, until)
     return outcome
 
 
-def suspicious(room_name: str, changes: Sequence[Change]) -> list[Change]:
-    """Return those of ``changes`` that differ from what was written last.
+def suspicious(room_name: str, changes: Sequence[Change]) -> dict[tuple[str, str], set[str]]:
+    """Return what differs from what was written last: fields, or the row as a whole.
 
-    That takes no lock; few do, if nobody is known to have changed them.
+    That takes no lock, as most is well of which nobody is known to have changed it.
     """
-    found = []
+    found = {}
     for mirror, those in _by_mirror(changes):
         known = _known(room_name, mirror, those)
-        found += [
-            change for change in those if not _is_written(mirror, change, known.get(change.key))
-        ]
+        for change in those:
+            if names := _differences(mirror, change, known.get(change.key)):
+                found[change.map_name, change.key] = names
     return found
 
 
@@ -147,11 +153,11 @@ def _known(
     return {row.key: row for row in rows.filter(key__in=keys)}
 
 
-def _is_written(mirror: ModelMirror[Any], change: Change, known: MirroredRow | None) -> bool:
+def _differences(mirror: ModelMirror[Any], change: Change, known: MirroredRow | None) -> set[str]:
     if known is None or not isinstance(change.values, dict):
-        return known is None and change.values is Odd.MISSING
+        return set() if known is None and change.values is Odd.MISSING else {ROW}
     names = known.values.keys() | change.values.keys()
-    return not any(_differs(mirror, name, change.values, known.values) for name in names)
+    return {name for name in names if _differs(mirror, name, change.values, known.values)}
 
 
 def _differs(mirror: ModelMirror[Any], name: str, there: Values, written: Values) -> bool:
@@ -178,12 +184,15 @@ class _Check:
         #: What is to be done to the mirror's map.
         self._repairs: list[Callable[[Map[Any]], None]] = []
 
-    def run(self, changes: Sequence[Change]) -> None:
-        """Check ``changes``, and repair the map."""
+    def run(self, changes: Sequence[Change], until: float) -> None:
+        """Check ``changes``, or some of them if it takes too long, and repair the map."""
         self._known = _known(self._document.name, self._mirror, changes)
         self._lock_rows(list(self._known))
         self._read_rows(list(self._known))
-        for change in changes:
+        for number, change in enumerate(changes):
+            if number and monotonic() > until:
+                self._outcome.left.extend(changes[number:])
+                break
             self._check(change)
         self._repair()
 

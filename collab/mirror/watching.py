@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +20,7 @@ from collab.conf import Settings, get_settings
 from collab.session import json_frame
 
 from .checking import Author, Change, Outcome, Refusal, check, known_keys, suspicious
+from .noting import NOBODY, Note, Notes, RowKey, Taken
 from .options import ModelMirror, mirrors
 from .saving import ROW, is_outage
 from .values import take_row
@@ -35,22 +35,14 @@ __all__ = ["RowsWatcher", "watch"]
 
 logger = logging.getLogger(__name__)
 
-#: Of a row: its mirror's ``map_name``, and its key.
-RowKey = tuple[str, str]
-
-#: Rows that are checked at once.
-BATCH = 200
-#: Fields of a row that are told apart; if more have changed, the row has.
-_MAX_FIELDS = 200
+#: Rows that are taken in hand at once, and that are read from the document at once.
+BATCH = 1_000
+_SLICE = 100
 #: Attempts, after which what might pass is taken for what will not.
 PATIENCE = 5
 _FIRST_RETRY_DELAY = 0.1
-#: A text that is typed in without a pause is saved after so many times the delay.
-_LONGEST_TYPING = 10
-
-
-#: Has changed what nobody is known to have changed.
-_NOBODY = Author(AnonymousUser())
+#: Refusals of one check that a member is told one by one.
+_MAX_TOLD = 50
 
 
 async def watch(room_name: str) -> RowsWatcher | None:
@@ -67,25 +59,6 @@ def _prepare(room_name: str) -> list[ModelMirror[Any]]:
     if concerned:
         reconcile(room_name)
     return concerned
-
-
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """Something in a row was changed.
-
-    Args:
-        author: by whom; ``None`` if it is another process's to check, or the server's own.
-        first: when, if it has changed again since.
-        due: when to check it.
-    """
-
-    author: Author | None
-    first: float
-    due: float
-
-
-#: By row, and by field or the row as a whole.
-_Notes = dict[RowKey, dict[str, _Note]]
 
 
 class RowsWatcher:
@@ -114,12 +87,14 @@ class RowsWatcher:
         self._maps: dict[str, Map[Any]] = {}
         self._subscriptions: list[tuple[Map[Any], Subscription]] = []
         self._authors: dict[Member, Author] = {}
-        self._notes: _Notes = {}
-        #: What of it is being checked.
-        self._in_hand: _Notes = {}
-        #: All rows are to be compared with what was written last; changes are this author's.
+        self._notes = Notes(settings)
+        #: What is being checked.
+        self._in_hand = Taken()
+        #: All rows are to be compared with what was written last, from then on; the differences
+        #: are this author's.
         self._sweeper: Author | None = None
-        #: The rows that are left of them, once that has begun.
+        self._sweep_due = 0.0
+        #: The rows that are left, once that has begun.
         self._unswept: deque[RowKey] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -136,7 +111,7 @@ class RowsWatcher:
             map_ = self._maps[mirror.map_name] = room.doc.get(mirror.map_name, type=Map)
             observe = partial(self._observe, mirror.map_name)
             self._subscriptions.append((map_, map_.observe_deep(observe)))
-        self._sweep(_NOBODY)
+        self._sweep(NOBODY, self._settings.ROWS_DELAY)
 
     def detach(self) -> None:
         """Take the observers off; it is attached again at once, or never."""
@@ -157,14 +132,14 @@ class RowsWatcher:
     @property
     def is_busy(self) -> bool:
         """Something that a member has changed is not saved yet, nor set back."""
-        noted = (note for notes in self._notes.values() for note in notes.values())
-        return bool(self._task or self._sweeper or any(note.author for note in noted))
+        has_swept = self._sweeper in (None, NOBODY)
+        return self._task is not None or self._notes.is_pressing or not has_swept
 
     async def settle(self) -> None:
-        """Check all that was changed, without any delay."""
+        """Check what members have changed, without any delay."""
         self._in_hurry = True
         try:
-            while self._maps and (self.is_busy or self._notes):
+            while self._maps and self.is_busy:
                 self._start()
                 if self._task is not None:
                     await asyncio.wait([self._task])
@@ -180,45 +155,32 @@ class RowsWatcher:
             for key, name in _spots(event):
                 self._note((map_name, key), name, author, is_typing)
 
-    def _author(self) -> Author | None:
+    def _author(self) -> Author:
         assert self._room is not None
         member = self._room.author
         if member is None:
-            return None
+            return NOBODY
         if member not in self._authors:
             self._authors[member] = Author(member.user or AnonymousUser(), member)
         return self._authors[member]
 
-    def _note(self, row: RowKey, name: str, author: Author | None, is_typing: bool) -> None:
-        if row not in self._notes and len(self._notes) >= self._settings.MAX_ROW_CHANGES:
-            self._sweep(author or _NOBODY)
-            return
-        notes = self._notes.setdefault(row, {})
-        if len(notes) >= _MAX_FIELDS and name not in notes:
-            notes.clear()
-            name = ROW
-        before = notes.get(name)
-        if author is None and is_typing and before is not None:
-            # What the member has typed is in there, too.
-            return
-        now = self._loop.time()
-        first = before.first if before is not None and before.author is author else now
-        note = notes[name] = _Note(author, first, self._due(author, is_typing, first, now))
-        self._wake(note.due)
+    def _note(self, row: RowKey, name: str, author: Author, is_typing: bool = False) -> None:
+        if self._notes.has_room(row):
+            now = self._loop.time()
+            self._wake(self._notes.add(row, name, author, now, is_typing=is_typing).due)
+        elif author is NOBODY:
+            self._sweep(NOBODY, self._settings.ROWS_CHECK_INTERVAL)
+        else:
+            self._sweep(author, self._settings.ROWS_DELAY)
 
-    def _due(self, author: Author | None, is_typing: bool, first: float, now: float) -> float:
-        if author is None:
-            return first + self._settings.ROWS_CHECK_INTERVAL
-        if is_typing:
-            pause = self._settings.ROWS_TEXT_DELAY
-            return min(now + pause, first + pause * _LONGEST_TYPING)
-        return first + self._settings.ROWS_DELAY
-
-    def _sweep(self, author: Author) -> None:
-        """Compare all rows soon; if several have changed too much, nobody knows who did what."""
-        self._sweeper = author if self._sweeper in (None, author) else _NOBODY
+    def _sweep(self, author: Author, delay: float) -> None:
+        """Compare all rows; if several have changed too much, nobody knows who did what."""
+        if author is NOBODY and self._sweeper not in (None, NOBODY):
+            return
+        self._sweeper = author if self._sweeper in (None, NOBODY, author) else NOBODY
+        self._sweep_due = self._loop.time() + delay
         self._unswept = None
-        self._wake(self._loop.time() + self._settings.ROWS_DELAY)
+        self._wake(self._sweep_due)
 
     # When it is checked.
 
@@ -240,75 +202,37 @@ class RowsWatcher:
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        notes = [note for notes in self._notes.values() for note in notes.values()]
-        authors = (note.author for note in notes)
-        self._authors = {author.member: author for author in authors if author and author.member}
-        if notes and self._room is not None:
-            self._wake(min(note.due for note in notes))
-
-    # How it is checked.
+        authors = {note.author for note in self._notes}
+        self._authors = {author.member: author for author in authors if author.member}
+        if self._room is not None:
+            if (due := self._notes.next_due) is not None:
+                self._wake(due)
+            if self._sweeper is not None:
+                self._wake(self._sweep_due)
 
     async def _run(self) -> None:
         failures = 0
-        while self._maps:
-            self._in_hand = self._take_due()
+        while True:
             try:
-                if not self._in_hand and not await self._take_unswept():
+                if not await self._go_on(is_patient=failures < PATIENCE):
                     return
-                await self._check(is_patient=failures < PATIENCE)
                 failures = 0
             except Exception as error:
                 failures += 1
                 await self._recover(error, failures)
 
-    def _take_due(self) -> _Notes:
-        now, taken = self._loop.time(), _Notes()
-        for row, notes in self._notes.items():
-            due = {name: note for name, note in notes.items() if self._in_hurry or note.due <= now}
-            if due:
-                taken[row] = due
-            if len(taken) == BATCH:
-                break
-        for row, due in taken.items():
-            self._forget(row, due)
-        return taken
-
-    def _forget(self, row: RowKey, notes: Iterable[str]) -> None:
-        for name in notes:
-            del self._notes[row][name]
-        if not self._notes[row]:
-            del self._notes[row]
-
-    async def _take_unswept(self) -> bool:
-        """Take the next rows of the sweep in hand; False if it is over."""
-        if (sweeper := self._sweeper) is None:
-            return False
-        if self._unswept is None:
-            known = await self._worker.run(partial(known_keys, self._name))
-            there = [(name, key) for name, map_ in self._maps.items() for key in list(map_.keys())]
-            self._unswept = deque({*known, *there})
+    async def _go_on(self, *, is_patient: bool) -> bool:
+        """Do some of what there is to do; False if that is nothing."""
         now = self._loop.time()
-        for _ in range(min(BATCH, len(self._unswept))):
-            row = self._unswept.popleft()
-            self._in_hand[row] = {ROW: _Note(sweeper, now, now), **self._notes.pop(row, {})}
-        if not self._unswept:
-            self._sweeper = self._unswept = None
+        self._in_hand = self._notes.take(now, BATCH, in_hurry=self._in_hurry)
+        is_swept = self._sweeper is None or (self._in_hurry and self._sweeper is NOBODY)
+        if self._in_hand:
+            await self._check(is_patient)
+        elif not is_swept and (self._in_hurry or self._sweep_due <= now):
+            await self._sweep_on()
+        else:
+            return False
         return True
-
-    async def _check(self, *, is_patient: bool) -> None:
-        changes = [self._change(*row, notes) for row, notes in self._in_hand.items()]
-        work = partial(_check, self._name, changes, is_patient)
-        outcome = await self._worker.run(work)
-        self._in_hand = {}
-        for refusal in outcome.refusals:
-            _tell_refused(refusal)
-        for author, map_name, key, new_key in outcome.renamed:
-            _tell_renamed(author, map_name, key, new_key)
-
-    def _change(self, map_name: str, key: str, notes: dict[str, _Note]) -> Change:
-        values = take_row(self._maps[map_name], key, self._mirrors[map_name].text_fields)
-        authors = {name: note.author or _NOBODY for name, note in notes.items()}
-        return Change(map_name, key, values, authors)
 
     async def _recover(self, error: Exception, failures: int) -> None:
         """Try again, later each time; but not for ever what the project's code cannot do."""
@@ -316,15 +240,69 @@ class RowsWatcher:
             logger.warning(
                 "Rows cannot be saved now (%s).", type(error).__name__, extra={"room": self._name}
             )
-            for row, notes in self._in_hand.items():
-                # Where there is something newer, that is what counts.
-                self._notes[row] = {**notes, **self._notes.get(row, {})}
-            delay = min(_FIRST_RETRY_DELAY * 2 ** min(failures, 10), self._settings.RETRY_DELAY)
-            await asyncio.sleep(delay)
+            self._notes.put_back(self._in_hand)
+            delay = _FIRST_RETRY_DELAY * 2 ** min(failures, 10)
+            await asyncio.sleep(min(delay, self._settings.RETRY_DELAY))
         else:
             logger.error("Rows cannot be checked.", exc_info=error, extra={"room": self._name})
-            self._sweeper = None
-        self._in_hand = {}
+            self._sweeper = self._unswept = None
+
+    # How it is checked.
+
+    async def _check(self, is_patient: bool) -> None:
+        changes = await self._changes(self._in_hand)
+        foreign = [change for change in changes if set(change.authors.values()) == {NOBODY}]
+        found = await self._suspicious(foreign)
+        for change in foreign:
+            row = change.map_name, change.key
+            names = found.get(row, set())
+            for name in names - change.authors.keys():
+                self._note(row, name, NOBODY)
+            change.authors = {name: NOBODY for name in change.authors if name in names}
+        changes = [change for change in changes if change.authors]
+        while changes:
+            work = partial(check, self._name, changes, patient=is_patient)
+            outcome = await self._worker.run(work)
+            changes = outcome.left
+            left = {(change.map_name, change.key) for change in changes}
+            self._in_hand = {row: self._in_hand[row] for row in left}
+            _tell_all(outcome)
+
+    async def _changes(self, rows: Mapping[RowKey, Mapping[str, Note]]) -> list[Change]:
+        changes = []
+        for number, ((map_name, key), notes) in enumerate(rows.items()):
+            if not number % _SLICE:
+                # Others want their turn.
+                await asyncio.sleep(0)
+            text_fields = self._mirrors[map_name].text_fields
+            values = take_row(self._maps[map_name], key, text_fields)
+            authors = {name: note.author for name, note in notes.items()}
+            changes.append(Change(map_name, key, values, authors))
+        return changes
+
+    async def _suspicious(self, changes: list[Change]) -> dict[RowKey, set[str]]:
+        if not changes:
+            return {}
+        return await self._worker.run(partial(suspicious, self._name, changes))
+
+    async def _sweep_on(self) -> None:
+        """Note what of the next rows differs from what was written last."""
+        if self._unswept is None:
+            known = await self._worker.run(partial(known_keys, self._name))
+            there = [(name, key) for name, map_ in self._maps.items() for key in list(map_.keys())]
+            self._unswept = deque({*known, *there})
+        rows = [self._unswept.popleft() for _ in range(min(BATCH, len(self._unswept)))]
+        sweeper, is_over = self._sweeper or NOBODY, not self._unswept
+        found = await self._suspicious(await self._changes({row: {} for row in rows}))
+        if is_over and not self._unswept:
+            self._sweeper = self._unswept = None
+        for row, names in found.items():
+            for name in names:
+                self._note_swept(row, name, sweeper)
+
+    def _note_swept(self, row: RowKey, name: str, sweeper: Author) -> None:
+        if not self._notes.is_noted(row, name):
+            self._wake(self._notes.add(row, name, sweeper, self._loop.time()).due)
 
 
 def _spots(event: Any) -> list[tuple[str, str]]:
@@ -338,41 +316,36 @@ def _spots(event: Any) -> list[tuple[str, str]]:
     return [(path[0], name) for name in names]
 
 
-def _check(room_name: str, changes: list[Change], is_patient: bool) -> Outcome:
-    # Of what is nobody's here, most is well.
-    doubtful = [change for change in changes if set(change.authors.values()) == {_NOBODY}]
-    own = [change for change in changes if set(change.authors.values()) != {_NOBODY}]
-    changes = [*own, *suspicious(room_name, doubtful)]
-    return check(room_name, changes, patient=is_patient) if changes else Outcome()
+def _tell_all(outcome: Outcome) -> None:
+    told = Counter[Author]()
+    for refusal in outcome.refusals:
+        told[refusal.author] += 1
+        if told[refusal.author] <= _MAX_TOLD:
+            _tell_refused(refusal)
+    for author, number in told.items():
+        if number > _MAX_TOLD:
+            more = f"{number - _MAX_TOLD} more changes were refused."
+            _tell(author, "rows", {"refused": number}, 400, [more])
+    for author, map_name, key, new_key in outcome.renamed:
+        data = {"map": map_name, "key": key, "new_key": new_key}
+        _tell(author, "row_created", data, 201)
 
 
 def _tell_refused(refusal: Refusal) -> None:
     problems = refusal.problems.values()
-    _tell(
-        refusal.author,
-        "row",
-        {
-            "map": refusal.map_name,
-            "key": refusal.key,
-            "fields": {name: problem.reasons for name, problem in refusal.problems.items()},
-            "values": refusal.values,
-        },
-        max(problem.status for problem in problems),
-        list(dict.fromkeys(reason for problem in problems for reason in problem.reasons)),
-    )
-
-
-def _tell_renamed(author: Author, map_name: str, key: str, new_key: str) -> None:
-    _tell(author, "row_created", {"map": map_name, "key": key, "new_key": new_key}, 201)
+    data = {
+        "map": refusal.map_name,
+        "key": refusal.key,
+        "fields": {name: problem.reasons for name, problem in refusal.problems.items()},
+        "values": refusal.values,
+    }
+    reasons = dict.fromkeys(reason for problem in problems for reason in problem.reasons)
+    _tell(refusal.author, "row", data, max(problem.status for problem in problems), [*reasons])
 
 
 def _tell(
-    author: Author,
-    action: str,
-    data: dict[str, Any],
-    status: int,
-    errors: list[str] | None = None,
+    author: Author, action: str, data: dict[str, Any], status: int, errors: Sequence[str] = ()
 ) -> None:
     member = author.member
     if member is not None and member.session.greeted:
-        member.send_frame(json_frame(action, data=data, errors=errors, status=status))
+        member.send_frame(json_frame(action, data=data, errors=[*errors], status=status))
