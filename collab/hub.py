@@ -153,6 +153,7 @@ class Hub:
             if not self._joining[key]:
                 del self._joining[key]
                 self._unload_later(key)
+                self._tidy_later(name)
         return room
 
     async def _open(self, key: Key, opener: Opener) -> None:
@@ -188,7 +189,7 @@ class Hub:
                 link=link,
                 watchers=watchers,
                 on_empty=lambda room: self._unload_later(key),
-                on_rebuilt=lambda room: self._keep_task(self._renew(room, opener)),
+                on_rebuilt=lambda room: self._keep_task(name, self._renew(room, opener)),
                 on_broken=lambda room: self._remove(key, room),
             )
         except Exception as error:
@@ -199,6 +200,9 @@ class Hub:
         finally:
             maker.release_all_but(room.doc if room else None)
             del self._opening[key]
+            if room is None:
+                # Those who waited may have gone.
+                self._tidy_later(name)
         self.rooms[key] = room
         if link is not None:
             self._links[key] = link
@@ -206,6 +210,7 @@ class Hub:
         self._start_watches()
         for update in opening.edits:
             room.edit(update, stored=True)
+        self._unload_later(key)
         return room
 
     async def _stored_doc(self, name: str, opener: Opener) -> tuple[Doc[Any], bytes]:
@@ -269,14 +274,13 @@ class Hub:
         room.flush()
         room.adopt()
         if any(watcher.is_busy for watcher in room.watchers):
-            self._keep_task(self._unload_when_settled(key, room))
+            self._keep_task(name, self._unload_when_settled(key, room))
             return
         if stored and self.writer.has(name):
             # Unsaved work keeps it loaded; it goes when that is stored.
-            self._keep_task(self._unload_when_saved(key))
-            return
-        self._remove(key, room)
-        self._keep_task(self._tidy(name))
+            self._keep_task(name, self._unload_when_saved(key))
+        else:
+            self._remove(key, room)
 
     async def _unload_when_settled(self, key: Key, room: Room) -> None:
         await _settle(room)
@@ -290,8 +294,13 @@ class Hub:
         if self.rooms.get(key) is room:
             del self.rooms[key]
             if self.relay is not None and (link := self._links.pop(key, None)):
-                self._keep_task(self.relay.disconnect(link))
+                self._keep_task(key[0], self.relay.disconnect(link))
+            self._tidy_later(key[0])
         room.close()
+
+    def _tidy_later(self, name: str) -> None:
+        if not self.holds(name):
+            self._keep_task(name, self._tidy(name))
 
     async def _tidy(self, name: str) -> None:
         """After the last room has gone, give back what only rooms need."""
@@ -318,7 +327,7 @@ class Hub:
         if length >= self._settings.COMPACT_AFTER:
             # Counted anew from here, so that no second compaction begins meanwhile.
             self._log_lengths[name] = 0
-            self._keep_task(self._compact(name))
+            self._keep_task(name, self._compact(name))
 
     async def _compact(self, name: str) -> None:
         try:
@@ -425,7 +434,7 @@ class Hub:
         else:
             self.writer.move(name, moved_to)
         if self.writer.has(name):
-            self._keep_task(self._clear(name, moved_to))
+            self._keep_task(name, self._clear(name, moved_to))
 
     async def _clear(self, name: str, moved_to: str | None) -> None:
         """Take away what was on its way to the storage when the document left its name."""
@@ -446,7 +455,7 @@ class Hub:
             if room := self.rooms.get((name, stored)):
                 for member in room.members:
                     if user_id is None or member.user_id == user_id:
-                        self._keep_task(member.connection.recheck_access())
+                        self._keep_task(name, member.connection.recheck_access())
 
     def is_here(self) -> bool:
         """Tell whether the caller runs in this hub's event loop."""
@@ -510,15 +519,22 @@ class Hub:
             self._remove(key, room)
         for handle in self._unload_handles.values():
             handle.cancel()
-        await asyncio.gather(*self._tasks)
+        # Those that fail are logged.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tidy("")
         with _hubs_lock:
             _hubs.pop(self.loop, None)
 
-    def _keep_task(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep_task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._task_done, name))
+
+    def _task_done(self, name: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            what = "What was to be done for a document has failed."
+            logger.error(what, exc_info=error, extra={"room": name})
 
 
 async def _watchers(name: str) -> list[Watcher]:

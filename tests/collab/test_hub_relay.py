@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from collab.spool import spooled_files
 from collab_storage.exceptions import StorageUnavailable
 
 from .live import until
-from .processes import NOTES, Client, Cluster, cluster
+from .processes import NOTES, Client, Cluster, Process, cluster
 from .yjs import HELLO
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
@@ -202,6 +204,75 @@ async def test_a_load_that_fails_leaves_the_other_processes() -> None:
         bob = await other.open()
         ann.type("hello")
         await until(lambda: bob.text == "hello")
+
+
+# The end of the last room.
+
+
+async def left_by(last: Callable[[Process], Awaitable[object]]) -> set[str]:
+    """Return what still runs after the last room has ended in this way."""
+    async with cluster(UNLOAD_DELAY=0) as processes:
+        process, before = processes.start(), asyncio.all_tasks()
+        await last(process)
+        with suppress(TimeoutError):
+            await until(lambda: asyncio.all_tasks() <= before, within=1)
+        return {str(task.get_coro()) for task in asyncio.all_tasks() - before}
+
+
+async def deleted(process: Process) -> None:
+    await process.open()
+    process.hub.discard(NOTES)
+
+
+async def unloaded(process: Process) -> None:
+    (await process.open()).leave()
+
+
+async def failed_to_open(process: Process) -> None:
+    process.storage.failures["load"] = StorageUnavailable()
+    with pytest.raises(RoomFailed):
+        await process.open()
+
+
+async def broken(process: Process) -> None:
+    await process.open()
+    room = process.room()
+    room._on_broken(room)
+
+
+async def opened_for_nobody(process: Process) -> None:
+    gate = process.storage.hold("load")
+    opening = asyncio.create_task(process.open())
+    await until(lambda: process.storage.calls["load"])
+    opening.cancel()
+    await asyncio.wait([opening])
+    gate.set()
+    await until(lambda: not process.hub._opening)
+
+
+@pytest.mark.parametrize("last", [deleted, unloaded, failed_to_open, broken, opened_for_nobody])
+async def test_nothing_goes_on_when_the_last_room_has_ended(
+    last: Callable[[Process], Awaitable[object]],
+) -> None:
+    assert await left_by(last) == set()
+
+
+async def test_what_a_hub_does_beside_its_rooms_is_logged_if_it_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with cluster() as processes:
+        ann = await processes.start().open()
+        gate = ann.process.storage.hold("append")
+        ann.type("hello")
+        await until(lambda: ann.process.storage.calls["append"])
+        ann.process.storage.failures["load"] = StorageUnavailable()
+        ann.process.hub.discard(NOTES)
+        gate.set()
+        await until(lambda: caplog.records)
+        (record,) = caplog.records
+        assert (record.levelno, record.__dict__["room"]) == (logging.ERROR, NOTES)
+        assert record.exc_info is not None and record.exc_info[0] is StorageUnavailable
+        ann.process.storage.failures.clear()
 
 
 # The end of a process.
