@@ -42,7 +42,7 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     unsaved = unsaved_updates(room_name)
     loaded = await get_storage().load(room_name)
     if loaded is not None:
-        apply_stored(doc, loaded)
+        apply_stored(doc, loaded, room_name)
     if unsaved:
         apply(doc, merge(unsaved))
     return bool(loaded or unsaved)

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from channels.layers import channel_layers
-from pycrdt import Doc, get_update
+from pycrdt import Doc
 
 from collab_storage.base import LogEntry, Mark, Storage
 from collab_storage.compaction import apply_stored, compact
 from collab_storage.exceptions import StorageError
-from collab_storage.updates import is_integrated
 
 from .conf import Settings, get_settings, get_storage
 from .counts import counts
@@ -178,13 +177,13 @@ class Hub:
                 if stored and self.relay is not None:
                     # Before it is loaded, so that nothing falls in between.
                     link = await self.relay.connect(name, partial(self._reread, name))
-                doc, pending = await (self._stored_doc(name, maker) if stored else _new_doc(maker))
+                doc, waiting = await (self._stored_doc(name, maker) if stored else _new_doc(maker))
                 watchers = await _watchers(name) if stored else []
             room = Room(
                 name,
                 doc,
                 self._settings,
-                pending=pending,
+                waiting=waiting,
                 store=self.writer if stored else None,
                 link=link,
                 watchers=watchers,
@@ -233,13 +232,10 @@ class Hub:
             )
         if loaded is None:
             return doc, EMPTY_UPDATE
-        apply_stored(doc, loaded)
+        waiting = apply_stored(doc, loaded, name)
         self._marks[name] = Mark(loaded.version, len(loaded.log))
         self._log_lengths[name] = len(loaded.log)
-        whole = merge(loaded.updates)
-        if is_integrated(doc, whole):
-            return doc, EMPTY_UPDATE
-        return doc, get_update(whole, doc.get_state())
+        return doc, waiting
 
     async def _seed(self, name: str, doc: Doc[Any]) -> bool:
         return await self._storage.create(LogEntry(name, doc.get_update(), datetime.now(UTC)))

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
 
-from pycrdt import Doc, TransactionEvent, get_update
+from pycrdt import Doc, TransactionEvent
 
-from collab_storage.updates import is_integrated
+from collab_storage.updates import is_integrated, state_vector
 
 from .access import Access
 from .conf import Settings
 from .counts import counts
-from .exceptions import ProtocolViolation, TooBig, TryAgainLater
+from .edits import Edit
+from .exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
+from .held import Held, Known, Waiting, extends, grow
 from .member import Member
 from .presence import Owner, Presence
 from .protocol import PresenceState, presence_frame, step1_frame, step2_frame, update_frame
@@ -34,14 +37,17 @@ from .session import (
     Reply,
     StateRequest,
 )
+from .structure import Outline
 from .updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
     PoisonedDoc,
     apply,
+    cut,
     is_failure,
     is_panic,
     merge,
+    outline,
     release,
 )
 from .wire import CloseCode
@@ -54,29 +60,8 @@ logger = logging.getLogger(__name__)
 #: size, or this number of updates.
 _MIN_TAIL_SIZE = 64 * 1024
 _MAX_TAIL_LENGTH = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """An update on its way into the room.
-
-    Args:
-        update: Yjs update bytes.
-        member: who sent it; ``None`` for server code.
-        number: of the update among those of the member.
-        applied: it is in the Doc already.
-        stored: it is in the storage already, or somebody else's to store.
-        relayed: it came from another process.
-        on_stored: called when it is stored.
-    """
-
-    update: bytes
-    member: Member | None = None
-    number: int = 0
-    applied: bool = False
-    stored: bool = False
-    relayed: bool = False
-    on_stored: Callable[[], None] | None = None
+#: From this size on, server code's updates are cut down to what is new before they are read.
+_LARGE = 64 * 1024
 
 
 class Store(Protocol):
@@ -129,7 +114,7 @@ class Room:
     Args:
         name: of the document.
         doc: holds the document's content.
-        pending: what ``doc`` holds back, as it builds upon updates that it has not got.
+        waiting: what is stored of the document and builds upon updates that are not.
         settings: for the limits.
         store: takes what is to be stored; ``None`` if the room lives in memory only.
         link: to the other processes, if there may be any.
@@ -146,7 +131,7 @@ class Room:
         doc: Doc[Any],
         settings: Settings,
         *,
-        pending: bytes = EMPTY_UPDATE,
+        waiting: bytes = EMPTY_UPDATE,
         store: Store | None = None,
         link: Link | None = None,
         watchers: Sequence[Watcher] = (),
@@ -175,10 +160,10 @@ class Room:
         self._base = EMPTY_UPDATE
         self._tail: list[bytes] = []
         self._tail_size = 0
-        #: What builds upon updates that have not arrived. The Doc holds it back, but encodes
-        #: only part of it, and may lose some if more of the kind comes: see
-        #: ``collab_storage.updates``.
-        self._pending = pending
+        #: What builds upon updates that have not arrived. The Doc does not get to see it.
+        self._held = Held()
+        #: How far the Doc has got; ``None`` if somebody else has changed it.
+        self._known: Known | None = None
         self._full_state: bytes | None = None
         self._applying = False
         self._effect = EMPTY_UPDATE
@@ -187,6 +172,8 @@ class Room:
         self.author: Member | None = None
         self._use(doc)
         self._rebase()
+        if waiting != EMPTY_UPDATE:
+            self.edit(waiting, stored=True)
 
     def _use(self, doc: Doc[Any]) -> None:
         self.doc = doc
@@ -232,6 +219,7 @@ class Room:
         """Let ``member`` go, and whoever was present through it."""
         self.members.discard(member)
         member.detach()
+        self._held.forget(member)
         gone = self.presence.leave(member)
         if self._link is not None and gone:
             self._link.publish_presence(gone)
@@ -276,7 +264,7 @@ class Room:
             # Most of it is known; by itself, it is cut down to what is new.
             self.flush()
             self.adopt()
-        self._add(Edit(change.update, member, change.number))
+        self._add(Edit(change.update, member, change.number, outline=change.outline))
         if change.whole:
             self.flush()
 
@@ -355,8 +343,7 @@ class Room:
 
     def encode(self, state: bytes) -> bytes:
         """Return what a document of state vector ``state`` lacks."""
-        update = self._guarded(lambda doc: doc.get_update(state))
-        return update if self._pending == EMPTY_UPDATE else merge([update, self._pending])
+        return self._guarded(lambda doc: doc.get_update(state))
 
     def _guarded(self, read: Callable[[Doc[Any]], bytes]) -> bytes:
         try:
@@ -434,83 +421,144 @@ class Room:
 
     def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
         """Apply what is not applied yet; return the good edits, and in one update their news."""
-        fresh = [edit for edit in edits if not edit.applied]
-        if len(fresh) > 1 and not self.watchers:
-            try:
-                news = self._apply(merge([edit.update for edit in fresh]))
-            except PoisonedDoc:
-                self._repair()
+        good = [edit for edit in edits if edit.applied]
+        news = [edit.update for edit in good]
+        fresh = deque(self._outlined(edit for edit in edits if not edit.applied))
+        while fresh:
+            if batch := self._next_batch(fresh):
+                applied, new = self._apply_batch(batch)
+                news.append(new)
             else:
-                direct = [edit.update for edit in edits if edit.applied]
-                if news == EMPTY_UPDATE:
-                    edits = [edit if edit.applied else replace(edit, update=news) for edit in edits]
-                return edits, merge([*direct, news])
-        edits = [edit for edit in edits if edit.applied] + self._apply_one_by_one(fresh)
-        return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
+                edit, found = fresh.popleft()
+                applied = self._take(edit, Waiting(found))
+                news += [edit.update for edit in applied]
+            good += applied
+        for edit in self._go_on():
+            good.append(edit)
+            news.append(edit.update)
+        return self._held.number(good), merge(news or [EMPTY_UPDATE])
 
-    def _apply_one_by_one(self, edits: Iterable[Edit]) -> list[Edit]:
-        """Apply ``edits``; return those that could be, each cut down to what is new in it."""
-        good = []
+    def _outlined(self, edits: Iterable[Edit]) -> Iterator[tuple[Edit, Outline]]:
         for edit in edits:
+            if edit.outline is not None:
+                yield edit, edit.outline
+                continue
             try:
-                self.author = edit.member
-                news = self._apply(edit.update)
-                good.append(edit if news == edit.update else replace(edit, update=news))
+                update = edit.update
+                if len(update) > _LARGE:
+                    # Most of it may be known, and pycrdt reads faster.
+                    update = cut(update, self.state())
+                yield replace(edit, update=update), outline(update)
+            except (ProtocolViolation, PoisonedDoc):
+                self._refuse(edit)
+
+    def _next_batch(self, fresh: deque[tuple[Edit, Outline]]) -> list[tuple[Edit, Outline]]:
+        """Take out of ``fresh`` what comes first and extends the document, one after the other."""
+        known = self._state()
+        batch: list[tuple[Edit, Outline]] = []
+        while fresh and extends(fresh[0][1], known) and not (batch and self.watchers):
+            grow(known, fresh[0][1])
+            batch.append(fresh.popleft())
+        return batch
+
+    def _apply_batch(self, batch: list[tuple[Edit, Outline]]) -> tuple[list[Edit], bytes]:
+        """Apply edits that extend the document; return the good ones, and their news."""
+        edits = [edit for edit, _ in batch]
+        self.author = edits[0].member if len(edits) == 1 else None
+        try:
+            news = self._apply(merge([edit.update for edit in edits]))
+        except PoisonedDoc:
+            self._repair()
+            if len(edits) == 1:
+                self._refuse(edits[0])
+                return [], EMPTY_UPDATE
+            edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
+            return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
+        finally:
+            self.author = None
+        if len(edits) == 1 or news == EMPTY_UPDATE:
+            edits = [edit if news == edit.update else replace(edit, update=news) for edit in edits]
+        return edits, news
+
+    def _take(self, edit: Edit, waiting: Waiting) -> list[Edit]:
+        """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
+        known = dict(self._state())
+        update, news = waiting.take(known), EMPTY_UPDATE
+        if update != EMPTY_UPDATE:
+            self.author = edit.member
+            try:
+                # Cut down as it is stored and sent: a struct of which the first part is known
+                # may say something else about where it belongs than that part.
+                news = self._apply(cut(update, self.state()))
             except PoisonedDoc:
                 self._repair()
                 self._refuse(edit)
+                return []
             finally:
-                self.author = None
-        return good
+                self.author = self._known = None
+        if not waiting.is_done:
+            self._hold(edit, waiting)
+            if news == EMPTY_UPDATE:
+                return []
+        return [replace(edit, update=news)]
 
-    def _refuse(self, edit: Edit) -> None:
+    def _hold(self, edit: Edit, waiting: Waiting) -> None:
+        """Keep for later what cannot be applied yet, as long as who sent it is there."""
+        member, limit = edit.member, self._settings.MAX_HELD
+        if member is None:
+            # It is stored, or other processes have it, and it comes again.
+            limit = self._settings.MAX_DOCUMENT_SIZE
+        cost = self._held.add(edit, waiting)
+        if cost > limit or not (member is None or member in self.members):
+            self._held.forget(member)
+        if cost > limit:
+            self._refuse(edit, TooBig("Too much waits for what is missing.", limit="MAX_HELD"))
+
+    def _go_on(self) -> Iterator[Edit]:
+        """Apply what has waited and need not any longer."""
+        while ripe := self._held.pop_ripe(self._state()):
+            for edit, waiting in ripe:
+                yield from self._take(edit, waiting)
+
+    def _state(self) -> Known:
+        if self._known is None:
+            self._known = state_vector(self.state())
+        return self._known
+
+    def _refuse(self, edit: Edit, error: MemberError | None = None) -> None:
         user_id = edit.member.user_id if edit.member else None
         logger.warning(
             "An update cannot be applied and is dropped.",
             extra={"room": self.name, "user": user_id},
         )
         if edit.member:
-            edit.member.refuse(ProtocolViolation("The update cannot be applied."))
+            edit.member.refuse(error or ProtocolViolation("The update cannot be applied."))
 
     def _apply(self, update: bytes) -> bytes:
-        """Apply ``update``; return what is new in it.
+        """Apply ``update``, all of which can be integrated; return what is new in it.
 
         Raises:
             PoisonedDoc: it cannot be applied.
         """
-        whole = update if self._pending == EMPTY_UPDATE else merge([self._pending, update])
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            apply(self.doc, whole)
+            apply(self.doc, update)
         finally:
             self._applying = False
         news = self._effect
         # Only where the effect is less than the update can part of it have been held back.
-        if len(news) >= len(whole) or is_integrated(self.doc, whole):
-            self._pending = EMPTY_UPDATE
-        elif whole is update or not is_integrated(self.doc, update):
-            self._check_loadable(whole)
-            self._pending, news = whole, update
+        if len(news) < len(update) and not is_integrated(self.doc, update):
+            raise PoisonedDoc("The Doc has not taken in all of it.")
         if news != EMPTY_UPDATE:
             self._record(news)
         return news
-
-    def _check_loadable(self, pending: bytes) -> None:
-        """Return if the document can be read with ``pending``, which the Doc holds back.
-
-        It may contradict what is there. That shows only when all is read at once.
-
-        Raises:
-            PoisonedDoc: it cannot.
-        """
-        if get_update(pending, self.doc.get_state()) != pending:
-            apply(Doc(), merge([self.doc.get_update(), pending]))
 
     def _observe(self, event: TransactionEvent) -> None:
         if self._applying:
             self._effect = event.update
         else:
             # Server code changed the Doc itself.
+            self._known = None
             self._record(event.update)
             self._add(Edit(event.update, applied=True))
 
@@ -558,6 +606,7 @@ class Room:
         for watcher in self.watchers:
             watcher.detach()
         release(self.doc)
+        self._known = None
         self._use(doc)
 
     # Presence.

@@ -7,7 +7,7 @@ carries the effects out.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import __version__
@@ -15,8 +15,8 @@ from .access import Access
 from .conf import Settings
 from .exceptions import ProtocolViolation, TooBig
 from .protocol import PresenceState, auth_denied_frame, decode_presence, read_bytes, read_varuint
-from .structure import check_state
-from .updates import check
+from .structure import Outline, check_state
+from .updates import outline
 from .wire import MessageType, SyncType
 
 __all__ = [
@@ -39,11 +39,13 @@ class Change:
         update: Yjs update bytes that can be decoded.
         number: of this update among those of the connection, from 1.
         whole: it answers a step 1, so most of it may be known already.
+        outline: of the update.
     """
 
     update: bytes
     number: int
     whole: bool
+    outline: Outline | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,8 @@ class Session:
         self._updates += 1
         if self.access < Access.WRITE:
             return self._refuse_update()
-        return Change(check(payload), self._updates, whole=kind == SyncType.STEP2)
+        found = outline(payload)
+        return Change(payload, self._updates, whole=kind == SyncType.STEP2, outline=found)
 
     def _refuse_update(self) -> Reply | None:
         if self._told_read_only:

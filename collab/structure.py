@@ -7,16 +7,19 @@ not write them, so they are told by that. For a state vector pycrdt sets memory 
 number of clients that its first bytes announce.
 
 The form is that of ``readClientsStructRefs``, ``readItemContent`` and ``readDeleteSet`` in Yjs.
+
+The same reading notes what an update extends and what it builds upon, as an :class:`Outline`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from .exceptions import ProtocolViolation
 
-__all__ = ["check_state", "check_structure"]
+__all__ = ["Outline", "Section", "check_state", "check_structure", "read_deletions", "read_struct"]
 
 #: A client's last clock; pycrdt counts in 32 bits.
 _MAX_CLOCK = 2**31 - 1
@@ -27,6 +30,7 @@ _HAS_ORIGINS = 0xC0
 _HAS_KEY = 0x20
 _KIND = 0x1F
 _GC = 0
+_SHARED_TYPE = 7
 _SKIP = 10
 #: Of Yjs's shared types that of an XML element has a name, and the last is XmlText. The hook is
 #: not among them: pycrdt reads it otherwise than Yjs does.
@@ -34,25 +38,83 @@ _ELEMENT, _HOOK, _LAST_TYPE = 3, 5, 6
 
 _NUMBER = rb"[\x80-\xff]{0,7}[\x00-\x7f]"
 _ONE_NUMBER = re.compile(_NUMBER)
-_ID = re.compile(_NUMBER * 2)
-_TWO_IDS = re.compile(_NUMBER * 4)
+_ID = re.compile(b"(%b)" % _NUMBER * 2)
+_HEADER = re.compile(b"(%b)" % _NUMBER * 3)
+_TWO_IDS = re.compile(b"(%b)" % _NUMBER * 4)
 
 #: What reads at a position and returns a number, and the position behind.
 Reader = Callable[[bytes, int], tuple[int, int]]
 
 
-def check_structure(update: bytes) -> None:
-    """Return if ``update`` has the form of a Yjs update (format 1).
+#: What an update has of one client: the client's id, the clock of the first struct, the clock
+#: behind the last, the number of structs, gaps included, and the bytes of the update they are in.
+Section = tuple[int, int, int, int, int, int]
+
+
+class Outline:
+    """What there is to know of an update before it is applied.
+
+    Attributes:
+        update: its bytes.
+        sections: its insertions.
+        needs: client id -> clock up to which that client's insertions must be there, those of
+            the same section not counted.
+        deletes: client id -> clock up to which it deletes.
+        deletions: where in the update the deletions start.
+        types: the number of its items that are shared types.
+        has_gaps: a section skips some clocks.
+    """
+
+    __slots__ = ("deletes", "deletions", "has_gaps", "needs", "sections", "types", "update")
+
+    def __init__(self, update: bytes) -> None:
+        self.update = update
+        self.sections: list[Section] = []
+        self.needs: dict[int, int] = {}
+        self.deletes: dict[int, int] = {}
+        self.deletions = 0
+        self.types = 0
+        self.has_gaps = False
+
+
+def check_structure(update: bytes) -> Outline:
+    """Return the outline of ``update``, which has the form of a Yjs update (format 1).
 
     Raises:
         ProtocolViolation: it has not.
     """
+    outline = Outline(update)
     try:
-        end = _read_deletions(update, _read_insertions(update))
+        outline.deletions = _read_insertions(update, outline)
+        end = _read_deletions(update, outline)
     except (LookupError, ValueError):
         end = -1
     if end != len(update):
         raise ProtocolViolation("That is no Yjs update.")
+    return outline
+
+
+def read_struct(data: bytes, position: int, client: int, clock: int) -> tuple[int, int, Outline]:
+    """Read one struct of an update that was checked.
+
+    Returns:
+        its length in clocks, the position behind it, and an outline with its needs.
+    """
+    outline = Outline(data)
+    length, end = _read_struct(data, position, client, clock, outline)
+    return length, end, outline
+
+
+def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
+    """Yield client id, first clock and the clock behind the last of what an update deletes."""
+    sections, position = _number(data, position)
+    for _ in range(sections):
+        client, position = _number(data, position)
+        ranges, position = _number(data, position)
+        for _ in range(ranges):
+            clock, position = _number(data, position)
+            length, position = _number(data, position)
+            yield client, clock, clock + length
 
 
 def check_state(state: bytes) -> None:
@@ -73,18 +135,10 @@ def _number(data: bytes, position: int) -> tuple[int, int]:
     value = data[position]
     if value < 0x80:
         return value, position + 1
-    digits = _match(_ONE_NUMBER, data, position)
-    value = 0
-    for digit in reversed(digits):
-        value = value << 7 | digit & 0x7F
-    return value, position + len(digits)
-
-
-def _match(pattern: re.Pattern[bytes], data: bytes, position: int) -> bytes:
-    match = pattern.match(data, position)
+    match = _ONE_NUMBER.match(data, position)
     if match is None:
         raise ValueError
-    return match[0]
+    return _decode(match[0]), match.end()
 
 
 def _chunk(data: bytes, position: int) -> tuple[int, int]:
@@ -103,61 +157,102 @@ def _read_state(data: bytes) -> int:
     return position
 
 
-def _read_insertions(data: bytes) -> int:
+def _read_insertions(data: bytes, outline: Outline) -> int:
     sections, position = _number(data, 0)
     clients = set()
     for _ in range(sections):
-        structs, position = _number(data, position)
-        client, position = _number(data, position)
-        clock, position = _number(data, position)
+        structs, client, start, position = _header(data, position)
         if client in clients or not structs:
             raise ValueError
         clients.add(client)
+        clock, first = start, position
         for _ in range(structs):
-            length, position = _read_struct(data, position)
+            length, position = _read_struct(data, position, client, clock, outline)
             if not length:
                 raise ValueError
             clock += length
         if clock > _MAX_CLOCK:
             raise ValueError
+        outline.sections.append((client, start, clock, structs, first, position))
     return position
 
 
-def _read_deletions(data: bytes, position: int) -> int:
-    sections, position = _number(data, position)
+def _header(data: bytes, position: int) -> tuple[int, int, int, int]:
+    match = _HEADER.match(data, position)
+    if match is None:
+        raise ValueError
+    structs, client, clock = match.groups()
+    return _decode(structs), _decode(client), _decode(clock), match.end()
+
+
+def _read_deletions(data: bytes, outline: Outline) -> int:
+    sections, position = _number(data, outline.deletions)
     for _ in range(sections):
-        _, position = _number(data, position)
+        client, position = _number(data, position)
         ranges, position = _number(data, position)
+        last = outline.deletes.get(client, 0)
         for _ in range(ranges):
             clock, position = _number(data, position)
             length, position = _number(data, position)
             if not 0 < length <= _MAX_CLOCK - clock:
                 raise ValueError
+            last = max(last, clock + length)
+        outline.deletes[client] = last
     return position
 
 
-def _read_struct(data: bytes, position: int) -> tuple[int, int]:
-    """Return the length of a struct, in clocks at most, and the position behind it."""
+def _read_struct(
+    data: bytes, position: int, client: int, clock: int, outline: Outline
+) -> tuple[int, int]:
+    """Return the length of a struct, in clocks, and the position behind it."""
     info = data[position]
     if origins := info & _HAS_ORIGINS:
-        pattern = _TWO_IDS if origins == _HAS_ORIGINS else _ID
-        position += 1 + len(_match(pattern, data, position + 1))
+        match = (_TWO_IDS if origins == _HAS_ORIGINS else _ID).match(data, position + 1)
+        position = _note_ids(match, client, clock, outline)
     elif info in (_GC, _SKIP):
+        outline.has_gaps |= info == _SKIP
         return _number(data, position + 1)
     else:
-        position = _read_parent(data, position + 1, info)
-    return _CONTENT[info & _KIND](data, position)
+        position = _read_parent(data, position + 1, client, clock, outline)
+    kind = info & _KIND
+    if kind == _SHARED_TYPE:
+        outline.types += 1
+    return _CONTENT[kind](data, position)
 
 
-def _read_parent(data: bytes, position: int, info: int) -> int:
-    is_root, position = _number(data, position)
+def _note_ids(match: re.Match[bytes] | None, client: int, clock: int, outline: Outline) -> int:
+    """Note that a struct builds upon those items; return the position behind the ids."""
+    if match is None:
+        raise ValueError
+    ids = match.groups()
+    for at in (0, 2) if len(ids) == 4 else (0,):
+        whose, which = _decode(ids[at]), _decode(ids[at + 1])
+        if whose != client:
+            if outline.needs.get(whose, 0) <= which:
+                outline.needs[whose] = which + 1
+        elif which >= clock:
+            # Itself, or what comes behind it: decoders would never find it.
+            raise ValueError
+    return match.end()
+
+
+@lru_cache(maxsize=4096)
+def _decode(digits: bytes) -> int:
+    value = 0
+    for digit in reversed(digits):
+        value = value << 7 | digit & 0x7F
+    return value
+
+
+def _read_parent(data: bytes, position: int, client: int, clock: int, outline: Outline) -> int:
+    is_root, key = _number(data, position)
     if is_root == 1:
-        _, position = _chunk(data, position)
+        _, end = _chunk(data, key)
     elif is_root == 0:
-        position += len(_match(_ID, data, position))
+        end = _note_ids(_ID.match(data, key), client, clock, outline)
     else:
         raise ValueError
-    return _chunk(data, position)[1] if info & _HAS_KEY else position
+    return _chunk(data, end)[1] if data[position - 1] & _HAS_KEY else end
 
 
 # The content of an item: its length, and the position behind it.
@@ -165,6 +260,14 @@ def _read_parent(data: bytes, position: int, info: int) -> int:
 
 def _one_chunk(data: bytes, position: int) -> tuple[int, int]:
     return 1, _chunk(data, position)[1]
+
+
+def _string(data: bytes, position: int) -> tuple[int, int]:
+    size, start = _number(data, position)
+    text = data[start : start + size]
+    # Yjs counts as JavaScript does.
+    length = size if text.isascii() else len(text.decode().encode("utf-16-le")) // 2
+    return length, start + size
 
 
 def _format(data: bytes, position: int) -> tuple[int, int]:
@@ -196,10 +299,10 @@ def _document(data: bytes, position: int) -> tuple[int, int]:
 _CONTENT: dict[int, Reader] = {
     1: _number,  # deleted
     3: _one_chunk,  # binary
-    4: _chunk,  # string
+    4: _string,
     5: _one_chunk,  # embed
     6: _format,
-    7: _type,
+    _SHARED_TYPE: _type,
     8: _values,
     9: _document,
 }
@@ -218,7 +321,7 @@ def _read_value(data: bytes, position: int, depth: int) -> int:
     if kind in (_STRING, _BYTES):
         return _chunk(data, position)[1]
     if kind == _INTEGER:
-        return position + len(_match(_ONE_NUMBER, data, position))
+        return _number(data, position)[1]
     if kind not in (_LIST, _OBJECT):
         return position + _SIZES[kind]
     if depth == _MAX_DEPTH:

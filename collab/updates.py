@@ -6,12 +6,13 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pycrdt import Doc, get_state
+from pycrdt import Doc, get_state, get_update
 
 from collab_storage import updates as stored_updates
+from collab_storage.updates import EMPTY_UPDATE
 
 from .exceptions import ProtocolViolation
-from .structure import check_structure
+from .structure import Outline, check_structure
 
 __all__ = [
     "EMPTY_STATE",
@@ -19,9 +20,11 @@ __all__ = [
     "PoisonedDoc",
     "apply",
     "check",
+    "cut",
     "is_failure",
     "is_panic",
     "merge",
+    "outline",
     "release",
 ]
 
@@ -29,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 #: State vector of a document without content.
 EMPTY_STATE = b"\x00"
-#: An update without insertions and without deletions.
-EMPTY_UPDATE = b"\x00\x00"
 
 
 class PoisonedDoc(Exception):
@@ -53,12 +54,21 @@ def check(update: bytes) -> bytes:
     Raises:
         ProtocolViolation: it is no Yjs update (format 1).
     """
-    check_structure(update)
+    return outline(update).update
+
+
+def outline(update: bytes) -> Outline:
+    """Return the outline of ``update``, which can be decoded; see :func:`check`.
+
+    Raises:
+        ProtocolViolation: it is no Yjs update (format 1).
+    """
+    found = check_structure(update)
     try:
         get_state(update)
     except ValueError:
         raise ProtocolViolation("That is no Yjs update.") from None
-    return update
+    return found
 
 
 def merge(updates: Sequence[bytes]) -> bytes:
@@ -77,6 +87,20 @@ def apply(doc: Doc[Any], update: bytes) -> None:
     except ExceptionGroup:
         # pycrdt raises observers' errors after the commit: the update is in the Doc.
         logger.exception("An observer of the document failed.")
+    except BaseException as error:
+        if is_failure(error):
+            raise PoisonedDoc(type(error).__name__) from None
+        raise
+
+
+def cut(update: bytes, state: bytes) -> bytes:
+    """Return what a document of state vector ``state`` lacks of ``update``; all deletions stay.
+
+    Raises:
+        PoisonedDoc: pycrdt cannot tell.
+    """
+    try:
+        return get_update(update, state)
     except BaseException as error:
         if is_failure(error):
             raise PoisonedDoc(type(error).__name__) from None

@@ -80,7 +80,7 @@ class DocumentAdmin(BaseAdmin):
         try:
             stored = async_to_sync(_storage(document).load)(document.name)
             if stored is not None:
-                apply_stored(doc, stored)
+                apply_stored(doc, stored, document.name)
         except StorageError as error:
             return str(error)
         return render_text(doc)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pycrdt import Doc
+from pycrdt import Doc, get_update
 
-from .base import Storage, StoredDocument
+from .base import LogRow, Storage, StoredDocument
 from .exceptions import DocumentCorrupt
-from .updates import deletions, is_integrated, merge, state_vector
+from .updates import EMPTY_UPDATE, deletions, is_integrated, merge, state_vector
 
-__all__ = ["CompactionResult", "apply_stored", "compact", "is_pycrdt_error"]
+__all__ = [
+    "CompactionResult",
+    "Content",
+    "apply_stored",
+    "compact",
+    "is_pycrdt_error",
+    "read_stored",
+]
+
+logger = logging.getLogger(__name__)
 
 #: So many ids are named in an error, no more.
 NAMED = 20
@@ -51,15 +61,93 @@ def _is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def apply_stored(doc: Doc[Any], stored: StoredDocument) -> None:
-    """Apply all of ``stored`` to ``doc``.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a Doc can take of a stored document.
+
+    Args:
+        update: all that it takes in at once.
+        rest: what builds upon updates that are not stored; a Doc would hold it back.
+        read: the stored document without the rows of the log that pycrdt cannot read.
+    """
+
+    update: bytes
+    rest: bytes
+    read: StoredDocument
+
+
+def apply_stored(doc: Doc[Any], stored: StoredDocument, name: str | None = None) -> bytes:
+    """Apply to ``doc`` what it can take in of ``stored``, and return what it cannot yet.
+
+    The ``name`` is for the log.
 
     Raises:
-        DocumentCorrupt: pycrdt cannot read it; ``doc`` is to be thrown away.
+        DocumentCorrupt: see :func:`read_stored`.
     """
-    if stored.updates:
-        with _translated(stored):
-            doc.apply_update(merge(stored.updates))
+    content = read_stored(stored, name)
+    if content.update != EMPTY_UPDATE:
+        doc.apply_update(content.update)
+    return content.rest
+
+
+def read_stored(stored: StoredDocument, name: str | None = None) -> Content:
+    """Return what a Doc can take of ``stored``.
+
+    Rows of the log that pycrdt cannot read are left out and logged; they stay where they are.
+
+    Raises:
+        DocumentCorrupt: pycrdt cannot read the snapshot, or there is nothing without those rows.
+    """
+    if not stored.updates:
+        return Content(EMPTY_UPDATE, EMPTY_UPDATE, stored)
+    try:
+        return Content(*_integrate(stored.updates), stored)
+    except BaseException as error:
+        if not is_pycrdt_error(error):
+            raise
+    read, unreadable = _readable_part(stored)
+    with _translated(read):
+        content = Content(*_integrate(read.updates or [EMPTY_UPDATE]), read)
+    if content.update == EMPTY_UPDATE:
+        raise DocumentCorrupt(f"pycrdt cannot read {_named(unreadable)}.")
+    logger.error(
+        "pycrdt cannot read %s; the document is without them.",
+        _named(unreadable),
+        extra={"room": name},
+    )
+    return content
+
+
+def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return what a Doc takes in of ``updates``, and what it holds back, each as one update."""
+    merged = merge(updates)
+    doc: Doc[Any] = Doc()
+    effects: list[bytes] = []
+    subscription = doc.observe(lambda event: effects.append(event.update))
+    doc.apply_update(merged)
+    doc.unobserve(subscription)
+    if is_integrated(doc, merged):
+        return merged, EMPTY_UPDATE
+    return (effects or [EMPTY_UPDATE])[0], get_update(merged, doc.get_state())
+
+
+def _readable_part(stored: StoredDocument) -> tuple[StoredDocument, list[LogRow]]:
+    """Try the rows one after the other; return the document without those that fail, and them."""
+    doc: Doc[Any] = Doc()
+    good, bad = replace(stored, log=[]), []
+    with _translated(good):
+        doc.apply_update(merge(good.updates or [EMPTY_UPDATE]))
+    for row in stored.log:
+        try:
+            doc.apply_update(row.data)
+            good = replace(good, log=[*good.log, row])
+        except BaseException as error:
+            if not is_pycrdt_error(error):
+                raise
+            bad.append(row)
+            doc = Doc()
+            doc.apply_update(merge(good.updates or [EMPTY_UPDATE]))
+    return good, bad
 
 
 async def compact(storage: Storage, name: str) -> CompactionResult | None:
@@ -77,31 +165,32 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
     stored = await storage.load(name)
     if stored is None or not stored.log:
         return None
-    snapshot, complete = await asyncio.to_thread(_fold, stored)
-    if not await storage.replace(name, stored, snapshot):
+    snapshot, complete, folded = await asyncio.to_thread(_fold, stored, name)
+    if not folded.log or not await storage.replace(name, folded, snapshot):
         return None
     return CompactionResult(
-        rows=len(stored.log),
-        size_before=sum(map(len, stored.updates)),
+        rows=len(folded.log),
+        size_before=sum(map(len, folded.updates)),
         size_after=len(snapshot),
         complete=complete,
     )
 
 
-def _fold(stored: StoredDocument) -> tuple[bytes, bool]:
-    """Return all of ``stored`` as one update, and whether a Doc could take all of it in."""
+def _fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocument]:
+    """Return ``stored`` as one update, whether a Doc can take in all of it, and what is in it."""
+    content = read_stored(stored, name)
+    merged = merge(content.read.updates)
+    if content.rest != EMPTY_UPDATE:
+        # The Doc may lose what it holds back; see the module updates.
+        return merged, False, content.read
     with _translated(stored):
-        merged = merge(stored.updates)
         doc: Doc[Any] = Doc()
         doc.apply_update(merged)
-        if not is_integrated(doc, merged):
-            # The Doc may lose what it holds back; see the module updates.
-            return merged, False
         # Garbage is collected when the transaction ends, so this is smaller than ``merged``.
         snapshot = doc.get_update()
         copy: Doc[Any] = Doc()
         copy.apply_update(snapshot)
-        return (snapshot, True) if _equal(doc, copy) else (merged, True)
+        return (snapshot if _equal(doc, copy) else merged), True, content.read
 
 
 def _equal(one: Doc[Any], other: Doc[Any]) -> bool:
@@ -118,23 +207,13 @@ def _translated(stored: StoredDocument) -> Iterator[None]:
         if not is_pycrdt_error(error):
             raise
         # Without the cause: the message of a panic may quote the document.
-        raise DocumentCorrupt(f"pycrdt cannot read {_culprits(stored)}.") from None
+        raise DocumentCorrupt(f"pycrdt cannot read {_culprit(stored)}.") from None
 
 
-def _culprits(stored: StoredDocument) -> str:
-    """Name what of ``stored`` pycrdt does not take on its own, or else all of it."""
-    if stored.snapshot is not None and not _readable(stored.snapshot):
-        return "the snapshot"
-    rows = [row for row in stored.log if not _readable(row.data)] or stored.log
+def _culprit(stored: StoredDocument) -> str:
+    return "the snapshot" if stored.snapshot is not None else _named(stored.log)
+
+
+def _named(rows: Sequence[LogRow]) -> str:
     ids = ", ".join(str(row.id) for row in rows[:NAMED])
     return f"rows {ids}{f', ... ({len(rows)})' if len(rows) > NAMED else ''} of the log"
-
-
-def _readable(update: bytes) -> bool:
-    try:
-        Doc().apply_update(update)
-    except BaseException as error:
-        if not is_pycrdt_error(error):
-            raise
-        return False
-    return True

@@ -13,8 +13,10 @@ from typing import Any
 
 from pycrdt import Doc, get_update, merge_updates
 
-__all__ = ["Deletions", "deletions", "is_integrated", "merge", "state_vector"]
+__all__ = ["EMPTY_UPDATE", "Deletions", "deletions", "is_integrated", "merge", "state_vector"]
 
+#: An update without insertions and without deletions.
+EMPTY_UPDATE = b"\0\0"
 #: Merging many updates at once takes time in the square of their number.
 FAN_IN = 16
 

@@ -20,6 +20,7 @@ from collab.member import Member
 from collab.protocol import GONE, PresenceState, decode_presence, presence_frame, update_frame
 from collab.room import Edit, Room
 from collab.session import Change, PresenceChange, PresenceRequest, Reply, StateRequest
+from collab.structure import check_structure
 from collab.updates import EMPTY_UPDATE, merge
 from collab.wire import CloseCode
 
@@ -542,24 +543,148 @@ async def test_updates_may_come_in_any_order(room: Room, store: Store) -> None:
     assert store.text == text(room.doc)
 
 
-async def test_what_waits_for_others_is_stored_and_given_to_who_joins(
+async def test_what_waits_for_others_is_neither_stored_nor_sent_before_they_come(
+    room: Room, store: Store
+) -> None:
+    ann, from_ann = new_member(room)
+    _, from_bob = new_member(room)
+    deletion, later, first = out_of_order()
+    change(room, ann, merge([deletion, later]), 1)
+    await turn()
+    carol, from_carol = new_member(room)
+    room.handle(carol, StateRequest(b"\0"))
+    assert received(from_carol, EMPTY_UPDATE) == "hello"
+    assert (store.edits, from_bob.messages) == ([], [])
+    change(room, ann, first, 2)
+    await turn()
+    assert sorted(received(from_bob)) == sorted("helloaf")
+    assert received(from_bob) == received(from_carol) == store.text == text(room.doc)
+    assert from_ann.messages == []
+
+
+async def test_nothing_is_said_to_be_saved_while_something_before_it_waits(
     room: Room, store: Store
 ) -> None:
     ann, _ = new_member(room)
     deletion, later, first = out_of_order()
-    change(room, ann, deletion, 1)
-    change(room, ann, later, 2)
+    change(room, ann, LETTERS[0], 1)
+    change(room, ann, deletion, 2)
     await turn()
-    bob, socket = new_member(room)
-    room.handle(bob, StateRequest(b"\0"))
-    room.handle(bob, StateRequest(new_doc(HELLO).get_state()))
-    # Bob hears of the first from somebody else.
-    assert len(socket.frames) == 2
-    for frame in socket.frames:
-        socket.messages = [{"bytes": frame}]
-        assert sorted(received(socket, merge([HELLO, first]))) == sorted("helloaf")
-    stored = merge([HELLO, first, *(edit.update for edit in store.edits)])
-    assert sorted(text(new_doc(stored))) == sorted("helloaf")
+    change(room, ann, LETTERS[1], 3)
+    change(room, ann, first, 4)
+    await turn()
+    assert [edit.number for edit in store.edits] == [1, 1, 1, 1]
+    change(room, ann, later, 5)
+    await turn()
+    assert [edit.number for edit in store.edits] == [1, 1, 1, 1, 5, 5]
+    change(room, ann, LETTERS[2], 6)
+    await turn()
+    assert store.edits[-1].number == 6
+    assert store.text == text(room.doc)
+
+
+async def test_a_doc_that_holds_something_back_after_all_is_made_anew(store: Store) -> None:
+    rebuilt: list[Room] = []
+    room = make_room(store, on_rebuilt=rebuilt.append)
+    eve, from_eve = new_member(room)
+
+    first, _, third = typed("xyz", client_id=9)
+    update = merge([first, third])
+    outline = check_structure(update)
+    # It is not noticed that there is something between them.
+    outline.has_gaps = False
+    room.handle(eve, Change(update, 1, whole=False, outline=outline))
+    await turn()
+    assert (rebuilt, from_eve.close_code) == ([room], CloseCode.PROTOCOL_VIOLATION)
+    assert text(room.doc) == "hello"
+    assert store.edits == []
+
+
+async def test_what_waits_goes_with_its_sender(room: Room, store: Store) -> None:
+    ann, _ = new_member(room)
+    _, later, first = out_of_order()
+    change(room, ann, later)
+    await turn()
+    room.leave(ann)
+    change(room, ann, later)
+    await turn()
+    bob, from_bob = new_member(room)
+    change(room, bob, first)
+    await turn()
+    assert sorted(text(room.doc)) == sorted("helloabc")
+    # Bob has it from somewhere, too.
+    change(room, bob, later)
+    await turn()
+    assert sorted(text(room.doc)) == sorted("helloabcdef")
+    assert from_bob.close_code is None
+
+
+async def test_too_much_that_waits_closes_its_sender_only(store: Store) -> None:
+    room = make_room(store, MAX_HELD=5_000)
+    eve, from_eve = new_member(room)
+    ann, from_ann = new_member(room)
+    change(room, ann, out_of_order()[0])
+    for update in typed("x" * 20)[1:]:
+        change(room, eve, update)
+    await turn()
+    assert from_eve.close_code == CloseCode.TOO_BIG
+    assert from_ann.close_code is None
+    assert store.edits == []
+
+
+async def test_a_client_of_whose_document_a_part_is_missing_edits_the_rest(
+    room: Room, store: Store
+) -> None:
+    _, later, _ = out_of_order()
+    ann, from_ann = new_member(room)
+    doc = new_doc(HELLO)
+    doc.apply_update(later)
+    change(room, ann, doc.get_update(), 1, whole=True)
+    change(room, ann, insert(doc, "!", 5), 2)
+    await turn()
+    assert text(room.doc) == store.text == "hello!"
+    assert from_ann.close_code is None
+
+
+async def test_what_server_code_and_other_processes_bring_waits_as_well(
+    room: Room, store: Store
+) -> None:
+    deletion, later, first = out_of_order()
+    room.edit_relayed(deletion)
+    room.edit(later, stored=True)
+    await turn()
+    assert text(room.doc) == "hello"
+    room.edit_relayed(first)
+    await turn()
+    assert sorted(text(room.doc)) == sorted("helloaf")
+    assert store.edits == []
+
+
+async def test_too_much_that_waits_for_other_processes_is_forgotten(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    # They bring it again.
+    room = make_room(store, MAX_DOCUMENT_SIZE=5_000)
+    first, *later = typed("x" * 20)
+    for update in later:
+        room.edit_relayed(update)
+    await turn()
+    assert "dropped" in caplog.text
+    room.edit_relayed(merge([first, *later]))
+    await turn()
+    assert text(room.doc).count("x") == 20
+
+
+async def test_of_a_large_document_that_is_read_again_only_the_news_is_looked_at(
+    room: Room,
+) -> None:
+    doc = new_doc("x" * 70_000, client_id=9)
+    room.edit(doc.get_update())
+    await turn()
+    insert(doc, "!")
+    room.edit_relayed(doc.get_update())
+    await turn()
+    assert text(room.doc).count("!") == 1
 
 
 async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Store) -> None:
@@ -578,12 +703,11 @@ async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Sto
     assert store.text == text(room.doc)
 
 
-async def test_what_waits_for_ever_is_stored_and_sent_once(room: Room, store: Store) -> None:
+async def test_what_waits_for_ever_holds_nobody_up(room: Room, store: Store) -> None:
     eve, _ = new_member(room)
     ann, _ = new_member(room)
     _, socket = new_member(room)
-    orphan = out_of_order()[0]
-    change(room, eve, orphan)
+    change(room, eve, out_of_order()[0])
     await turn()
     for number, letter in enumerate(LETTERS):
         change(room, ann, letter, number)
@@ -591,28 +715,47 @@ async def test_what_waits_for_ever_is_stored_and_sent_once(room: Room, store: St
         room.edit(letter)
         room.edit(letter)
         await turn()
-    assert [edit.update for edit in store.edits if edit.update != EMPTY_UPDATE] == [
-        orphan,
-        *LETTERS,
-    ]
-    assert socket.frames == [update_frame(update) for update in (orphan, *LETTERS)]
+    assert [edit.update for edit in store.edits if edit.update != EMPTY_UPDATE] == LETTERS
+    assert socket.frames == [update_frame(letter) for letter in LETTERS]
     assert sorted(text(room.doc)) == sorted("helloabcdef")
 
 
-async def test_what_waits_and_contradicts_the_document_is_refused(room: Room, store: Store) -> None:
-    eve, from_eve = new_member(room)
-    ann, _ = new_member(room)
-    change(room, ann, out_of_order()[0])
-    await turn()
+async def test_what_waits_and_contradicts_the_document_harms_nobody(
+    room: Room, store: Store
+) -> None:
+    eve, _ = new_member(room)
+    ann, from_ann = new_member(room)
     change(room, eve, poison.CONTRADICTING)
     await turn()
-    assert from_eve.close_code == 1008
+    # What it waits for is written by somebody else.
+    change(room, ann, insert(new_doc(client_id=2), "abcdefgh"))
+    await turn()
     change(room, ann, LETTERS[0], 2)
     await turn()
-    assert sorted(store.text) == sorted(text(room.doc)) == sorted("helloa")
+    assert from_ann.close_code is None
+    assert store.text == text(room.doc)
+    assert sorted(store.text) == sorted("helloabcdefgha")
     newcomer, socket = new_member(room)
     room.handle(newcomer, StateRequest(b"\0"))
     assert received(socket, EMPTY_UPDATE) == text(room.doc)
+
+
+async def test_what_waits_and_cannot_be_applied_then_costs_its_sender_the_connection(
+    room: Room, store: Store
+) -> None:
+    eve, from_eve = new_member(room)
+    ann, from_ann = new_member(room)
+    # A child of a letter of client 8, which is not there.
+    change(room, eve, poison.RAISING.replace(b"\0\1\1\1k", b"\0\x08\0\1k"))
+    await turn()
+    assert from_eve.close_code is None
+    letter = insert(new_doc(client_id=8), "a")
+    change(room, ann, letter)
+    await turn()
+    assert from_eve.close_code == CloseCode.PROTOCOL_VIOLATION
+    assert from_ann.close_code is None
+    assert [edit.update for edit in store.edits] == [letter]
+    assert store.text == text(room.doc)
 
 
 async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Store) -> None:

@@ -10,6 +10,7 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, get_
 from collab.exceptions import ProtocolViolation
 from collab.protocol import varuint
 from collab.structure import check_state, check_structure
+from collab_storage.updates import state_vector
 
 from . import poison
 
@@ -61,6 +62,9 @@ def test_what_yjs_writes_passes(update: bytes) -> None:
         (one("0701017405016b"), "an XmlHook"),
         (one("0701017407"), "an unknown type"),
         (one("0402"), "neither a root nor a parent"),
+        (one("8402000161"), "an item behind itself"),
+        (one("4402010161"), "an item before one that is still to come"),
+        (one("0400020101"), "an item inside itself"),
         (one("080101740150"), "an unknown value"),
         (one("00ffffffff07", clock=2), "a clock of more than 31 bits"),
         (b"\0\1\2\1\0\0", "deletions of no length"),
@@ -144,7 +148,37 @@ def test_whatever_pycrdt_writes_passes(steps: list[tuple[str, Any]]) -> None:
         edit(doc, what, value)
     doc.unobserve(subscription)
     for update in (*updates, doc.get_update()):
-        check_structure(update)
+        outline = check_structure(update)
+        assert not outline.has_gaps
+    clocks = {client: end for client, _, end, *_ in outline.sections}
+    assert clocks == state_vector(doc.get_state())
+
+
+def test_the_outline_of_a_document_of_yjs() -> None:
+    outline = check_structure(YJS_DOCUMENT)
+    doc: Doc[Any] = Doc()
+    doc.apply_update(YJS_DOCUMENT)
+    clocks = {client: end for client, _, end, *_ in outline.sections}
+    assert clocks == state_vector(doc.get_state())
+    assert outline.needs == {}
+    assert outline.types == 6
+    assert not outline.has_gaps
+    assert check_structure(YJS_GAP).has_gaps
+
+
+def test_the_outline_tells_what_an_update_builds_upon() -> None:
+    # Behind 1:5 and before 3:7, a child of 4:9, and something deleted.
+    outline = check_structure(b"\1\2\2\0\xc4\1\5\3\7\1a\7\0\4\x09\1\1\5\2\0\1\6\2")
+    assert outline.needs == {1: 6, 3: 8, 4: 10}
+    assert outline.deletes == {5: 8}
+    assert outline.types == 1
+
+
+@pytest.mark.parametrize(("letters", "length"), [("a", 1), ("é", 1), ("😀", 2), ("a😀", 3)])
+def test_clocks_count_as_javascript_does(letters: str, length: int) -> None:
+    encoded = letters.encode()
+    update = one("04010174" + bytes((len(encoded), *encoded)).hex())
+    assert check_structure(update).sections[0][2] == length
 
 
 @given(st.dictionaries(st.integers(0, 2**53 - 1), st.integers(1, 2**31 - 1), max_size=5))

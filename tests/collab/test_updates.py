@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Text, TransactionEvent
 
 from collab.exceptions import ProtocolViolation
-from collab.updates import EMPTY_STATE, EMPTY_UPDATE, PoisonedDoc, apply, check, is_panic, merge
+from collab.updates import (
+    EMPTY_STATE,
+    EMPTY_UPDATE,
+    PoisonedDoc,
+    apply,
+    check,
+    cut,
+    is_panic,
+    merge,
+)
 
 from . import poison
 from .yjs import HELLO, new_doc, text, typed
@@ -84,6 +93,25 @@ def test_merged_updates_hold_what_each_of_them_holds(chosen: list[int]) -> None:
 
 def test_merging_one_update_does_no_work() -> None:
     assert merge([HELLO]) is HELLO
+
+
+def test_what_a_document_has_is_cut_off() -> None:
+    letters = typed("ab", client_id=2)
+    assert cut(merge(letters), new_doc(letters[0]).get_state()) == letters[1]
+
+
+def test_what_cannot_be_cut_is_poison() -> None:
+    with pytest.raises(PoisonedDoc):
+        cut(b"\xff", EMPTY_STATE)
+
+
+def test_an_interruption_of_the_cut_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(update: bytes, state: bytes) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("collab.updates.get_update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cut(HELLO, EMPTY_STATE)
 
 
 # Applying.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from collab_storage.compaction import apply_stored, compact, is_pycrdt_error
 from collab_storage.exceptions import DocumentCorrupt
 from collab_storage.memory import MemoryStorage
 from collab_storage.testing.material import entry
+from collab_storage.updates import merge
 
 from .yjs import PANIC, applied, concurrent_updates, text, typed
 
@@ -58,11 +60,34 @@ class TestApplyStored:
         assert text(doc) == text(applied(updates))
 
     @pytest.mark.parametrize("bad", [b"", b"\xff\xff", b"\1", MISFIT])
-    def test_the_rows_at_fault_are_named(self, bad: bytes) -> None:
+    def test_rows_that_cannot_be_read_are_left_out_and_named(
+        self, bad: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
         good = typed("hello")
-        with pytest.raises(DocumentCorrupt) as raised:
-            apply_stored(Doc(), stored(*good, bad, *good, bad))
-        assert str(raised.value) == "pycrdt cannot read rows 105, 111 of the log."
+        doc: Doc[Any] = Doc()
+        rest = apply_stored(doc, stored(*good, bad, *good, bad))
+        assert (text(doc), rest) == ("hello", b"\0\0")
+        assert "cannot read rows 105, 111 of the log" in caplog.text
+
+    def test_what_builds_upon_what_is_not_stored_is_returned_and_not_applied(self) -> None:
+        updates = typed("hello")
+        doc: Doc[Any] = Doc()
+        rest = apply_stored(doc, stored(*updates[:2], *updates[3:]))
+        assert text(doc) == "he"
+        doc.apply_update(updates[2])
+        assert text(doc) == "hel"
+        doc.apply_update(rest)
+        assert text(doc) == "hello"
+
+    def test_nothing_but_what_builds_upon_others(self) -> None:
+        update = typed("hello")[1]
+        doc: Doc[Any] = Doc()
+        assert apply_stored(doc, stored(update)) == update
+        assert doc.get_update() == b"\0\0"
+
+    def test_without_the_rows_that_cannot_be_read_there_must_be_something_left(self) -> None:
+        with pytest.raises(DocumentCorrupt, match="rows 100 of the log"):
+            apply_stored(Doc(), stored(b"\xff", typed("hello")[1]))
 
     def test_the_snapshot_at_fault_is_named(self) -> None:
         with pytest.raises(DocumentCorrupt) as raised:
@@ -74,13 +99,26 @@ class TestApplyStored:
             apply_stored(Doc(), stored(*[b""] * 50))
         assert "119, ... (50)" in str(raised.value) and "120" not in str(raised.value)
 
-    def test_a_panic(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # Merging sorts out all updates that are known to cause one.
-        monkeypatch.setattr(compaction, "merge", b"".join)
-        doc = applied([Doc({"text": Text("x" * 110)}, client_id=5).get_update()])
-        with pytest.raises(DocumentCorrupt, match="rows 100 of the log") as raised:
-            apply_stored(doc, stored(PANIC))
-        # What a panic says may quote the document.
+    def test_a_panic(self, caplog: pytest.LogCaptureFixture) -> None:
+        start = Doc({"text": Text("x" * 110)}, client_id=5).get_update()
+
+        def merge_others(updates: Sequence[bytes]) -> bytes:
+            if PANIC in updates:
+                raise ValueError
+            return merge(updates)
+
+        with pytest.MonkeyPatch.context() as patch:
+            # Merging sorts out all updates that are known to cause one.
+            patch.setattr(compaction, "merge", merge_others)
+            doc: Doc[Any] = Doc()
+            apply_stored(doc, stored(start, PANIC, start))
+        assert text(doc) == "x" * 110
+        assert "rows 101 of the log" in caplog.text
+
+    def test_what_pycrdt_says_is_not_told(self) -> None:
+        # It may quote the document.
+        with pytest.raises(DocumentCorrupt) as raised:
+            apply_stored(Doc(), stored(snapshot=b"\xff\xff"))
         assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
@@ -95,10 +133,12 @@ class TestApplyStored:
             with pytest.raises(error):
                 apply_stored(doc, stored(*typed("hello")))
 
-    def test_an_interruption_of_the_search_for_the_culprit_passes(self) -> None:
+    @pytest.mark.parametrize("at", [b"", b"\0\0"])
+    def test_an_interruption_of_the_search_for_the_culprit_passes(self, at: bytes) -> None:
         class Interrupted(Doc[Any]):
             def apply_update(self, update: bytes) -> None:
-                raise KeyboardInterrupt
+                if update == at:
+                    raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(compaction, "Doc", Interrupted)
@@ -143,6 +183,15 @@ class TestCompact:
         after = await storage.load("doc")
         assert after is not None and text(applied(after.updates)) == "hello"
 
+    async def test_rows_that_cannot_be_read_stay(self) -> None:
+        storage = await memory(*typed("he"), b"\xff", typed("hello")[0])
+        result = await compact(storage, "doc")
+        assert result is not None and (result.rows, result.complete) == (3, True)
+        after = await storage.load("doc")
+        assert after is not None and [row.data for row in after.log] == [b"\xff"]
+        assert await compact(storage, "doc") is None
+        assert await storage.load("doc") == after
+
     async def test_somebody_else_was_faster(self) -> None:
         class Contended(MemoryStorage):
             async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
@@ -159,9 +208,9 @@ class TestCompact:
         free = threading.Event()
         fold = compaction._fold
 
-        def waiting_fold(document: StoredDocument) -> tuple[bytes, bool]:
+        def waiting_fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocument]:
             assert free.wait(20)
-            return fold(document)
+            return fold(stored, name)
 
         monkeypatch.setattr(compaction, "_fold", waiting_fold)
         task = asyncio.ensure_future(compact(storage, "doc"))

@@ -102,8 +102,15 @@ class CompactionContract:
         await parallel(storage, write(), fold(), fold())
         assert await _text(storage) == "The quick brown fox jumps over the lazy dog."
 
-    async def test_a_corrupt_document_is_left_as_it_is(self, storage: Storage) -> None:
+    async def test_what_cannot_be_read_stays_where_it_is(self, storage: Storage) -> None:
         await _append(storage, _typed("hello"))
+        await _append(storage, [b"\xff\xffsecret"])
+        assert await compact(storage, "doc") is not None
+        after = await storage.load("doc")
+        assert after is not None and [row.data for row in after.log] == [b"\xff\xffsecret"]
+        assert await _text(storage) == "hello"
+
+    async def test_a_corrupt_document_is_left_as_it_is(self, storage: Storage) -> None:
         await _append(storage, [b"\xff\xffsecret"])
         before = await storage.load("doc")
         assert before is not None

@@ -1,0 +1,262 @@
+"""What of an update a document can take in now, and what has to wait for others.
+
+pycrdt holds back inside the Doc what builds upon insertions that are not there. It may lose some
+of it, and what is held back may contradict what is there or comes later: then the document can
+no longer be read from what was stored of it, or reads otherwise. So a room gives its Doc only
+what that integrates at once. The rest waits here: outside the Doc, not stored, sent to nobody and
+not told to be saved. It is its sender's, counts against a limit, and goes when the sender goes.
+
+An item is integrated when the insertions of its client before it, its neighbours and its parent
+are there; a deletion when what it deletes is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from .edits import Edit
+from .member import Member
+from .protocol import varuint
+from .structure import Outline, read_deletions, read_struct
+
+__all__ = ["Held", "Known", "Waiting", "extends", "grow"]
+
+#: Client id -> clock up to which its insertions are there.
+Known = dict[int, int]
+
+#: What waits takes up more memory than its bytes: so much for an update, and for a client in it.
+_UPDATE_COST = 512
+_SECTION_COST = 128
+
+
+def extends(outline: Outline, known: Known) -> bool:
+    """Tell whether a document takes in all of an update, and had none of its insertions."""
+    if outline.has_gaps:
+        return False
+    have = known.get
+    for section in outline.sections:
+        if have(section[0], 0) != section[1]:
+            return False
+    for client, end in outline.needs.items():
+        if have(client, 0) < end:
+            return False
+    return not outline.deletes or _can_delete(outline, known)
+
+
+def _can_delete(outline: Outline, known: Known) -> bool:
+    after = {section[0]: section[2] for section in outline.sections}
+    return all(
+        end <= after.get(client, 0) or end <= known.get(client, 0)
+        for client, end in outline.deletes.items()
+    )
+
+
+def grow(known: Known, outline: Outline) -> None:
+    """Note in ``known`` that the document has the insertions of an update that extends it."""
+    for section in outline.sections:
+        known[section[0]] = section[2]
+
+
+class _Section:
+    """The structs of one client that an update still has."""
+
+    __slots__ = ("began", "client", "clock", "data", "first", "position", "structs", "taken")
+
+    def __init__(self, client: int, clock: int, structs: int, data: bytes) -> None:
+        self.client = client
+        self.clock = self.first = clock
+        self.structs = structs
+        self.data = data
+        self.began = self.position = 0
+        #: So many structs from the clock ``first`` on are to be integrated.
+        self.taken = 0
+
+    def advance(self, known: Known) -> tuple[int, int] | None:
+        """Go past what is known and what can be integrated, and note that in ``known``.
+
+        Returns:
+            what the next struct needs: a client id and the clock up to which it must be there.
+        """
+        while self.structs:
+            length, end, outline = read_struct(self.data, self.position, self.client, self.clock)
+            after = self.clock + length
+            if known.get(self.client, 0) >= after:
+                self.began, self.first = end, after
+            elif need := self._need(after, outline, known):
+                return need
+            else:
+                self.taken += 1
+                known[self.client] = after
+            self.clock, self.position = after, end
+            self.structs -= 1
+        return None
+
+    def _need(self, after: int, outline: Outline, known: Known) -> tuple[int, int] | None:
+        if outline.has_gaps:
+            return self.client, after
+        if known.get(self.client, 0) < self.clock:
+            return self.client, self.clock
+        for client, end in outline.needs.items():
+            if known.get(client, 0) < end:
+                return client, end
+        return None
+
+    def cut(self) -> bytes:
+        """Return what is to be integrated as a section of an update, and forget it."""
+        head = varuint(self.taken) + varuint(self.client) + varuint(self.first)
+        taken = head + self.data[self.began : self.position]
+        self.data, self.began, self.position = self.data[self.position :], 0, 0
+        self.taken, self.first = 0, self.clock
+        return taken
+
+
+class Waiting:
+    """What of an update a document has not taken in yet.
+
+    Args:
+        outline: of the update.
+    """
+
+    def __init__(self, outline: Outline) -> None:
+        self._sections = [
+            _Section(client, clock, structs, outline.update[start:stop])
+            for client, clock, _, structs, start, stop in outline.sections
+        ]
+        self._deletions = outline.update[outline.deletions :]
+        #: Client id -> the least clock up to which it must be there for anything to go on.
+        self._wanted: Known = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing waits any longer."""
+        return not self._wanted
+
+    @property
+    def cost(self) -> int:
+        """The bytes of memory that it takes up, roughly."""
+        sections = sum(len(section.data) + _SECTION_COST for section in self._sections)
+        return _UPDATE_COST + sections + len(self._deletions)
+
+    def is_ripe(self, known: Known) -> bool:
+        """Tell whether some of it may go on."""
+        return any(known.get(client, 0) >= end for client, end in self._wanted.items())
+
+    def take(self, known: Known) -> bytes:
+        """Return as an update what can be integrated now, noted in ``known``; the rest waits on."""
+        self._wanted = {}
+        self._advance(known)
+        cuts = [section.cut() for section in self._sections if section.taken]
+        self._sections = [section for section in self._sections if section.structs]
+        return varuint(len(cuts)) + b"".join(cuts) + self._take_deletions(known)
+
+    def _advance(self, known: Known) -> None:
+        """Let all sections go on as far as they can, which may let others go on."""
+        #: Client id -> those that wait for it, the least clock first.
+        blocked: dict[int, list[tuple[int, int, _Section]]] = {}
+        ready = deque(enumerate(self._sections))
+        while ready:
+            number, section = ready.popleft()
+            if need := section.advance(known):
+                heappush(blocked.setdefault(need[0], []), (need[1], number, section))
+            for_it = blocked.get(section.client)
+            while for_it and for_it[0][0] <= known.get(section.client, 0):
+                _, number, section_of_other = heappop(for_it)
+                ready.append((number, section_of_other))
+        for client, waiting in blocked.items():
+            if waiting:
+                self._want(client, waiting[0][0])
+
+    def _take_deletions(self, known: Known) -> bytes:
+        now, later = _Deletions(), _Deletions()
+        for client, clock, end in read_deletions(self._deletions, 0):
+            have = known.get(client, 0)
+            if clock < have:
+                now.add(client, clock, min(end, have))
+            if have < end:
+                later.add(client, max(clock, have), end)
+                self._want(client, max(clock, have) + 1)
+        self._deletions = later.encode()
+        return now.encode()
+
+    def _want(self, client: int, end: int) -> None:
+        self._wanted[client] = min(end, self._wanted.get(client, end))
+
+
+class _Deletions:
+    """The deletions of an update in the making."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[int, tuple[list[int], bytearray]] = {}
+
+    def add(self, client: int, clock: int, end: int) -> None:
+        counter, encoded = self._ranges.setdefault(client, ([0], bytearray()))
+        counter[0] += 1
+        encoded += varuint(clock) + varuint(end - clock)
+
+    def encode(self) -> bytes:
+        parts = [varuint(len(self._ranges))]
+        for client, (counter, encoded) in self._ranges.items():
+            parts += [varuint(client), varuint(counter[0]), bytes(encoded)]
+        return b"".join(parts)
+
+
+class _Sender:
+    """What waits of one sender.
+
+    Attributes:
+        waiting: what waits, in the order in which it came.
+        last: number of the last update that came since something waits.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Edit, Waiting]] = []
+        self.last = 0
+
+    def number(self, edit: Edit) -> Edit:
+        self.last = max(self.last, edit.number)
+        first = min((held.number for held, _ in self.waiting), default=self.last + 1)
+        return replace(edit, number=first - 1)
+
+
+class Held:
+    """What waits in a room, by sender; server code and the other processes are one."""
+
+    def __init__(self) -> None:
+        self._senders: dict[Member | None, _Sender] = {}
+
+    def add(self, edit: Edit, waiting: Waiting) -> int:
+        """Keep what waits of ``edit``; return what all that waits of its sender costs."""
+        sender = self._senders.setdefault(edit.member, _Sender())
+        sender.waiting.append((edit, waiting))
+        sender.last = max(sender.last, edit.number)
+        return sum(waiting.cost for _, waiting in sender.waiting)
+
+    def forget(self, member: Member | None) -> None:
+        """Drop all that waits of a sender."""
+        self._senders.pop(member, None)
+
+    def pop_ripe(self, known: Known) -> list[tuple[Edit, Waiting]]:
+        """Return what may go on, which is held no longer."""
+        ripe: list[tuple[Edit, Waiting]] = []
+        for sender in self._senders.values():
+            if found := [held for held in sender.waiting if held[1].is_ripe(known)]:
+                sender.waiting = [held for held in sender.waiting if held not in found]
+                ripe += found
+        return ripe
+
+    def number(self, edits: Sequence[Edit]) -> list[Edit]:
+        """Return ``edits``, which are to be stored, with numbers that tell the truth.
+
+        To a member "saved" means all its updates up to that number. So those behind one that
+        waits count when that is stored.
+        """
+        numbered = [
+            sender.number(edit) if (sender := self._senders.get(edit.member)) else edit
+            for edit in edits
+        ]
+        for member in [member for member, sender in self._senders.items() if not sender.waiting]:
+            del self._senders[member]
+        return numbered
