@@ -368,3 +368,39 @@ async def test_a_row_that_may_not_be_removed_comes_back(board: Board) -> None:
                 lambda client=client: str(note.pk) in rows(client, "rows.note")  # type: ignore[misc]
             )
         assert rows(bob, "rows.note")[str(note.pk)]["text"] == "stay"
+
+
+async def test_what_was_left_unchecked_is_found_when_the_document_is_opened(
+    board: Board, task: Task
+) -> None:
+    async with visit(board):
+        pass
+    # As a process leaves it that has been killed.
+    async with documents.aedit(room_name(board.pk)) as doc:
+        values = doc.get("tasks", type=Map)
+        values[str(task.pk)]["title"] = "two"
+        values[str(task.pk)]["board"] = 0
+        values["17"] = Map({"title": "new"})
+    with override_settings(COLLAB={"ROWS_CHECK_INTERVAL": 0.2}):
+        async with visit(board) as ann:
+            await ann.wait_until(lambda: row(ann, task)["board"] == board.pk)
+            await ann.wait_until(lambda: "17" not in rows(ann))
+            assert row(ann, task)["title"] == "two"
+    await task.arefresh_from_db()
+    assert task.title == "two"
+
+
+async def test_many_changes_at_once_are_all_checked(board: Board) -> None:
+    tasks = [Task(board=board, title="one") for _ in range(30)]
+    await Task.objects.abulk_create(tasks)
+    with override_settings(COLLAB={"MAX_ROW_CHANGES": 10}):
+        async with visit(board, await User.objects.acreate(username="ann")) as ann:
+            with ann.doc.transaction():
+                for number, values in enumerate(rows(ann).values()):
+                    values["position"] = number + 1
+                for number in range(100):
+                    rows(ann)[str(number + 1000)] = Map({"title": "new"})
+            await ann.wait_until(lambda: len(rows(ann)) == 30)
+            await ann.wait_until(lambda: ann.messages[-1]["action"] == "rows")
+    positions = [task.position async for task in Task.objects.order_by("position")]
+    assert positions == list(range(1, 31))

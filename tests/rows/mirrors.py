@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 
@@ -25,7 +25,7 @@ def board_id(room_name: str) -> int | None:
 
 @register(Task)
 class TaskMirror(ModelMirror[Task]):
-    fields = (
+    fields: ClassVar[Sequence[str]] = (
         "id",
         "board",
         "owner",
@@ -40,7 +40,7 @@ class TaskMirror(ModelMirror[Task]):
         "body",
         "labels",
     )
-    writable_fields = (
+    writable_fields: ClassVar[Sequence[str]] = (
         "title",
         "state",
         "done",
@@ -52,7 +52,7 @@ class TaskMirror(ModelMirror[Task]):
         "body",
         "labels",
     )
-    text_fields = ("body",)
+    text_fields: ClassVar[Sequence[str]] = ("body",)
     map_name = "tasks"
     can_create = True
     can_delete = True
