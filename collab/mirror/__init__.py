@@ -15,6 +15,27 @@ except ModuleNotFoundError as error:
         "collab.mirror turns rows into values with Django REST framework, which is not installed:"
         ' pip install "django-collab[rows]".'
     ) from error
+from .querysets import MirroredManager, MirroredQuerySet, touch
 from .users import current_user
 
-__all__ = ["ModelMirror", "current_user", "register"]
+__all__ = [
+    "MirroredManager",
+    "MirroredQuerySet",
+    "ModelMirror",
+    "current_user",
+    "reconcile",
+    "register",
+    "touch",
+]
+
+
+def reconcile(room_name: str) -> bool:
+    """Make a document equal to its rows, as when it is opened; it is made if there is none.
+
+    Returns:
+        False if no mirror has rows for the document.
+    """
+    # Not with this module, which is there before models are.
+    from . import writing
+
+    return writing.reconcile(room_name)

@@ -15,7 +15,11 @@ class MirrorConfig(AppConfig):
         from collab.hub import room_watchers
 
         from . import checks  # noqa: F401
+        from .collecting import connect
+        from .options import mirrors
         from .watching import watch
 
         room_watchers.append(watch)
         autodiscover_modules("mirrors")
+        for mirror in mirrors():
+            connect(mirror)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
+from django.db import router
 from django.db.models import Model, QuerySet
 from rest_framework.relations import ManyRelatedField
 from rest_framework.serializers import ModelSerializer
@@ -95,10 +96,15 @@ class ModelMirror(Generic[M]):
         return values
 
     def rows(self, room_name: str) -> QuerySet[M] | None:
-        """Return :meth:`get_queryset`, with what each row's values need fetched for all at once."""
+        """Return :meth:`get_queryset`, with what each row's values need fetched for all at once.
+
+        From the database that rows are written to: a replica may not have them yet.
+        """
         queryset = self.get_queryset(room_name)
         if queryset is None:
             return None
+        if cast("Any", queryset)._db is None:
+            queryset = queryset.using(router.db_for_write(self.model))
         fields = self.get_serializer_class(room_name)().fields.values()
         many = [str(field.source) for field in fields if isinstance(field, ManyRelatedField)]
         return queryset.prefetch_related(*many)

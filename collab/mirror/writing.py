@@ -40,27 +40,38 @@ class Writing:
 
     Args:
         record: its row, which is locked.
-        create: make the document if it is not stored.
+        create: make the document again if it was deleted.
     """
 
     def __init__(self, record: MirroredDocument, *, create: bool = False) -> None:
         self.record = record
         self.name = record.name
+        #: It is not the document that rows were written into: all of them are to be written.
+        self.is_new = False
         self._create = create
+        self._is_gone = False
         self._updates: list[bytes] = []
 
     @cached_property
     def doc(self) -> Doc[Any] | None:
-        """A private copy, loaded when it is first needed; ``None`` if there is no document."""
+        """A private copy, loaded when it is first needed; ``None`` if it was deleted."""
         doc = Doc[Any](client_id=self.record.client_id or new_client_id())
-        if not async_to_sync(load_copy)(self.name, doc) and not self._create:
-            return None
+        stored = async_to_sync(load_copy)(self.name, doc)
         if self.record.client_id in state_vector(doc.get_state()):
             return doc
-        # The first time, or the document is another one than it was: what is left of the old one
-        # somewhere must not be taken for the beginning of this one.
+        # A document that nothing was written into yet need not be stored.
+        self._is_gone = not (stored or self._create or self.record.client_id is None)
+        return None if self._is_gone else self._begin(doc)
+
+    def _begin(self, doc: Doc[Any]) -> Doc[Any]:
+        """Return ``doc`` with a client id that was not used in it.
+
+        If rows were written into another document of that name, what is left of it somewhere must
+        not be taken for the beginning of this one.
+        """
+        self.is_new = True
+        self.record.rows.all().delete()
         self.record.client_id = new_client_id()
-        self.record.save(update_fields=["client_id"])
         fresh = Doc[Any](client_id=self.record.client_id)
         fresh.apply_update(doc.get_update())
         return fresh
@@ -77,10 +88,23 @@ class Writing:
             yield
         self._updates += updates
 
-    def store(self) -> None:
+    def finish(self) -> None:
         """Store what was changed; live rooms learn of it when it is committed."""
+        if self._is_gone:
+            # Who opens the document begins it anew.
+            self.record.delete()
+            return
+        if self.is_new:
+            self._write_all_rows()
         if self._updates:
             async_to_sync(store_update)(self.name, merge(self._updates), None)
+
+    def _write_all_rows(self) -> None:
+        for mirror in mirrors():
+            _write_all(self, mirror)
+        if not self._updates:
+            self.record.client_id = None
+        self.record.save(update_fields=["client_id"])
 
 
 @contextmanager
@@ -94,7 +118,7 @@ def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]
             return
         document = Writing(record, create=create)
         yield document
-        document.store()
+        document.finish()
 
 
 def _lock(room_name: str, using: str) -> MirroredDocument | None:
@@ -121,8 +145,12 @@ def write_rows(room_name: str, keys: Mapping[str, Collection[str]]) -> None:
                 _write_chunk(document, mirror, chunk)
 
 
-def reconcile(room_name: str) -> bool:
+def reconcile(room_name: str, *, create: bool = True) -> bool:
     """Make a document's maps equal to its rows, in one pass over them.
+
+    Args:
+        room_name: the document.
+        create: make the document if it is not stored.
 
     Returns:
         False if no mirror has rows for the document.
@@ -130,18 +158,22 @@ def reconcile(room_name: str) -> bool:
     concerned = [mirror for mirror in mirrors() if mirror.rows(room_name) is not None]
     if not concerned:
         return False
-    # Before the rows are read: from now on, whoever saves one writes it here.
-    MirroredDocument.objects.get_or_create(name=room_name)
-    with writing(room_name, create=True) as document:
-        if document is not None:
-            for mirror in concerned:
-                _write_all(document, mirror)
-    return True
+    while True:
+        # Before the rows are read: from now on, whoever saves one writes it here.
+        MirroredDocument.objects.get_or_create(name=room_name)
+        with writing(room_name, create=create) as document:
+            if document is None:
+                # It was found to be deleted, between the two.
+                continue
+            if document.doc is not None:
+                for mirror in concerned:
+                    _write_all(document, mirror)
+            return True
 
 
 def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
-    rows = mirror.rows(document.name)
-    assert rows is not None
+    if (rows := mirror.rows(document.name)) is None:
+        return
     known = {row.key: row for row in document.record.rows.filter(map_name=mirror.map_name)}
     for instances in chunks(rows.iterator(chunk_size=CHUNK)):
         there = _values(mirror, document.name, instances)
@@ -188,13 +220,14 @@ def write_changed(
     if not (gone or fresh or changed):
         return
     if (map_ := document.map_of(mirror)) is None:
-        # It was deleted: if somebody opens it again, it begins anew.
-        document.record.rows.all().delete()
         return
     with document.changing():
         for row in gone:
             map_.pop(row.key, None)
         for key, values in fresh.items():
+            if document.is_new:
+                # What is there is of a row of another document, or its name has changed.
+                map_.pop(key, None)
             write_row(map_, key, {}, values, mirror.text_fields)
         for key, values in changed.items():
             write_row(map_, key, known[key].values, values, mirror.text_fields)
@@ -247,7 +280,7 @@ def write_row(
             if name not in row or not same(plain(there), value):
                 row[name] = value
         elif isinstance(there, Text):
-            write_text(there, before.get(name) or "", value or "")
+            write_text(there, before.get(name, str(there)) or "", value or "")
         else:
             row[name] = Text(value or "")
 

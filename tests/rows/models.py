@@ -8,6 +8,8 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import models
 
+from collab.mirror import MirroredManager
+
 
 class Board(models.Model):
     name = models.CharField(max_length=100)
@@ -41,6 +43,8 @@ class Task(models.Model):
     body = models.TextField(blank=True)
     labels = models.ManyToManyField(Label, blank=True)
 
+    objects = MirroredManager()
+
     class Meta:
         ordering: ClassVar = ["pk"]
 
@@ -54,6 +58,8 @@ class Note(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid4)
     board = models.ForeignKey(Board, models.CASCADE, related_name="notes")
     text = models.CharField(max_length=100)
+
+    objects = MirroredManager()
 
     def __str__(self) -> str:
         return self.text

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from collab.documents import exists, list_documents
+from collab.management.documents import DocumentsCommand
+from collab.mirror.writing import reconcile
+from collab_storage.exceptions import DocumentNotFound
+
+
+class Command(DocumentsCommand):
+    help = (
+        "Make documents equal to the rows that are mirrored to them. Opening a document does that"
+        " as well; this is for rows that were changed where Django does not notice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help="by default all documents")
+        parser.add_argument("--prefix", default="", help="all whose names start like that")
+
+    def run(self, **options: Any) -> None:
+        names, prefix = options["names"], options["prefix"]
+        if names and prefix:
+            raise CommandError("Either names or --prefix, not both.")
+        done, failed = 0, []
+        for name in self.progress(_check(names) or _all(prefix), options):
+            try:
+                done += reconcile(name, create=False)
+            except Exception as error:
+                failed.append(f"{name!r}: {type(error).__name__}: {error}")
+        if options["verbosity"]:
+            self.stdout.write(f"{done} documents are equal to their rows.")
+        if failed:
+            raise CommandError("These are not, because of an error:\n" + "\n".join(failed))
+
+
+def _check(names: list[str]) -> list[str]:
+    for name in names:
+        if not exists(name):
+            raise DocumentNotFound(f"There is no document {name!r}.")
+    return names
+
+
+def _all(prefix: str) -> list[str]:
+    return [info.name for info in list_documents(prefix)]

@@ -1,0 +1,79 @@
+"""Changes of many rows at once: Django sends no signals for them, these querysets do.
+
+Imported with the models of a project, so nothing here needs models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar, cast
+
+from django.db import router, transaction
+from django.db.models import Manager, Model, QuerySet
+from django.dispatch import Signal
+
+__all__ = ["MirroredManager", "MirroredQuerySet", "rows_changed", "rows_created", "touch"]
+
+M = TypeVar("M", bound=Model)
+
+#: Rows of ``sender`` with the primary keys ``keys`` are changed in the transaction on ``using``.
+rows_changed = Signal()
+#: Rows of ``sender`` were inserted; the primary keys of ``instances`` may not be known.
+rows_created = Signal()
+
+#: So many are updated by one statement, as it names their primary keys.
+_CHUNK = 500
+
+
+class MirroredQuerySet(QuerySet[M]):
+    """A queryset whose ``update()``, ``bulk_create()`` and ``bulk_update()`` reach documents.
+
+    With ``delete()``, ``get_or_create()`` and the like those of any queryset do.
+    """
+
+    def update(self, **kwargs: Any) -> int:
+        """Update the rows as ``QuerySet.update()`` does, in a transaction."""
+        self._for_write = True
+        if not rows_changed.has_listeners(self.model):
+            return super().update(**kwargs)
+        with transaction.atomic(self.db):
+            # Before, as they may not be found afterwards. Others that would be found by then are
+            # left alone: it is as if this had been done a moment earlier.
+            keys = _keys(self, self.db)
+            rows_changed.send(self.model, keys=keys, using=self.db)
+            # Without keys it still has a look at the names of the fields.
+            starts = range(0, len(keys) or 1, _CHUNK)
+            return sum(self._update_these(keys[i : i + _CHUNK], kwargs) for i in starts)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def _update_these(self, keys: Sequence[Any], values: dict[str, Any]) -> int:
+        return super(MirroredQuerySet, self.filter(pk__in=keys)).update(**values)
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
+        """Insert rows as ``QuerySet.bulk_create()`` does."""
+        self._for_write = True
+        with transaction.atomic(self.db, savepoint=False):
+            created = super().bulk_create(objs, *args, **kwargs)
+            rows_created.send(self.model, instances=created, using=self.db)
+        return created
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
+
+
+#: A manager with the methods of :class:`MirroredQuerySet`.
+MirroredManager = Manager.from_queryset(MirroredQuerySet)
+
+
+def touch(queryset: QuerySet[Any, Any]) -> None:
+    """Have rows written into documents that were changed where Django does not notice.
+
+    After SQL of your own, for example. Rows that it has deleted go when the document is opened
+    next, or by ``manage.py collab_reconcile``. Inside a transaction it happens at the end of it.
+    """
+    using = cast("Any", queryset)._db or router.db_for_write(queryset.model)
+    rows_changed.send(queryset.model, keys=_keys(queryset, using), using=using)
+
+
+def _keys(queryset: QuerySet[Any, Any], using: str) -> list[Any]:
+    return list(queryset.using(using).order_by().values_list("pk", flat=True))
