@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from math import inf
 from typing import Any, ClassVar, Literal, TypedDict, cast
 
 from channels.auth import get_user
@@ -102,6 +103,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     _closed = False
     #: Until when the member has to have sent its first frame.
     _deadline: Deadline | None = None
+    #: When to join the channel layer's groups again.
+    _stay_due = 0.0
     #: Why the connection is closed, if that is not the project's decision.
     _cause = "close"
 
@@ -133,11 +136,14 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         except InvalidName as error:
             raise NoSuchDocument from error
         self._visit.enter(current_hub().door.users, self._user_id())
-        self.access = await self.authorize()
-        if self.access < Access.READ:
-            raise self._refusal()
-        await self.accept()
-        await self._join()
+        with current_hub().arriving(self.room_name, self._user_id()) as arrival:
+            self.access = await self.authorize()
+            if self.access < Access.READ:
+                raise self._refusal()
+            await self.accept()
+            await self._join()
+        if arrival.is_outdated:
+            await self.recheck_access()
 
     async def disconnect(self, code: int) -> None:
         """Called when the connection has ended."""
@@ -207,6 +213,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             if reply := self._member.session.change_access(access):
                 self._member.send_frame(reply.frame)
             self.room.welcome(self._member)
+
+    async def keep_up(self) -> None:
+        """Check access again, and stay in the channel layer's groups; called now and then."""
+        await self.recheck_access(routine=True)
+        if self.channel_layer is not None and self._stay_due <= asyncio.get_running_loop().time():
+            await self._stay_in_groups()
 
     async def _refresh_user(self) -> None:
         """Let ``scope["user"]`` be who the session belongs to now, which may be nobody."""
@@ -391,6 +403,15 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
                 self._joined.add(group)
                 await self.channel_layer.group_add(group, self.channel_name)
 
+    async def _stay_in_groups(self) -> None:
+        # Layers that forget who is in a group say after how many seconds they do.
+        pause = getattr(self.channel_layer, "group_expiry", inf) / 2
+        self._stay_due = asyncio.get_running_loop().time() + pause
+        try:
+            await self._join_groups()
+        except Exception as error:
+            logger.warning(_LAYER_FAILS, type(error).__name__, extra=self._who)
+
     def _listener_done(self, listener: asyncio.Task[None]) -> None:
         if not listener.cancelled():
             self._failure = listener.exception()
@@ -408,10 +429,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             echo_updates=self.echo_updates,
         )
         if self.channel_layer is not None:
-            try:
-                await self._join_groups()
-            except Exception as error:
-                logger.warning(_LAYER_FAILS, type(error).__name__, extra=self._who)
+            await self._stay_in_groups()
         self._hub = current_hub()
         self._room = await self._hub.join(
             self.room_name, member, self, stored=self.storage is not None

@@ -10,7 +10,9 @@ import asyncio
 import logging
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -39,7 +41,7 @@ from .updates import EMPTY_STATE, EMPTY_UPDATE, merge, release
 from .wire import CloseCode
 from .writer import Writer
 
-__all__ = ["Hub", "Opener", "current_hub", "live_hubs", "room_watchers"]
+__all__ = ["Arrival", "Hub", "Opener", "current_hub", "live_hubs", "room_watchers"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,15 @@ class Opener(Protocol):
 #: Called with the name of each stored document that is opened, once it is loaded and before
 #: anybody is answered: what is to follow it, or ``None``.
 room_watchers: list[Callable[[str], Awaitable[Watcher | None]]] = []
+
+
+@dataclass(eq=False)
+class Arrival:
+    """Somebody whose access is looked up, and who is not in the room yet."""
+
+    user_id: str | None
+    #: It was to be looked up again meanwhile, or may have been.
+    is_outdated: bool = False
 
 
 class _Opening:
@@ -106,6 +117,7 @@ class Hub:
         self._storage = storage
         self._opening: dict[Key, _Opening] = {}
         self._joining: defaultdict[Key, int] = defaultdict(int)
+        self._arrivals: defaultdict[str, set[Arrival]] = defaultdict(set)
         self._unload_handles: dict[Key, asyncio.TimerHandle] = {}
         self._log_lengths: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,6 +141,18 @@ class Hub:
     def is_draining(self) -> bool:
         """The process is about to end and lets nobody in."""
         return self._draining
+
+    @contextmanager
+    def arriving(self, name: str, user_id: str | None) -> Iterator[Arrival]:
+        """Note during the block, which ends in the room, whether access changes meanwhile."""
+        arrival = Arrival(user_id)
+        self._arrivals[name].add(arrival)
+        try:
+            yield arrival
+        finally:
+            self._arrivals[name].discard(arrival)
+            if not self._arrivals[name]:
+                del self._arrivals[name]
 
     async def join(self, name: str, member: Member, opener: Opener, *, stored: bool = True) -> Room:
         """Let ``member`` into the room ``name``, which ``opener`` opens if it is not open.
@@ -177,6 +201,8 @@ class Hub:
                 if stored and self.relay is not None:
                     # Before it is loaded, so that nothing falls in between.
                     link = await self.relay.connect(name, partial(self._reread, name))
+                    # What was ordered until now did not come here.
+                    self._outdate_arrivals(name)
                 doc, waiting = await (self._stored_doc(name, maker) if stored else _new_doc(maker))
                 watchers = await _watchers(name) if stored else []
             room = Room(
@@ -340,15 +366,22 @@ class Hub:
             ]
 
     async def _keep_checking(self) -> None:
-        """Check everybody's access again now and then, one after the other."""
+        """Check everybody's access again now and then, and what else may be out of date."""
         while True:
             members = [member for room in self.rooms.values() for member in room.members]
             pause = self._settings.ACCESS_CHECK_INTERVAL / (len(members) + 1)
             await asyncio.sleep(pause)
             for member in members:
                 if not member.is_closed:
-                    await member.connection.recheck_access(routine=True)
+                    await self._look_after(member)
                 await asyncio.sleep(pause)
+
+    async def _look_after(self, member: Member) -> None:
+        try:
+            await member.connection.keep_up()
+        except Exception:
+            # It is the project's code. The others are to be looked after all the same.
+            logger.exception("A member could not be looked after.", extra={"user": member.user_id})
 
     async def _keep_reading(self) -> None:
         """Find what others have stored and the channel layer has not brought."""
@@ -447,11 +480,17 @@ class Hub:
 
     def recheck_access(self, name: str, user_id: str | None = None) -> None:
         """Let the members of a document, by default of all users, be authorized again."""
+        self._outdate_arrivals(name, user_id)
         for stored in (True, False):
             if room := self.rooms.get((name, stored)):
                 for member in room.members:
                     if user_id is None or member.user_id == user_id:
                         self._keep_task(name, member.connection.recheck_access())
+
+    def _outdate_arrivals(self, name: str, user_id: str | None = None) -> None:
+        for arrival in self._arrivals.get(name, ()):
+            if user_id is None or arrival.user_id == user_id:
+                arrival.is_outdated = True
 
     def is_here(self) -> bool:
         """Tell whether the caller runs in this hub's event loop."""

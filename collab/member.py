@@ -49,6 +49,9 @@ class Connection(Protocol):
     async def recheck_access(self, *, routine: bool = False) -> None:
         """Ask anew what the member may do, and act on it; see ``YjsConsumer``."""
 
+    async def keep_up(self) -> None:
+        """Do what is to be done now and then for as long as the connection lasts."""
+
 
 class Member:
     """A connection in a room.

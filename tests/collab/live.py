@@ -123,6 +123,9 @@ class Socket:
     async def recheck_access(self, *, routine: bool = False) -> None:
         self.rechecked += 1
 
+    async def keep_up(self) -> None:
+        await self.recheck_access(routine=True)
+
     # What has arrived.
 
     @property

@@ -15,7 +15,7 @@ from channels.routing import URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
-from django.test import AsyncClient
+from django.test import AsyncClient, override_settings
 from django.urls import path
 from pycrdt import Doc, Text, TransactionEvent, create_update_message
 
@@ -28,6 +28,7 @@ from collab.wire import CloseCode
 
 from . import poison
 from .live import until
+from .watching import MEMORY
 from .yjs import HELLO
 
 
@@ -311,6 +312,28 @@ async def test_access_that_cannot_be_checked_ends_the_connection_unless_it_is_ro
     await communicator.disconnect()
 
 
+async def test_access_that_changes_while_somebody_comes_in_is_noticed() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    answers = [Access.NONE, Access.WRITE]
+
+    class Thorough(YjsConsumer):
+        async def authorize(self) -> Access:
+            access = answers.pop()
+            asked.set()
+            await answer.wait()
+            return access
+
+    communicator = visitor(Thorough)
+    connecting = asyncio.create_task(communicator.connect())
+    await asked.wait()
+    await documents.arecheck_access("room")
+    answer.set()
+    assert await connecting == (True, None)
+    assert (await communicator.receive_from())[:2] == b"\0\0"
+    assert (await communicator.receive_output())["code"] == 4401
+    await communicator.disconnect()
+
+
 class ForUsers(YjsConsumer):
     async def authorize(self) -> Access:
         return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
@@ -488,6 +511,29 @@ async def test_people_edit_while_the_layer_is_away_and_hear_its_events_when_it_i
             await layer.group_send("room", {"type": "doc_update", "update": update_with("news ")})
             await bob.wait_until(lambda: "news" in text_of(bob.doc))
             monkeypatch.setattr(FailingLayer, "away", True)
+    finally:
+        channel_layers.set("default", None)
+        del channel_layers.backends["default"]
+
+
+async def test_members_stay_in_the_groups_of_a_layer_that_forgets_them() -> None:
+    layer = InMemoryChannelLayer(group_expiry=0.2)
+    channel_layers.set("default", layer)
+    try:
+        with override_settings(COLLAB={"STORAGE": MEMORY, "ACCESS_CHECK_INTERVAL": 0.01}):
+            communicator = visitor(Listening)
+            await communicator.connect()
+            await communicator.receive_from()
+            joined = {group: max(layer.groups[group].values()) for group in ("room", "news")}
+            await until(
+                lambda: all(
+                    min(layer.groups[group].values()) > at + 0.2 for group, at in joined.items()
+                )
+            )
+            await layer.group_send("news", {"type": "news.flash", "frame": b"\x64hello"})
+            assert await communicator.receive_from() == b"\x64hello"
+            await communicator.disconnect()
+            await close_rooms()
     finally:
         channel_layers.set("default", None)
         del channel_layers.backends["default"]

@@ -747,6 +747,20 @@ async def test_access_is_rechecked_now_and_then(tmp_path: Path) -> None:
         assert bob.room.members == {bob}
 
 
+async def test_a_check_that_fails_keeps_others_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise LookupError("the project's own")
+
+    async with harness_of(tmp_path, ACCESS_CHECK_INTERVAL=0.01) as harness:
+        _, ann = await harness.join(user_id="ann")
+        _, bob = await harness.join()
+        monkeypatch.setattr(ann, "keep_up", fail)
+        await until(lambda: bob.rechecked >= 2)
+    assert {record.__dict__["user"] for record in caplog.records} == {"ann"}
+
+
 # The end.
 
 

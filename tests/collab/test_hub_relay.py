@@ -73,6 +73,31 @@ async def test_access_is_checked_again_of_the_user_concerned() -> None:
         await until(lambda: bob.socket.rechecked)
 
 
+async def test_access_is_checked_again_of_the_user_concerned_who_is_about_to_come_in() -> None:
+    async with cluster() as processes:
+        process = processes.start()
+        await process.open()
+        hub = process.hub
+        with hub.arriving(NOTES, "1") as ann, hub.arriving(NOTES, "2") as bob:
+            await processes.tell(NOTES, "recheck", user="1")
+            await until(lambda: ann.is_outdated)
+            assert not bob.is_outdated
+            await processes.tell(NOTES, "recheck", user=None)
+            await until(lambda: bob.is_outdated)
+        assert not hub._arrivals
+
+
+async def test_who_opens_a_document_may_have_missed_that_access_changed() -> None:
+    """The process hears what is ordered for a room from when it opens it."""
+    async with cluster() as processes:
+        process = processes.start()
+        with process.hub.arriving(NOTES, "1") as first:
+            await process.open()
+        with process.hub.arriving(NOTES, "1") as second:
+            await process.open()
+        assert (first.is_outdated, second.is_outdated) == (True, False)
+
+
 async def test_a_document_that_is_deleted_elsewhere_is_closed_and_not_stored_again() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
