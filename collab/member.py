@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import suppress
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Protocol
@@ -86,6 +86,7 @@ class Member:
         self._closed = False
         #: Drains what waits while the client does not read; None while it does.
         self._drain: asyncio.Task[None] | None = None
+        self._needs_task = False
         self._messages: deque[dict[str, Any]] = deque()
         self._messages_size = 0
         self._updates: list[bytes] = []
@@ -218,18 +219,25 @@ class Member:
     def _start(self, message: dict[str, Any]) -> None:
         if self._closed:
             return
+        if self._needs_task:
+            self._drain = asyncio.create_task(self._drain_backlog(self._send(message)))
+            return
         sending = self._send(message).__await__()
         try:
             blocked_on = next(sending)
         except StopIteration:
             return
-        except Exception:
+        except OSError:
             # The client is gone; the server tells the consumer so with a disconnect message.
             self._closed = True
-            return
-        self._drain = asyncio.create_task(self._drain_backlog(_resume(sending, blocked_on)))
+        except Exception:
+            # Some middleware needs a task, for a timeout for example: from now on it has one.
+            self._needs_task = True
+            self._start(message)
+        else:
+            self._drain = asyncio.create_task(self._drain_backlog(_resume(sending, blocked_on)))
 
-    async def _drain_backlog(self, blocked: Coroutine[Any, Any, None]) -> None:
+    async def _drain_backlog(self, blocked: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self._settings.SEND_TIMEOUT):
                 await blocked
@@ -242,8 +250,15 @@ class Member:
                 extra={"room": self.room.name, "user": self.user_id},
             )
             self._evict()
-        except Exception:
+        except OSError:
             self._closed = True
+        except Exception as error:
+            logger.warning(
+                "A member cannot be sent to (%s) and is disconnected.",
+                type(error).__name__,
+                extra={"room": self.room.name, "user": self.user_id},
+            )
+            self._evict()
         finally:
             self._drain = None
 

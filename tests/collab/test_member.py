@@ -140,6 +140,49 @@ async def test_a_client_that_is_gone_is_sent_no_more(room: Room) -> None:
     assert socket.messages == []
 
 
+async def test_a_send_that_needs_a_task_has_one(room: Room) -> None:
+    """As that of a middleware with a timeout around it."""
+    member, socket = new_member(room)
+
+    async def send(message: dict[str, Any]) -> None:
+        async with asyncio.timeout(10):
+            await socket.send(message)
+
+    member._send = send
+    sent = asyncio.Event()
+
+    def turn() -> None:
+        member.send_frame(b"first")
+        for update in UPDATES:
+            member.send_update(update, update_frame(update))
+        sent.set()
+
+    # Nothing that a room does by itself runs in a task.
+    asyncio.get_running_loop().call_soon(turn)
+    await sent.wait()
+    await until(lambda: read(socket) == "abcdef")
+    assert socket.frames[0] == b"first"
+    member.send_frame(b"last")
+    await until(lambda: socket.frames[-1] == b"last")
+
+
+async def test_a_send_that_fails_ends_the_connection_and_is_logged(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    member, socket = new_member(room, user_id="ann")
+
+    async def send(message: dict[str, Any]) -> None:
+        raise LookupError("a middleware's own")
+
+    member._send = send
+    member.send_frame(b"frame")
+    await until(lambda: socket.evicted)
+    assert member.is_closed
+    (record,) = caplog.records
+    assert (record.__dict__["room"], record.__dict__["user"]) == ("notes", "ann")
+    assert "(LookupError)" in record.getMessage()
+
+
 # A client that does not read.
 
 
