@@ -1,37 +1,18 @@
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 
 import { rows } from "django-collab";
 import { useRow, useRowErrors, useRows } from "django-collab/react";
-import { Window } from "happy-dom";
 import { act, createElement as h, StrictMode } from "react";
-import { createRoot } from "react-dom/client";
 import * as Y from "yjs";
 
-const window = new Window();
-Object.assign(globalThis, { window, document: window.document, IS_REACT_ACT_ENVIRONMENT: true });
-after(() => window.happyDOM.close());
+import { show } from "./dom.js";
 
 /** Tasks of which all are to do, by their keys. */
 function tasksOf(...keys) {
   const tasks = rows(new Y.Doc(), "tasks");
   for (const key of keys) tasks.create({ title: `Task ${key}`, done: false }, key);
   return tasks;
-}
-
-/** Show a component until the test ends; return where its text is. */
-async function show(t, component, props) {
-  const element = document.createElement("div");
-  const root = createRoot(element);
-  await act(() => root.render(h(component, props)));
-  t.after(() => act(() => root.unmount()));
-  return {
-    get text() {
-      return element.textContent;
-    },
-    rerender: (changed) => act(() => root.render(h(component, changed))),
-    unmount: () => act(() => root.unmount()),
-  };
 }
 
 /** What a component makes of what a hook gives, and how often it was rendered. */

@@ -1,4 +1,8 @@
-"""The ASGI application that JavaScript clients are run against: the tests', and a token's check."""
+"""The ASGI application that JavaScript clients are run against.
+
+It is that of the tests, and beside it has what scripts cannot do from outside: see a token
+checked, have others' access changed, and have rows saved.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from collab.consumers import YjsConsumer
 from collab.documents import arecheck_access
 from tests.harness.app import QueryUser, query
 from tests.harness.app import application as harness
+from tests.rows.mirrors import PREFIX
+from tests.rows.models import Board, Task
 
 __all__ = ["application"]
 
@@ -44,7 +50,30 @@ class Grant(YjsConsumer):
         await self.close()
 
 
+class Save(YjsConsumer):
+    """Saves tasks of the board that the room is of, as any view would.
+
+    The one with the title in ``?title=`` gets that in ``?now=``, or is deleted if there is none.
+    Without ``?title=`` the board gets a new one.
+    """
+
+    async def connect(self) -> None:
+        given = query(self.scope)
+        name = self.make_room_name()
+        board, _ = await Board.objects.aget_or_create(pk=int(name.removeprefix(PREFIX)))
+        task = await board.tasks.filter(title=given.get("title")).afirst()
+        if "now" in given:
+            task = task or Task(board=board, body="Carefully.")
+            task.title = given["now"]
+            await task.asave()
+        elif task is not None:
+            await task.adelete()
+        await self.accept()
+        await self.close()
+
+
 routes = [
+    path("save/<path:room>", Save.as_asgi()),
     path("token/<path:room>", Tokened.as_asgi()),
     path("granted/<path:room>", Granted.as_asgi()),
     path("grant/<path:room>", Grant.as_asgi()),
