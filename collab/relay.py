@@ -154,6 +154,9 @@ class Link:
         self._updates_size = 0
         self._present: set[int] = set()
         self._digest_at = 0.0
+        #: When the document changed last, and until when its state is told although it does.
+        self._changed_at = -inf
+        self._state_due = -inf
         self._echo_due: float | None = None
         #: When to join the group again, before the layer forgets that this process is in it.
         self.join_at = 0.0
@@ -178,6 +181,7 @@ class Link:
 
     def publish_stored(self, update: bytes) -> None:
         """Send an update to the other processes that is stored already."""
+        self._changed_at = self._relay.now()
         self._updates.append(update)
         self._updates_size += len(update)
         if self._updates_size > _MAX_UNSENT:
@@ -257,15 +261,26 @@ class Link:
         now = self._relay.now()
         settings = self._relay.settings
         self._digest_at = now + settings.RELAY_DIGEST_INTERVAL
+        state = self._state_to_tell(now)
         # Before the storage has confirmed, the digest is out of date soon.
-        if self._unstored:
+        if self._unstored or state is None:
             self._digest_at = now + 2 * _PATIENCE
         if self._echo_due is None:
             self._echo_due = now + settings.RELAY_TIMEOUT
         digest = self._message(
-            "digest", number=self._number, stored=self._stored_up_to(), state=self._state_hash()
+            "digest", number=self._number, stored=self._stored_up_to(), state=state
         )
         self._relay.post(digest, group=self.group)
+
+    def _state_to_tell(self, now: float) -> bytes | None:
+        """Return what states are compared by, but while people type only now and then.
+
+        Theirs differ all the time then, because of what is on its way.
+        """
+        if now - self._changed_at < _PATIENCE and now < self._state_due:
+            return None
+        self._state_due = now + self._relay.settings.RELAY_DIGEST_INTERVAL
+        return self._state_hash()
 
     def _state_hash(self) -> bytes:
         clocks = sorted(state_vector(self.room.state()).items())
@@ -321,6 +336,8 @@ class Link:
         self._confirm(peer, message["stored"])
         peer.sent = max(peer.sent, message["number"])
         self._await_late(peer)
+        if message["state"] is None:
+            return
         # While people type the states differ for a moment; the same twice is a difference.
         differs = message["state"] != self._state_hash()
         if differs and peer.differs and peer.ask_at is None:
@@ -357,6 +374,7 @@ class Link:
 
     def _take_update(self, peer: Peer, number: int, update: bytes) -> None:
         check(update)
+        self._changed_at = self._relay.now()
         if number > peer.stored:
             held = peer.unconfirmed.get(number)
             whole = merge([held[0], update]) if held else update
@@ -559,11 +577,17 @@ class Relay:
         """Run something slow beside the relay."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("What the relay does has failed.", exc_info=error)
 
     def _start_sender(self) -> None:
         if self._sender is None:
             self._sender = self._loop.create_task(self._send_all())
+            self._sender.add_done_callback(self._task_done)
 
     async def _send_all(self) -> None:
         try:

@@ -229,6 +229,53 @@ async def test_states_that_differ_in_two_digests_are_a_difference() -> None:
         assert processes.wire.kinds(ann.process, bob.process).count("digest") >= 2
 
 
+def digest_after_typing(processes: Cluster, client: Client) -> Message:
+    """Return the digest that is sent just after somebody has typed."""
+    link = client.process.link()
+    client.type("x")
+    client.process.room().flush()
+    link._relay._posts.clear()
+    link._send_digest()
+    (_, _, digest) = link._relay._posts[-1]
+    return digest
+
+
+async def test_while_people_type_their_states_are_compared_now_and_then_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        monkeypatch.setattr(relay, "_PATIENCE", 0.2)
+        assert digest_after_typing(processes, ann)["state"] is None
+        await until(lambda: bob.text == "x")
+        # The quiet brings a state, which does not wait for the interval.
+        await until(lambda: last(processes.wire.carried, "digest")["state"] is not None)
+        assert "ask" not in processes.wire.kinds()
+
+
+async def test_however_long_people_type_states_are_compared_each_interval() -> None:
+    async with cluster(RELAY_DIGEST_INTERVAL=1e-6) as processes:
+        ann, _ = await two(processes)
+        for _ in range(3):
+            await pause()
+            assert digest_after_typing(processes, ann)["state"] is not None
+
+
+async def test_what_the_relay_does_is_logged_if_it_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    async with cluster() as processes:
+        ann, _ = await two(processes)
+        relay_of_ann = ann.process.hub.relay
+        assert relay_of_ann is not None
+        relay_of_ann.start(fail())
+        await until(lambda: caplog.records)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
 async def test_who_asks_and_knows_more_is_asked_in_turn() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
