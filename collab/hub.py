@@ -30,9 +30,10 @@ from .counts import counts
 from .door import Door
 from .exceptions import Restarting, RoomFailed, TryAgainLater
 from .lane import Lane
+from .link import Link
 from .member import Member
 from .outlet import shared_layer
-from .relay import ChannelLayer, Link, Relay
+from .relay import ChannelLayer, Relay
 from .room import Room, Watcher
 from .shutdown import drain_on_sigterm
 from .spool import read_spool, spooled_files, write_spool

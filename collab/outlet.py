@@ -18,7 +18,8 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings as django_settings
 
-from .relay import ChannelLayer, Message, relay_group
+from .link import Message, relay_group
+from .relay import ChannelLayer
 
 __all__ = ["publish", "shared_layer"]
 

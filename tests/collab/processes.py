@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from channels.layers import InMemoryChannelLayer
 from pycrdt import Doc
 
 from collab import hub as hub_module
+from collab import link, relay
 from collab.conf import Settings
 from collab.hub import Hub
+from collab.link import Link, Message
 from collab.member import Member
 from collab.protocol import (
     GONE,
@@ -23,7 +26,7 @@ from collab.protocol import (
     step2_frame,
     update_frame,
 )
-from collab.relay import ChannelLayer, Link, Message, order
+from collab.relay import ChannelLayer, order
 from collab.room import Room
 from collab.updates import merge
 from collab_storage.base import Mark
@@ -32,7 +35,24 @@ from collab_storage.memory import MemoryStorage
 from .live import HinderedStorage, Socket, new_member, until
 from .yjs import content, insert, new_doc, text
 
-__all__ = ["NOTES", "Client", "Cluster", "Opener", "Process", "Wire", "cluster", "last", "present"]
+__all__ = [
+    "NOTES",
+    "QUICK",
+    "Client",
+    "Cluster",
+    "Opener",
+    "Process",
+    "Wire",
+    "cluster",
+    "hasten",
+    "hold_no_updates",
+    "last",
+    "losing",
+    "met",
+    "pause",
+    "present",
+    "two",
+]
 
 #: The document that most tests are about.
 NOTES = "notes"
@@ -48,6 +68,15 @@ CALM = {
     "UNLOAD_DELAY": 0.01,
     "DRAIN_TIME": 0.01,
     "CLOSE_TIMEOUT": 1,
+}
+
+
+#: Of a Settings the intervals with which what is lost is noticed at once.
+QUICK: dict[str, Any] = {
+    "RELAY_DIGEST_INTERVAL": 0.05,
+    "RELAY_TIMEOUT": 0.1,
+    "RELAY_STORAGE_INTERVAL": 0.05,
+    "RELAY_PEER_TIMEOUT": 0.3,
 }
 
 
@@ -322,9 +351,9 @@ def _open(gates: dict[str, asyncio.Event]) -> None:
 
 
 def _is_quiet(process: Process) -> bool:
-    relay = process.hub.relay
-    assert relay is not None
-    return relay._sender is None
+    sending = process.hub.relay
+    assert sending is not None
+    return sending._sender is None
 
 
 @asynccontextmanager
@@ -349,3 +378,54 @@ def present(*clients: Client) -> set[int]:
 def last(sent: Sequence[tuple[str, Message]], kind: str) -> Message:
     """Return the newest message of that kind."""
     return next(message for _, message in reversed(sent) if message["kind"] == kind)
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the relay look at its clocks more often than is good for a server."""
+    monkeypatch.setattr(relay, "_TICK", 0.002)
+    monkeypatch.setattr(relay, "_ALL", 0.01)
+    monkeypatch.setattr(relay, "_PAUSE", 0.01)
+    monkeypatch.setattr(link, "_PATIENCE", 0.01)
+
+
+async def two(processes: Cluster) -> tuple[Client, Client]:
+    """Return a client in each of two processes, which have met."""
+    ann = await processes.start().open()
+    bob = await processes.start().open()
+    await met(processes)
+    return ann, bob
+
+
+async def hold_no_updates(process: Process) -> None:
+    """Wait until all has been confirmed that others have brought to a process."""
+    await until(lambda: not any(p.unconfirmed for p in process.link().peers.values()))
+
+
+async def met(processes: Cluster) -> None:
+    """Wait until all processes know each other and nobody has a question."""
+    links = [process.link() for process in processes.processes]
+    await until(
+        lambda: all(
+            len(link.peers) == len(links) - 1
+            and all(peer.ask_at is None for peer in link.peers.values())
+            for link in links
+        )
+    )
+    await processes.calm()
+    await pause()
+    if isinstance(processes.layer, Wire):
+        processes.wire.forget()
+
+
+async def pause() -> None:
+    """Let many ticks pass: what is due is done, and what was lost has been asked for."""
+    await asyncio.sleep(30 * relay._TICK)
+
+
+def losing(*kinds: str, to: Process | None = None) -> Callable[[str, Message], bool]:
+    """Return a rule after which messages of these kinds are lost."""
+
+    def loses(channel: str, message: Message) -> bool:
+        return message["kind"] in kinds and (to is None or channel == to.channel)
+
+    return loses

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from collab import relay
 from collab.counts import counts
 from collab.exceptions import RoomFailed
-from collab.relay import order, relay_group
+from collab.link import relay_group
+from collab.relay import order
 from collab.spool import spooled_files
 from collab_storage.exceptions import StorageUnavailable
 
 from .live import until
-from .processes import NOTES, Client, Cluster, Process, cluster
+from .processes import NOTES, Client, Cluster, Process, cluster, hasten
 from .yjs import HELLO
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
@@ -26,9 +26,7 @@ UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
 
 @pytest.fixture(autouse=True)
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_TICK", 0.002)
-    monkeypatch.setattr(relay, "_PATIENCE", 0.01)
-    monkeypatch.setattr(relay, "_ALL", 0.01)
+    hasten(monkeypatch)
 
 
 async def two(processes: Cluster) -> tuple[Client, Client]:

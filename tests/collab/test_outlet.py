@@ -11,7 +11,8 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 
 from collab import outlet
-from collab.relay import order, relay_group
+from collab.link import relay_group
+from collab.relay import order
 
 
 class NotingLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collab import relay
+from collab import link, relay
 from collab.lossy import LossyChannelLayer
 
 from .live import until
@@ -26,7 +26,7 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "_TICK", 0.005)
-    monkeypatch.setattr(relay, "_PATIENCE", 0.02)
+    monkeypatch.setattr(link, "_PATIENCE", 0.02)
     monkeypatch.setattr(relay, "_ALL", 0.05)
 
 
