@@ -27,7 +27,7 @@ from collab.conf import Settings
 from collab.session import Session, json_frame
 from collab.wire import CloseCode
 from tests.harness.client import DEADLINE, YjsClient
-from tests.harness.services import Redis
+from tests.harness.services import Redis, poll_until
 from tests.samples import PAGES, ROOT, Project, samples
 
 README, *DOCS = PAGES
@@ -328,7 +328,7 @@ def steps(page: Path, project: Project) -> Iterator[str | list[str]]:
 def run_tests(page: Path, project: Project) -> None:
     """Run the tests among the samples of a page, and those that ``tests/docs`` has for it."""
     notes = project.directory / "notes"
-    program = ROOT / "tests" / "docs" / f"exercise_{page.stem}.py"
+    program = ROOT / "tests" / "docs" / f"exercise_{page.stem.replace('-', '_')}.py"
     if program.exists():
         shutil.copy(program, notes / f"test_{program.name}")
     if any(sample.file == "notes/tests.py" for sample in samples(page)):
@@ -414,18 +414,25 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def build(page: Path, project: Project) -> None:
+    """Build the script of a page, as the page says."""
+    (project.directory / "node_modules").symlink_to(NODE_MODULES)
+    [line] = [
+        line
+        for sample in samples(page, "sh")
+        for line in sample.lines
+        if line.startswith("npx esbuild")
+    ]
+    project.run(str(NODE_MODULES / ".bin" / "esbuild"), *shlex.split(line)[2:])
+
+
 @pytest.mark.browser
 def test_the_readme_in_a_browser(project: Project, browser: Browser) -> None:
-    (project.directory / "node_modules").symlink_to(NODE_MODULES)
-    [build] = [
-        line
-        for sample in samples(README, "sh")
-        for line in sample.lines
-        if "esbuild" in line and line.startswith("npx")
-    ]
-    project.run(str(NODE_MODULES / ".bin" / "esbuild"), *shlex.split(build)[2:])
+    build(README, project)
     with served(project, uvicorn_command(README)) as address:
-        ann, bob = (enter(browser, address) for _ in range(2))
+        ann, bob = (enter(browser, f"http://{address}/notes/first") for _ in range(2))
+        for page in (ann, bob):
+            page.get_by_label("Text").focus()
         ann.keyboard.type("Hello")
         expect(bob.locator("textarea")).to_have_value("Hello")
         bob.keyboard.press("Home")
@@ -438,13 +445,37 @@ def test_the_readme_in_a_browser(project: Project, browser: Browser) -> None:
         bob.close()
 
 
-def enter(browser: Browser, address: str) -> Page:
-    """Open the README's page in a window of its own, through the login."""
+@pytest.mark.browser
+def test_the_board_of_the_page_on_rows_in_a_browser(project: Project, browser: Browser) -> None:
+    page = ROOT / "docs" / "rows.md"
+    for sample in samples(page):
+        if sample.file:
+            project.write(sample)
+    build(page, project)
+    project.run_all(["manage.py", "makemigrations", "-v0"], ["manage.py", "migrate", "-v0"])
+    project.run_all("from notes.models import Board; Board.objects.create(name='Kitchen')")
+    with served(project, uvicorn_command(page)) as address:
+        ann, bob = (enter(browser, f"http://{address}/boards/1") for _ in range(2))
+        ann.get_by_label("A new task").fill("Paint")
+        ann.get_by_label("A new task").press("Enter")
+        bob.get_by_label("Paint").check()
+        expect(ann.get_by_label("Paint")).to_be_checked()
+        form = f"http://{address}/admin/notes/task/1/change/"
+        # It is saved a moment later.
+        poll_until(lambda: bob.goto(form) and bob.get_by_label("Done").is_checked())
+        bob.get_by_label("Title").fill("Paint it blue")
+        bob.get_by_role("button", name="Save", exact=True).click()
+        expect(ann.get_by_label("Paint it blue")).to_be_checked()
+        ann.close()
+        bob.close()
+
+
+def enter(browser: Browser, url: str) -> Page:
+    """Open a page in a window of its own, through the login."""
     page = browser.new_context().new_page()
-    page.goto(f"http://{address}/notes/first")
+    page.goto(url)
     page.get_by_label("Username").fill("ann")
     page.get_by_label("Password").fill("secret")
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"http://{address}/notes/first")
-    page.get_by_label("Text").focus()
+    page.wait_for_url(url)
     return page

@@ -1,0 +1,77 @@
+"""Uses the samples of docs/coming-from.md."""
+
+from __future__ import annotations
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.routing import URLRouter
+from django.contrib.auth.models import User
+from django.test import RequestFactory, override_settings
+from django.urls import path
+from notes.consumers import NoteConsumer, ProjectConsumer  # type: ignore[import-not-found]
+from notes.models import Comment, Post, Project, Task  # type: ignore[import-not-found]
+from notes.notices import notify  # type: ignore[import-not-found]
+from notes.views import archive_done  # type: ignore[import-not-found]
+from pycrdt import Map
+
+from collab.testing import ConnectionClosed, connect
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
+
+application = URLRouter(
+    [
+        path("ws/projects/<int:pk>", ProjectConsumer.as_asgi()),
+        path("ws/<str:room>", NoteConsumer.as_asgi()),
+    ]
+)
+LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+
+async def test_a_project_and_its_tasks() -> None:
+    user = await User.objects.acreate(username="ann")
+    project = await Project.objects.acreate(name="Kitchen")
+    task = await Task.objects.acreate(project=project, title="Paint")
+    with pytest.raises(ConnectionClosed, match="4403"):
+        async with connect(application, f"/ws/projects/{project.pk}", user=user):
+            pytest.fail("A stranger was let in.")
+    await project.team.aadd(user)
+    async with connect(application, f"/ws/projects/{project.pk}", user=user) as ann:
+        row = ann.doc.get("tasks", type=Map)[str(task.pk)]
+        assert ann.doc.get("projects", type=Map)[str(project.pk)]["team"] == [user.pk]
+        row["done"] = True
+        await ann.wait_until(lambda: row["done"])
+        task.done = True
+        await task.asave()
+        request = RequestFactory().post("/")
+        request.user = user
+        answer = await sync_to_async(archive_done)(request, project.pk)
+        assert answer.content == b'{"archived": 1}'
+        await ann.wait_until(lambda: row["archived"])
+        row["title"] = "Wallpaper"
+        await ann.wait_until(lambda: ann.errors and row["title"] == "Paint")
+
+
+@override_settings(CHANNEL_LAYERS=LAYERS)
+async def test_a_notice_reaches_who_has_the_project_open() -> None:
+    user = await User.objects.acreate(username="ann")
+    project = await Project.objects.acreate(name="Kitchen")
+    await project.team.aadd(user)
+    async with connect(application, f"/ws/projects/{project.pk}", user=user) as ann:
+        await sync_to_async(notify)(f"project-{project.pk}", {"text": "Lunch"})
+        await ann.wait_until(lambda: ann.messages[-1]["data"] == {"text": "Lunch"})
+
+
+async def test_comments_on_a_post() -> None:
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    post = await Post.objects.acreate(title="First")
+    async with connect(application, f"/ws/post-{post.pk}", user=ann) as client:
+        comments = client.doc.get("comments", type=Map)
+        comments["a6b5c2ff-2b0f-4f6b-8a55-0d34cf4f3f55"] = Map({"text": "First!"})
+        await client.wait_until(lambda: client.messages[-1]["action"] == "row_created")
+    comment = await Comment.objects.aget()
+    assert (comment.text, comment.author_id, comment.post_id) == ("First!", ann.pk, post.pk)
+    async with connect(application, f"/ws/post-{post.pk}", user=bob) as client:
+        row = client.doc.get("comments", type=Map)[str(comment.pk)]
+        assert row["author_name"] == "ann"
+        row["text"] = "Last!"
+        await client.wait_until(lambda: client.errors and row["text"] == "First!")

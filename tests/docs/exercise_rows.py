@@ -1,0 +1,117 @@
+"""Uses the samples of docs/rows.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from mysite.asgi import application  # type: ignore[import-not-found]
+from notes import history  # type: ignore[import-not-found]
+from notes.models import Board, Task  # type: ignore[import-not-found]
+from notes.tidying import finish_all  # type: ignore[import-not-found]
+from pycrdt import Map, Text
+
+from collab.testing import CollabClient, connect
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
+
+
+async def a_board() -> tuple[User, Any, str]:
+    """Return a user, and a board with its address."""
+    user = await User.objects.acreate(username="ann")
+    board = await Board.objects.acreate(name="Kitchen")
+    return user, board, f"/ws/board-{board.pk}"
+
+
+def rows(client: CollabClient, name: str = "tasks") -> Any:
+    return client.doc.get(name, type=Map)
+
+
+async def test_a_row_that_is_added_gets_its_key_from_the_database() -> None:
+    user, _, address = await a_board()
+    async with connect(application, address, user=user) as ann:
+        rows(ann)["a6b5c2ff-2b0f-4f6b-8a55-0d34cf4f3f55"] = Map({"title": "Paint"})
+        await ann.wait_until(lambda: ann.messages[-1]["action"] == "row_created")
+        key = ann.messages[-1]["data"]["new_key"]
+        await ann.wait_until(lambda: list(rows(ann).keys()) == [key])
+        task = await Task.objects.aget()
+        assert (str(task.pk), task.title, task.owner_id) == (key, "Paint", user.pk)
+        assert rows(ann)[key].to_py() == {
+            "id": task.pk,
+            "title": "Paint",
+            "done": False,
+            "body": "",
+            "owner": user.pk,
+        }
+
+
+async def test_changes_are_told_by_whom_they_are() -> None:
+    user, board, address = await a_board()
+    task = await Task.objects.acreate(board=board, title="Paint")
+    assert history.changes[-1] == ("Paint", None)
+    async with connect(application, address, user=user) as ann:
+        row = rows(ann)[str(task.pk)]
+        row["title"] = "Paint it blue"
+        row["body"].insert(0, "or green")
+    assert history.changes[-1] == ("Paint it blue", user)
+    await task.arefresh_from_db()
+    assert task.body == "or green"
+
+
+async def test_what_is_refused_is_told_as_the_page_says() -> None:
+    user, board, address = await a_board()
+    task = await Task.objects.acreate(board=board, title="Paint")
+    async with connect(application, address, user=user) as ann:
+        rows(ann)[str(task.pk)]["title"] = "x" * 101
+        await ann.wait_until(lambda: ann.messages[-1]["action"] == "row")
+        reason = "Ensure this field has no more than 100 characters."
+        assert ann.messages[-1] == {
+            "action": "row",
+            "request_id": None,
+            "data": {
+                "map": "tasks",
+                "key": str(task.pk),
+                "fields": {"title": [reason]},
+                "values": {"title": "x" * 101},
+            },
+            "errors": [reason],
+            "response_status": 400,
+        }
+        await ann.wait_until(lambda: rows(ann)[str(task.pk)]["title"] == "Paint")
+
+
+async def test_only_staff_renames_boards_and_nobody_shouts() -> None:
+    user, board, address = await a_board()
+    async with connect(application, address, user=user) as ann:
+        rows(ann, "boards")[str(board.pk)]["name"] = "Bath"
+        await ann.wait_until(lambda: ann.messages[-1]["response_status"] == 403)
+    user.is_staff = True
+    async with connect(application, address, user=user) as ann:
+        rows(ann, "boards")[str(board.pk)]["name"] = "BATH"
+        await ann.wait_until(lambda: ann.errors == ["Do not shout."])
+        rows(ann, "boards")[str(board.pk)]["name"] = "Bath"
+    await board.arefresh_from_db()
+    assert board.name == "Bath"
+
+
+async def test_what_is_computed_is_shown_anew_when_it_is_touched() -> None:
+    user, board, address = await a_board()
+    task = await Task.objects.acreate(board=board, title="Paint")
+    async with connect(application, address, user=user) as ann:
+        assert rows(ann, "boards")[str(board.pk)]["open_tasks"] == 1
+        await sync_to_async(finish_all)(board)
+        await ann.wait_until(lambda: rows(ann)[str(task.pk)]["done"])
+        await ann.wait_until(lambda: rows(ann, "boards")[str(board.pk)]["open_tasks"] == 0)
+
+
+async def test_a_text_that_code_changes_keeps_what_is_typed() -> None:
+    user, board, address = await a_board()
+    task = await Task.objects.acreate(board=board, title="Paint", body="Buy paint.")
+    async with connect(application, address, user=user) as ann:
+        body = rows(ann)[str(task.pk)]["body"]
+        assert isinstance(body, Text)
+        task.body = "Buy blue paint."
+        await task.asave()
+        await ann.wait_until(lambda: str(body) == "Buy blue paint.")
