@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import compare, scale, trace
+from . import compare, rows, scale, trace
 
 __all__ = ["main"]
 
@@ -15,6 +15,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name")
     trace.add_arguments(commands.add_parser("trace", help="replay an editing trace and compare"))
     scale.add_arguments(commands.add_parser("scale", help="what several processes cost"))
+    rows.add_arguments(commands.add_parser("rows", help="what it costs to tell of saved rows"))
     for name, what in (
         ("fanout", "what it costs to deliver updates"),
         ("joins", "what it costs to open a large document"),
@@ -26,11 +27,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.name == "trace":
-        return trace.run(arguments)
-    if arguments.name == "scale":
-        return scale.run(arguments)
-    return compare.run(arguments)
+    others = {"trace": trace.run, "scale": scale.run, "rows": rows.run}
+    return others.get(arguments.name, compare.run)(arguments)
 
 
 def _all(parser: argparse.ArgumentParser) -> int:

@@ -21,7 +21,7 @@ from collab.protocol import read_bytes, step1_frame, update_frame
 
 from .servers import Running
 
-__all__ = ["LENGTH", "Author", "Crowd", "Member", "Update", "read_text"]
+__all__ = ["LENGTH", "Author", "Crowd", "Member", "Update", "client_frame", "read_text"]
 
 #: A text that a client finds again in whatever a server makes of an update.
 _MARK = re.compile(rb"<w\d{4}r\d{6}>")
@@ -40,7 +40,7 @@ _PATIENCE = 120.0
 _AT_ONCE = 50
 
 
-def _client_frame(payload: bytes, opcode: int = 0x82) -> bytes:
+def client_frame(payload: bytes, opcode: int = 0x82) -> bytes:
     """Return a websocket frame, by default a binary one; its mask of zeros changes nothing."""
     size = len(payload)
     if size < 126:
@@ -81,14 +81,17 @@ class Member(asyncio.Protocol):
         async with asyncio.timeout(_PATIENCE):
             await loop.create_connection(lambda: self, "127.0.0.1", self.server.port)
             await self._opened
-            for message in self.server.contestant.greeting(self.room):
-                self.send(self.frame(message))
-            self.send(self.frame(step1_frame(_EMPTY_STATE)))
+            self._greet()
             return await self._state
+
+    def _greet(self) -> None:
+        for message in self.server.contestant.greeting(self.room):
+            self.send(self.frame(message))
+        self.send(self.frame(step1_frame(_EMPTY_STATE)))
 
     def frame(self, message: bytes) -> bytes:
         """Return what to ``send`` to say ``message``."""
-        return _client_frame(self._prefix + message)
+        return client_frame(self._prefix + message)
 
     def send(self, frame: bytes) -> None:
         """Send a frame."""
@@ -157,7 +160,7 @@ class Member(asyncio.Protocol):
                 self._look_for_state(payload)
         elif head == 0x89:
             # A server disconnects who does not send the ping's payload back.
-            self._transport.write(_client_frame(payload, 0x8A))
+            self._transport.write(client_frame(payload, 0x8A))
         elif head not in (0x81, 0x88, 0x8A):
             raise ConnectionError(f"A frame begins with {head:#x}.")
 
@@ -209,9 +212,16 @@ class Crowd:
         servers: whose clients they are; those of each room take turns.
         rooms: how many rooms.
         size: how many members each room has.
+        member_type: what they are.
     """
 
-    def __init__(self, servers: Sequence[Running], rooms: int, size: int) -> None:
+    def __init__(
+        self,
+        servers: Sequence[Running],
+        rooms: int,
+        size: int,
+        member_type: type[Member] = Member,
+    ) -> None:
         #: All that was written has reached everybody.
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: Seconds from sending a marked update to each member's finding it, by its server.
@@ -220,7 +230,7 @@ class Crowd:
         for number in range(rooms):
             name = f"room-{number}"
             self.rooms[name] = [
-                Member(server, name, self) for server in islice(cycle(servers), size)
+                member_type(server, name, self) for server in islice(cycle(servers), size)
             ]
         self._missing = 0
         self._sent_at: dict[tuple[str, bytes], float] = {}
@@ -232,8 +242,8 @@ class Crowd:
 
     async def __aenter__(self) -> Self:
         # A peer breaks when a room is opened by many at once.
-        await _open([first for first, *_ in self.rooms.values()])
-        await _open([member for _, *others in self.rooms.values() for member in others])
+        await _open([member for members in self.rooms.values() for member in members[:1]])
+        await _open([member for members in self.rooms.values() for member in members[1:]])
         return self
 
     async def __aexit__(self, *error: object) -> None:

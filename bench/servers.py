@@ -19,7 +19,18 @@ from tests.harness.fixtures import migrate
 from tests.harness.server import ROOT, Server
 from tests.harness.services import poll_until
 
-__all__ = ["CONTESTANTS", "REFERENCE", "Contestant", "Running", "collab_server"]
+__all__ = [
+    "CONTESTANTS",
+    "PEERS",
+    "REFERENCE",
+    "UNLIMITED",
+    "Contestant",
+    "Running",
+    "collab_server",
+    "free_port",
+    "make_venv",
+    "running_process",
+]
 
 PEERS = ROOT / "bench" / "peers"
 VENV = ROOT / "build" / "bench-venv"
@@ -113,7 +124,7 @@ class Collab(Contestant):
 
 
 @contextmanager
-def _process(
+def running_process(
     command: Sequence[str], port: int, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
     """Run ``command`` until the block ends; yield its process id once it listens on ``port``."""
@@ -138,7 +149,7 @@ def _listens(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -170,9 +181,9 @@ class NodePeer(Contestant):
 
     @contextmanager
     def run(self) -> Iterator[Running]:
-        port = _free_port()
+        port = free_port()
         command = ["node", str(self._directory / self._script)]
-        with _process(command, port, {"HOST": "127.0.0.1", "PORT": str(port)}) as pid:
+        with running_process(command, port, {"HOST": "127.0.0.1", "PORT": str(port)}) as pid:
             yield Running(self, pid, port)
 
 
@@ -187,20 +198,26 @@ class Hocuspocus(NodePeer):
         return (bytes([auth, token, empty]),)
 
 
+def make_venv(directory: Path, requirements: Sequence[str]) -> Path:
+    """Make an environment with these packages, unless that is there; return its interpreter."""
+    python, stamp = directory / "bin" / "python", directory / ".installed"
+    if not stamp.exists() or stamp.read_text().splitlines() != [*requirements]:
+        # Without pip, for Debian's venv has none to give: the one that runs here does it.
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
+        pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(python)]
+        subprocess.run([*pip, "install", *requirements], check=True)
+        stamp.write_text("\n".join(requirements))
+    return python
+
+
 class PycrdtWebsocket(Contestant):
     """The other one in Python, on the same ASGI server as ours."""
 
     name = "pycrdt-websocket"
 
     def install(self) -> None:
-        stamp = VENV / ".installed"
-        requirements = ROOT / "bench" / "requirements.txt"
-        if not stamp.exists() or stamp.stat().st_mtime < requirements.stat().st_mtime:
-            # Without pip, for Debian's venv has none to give: the one that runs here does it.
-            subprocess.run([sys.executable, "-m", "venv", "--without-pip", VENV], check=True)
-            pip = [sys.executable, "-m", "pip", "--quiet", "--python", str(VENV / "bin" / "python")]
-            subprocess.run([*pip, "install", "--requirement", str(requirements)], check=True)
-            stamp.touch()
+        lines = (ROOT / "bench" / "requirements.txt").read_text().splitlines()
+        make_venv(VENV, [line for line in lines if not line.startswith("#")])
 
     def version(self) -> str:
         code = "from importlib.metadata import version; print(version('pycrdt-websocket'))"
@@ -208,13 +225,13 @@ class PycrdtWebsocket(Contestant):
 
     @contextmanager
     def run(self) -> Iterator[Running]:
-        port = _free_port()
+        port = free_port()
         command = [
             *(str(VENV / "bin" / "python"), "-m", "uvicorn", "application:application"),
             *("--app-dir", str(PEERS / self.name), "--port", str(port), "--log-level", "warning"),
             *("--ws", "websockets-sansio"),
         ]
-        with _process(command, port) as pid:
+        with running_process(command, port) as pid:
             yield Running(self, pid, port)
 
 
