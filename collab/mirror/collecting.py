@@ -21,11 +21,12 @@ from django.apps import apps
 from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import CharField, ManyToManyField, Model, QuerySet, Value
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
 from .models import MirroredDocument, MirroredRow
 from .options import ModelMirror
 from .querysets import rows_changed, rows_created
+from .relations import Path
 from .writing import CHUNK, chunks, reconcile, write_rows
 
 __all__ = ["Batch", "connect", "noting"]
@@ -34,6 +35,44 @@ logger = logging.getLogger(__name__)
 
 #: Keys of rows, in order, by the mirror's ``map_name``.
 Keys = dict[str, dict[str, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """That rows of a mirror change when rows of some model do.
+
+    Args:
+        mirror: whose rows.
+        model: the other model, or one that it inherits from.
+        path: to the rows of the other model; ``None`` if the two are the same, or in part.
+        goes_on: by a relation of many to many of the other model.
+    """
+
+    mirror: ModelMirror[Any]
+    model: type[Model]
+    path: Path | None = None
+    goes_on: bool = True
+
+    def rows(self, using: str, keys: Collection[Any]) -> QuerySet[Any]:
+        """Return the rows that are linked to those of the other model with these primary keys."""
+        rows: QuerySet[Any] = self.mirror.model._base_manager.using(using)
+        key = self.model._meta.pk.name
+        if self.path is None:
+            return rows.filter(**{f"{key}__in": keys})
+        return rows.filter(**self.path.leading_to(using, key, keys))
+
+    def rows_now(self, using: str, keys: Collection[Any]) -> Linked:
+        """Return the rows that are linked now, as a link of their own and their primary keys."""
+        own = Link(self.mirror, _concrete(self.mirror.model))
+        return own, list(self.rows(using, keys).values_list("pk", flat=True))
+
+    def key(self, instance: Model) -> Any:
+        """Return the primary key of an instance of the other model."""
+        return getattr(instance, self.model._meta.pk.attname)
+
+
+#: Some of the rows that a link leads from, by the primary keys of those that it leads to.
+Linked = tuple[Link, Collection[Any]]
 
 
 def _key(mirror: ModelMirror[Any], instance: Model) -> str:
@@ -54,8 +93,8 @@ class Notes:
     keys: Keys = field(default_factory=dict)
     #: Those of them that may be in a document where they were not before, by its name.
     rooms: dict[str, Keys] = field(default_factory=dict)
-    #: By mirror and lookup, values: rows that are to be read for the names of their documents.
-    unread: dict[tuple[ModelMirror[Any], str], dict[Any, None]] = field(default_factory=dict)
+    #: Primary keys at the other end of links: rows to be read for the names of their documents.
+    unread: dict[Link, dict[Any, None]] = field(default_factory=dict)
     #: Documents that are to have all of their rows compared.
     whole: set[str] = field(default_factory=set)
 
@@ -65,24 +104,20 @@ class Notes:
         for name in room_names:
             self.rooms.setdefault(name, {}).setdefault(mirror.map_name, {})[key] = None
 
-    def add_unread(self, mirror: ModelMirror[Any], lookup: str, values: Iterable[Any]) -> None:
-        """Note the rows that have one of ``values`` by ``lookup`` after the commit.
-
-        By the primary key, those that are gone by then as well.
-        """
-        self.unread.setdefault((mirror, lookup), {}).update(dict.fromkeys(values))
-        if lookup == mirror.model._meta.pk.name:
-            for value in values:
-                self.add(mirror, _text(mirror, value), ())
+    def add_linked(self, link: Link, keys: Iterable[Any]) -> None:
+        """Note the rows that are linked to others at the end of the transaction."""
+        self.unread.setdefault(link, {}).update(dict.fromkeys(keys))
+        if link.path is None and link.model is _concrete(link.mirror.model):
+            # They may be gone by then.
+            for key in keys:
+                self.add(link.mirror, _text(link.mirror, key), ())
 
     def read(self, using: str) -> None:
         """Find out which documents the unread rows are in."""
-        for (mirror, lookup), values in self.unread.items():
-            rows = mirror.model._base_manager.using(using)
-            for chunk in chunks(values):
-                found = rows.filter(**{f"{lookup}__in": chunk})
-                for row in found.iterator(chunk_size=CHUNK):
-                    self.add(mirror, _key(mirror, row), mirror.get_room_names(row))
+        for link, keys in self.unread.items():
+            for chunk in chunks(keys):
+                for row in link.rows(using, chunk).iterator(chunk_size=CHUNK):
+                    self.add(link.mirror, _key(link.mirror, row), link.mirror.get_room_names(row))
         self.unread = {}
 
     def documents(self) -> dict[str, Keys]:
@@ -198,8 +233,12 @@ def _manual_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManag
 
 # Signals.
 
-#: By the class of what is saved: the mirrors whose rows change by that, and how to look them up.
-_concerned: dict[type[Model], list[tuple[ModelMirror[Any], str]]] = {}
+
+#: Attribute of an instance between the two signals of its change.
+_LINKED = "_collab_mirror_linked"
+
+#: By the class of what is saved or deleted.
+_links: dict[type[Model], list[Link]] = {}
 
 
 def connect(mirror: ModelMirror[Any]) -> None:
@@ -208,67 +247,112 @@ def connect(mirror: ModelMirror[Any]) -> None:
     Only of the models concerned: Django deletes in bulk what nobody wants to know of.
     """
     m2m_changed.connect(_m2m_changed)
+    paths = mirror.paths()
     for model in apps.get_models():
-        if lookup := _lookup(mirror, model):
-            _concerned.setdefault(model, []).append((mirror, lookup))
+        if (same := _in_common(mirror.model, model)) is not None:
+            _link(model, Link(mirror, same))
+        for path in paths:
+            if (same := _in_common(path.model, model)) is not None:
+                _link(model, Link(mirror, same, path, _goes_on(path, paths)))
+
+
+def _goes_on(path: Path, paths: Iterable[Path]) -> bool:
+    return any(
+        longer.relation.many_to_many and longer.lookups[:-1] == path.lookups for longer in paths
+    )
+
+
+def _in_common(one: type[Model], other: type[Model]) -> type[Model] | None:
+    """Return the model whose rows are those of both in part, if one inherits from the other."""
+    one, other = _concrete(one), _concrete(other)
+    if issubclass(other, one):
+        return one
+    return other if issubclass(one, other) else None
+
+
+def _concrete(model: type[Model]) -> type[Model]:
+    return cast("type[Model]", model._meta.concrete_model)
+
+
+def _link(model: type[Model], link: Link) -> None:
+    _links.setdefault(model, []).append(link)
+    rows_changed.connect(_touched, sender=model)
+    rows_created.connect(_created, sender=model)
+    if link.path is None:
+        post_save.connect(_saved, sender=model)
+        post_delete.connect(_deleted, sender=model)
+    else:
+        if link.path.shown:
             post_save.connect(_saved, sender=model)
+        if link.path.is_backward:
+            pre_save.connect(_is_about_to_change, sender=model)
+        if link.path.shown or link.path.outlives:
+            pre_delete.connect(_is_about_to_change, sender=model)
             post_delete.connect(_deleted, sender=model)
-            rows_changed.connect(_touched, sender=model)
-            rows_created.connect(_created, sender=model)
 
 
-def _lookup(mirror: ModelMirror[Any], model: type[Model]) -> str | None:
-    """Return how to find the rows of a mirror that are, in part, those of ``model``."""
-    mirrored = _concrete(mirror)
-    if issubclass(model, mirrored):
-        return mirrored._meta.pk.name
-    return model._meta.pk.name if issubclass(mirrored, model) else None
-
-
-def _concrete(mirror: ModelMirror[Any]) -> type[Model]:
-    return cast("type[Model]", mirror.model._meta.concrete_model)
-
-
-def _saved(sender: type[Model], instance: Model, raw: bool, using: str, **_: Any) -> None:
+def _saved(sender: type[Model], instance: Model, raw: bool, using: str, **kwargs: Any) -> None:
     with noting(using) as notes:
-        for mirror, lookup in _concerned[sender]:
-            if isinstance(instance, mirror.model) and not (raw or _has_expressions(instance)):
-                notes.add(mirror, _key(mirror, instance), mirror.get_room_names(instance))
+        _note_linked(notes, instance)
+        for link in _links[sender]:
+            mirror = link.mirror
+            if link.path or raw or not _tells_rooms(instance, mirror):
+                notes.add_linked(link, [link.key(instance)])
             else:
-                notes.add_unread(mirror, lookup, [_pk(instance, lookup)])
+                notes.add(mirror, _key(mirror, instance), mirror.get_room_names(instance))
 
 
-def _has_expressions(instance: Model) -> bool:
-    """Tell whether values of ``instance`` are only known to the database, as ``F("x") + 1``."""
-    return any(hasattr(value, "resolve_expression") for value in vars(instance).values())
+def _tells_rooms(instance: Model, mirror: ModelMirror[Any]) -> bool:
+    """Tell whether ``instance`` is a row of a mirror with values that are known.
 
-
-def _pk(instance: Model, lookup: str) -> Any:
-    return getattr(instance, cast("Any", instance._meta.get_field(lookup)).attname)
+    Only the database knows what becomes of values like ``F("x") + 1``.
+    """
+    return isinstance(instance, mirror.model) and not any(
+        hasattr(value, "resolve_expression") for value in vars(instance).values()
+    )
 
 
 def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
     with noting(using) as notes:
-        for mirror, _ in _concerned[sender]:
+        _note_linked(notes, instance)
+        for link in _links[sender]:
             # With a row of a parent model goes one of the mirrored model, which is told as well.
-            if isinstance(instance, _concrete(mirror)):
-                notes.add(mirror, _key(mirror, instance), ())
+            if link.path is None and isinstance(instance, _concrete(link.mirror.model)):
+                notes.add(link.mirror, _key(link.mirror, instance), ())
+
+
+def _is_about_to_change(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
+    """Remember which rows are linked to ``instance``: afterwards they may be no more."""
+    if instance.pk is not None:
+        vars(instance)[_LINKED] = [
+            link.rows_now(using, [link.key(instance)]) for link in _links[sender] if link.path
+        ]
+
+
+def _note_linked(notes: Notes, instance: Model) -> None:
+    for link, keys in vars(instance).pop(_LINKED, ()):
+        notes.add_linked(link, keys)
 
 
 def _touched(sender: type[Model], keys: Collection[Any], using: str, **kwargs: Any) -> None:
     if keys:
         with noting(using) as notes:
-            for mirror, lookup in _concerned.get(sender, ()):
-                notes.add_unread(mirror, lookup, keys)
+            for link in _links[sender]:
+                if link.path is None or link.path.shown:
+                    notes.add_linked(link, keys)
+                if link.path and link.path.is_backward:
+                    for chunk in chunks(keys):
+                        notes.add_linked(*link.rows_now(using, chunk))
 
 
 def _created(sender: type[Model], instances: Sequence[Model], using: str, **kwargs: Any) -> None:
     _touched(sender, [row.pk for row in instances if row.pk is not None], using)
     if unknown := [row for row in instances if row.pk is None]:
         with noting(using) as notes:
-            for mirror, _ in _concerned[sender]:
-                for row in unknown:
-                    notes.whole.update(mirror.get_room_names(row))
+            for link in _links[sender]:
+                if link.path is None:
+                    for row in unknown:
+                        notes.whole.update(link.mirror.get_room_names(row))
 
 
 def _m2m_changed(
@@ -283,17 +367,26 @@ def _m2m_changed(
 ) -> None:
     if action == "pre_clear":
         # Afterwards nobody knows any more.
-        _touched(model, _others(sender, instance, reverse, model, using), using)
+        _related(model, _others(sender, instance, reverse, model, using), using)
     elif action.startswith("post_"):
-        _touched(type(instance), [instance.pk], using)
-        _touched(model, pk_set or (), using)
+        _related(type(instance), [instance.pk], using)
+        _related(model, pk_set or (), using)
+
+
+def _related(model: type[Model], keys: Collection[Any], using: str) -> None:
+    """Note that rows of ``model`` are related to others than before, by many to many."""
+    links = [link for link in _links.get(model, ()) if link.goes_on]
+    if keys and links:
+        with noting(using) as notes:
+            for link in links:
+                notes.add_linked(link, keys)
 
 
 def _others(
     through: type[Model], instance: Model, reverse: bool, model: type[Model], using: str
 ) -> Collection[Any]:
     """Return the primary keys of what ``instance`` is related to; empty if nobody wants them."""
-    if model not in _concerned:
+    if model not in _links:
         return ()
     owner = model if reverse else type(instance)
     relation = next(f for f in owner._meta.many_to_many if f.remote_field.through is through)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from django.db import router
 from django.db.models import Model, QuerySet
-from rest_framework.relations import ManyRelatedField
 from rest_framework.serializers import ModelSerializer
 from rest_framework.utils.encoders import JSONEncoder
 
+from .relations import Path, declared_paths, serializer_paths
 from .values import from_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ class ModelMirror(Generic[M]):
     writable_fields: ClassVar[Sequence[str]] = ()
     #: Those that are Text, so that several people edit them together.
     text_fields: ClassVar[Sequence[str]] = ()
+    #: Relations, named as in queries, to rows that values come from by methods of the serializer:
+    #: ``("board__owner",)``. Those that its fields and nested serializers follow are known.
+    depends_on: ClassVar[Sequence[str]] = ()
     #: Clients may add rows, and remove them.
     can_create: ClassVar[bool] = False
     can_delete: ClassVar[bool] = False
@@ -105,9 +108,27 @@ class ModelMirror(Generic[M]):
             return None
         if cast("Any", queryset)._db is None:
             queryset = queryset.using(router.db_for_write(self.model))
-        fields = self.get_serializer_class(room_name)().fields.values()
-        many = [str(field.source) for field in fields if isinstance(field, ManyRelatedField)]
-        return queryset.prefetch_related(*many)
+        return queryset.prefetch_related(
+            *_fetched(self.get_serializer_class(room_name), self.model, tuple(self.depends_on))
+        )
+
+    def paths(self) -> list[Path]:
+        """Return the ways to other rows that the values of a row come from."""
+        found = declared_paths(self.model, self.depends_on)
+        if self.serializer_class or self.fields:
+            serializer = self.serializer_class or _default_serializer(
+                self.model, tuple(self.fields)
+            )
+            found += serializer_paths(serializer, self.model)
+        return found + [path.through for path in found if path.through]
+
+
+@cache
+def _fetched(
+    serializer: type[ModelSerializer[Any]], model: type[Model], depends_on: tuple[str, ...]
+) -> list[str]:
+    paths = serializer_paths(serializer, model) + declared_paths(model, depends_on)
+    return ["__".join(path.names) for path in paths if path.is_fetched]
 
 
 @cache

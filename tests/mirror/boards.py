@@ -7,13 +7,13 @@ from typing import Any
 from pycrdt import Doc, Map
 
 from collab import documents
-from collab.mirror.options import mirrors
+from collab.mirror.options import ModelMirror, mirrors
 from collab.mirror.values import plain
 from collab.mirror.writing import reconcile
 from tests.rows.mirrors import room_name
 from tests.rows.models import Board
 
-__all__ = ["name_of", "notes", "open_board", "row_values", "tasks", "updates"]
+__all__ = ["in_maps", "name_of", "notes", "open_board", "row_values", "tasks", "updates"]
 
 
 def name_of(board: Board) -> str:
@@ -44,14 +44,22 @@ def notes(board: Board) -> dict[str, Any]:
     return _map(name_of(board), "rows.note")
 
 
+def in_maps(name: str) -> dict[str, dict[str, Any]]:
+    """Return what the maps of a document hold, by their names."""
+    return {mirror.map_name: _map(name, mirror.map_name) for mirror in _mirrors(name)}
+
+
+def _mirrors(name: str) -> list[ModelMirror[Any]]:
+    return [mirror for mirror in mirrors() if mirror.rows(name) is not None]
+
+
 def row_values(name: str) -> dict[str, dict[str, Any]]:
     """Return what the maps of a document should hold, by their names."""
     found: dict[str, dict[str, Any]] = {}
-    for mirror in mirrors():
-        if (rows := mirror.rows(name)) is not None:
-            instances = list(rows)
-            values = zip(instances, mirror.values(instances, name), strict=True)
-            found[mirror.map_name] = {str(row.pk): value for row, value in values}
+    for mirror in _mirrors(name):
+        instances = list(mirror.rows(name) or ())
+        values = zip(instances, mirror.values(instances, name), strict=True)
+        found[mirror.map_name] = {str(row.pk): value for row, value in values}
     return found
 
 

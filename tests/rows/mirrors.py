@@ -1,4 +1,4 @@
-"""A board's document has its tasks and notes."""
+"""A board's document has its tasks and notes; others show what rows can be made of."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from rest_framework import serializers
 
 from collab.mirror import ModelMirror, register
 
-from .models import Note, Task
+from .models import FamousTeam, Match, Note, Person, Place, Shop, Task, Team
 
 PREFIX = "board-"
 
@@ -86,3 +87,73 @@ class NoteMirror(ModelMirror[Note]):
     def get_queryset(self, room_name: str) -> QuerySet[Note] | None:
         board = board_id(room_name)
         return None if board is None else Note.objects.filter(board=board)
+
+
+@register(Shop)
+class ShopMirror(ModelMirror[Shop]):
+    """Rows of a model that inherits from another."""
+
+    fields: ClassVar[Sequence[str]] = ("name", "street")
+
+    def get_room_names(self, instance: Shop) -> list[str]:
+        return ["town"]
+
+    def get_queryset(self, room_name: str) -> QuerySet[Shop] | None:
+        return Shop.objects.all() if room_name == "town" else None
+
+
+@register(Place)
+class PlaceMirror(ModelMirror[Place]):
+    """Rows of a model that another inherits from."""
+
+    fields: ClassVar[Sequence[str]] = ("name",)
+
+    def get_room_names(self, instance: Place) -> list[str]:
+        return ["town"]
+
+    def get_queryset(self, room_name: str) -> QuerySet[Place] | None:
+        return Place.objects.all() if room_name == "town" else None
+
+
+class PersonSerializer(serializers.ModelSerializer[Person]):
+    class Meta:
+        model = Person
+        fields: ClassVar[Sequence[str]] = ("name",)
+
+
+class TeamSerializer(serializers.ModelSerializer[Team]):
+    leader = PersonSerializer(read_only=True)
+    leader_id = serializers.PrimaryKeyRelatedField[Person](source="leader", read_only=True)
+    people = serializers.StringRelatedField[Person](source="members", many=True)
+    places = serializers.SlugRelatedField[Match](
+        source="match_set", many=True, read_only=True, slug_field="place"
+    )
+    home = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Team
+        fields: ClassVar[Sequence[str]] = (
+            "name",
+            "leader",
+            "leader_id",
+            "people",
+            "places",
+            "home",
+        )
+
+    def get_home(self, team: Team) -> str | None:
+        return team.leader.home.name if team.leader and team.leader.home else None
+
+
+@register(FamousTeam)
+class TeamMirror(ModelMirror[FamousTeam]):
+    """Rows whose values come from many others; the model is a proxy."""
+
+    serializer_class = TeamSerializer
+    depends_on: ClassVar[Sequence[str]] = ("leader__home",)
+
+    def get_room_names(self, instance: FamousTeam) -> list[str]:
+        return instance.room_names()
+
+    def get_queryset(self, room_name: str) -> QuerySet[FamousTeam] | None:
+        return FamousTeam.objects.exclude(name="") if room_name == "famous" else None
