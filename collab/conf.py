@@ -64,6 +64,9 @@ class Settings:
     MAX_ADDRESS_JOINS: int = 1_200
     #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
     MAX_MEMBER_BACKLOG: int = 1 * MiB
+    #: Shared types inside each other; an update that would bring more is refused. pycrdt needs
+    #: stack for each, and so does Yjs.
+    MAX_NESTING: int = 500
     #: Updates kept for a member that sends them before those that they build upon; beyond it the
     #: member is disconnected.
     MAX_HELD: int = 1 * MiB

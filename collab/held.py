@@ -13,7 +13,7 @@ are there; a deletion when what it deletes is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
@@ -22,10 +22,12 @@ from .member import Member
 from .protocol import varuint
 from .structure import Outline, read_deletions, read_struct
 
-__all__ = ["Held", "Known", "Waiting", "extends", "grow"]
+__all__ = ["Held", "Known", "Note", "Waiting", "extends", "grow"]
 
 #: Client id -> clock up to which its insertions are there.
 Known = dict[int, int]
+#: Called with the bytes a struct is in, its position there, its client id and its clock.
+Note = Callable[[bytes, int, int, int], None]
 
 #: What waits takes up more memory than its bytes: so much for an update, and for a client in it.
 _UPDATE_COST = 512
@@ -74,7 +76,7 @@ class _Section:
         #: So many structs from the clock ``first`` on are to be integrated.
         self.taken = 0
 
-    def advance(self, known: Known) -> tuple[int, int] | None:
+    def advance(self, known: Known, note: Note | None) -> tuple[int, int] | None:
         """Go past what is known and what can be integrated, and note that in ``known``.
 
         Returns:
@@ -88,6 +90,8 @@ class _Section:
             elif need := self._need(after, outline, known):
                 return need
             else:
+                if note is not None:
+                    note(self.data, self.position, self.client, self.clock)
                 self.taken += 1
                 known[self.client] = after
             self.clock, self.position = after, end
@@ -144,22 +148,25 @@ class Waiting:
         """Tell whether some of it may go on."""
         return any(known.get(client, 0) >= end for client, end in self._wanted.items())
 
-    def take(self, known: Known) -> bytes:
-        """Return as an update what can be integrated now, noted in ``known``; the rest waits on."""
+    def take(self, known: Known, note: Note | None = None) -> bytes:
+        """Return as an update what can be integrated now, noted in ``known``; the rest waits on.
+
+        ``note`` is called with each struct of it, in an order in which they can be integrated.
+        """
         self._wanted = {}
-        self._advance(known)
+        self._advance(known, note)
         cuts = [section.cut() for section in self._sections if section.taken]
         self._sections = [section for section in self._sections if section.structs]
         return varuint(len(cuts)) + b"".join(cuts) + self._take_deletions(known)
 
-    def _advance(self, known: Known) -> None:
+    def _advance(self, known: Known, note: Note | None) -> None:
         """Let all sections go on as far as they can, which may let others go on."""
         #: Client id -> those that wait for it, the least clock first.
         blocked: dict[int, list[tuple[int, int, _Section]]] = {}
         ready = deque(enumerate(self._sections))
         while ready:
             number, section = ready.popleft()
-            if need := section.advance(known):
+            if need := section.advance(known, note):
                 heappush(blocked.setdefault(need[0], []), (need[1], number, section))
             for_it = blocked.get(section.client)
             while for_it and for_it[0][0] <= known.get(section.client, 0):

@@ -27,6 +27,7 @@ from .edits import Edit
 from .exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
 from .held import Held, Known, Waiting, extends, grow
 from .member import Member
+from .nesting import Nesting
 from .presence import Owner, Presence
 from .protocol import PresenceState, presence_frame, step1_frame, step2_frame, update_frame
 from .session import (
@@ -37,7 +38,7 @@ from .session import (
     Reply,
     StateRequest,
 )
-from .structure import Outline
+from .structure import Outline, check_structure
 from .updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
@@ -164,6 +165,7 @@ class Room:
         self._held = Held()
         #: How far the Doc has got; ``None`` if somebody else has changed it.
         self._known: Known | None = None
+        self._nesting = Nesting(settings.MAX_NESTING, lambda: self.encode(EMPTY_STATE))
         self._full_state: bytes | None = None
         self._applying = False
         self._effect = EMPTY_UPDATE
@@ -456,51 +458,71 @@ class Room:
         """Take out of ``fresh`` what comes first and extends the document, one after the other."""
         known = self._state()
         batch: list[tuple[Edit, Outline]] = []
-        while fresh and extends(fresh[0][1], known) and not (batch and self.watchers):
-            grow(known, fresh[0][1])
+        while fresh and extends(fresh[0][1], known):
+            found = fresh[0][1]
+            # For what has types, all before it must be in the Doc.
+            if batch and (self.watchers or found.types or batch[0][1].types):
+                break
+            grow(known, found)
             batch.append(fresh.popleft())
         return batch
 
     def _apply_batch(self, batch: list[tuple[Edit, Outline]]) -> tuple[list[Edit], bytes]:
         """Apply edits that extend the document; return the good ones, and their news."""
         edits = [edit for edit, _ in batch]
-        self.author = edits[0].member if len(edits) == 1 else None
-        try:
-            news = self._apply(merge([edit.update for edit in edits]))
-        except PoisonedDoc:
-            self._repair()
-            if len(edits) == 1:
-                self._refuse(edits[0])
+        if len(batch) == 1:
+            news = self._apply_alone(*batch[0])
+            if news is None:
                 return [], EMPTY_UPDATE
-            edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
-            return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
-        finally:
-            self.author = None
+        else:
+            try:
+                news = self._apply(merge([edit.update for edit in edits]))
+            except PoisonedDoc:
+                self._repair()
+                edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
+                return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
         if len(edits) == 1 or news == EMPTY_UPDATE:
             edits = [edit if news == edit.update else replace(edit, update=news) for edit in edits]
         return edits, news
 
     def _take(self, edit: Edit, waiting: Waiting) -> list[Edit]:
         """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
-        known = dict(self._state())
-        update, news = waiting.take(known), EMPTY_UPDATE
+        update, news = waiting.take(dict(self._state())), EMPTY_UPDATE
         if update != EMPTY_UPDATE:
-            self.author = edit.member
+            # Cut down as it is stored and sent: a struct of which the first part is known may say
+            # something else about where it belongs than that part.
             try:
-                # Cut down as it is stored and sent: a struct of which the first part is known
-                # may say something else about where it belongs than that part.
-                news = self._apply(cut(update, self.state()))
-            except PoisonedDoc:
-                self._repair()
+                found = check_structure(cut(update, self.state()))
+            except (ProtocolViolation, PoisonedDoc):
                 self._refuse(edit)
                 return []
-            finally:
-                self.author = self._known = None
+            applied = self._apply_alone(edit, found)
+            self._known = None
+            if applied is None:
+                return []
+            news = applied
         if not waiting.is_done:
             self._hold(edit, waiting)
             if news == EMPTY_UPDATE:
                 return []
         return [replace(edit, update=news)]
+
+    def _apply_alone(self, edit: Edit, found: Outline) -> bytes | None:
+        """Apply an update, or part of one; return what is new in it, ``None`` if it is refused."""
+        self.author = edit.member
+        try:
+            if edit.member is not None:
+                self._nesting.check(found)
+            return self._apply(found.update)
+        except TooBig as error:
+            self._known = None
+            self._refuse(edit, error)
+        except PoisonedDoc:
+            self._repair()
+            self._refuse(edit)
+        finally:
+            self.author = None
+        return None
 
     def _hold(self, edit: Edit, waiting: Waiting) -> None:
         """Keep for later what cannot be applied yet, as long as who sent it is there."""
@@ -588,6 +610,7 @@ class Room:
 
     def _record(self, update: bytes) -> None:
         self._full_state = None
+        self._nesting.note(update)
         self._tail.append(update)
         self._tail_size += len(update)
         outgrown = self._tail_size > max(_MIN_TAIL_SIZE, len(self._base))
@@ -607,6 +630,7 @@ class Room:
             watcher.detach()
         release(self.doc)
         self._known = None
+        self._nesting.forget()
         self._use(doc)
 
     # Presence.

@@ -16,10 +16,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from .exceptions import ProtocolViolation
 
-__all__ = ["Outline", "Section", "check_state", "check_structure", "read_deletions", "read_struct"]
+__all__ = [
+    "SHARED_TYPE",
+    "Outline",
+    "Place",
+    "Section",
+    "check_state",
+    "check_structure",
+    "read_deletions",
+    "read_place",
+    "read_struct",
+]
 
 #: A client's last clock; pycrdt counts in 32 bits.
 _MAX_CLOCK = 2**31 - 1
@@ -30,7 +41,8 @@ _HAS_ORIGINS = 0xC0
 _HAS_KEY = 0x20
 _KIND = 0x1F
 _GC = 0
-_SHARED_TYPE = 7
+#: What the lowest five bits of a struct's first byte are if it is a shared type.
+SHARED_TYPE = 7
 _SKIP = 10
 #: Of Yjs's shared types that of an XML element has a name, and the last is XmlText. The hook is
 #: not among them: pycrdt reads it otherwise than Yjs does.
@@ -103,6 +115,39 @@ def read_struct(data: bytes, position: int, client: int, clock: int) -> tuple[in
     outline = Outline(data)
     length, end = _read_struct(data, position, client, clock, outline)
     return length, end, outline
+
+
+class Place(NamedTuple):
+    """Where a struct belongs.
+
+    Args:
+        is_item: it is not garbage.
+        is_type: it is a shared type.
+        beside: client id and clock of an item that is in the same type.
+        inside: those of the type that it is in. Without either it is in a root.
+    """
+
+    is_item: bool
+    is_type: bool = False
+    beside: tuple[int, int] | None = None
+    inside: tuple[int, int] | None = None
+
+
+def read_place(data: bytes, position: int) -> Place:
+    """Return where a struct of an update that was checked belongs."""
+    info = data[position]
+    if info in (_GC, _SKIP):
+        return Place(False)
+    is_type = info & _KIND == SHARED_TYPE
+    if info & _HAS_ORIGINS:
+        return Place(True, is_type, beside=_read_id(data, position + 1))
+    is_root, position = _number(data, position + 1)
+    return Place(True, is_type, inside=None if is_root else _read_id(data, position))
+
+
+def _read_id(data: bytes, position: int) -> tuple[int, int]:
+    client, position = _number(data, position)
+    return client, _number(data, position)[0]
 
 
 def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
@@ -215,7 +260,7 @@ def _read_struct(
     else:
         position = _read_parent(data, position + 1, client, clock, outline)
     kind = info & _KIND
-    if kind == _SHARED_TYPE:
+    if kind == SHARED_TYPE:
         outline.types += 1
     return _CONTENT[kind](data, position)
 
@@ -302,7 +347,7 @@ _CONTENT: dict[int, Reader] = {
     4: _string,
     5: _one_chunk,  # embed
     6: _format,
-    _SHARED_TYPE: _type,
+    SHARED_TYPE: _type,
     8: _values,
     9: _document,
 }

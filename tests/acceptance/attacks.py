@@ -18,6 +18,7 @@ from pycrdt import (
     XmlElement,
     XmlFragment,
     XmlText,
+    merge_updates,
     write_var_uint,
 )
 from websockets.asyncio.client import ClientConnection, connect
@@ -28,6 +29,7 @@ from tests.harness.server import Server
 __all__ = [
     "HELLO",
     "UNLIMITED",
+    "held_back",
     "mutated",
     "mutations",
     "open_connection",
@@ -151,6 +153,35 @@ def mutations(random: Random) -> Iterator[bytes]:
     documents = [real_updates(random) for _ in range(10)]
     while True:
         yield mutated(random, random.choice(random.choice(documents)))
+
+
+def held_back(random: Random) -> Iterator[bytes]:
+    """Generate updates for ever that build on missing ones, overlap and contradict others."""
+    while True:
+        client_id = random.randrange(1, 2**31)
+        documents = [_appended(random, client_id) for _ in range(2)]
+        for _ in range(20):
+            updates = random.choice(documents)
+            yield merge_updates(*random.sample(updates, random.randint(1, 4)))
+
+
+def _appended(random: Random, client_id: int) -> list[bytes]:
+    doc: Doc[Any] = Doc(client_id=client_id)
+    updates: list[bytes] = []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    text, items = doc.get("attack", type=Text), doc.get("items", type=Array)
+    for number in range(10):
+        match random.randrange(4):
+            case 0:
+                text.insert(len(text), random.choice(["a", "bc", "x" * 20]))
+            case 1:
+                doc.get("values", type=Map)["key"] = number
+            case 2:
+                items.append(random.choice([1, "s", {"a": [None]}]))
+            case 3 if len(text):
+                del text[0 : random.randint(1, len(text))]
+    doc.unobserve(subscription)
+    return [*updates, doc.get_update(), updates[0], updates[-1]]
 
 
 # Connections.

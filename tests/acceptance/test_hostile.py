@@ -19,6 +19,7 @@ from tests.harness.server import Server
 from .attacks import (
     HELLO,
     UNLIMITED,
+    held_back,
     mutations,
     open_connection,
     presence,
@@ -158,6 +159,37 @@ async def test_mutated_updates_harm_nobody(start_server: StartServer) -> None:
         refused = await asyncio.gather(*(strike_each(server, frames[i::4]) for i in range(4)))
     # Otherwise the mutations were too timid, or so wild that none was looked at closely.
     assert 1_000 < sum(refused) < 2_900
+
+
+async def test_updates_that_wait_for_others_or_contradict_them_harm_nobody(
+    database: str, start_server: StartServer
+) -> None:
+    server = start_server(database, collab=UNLIMITED)
+    random = Random(5)
+    frames = [random.choice([update, step2])(data) for data in islice(held_back(random), 2_000)]
+    async with unharmed(server) as (ann, _):
+        await asyncio.gather(*(strike_each(server, frames[i::4]) for i in range(4)))
+        await ann.insert("The end.")
+    await asyncio.to_thread(server.restart)
+    assert await read(server, "room") == ann.text
+
+
+async def test_types_inside_each_other_are_refused_before_they_use_up_the_stack(
+    start_server: StartServer,
+) -> None:
+    server = start_server(collab={"MAX_NESTING": 500})
+    async with unharmed(server):
+        for client, kind in enumerate(["map", "list", "xml"], 2):
+            # Together they end a process that deletes the first.
+            chain = [
+                update(poison.nested(100, kind, start=start, client=client))
+                for start in range(0, 100_000, 100)
+            ]
+            assert await strike(server, chain[:5]) is None
+            assert await strike(server, chain[5:]) == 1009
+            assert await strike(server, [update(poison.nested(100_000, kind, client=9))]) == 1009
+            deletion = b"\0\1" + bytes((client,)) + b"\1\0\1"
+            assert await strike(server, [update(deletion)]) is None
 
 
 async def test_text_that_is_not_utf8_is_refused(server: Server) -> None:

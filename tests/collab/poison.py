@@ -7,6 +7,8 @@ in a process of its own. Those that stand here were then shortened by hand.
 
 from __future__ import annotations
 
+from collab.protocol import varuint
+
 __all__ = [
     "CONTRADICTING",
     "CORRUPTING",
@@ -16,6 +18,7 @@ __all__ = [
     "RAISING",
     "SILENTLY_POISONING",
     "deep_value",
+    "nested",
 ]
 
 #: Two sections of one client: apply_update() of a Doc with "hello" of client 1 never returns.
@@ -47,3 +50,22 @@ CONTRADICTING = bytes.fromhex("01020104040002120568656c6c6f010001030701030201010
 def deep_value(depth: int) -> bytes:
     """Return an update that sets a key to lists inside each other, so many of them."""
     return b"\1\1\2\0\x28\1\3map\1k\1" + b"\x75\1" * depth + b"\x7f" + b"\0"
+
+
+#: The first of the types that are inside each other, and another: for a map, a list and an element.
+_CHAINS = {
+    "map": (b"\x27\1\1m\1k\1", b"\x27\0", b"\1k\1"),
+    "list": (b"\x07\1\1l\0", b"\x07\0", b"\0"),
+    "xml": (b"\x07\1\1x\3\1p", b"\x07\0", b"\3\1p"),
+}
+
+
+def nested(levels: int, kind: str = "map", *, start: int = 0, client: int = 2) -> bytes:
+    """Return an update with shared types inside each other, below ``start`` that are there."""
+    first, before, after = _CHAINS[kind]
+    structs = [first] if start == 0 else []
+    structs += [
+        before + varuint(client) + varuint(clock - 1) + after
+        for clock in range(max(start, 1), start + levels)
+    ]
+    return b"\1" + varuint(levels) + varuint(client) + varuint(start) + b"".join(structs) + b"\0"

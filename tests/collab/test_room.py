@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycrdt import Doc, read_message
+from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
@@ -23,10 +23,11 @@ from collab.session import Change, PresenceChange, PresenceRequest, Reply, State
 from collab.structure import check_structure
 from collab.updates import EMPTY_UPDATE, merge
 from collab.wire import CloseCode
+from collab_storage.updates import state_vector
 
 from . import poison
 from .live import Socket, new_member, until
-from .yjs import HELLO, content, insert, new_doc, text, typed
+from .yjs import HELLO, changes, content, insert, new_doc, text, typed
 
 LETTERS = typed("abcdef")
 
@@ -758,6 +759,17 @@ async def test_what_waits_and_cannot_be_applied_then_costs_its_sender_the_connec
     assert store.text == text(room.doc)
 
 
+async def test_half_a_character_is_nothing_that_can_be_applied(room: Room, store: Store) -> None:
+    eve, from_eve = new_member(room)
+    _, from_ann = new_member(room)
+    change(room, eve, insert(new_doc(client_id=9), "a"), 1)
+    change(room, eve, insert(new_doc(client_id=9), "😀"), 2)
+    await turn()
+    assert from_eve.close_code == CloseCode.PROTOCOL_VIOLATION
+    assert from_ann.close_code is None
+    assert store.text == text(room.doc)
+
+
 async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     first, second, third = typed("xyz", client_id=9)
@@ -765,6 +777,67 @@ async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Stor
         change(room, ann, update, number)
         await turn()
     assert sorted(store.text) == sorted(text(room.doc)) == sorted("helloxyz")
+
+
+# Types inside each other.
+
+
+async def test_what_nests_too_deep_costs_its_sender_the_connection(store: Store) -> None:
+    room = make_room(store, MAX_NESTING=10)
+    ann, from_ann = new_member(room)
+    eve, from_eve = new_member(room)
+    _, from_bob = new_member(room)
+    good, bad = poison.nested(6), poison.nested(6, start=6)
+    # In one turn, with something that is to be kept.
+    change(room, eve, good, 1)
+    change(room, eve, bad, 2)
+    change(room, ann, LETTERS[0])
+    await turn()
+    assert (from_eve.close_code, from_ann.close_code) == (CloseCode.TOO_BIG, None)
+    assert [edit.update for edit in store.edits] == [good, LETTERS[0]]
+    assert sorted(received(from_bob)) == sorted("helloa")
+    # What is deleted is deleted level by level.
+    change(room, ann, b"\0\1\2\1\0\1", 2)
+    change(room, ann, LETTERS[1], 3)
+    await turn()
+    assert from_ann.close_code is None
+    assert store.text == text(room.doc)
+
+
+async def test_what_has_waited_may_nest_too_deep_as_well(store: Store) -> None:
+    room = make_room(store, MAX_NESTING=10)
+    ann, from_ann = new_member(room)
+    eve, from_eve = new_member(room)
+    change(room, eve, poison.nested(6, start=6))
+    await turn()
+    change(room, ann, poison.nested(6))
+    await turn()
+    assert (from_eve.close_code, from_ann.close_code) == (CloseCode.TOO_BIG, None)
+    assert [edit.update for edit in store.edits] == [poison.nested(6)]
+
+
+async def test_server_code_may_nest_as_it_likes(store: Store) -> None:
+    room = make_room(store, MAX_NESTING=10)
+    room.edit(poison.nested(20))
+    await turn()
+    assert [edit.update for edit in store.edits] == [poison.nested(20)]
+    ann, from_ann = new_member(room)
+    change(room, ann, poison.nested(1, start=20))
+    await turn()
+    assert from_ann.close_code == CloseCode.TOO_BIG
+
+
+async def test_a_doc_that_was_made_anew_is_measured_anew(store: Store) -> None:
+    room = make_room(store, MAX_NESTING=10)
+    ann, _ = new_member(room)
+    change(room, ann, poison.nested(10))
+    await turn()
+    room.edit(poison.RAISING)
+    await turn()
+    eve, from_eve = new_member(room)
+    change(room, eve, poison.nested(1, start=10))
+    await turn()
+    assert from_eve.close_code == CloseCode.TOO_BIG
 
 
 # The bytes beside the Doc.
@@ -997,3 +1070,56 @@ async def converge(data: st.DataObject) -> None:
         texts.add(received(socket, doc.get_update()))
     stored = merge([HELLO, *(edit.update for edit in store.edits)])
     assert texts == {text(room.doc)} == {text(new_doc(stored))}
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_what_was_stored_reads_as_it_was_live_whatever_somebody_holds_back(
+    data: st.DataObject,
+) -> None:
+    asyncio.run(hold_back(data))
+
+
+async def hold_back(data: st.DataObject) -> None:
+    store = Store()
+    room = make_room(store)
+    evil, _ = new_member(room)
+    lies = [told(data), told(data)]
+    doc = new_doc(HELLO)
+    ann, from_ann = new_member(room)
+    for number in range(data.draw(st.integers(1, 10))):
+        if data.draw(st.booleans()):
+            letter = insert(doc, "a", data.draw(st.integers(0, len(content(doc)))))
+            change(room, ann, letter, number)
+        else:
+            lie = data.draw(st.sampled_from(lies))
+            part = data.draw(st.lists(st.sampled_from(lie), min_size=1, max_size=4))
+            change(room, evil, merge(part), number, whole=data.draw(st.booleans()))
+        if data.draw(st.booleans()):
+            await turn()
+            for frame in from_ann.frames:
+                if frame[1]:
+                    doc.apply_update(read_message(frame[2:]))
+    await turn()
+    assert from_ann.close_code is None
+    # Each of Ann's letters is there, nothing is held back in the Doc, and all have the same.
+    stored = new_doc(merge([HELLO, *(edit.update for edit in store.edits)]))
+    assert received(from_ann, doc.get_update()) == text(stored) == text(room.doc)
+    assert stored.get("map", type=Map).to_py() == room.doc.get("map", type=Map).to_py()
+    assert state_vector(stored.get_state()) == state_vector(room.doc.get_state())
+    room.close()
+
+
+def told(data: st.DataObject) -> list[bytes]:
+    """Return updates of client 66, who tells others something else."""
+    doc = new_doc(HELLO, client_id=66)
+    with changes(doc) as updates:
+        for kind in data.draw(st.lists(st.sampled_from("tdm"), min_size=2, max_size=6)):
+            if kind == "t":
+                content(doc).insert(len(content(doc)), data.draw(st.sampled_from(["x", "yz"])))
+            elif kind == "m":
+                doc.get("map", type=Map)["key"] = data.draw(st.integers(0, 9))
+            else:
+                del content(doc)[data.draw(st.integers(0, len(content(doc)) - 1)) :]
+                content(doc).insert(len(content(doc)), "w")
+    return updates
