@@ -202,24 +202,36 @@ def _write_elsewhere(notes: Notes, using: str) -> None:
 def noting(using: str) -> Iterator[Notes]:
     """Yield what takes notes of the current transaction; if there is none, of the block."""
     connection = connections[using]
-    batch, savepoints = _first(connection)
+    batch, savepoints = _registered(connection)
     yield batch.notes
     if savepoints is None or not savepoints <= set(connection.savepoint_ids):
         _register(connection, batch)
 
 
-def _first(connection: BaseDatabaseWrapper) -> tuple[Batch, set[Any] | None]:
-    """Return the transaction's batch and the savepoints that it depends on; ``None``: a new one."""
+def _registered(connection: BaseDatabaseWrapper) -> tuple[Batch, set[Any] | None]:
+    """Return the transaction's batch, and the savepoints that it is registered within.
+
+    Instead of these ``None`` if the batch is to be registered.
+    """
     for savepoints, function, *_ in connection.run_on_commit[:1]:
         if isinstance(batch := getattr(function, "__self__", None), Batch):
-            return batch, savepoints
+            return batch, None if _is_test(connection) else savepoints
     return Batch(connection.alias), None
+
+
+def _is_test(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a test has opened a transaction that it is never going to commit.
+
+    What Django captures in it is what was registered since, at the end.
+    """
+    blocks = getattr(connection, "atomic_blocks", ())
+    return any(getattr(block, "_from_testcase", False) for block in blocks[:1])
 
 
 def _register(connection: BaseDatabaseWrapper, batch: Batch) -> None:
     with _manual_transaction(connection):
         transaction.on_commit(batch.run, using=connection.alias, robust=True)
-        if connection.in_atomic_block:
+        if connection.in_atomic_block and not _is_test(connection):
             # Before those of others: one that raises keeps Django from calling the rest.
             connection.run_on_commit.insert(0, connection.run_on_commit.pop())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -158,17 +158,25 @@ def reconcile(room_name: str, *, create: bool = True) -> bool:
     concerned = [mirror for mirror in mirrors() if mirror.rows(room_name) is not None]
     if not concerned:
         return False
-    while True:
-        # Before the rows are read: from now on, whoever saves one writes it here.
-        MirroredDocument.objects.get_or_create(name=room_name)
-        with writing(room_name, create=create) as document:
-            if document is None:
-                # It was found to be deleted, between the two.
-                continue
-            if document.doc is not None:
-                for mirror in concerned:
-                    _write_all(document, mirror)
-            return True
+    while not _reconcile(room_name, concerned, create):
+        # It was found to be deleted, right after this has made a record of it.
+        pass
+    return True
+
+
+def _reconcile(room_name: str, concerned: Iterable[ModelMirror[Any]], create: bool) -> bool:
+    using = router.db_for_write(MirroredDocument)
+    # Before the rows are read: from now on, whoever saves one writes it here.
+    _, is_new = MirroredDocument.objects.using(using).get_or_create(name=room_name)
+    if is_new and connections[using].in_atomic_block:
+        # Others do not see it before the commit.
+        again = partial(reconcile, room_name, create=False)
+        transaction.on_commit(again, using=using)
+    with writing(room_name, create=create) as document:
+        if document is not None and document.doc is not None and not document.is_new:
+            for mirror in concerned:
+                _write_all(document, mirror)
+    return document is not None
 
 
 def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
