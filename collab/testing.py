@@ -43,7 +43,7 @@ from .conf import get_storage
 from .hub import current_hub
 from .lossy import LossyChannelLayer
 from .routing import applications
-from .wire import SUBPROTOCOL, MessageType, SyncType
+from .wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
 __all__ = [
     "Application",
@@ -100,6 +100,16 @@ def _in_transaction() -> bool:
     return any(connection.in_atomic_block for connection in connections.all())
 
 
+async def _explain(error: Exception) -> None:
+    """Add to ``error`` why a document with rows could not be opened, if it may be that."""
+    is_refusal = isinstance(error, ConnectionClosed) and error.code != CloseCode.INTERNAL
+    if not is_refusal and await sync_to_async(_in_transaction)():
+        error.add_note(
+            "Rows of documents are not read in the transaction that this test runs in. If there"
+            " are any, use a TransactionTestCase or pytest.mark.django_db(transaction=True)."
+        )
+
+
 #: Clients of :func:`connect` by event loop.
 _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, set[CollabClient]] = WeakKeyDictionary()
 
@@ -131,7 +141,11 @@ async def connect(
     clients = _connected.setdefault(asyncio.get_running_loop(), set())
     clients.add(client)
     try:
-        await client.connect()
+        try:
+            await client.connect()
+        except (ConnectionClosed, TimeoutError) as error:
+            await _explain(error)
+            raise
         yield client
     finally:
         try:

@@ -49,6 +49,11 @@ class Unstored(YjsConsumer):
     storage = None
 
 
+class Unopened(YjsConsumer):
+    async def make_ydoc(self) -> Doc[Any]:
+        raise LookupError("nothing to be read here")
+
+
 class Broken(YjsConsumer):
     async def receive(self, *args: Any, **kwargs: Any) -> None:
         raise LookupError("broken")
@@ -59,6 +64,7 @@ application = URLRouter(
         path("ws/<str:room>", Consumer.as_asgi()),
         path("open/<str:room>", YjsConsumer.as_asgi()),
         path("unstored/<str:room>", Unstored.as_asgi()),
+        path("unopened/<str:room>", Unopened.as_asgi()),
         path("broken/<str:room>", Broken.as_asgi()),
     ]
 )
@@ -287,6 +293,20 @@ class InTestCase(TestCase):
                 pytest.fail("It was let in.")
 
     @use_memory_storage()
+    async def test_why_a_document_may_not_open_here_is_explained(self) -> None:
+        with pytest.raises(ConnectionClosed, match="1011") as raised:
+            async with connect(application, "/unopened/room"):
+                pytest.fail("It was opened.")
+        assert "TransactionTestCase" in raised.value.__notes__[0]
+
+    @use_memory_storage()
+    async def test_refusals_need_no_explanation(self) -> None:
+        with pytest.raises(ConnectionClosed, match="4403") as raised:
+            async with connect(application, "/ws/room", user=User(pk=1, username="none")):
+                pytest.fail("It was let in.")
+        assert not hasattr(raised.value, "__notes__")
+
+    @use_memory_storage()
     async def test_rooms_in_memory(self) -> None:
         user = await User.objects.acreate(username="write")
         async with connect(site, "/ws/room", user=user) as client:
@@ -295,6 +315,14 @@ class InTestCase(TestCase):
             async with documents.aedit("room", user) as doc:
                 doc.get("text", type=Text).insert(0, "Oh, ")
             await client.wait_until(says(client, "Oh, Hello"))
+
+
+@in_memory
+async def test_outside_of_a_transaction_there_is_nothing_to_explain() -> None:
+    with pytest.raises(ConnectionClosed, match="1011") as raised:
+        async with connect(application, "/unopened/room"):
+            pytest.fail("It was opened.")
+    assert not hasattr(raised.value, "__notes__")
 
 
 @pytest.mark.django_db(transaction=True)
