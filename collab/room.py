@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -61,6 +62,8 @@ logger = logging.getLogger(__name__)
 #: size, or this number of updates.
 _MIN_TAIL_SIZE = 64 * 1024
 _MAX_TAIL_LENGTH = 1_000
+#: Of a larger update, events for all that it changes would take far longer than applying it.
+_MAX_WATCHED = 64 * 1024
 #: From this size on, server code's updates are cut down to what is new before they are read.
 _LARGE = 64 * 1024
 
@@ -96,7 +99,10 @@ class Watcher(Protocol):
     """What follows a room's document for another app, such as ``collab.mirror``."""
 
     def attach(self, room: Room) -> None:
-        """Observe ``room.doc``, which is new to the room and has its content."""
+        """Observe ``room.doc``, which has its content.
+
+        It is new to the room, or ``room.author`` has just changed more of it than can be watched.
+        """
 
     def detach(self) -> None:
         """Take the observers off the Doc that they were put onto last."""
@@ -564,7 +570,8 @@ class Room:
         """
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            apply(self.doc, update)
+            with self._overlooking(update):
+                apply(self.doc, update)
         finally:
             self._applying = False
         news = self._effect
@@ -574,6 +581,18 @@ class Room:
         if news != EMPTY_UPDATE:
             self._record(news)
         return news
+
+    @contextmanager
+    def _overlooking(self, update: bytes) -> Iterator[None]:
+        """Let watchers not see what the block applies, if it is so much that it takes them long."""
+        watchers = self.watchers if len(update) > _MAX_WATCHED else ()
+        for watcher in watchers:
+            watcher.detach()
+        try:
+            yield
+        finally:
+            for watcher in watchers:
+                watcher.attach(self)
 
     def _observe(self, event: TransactionEvent) -> None:
         if self._applying:

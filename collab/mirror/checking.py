@@ -15,24 +15,40 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import async_to_sync
 from django.db import connections, router
 from django.db.models import Model
-from pycrdt import Map, Text
+from pycrdt import Doc, Map, Text
+
+from collab.copies import load_copy
 
 from .models import MirroredRow
 from .options import ModelMirror, Values, mirrors
 from .saving import ROW, Problem, Problems, Refused, Saving
 from .text import write_text
 from .values import Odd, RowInMap, same, take_field, take_row
-from .writing import Writing, write_changed, write_row, writing
+from .writing import Writing, chunks, write_changed, write_row, writing
 
 if TYPE_CHECKING:
     from collab.member import Member
 
     from .options import User
 
-__all__ = ["Author", "Change", "Outcome", "Refusal", "check", "known_keys", "suspicious"]
+__all__ = [
+    "Author",
+    "Change",
+    "Found",
+    "Outcome",
+    "Refusal",
+    "check",
+    "known_keys",
+    "suspicious",
+    "unchecked",
+]
 
+
+#: Fields, or the row as a whole, by the name of its map and its key.
+Found = dict[tuple[str, str], set[str]]
 
 #: A document is locked for so long at most, in seconds, but for what one row takes.
 _LONGEST = 0.5
@@ -118,17 +134,18 @@ def check(room_name: str, changes: Sequence[Change], *, patient: bool = False) -
     return outcome
 
 
-def suspicious(room_name: str, changes: Sequence[Change]) -> dict[tuple[str, str], set[str]]:
+def suspicious(room_name: str, changes: Sequence[Change]) -> Found:
     """Return what differs from what was written last: fields, or the row as a whole.
 
     That takes no lock, as most is well of which nobody is known to have changed it.
     """
-    found = {}
+    found = Found()
     for mirror, those in _by_mirror(changes):
-        known = _known(room_name, mirror, those)
-        for change in those:
-            if names := _differences(mirror, change, known.get(change.key)):
-                found[change.map_name, change.key] = names
+        for chunk in chunks(those):
+            known = _known(room_name, mirror, chunk)
+            for change in chunk:
+                if names := _differences(mirror, change, known.get(change.key)):
+                    found[change.map_name, change.key] = names
     return found
 
 
@@ -136,6 +153,22 @@ def known_keys(room_name: str) -> list[tuple[str, str]]:
     """Return the map name and key of all rows that were written into a document."""
     rows = MirroredRow.objects.filter(document__name=room_name)
     return list(rows.values_list("map_name", "key"))
+
+
+def unchecked(room_name: str, concerned: Iterable[ModelMirror[Any]]) -> Found:
+    """Return what is stored of a document and differs from what was written last."""
+    doc, found = Doc[Any](), Found()
+    async_to_sync(load_copy)(room_name, doc)
+    for mirror in concerned:
+        map_ = doc.get(mirror.map_name, type=Map)
+        rows = MirroredRow.objects.filter(document__name=room_name, map_name=mirror.map_name)
+        keys = {*map_.keys(), *rows.values_list("key", flat=True)}
+        for chunk in chunks(keys):
+            taken = {key: take_row(map_, key, mirror.text_fields) for key in chunk}
+            found |= suspicious(
+                room_name, [Change(mirror.map_name, key, taken[key], {}) for key in chunk]
+            )
+    return found
 
 
 def _by_mirror(changes: Iterable[Change]) -> list[tuple[ModelMirror[Any], list[Change]]]:
@@ -186,14 +219,16 @@ class _Check:
 
     def run(self, changes: Sequence[Change], until: float) -> None:
         """Check ``changes``, or some of them if it takes too long, and repair the map."""
-        self._known = _known(self._document.name, self._mirror, changes)
-        self._lock_rows(list(self._known))
-        self._read_rows(list(self._known))
-        for number, change in enumerate(changes):
-            if number and monotonic() > until:
-                self._outcome.left.extend(changes[number:])
-                break
-            self._check(change)
+        for chunk in chunks(changes):
+            if monotonic() > until:
+                self._outcome.left.extend(chunk)
+                continue
+            self._known |= _known(self._document.name, self._mirror, chunk)
+            keys = [change.key for change in chunk if change.key in self._known]
+            self._lock_rows(keys)
+            self._read_rows(keys)
+            for change in chunk:
+                self._check(change)
         self._repair()
 
     def _lock_rows(self, keys: list[str]) -> None:
@@ -292,7 +327,7 @@ class _Check:
         """Let these fields be as the row has them, in the map, too."""
         values = self._values[change.key]
         known.values |= {name: values[name] for name in names if name in values}
-        known.save(update_fields=["values"])
+        self._document.record.rows.filter(pk=known.pk).update(values=known.values)
         self._repair_fields(change, names)
         if not same(known.values, values):
             # Saving has changed more than what was asked for.

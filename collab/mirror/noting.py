@@ -75,9 +75,19 @@ class Notes:
         return row in self._rows or len(self._rows) < self._settings.MAX_ROW_CHANGES
 
     def add(
-        self, row: RowKey, name: str, author: Author, now: float, *, is_typing: bool = False
+        self,
+        row: RowKey,
+        name: str,
+        author: Author,
+        now: float,
+        *,
+        is_typing: bool = False,
+        is_doubtful: bool = False,
     ) -> Note:
-        """Note that ``author`` has changed a field, or the row; who does so last is who did it."""
+        """Note that ``author`` has changed a field, or the row; who does so last is who did it.
+
+        If that is doubtful, other processes get the time to check it first.
+        """
         notes = self._rows.setdefault(row, {})
         if len(notes) >= _MAX_FIELDS and name not in notes:
             notes.clear()
@@ -87,13 +97,15 @@ class Notes:
             # What the member has typed is in there, too.
             return before
         first = before.first if before is not None and before.author is author else now
-        note = notes[name] = Note(author, first, self._due(author, is_typing, first, now))
+        if author is NOBODY or is_doubtful:
+            # From the last change on: who has made it may still be typing.
+            due = now + self._settings.ROWS_CHECK_INTERVAL
+        else:
+            due = self._due(is_typing, first, now)
+        note = notes[name] = Note(author, first, due)
         return note
 
-    def _due(self, author: Author, is_typing: bool, first: float, now: float) -> float:
-        if author is NOBODY:
-            # From the last change on: who has made it may still be typing.
-            return now + self._settings.ROWS_CHECK_INTERVAL
+    def _due(self, is_typing: bool, first: float, now: float) -> float:
         if is_typing:
             pause = self._settings.ROWS_TEXT_DELAY
             return min(now + pause, first + pause * _LONGEST_TYPING)

@@ -19,7 +19,17 @@ from pycrdt import Map, MapEvent, Subscription, TextEvent
 from collab.conf import Settings, get_settings
 from collab.session import json_frame
 
-from .checking import Author, Change, Outcome, Refusal, check, known_keys, suspicious
+from .checking import (
+    Author,
+    Change,
+    Found,
+    Outcome,
+    Refusal,
+    check,
+    known_keys,
+    suspicious,
+    unchecked,
+)
 from .noting import NOBODY, Note, Notes, RowKey, Taken
 from .options import ModelMirror, mirrors
 from .saving import ROW, is_outage
@@ -36,7 +46,7 @@ __all__ = ["RowsWatcher", "watch"]
 logger = logging.getLogger(__name__)
 
 #: Rows that are taken in hand at once, and that are read from the document at once.
-BATCH = 1_000
+BATCH = 10_000
 _SLICE = 100
 #: Attempts, after which what might pass is taken for what will not.
 PATIENCE = 5
@@ -50,15 +60,18 @@ async def watch(room_name: str) -> RowsWatcher | None:
     if not mirrors():
         return None
     worker = current_worker()
-    concerned = await worker.run(partial(_prepare, room_name))
-    return RowsWatcher(room_name, concerned, worker, get_settings()) if concerned else None
+    concerned, found = await worker.run(partial(_prepare, room_name))
+    if not concerned:
+        return None
+    return RowsWatcher(room_name, concerned, found, worker, get_settings())
 
 
-def _prepare(room_name: str) -> list[ModelMirror[Any]]:
+def _prepare(room_name: str) -> tuple[list[ModelMirror[Any]], Found]:
     concerned = [mirror for mirror in mirrors() if mirror.rows(room_name) is not None]
-    if concerned:
-        reconcile(room_name)
-    return concerned
+    if not concerned:
+        return [], {}
+    reconcile(room_name)
+    return concerned, unchecked(room_name, concerned)
 
 
 class RowsWatcher:
@@ -67,6 +80,7 @@ class RowsWatcher:
     Args:
         room_name: the document.
         concerned: the mirrors that have rows in it.
+        found: what of them may never have been checked.
         worker: where rows are checked and saved.
         settings: for the delays.
     """
@@ -75,11 +89,13 @@ class RowsWatcher:
         self,
         room_name: str,
         concerned: Sequence[ModelMirror[Any]],
+        found: Found,
         worker: Worker,
         settings: Settings,
     ) -> None:
         self._name = room_name
         self._mirrors = {mirror.map_name: mirror for mirror in concerned}
+        self._found = found
         self._worker = worker
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -91,11 +107,15 @@ class RowsWatcher:
         #: What is being checked.
         self._in_hand = Taken()
         #: All rows are to be compared with what was written last, from then on; the differences
-        #: are this author's.
+        #: are this author's, which may be doubtful.
         self._sweeper: Author | None = None
         self._sweep_due = 0.0
-        #: The rows that are left, once that has begun.
+        self._is_doubtful = False
+        #: The rows that are left, once that has begun, and whether to begin anew then.
         self._unswept: deque[RowKey] | None = None
+        self._sweeps_again = False
+        #: When to compare all rows because more was changed elsewhere than could be noted.
+        self._later: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._in_hurry = False
@@ -103,15 +123,20 @@ class RowsWatcher:
     # What the room asks for.
 
     def attach(self, room: Room) -> None:
-        """Follow ``room.doc``; what is in it may never have been checked."""
-        if self._room is None:
-            self._worker.hold()
-        self._room = room
+        """Follow ``room.doc``."""
+        is_first, self._room = self._room is None, room
         for mirror in self._mirrors.values():
             map_ = self._maps[mirror.map_name] = room.doc.get(mirror.map_name, type=Map)
             observe = partial(self._observe, mirror.map_name)
             self._subscriptions.append((map_, map_.observe_deep(observe)))
-        self._sweep(NOBODY, self._settings.ROWS_DELAY)
+        if is_first:
+            self._worker.hold()
+            for row, names in self._found.items():
+                for name in names:
+                    self._note(row, name, NOBODY)
+        else:
+            # What the room has just applied was not seen.
+            self._sweep(self._author())
 
     def detach(self) -> None:
         """Take the observers off; it is attached again at once, or never."""
@@ -169,17 +194,20 @@ class RowsWatcher:
             now = self._loop.time()
             self._wake(self._notes.add(row, name, author, now, is_typing=is_typing).due)
         elif author is NOBODY:
-            self._sweep(NOBODY, self._settings.ROWS_CHECK_INTERVAL)
+            self._later = self._loop.time() + self._settings.ROWS_CHECK_INTERVAL
+            self._wake(self._later)
         else:
-            self._sweep(author, self._settings.ROWS_DELAY)
+            self._sweep(author)
 
-    def _sweep(self, author: Author, delay: float) -> None:
-        """Compare all rows; if several have changed too much, nobody knows who did what."""
-        if author is NOBODY and self._sweeper not in (None, NOBODY):
-            return
-        self._sweeper = author if self._sweeper in (None, NOBODY, author) else NOBODY
-        self._sweep_due = self._loop.time() + delay
-        self._unswept = None
+    def _sweep(self, author: Author) -> None:
+        """Compare all rows; if several may have changed them, it is doubtful who did what."""
+        if self._sweeper is None:
+            self._sweeper, self._sweep_due = author, self._loop.time() + self._settings.ROWS_DELAY
+        elif author is not self._sweeper:
+            self._is_doubtful = True
+            others = {author, self._sweeper} - {NOBODY}
+            self._sweeper = others.pop() if len(others) == 1 else NOBODY
+        self._sweeps_again = self._unswept is not None
         self._wake(self._sweep_due)
 
     # When it is checked.
@@ -205,10 +233,10 @@ class RowsWatcher:
         authors = {note.author for note in self._notes}
         self._authors = {author.member: author for author in authors if author.member}
         if self._room is not None:
-            if (due := self._notes.next_due) is not None:
-                self._wake(due)
-            if self._sweeper is not None:
-                self._wake(self._sweep_due)
+            sweep_due = self._later if self._sweeper is None else self._sweep_due
+            for due in (self._notes.next_due, sweep_due):
+                if due is not None:
+                    self._wake(due)
 
     async def _run(self) -> None:
         failures = 0
@@ -225,6 +253,9 @@ class RowsWatcher:
         """Do some of what there is to do; False if that is nothing."""
         now = self._loop.time()
         self._in_hand = self._notes.take(now, BATCH, in_hurry=self._in_hurry)
+        if self._sweeper is None and self._later is not None and self._later <= now:
+            self._later = None
+            self._sweep(NOBODY)
         is_swept = self._sweeper is None or (self._in_hurry and self._sweeper is NOBODY)
         if self._in_hand:
             await self._check(is_patient)
@@ -245,7 +276,7 @@ class RowsWatcher:
             await asyncio.sleep(min(delay, self._settings.RETRY_DELAY))
         else:
             logger.error("Rows cannot be checked.", exc_info=error, extra={"room": self._name})
-            self._sweeper = self._unswept = None
+            self._end_sweep()
 
     # How it is checked.
 
@@ -280,7 +311,7 @@ class RowsWatcher:
             changes.append(Change(map_name, key, values, authors))
         return changes
 
-    async def _suspicious(self, changes: list[Change]) -> dict[RowKey, set[str]]:
+    async def _suspicious(self, changes: list[Change]) -> Found:
         if not changes:
             return {}
         return await self._worker.run(partial(suspicious, self._name, changes))
@@ -292,17 +323,25 @@ class RowsWatcher:
             there = [(name, key) for name, map_ in self._maps.items() for key in list(map_.keys())]
             self._unswept = deque({*known, *there})
         rows = [self._unswept.popleft() for _ in range(min(BATCH, len(self._unswept)))]
-        sweeper, is_over = self._sweeper or NOBODY, not self._unswept
         found = await self._suspicious(await self._changes({row: {} for row in rows}))
-        if is_over and not self._unswept:
-            self._sweeper = self._unswept = None
         for row, names in found.items():
             for name in names:
-                self._note_swept(row, name, sweeper)
+                self._note_swept(row, name)
+        if not self._unswept:
+            self._end_sweep()
 
-    def _note_swept(self, row: RowKey, name: str, sweeper: Author) -> None:
+    def _end_sweep(self) -> None:
+        self._unswept = None
+        if not self._sweeps_again:
+            self._sweeper, self._is_doubtful = None, False
+        self._sweeps_again = False
+
+    def _note_swept(self, row: RowKey, name: str) -> None:
+        assert self._sweeper is not None
         if not self._notes.is_noted(row, name):
-            self._wake(self._notes.add(row, name, sweeper, self._loop.time()).due)
+            now, is_doubtful = self._loop.time(), self._is_doubtful
+            note = self._notes.add(row, name, self._sweeper, now, is_doubtful=is_doubtful)
+            self._wake(note.due)
 
 
 def _spots(event: Any) -> list[tuple[str, str]]:

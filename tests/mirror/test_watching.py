@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.db.models.signals import post_save, pre_delete
 from django.test import override_settings
 from django.urls import path
@@ -22,6 +24,7 @@ from collab import documents
 from collab.consumers import YjsConsumer
 from collab.mirror import current_user
 from collab.testing import CollabClient, connect
+from tests.collab.live import until
 from tests.rows.mirrors import room_name
 from tests.rows.models import Board, Label, Note, Task
 
@@ -74,6 +77,33 @@ async def refusal(client: CollabClient) -> dict[str, Any]:
 
     await client.wait_until(found)
     return found()[0]
+
+
+@contextmanager
+def listening(listener: Callable[[], object]) -> Iterator[None]:
+    """Call ``listener`` whenever a task was saved."""
+
+    def listen(**kwargs: Any) -> None:
+        listener()
+
+    post_save.connect(listen, sender=Task)
+    try:
+        yield
+    finally:
+        post_save.disconnect(listen, sender=Task)
+
+
+async def change_unseen(task: Task, **values: Any) -> None:
+    """Change a row as raw SQL does, so that no document learns of it."""
+    await sync_to_async(Task._base_manager.filter(pk=task.pk).update)(**values)
+
+
+async def wait_for_row(task: Task, **values: Any) -> None:
+    """Wait until the row has these values."""
+    async with asyncio.timeout(5):
+        while not await Task.objects.filter(pk=task.pk, **values).aexists():  # noqa: ASYNC110
+            # Nobody tells when.
+            await asyncio.sleep(0.01)
 
 
 async def stored(board: Board, name: str = "tasks") -> dict[str, Any]:
@@ -406,3 +436,79 @@ async def test_many_changes_at_once_are_all_checked(board: Board) -> None:
             await ann.wait_until(lambda: ann.messages[-1]["action"] == "rows")
     positions = [task.position async for task in Task.objects.order_by("position")]
     assert positions == list(range(1, 31))
+
+
+# Texts.
+
+
+async def test_people_type_in_a_text_together_and_the_row_gets_it(board: Board, task: Task) -> None:
+    async with visit(board) as ann, visit(board) as bob:
+        row(ann, task)["body"].insert(0, "A ")
+        row(bob, task)["body"].insert(4, " B")
+        await ann.wait_until(lambda: str(row(ann, task)["body"]) == "A text B")
+        row(ann, task)["body"].insert(8, " ")
+        await ann.wait_saved()
+    await task.arefresh_from_db()
+    assert task.body == "A text B "
+
+
+async def test_a_text_is_saved_when_typing_pauses(board: Board, task: Task) -> None:
+    saved: list[str] = []
+    with override_settings(COLLAB={"ROWS_TEXT_DELAY": 0.5}):
+        async with visit(board) as ann:
+            with listening(lambda: saved.append("")):
+                for letter in "abc":
+                    row(ann, task)["body"].insert(0, letter)
+                    await ann.wait_saved()
+                assert not saved
+                await wait_for_row(task, body="cbatext")
+                assert len(saved) == 1
+
+
+async def test_a_plain_string_in_the_place_of_a_text_becomes_one(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        row(ann, task)["body"] = "plain"
+        await ann.wait_until(lambda: isinstance(row(ann, task)["body"], Text))
+        assert str(row(ann, task)["body"]) == "plain"
+        row(ann, task)["body"] = 5
+        await ann.wait_until(lambda: isinstance(row(ann, task)["body"], Text))
+        assert str(row(ann, task)["body"]) == "plain"
+    await task.arefresh_from_db()
+    assert task.body == "plain"
+
+
+async def test_a_text_that_is_refused_is_set_back(board: Board, task: Task) -> None:
+    async with visit(board) as ann, visit(board) as bob:
+        row(ann, task)["body"].insert(4, "\0")
+        assert (await refusal(ann))["data"]["fields"].keys() == {"body"}
+        for client in (ann, bob):
+            await client.wait_until(lambda client=client: str(row(client, task)["body"]) == "text")  # type: ignore[misc]
+
+
+async def test_a_text_that_the_database_has_changed_keeps_what_was_typed(
+    board: Board, task: Task
+) -> None:
+    async with visit(board) as ann:
+        await change_unseen(task, body="A text")
+        row(ann, task)["body"].insert(4, " B")
+        await ann.wait_until(lambda: str(row(ann, task)["body"]) == "A text B")
+    await task.arefresh_from_db()
+    assert task.body == "A text B"
+
+
+# When the database fails.
+
+
+async def test_what_cannot_be_saved_now_is_saved_later(board: Board, task: Task) -> None:
+    failures = iter([OperationalError("locked")] * 3)
+
+    def fail() -> None:
+        if error := next(failures, None):
+            raise error
+
+    async with visit(board) as ann:
+        with listening(fail):
+            row(ann, task)["title"] = "two"
+            await until(lambda: next(failures, None) is None)
+    await task.arefresh_from_db()
+    assert task.title == "two"
