@@ -234,6 +234,9 @@ class Held:
     def __init__(self) -> None:
         self._senders: dict[Member | None, _Sender] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._senders)
+
     def add(self, edit: Edit, waiting: Waiting) -> int:
         """Keep what waits of ``edit``; return what all that waits of its sender costs."""
         sender = self._senders.setdefault(edit.member, _Sender())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
@@ -429,9 +429,15 @@ class Room:
 
     def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
         """Apply what is not applied yet; return the good edits, and in one update their news."""
+        if len(edits) == 1 and not self._held:
+            # Somebody types: what follows would do the same, and take longer.
+            found = edits[0].outline
+            if found is not None and extends(found, self._state()):
+                grow(self._state(), found)
+                return self._apply_batch([(edits[0], found)])
         good = [edit for edit in edits if edit.applied]
         news = [edit.update for edit in good]
-        fresh = deque(self._outlined(edit for edit in edits if not edit.applied))
+        fresh = deque(outlined for edit in edits if (outlined := self._outlined(edit)))
         while fresh:
             if batch := self._next_batch(fresh):
                 applied, new = self._apply_batch(batch)
@@ -441,24 +447,27 @@ class Room:
                 applied = self._take(edit, Waiting(found))
                 news += [edit.update for edit in applied]
             good += applied
-        for edit in self._go_on():
-            good.append(edit)
-            news.append(edit.update)
-        return self._held.number(good), merge(news or [EMPTY_UPDATE])
+        if self._held:
+            late = self._go_on()
+            news += [edit.update for edit in late]
+            good = self._held.number(good + late)
+        return good, merge(news or [EMPTY_UPDATE])
 
-    def _outlined(self, edits: Iterable[Edit]) -> Iterator[tuple[Edit, Outline]]:
-        for edit in edits:
-            if edit.outline is not None:
-                yield edit, edit.outline
-                continue
-            try:
-                update = edit.update
-                if len(update) > _LARGE:
-                    # Most of it may be known, and pycrdt reads faster.
-                    update = cut(update, self.state())
-                yield replace(edit, update=update), outline(update)
-            except (ProtocolViolation, PoisonedDoc):
-                self._refuse(edit)
+    def _outlined(self, edit: Edit) -> tuple[Edit, Outline] | None:
+        """Return what there is to apply of an edit; ``None`` if it is applied, or refused."""
+        if edit.applied:
+            return None
+        if edit.outline is not None:
+            return edit, edit.outline
+        try:
+            update = edit.update
+            if len(update) > _LARGE:
+                # Most of it may be known, and pycrdt reads faster.
+                update = cut(update, self.state())
+            return replace(edit, update=update), outline(update)
+        except (ProtocolViolation, PoisonedDoc):
+            self._refuse(edit)
+            return None
 
     def _next_batch(self, fresh: deque[tuple[Edit, Outline]]) -> list[tuple[Edit, Outline]]:
         """Take out of ``fresh`` what comes first and extends the document, one after the other."""
@@ -542,11 +551,13 @@ class Room:
         if cost > limit:
             self._refuse(edit, TooBig("Too much waits for what is missing.", limit="MAX_HELD"))
 
-    def _go_on(self) -> Iterator[Edit]:
+    def _go_on(self) -> list[Edit]:
         """Apply what has waited and need not any longer."""
+        good = []
         while ripe := self._held.pop_ripe(self._state()):
             for edit, waiting in ripe:
-                yield from self._take(edit, waiting)
+                good += self._take(edit, waiting)
+        return good
 
     def _state(self) -> Known:
         if self._known is None:

@@ -270,6 +270,9 @@ def _note_ids(match: re.Match[bytes] | None, client: int, clock: int, outline: O
     if match is None:
         raise ValueError
     ids = match.groups()
+    if ids[:2] == ids[2:]:
+        # Behind an item and before it: where it comes to stand would depend on what came when.
+        raise ValueError
     for at in (0, 2) if len(ids) == 4 else (0,):
         whose, which = _decode(ids[at]), _decode(ids[at + 1])
         if whose != client:

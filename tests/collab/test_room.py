@@ -66,7 +66,8 @@ def make_room(store: Store | None = None, start: bytes = HELLO, **options: Any) 
 def change(
     room: Room, member: Member, update: bytes, number: int = 1, *, whole: bool = False
 ) -> None:
-    room.handle(member, Change(update, number, whole=whole))
+    outline = check_structure(update)
+    room.handle(member, Change(update, number, whole=whole, outline=outline))
 
 
 async def turn() -> None:

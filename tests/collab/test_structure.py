@@ -63,6 +63,7 @@ def test_what_yjs_writes_passes(update: bytes) -> None:
         (one("0701017407"), "an unknown type"),
         (one("0402"), "neither a root nor a parent"),
         (one("8402000161"), "an item behind itself"),
+        (one("c4010501050161"), "an item behind and before the same"),
         (one("4402010161"), "an item before one that is still to come"),
         (one("0400020101"), "an item inside itself"),
         (one("080101740150"), "an unknown value"),
