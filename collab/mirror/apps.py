@@ -14,7 +14,7 @@ class MirrorConfig(AppConfig):
         """Find the mirrors of all apps, in their modules ``mirrors``, and follow live rooms."""
         from collab.hub import room_watchers
 
-        from . import checks  # noqa: F401
+        from .checks import is_sound
         from .collecting import connect
         from .options import mirrors
         from .watching import watch
@@ -22,4 +22,6 @@ class MirrorConfig(AppConfig):
         room_watchers.append(watch)
         autodiscover_modules("mirrors")
         for mirror in mirrors():
-            connect(mirror)
+            # Of what is wrong about others the checks tell, better than an error here would.
+            if is_sound(mirror):
+                connect(mirror)

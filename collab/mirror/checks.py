@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db.models import Field as ModelField
 from django.db.models import UUIDField
 from rest_framework.fields import CharField, Field
@@ -16,14 +16,15 @@ from rest_framework.serializers import BaseSerializer, ModelSerializer
 
 from .models import MirroredRow
 from .options import ModelMirror, mirrors
+from .relations import declared_paths
 
-__all__ = ["check_mirrors"]
+__all__ = ["check_mirrors", "is_sound"]
 
 #: ``manage.py check --tag collab`` runs these with the others of the project.
 TAG = "collab"
 
 #: Attributes of a mirror that list names of fields.
-_LISTS = ("fields", "writable_fields", "text_fields")
+_LISTS = ("fields", "writable_fields", "text_fields", "depends_on")
 
 Fields = dict[str, Field[Any, Any, Any, Any]]
 
@@ -39,6 +40,11 @@ def check_mirrors(**kwargs: object) -> list[CheckMessage]:
     ]
 
 
+def is_sound(mirror: ModelMirror[Any]) -> bool:
+    """Tell whether nothing is wrong about ``mirror`` itself."""
+    return not any(_problems(mirror, Counter()))
+
+
 #: The id of a check, what is wrong, and what to write instead.
 Problem = tuple[str, str, str]
 
@@ -46,7 +52,7 @@ Problem = tuple[str, str, str]
 def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem]:
     yield from _missing_methods(mirror)
     yield from _wrong_map_name(mirror, taken)
-    if wrong := [*_wrong_lists(mirror)] or [*_wrong_source(mirror)]:
+    if wrong := [*_wrong_lists(mirror)] or [*_wrong_source(mirror), *_wrong_relations(mirror)]:
         yield from wrong
     elif shown := _shown(mirror):
         yield from _unknown(mirror, "writable_fields", shown)
@@ -137,6 +143,15 @@ def _wrong_serializer(mirror: ModelMirror[Any], serializer: type[Any]) -> Iterat
     except (AssertionError, ImproperlyConfigured) as error:
         text = f"has the serializer_class {serializer.__name__}, which does not work."
         yield "collab.E011", text, " ".join(str(error).split())
+
+
+def _wrong_relations(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+    for path in mirror.depends_on:
+        try:
+            declared_paths(mirror.model, [path])
+        except FieldDoesNotExist as error:
+            hint = 'Name relations as queries do: "board", "board__owner", "comment".'
+            yield "collab.E009", f"has {path!r} in depends_on: {error}", hint
 
 
 def _shown(mirror: ModelMirror[Any]) -> Fields:

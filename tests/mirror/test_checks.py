@@ -9,13 +9,15 @@ from importlib.abc import MetaPathFinder
 from typing import Any, ClassVar
 
 import pytest
+from django.apps import apps
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet, UUIDField
 from rest_framework import serializers
 
-from collab.mirror import ModelMirror, options, register
-from collab.mirror.checks import TAG
+from collab import hub
+from collab.mirror import ModelMirror, collecting, options, register
+from collab.mirror.checks import TAG, is_sound
 from tests.rows.models import Board, Label, Task
 
 
@@ -120,7 +122,10 @@ def test_mirrors_of_two_models_in_one_map() -> None:
 # Fields.
 
 
-@pytest.mark.parametrize("attribute", ["fields", "writable_fields", "text_fields"])
+LISTS = ["fields", "writable_fields", "text_fields", "depends_on"]
+
+
+@pytest.mark.parametrize("attribute", LISTS)
 @pytest.mark.parametrize("value", ["title", ("title", 5), None, Task])
 def test_a_list_of_fields_that_is_none(attribute: str, value: object) -> None:
     attributes: dict[str, Any] = {"fields": ("title",), attribute: value}
@@ -145,6 +150,14 @@ def test_a_field_that_there_is_not(attribute: str, name: str, hint: str) -> None
     message = the_one()
     assert (message.id, message.hint) == ("collab.E009", hint)
     assert repr(name) in message.msg
+
+
+@pytest.mark.parametrize("path", ["bord", "title", "board__nothing", "board__name"])
+def test_a_relation_that_there_is_not(path: str) -> None:
+    declare(fields=("title",), depends_on=("board", path))
+    message = the_one()
+    assert message.id == "collab.E009"
+    assert f"has {path!r} in depends_on: Task has no relation {path!r}." in message.msg
 
 
 # Serializers.
@@ -322,6 +335,21 @@ def test_new_rows_that_begin_with_what_clients_do_not_write() -> None:
 def test_clients_draw_the_uuids_of_new_rows() -> None:
     declare(Drawn, fields=("id",), can_create=True)
     assert found() == []
+
+
+# Setting up.
+
+
+@pytest.mark.parametrize("attributes", [{"fields": ("titel",)}, {"depends_on": ("bord",)}])
+def test_a_wrong_mirror_does_not_keep_the_project_from_being_checked(
+    attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "_links", {})
+    monkeypatch.setattr(hub, "room_watchers", [])
+    declare(**{"fields": ("title",), **attributes})
+    apps.get_app_config("collab_mirror").ready()
+    assert the_one().id == "collab.E009"
+    assert not is_sound(options.mirrors()[0])
 
 
 # Installation.
