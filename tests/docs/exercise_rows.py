@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.contrib.auth.models import User
 from mysite.asgi import application  # type: ignore[import-not-found]
 from notes import history  # type: ignore[import-not-found]
 from notes.models import Board, Task  # type: ignore[import-not-found]
-from notes.tidying import finish_all  # type: ignore[import-not-found]
+from notes.tidying import finish_all, finish_all_in_sql  # type: ignore[import-not-found]
 from pycrdt import Map, Text
 
 from collab.testing import CollabClient, connect
@@ -96,12 +97,13 @@ async def test_only_staff_renames_boards_and_nobody_shouts() -> None:
     assert board.name == "Bath"
 
 
-async def test_what_is_computed_is_shown_anew_when_it_is_touched() -> None:
+@pytest.mark.parametrize("finish", [finish_all, finish_all_in_sql])
+async def test_many_rows_that_change_at_once(finish: Callable[[Any], None]) -> None:
     user, board, address = await a_board()
     task = await Task.objects.acreate(board=board, title="Paint")
     async with connect(application, address, user=user) as ann:
         assert rows(ann, "boards")[str(board.pk)]["open_tasks"] == 1
-        await sync_to_async(finish_all)(board)
+        await sync_to_async(finish)(board)
         await ann.wait_until(lambda: rows(ann)[str(task.pk)]["done"])
         await ann.wait_until(lambda: rows(ann, "boards")[str(board.pk)]["open_tasks"] == 0)
 
