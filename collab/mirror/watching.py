@@ -117,6 +117,7 @@ class RowsWatcher:
         #: When to compare all rows because more was changed elsewhere than could be noted.
         self._later: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._task: asyncio.Task[None] | None = None
         self._in_hurry = False
 
@@ -213,9 +214,9 @@ class RowsWatcher:
     # When it is checked.
 
     def _wake(self, when: float) -> None:
-        if self._timer is None or when < self._timer.when():
+        if self._timer is None or when < self._timer_due:
             self._stop_timer()
-            self._timer = self._loop.call_at(when, self._start)
+            self._timer, self._timer_due = self._loop.call_at(when, self._start), when
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
