@@ -20,8 +20,11 @@ WELCOME = """
   1. Open it in two windows, the second one private (Ctrl+Shift+N), and log in
      as alice in one and as bob in the other: a click on the name is enough.
   2. Open the page "Welcome" in both, and type.
-  3. Stop this server with Ctrl+C, keep typing, start it again: nothing is lost.
-  4. "Share" in a page gives a link for reading without an account.
+  3. Open the board "Garden party" in both, and move cards about. Change one in
+     {address}admin/boards/task/ as well.
+  4. Stop this server with Ctrl+C, go on in the windows, start it again: nothing
+     is lost.
+  5. "Share" gives a link for reading without an account.
 """
 
 

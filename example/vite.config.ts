@@ -9,7 +9,11 @@ export default defineConfig({
     // The editor with all of Tiptap in it is one file.
     chunkSizeWarningLimit: 1024,
     rollupOptions: {
-      input: { site: "frontend/site.css", editor: "frontend/editor.ts" },
+      input: {
+        site: "frontend/site.css",
+        editor: "frontend/editor.ts",
+        board: "frontend/board.ts",
+      },
       // Names without hashes, for Django's templates.
       output: { entryFileNames: "[name].js", assetFileNames: "[name][extname]" },
     },

@@ -14,7 +14,7 @@ const TEXTS: Record<Exclude<State, "closed">, string> = {
 const HINTS: Partial<Record<State, string>> = {
   offline: "What you write is kept in this browser, and sent when the server is back.",
   saving: "The server has not confirmed yet that all is stored.",
-  saved: "The server has stored every letter.",
+  saved: "The server has stored all of it.",
 };
 
 /** Keep `element` up to date; its attribute `data-state` is what the style depends on. */

@@ -18,7 +18,12 @@ class PageConsumer(YjsConsumer):
         page = await Page.objects.filter(slug=self.make_room_name()).afirst()
         if page is None:
             raise NoSuchDocument
-        query: dict[str, Any] = parse_qs(self.scope["query_string"].decode())
-        if "share" in query:
-            return Access.READ if query["share"] == [page.share_token] else Access.NONE
-        return Access.WRITE if self.scope["user"].is_authenticated else Access.NONE
+        return access_to(page.share_token, self.scope)
+
+
+def access_to(share_token: str, scope: dict[str, Any]) -> Access:
+    """Return what whoever connects may do with what has that share token."""
+    query: dict[str, Any] = parse_qs(scope["query_string"].decode())
+    if "share" in query:
+        return Access.READ if query["share"] == [share_token] else Access.NONE
+    return Access.WRITE if scope["user"].is_authenticated else Access.NONE

@@ -17,9 +17,15 @@ if settings.DEBUG:
     # In production the web server does it.
     django_application = ASGIStaticFilesHandler(django_application)
 
+from boards.consumers import BoardConsumer  # noqa: E402
 from pages.consumers import PageConsumer  # noqa: E402
 
-websocket_application = URLRouter([path("ws/<str:room>", PageConsumer.as_asgi())])
+websocket_application = URLRouter(
+    [
+        path("ws/boards/<str:board>", BoardConsumer.as_asgi()),
+        path("ws/<str:room>", PageConsumer.as_asgi()),
+    ]
+)
 
 application = ProtocolTypeRouter(
     {

@@ -14,10 +14,12 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "example")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *os.environ.get("ALLOWED_HOSTS", "").split()]
 
 INSTALLED_APPS = [
-    # collab: the document server and its tables.
+    # collab: the document server and its tables, and rows in documents.
     "collab",
+    "collab.mirror",
     "collab_storage",
     "channels",
+    "boards",
     "pages",
     "django.contrib.admin",
     "django.contrib.auth",

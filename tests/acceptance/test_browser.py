@@ -2,159 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.harness.client import DEADLINE
-
-from .site import Line, Site
+from .browsing import PHONE, SMALL_PHONE, Enter, Visitor, expect_no_scroll, reading_path, screenshot
+from .site import Site
 
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).parents[2]
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
-    " --disable-background-networking --disable-component-update"
-)
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-SMALL_PHONE = {"width": 320, "height": 568}
-
-Enter = Callable[..., "Visitor"]
-
-
-class Visitor:
-    """Somebody at a browser of their own, with a line of their own to the site."""
-
-    def __init__(self, context: BrowserContext, line: Line) -> None:
-        self.context = context
-        self.line = line
-        self.errors: list[str] = []
-        context.on("page", self._watch)
-        self.page = context.new_page()
-        self.go("/")
-
-    def _watch(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def go(self, path: str) -> None:
-        """Open an address of the site."""
-        self.page.goto(self.line.url + path)
-
-    def log_in(self, name: str) -> None:
-        """Log in with one click, as one of the demo users."""
-        self.page.get_by_role("button", name=name).click()
-        expect(self.page.get_by_role("button", name="Log out")).to_be_visible()
-
-    def open_page(self, title: str) -> None:
-        """Open a page from the list and wait until its text is there."""
-        self.go("/")
-        self.page.get_by_role("link", name=title).click()
-        self.expect_status("saved")
-
-    @property
-    def text(self) -> Locator:
-        """The editor."""
-        return self.page.locator(".tiptap")
-
-    @property
-    def written(self) -> str:
-        """The text itself, without the cursors in it."""
-        written: str = self.page.evaluate("document.querySelector('.tiptap').editor.getText()")
-        return written
-
-    @property
-    def html(self) -> str:
-        """The text with its formats, without the cursors in it."""
-        html: str = self.page.evaluate("document.querySelector('.tiptap').editor.getHTML()")
-        return html
-
-    def click_end_of(self, words: str) -> None:
-        """Put the cursor at the end of the paragraph with these words."""
-        self.text.get_by_text(words).click()
-        self.page.keyboard.press("End")
-
-    def write(self, words: str) -> None:
-        """Type, where the cursor is."""
-        self.page.keyboard.type(words)
-
-    def expect_written(self, *words: str) -> None:
-        """Wait until all of these are in the text."""
-        text = "document.querySelector('.tiptap').editor.getText()"
-        self.page.wait_for_function(
-            f"words => words.every((word) => {text}.includes(word))", arg=list(words)
-        )
-
-    def expect_status(self, state: str) -> None:
-        """Wait until the indicator says so."""
-        expect(self.page.locator("#status")).to_have_attribute("data-state", state)
-
-    def cursor_of(self, name: str) -> Locator:
-        """Somebody else's cursor."""
-        return self.page.locator(".collaboration-carets__caret", has_text=name)
-
-    def avatars(self) -> list[str]:
-        """The names of those who are shown as being here."""
-        return [item.get_attribute("title") or "" for item in self.page.locator("#people li").all()]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests; each visitor has a private window of it."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    expect.set_options(timeout=1000 * DEADLINE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the demo users in it, to be copied: hashing their passwords takes time."""
-    directory = tmp_path_factory.mktemp("prepared")
-    site = Site(directory)
-    site.start()
-    site.close()
-    return directory / "site.sqlite3"
-
-
-@pytest.fixture
-def site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
-    """The example with a database of the test's own."""
-    shutil.copy(prepared, tmp_path)
-    site = Site(tmp_path)
-    site.start()
-    yield site
-    site.close()
-
-
-@pytest.fixture
-def enter(browser: Browser, site: Site) -> Iterator[Enter]:
-    """Let somebody come to the site, logged in if a name is given."""
-    visitors = []
-    with ExitStack() as stack:
-
-        def enter(name: str | None = None, **options: Any) -> Visitor:
-            line = stack.enter_context(Line(site.port))
-            context = browser.new_context(**{"viewport": DESKTOP, **options})
-            stack.callback(context.close)
-            visitor = Visitor(context, line)
-            visitors.append(visitor)
-            if name:
-                visitor.log_in(name)
-            return visitor
-
-        yield enter
-    assert [error for visitor in visitors for error in visitor.errors] == []
 
 
 @pytest.fixture
@@ -336,14 +193,6 @@ def test_what_is_written_while_the_server_is_down_is_saved_later(
     expect_equal(alice, carol, including=("Alice alone.", "Bob alone."))
 
 
-def reading_path(visitor: Visitor) -> str:
-    """Return the path of the link for reading that the page shows."""
-    visitor.page.get_by_role("button", name="Share").click()
-    link = visitor.page.get_by_role("textbox", name="Link for reading").input_value()
-    visitor.page.keyboard.press("Escape")
-    return link.removeprefix(visitor.line.url)
-
-
 def test_read_only_user_follows_and_cannot_change_anything(enter: Enter, alice: Visitor) -> None:
     reader = enter()
     reader.go(reading_path(alice))
@@ -425,30 +274,24 @@ def test_logging_in_by_hand(enter: Enter) -> None:
 @pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])
 def test_nothing_is_wider_than_a_phone(enter: Enter, viewport: dict[str, int]) -> None:
     visitor = enter(viewport=viewport, has_touch=True, is_mobile=True)
-
-    def expect_no_scroll() -> None:
-        widths = "[document.documentElement.scrollWidth, window.innerWidth]"
-        wide, inner = visitor.page.evaluate(widths)
-        assert wide <= inner == viewport["width"]
-
-    expect_no_scroll()
+    expect_no_scroll(visitor)
     visitor.log_in("Alice")
     visitor.page.get_by_role("textbox", name="Title of a new page").fill("Unbreakable" * 15)
-    expect_no_scroll()
+    expect_no_scroll(visitor)
     visitor.page.get_by_role("button", name="New page").click()
     visitor.text.click()
     visitor.write("unbreakable" * 15)
     visitor.expect_status("saved")
-    expect_no_scroll()
+    expect_no_scroll(visitor)
     reading_path(visitor)
-    expect_no_scroll()
+    expect_no_scroll(visitor)
     visitor.line.cut()
     visitor.expect_status("offline")
-    expect_no_scroll()
+    expect_no_scroll(visitor)
     visitor.line.mend()
     visitor.go("/")
     expect(visitor.page.get_by_role("link", name=re.compile("Unbreakable"))).to_be_visible()
-    expect_no_scroll()
+    expect_no_scroll(visitor)
 
 
 def test_screenshot(enter: Enter, tmp_path: Path) -> None:
@@ -463,7 +306,4 @@ def test_screenshot(enter: Enter, tmp_path: Path) -> None:
     expect(alice.cursor_of("Carol")).to_be_visible()
     expect_equal(alice, bob, carol, including=("So do we.", "I see yours!"))
     alice.expect_status("saved")
-    update = os.environ.get("COLLAB_UPDATE_SCREENSHOT") == "1"
-    path = ROOT / "docs" / "screenshot.png" if update else tmp_path / "screenshot.png"
-    alice.page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1280, "height": 640})
-    assert path.stat().st_size > 10_000
+    screenshot(alice, "screenshot.png", tmp_path, height=640)

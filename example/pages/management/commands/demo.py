@@ -1,4 +1,4 @@
-"""``manage.py demo``: users to log in as, and a first page."""
+"""``manage.py demo``: users to log in as, a first page and a first board."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
+from boards.models import Board, Task
 from collab import documents
 from pages.models import Page
 from pages.people import DEMO_PASSWORD, DEMO_USERS
@@ -19,11 +20,27 @@ STEPS = (
     "Hand the read-only link to somebody who must not change a thing.",
 )
 
+BOARD = "Garden party"
+#: By column: title, description, and whose idea it was.
+TASKS = {
+    Task.State.TODO: (
+        ("Send the invitations", "Ask for allergies.\nReply by the 20th.", 0),
+        ("Borrow chairs", "The neighbours have twelve.", 1),
+        ("Make lemonade", "", 2),
+        ("Playlist", "No song twice. Everybody adds three.", 1),
+    ),
+    Task.State.DOING: (
+        ("Plan B for rain", "The barn is free from five.", 0),
+        ("String up the lights", "", 2),
+    ),
+    Task.State.DONE: (("Choose a day", "Saturday after midsummer.", 0), ("Mow the lawn", "", 1)),
+}
+
 
 class Command(BaseCommand):
-    """Make the demo users and a first page; what is there already stays as it is."""
+    """Make the demo users, a first page and a first board; what is there stays as it is."""
 
-    help = "Make the demo users and a first page."
+    help = "Make the demo users, a first page and a first board."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,6 +50,8 @@ class Command(BaseCommand):
             page = Page.objects.create(title=TITLE, owner=users[0])
             with documents.edit(page.slug, user=users[0]) as doc:
                 write_welcome(doc)
+        if not Board.objects.exists():
+            fill(Board.objects.create(title=BOARD, owner=users[0]), users)
 
 
 def _user(name: str) -> User:
@@ -45,6 +64,22 @@ def _user(name: str) -> User:
         user.is_staff = user.is_superuser = True
         user.save()
     return user
+
+
+def fill(board: Board, users: list[User]) -> None:
+    """Put the first tasks on a board: they are rows like any others."""
+    Task.objects.bulk_create(
+        Task(
+            board=board,
+            state=state,
+            position=position,
+            title=title,
+            description=description,
+            author=users[author],
+        )
+        for state, tasks in TASKS.items()
+        for position, (title, description, author) in enumerate(tasks)
+    )
 
 
 def write_welcome(doc: Doc[Any]) -> None:

@@ -1,0 +1,24 @@
+"""Boards in Django's admin; a task that is moved there moves for everybody who looks at it."""
+
+from django.contrib import admin
+
+from .models import Board, Task
+
+
+@admin.register(Board)
+class BoardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Titles and owners."""
+
+    list_display = ("title", "owner", "created_at")
+    list_select_related = ("owner",)
+
+
+@admin.register(Task)
+class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Tasks, of which the column can be changed in the list."""
+
+    list_display = ("title", "state", "board", "author")
+    list_editable = ("state",)
+    list_filter = ("board", "state")
+    list_select_related = ("board", "author")
+    search_fields = ("title", "description")
