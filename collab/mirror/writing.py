@@ -18,10 +18,11 @@ from asgiref.sync import async_to_sync
 from django.db import connections, router, transaction
 from pycrdt import Doc, Map, Text
 
-from collab.copies import load_copy, noting, store_update
+from collab.copies import noting, store_update
 from collab.updates import merge
 from collab_storage.updates import state_vector
 
+from .cache import Copy, keep, open_copy
 from .models import MirroredDocument, MirroredRow, new_client_id
 from .options import ModelMirror, Values, mirrors
 from .text import write_text
@@ -50,18 +51,19 @@ class Writing:
         self.is_new = False
         self._create = create
         self._is_gone = False
+        self._copy: Copy | None = None
         self._updates: list[bytes] = []
 
     @cached_property
     def doc(self) -> Doc[Any] | None:
         """A private copy, loaded when it is first needed; ``None`` if it was deleted."""
-        doc = Doc[Any](client_id=self.record.client_id or new_client_id())
-        stored = async_to_sync(load_copy)(self.name, doc)
-        if self.record.client_id in state_vector(doc.get_state()):
-            return doc
+        copy = async_to_sync(open_copy)(self.name, self.record.client_id or new_client_id())
+        if self.record.client_id in state_vector(copy.doc.get_state()):
+            self._copy = copy
+            return copy.doc
         # A document that nothing was written into yet need not be stored.
-        self._is_gone = not (stored or self._create or self.record.client_id is None)
-        return None if self._is_gone else self._begin(doc)
+        self._is_gone = not (copy.is_there or self._create or self.record.client_id is None)
+        return None if self._is_gone else self._begin(copy.doc)
 
     def _begin(self, doc: Doc[Any]) -> Doc[Any]:
         """Return ``doc`` with a client id that was not used in it.
@@ -97,7 +99,15 @@ class Writing:
         if self.is_new:
             self._write_all_rows()
         if self._updates:
-            async_to_sync(store_update)(self.name, merge(self._updates), None)
+            self._store(merge(self._updates))
+        if self._copy is not None and self._copy.version is not None:
+            using = router.db_for_write(MirroredDocument)
+            transaction.on_commit(partial(keep, self.name, self._copy), using=using)
+
+    def _store(self, update: bytes) -> None:
+        async_to_sync(store_update)(self.name, update, None)
+        if self._copy is not None:
+            self._copy.stored(update)
 
     def _write_all_rows(self) -> None:
         for mirror in mirrors():
