@@ -120,15 +120,23 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> Content:
 
 def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes]:
     """Return what a Doc takes in of ``updates``, and what it holds back, each as one update."""
-    merged = merge(updates)
+    merged = updates[0] if len(updates) == 1 else merge(updates)
     doc: Doc[Any] = Doc()
-    effects: list[bytes] = []
-    subscription = doc.observe(lambda event: effects.append(event.update))
     doc.apply_update(merged)
-    doc.unobserve(subscription)
     if is_integrated(doc, merged):
         return merged, EMPTY_UPDATE
-    return (effects or [EMPTY_UPDATE])[0], get_update(merged, doc.get_state())
+    return _effect(merged), get_update(merged, doc.get_state())
+
+
+def _effect(update: bytes) -> bytes:
+    """Return what an empty Doc takes in of ``update``."""
+    doc: Doc[Any] = Doc()
+    effects = [EMPTY_UPDATE]
+    # An observer makes pycrdt encode it, which is not worth it where the Doc takes in all.
+    subscription = doc.observe(lambda event: effects.append(event.update))
+    doc.apply_update(update)
+    doc.unobserve(subscription)
+    return effects[-1]
 
 
 def _readable_part(stored: StoredDocument) -> tuple[StoredDocument, list[LogRow]]:
