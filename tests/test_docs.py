@@ -34,7 +34,7 @@ README, *DOCS = PAGES
 NODE_MODULES = ROOT / "example" / "node_modules"
 CHECK = ["manage.py", "check", "--tag", "collab"]
 SOUND = [*CHECK, "--fail-level", "WARNING"]
-LANGUAGES = {"html", "ini", "js", "json", "nginx", "python", "sh"}
+LANGUAGES = {"html", "ini", "js", "json", "jsx", "nginx", "python", "sh"}
 
 
 def page_id(page: Path) -> str:

@@ -1,0 +1,77 @@
+/** Runs the samples on rows in docs/client.md against a server, as a page would. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { test } from "node:test";
+
+import { CollabProvider, rows } from "django-collab";
+import ts from "typescript";
+import { WebSocket } from "ws";
+import * as Y from "yjs";
+
+import "./dom.js";
+import { address, until } from "./server.js";
+
+const DOCS = await readFile(new URL("../../docs/client.md", import.meta.url), "utf8");
+const SAMPLES = [...DOCS.matchAll(/^```(jsx?)\n(.*?)^```$/gms)].filter((found) =>
+  found[2].includes('"board-1"'),
+);
+
+globalThis.WebSocket = WebSocket;
+// Nobody tells React here when to render.
+globalThis.IS_REACT_ACT_ENVIRONMENT = false;
+
+/** Run the sample of a language in a page with `html`, with one task there already. */
+async function run(t, language, html) {
+  document.body.innerHTML = html;
+  const room = `board-${language === "jsx" ? 1 : 2}`;
+  await once(new WebSocket(`${address("save")}/${room}?now=Sow`), "close");
+  const [[, , code]] = SAMPLES.filter((found) => found[1] === language);
+  const source = code.replace("wss://example.com/ws", address()).replace("board-1", room);
+  const options = { module: "esnext", target: "es2022", jsx: "react-jsx" };
+  // Beside this file, where its packages are found.
+  const directory = await mkdtemp(new URL("./sample-", import.meta.url).pathname);
+  t.after(() => rm(directory, { recursive: true }));
+  const file = `${directory}/sample.js`;
+  const ending = "\nexport { provider, tasks };\n";
+  const { outputText } = ts.transpileModule(source + ending, { compilerOptions: options });
+  await writeFile(file, outputText);
+  const { provider, tasks } = await import(file);
+  t.after(() => end(provider));
+  await until(() => provider.synced);
+  return tasks;
+}
+
+function end(provider) {
+  provider.destroy();
+  provider.doc.destroy();
+}
+
+test("the sample on rows", async (t) => {
+  const tasks = await run(t, "js", "<input><output></output>");
+  const [input, output] = [document.querySelector("input"), document.querySelector("output")];
+  await until(() => tasks.all().size === 2 && input.value === "Buy paint");
+  input.value = "";
+  input.dispatchEvent(new window.Event("change"));
+  await until(() => output.value && input.value === "Buy paint");
+  input.value = "Buy blue paint";
+  input.dispatchEvent(new window.Event("change"));
+  await until(() => output.value === "");
+  assert.equal(input.value, "Buy blue paint");
+});
+
+test("the sample on React", async (t) => {
+  const tasks = await run(t, "jsx", '<div id="board"></div>');
+  const board = document.getElementById("board");
+  await until(() => board.textContent.includes("Sow") && board.textContent.includes("Saved"));
+  const [key] = tasks.all().keys();
+  tasks.set(key, { title: "" });
+  await until(() => board.querySelector("strong")?.textContent && board.textContent.includes("Sow"));
+  board.querySelector("input").click();
+  await until(() => board.querySelectorAll("li").length === 0);
+  const other = new CollabProvider(address(), "board-1", new Y.Doc(), { disableBc: true });
+  t.after(() => end(other));
+  await until(() => rows(other, "tasks").get(key)?.done);
+  rows(other, "tasks").set(key, { done: false, title: "Sow again" });
+  await until(() => board.textContent.includes("Sow again"));
+});
