@@ -27,3 +27,9 @@ def test_saves_are_compared() -> None:
     assert head == "|  |  | nothing | collab | model_observer | ObserverModelInstanceMixin |"
     assert len(rows) == 17
     assert sum(row.count(" (") == 3 for row in rows) == 10
+
+
+def test_growth_is_measured() -> None:
+    head, _, row = bench("growth", "--rows", "5", "--saves", "50")
+    assert head.endswith("| compacted | a new document of the same rows |")
+    assert row.startswith("| 5 rows, saved 50 times | size, KB |")
