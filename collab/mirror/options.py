@@ -108,8 +108,13 @@ class ModelMirror(Generic[M]):
             return None
         if cast("Any", queryset)._db is None:
             queryset = queryset.using(router.db_for_write(self.model))
+        known = {
+            getattr(lookup, "prefetch_to", lookup)
+            for lookup in cast("Any", queryset)._prefetch_related_lookups
+        }
+        paths = _fetched(self.get_serializer_class(room_name), self.model, tuple(self.depends_on))
         return queryset.prefetch_related(
-            *_fetched(self.get_serializer_class(room_name), self.model, tuple(self.depends_on))
+            *(path.prefetch() for path in paths if path.name not in known)
         )
 
     def paths(self) -> list[Path]:
@@ -126,9 +131,9 @@ class ModelMirror(Generic[M]):
 @cache
 def _fetched(
     serializer: type[ModelSerializer[Any]], model: type[Model], depends_on: tuple[str, ...]
-) -> list[str]:
+) -> list[Path]:
     paths = serializer_paths(serializer, model) + declared_paths(model, depends_on)
-    return ["__".join(path.names) for path in paths if path.is_fetched]
+    return [path for path in paths if path.is_fetched]
 
 
 @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import CASCADE, PROTECT, RESTRICT, ForeignObjectRel, Model
+from django.db.models import CASCADE, PROTECT, RESTRICT, ForeignObjectRel, Model, Prefetch
 from rest_framework.fields import Field
 from rest_framework.relations import ManyRelatedField, PrimaryKeyRelatedField
 from rest_framework.serializers import BaseSerializer, ListSerializer
@@ -53,6 +53,17 @@ class Path:
     def is_fetched(self) -> bool:
         """Whether the values of a row need the rows at the end."""
         return bool(self.names and (self.shown or self.relation.many_to_many or self.is_backward))
+
+    @property
+    def name(self) -> str:
+        """The path as attributes."""
+        return "__".join(self.names)
+
+    def prefetch(self) -> str | Prefetch[Any]:
+        """Return what fetches the rows at the end, in the same order each time."""
+        if self.model._meta.ordering or not (self.relation.many_to_many or self.is_backward):
+            return self.name
+        return Prefetch(self.name, self.model._default_manager.order_by("pk"))
 
     @property
     def through(self) -> Path | None:

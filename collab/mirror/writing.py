@@ -52,6 +52,7 @@ class Writing:
         self._create = create
         self._is_gone = False
         self._copy: Copy | None = None
+        self._entered: dict[ModelMirror[Any], list[str]] = {}
         self._updates: list[bytes] = []
 
     @cached_property
@@ -90,6 +91,14 @@ class Writing:
             yield
         self._updates += updates
 
+    def enter(self, mirror: ModelMirror[Any], keys: Iterable[str]) -> None:
+        """Note that rows are in the document now that were not in it before.
+
+        Who takes one of them out of the queryset before this is committed, but after it was read
+        here, does not learn that it is in the document. So afterwards it is looked at again.
+        """
+        self._entered.setdefault(mirror, []).extend(keys)
+
     def finish(self) -> None:
         """Store what was changed; live rooms learn of it when it is committed."""
         if self._is_gone:
@@ -100,9 +109,22 @@ class Writing:
             self._write_all_rows()
         if self._updates:
             self._store(merge(self._updates))
+        using = router.db_for_write(MirroredDocument)
         if self._copy is not None and self._copy.version is not None:
-            using = router.db_for_write(MirroredDocument)
             transaction.on_commit(partial(keep, self.name, self._copy), using=using)
+        if any(self._entered.values()):
+            transaction.on_commit(self._look_again, using=using, robust=True)
+
+    def _look_again(self) -> None:
+        gone: dict[str, list[str]] = {}
+        for mirror, keys in self._entered.items():
+            if (rows := mirror.rows(self.name)) is not None:
+                for chunk in chunks(keys):
+                    there = rows.filter(pk__in=chunk).values_list("pk", flat=True)
+                    left = set(chunk).difference(map(str, there))
+                    gone.setdefault(mirror.map_name, []).extend(left)
+        if any(gone.values()):
+            write_rows(self.name, gone)
 
     def _store(self, update: bytes) -> None:
         async_to_sync(store_update)(self.name, update, None)
@@ -249,6 +271,7 @@ def write_changed(
             write_row(map_, key, {}, values, mirror.text_fields)
         for key, values in changed.items():
             write_row(map_, key, known[key].values, values, mirror.text_fields)
+    document.enter(mirror, fresh)
     _remember(
         document.record, mirror.map_name, gone, fresh, [(known[k], changed[k]) for k in changed]
     )

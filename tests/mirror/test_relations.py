@@ -8,10 +8,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
+from django.db.models import Prefetch
 from django.test.utils import CaptureQueriesContext
 
 from collab.mirror import reconcile
 from collab.mirror.relations import declared_paths
+from tests.rows.mirrors import TaskMirror
 from tests.rows.models import (
     FamousTeam,
     Label,
@@ -158,6 +160,32 @@ def test_rows_are_read_with_as_many_queries_as_one() -> None:
             row_values("famous")
         counts.append(len(queries))
     assert counts[0] == counts[1] < 10
+
+
+def test_lists_of_keys_are_always_in_the_same_order() -> None:
+    board = open_board()
+    labels = [Label.objects.create(name=name) for name in "abc"]
+    task = Task.objects.create(board=board)
+    for label in reversed(labels):
+        task.labels.add(label)
+    assert tasks(board)[str(task.pk)]["labels"] == [label.pk for label in labels]
+
+
+def test_what_the_queryset_fetches_itself_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = open_board()
+    task = Task.objects.create(board=board)
+    for name in "ab":
+        task.labels.add(Label.objects.create(name=name))
+    queryset = TaskMirror.get_queryset
+
+    def fetch(self: TaskMirror, room_name: str) -> Any:
+        found = queryset(self, room_name)
+        labels = Prefetch("labels", Label.objects.filter(name="b"))
+        return None if found is None else found.prefetch_related(labels)
+
+    monkeypatch.setattr(TaskMirror, "get_queryset", fetch)
+    task.save()
+    assert tasks(board)[str(task.pk)]["labels"] == [Label.objects.get(name="b").pk]
 
 
 def test_wrong_path_is_an_error() -> None:
