@@ -47,6 +47,17 @@ def _from_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_aware(at)
 
 
+def _lock_statement(connection: BaseDatabaseWrapper, count: int) -> str:
+    quote = connection.ops.quote_name
+    name, pk = quote("name"), quote("id")
+    places = ", ".join(["%s"] * count)
+    table = quote(Document._meta.db_table)
+    sql = f"SELECT {name}, {pk} FROM {table} WHERE {name} IN ({places}) ORDER BY {name}"
+    # Django has no way to ask for this lock; its select_for_update() would let one process at a
+    # time append to a document.
+    return f"{sql} FOR KEY SHARE" if connection.vendor == "postgresql" else sql
+
+
 def _insert_statement(connection: BaseDatabaseWrapper) -> str:
     quote = connection.ops.quote_name
     fields = {field.name: field for field in Update._meta.concrete_fields}
@@ -126,15 +137,9 @@ class Queries:
 
         Others may append to them and replace their snapshots at the same time.
         """
-        found = self.documents.filter(name__in=names).order_by("name").values_list("name", "pk")
         connection = connections[self.using]
-        if connection.vendor != "postgresql":
-            return dict(found)
-        # Django has no way to ask for this lock; its select_for_update() would let one process
-        # at a time append to a document.
-        sql, params = found.query.get_compiler(self.using).as_sql()
         with connection.cursor() as cursor:
-            cursor.execute(f"{sql} FOR KEY SHARE", params)
+            cursor.execute(_lock_statement(connection, len(names)), names)
             return dict(cursor.fetchall())
 
     def _new_document(self, entry: LogEntry) -> Document:
