@@ -328,7 +328,7 @@ def test_what_is_done_offline_comes_back(alice: Planner, bob: Planner) -> None:
     expect(alice.page.locator(".refusal:visible")).to_have_count(0)
 
 
-def test_a_board_is_opened_offline_from_the_browsers_copy(alice: Planner) -> None:
+def test_reload_keeps_what_was_moved(alice: Planner) -> None:
     alice.add("Bake a cake")
     alice.visitor.expect_status("saved")
     alice.drag("Bake a cake", "doing")
