@@ -63,3 +63,63 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Place(models.Model):
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Shop(Place):
+    """A row that is one of two models."""
+
+    street = models.CharField(max_length=100, blank=True)
+
+
+class Person(models.Model):
+    name = models.CharField(max_length=100)
+    home = models.ForeignKey(Place, models.SET_NULL, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Team(models.Model):
+    """Its values are those of many others."""
+
+    name = models.CharField(max_length=100)
+    leader = models.ForeignKey(Person, models.SET_NULL, null=True, related_name="leads")
+    members: models.ManyToManyField[Person, Membership] = models.ManyToManyField(
+        Person, through="Membership", related_name="teams"
+    )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FamousTeam(Team):
+    class Meta:
+        proxy = True
+
+    def room_names(self) -> list[str]:
+        return ["famous"]
+
+
+class Membership(models.Model):
+    team = models.ForeignKey(Team, models.CASCADE, related_name="+")
+    person = models.ForeignKey(Person, models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.person} of {self.team}"
+
+
+class Match(models.Model):
+    team = models.ForeignKey(Team, models.CASCADE)
+    place = models.CharField(max_length=100)
+
+    objects = MirroredManager()
+
+    def __str__(self) -> str:
+        return self.place
