@@ -119,7 +119,8 @@ class RowsWatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._task: asyncio.Task[None] | None = None
-        self._in_hurry = False
+        #: So many wait in :meth:`settle`: an unload, and the end of the process, may both.
+        self._hurrying = 0
 
     # What the room asks for.
 
@@ -163,14 +164,14 @@ class RowsWatcher:
 
     async def settle(self) -> None:
         """Check what members have changed, without any delay."""
-        self._in_hurry = True
+        self._hurrying += 1
         try:
             while self._maps and self.is_busy:
                 self._start()
                 if self._task is not None:
                     await asyncio.wait([self._task])
         finally:
-            self._in_hurry = False
+            self._hurrying -= 1
 
     # What is noted.
 
@@ -253,14 +254,14 @@ class RowsWatcher:
     async def _go_on(self, *, is_patient: bool) -> bool:
         """Do some of what there is to do; False if that is nothing."""
         now = self._loop.time()
-        self._in_hand = self._notes.take(now, BATCH, in_hurry=self._in_hurry)
+        self._in_hand = self._notes.take(now, BATCH, in_hurry=self._hurrying > 0)
         if self._sweeper is None and self._later is not None and self._later <= now:
             self._later = None
             self._sweep(NOBODY)
-        is_swept = self._sweeper is None or (self._in_hurry and self._sweeper is NOBODY)
+        is_swept = self._sweeper is None or (self._hurrying and self._sweeper is NOBODY)
         if self._in_hand:
             await self._check(is_patient)
-        elif not is_swept and (self._in_hurry or self._sweep_due <= now):
+        elif not is_swept and (self._hurrying or self._sweep_due <= now):
             await self._sweep_on()
         else:
             return False

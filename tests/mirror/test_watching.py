@@ -22,6 +22,7 @@ from pycrdt import Array, Doc, Map, Text
 
 from collab import documents
 from collab.consumers import YjsConsumer
+from collab.hub import current_hub
 from collab.mirror import current_user
 from collab.testing import CollabClient, connect
 from tests.collab.live import until
@@ -463,6 +464,21 @@ async def test_a_text_is_saved_when_typing_pauses(board: Board, task: Task) -> N
                 assert not saved
                 await wait_for_row(task, body="cbatext")
                 assert len(saved) == 1
+
+
+async def test_a_text_is_saved_at_once_for_all_who_cannot_wait(board: Board, task: Task) -> None:
+    with override_settings(COLLAB={"ROWS_TEXT_DELAY": 60, "ROWS_CHECK_INTERVAL": 60}):
+        async with visit(board) as ann:
+            [watcher] = current_hub().rooms[room_name(board.pk), True].watchers
+            row(ann, task)["body"].insert(0, "more ")
+            await until(lambda: watcher.is_busy)
+            async with asyncio.timeout(5):
+                # As by a room that is unloaded while the process is about to end.
+                first = asyncio.ensure_future(watcher.settle())
+                row(ann, task)["body"].insert(0, "even ")
+                await asyncio.gather(first, watcher.settle())
+    await task.arefresh_from_db()
+    assert task.body == "even more text"
 
 
 async def test_a_plain_string_in_the_place_of_a_text_becomes_one(board: Board, task: Task) -> None:
