@@ -24,6 +24,7 @@ NO_ROOM = {
     "The channel layer fails (%s).",
     "The channel layer is stuck; rooms learn of a change later.",
     "The storage cannot be asked (%s).",
+    "What the relay does has failed.",
 }
 
 
