@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     User = AbstractBaseUser | AnonymousUser
 
-__all__ = ["ModelMirror", "Values", "mirrors", "mirrors_of", "register"]
+__all__ = ["ModelMirror", "Values", "mirrors", "register"]
 
 M = TypeVar("M", bound=Model)
 
@@ -158,8 +158,3 @@ def register(model: type[Model]) -> Callable[[type[ModelMirror[Any]]], type[Mode
 def mirrors() -> Sequence[ModelMirror[Any]]:
     """Return all registered mirrors, in their order."""
     return _mirrors
-
-
-def mirrors_of(model: type[Model]) -> list[ModelMirror[Any]]:
-    """Return the mirrors of ``model``, and of those that it inherits from."""
-    return [mirror for mirror in _mirrors if issubclass(model, mirror.model)]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from asgiref.sync import async_to_sync
 from django.db import connections, router, transaction
+from django.db.models import QuerySet
 from pycrdt import Doc, Map, Text
 
 from collab.copies import noting, store_update
@@ -116,15 +117,11 @@ class Writing:
             transaction.on_commit(self._look_again, using=using, robust=True)
 
     def _look_again(self) -> None:
-        gone: dict[str, list[str]] = {}
         for mirror, keys in self._entered.items():
-            if (rows := mirror.rows(self.name)) is not None:
-                for chunk in chunks(keys):
-                    there = rows.filter(pk__in=chunk).values_list("pk", flat=True)
-                    left = set(chunk).difference(map(str, there))
-                    gone.setdefault(mirror.map_name, []).extend(left)
-        if any(gone.values()):
-            write_rows(self.name, gone)
+            for chunk in chunks(keys):
+                there = _rows(mirror, self.name, chunk).values_list("pk", flat=True)
+                if gone := set(chunk).difference(map(str, there)):
+                    write_rows(self.name, {mirror.map_name: gone})
 
     def _store(self, update: bytes) -> None:
         async_to_sync(store_update)(self.name, update, None)
@@ -225,10 +222,14 @@ def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
 
 def _write_chunk(document: Writing, mirror: ModelMirror[Any], keys: list[str]) -> None:
     known = document.record.rows.filter(map_name=mirror.map_name, key__in=keys)
-    rows = mirror.rows(document.name)
-    instances = [] if rows is None else list(rows.filter(pk__in=keys))
-    there = _values(mirror, document.name, instances)
+    there = _values(mirror, document.name, list(_rows(mirror, document.name, keys)))
     write_changed(document, mirror, there, {row.key: row for row in known})
+
+
+def _rows(mirror: ModelMirror[Any], room_name: str, keys: Collection[str]) -> QuerySet[Any]:
+    """Return those rows with these keys that belong in a document."""
+    rows = mirror.rows(room_name)
+    return mirror.model._base_manager.none() if rows is None else rows.filter(pk__in=keys)
 
 
 def _values(mirror: ModelMirror[Any], room_name: str, rows: list[Any]) -> dict[str, Values]:

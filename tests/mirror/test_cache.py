@@ -9,14 +9,18 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pycrdt import Doc, Map, Text
 
 from collab import documents
 from collab.conf import get_storage
+from collab.copies import noting
 from collab.mirror import cache
 from collab.mirror.models import MirroredDocument
 from collab.mirror.writing import writing
 from collab_storage.compaction import compact
+from collab_storage.models import Document, Update
+from collab_storage.orm import ORMStorage
 from tests.rows.models import Board, Task
 
 from .boards import in_maps, name_of, open_board, row_values
@@ -124,6 +128,52 @@ def test_update_that_builds_upon_what_is_missing_waits(board: Board) -> None:
     change("b")
     assert kept(board) is not doc
     assert str(kept(board).get("text", type=Text)) == "ab"
+
+
+def test_what_members_have_just_typed_is_in_it(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = documents.read(name_of(board))
+    with noting(other) as updates:
+        other.get("text", type=Text).insert(0, "typed")
+        other.get("text", type=Text).insert(5, "!")
+    doc = kept(board)
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "unsaved_updates", lambda name: updates)
+        assert not change("a")
+        assert str(doc.get("text", type=Text)) == "typed!"
+        cache._copies.clear()
+        assert change("b")
+        assert str(kept(board).get("text", type=Text)) == "typed!"
+        # The first of them is another process's, which has not stored it yet.
+        cache._copies.clear()
+        patch.setattr(cache, "unsaved_updates", lambda name: updates[1:])
+        change("c")
+        assert name_of(board) not in cache._copies
+
+
+def test_document_that_is_compacted_while_it_is_looked_at_is_loaded_anew(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doc, marks = kept(board), ORMStorage.marks
+
+    async def compact_after(self: ORMStorage, names: Any) -> Any:
+        found = await marks(self, names)
+        await compact(self, name_of(board))
+        return {name: mark._replace(log_length=99) for name, mark in found.items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ORMStorage, "marks", compact_after)
+        Task.objects.update(title="a")
+    assert kept(board) is not doc
+
+
+def test_row_of_the_log_that_cannot_be_read_is_left_out(
+    board: Board, caplog: pytest.LogCaptureFixture
+) -> None:
+    Update.objects.create(document=Document.objects.get(), data=b"nonsense", at=timezone.now())
+    change("a")
+    assert "cannot read" in caplog.text
 
 
 def test_no_more_than_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections
 from django.db.models import Prefetch
 from django.test.utils import CaptureQueriesContext
 
-from collab.mirror import reconcile
+from collab.mirror import reconcile, touch
 from collab.mirror.relations import declared_paths
 from tests.rows.mirrors import TaskMirror
 from tests.rows.models import (
@@ -160,6 +160,28 @@ def test_rows_are_read_with_as_many_queries_as_one() -> None:
             row_values("famous")
         counts.append(len(queries))
     assert counts[0] == counts[1] < 10
+
+
+def test_many_rows_that_only_their_keys_are_shown_of_cost_nothing() -> None:
+    task = Task.objects.create(board=open_board())
+    task.labels.add(Label.objects.create(name="l"))
+    with CaptureQueriesContext(connections["default"]) as queries:
+        touch(Label.objects.all())
+    assert len(queries) == 1
+
+
+def test_rows_that_nobody_knows_the_keys_of_are_left_to_the_next_reconciling(team: Team) -> None:
+    Match.objects.bulk_create([Match(team=team, place="here")], ignore_conflicts=True)
+    reconcile("famous")
+    assert team_values()["places"] == ["here"]
+
+
+def test_relations_of_other_models_are_none_of_its_business() -> None:
+    user, group = User.objects.create(username="a"), Group.objects.create(name="g")
+    group.user_set.add(user)
+    with CaptureQueriesContext(connections["default"]) as queries:
+        user.groups.clear()
+    assert not any("collab_mirror" in query["sql"] for query in queries)
 
 
 def test_lists_of_keys_are_always_in_the_same_order() -> None:
