@@ -18,7 +18,7 @@ from .conf import get_storage
 from .hub import Hub, live_hubs
 from .outlet import publish
 from .relay import order
-from .updates import apply, merge
+from .updates import EMPTY_UPDATE, apply, merge
 
 __all__ = [
     "in_all_hubs",
@@ -41,8 +41,9 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     # What waits to be stored is taken first: it may get stored while the rest is loaded.
     unsaved = unsaved_updates(room_name)
     loaded = await get_storage().load(room_name)
-    if loaded is not None:
-        apply_stored(doc, loaded, room_name)
+    if loaded is not None and (rest := apply_stored(doc, loaded, room_name)) != EMPTY_UPDATE:
+        # It builds upon what is not stored yet.
+        unsaved.append(rest)
     if unsaved:
         apply(doc, merge(unsaved))
     return bool(loaded or unsaved)

@@ -304,6 +304,8 @@ class CollabClient:
             self._send_update(create_update_message(event.update))
 
     async def _next_message(self) -> Message:
+        if not self._output.empty():
+            return self._output.get_nowait()
         message = asyncio.ensure_future(self._output.get())
         serving = cast("asyncio.Future[None]", self._serving)
         try:
@@ -314,6 +316,11 @@ class CollabClient:
             serving.result()
             # It has ended without a word, as a server would notice, too.
             return {"type": "websocket.close", "code": 1006}
+        except asyncio.CancelledError:
+            if message.done():
+                # Whoever waits next is to have it.
+                self._receive(message.result())
+            raise
         finally:
             message.cancel()
 

@@ -44,6 +44,10 @@ class Copy:
     log_length: int = 0
     rows: set[int] = field(default_factory=set)
     size: int = 0
+    #: What is not stored yet, or was not when the copy was opened.
+    typed: bytes | None = None
+    #: What is stored and builds upon what is not.
+    rest: bytes = EMPTY_UPDATE
 
     def stored(self, update: bytes) -> None:
         """Note that a change that was made in it is stored."""
@@ -62,13 +66,15 @@ async def open_copy(name: str, client_id: int) -> Copy:
     typed = merge(unsaved) if unsaved else None
     kept = _take(name)
     if kept and kept.doc.client_id == client_id and await _catch_up(kept, name, typed):
+        kept.typed = typed
         return kept
     copy = await _load(name, client_id)
+    copy.typed = typed
     if typed is not None:
         copy.is_there = True
-        if not _apply_known(copy, typed):
-            # It builds on what another process is about to store.
-            apply(copy.doc, typed)
+        if copy.rest != EMPTY_UPDATE or not _apply_known(copy, typed):
+            # One of them builds upon the other, or on what another process is about to store.
+            apply(copy.doc, merge([copy.rest, typed]))
             copy.version = None
     return copy
 
@@ -76,9 +82,9 @@ async def open_copy(name: str, client_id: int) -> Copy:
 async def _load(name: str, client_id: int) -> Copy:
     copy = Copy(Doc[Any](client_id=client_id))
     if (stored := await get_storage().load(name)) is not None:
-        rest = apply_stored(copy.doc, stored, name)
+        copy.rest = apply_stored(copy.doc, stored, name)
         copy.is_there = True
-        copy.version = stored.version if rest == EMPTY_UPDATE else None
+        copy.version = stored.version if copy.rest == EMPTY_UPDATE else None
         copy.log_length = len(stored.log)
         copy.rows = {row.id for row in stored.log}
         copy.size = sum(map(len, stored.updates))

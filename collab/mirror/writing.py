@@ -53,6 +53,7 @@ class Writing:
         self._create = create
         self._is_gone = False
         self._copy: Copy | None = None
+        self._typed: bytes | None = None
         self._entered: dict[ModelMirror[Any], list[str]] = {}
         self._updates: list[bytes] = []
 
@@ -60,6 +61,7 @@ class Writing:
     def doc(self) -> Doc[Any] | None:
         """A private copy, loaded when it is first needed; ``None`` if it was deleted."""
         copy = async_to_sync(open_copy)(self.name, self.record.client_id or new_client_id())
+        self._typed = copy.typed
         if self.record.client_id in state_vector(copy.doc.get_state()):
             self._copy = copy
             return copy.doc
@@ -109,7 +111,10 @@ class Writing:
         if self.is_new:
             self._write_all_rows()
         if self._updates:
-            self._store(merge(self._updates))
+            # With what it builds upon: were that lost in a crash, the next change would contradict
+            # this one, as both would have the same numbers.
+            typed = [] if self._typed is None else [self._typed]
+            self._store(merge([*typed, *self._updates]))
         using = router.db_for_write(MirroredDocument)
         if self._copy is not None and self._copy.version is not None:
             transaction.on_commit(partial(keep, self.name, self._copy), using=using)

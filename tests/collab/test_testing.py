@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -332,3 +333,13 @@ async def test_rooms_on_the_database() -> None:
         write(client, "Hello")
         await client.wait_saved()
     assert str((await documents.aread("room")).get("text", type=Text)) == "Hello"
+
+
+@in_memory
+async def test_nothing_is_lost_when_a_client_has_waited_in_vain() -> None:
+    async with connect(application, "/open/room") as ann, connect(application, "/open/room") as bob:
+        for number in range(50):
+            ann.doc.get("text", type=Text).insert(0, str(number % 10))
+            with suppress(TimeoutError):
+                await bob.wait_until(lambda: False, within=0.001 * (number % 5))
+        await bob.wait_until(lambda: len(bob.doc.get("text", type=Text)) == 50)

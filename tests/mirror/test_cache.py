@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pycrdt import Doc, Map, Text
 
-from collab import documents
+from collab import copies, documents
 from collab.conf import get_storage
 from collab.copies import noting
 from collab.mirror import cache
@@ -142,14 +142,36 @@ def test_what_members_have_just_typed_is_in_it(
         patch.setattr(cache, "unsaved_updates", lambda name: updates)
         assert not change("a")
         assert str(doc.get("text", type=Text)) == "typed!"
+        # It is stored with what was written upon it, which would be lost without it in a crash.
+        assert str(documents.read(name_of(board)).get("text", type=Text)) == "typed!"
         cache._copies.clear()
         assert change("b")
         assert str(kept(board).get("text", type=Text)) == "typed!"
-        # The first of them is another process's, which has not stored it yet.
+        # The first of these is another process's, which has not stored it yet.
+        with noting(other) as late:
+            other.get("text", type=Text).insert(6, "?")
+            other.get("text", type=Text).insert(7, "?")
         cache._copies.clear()
-        patch.setattr(cache, "unsaved_updates", lambda name: updates[1:])
+        patch.setattr(cache, "unsaved_updates", lambda name: late[1:])
         change("c")
         assert name_of(board) not in cache._copies
+
+
+def test_what_is_stored_upon_what_members_have_just_typed_is_in_it(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = documents.read(name_of(board))
+    with noting(other) as updates:
+        other.get("text", type=Text).insert(0, "typed")
+        other.get("text", type=Text).insert(5, "!")
+    documents.send_doc_update(name_of(board), updates[1])
+    cache._copies.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "unsaved_updates", lambda name: updates[:1])
+        patch.setattr(copies, "unsaved_updates", lambda name: updates[:1])
+        assert str(documents.read(name_of(board)).get("text", type=Text)) == "typed!"
+        change("a")
+    assert str(documents.read(name_of(board)).get("text", type=Text)) == "typed!"
 
 
 def test_document_that_is_compacted_while_it_is_looked_at_is_loaded_anew(
