@@ -14,6 +14,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from operator import attrgetter
 from threading import Thread
 from typing import Any, cast
 
@@ -52,6 +53,11 @@ class Link:
     model: type[Model]
     path: Path | None = None
     goes_on: bool = True
+
+    @property
+    def shows(self) -> bool:
+        """Whether the rows change with each change of the other model's, not only if they go."""
+        return self.path is None or self.path.shown or self.path.is_backward
 
     def rows(self, using: str, keys: Collection[Any]) -> QuerySet[Any]:
         """Return the rows that are linked to those of the other model with these primary keys."""
@@ -246,6 +252,8 @@ def _manual_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManag
 # Signals.
 
 
+_shows = attrgetter("shows")
+
 #: Attribute of an instance between the two signals of its change.
 _LINKED = "_collab_mirror_linked"
 
@@ -288,25 +296,22 @@ def _concrete(model: type[Model]) -> type[Model]:
 
 def _link(model: type[Model], link: Link) -> None:
     _links.setdefault(model, []).append(link)
-    rows_changed.connect(_touched, sender=model)
-    rows_created.connect(_created, sender=model)
-    if link.path is None:
+    if link.shows:
         post_save.connect(_saved, sender=model)
+        rows_changed.connect(_touched, sender=model)
+        rows_created.connect(_created, sender=model)
+    if link.path and link.path.is_backward:
+        pre_save.connect(_is_about_to_change, sender=model)
+    if link.path and (link.path.shown or link.path.outlives):
+        pre_delete.connect(_is_about_to_change, sender=model)
+    if link.path is None or link.path.shown or link.path.outlives:
         post_delete.connect(_deleted, sender=model)
-    else:
-        if link.path.shown:
-            post_save.connect(_saved, sender=model)
-        if link.path.is_backward:
-            pre_save.connect(_is_about_to_change, sender=model)
-        if link.path.shown or link.path.outlives:
-            pre_delete.connect(_is_about_to_change, sender=model)
-            post_delete.connect(_deleted, sender=model)
 
 
 def _saved(sender: type[Model], instance: Model, raw: bool, using: str, **kwargs: Any) -> None:
     with noting(using) as notes:
         _note_linked(notes, instance)
-        for link in _links[sender]:
+        for link in filter(_shows, _links[sender]):
             mirror = link.mirror
             if link.path or raw or not _tells_rooms(instance, mirror):
                 notes.add_linked(link, [link.key(instance)])
@@ -349,9 +354,8 @@ def _note_linked(notes: Notes, instance: Model) -> None:
 def _touched(sender: type[Model], keys: Collection[Any], using: str, **kwargs: Any) -> None:
     if keys:
         with noting(using) as notes:
-            for link in _links[sender]:
-                if link.path is None or link.path.shown:
-                    notes.add_linked(link, keys)
+            for link in filter(_shows, _links[sender]):
+                notes.add_linked(link, keys)
                 if link.path and link.path.is_backward:
                     for chunk in chunks(keys):
                         notes.add_linked(*link.rows_now(using, chunk))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import transaction
+from pytest_django import DjangoAssertNumQueries
 
 from collab import documents
 from tests.rows.models import Board, Label, Task
@@ -75,7 +76,9 @@ def test_row_that_others_refer_to_is_changed_with_them() -> None:
     assert tasks(board)[str(task.pk)]["labels"] == []
 
 
-def test_save_costs_one_query_if_there_is_no_document(django_assert_num_queries) -> None:  # type: ignore[no-untyped-def]
+def test_save_costs_one_query_if_there_is_no_document(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
     task = Task.objects.create(board=Board.objects.create())
     with django_assert_num_queries(2):
         task.save()
