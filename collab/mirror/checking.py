@@ -126,8 +126,9 @@ def check(room_name: str, changes: Sequence[Change], *, patient: bool = False) -
     Raises:
         Exception: nothing was saved, nor set back.
     """
-    outcome, until = Outcome(), monotonic() + _LONGEST
+    outcome = Outcome()
     with writing(room_name) as document:
+        until = monotonic() + _LONGEST
         if document is not None:
             for mirror, those in _by_mirror(changes):
                 _Check(document, mirror, outcome, patient).run(those, until)
@@ -219,8 +220,8 @@ class _Check:
 
     def run(self, changes: Sequence[Change], until: float) -> None:
         """Check ``changes``, or some of them if it takes too long, and repair the map."""
-        for chunk in chunks(changes):
-            if monotonic() > until:
+        for number, chunk in enumerate(chunks(changes)):
+            if number and monotonic() > until:
                 self._outcome.left.extend(chunk)
                 continue
             self._known |= _known(self._document.name, self._mirror, chunk)

@@ -143,5 +143,7 @@ class Notes:
             self._rows[row] = {**notes, **self._rows.get(row, {})}
 
     def is_noted(self, row: RowKey, name: str) -> bool:
-        """Tell whether there is a note of the field, or of the row as a whole."""
-        return not {name, ROW}.isdisjoint(self._rows.get(row, ()))
+        """Tell whether it is known who has changed the field, or the row as a whole."""
+        notes = self._rows.get(row, {})
+        # That a row has come from elsewhere says nothing of what is changed in it later.
+        return name in notes or (ROW in notes and notes[ROW].author is not NOBODY)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import date
@@ -14,7 +16,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.db.models.signals import post_save, pre_delete
 from django.test import override_settings
 from django.urls import path
@@ -23,10 +25,10 @@ from pycrdt import Array, Doc, Map, Text
 from collab import documents
 from collab.consumers import YjsConsumer
 from collab.hub import current_hub
-from collab.mirror import current_user
+from collab.mirror import checking, current_user, worker
 from collab.testing import CollabClient, connect
 from tests.collab.live import until
-from tests.rows.mirrors import room_name
+from tests.rows.mirrors import TaskMirror, room_name
 from tests.rows.models import Board, Label, Note, Task
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -516,15 +518,154 @@ async def test_a_text_that_the_database_has_changed_keeps_what_was_typed(
 
 
 async def test_what_cannot_be_saved_now_is_saved_later(board: Board, task: Task) -> None:
-    failures = iter([OperationalError("locked")] * 3)
+    failures = [OperationalError("locked")] * 3
 
     def fail() -> None:
-        if error := next(failures, None):
-            raise error
+        if failures:
+            raise failures.pop()
 
     async with visit(board) as ann:
         with listening(fail):
             row(ann, task)["title"] = "two"
-            await until(lambda: next(failures, None) is None)
+            await until(lambda: not failures)
+            await wait_for_row(task, title="two")
+
+
+async def test_what_the_projects_code_cannot_check_is_given_up(
+    board: Board, task: Task, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any) -> Any:
+        raise LookupError("broken")
+
+    async with visit(board) as ann:
+        with monkeypatch.context() as patch:
+            patch.setattr(TaskMirror, "get_queryset", fail)
+            row(ann, task)["title"] = "two"
+            await until(lambda: "Rows cannot be checked." in caplog.text)
+        row(ann, task)["position"] = 3
+        await wait_for_row(task, position=3)
+
+
+async def test_a_document_that_is_deleted_is_not_waited_for(board: Board, task: Task) -> None:
+    failing = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fail() -> None:
+        loop.call_soon_threadsafe(failing.set)
+        raise OperationalError("locked")
+
+    async with visit(board) as ann:
+        with listening(fail):
+            row(ann, task)["title"] = "two"
+            await asyncio.wait_for(failing.wait(), 5)
+            await documents.adelete(room_name(board.pk))
+            assert (await ann.wait_closed()).code == 4404
     await task.arefresh_from_db()
-    assert task.title == "two"
+    assert task.title == "one"
+
+
+# When much happens at once.
+
+
+async def test_a_row_that_the_database_has_changed_is_not_removed(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        await change_unseen(task, title="two")
+        del rows(ann)[str(task.pk)]
+        assert (await refusal(ann))["response_status"] == 409
+        await ann.wait_until(lambda: str(task.pk) in rows(ann))
+        assert row(ann, task)["title"] == "two"
+
+
+async def test_what_saving_changes_besides_is_in_the_map(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        with listening(lambda: Task._base_manager.update(position=7)):
+            row(ann, task)["title"] = "two"
+            await ann.wait_until(lambda: row(ann, task)["position"] == 7)
+    assert (await stored(board))[str(task.pk)]["position"] == 7
+
+
+async def test_a_row_that_saving_takes_elsewhere_leaves_the_map(board: Board, task: Task) -> None:
+    other = await Board.objects.acreate(name="other")
+    async with visit(board) as ann, visit(board) as bob:
+        with listening(lambda: Task._base_manager.update(board=other)):
+            row(ann, task)["title"] = "two"
+            row(bob, task)["position"] = 3
+            await ann.wait_until(lambda: str(task.pk) not in rows(ann))
+            found = [client for client in (ann, bob) if client.messages[-1]["action"] == "row"]
+            assert all(client.messages[-1]["response_status"] == 404 for client in found)
+
+
+async def test_a_check_that_takes_long_lets_others_have_the_document_meanwhile(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "_LONGEST", 0.0)
+    monkeypatch.setattr(checking, "chunks", lambda values: [[value] for value in values])
+    tasks = [await Task.objects.acreate(board=board, title="one") for _ in range(3)]
+    async with visit(board) as ann:
+        ann.doc.get("tasks", type=Map)
+        with ann.doc.transaction():
+            for task in tasks:
+                row(ann, task)["title"] = "two"
+        for task in tasks:
+            await wait_for_row(task, title="two")
+
+
+async def test_two_large_changes_at_once_are_both_checked_in_the_end(
+    board: Board, task: Task
+) -> None:
+    with override_settings(COLLAB={"ROWS_CHECK_INTERVAL": 0.2, "ROWS_DELAY": 0.2}):
+        async with visit(board) as ann, visit(board) as bob:
+            row(ann, task)["extra"] = {"a": "x" * 70_000}
+            row(bob, task)["id"] = "x" * 70_000
+            await bob.wait_until(lambda: row(bob, task)["id"] == task.pk)
+            await wait_for_row(task, extra={"a": "x" * 70_000})
+
+
+async def test_a_large_change_is_its_senders(board: Board, task: Task) -> None:
+    saved: list[Any] = []
+    ann = await User.objects.acreate(username="ann")
+    with listening(lambda: saved.append(current_user())):
+        async with visit(board, ann) as client:
+            row(client, task)["extra"] = {"a": "x" * 70_000}
+            await client.wait_saved()
+    assert saved == [ann]
+
+
+async def test_more_is_changed_elsewhere_than_is_noted(board: Board, task: Task) -> None:
+    settings = {"MAX_ROW_CHANGES": 1, "ROWS_CHECK_INTERVAL": 0.1}
+    with override_settings(COLLAB=settings):
+        async with visit(board) as ann:
+            async with documents.aedit(room_name(board.pk)) as doc:
+                values = doc.get("tasks", type=Map)
+                for number in range(3):
+                    values[str(number + 1000)] = Map({"title": "new"})
+            await ann.wait_until(lambda: len(rows(ann)) == 4)
+            await ann.wait_until(lambda: len(rows(ann)) == 1)
+
+
+async def test_the_document_is_freed_when_its_room_is_gone(board: Board, task: Task) -> None:
+    async with visit(board) as ann:
+        row(ann, task)["title"] = "two"
+        (room,) = current_hub().rooms.values()
+        alive = weakref.ref(room.doc)
+        del room
+    await until(lambda: not gc.collect() and alive() is None)
+
+
+async def test_the_thread_gives_its_connections_back_when_it_has_been_idle(
+    board: Board, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_IDLE", 0.01)
+    closed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    close_all = connections.close_all
+
+    def close() -> None:
+        close_all()
+        loop.call_soon_threadsafe(closed.set)
+
+    monkeypatch.setattr(connections, "close_all", close)
+    async with visit(board) as ann:
+        await asyncio.wait_for(closed.wait(), 5)
+        row(ann, task)["title"] = "two"
+        await wait_for_row(task, title="two")
