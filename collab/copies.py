@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from datetime import UTC, datetime
@@ -64,9 +64,22 @@ def noting(doc: Doc[Any]) -> Iterator[list[bytes]]:
         doc.unobserve(subscription)
 
 
-async def store_update(room_name: str, update: bytes, user: object) -> None:
-    """Store an update and let live rooms have it, once it is committed."""
-    await get_storage().append([new_entry(room_name, update, user_key(user))])
+async def store_update(
+    room_name: str, update: bytes, user: object, *, upon: Sequence[bytes] = ()
+) -> None:
+    """Store an update and let live rooms have it, once it is committed.
+
+    Args:
+        room_name: the document.
+        update: of it.
+        user: whose change it is.
+        upon: what is not stored yet and the update may build upon; stored with it, since it
+            would be nothing without if the process died before.
+    """
+    entries = [new_entry(room_name, update, user_key(user))]
+    if upon:
+        entries.insert(0, new_entry(room_name, merge(upon), None))
+    await get_storage().append(entries)
     await on_commit(partial(_deliver, room_name, update))
 
 

@@ -209,7 +209,8 @@ def recheck_access(room_name: str, user: object = None) -> None:
 
 async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
     if updates:
-        await store_update(room_name, merge(updates), user)
+        upon = unsaved_updates(room_name)
+        await store_update(room_name, merge(updates), user, upon=upon)
 
 
 def _discard(room_name: str, moved_to: str | None) -> None:

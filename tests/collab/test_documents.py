@@ -23,6 +23,7 @@ from collab.conf import get_storage
 from collab.consumers import YjsConsumer
 from collab.exceptions import DocumentExists, DocumentNotFound, InvalidName
 from collab.testing import CollabClient, close_rooms, connect, use_memory_storage
+from collab_storage.compaction import apply_stored
 from collab_storage.models import Update
 
 from .live import HinderedStorage, until
@@ -294,6 +295,26 @@ async def test_members_of_a_deleted_document_are_sent_away(member: CollabClient)
     assert await documents.adelete("room")
     assert (await member.wait_closed()).code == 4404
     assert not await documents.aexists("room")
+
+
+async def test_an_edit_is_stored_with_what_it_builds_upon() -> None:
+    with _hindered():
+        async with connect(application, "/ws/room") as client:
+            storage = HinderedStorage.latest
+            storage.failures["append"] = ConnectionError("away")
+            write(client.doc, "typed")
+            await until(lambda: storage.calls["append"])
+            del storage.failures["append"]
+            async with documents.aedit("room") as doc:
+                assert text_of(doc) == "typed"
+                write(doc, " and edited")
+            # As another process finds it, should this one die now.
+            stored = await storage.load("room")
+            assert stored is not None
+            found: Doc[Any] = Doc()
+            apply_stored(found, stored)
+            assert text_of(found) == "typed and edited"
+        await close_rooms()
 
 
 async def test_what_is_being_typed_goes_along_to_the_new_name() -> None:
