@@ -149,7 +149,7 @@ class Notes:
                     write_rows(room_name, keys)
             except Exception:
                 # The next change of these rows, or the next to open the document, makes up for it.
-                logger.exception("Rows could not be written into %r.", room_name)
+                logger.exception("Rows could not be written.", extra={"room": room_name})
 
 
 def _find(keys: Mapping[str, Collection[str]], rooms: Collection[str]) -> Iterator[Any]:
