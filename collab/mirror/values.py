@@ -15,7 +15,6 @@ __all__ = [
     "PlainText",
     "RowInMap",
     "from_json",
-    "of_map",
     "plain",
     "same",
     "take_field",
@@ -59,12 +58,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return value
-
-
-def of_map(row: Map[Any]) -> dict[str, Any]:
-    """Return the values of a row's map; Text as ``str``."""
-    values: dict[str, Any] = plain(row.to_py())
-    return values
 
 
 def same(one: Any, other: Any) -> bool:

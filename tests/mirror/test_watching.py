@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -666,6 +667,56 @@ async def test_the_thread_gives_its_connections_back_when_it_has_been_idle(
 
     monkeypatch.setattr(connections, "close_all", close)
     async with visit(board) as ann:
-        await asyncio.wait_for(closed.wait(), 5)
-        row(ann, task)["title"] = "two"
-        await wait_for_row(task, title="two")
+        for title in ("two", "three"):
+            closed.clear()
+            row(ann, task)["title"] = title
+            await wait_for_row(task, title=title)
+            await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_a_row_without_a_text_has_an_empty_one(
+    board: Board, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = TaskMirror.values
+
+    def without_body(mirror: TaskMirror, rows: Any, room_name: str) -> Any:
+        return [{**row, "body": None} for row in values(mirror, rows, room_name)]
+
+    monkeypatch.setattr(TaskMirror, "values", without_body)
+    async with visit(board) as ann:
+        row(ann, task)["id"] = 0
+        assert (await refusal(ann))["data"]["fields"].keys() == {"id"}
+        await ann.wait_until(lambda: row(ann, task)["id"] == task.pk)
+        assert str(row(ann, task)["body"]) == ""
+
+
+async def test_what_follows_a_refused_change_is_not_set_back_with_it(
+    board: Board, task: Task
+) -> None:
+    def change() -> None:
+        # Before the first change is set back, whoever has made it goes on.
+        loop.call_soon_threadsafe(go_on)
+        assert gone_on.wait(5)
+
+    def go_on() -> None:
+        del rows(ann)[str(task.pk)]
+        ann_saved = asyncio.ensure_future(ann.wait_saved())
+        ann_saved.add_done_callback(lambda done: gone_on.set())
+
+    loop, gone_on = asyncio.get_running_loop(), threading.Event()
+    with override_settings(COLLAB={"ROWS_DELAY": 0.2}):
+        async with visit(board) as ann:
+            with listening(change):
+                with ann.doc.transaction():
+                    row(ann, task)["title"] = "two"
+                    row(ann, task)["id"] = 0
+                await until(gone_on.is_set)
+            await until_gone(task)
+    assert await stored(board) == {}
+
+
+async def until_gone(task: Task) -> None:
+    async with asyncio.timeout(5):
+        while await Task.objects.filter(pk=task.pk).aexists():  # noqa: ASYNC110
+            # Nobody tells when.
+            await asyncio.sleep(0.01)

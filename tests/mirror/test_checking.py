@@ -1,0 +1,107 @@
+"""What was changed in a document is checked under its lock, on every database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from pycrdt import Map
+
+from collab import documents
+from collab.mirror.checking import Author, Change, check, unchecked
+from collab.mirror.values import Odd, take_field
+from collab.mirror.writing import reconcile
+from tests.rows.mirrors import TaskMirror, room_name
+from tests.rows.models import Board, Task
+
+from .databases import kept_in, on_both
+
+ANN = Author(User(username="ann"))
+
+
+def changed(task: Task, **values: Any) -> Change:
+    """Return a change of a row, that is made in its document, too."""
+    name = room_name(task.board_id)
+    with documents.edit(name) as doc:
+        row = doc.get("tasks", type=Map)[str(task.pk)]
+        for field, value in values.items():
+            row[field] = value
+    (shown,) = TaskMirror(Task).values([task], name)
+    return Change("tasks", str(task.pk), {**shown, **values}, dict.fromkeys(values, ANN))
+
+
+@on_both
+def test_a_change_is_saved_or_set_back_and_found_no_more(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        task = Task.objects.create(board=board, title="one")
+        name = room_name(board.pk)
+        assert reconcile(name)
+        change = changed(task, title="two", id=0)
+        assert unchecked(name, [TaskMirror(Task)]) == {("tasks", str(task.pk)): {"title", "id"}}
+        with CaptureQueriesContext(connections[using]) as queries:
+            outcome = check(name, [change])
+        assert [refusal.problems.keys() for refusal in outcome.refusals] == [{"id"}]
+        task.refresh_from_db()
+        row = documents.read(name).get("tasks", type=Map)[str(task.pk)]
+        assert (task.title, row["title"], row["id"]) == ("two", "two", task.pk)
+        assert unchecked(name, [TaskMirror(Task)]) == {}
+    has_locks = connections[using].features.has_select_for_update
+    locked = [query["sql"] for query in queries if "FOR UPDATE" in query["sql"]]
+    assert any('"rows_task"' in sql for sql in locked) == has_locks
+
+
+@on_both
+def test_nothing_is_done_to_a_document_that_has_no_rows(using: str) -> None:
+    with kept_in(using):
+        outcome = check("room", [Change("tasks", "1", {}, {"title": ANN})])
+        assert not outcome.refusals
+
+
+@on_both
+def test_what_was_removed_meanwhile_is_not_set_back(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        task = Task.objects.create(board=board, title="one")
+        name = room_name(board.pk)
+        reconcile(name)
+        change = changed(task, id=0)
+        with documents.edit(name) as doc:
+            doc.get("tasks", type=Map).pop(str(task.pk))
+        assert check(name, [change]).refusals
+        assert str(task.pk) not in documents.read(name).get("tasks", type=Map)
+
+
+@on_both
+def test_who_removed_a_row_is_not_who_has_changed_it(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        task = Task.objects.create(board=board, title="one")
+        name = room_name(board.pk)
+        reconcile(name)
+        check(name, [Change("tasks", str(task.pk), Odd.MISSING, {"title": ANN})])
+        assert Task.objects.filter(pk=task.pk).exists()
+
+
+@on_both
+def test_a_row_that_is_gone_again_needs_no_check(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        reconcile(room_name(board.pk))
+        assert not check(
+            room_name(board.pk), [Change("tasks", "17", Odd.MISSING, {"": ANN})]
+        ).refusals
+
+
+def test_values_that_are_too_deep_are_none_of_json() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    class Row(dict[str, Any]):
+        """Of a Map, what is used here."""
+
+    row: Any = Row(title=deep)
+    assert take_field(row, "title", ()) is Odd.NOT_JSON
