@@ -7,6 +7,7 @@ checked and saved. See :class:`ModelMirror`.
 from django.core.exceptions import ImproperlyConfigured
 
 try:
+    from .audiences import OwnRowsMirror, is_own_or_shared, split_room_name
     from .options import ModelMirror, register
 except ModuleNotFoundError as error:
     if error.name != "rest_framework":
@@ -22,9 +23,12 @@ __all__ = [
     "MirroredManager",
     "MirroredQuerySet",
     "ModelMirror",
+    "OwnRowsMirror",
     "current_user",
+    "is_own_or_shared",
     "reconcile",
     "register",
+    "split_room_name",
     "touch",
 ]
 

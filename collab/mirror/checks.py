@@ -14,6 +14,7 @@ from django.db.models import UUIDField
 from rest_framework.fields import CharField, Field
 from rest_framework.serializers import BaseSerializer, ModelSerializer
 
+from .audiences import OwnRowsMirror
 from .models import MirroredRow
 from .options import ModelMirror, mirrors
 from .relations import declared_paths
@@ -25,6 +26,10 @@ TAG = "collab"
 
 #: Attributes of a mirror that list names of fields.
 _LISTS = ("fields", "writable_fields", "text_fields", "depends_on")
+_OWN_LISTS = ("own_fields", "own_writable_fields")
+
+#: What serializers come from that there are none of without ``fields``.
+_NEEDING_FIELDS = (ModelMirror.get_serializer_class, OwnRowsMirror.get_serializer_class)
 
 Fields = dict[str, Field[Any, Any, Any, Any]]
 
@@ -55,19 +60,25 @@ def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem
     if wrong := [*_wrong_lists(mirror)] or [*_wrong_source(mirror), *_wrong_relations(mirror)]:
         yield from wrong
     elif shown := _shown(mirror):
-        yield from _unknown(mirror, "writable_fields", shown)
+        for attribute, fields in _writable(mirror, shown):
+            yield from _unknown(mirror, attribute, fields)
+            yield from _not_writable(mirror, attribute, fields)
         yield from _unknown(mirror, "text_fields", shown)
-        yield from _not_writable(mirror, shown)
         yield from _no_text(mirror, shown)
         yield from _lacking(mirror, shown)
 
 
 def _missing_methods(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+    is_own = isinstance(mirror, OwnRowsMirror)
+    base, prefix = (OwnRowsMirror, "get_shared") if is_own else (ModelMirror, "get")
     for name, hint in (
-        ("get_room_names", "Return the names of the documents that a row is in."),
-        ("get_queryset", "Return the rows of a document, or None if it has none of this model."),
+        (f"{prefix}_room_names", "Return the names of the documents that a row is in."),
+        (
+            f"{prefix}_queryset",
+            "Return the rows of a document, or None if it has none of this model.",
+        ),
     ):
-        if getattr(type(mirror), name) is getattr(ModelMirror, name):
+        if getattr(type(mirror), name) is getattr(base, name):
             yield "collab.E007", f"does not override {name}().", hint
 
 
@@ -92,7 +103,7 @@ def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[P
 
 
 def _wrong_lists(mirror: ModelMirror[Any]) -> Iterator[Problem]:
-    for attribute in _LISTS:
+    for attribute in _LISTS + _OWN_LISTS * isinstance(mirror, OwnRowsMirror):
         names = getattr(mirror, attribute)
         if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
             hint = f'Write {attribute} = ("title", "done"); one name has a comma, too: ("title",).'
@@ -101,39 +112,60 @@ def _wrong_lists(mirror: ModelMirror[Any]) -> Iterator[Problem]:
 
 def _wrong_source(mirror: ModelMirror[Any]) -> Iterator[Problem]:
     """Yield what is wrong about where values come from: ``fields`` or a serializer."""
+    if isinstance(mirror, OwnRowsMirror):
+        yield from _wrong_own_source(mirror)
     if mirror.fields and mirror.serializer_class:
         hint = "Leave out one of them: the serializer says which fields there are."
         yield "collab.E010", "has both fields and a serializer_class.", hint
     elif mirror.serializer_class:
-        yield from _wrong_serializer(mirror, mirror.serializer_class)
+        yield from _wrong_serializer(mirror, "serializer_class")
     elif mirror.fields:
-        yield from _wrong_fields(mirror)
-    elif type(mirror).get_serializer_class is ModelMirror.get_serializer_class:
+        yield from _wrong_fields(mirror, "fields")
+    elif type(mirror).get_serializer_class in _NEEDING_FIELDS:
         hint = 'Write fields = ("title", "done"), or serializer_class = TaskSerializer.'
         yield "collab.E010", "has neither fields nor a serializer_class.", hint
 
 
-def _wrong_fields(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+def _wrong_own_source(mirror: OwnRowsMirror[Any]) -> Iterator[Problem]:
+    """Yield what is wrong about where values come from in documents of owners."""
+    if not mirror.own_serializer_class:
+        yield from _wrong_fields(mirror, "own_fields")
+        if mirror.serializer_class:
+            hint = "Write own_serializer_class: a serializer that says all that owners see."
+            yield "collab.E010", "has a serializer_class, but none for owners.", hint
+    elif mirror.fields or mirror.own_fields:
+        hint = "Write serializer_class instead of fields, or own_fields instead of the serializer."
+        yield "collab.E010", "has both fields and an own_serializer_class.", hint
+    else:
+        yield from _wrong_serializer(mirror, "own_serializer_class")
+    names = [field.name for field in mirror.model._meta.concrete_fields]
+    if mirror.owner_field not in names:
+        text = f"has the owner_field {mirror.owner_field!r}, which no column is of."
+        yield "collab.E009", text, _meant(mirror.owner_field, names)
+
+
+def _wrong_fields(mirror: ModelMirror[Any], attribute: str) -> Iterator[Problem]:
     known = [field.name for field in mirror.model._meta.get_fields()]
-    for name in mirror.fields:
+    for name in getattr(mirror, attribute):
         # Properties and methods are shown, too.
         if not hasattr(mirror.model, name):
             text = f"has the field {name!r}, which {mirror.model.__name__} does not have."
             yield "collab.E009", text, _meant(name, known)
 
 
-def _wrong_serializer(mirror: ModelMirror[Any], serializer: type[Any]) -> Iterator[Problem]:
+def _wrong_serializer(mirror: ModelMirror[Any], attribute: str) -> Iterator[Problem]:
+    serializer: Any = getattr(mirror, attribute)
     if not (isinstance(serializer, type) and issubclass(serializer, ModelSerializer)):
         hint = "Derive it from rest_framework.serializers.ModelSerializer."
         yield (
             "collab.E011",
-            f"has the serializer_class {serializer!r}, which is no ModelSerializer.",
+            f"has the {attribute} {serializer!r}, which is no ModelSerializer.",
             hint,
         )
         return
     model: Any = getattr(getattr(serializer, "Meta", None), "model", None)
     if model is None or not issubclass(mirror.model, model):
-        text = f"has the serializer_class {serializer.__name__}, which is not for its model."
+        text = f"has the {attribute} {serializer.__name__}, which is not for its model."
         hint = f"Write model = {mirror.model.__name__} in its Meta, or use another serializer."
         yield "collab.E011", text, hint
         return
@@ -141,7 +173,7 @@ def _wrong_serializer(mirror: ModelMirror[Any], serializer: type[Any]) -> Iterat
         _fields(serializer)
     # That is how Django REST framework refuses what is wrong about it.
     except (AssertionError, ImproperlyConfigured) as error:
-        text = f"has the serializer_class {serializer.__name__}, which does not work."
+        text = f"has the {attribute} {serializer.__name__}, which does not work."
         yield "collab.E011", text, " ".join(str(error).split())
 
 
@@ -155,10 +187,13 @@ def _wrong_relations(mirror: ModelMirror[Any]) -> Iterator[Problem]:
 
 
 def _shown(mirror: ModelMirror[Any]) -> Fields:
-    """Return the fields that documents show; none if they differ from room to room."""
+    """Return all fields that documents show; none if they differ from room to room."""
+    shown: Fields = {}
     if not (mirror.fields or mirror.serializer_class):
-        return {}
-    return _fields(ModelMirror.get_serializer_class(mirror, ""))
+        return shown
+    for serializer in mirror.serializers():
+        shown |= _fields(serializer)
+    return shown
 
 
 def _fields(serializer: type[ModelSerializer[Any]]) -> Fields:
@@ -168,6 +203,14 @@ def _fields(serializer: type[ModelSerializer[Any]]) -> Fields:
 # What clients may change of it.
 
 
+def _writable(mirror: ModelMirror[Any], shown: Fields) -> Iterator[tuple[str, Fields]]:
+    """Yield what lists fields that clients may change, with those that they are shown."""
+    if isinstance(mirror, OwnRowsMirror):
+        yield "own_writable_fields", _fields(mirror.own_serializer)
+        shown = _fields(mirror.serializers()[0])
+    yield "writable_fields", shown
+
+
 def _unknown(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Problem]:
     for name in getattr(mirror, attribute):
         if name not in shown:
@@ -175,13 +218,13 @@ def _unknown(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterato
             yield "collab.E009", text, _meant(name, shown)
 
 
-def _not_writable(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
-    for name in mirror.writable_fields:
+def _not_writable(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Problem]:
+    for name in getattr(mirror, attribute):
         if (field := shown.get(name)) is None:
             continue
-        text = f"has {name!r} in writable_fields, which "
+        text = f"has {name!r} in {attribute}, which "
         if _is_read_only(field) and not isinstance(field, BaseSerializer):
-            hint = f"Take {name!r} out of writable_fields, or make it writable in the serializer."
+            hint = f"Take {name!r} out of {attribute}, or make it writable in the serializer."
             yield "collab.E012", f"{text}the serializer does not let anybody change.", hint
         elif isinstance(field, BaseSerializer) or len(field.source_attrs) != 1:
             hint = f"Take {name!r} out, and give the model that it belongs to a mirror of its own."
@@ -204,7 +247,10 @@ def _lacking(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
     """Yield what rows that clients add would have no value for."""
     if not mirror.can_create or type(mirror).get_initial is not ModelMirror.get_initial:
         return
-    given = {shown[name].source for name in mirror.writable_fields if name in shown}
+    names = [
+        name for attribute, _ in _writable(mirror, shown) for name in getattr(mirror, attribute)
+    ]
+    given = {shown[name].source for name in names if name in shown}
     for field in mirror.model._meta.concrete_fields:
         if field.name not in given and _needs_value(field):
             text = f"has can_create, but new rows would have no {field.name!r}."

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     User = AbstractBaseUser | AnonymousUser
 
-__all__ = ["ModelMirror", "Values", "mirrors", "register"]
+__all__ = ["ModelMirror", "Values", "default_serializer", "mirrors", "register"]
 
 M = TypeVar("M", bound=Model)
 
@@ -69,7 +69,11 @@ class ModelMirror(Generic[M]):
 
     def get_serializer_class(self, room_name: str) -> type[ModelSerializer[Any]]:
         """Return what turns rows into values for a document, and checks what clients change."""
-        return self.serializer_class or _default_serializer(self.model, tuple(self.fields))
+        return self.serializer_class or default_serializer(self.model, tuple(self.fields))
+
+    def get_writable_fields(self, room_name: str) -> Sequence[str]:
+        """Return which of the values in a document clients may change."""
+        return self.writable_fields
 
     def has_write_permission(self, user: User, instance: M, changes: Mapping[str, Any]) -> bool:
         """Tell whether ``user``, who may write the document, may make these changes to a row.
@@ -120,12 +124,15 @@ class ModelMirror(Generic[M]):
     def paths(self) -> list[Path]:
         """Return the ways to other rows that the values of a row come from."""
         found = declared_paths(self.model, self.depends_on)
-        if self.serializer_class or self.fields:
-            serializer = self.serializer_class or _default_serializer(
-                self.model, tuple(self.fields)
-            )
+        for serializer in self.serializers():
             found += serializer_paths(serializer, self.model)
         return found + [path.through for path in found if path.through]
+
+    def serializers(self) -> list[type[ModelSerializer[Any]]]:
+        """Return what turns rows into values, as far as that is known without a document."""
+        if not (self.serializer_class or self.fields):
+            return []
+        return [ModelMirror.get_serializer_class(self, "")]
 
 
 @cache
@@ -137,7 +144,8 @@ def _fetched(
 
 
 @cache
-def _default_serializer(model: type[Model], names: tuple[str, ...]) -> type[ModelSerializer[Any]]:
+def default_serializer(model: type[Model], names: tuple[str, ...]) -> type[ModelSerializer[Any]]:
+    """Return a serializer that has these fields of a model."""
     meta = type("Meta", (), {"model": model, "fields": names})
     return type(f"{model.__name__}Serializer", (ModelSerializer,), {"Meta": meta})
 

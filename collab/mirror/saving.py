@@ -6,7 +6,7 @@ Nothing here knows of documents. What is not saved is told as problems: why, by 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,6 +142,10 @@ class Saving:
 
     # What may be changed at all.
 
+    @property
+    def _writable(self) -> Sequence[str]:
+        return self.mirror.get_writable_fields(self.room_name)
+
     def _unfit(self, changes: Values) -> Problems:
         fields = self._serializer().fields
         problems = {}
@@ -153,7 +157,7 @@ class Saving:
     def _problem_of(self, field: Any, name: str, value: Any) -> Problem | None:
         if field is None:
             return Problem(400, ("There is no such field.",))
-        if field.read_only or name not in self.mirror.writable_fields:
+        if field.read_only or name not in self._writable:
             return Problem(403, (_READ_ONLY,))
         if value is Odd.MISSING:
             return Problem(400, ("A field cannot be removed.",))
@@ -215,11 +219,11 @@ class Saving:
 
     def _valid(self, row: Model | None, values: Values) -> ModelSerializer[Any]:
         serializer = self._serializer(row, data=values, partial=row is not None)
-        for name in self.mirror.text_fields:
+        for name in serializer.fields.keys() & set(self.mirror.text_fields):
             # Who types a space is about to type a word.
             serializer.fields[name].trim_whitespace = False  # type: ignore[attr-defined]
         for name, field in serializer.fields.items():
-            is_given = name in self.mirror.writable_fields or isinstance(field, HiddenField)
+            is_given = name in self._writable or isinstance(field, HiddenField)
             if row is None and not is_given:
                 # A new row does not need it from the client, either.
                 field.read_only = True

@@ -14,7 +14,7 @@ from notes.models import Board, Task  # type: ignore[import-not-found]
 from notes.tidying import finish_all, finish_all_in_sql  # type: ignore[import-not-found]
 from pycrdt import Map, Text
 
-from collab.testing import CollabClient, connect
+from collab.testing import CollabClient, ConnectionClosed, connect
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
@@ -117,3 +117,33 @@ async def test_a_text_that_code_changes_keeps_what_is_typed() -> None:
         task.body = "Buy blue paint."
         await task.asave()
         await ann.wait_until(lambda: str(body) == "Buy blue paint.")
+
+
+async def test_owners_see_their_tasks_in_full_and_others_in_part() -> None:
+    user, board, _ = await a_board()
+    bob = await User.objects.acreate(username="bob")
+    shared, own = f"/ws/team-{board.pk}", f"/ws/team-{board.pk}~{user.pk}"
+    with pytest.raises(ConnectionClosed):
+        await CollabClient(application, own, user=bob).connect()
+    async with (
+        connect(application, own, user=user) as ann,
+        connect(application, shared, user=bob) as others,
+    ):
+        tasks, key = rows(ann, "team_tasks"), "a6b5c2ff-2b0f-4f6b-8a55-0d34cf4f3f55"
+        tasks[key] = Map({"title": "Paint", "body": Text("Blue")})
+        await others.wait_until(lambda: len(rows(others, "team_tasks")))
+        [row] = rows(others, "team_tasks").values()
+        assert set(row) == {"id", "title", "done"}
+        row["title"] = "Sweep"
+        await others.wait_until(lambda: others.errors)
+        assert others.messages[-1]["response_status"] == 403
+        row["done"] = True
+        await ann.wait_until(lambda: [task.get("done") for task in tasks.values()] == [True])
+        assert b"Blue" in ann.doc.get_update()
+        assert b"Blue" not in others.doc.get_update()
+        task = await Task.objects.aget()
+        assert (task.owner_id, task.title, task.body) == (user.pk, "Paint", "Blue")
+        task.owner = bob
+        await task.asave()
+        await ann.wait_until(lambda: not len(tasks))
+        assert len(rows(others, "team_tasks")) == 1

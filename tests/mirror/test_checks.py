@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet, UUIDField
 from rest_framework import serializers
 
 from collab import hub
-from collab.mirror import ModelMirror, collecting, options, register
+from collab.mirror import ModelMirror, OwnRowsMirror, collecting, options, register
 from collab.mirror.checks import TAG, is_sound
 from tests.rows.models import Board, Label, Task
 
@@ -307,6 +307,83 @@ def test_a_text_field_that_is_no_text(name: str) -> None:
 def test_a_field_that_is_not_shown_cannot_be_written() -> None:
     declare(serializer_class=TaskSerializer, writable_fields=("nothing",))
     assert the_one().id == "collab.E009"
+
+
+# What owners see.
+
+
+class Shared(OwnRowsMirror[Any]):
+    """Says in which documents its rows are."""
+
+    def get_shared_room_names(self, instance: Any) -> Sequence[str]:
+        return ["first"]
+
+    def get_shared_queryset(self, room_name: str) -> QuerySet[Any] | None:
+        return None
+
+
+def declare_own(**attributes: Any) -> None:
+    """Register a mirror of rows that have owners."""
+    register(Task)(type("TheMirror", (Shared,), {"fields": ("title",)} | attributes))
+
+
+def test_a_mirror_for_owners_that_is_right() -> None:
+    declare_own(
+        own_fields=("body", "done"),
+        writable_fields=("title",),
+        own_writable_fields=("body", "title"),
+        text_fields=("title", "body"),
+    )
+    declare_own(
+        map_name="by serializers",
+        fields=(),
+        serializer_class=Nesting,
+        own_serializer_class=TaskSerializer,
+        own_writable_fields=("body",),
+    )
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "id_", "text"),
+    [
+        ({"get_shared_queryset": OwnRowsMirror.get_shared_queryset}, "E007", "get_shared_queryset"),
+        (
+            {"get_shared_room_names": OwnRowsMirror.get_shared_room_names},
+            "E007",
+            "get_shared_room_names",
+        ),
+        ({"own_fields": "body"}, "E009", "own_fields that are no list"),
+        ({"own_writable_fields": None}, "E009", "own_writable_fields that are no list"),
+        ({"own_fields": ("boddy",)}, "E009", "'boddy'"),
+        ({"writable_fields": ("body",), "own_fields": ("body",)}, "E009", "in writable_fields"),
+        ({"own_writable_fields": ("body",)}, "E009", "in own_writable_fields"),
+        ({"owner_field": "ownr"}, "E009", "owner_field 'ownr'"),
+        ({"owner_field": "labels"}, "E009", "owner_field 'labels'"),
+        ({"fields": ()}, "E010", "neither fields nor"),
+        ({"own_serializer_class": TaskSerializer}, "E010", "both fields and an own_serializer"),
+        (
+            {"own_serializer_class": TaskSerializer, "fields": (), "own_fields": ("body",)},
+            "E010",
+            "own_serializer_class",
+        ),
+        ({"fields": (), "serializer_class": TaskSerializer}, "E010", "none for owners"),
+        (
+            {"fields": (), "serializer_class": TaskSerializer, "own_serializer_class": OfLabels},
+            "E011",
+            "has the own_serializer_class OfLabels, which is not for its model",
+        ),
+        ({"own_fields": ("id",), "own_writable_fields": ("id",)}, "E012", "own_writable_fields"),
+        ({"own_fields": ("done",), "text_fields": ("done",)}, "E013", "'done'"),
+        ({"own_writable_fields": ("title",), "can_create": True}, "E014", "no 'board'"),
+    ],
+)
+def test_a_mirror_for_owners_that_cannot_work(
+    attributes: dict[str, Any], id_: str, text: str
+) -> None:
+    declare_own(**attributes)
+    messages = found()
+    assert [message.id for message in messages if text in message.msg] == [f"collab.{id_}"]
 
 
 # What a new row needs.

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from collab.mirror import ModelMirror, register
+from collab.mirror import ModelMirror, OwnRowsMirror, register, split_room_name
 
-from .models import FamousTeam, Match, Note, Person, Place, Shop, Task, Team
+from .models import Card, FamousTeam, Match, Note, Person, Place, Shop, Task, Team
 
 PREFIX = "board-"
 
@@ -87,6 +87,33 @@ class NoteMirror(ModelMirror[Note]):
     def get_queryset(self, room_name: str) -> QuerySet[Note] | None:
         board = board_id(room_name)
         return None if board is None else Note.objects.filter(board=board)
+
+
+@register(Card)
+class CardMirror(OwnRowsMirror[Card]):
+    """Rows of which others than their owners see a part."""
+
+    map_name = "cards"
+    fields: ClassVar[Sequence[str]] = ("id", "title", "done")
+    own_fields: ClassVar[Sequence[str]] = ("diary", "salary")
+    writable_fields = ("done",)
+    own_writable_fields = ("title", "diary", "salary")
+    text_fields = ("diary",)
+    can_create = True
+    can_delete = True
+
+    def get_shared_room_names(self, instance: Card) -> list[str]:
+        return [f"cards-{instance.board_id}"]
+
+    def get_shared_queryset(self, room_name: str) -> QuerySet[Card] | None:
+        kind, _, number = room_name.partition("-")
+        if kind != "cards" or not number.isdecimal():
+            return None
+        return Card.objects.filter(board=int(number))
+
+    def get_initial(self, room_name: str, user: Any) -> dict[str, Any]:
+        shared, _ = split_room_name(room_name)
+        return {"board_id": shared.removeprefix("cards-"), "owner_id": user.pk}
 
 
 @register(Shop)

@@ -65,6 +65,22 @@ class Note(models.Model):
         return self.text
 
 
+class Card(models.Model):
+    """Its owner sees more of it than others do."""
+
+    board = models.ForeignKey(Board, models.CASCADE, related_name="cards")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    title = models.CharField(max_length=100)
+    done = models.BooleanField(default=False)
+    diary = models.TextField(blank=True)
+    salary = models.CharField(max_length=100, blank=True)
+
+    objects = MirroredManager()
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class Place(models.Model):
     name = models.CharField(max_length=100)
 
