@@ -204,13 +204,13 @@ def test_a_card_is_moved_by_keyboard(alice: Planner, bob: Planner) -> None:
 def test_a_change_in_the_admin_moves_the_card(alice: Planner, bob: Planner) -> None:
     admin = alice.visitor.context.new_page()
     admin.goto(f"{alice.visitor.line.url}/admin/boards/task/")
-    row = admin.get_by_role("row", name="Borrow chairs")
+    row = admin.get_by_role("row", name="Make lemonade")
     row.get_by_role("combobox").select_option("Doing")
     admin.get_by_role("button", name="Save").click()
     for planner in (alice, bob):
-        planner.expect_cards("todo", ["Send the invitations", "Make lemonade", "Playlist"])
+        planner.expect_cards("todo", ["Send the invitations", "Borrow chairs", "Playlist"])
         expect(planner.lane("doing").locator(".name")).to_have_text(
-            ["Plan B for rain", "Borrow chairs", "String up the lights"]
+            ["Plan B for rain", "String up the lights", "Make lemonade"]
         )
 
 

@@ -13,4 +13,6 @@ export function setUpAdding(form: HTMLFormElement | null, tasks: Tasks): void {
     form.reset();
     form.scrollIntoView({ block: "nearest" });
   });
+  // Before, the browser would have sent the form to the server.
+  input.disabled = false;
 }
