@@ -198,7 +198,9 @@ class Saving:
         given = dict(self.mirror.get_initial(self.room_name, self.user))
         if self._draws_pk:
             given["pk"] = UUID(key)
-        self._ask(self.mirror.model(**given), _by_field(serializer, values))
+        draft = self.mirror.model(**given)
+        _check_given(draft, given)
+        self._ask(draft, _by_field(serializer, values))
         row: Model = serializer.save(**given)
         rows = self.mirror.rows(self.room_name)
         if rows is None or not rows.filter(pk=row.pk).exists():
@@ -290,6 +292,19 @@ def _joined(problems: Problems) -> Problem:
     """Return what stands in the way of the row as that of one of its fields."""
     reasons = [reason for problem in problems.values() for reason in problem.reasons]
     return Problem(max(problem.status for problem in problems.values()), tuple(reasons))
+
+
+def _check_given(draft: Model, given: Mapping[str, Any]) -> None:
+    """Raise ValidationError if a row cannot begin like that, as it refers to one that is not there.
+
+    Databases notice that at the commit only, which would undo what others have changed, too.
+    """
+    others = [
+        field.name
+        for field in draft._meta.concrete_fields
+        if field.primary_key or not {field.name, field.attname} & given.keys()
+    ]
+    draft.clean_fields(exclude=others)
 
 
 def _by_field(serializer: ModelSerializer[Any], values: Values) -> dict[str, Any]:

@@ -359,6 +359,16 @@ async def test_a_row_that_cannot_be_added_is_removed(
     assert await stored(board) == {}
 
 
+async def test_a_row_that_would_refer_to_nothing_is_removed(board: Board) -> None:
+    nowhere = Board(pk=board.pk + 1)
+    async with visit(nowhere) as ann:
+        rows(ann)[str(uuid4())] = Map({"title": "new"})
+        told = await refusal(ann)
+        assert (told["response_status"], [*told["data"]["fields"]]) == (400, ["board"])
+        await ann.wait_until(lambda: not list(rows(ann).keys()))
+    assert await stored(nowhere) == {}
+
+
 async def test_a_row_of_another_document_cannot_be_taken(board: Board) -> None:
     other = await Board.objects.acreate(name="other")
     note = await Note.objects.acreate(board=other, text="secret")
@@ -472,14 +482,14 @@ async def test_a_text_is_saved_when_typing_pauses(board: Board, task: Task) -> N
 async def test_a_text_is_saved_at_once_for_all_who_cannot_wait(board: Board, task: Task) -> None:
     with override_settings(COLLAB={"ROWS_TEXT_DELAY": 60, "ROWS_CHECK_INTERVAL": 60}):
         async with visit(board) as ann:
-            [watcher] = current_hub().rooms[room_name(board.pk), True].watchers
+            watchers = current_hub().rooms[room_name(board.pk), True].watchers
             row(ann, task)["body"].insert(0, "more ")
-            await until(lambda: watcher.is_busy)
+            await until(lambda: any(watcher.is_busy for watcher in watchers))
             async with asyncio.timeout(5):
                 # As by a room that is unloaded while the process is about to end.
-                first = asyncio.ensure_future(watcher.settle())
+                first = asyncio.gather(*(watcher.settle() for watcher in watchers))
                 row(ann, task)["body"].insert(0, "even ")
-                await asyncio.gather(first, watcher.settle())
+                await asyncio.gather(first, *(watcher.settle() for watcher in watchers))
     await task.arefresh_from_db()
     assert task.body == "even more text"
 
