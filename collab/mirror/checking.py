@@ -433,9 +433,11 @@ class _SetField:
         row = rows.get(self.key)
         if not isinstance(row, Map):
             return
-        if self.name in self.mirror.text_fields:
+        text_fields = self.mirror.text_fields
+        # In this document it may be hidden.
+        if self.name in text_fields and self.now is not Odd.MISSING:
             self._write_text(row)
-        elif same(take_field(row, self.name, ()), self.before):
+        elif same(take_field(row, self.name, text_fields), self.before):
             if self.now is Odd.MISSING:
                 row.pop(self.name, None)
             else:

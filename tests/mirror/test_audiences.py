@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.management import call_command
 from django.db import transaction
 from django.urls import path
-from pycrdt import Map
+from pycrdt import Map, Text
 
 from collab import documents
 from collab.access import Access
@@ -22,7 +22,7 @@ from collab.consumers import YjsConsumer
 from collab.mirror import ModelMirror, OwnRowsMirror, is_own_or_shared, reconcile, split_room_name
 from collab.mirror.checking import Author, Change, Outcome, check
 from collab.mirror.models import MirroredRow
-from collab.mirror.values import Odd, plain
+from collab.mirror.values import Odd, plain, take_row
 from collab.testing import ConnectionClosed, connect
 from collab_storage.models import Document, Update
 from tests.rows.mirrors import CardMirror
@@ -65,7 +65,7 @@ class World:
                 rows[key] = Map(values)
             else:
                 row.update(values)
-            now = plain(rows[key].to_py())
+            now = take_row(rows, key, CardMirror.text_fields)
         fields = {"": Author(user)} if row is None else dict.fromkeys(values, Author(user))
         return check(name, [Change("cards", key, now, fields)])
 
@@ -318,3 +318,20 @@ async def test_what_an_owner_types_reaches_others_in_part() -> None:
         True,
     )
     assert MARKER.encode() not in await sync_to_async(stored)(world.shared)
+
+
+@on_both
+@pytest.mark.parametrize("guess", ["guess", Text("guess")])
+def test_a_hidden_text_that_others_write_is_taken_out_again(world: World, guess: Any) -> None:
+    card = world.card()
+    for _ in range(2):
+        fresh = Text("guess") if isinstance(guess, Text) else guess
+        refused = world.change(world.shared, card, world.bob, diary=fresh)
+        assert statuses(refused) == {"diary": 400}
+        assert set(cards(world.shared)["Paint"]) == IN_PART
+    key = str(uuid4())
+    fresh = Text("guess") if isinstance(guess, Text) else guess
+    refused = world.change(world.shared, key, world.bob, done=True, diary=fresh)
+    assert statuses(refused) == {"diary": 400}
+    card.refresh_from_db()
+    assert card.diary == f"{MARKER} 1"
