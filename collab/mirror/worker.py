@@ -61,8 +61,8 @@ class Worker:
         self.let_go()
 
     def _idle(self) -> None:
-        if self._executor is not None:
-            self._executor.submit(connections.close_all)
+        assert self._executor is not None
+        self._executor.submit(connections.close_all)
 
     def _stop_idling(self) -> None:
         if self._idle_handle is not None:

@@ -14,7 +14,7 @@ from collab.mirror.checking import Author, Change, check, unchecked
 from collab.mirror.values import Odd, take_field
 from collab.mirror.writing import reconcile
 from tests.rows.mirrors import TaskMirror, room_name
-from tests.rows.models import Board, Task
+from tests.rows.models import Board, Note, Task
 
 from .databases import kept_in, on_both
 
@@ -93,6 +93,69 @@ def test_a_row_that_is_gone_again_needs_no_check(using: str) -> None:
         assert not check(
             room_name(board.pk), [Change("tasks", "17", Odd.MISSING, {"": ANN})]
         ).refusals
+
+
+@on_both
+def test_nobody_is_told_of_a_row_that_is_gone_everywhere(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        task = Task.objects.create(board=board, title="one")
+        name = room_name(board.pk)
+        reconcile(name)
+        # As raw SQL does, so that the document does not learn of it.
+        Task._base_manager.filter(pk=task.pk)._raw_delete(using)
+        change = Change("tasks", str(task.pk), Odd.MISSING, {"": ANN})
+        assert not check(name, [change]).refusals
+        assert str(task.pk) not in documents.read(name).get("tasks", type=Map)
+
+
+@on_both
+def test_a_check_does_not_bring_a_deleted_document_back(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        task = Task.objects.create(board=board, title="one")
+        name = room_name(board.pk)
+        reconcile(name)
+        change = changed(task, title="two")
+        documents.delete(name)
+        Task._base_manager.filter(pk=task.pk).update(done=True)
+        check(name, [change])
+        assert not documents.exists(name)
+
+
+@on_both
+def test_what_is_newer_than_a_refused_change_is_left_alone(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        task = Task.objects.create(board=board, title="one", body="text")
+        name = room_name(board.pk)
+        reconcile(name)
+        change = changed(task, title="forbidden")
+        assert isinstance(change.values, dict)
+        change.values["body"] = [1]
+        change.authors["body"] = ANN
+        with documents.edit(name) as doc:
+            row = doc.get("tasks", type=Map)[str(task.pk)]
+            row["title"] = "newer"
+            row["body"].insert(4, " and more")
+        assert check(name, [change]).refusals
+        row = documents.read(name).get("tasks", type=Map)[str(task.pk)]
+        assert (row["title"], str(row["body"])) == ("newer", "text and more")
+
+
+@on_both
+def test_a_row_that_is_there_again_is_not_put_back(using: str) -> None:
+    with kept_in(using):
+        board = Board.objects.create(name="b")
+        note = Note.objects.create(board=board, text="one")
+        name = room_name(board.pk)
+        reconcile(name)
+        with documents.edit(name) as doc:
+            doc.get("rows.note", type=Map)[str(note.pk)]["text"] = "newer"
+        removal = Change("rows.note", str(note.pk), Odd.MISSING, {"": ANN})
+        assert check(name, [removal]).refusals
+        row = documents.read(name).get("rows.note", type=Map)[str(note.pk)]
+        assert row["text"] == "newer"
 
 
 def test_values_that_are_too_deep_are_none_of_json() -> None:
