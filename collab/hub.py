@@ -385,10 +385,10 @@ class Hub:
             logger.exception("A member could not be looked after.", extra={"user": member.user_id})
 
     async def _keep_reading(self) -> None:
-        """Find what others have stored and the channel layer has not brought."""
+        """Find what others have stored, and the channel layer, if there is one, has not brought."""
         while True:
             await asyncio.sleep(self._settings.RELAY_STORAGE_INTERVAL)
-            known = {name: self._marks.get(name) for name, stored in self._links}
+            known = {name: self._marks.get(name) for name, stored in self.rooms if stored}
             try:
                 found = await self._storage.marks(list(known))
             except Exception as error:

@@ -431,6 +431,14 @@ async def test_a_stored_room_is_another_than_that_in_memory(harness: Harness) ->
 # Unloading.
 
 
+async def test_what_others_store_is_seen_without_a_channel_layer(tmp_path: Path) -> None:
+    async with harness_of(tmp_path, RELAY_STORAGE_INTERVAL=0.01) as harness:
+        member, _ = await harness.join()
+        await harness.append(HELLO)
+        await until(lambda: text(member.room.doc) == "hello")
+        await harness.leave(member)
+
+
 async def test_an_idle_room_is_unloaded_after_a_while(harness: Harness) -> None:
     member, _ = await harness.join()
     room = member.room
