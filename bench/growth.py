@@ -18,6 +18,7 @@ __all__ = ["add_arguments", "run"]
 _TITLES = {
     "saved": "after the last save",
     "compacted": "compacted",
+    "refreshed": "rows written anew",
     "fresh": "a new document of the same rows",
 }
 

@@ -124,6 +124,10 @@ class Settings:
     #: Changed rows of a document that are remembered one by one until they are checked; beyond it
     #: all rows of the document are.
     MAX_ROW_CHANGES: int = 10_000
+    #: Rows whose tombstones outweigh them are replaced when nobody has opened the document for so
+    #: long. What tells those who come back with older changes is kept for so long.
+    ROWS_CLOSED_TIME: float = 24 * 60 * 60
+    ROWS_PAST_TIME: float = 90 * 24 * 60 * 60
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

@@ -107,6 +107,9 @@ class Watcher(Protocol):
     def detach(self) -> None:
         """Take the observers off the Doc that they were put onto last."""
 
+    def receive(self, member: Member, outline: Outline) -> None:
+        """Look at what ``member`` has sent, or part of it, before it is applied."""
+
     @property
     def is_busy(self) -> bool:
         """It has seen something that it has not dealt with yet."""
@@ -528,6 +531,8 @@ class Room:
         try:
             if edit.member is not None:
                 self._nesting.check(found)
+                for watcher in self.watchers:
+                    watcher.receive(edit.member, found)
             return self._apply(found.update)
         except TooBig as error:
             self._known = None

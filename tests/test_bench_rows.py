@@ -31,5 +31,5 @@ def test_saves_are_compared() -> None:
 
 def test_growth_is_measured() -> None:
     head, _, row = bench("growth", "--rows", "5", "--saves", "50")
-    assert head.endswith("| compacted | a new document of the same rows |")
+    assert head.endswith("| rows written anew | a new document of the same rows |")
     assert row.startswith("| 5 rows, saved 50 times | size, KB |")

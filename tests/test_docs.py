@@ -66,7 +66,7 @@ def quantity(value: object) -> str:
         return f"{value // 2**20} MiB"
     if value % 2**10 == 0 and value:
         return f"{value // 2**10} KiB"
-    return f"{value:g}"
+    return f"{value:.9g}"
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

@@ -17,9 +17,10 @@ class MirrorConfig(AppConfig):
         from .checks import is_sound
         from .collecting import connect
         from .options import mirrors
+        from .returning import watch as watch_returning
         from .watching import watch
 
-        room_watchers.append(watch)
+        room_watchers.extend([watch, watch_returning])
         autodiscover_modules("mirrors")
         for mirror in mirrors():
             # Of what is wrong about others the checks tell, better than an error here would.

@@ -14,7 +14,7 @@ from django.db import models
 
 from collab_storage.base import MAX_NAME_LENGTH
 
-__all__ = ["MirroredDocument", "MirroredRow", "new_client_id"]
+__all__ = ["MirroredDocument", "MirroredRefresh", "MirroredRow", "new_client_id"]
 
 #: Client ids of three bytes: each change that is written bears one. Clients draw theirs among
 #: 2**32, so that a collision is as unlikely as it is among them.
@@ -32,6 +32,8 @@ class MirroredDocument(models.Model):
     name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
     #: Whom the server's changes in the document are by: one for all, so that they stay small.
     client_id = models.PositiveBigIntegerField(null=True)
+    #: When a process opened it last, or had had it open for another while; see ``refreshing``.
+    opened_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "mirrored document"
@@ -61,3 +63,24 @@ class MirroredRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.map_name} {self.key}"
+
+
+class MirroredRefresh(models.Model):
+    """Maps of rows were replaced in a document: what tells changes of the old ones, and of what."""
+
+    document = models.ForeignKey(MirroredDocument, models.CASCADE, related_name="refreshes")
+    at = models.DateTimeField()
+    #: What is in the old maps: client id, first clock, clock behind the last.
+    ids = models.JSONField()
+    #: Client id and clock of something that was deleted then: who has that knows of it.
+    witness = models.JSONField()
+    #: Map name and key of rows that were left as they were.
+    left = models.JSONField()
+    #: The document before, compressed; it is not kept for ever.
+    content = models.BinaryField(null=True)
+
+    class Meta:
+        verbose_name = "mirrored refresh"
+
+    def __str__(self) -> str:
+        return f"{self.document_id} {self.at}"

@@ -40,8 +40,9 @@ from .writing import reconcile
 if TYPE_CHECKING:
     from collab.member import Member
     from collab.room import Room
+    from collab.structure import Outline
 
-__all__ = ["RowsWatcher", "watch"]
+__all__ = ["RowsWatcher", "tell", "tell_all", "watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +148,9 @@ class RowsWatcher:
         self._subscriptions.clear()
         self._maps.clear()
         self._loop.call_soon(self._end_if_detached)
+
+    def receive(self, member: Member, outline: Outline) -> None:
+        """What it changes is seen when it is applied."""
 
     def _end_if_detached(self) -> None:
         if self._room is not None and not self._maps:
@@ -299,7 +303,7 @@ class RowsWatcher:
             changes = outcome.left
             left = {(change.map_name, change.key) for change in changes}
             self._in_hand = {row: self._in_hand[row] for row in left}
-            _tell_all(outcome)
+            tell_all(outcome)
 
     async def _changes(self, rows: Mapping[RowKey, Mapping[str, Note]]) -> list[Change]:
         changes = []
@@ -357,7 +361,8 @@ def _spots(event: Any) -> list[tuple[str, str]]:
     return [(path[0], name) for name in names]
 
 
-def _tell_all(outcome: Outcome) -> None:
+def tell_all(outcome: Outcome) -> None:
+    """Tell members what of theirs was refused, and which rows they have made have other keys."""
     told = Counter[Author]()
     for refusal in outcome.refusals:
         told[refusal.author] += 1
@@ -366,10 +371,10 @@ def _tell_all(outcome: Outcome) -> None:
     for author, number in told.items():
         if number > _MAX_TOLD:
             more = f"{number - _MAX_TOLD} more changes were refused."
-            _tell(author, "rows", {"refused": number}, 400, [more])
+            tell(author, "rows", {"refused": number}, 400, [more])
     for author, map_name, key, new_key in outcome.renamed:
         data = {"map": map_name, "key": key, "new_key": new_key}
-        _tell(author, "row_created", data, 201)
+        tell(author, "row_created", data, 201)
 
 
 def _tell_refused(refusal: Refusal) -> None:
@@ -381,12 +386,13 @@ def _tell_refused(refusal: Refusal) -> None:
         "values": refusal.values,
     }
     reasons = dict.fromkeys(reason for problem in problems for reason in problem.reasons)
-    _tell(refusal.author, "row", data, max(problem.status for problem in problems), [*reasons])
+    tell(refusal.author, "row", data, max(problem.status for problem in problems), [*reasons])
 
 
-def _tell(
+def tell(
     author: Author, action: str, data: dict[str, Any], status: int, errors: Sequence[str] = ()
 ) -> None:
+    """Tell a member something in JSON if it wants to be."""
     member = author.member
     if member is not None and member.session.greeted:
         member.send_frame(json_frame(action, data=data, errors=[*errors], status=status))

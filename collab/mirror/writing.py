@@ -77,6 +77,7 @@ class Writing:
         """
         self.is_new = True
         self.record.rows.all().delete()
+        self.record.refreshes.all().delete()
         self.record.client_id = new_client_id()
         fresh = Doc[Any](client_id=self.record.client_id)
         fresh.apply_update(doc.get_update())

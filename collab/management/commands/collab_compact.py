@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import async_to_sync
+from django.apps import apps
 from django.core.management.base import CommandError
 
 from collab.conf import get_storage
@@ -24,18 +26,29 @@ class Command(DocumentsCommand):
         which.add_argument("names", nargs="*", default=[], metavar="NAME")
         which.add_argument("--prefix", help="all whose names start like that")
         which.add_argument("--all", action="store_true", help="all documents")
+        parser.add_argument(
+            "--refresh",
+            action="store_true",
+            help="before, write rows anew where that makes a document much smaller; documents that"
+            " were open within ROWS_CLOSED_TIME are left as they are",
+        )
 
     def run(self, **options: Any) -> None:
-        names = _check(options["names"]) or _with_log(options["prefix"] or "")
+        refresh, prefix = _refresh(options["refresh"]), options["prefix"] or ""
+        names = _check(options["names"]) or _stored(prefix, with_log=refresh is None)
         results: list[CompactionResult] = []
         unreadable: list[str] = []
+        refreshed = 0
         for name in self.progress(names, options):
             try:
+                refreshed += refresh is not None and refresh(name)
                 if result := async_to_sync(compact)(get_storage(), name):
                     results.append(result)
             except DocumentCorrupt as error:
                 unreadable.append(f"{name!r}: {error}")
         if options["verbosity"]:
+            if refresh:
+                self.stdout.write(f"The rows of {refreshed} documents were written anew.")
             self.stdout.write(_summary(results))
         if unreadable:
             raise CommandError(
@@ -51,8 +64,18 @@ def _check(names: list[str]) -> list[str]:
     return names
 
 
-def _with_log(prefix: str) -> list[str]:
-    return [info.name for info in list_documents(prefix) if info.log_length]
+def _stored(prefix: str, *, with_log: bool) -> list[str]:
+    return [info.name for info in list_documents(prefix) if info.log_length or not with_log]
+
+
+def _refresh(is_wanted: bool) -> Callable[[str], bool] | None:
+    if not is_wanted:
+        return None
+    if not apps.is_installed("collab.mirror"):
+        raise CommandError("Only rows can be written anew: collab.mirror is not installed.")
+    from collab.mirror.refreshing import refresh
+
+    return refresh
 
 
 def _summary(results: list[CompactionResult]) -> str:

@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ),
                 ("name", models.CharField(max_length=255, unique=True)),
                 ("client_id", models.PositiveBigIntegerField(null=True)),
+                ("opened_at", models.DateTimeField(null=True)),
             ],
             options={
                 "verbose_name": "mirrored document",
@@ -59,6 +60,33 @@ class Migration(migrations.Migration):
                         fields=("document", "map_name", "key"), name="collab_mirror_row_once"
                     )
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="MirroredRefresh",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("ids", models.JSONField()),
+                ("witness", models.JSONField()),
+                ("left", models.JSONField()),
+                ("content", models.BinaryField(null=True)),
+                (
+                    "document",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="refreshes",
+                        to="collab_mirror.mirroreddocument",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "mirrored refresh",
             },
         ),
     ]

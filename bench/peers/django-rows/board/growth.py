@@ -42,6 +42,8 @@ def measure(saves: int) -> dict[str, int]:
     figures = {"saved": size("room-0")}
     call_command("collab_compact", "room-0", verbosity=0)
     figures["compacted"] = size("room-0")
+    call_command("collab_compact", "room-0", refresh=True, verbosity=0)
+    figures["refreshed"] = size("room-0")
     documents.delete("room-0")
     reconcile("room-0")
     call_command("collab_compact", "room-0", verbosity=0)

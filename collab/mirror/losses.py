@@ -1,0 +1,176 @@
+"""Changes that came too late: of maps that were replaced before the client that made them knew.
+
+The document takes them in as garbage. What they were is found out by applying them to the
+document as it was before; see :mod:`~.refreshing`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from enum import Enum
+from typing import Any
+
+from pycrdt import Doc, Map
+
+from collab.structure import Outline, read_deletions
+from collab.updates import apply
+
+from .checking import Author, Refusal
+from .models import MirroredRefresh
+from .options import mirrors
+from .refreshing import Key, Range, joined, structs
+from .saving import ROW, Problem
+from .values import Odd, RowInMap, same, take_row
+
+__all__ = ["Forgotten", "Late", "Lateness", "Past"]
+
+_PROBLEM = Problem(409, ("This was changed in a version of the document that is too old.",))
+
+#: Client id and clock.
+Id = tuple[int, int]
+
+
+class Forgotten(Exception):
+    """What was changed is not known any more."""
+
+
+class Late(Enum):
+    """What an update may change of maps that were replaced."""
+
+    NOTHING = 0
+    #: Rows may be removed. An update tells of old deletions, too.
+    DELETIONS = 1
+    VALUES = 2
+
+
+class Lateness:
+    """Tells updates that may change maps which a refresh has replaced.
+
+    Args:
+        refresh: that one.
+    """
+
+    def __init__(self, refresh: MirroredRefresh) -> None:
+        self._witness: Id = tuple(refresh.witness)
+        self._ids: list[Range] = [tuple(found) for found in refresh.ids]
+
+    def look(self, outline: Outline) -> Late:
+        """Tell what an update may change of them."""
+        deletions = list(read_deletions(outline.update, outline.deletions))
+        if any(_within(self._witness, deleted) for deleted in deletions):
+            # Who sent it knows of the refresh.
+            return Late.NOTHING
+        if late := dict(reversed(list(self._late(outline)))):
+            ends = {section[0]: section[2] for section in outline.sections}
+            built = [(client, clock, ends[client]) for client, clock in late.items()]
+            # What comes next may build upon it.
+            self._ids = joined([*self._ids, *built])
+            return Late.VALUES
+        is_late = any(self._overlaps(*deleted) for deleted in deletions)
+        return Late.DELETIONS if is_late else Late.NOTHING
+
+    def _late(self, outline: Outline) -> Iterator[Id]:
+        """Yield the ids of insertions next to, or in, what is gone."""
+        for client, clock, _, place in structs(outline):
+            where = place.beside or place.inside
+            if where is not None and self._overlaps(*where, where[1] + 1):
+                yield client, clock
+
+    def _overlaps(self, client: int, start: int, end: int) -> bool:
+        # The last range that begins before the end.
+        index = bisect_left(self._ids, (client, end)) - 1
+        return index >= 0 and self._ids[index][0] == client and self._ids[index][2] > start
+
+
+def _within(id_: Id, found: Range) -> bool:
+    return id_[0] == found[0] and found[1] <= id_[1] < found[2]
+
+
+class Past:
+    """A document as it was before a refresh, to which what comes late is applied.
+
+    Args:
+        room_name: the document.
+        refresh: that one.
+
+    Raises:
+        Forgotten: it is not kept any more.
+    """
+
+    def __init__(self, room_name: str, refresh: MirroredRefresh) -> None:
+        refresh.refresh_from_db(fields=["content"])
+        if refresh.content is None:
+            raise Forgotten
+        #: Bytes that were applied to it.
+        self.taken = 0
+        self._doc = Doc[Any]()
+        self._doc.apply_update(zlib.decompress(refresh.content))
+        self._mirrors = {
+            mirror.map_name: mirror for mirror in mirrors() if mirror.rows(room_name) is not None
+        }
+        left = {(map_name, key) for map_name, key in refresh.left}
+        self._rows = {
+            (name, key): self._row(name, key)
+            for name in self._mirrors
+            for key in list(self._map(name).keys())
+            if (name, key) not in left
+        }
+
+    def apply(self, author: Author, update: bytes) -> list[Refusal]:
+        """Return what ``author`` changes in rows with an update.
+
+        Raises:
+            PoisonedDoc: it cannot be applied.
+        """
+        self.taken += len(update)
+        touched: set[Key] = set()
+        with ExitStack() as stack:
+            for name in self._mirrors:
+                stack.enter_context(_observing(self._map(name), name, touched))
+            apply(self._doc, update)
+        return [
+            refusal
+            for row in sorted(touched & self._rows.keys())
+            if (refusal := self._compare(author, row))
+        ]
+
+    def _compare(self, author: Author, row: Key) -> Refusal | None:
+        before, now = self._rows[row], self._row(*row)
+        self._rows[row] = now
+        if isinstance(before, Odd) or isinstance(now, Odd):
+            return None if before is now else Refusal(author, *row, {ROW: _PROBLEM}, {})
+        names = [
+            name
+            for name in sorted(before.keys() | now.keys())
+            if not same(before.get(name, Odd.MISSING), now.get(name, Odd.MISSING))
+        ]
+        values = {
+            name: now[name] for name in names if not isinstance(now.get(name, Odd.MISSING), Odd)
+        }
+        return Refusal(author, *row, dict.fromkeys(names, _PROBLEM), values) if names else None
+
+    def _map(self, name: str) -> Map[Any]:
+        found: Map[Any] = self._doc.get(name, type=Map)
+        return found
+
+    def _row(self, name: str, key: str) -> RowInMap:
+        return take_row(self._map(name), key, self._mirrors[name].text_fields)
+
+
+@contextmanager
+def _observing(rows: Map[Any], name: str, touched: set[Key]) -> Iterator[None]:
+    """Note which rows are changed in the block."""
+
+    def note(events: Iterable[Any]) -> None:
+        for event in events:
+            keys = event.path[:1] or event.keys
+            touched.update((name, str(key)) for key in keys)
+
+    subscription = rows.observe_deep(note)
+    try:
+        yield
+    finally:
+        rows.unobserve(subscription)

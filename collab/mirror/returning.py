@@ -1,0 +1,161 @@
+"""Who comes back to a live room with changes of maps that were replaced meanwhile is told so.
+
+It also notes in the database, now and then, that the document is open in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+
+from collab.conf import get_settings
+
+from .checking import Author, Outcome, Refusal
+from .losses import Forgotten, Late, Lateness, Past
+from .models import MirroredRefresh
+from .options import mirrors
+from .refreshing import arrive, stay
+from .watching import tell, tell_all
+from .worker import Worker, current_worker
+
+if TYPE_CHECKING:
+    from collab.member import Member
+    from collab.room import Room
+    from collab.structure import Outline
+
+__all__ = ["ReturnWatcher", "watch"]
+
+logger = logging.getLogger(__name__)
+
+#: So many times it is noted that a document is open until it would be taken for closed.
+_NOTED = 4
+
+_LOST = "Rows were changed in a version of the document that is too old; these changes are lost."
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """An update of a member, and what it may change of maps that a refresh has replaced."""
+
+    refresh: MirroredRefresh
+    author: Author
+    update: bytes
+    late: Late
+
+
+async def watch(room_name: str) -> ReturnWatcher | None:
+    """Refresh the rows of a document if it is time, and return what looks for late changes."""
+    worker = current_worker()
+    refreshes = await worker.run(partial(_arrive, room_name))
+    return None if refreshes is None else ReturnWatcher(room_name, refreshes, worker)
+
+
+def _arrive(room_name: str) -> list[MirroredRefresh] | None:
+    is_concerned = any(mirror.rows(room_name) is not None for mirror in mirrors())
+    return arrive(room_name) if is_concerned else None
+
+
+class ReturnWatcher:
+    """Looks for changes of maps that were replaced.
+
+    Args:
+        room_name: the document.
+        refreshes: when they were.
+        worker: where the database is asked.
+    """
+
+    def __init__(
+        self, room_name: str, refreshes: Sequence[MirroredRefresh], worker: Worker
+    ) -> None:
+        self._name = room_name
+        self._refreshes = [(refresh, Lateness(refresh)) for refresh in refreshes]
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._is_attached = False
+        self._noting: asyncio.Task[None] | None = None
+        self._pasts: dict[int, Past] = {}
+        self._changes: deque[_Change] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    # What the room asks for.
+
+    def attach(self, room: Room) -> None:
+        """Note that the document is open."""
+        self._is_attached = True
+        if self._noting is None:
+            self._noting = self._loop.create_task(self._keep_noting())
+
+    def detach(self) -> None:
+        """It is attached again at once, or never."""
+        self._is_attached = False
+        self._loop.call_soon(self._end_if_detached)
+
+    def _end_if_detached(self) -> None:
+        if not self._is_attached:
+            for task in (self._noting, self._task):
+                if task is not None:
+                    task.cancel()
+
+    def receive(self, member: Member, outline: Outline) -> None:
+        """Look whether ``member`` changes maps that were replaced."""
+        for refresh, lateness in self._refreshes:
+            if (late := lateness.look(outline)) is not Late.NOTHING:
+                author = Author(member.user or AnonymousUser(), member)
+                self._changes.append(_Change(refresh, author, outline.update, late))
+        if self._changes and self._task is None:
+            self._task = self._loop.create_task(self._tell_all())
+            self._task.add_done_callback(self._finish)
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody is still to be told."""
+        return self._task is not None
+
+    async def settle(self) -> None:
+        """Wait until all are told."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _keep_noting(self) -> None:
+        while True:
+            await asyncio.sleep(get_settings().ROWS_CLOSED_TIME / _NOTED)
+            try:
+                await self._worker.run(partial(stay, self._name))
+            except Exception as error:
+                # Whatever it is, it must not end this.
+                name = type(error).__name__
+                logger.warning("It cannot be noted that a document is open (%s).", name)
+
+    # Late changes.
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+
+    async def _tell_all(self) -> None:
+        while self._changes:
+            change = self._changes.popleft()
+            try:
+                refusals = await self._worker.run(partial(self._apply, change))
+            except Exception as error:
+                if not isinstance(error, Forgotten):
+                    what = "It cannot be found out what of a member's is lost."
+                    logger.exception(what, extra={"room": self._name})
+                if change.late is Late.VALUES:
+                    tell(change.author, "rows", {"refused": None}, 409, [_LOST])
+            else:
+                tell_all(Outcome(refusals=refusals))
+
+    def _apply(self, change: _Change) -> list[Refusal]:
+        # If it fails, what was applied to is not to be used again.
+        past = self._pasts.pop(change.refresh.pk, None) or Past(self._name, change.refresh)
+        refusals = past.apply(change.author, change.update)
+        if past.taken <= get_settings().MAX_HELD:
+            self._pasts[change.refresh.pk] = past
+        return refusals
