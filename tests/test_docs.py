@@ -458,10 +458,12 @@ def test_the_board_of_the_page_on_rows_in_a_browser(project: Project, browser: B
         ann, bob = (enter(browser, f"http://{address}/boards/1") for _ in range(2))
         ann.get_by_label("A new task").fill("Paint")
         ann.get_by_label("A new task").press("Enter")
+        form = f"http://{address}/admin/notes/task/1/change/"
+        # It is saved, and gets the key of its row, a moment later.
+        poll_until(lambda: bob.goto(form) and bob.get_by_label("Title").count())
+        bob.goto(f"http://{address}/boards/1")
         bob.get_by_label("Paint").check()
         expect(ann.get_by_label("Paint")).to_be_checked()
-        form = f"http://{address}/admin/notes/task/1/change/"
-        # It is saved a moment later.
         poll_until(lambda: bob.goto(form) and bob.get_by_label("Done").is_checked())
         bob.get_by_label("Title").fill("Paint it blue")
         bob.get_by_role("button", name="Save", exact=True).click()

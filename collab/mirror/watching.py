@@ -172,8 +172,8 @@ class RowsWatcher:
         try:
             while self._maps and self.is_busy:
                 self._start()
-                if self._task is not None:
-                    await asyncio.wait([self._task])
+                assert self._task is not None
+                await asyncio.wait([self._task])
         finally:
             self._hurrying -= 1
 

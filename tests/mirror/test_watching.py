@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import date
 from decimal import Decimal
@@ -26,7 +26,9 @@ from pycrdt import Array, Doc, Map, Text
 from collab import documents
 from collab.consumers import YjsConsumer
 from collab.hub import current_hub
-from collab.mirror import checking, current_user, worker
+from collab.mirror import checking, current_user, options, watching, worker
+from collab.mirror.watching import RowsWatcher
+from collab.room import Watcher
 from collab.testing import CollabClient, connect
 from tests.collab.live import until
 from tests.rows.mirrors import TaskMirror, room_name
@@ -71,6 +73,10 @@ def rows(client: CollabClient, name: str = "tasks") -> Map[Any]:
 
 def row(client: CollabClient, task: Task) -> Any:
     return rows(client)[str(task.pk)]
+
+
+def watchers(board: Board) -> Sequence[Watcher]:
+    return current_hub().rooms[room_name(board.pk), True].watchers
 
 
 async def refusal(client: CollabClient) -> dict[str, Any]:
@@ -482,14 +488,13 @@ async def test_a_text_is_saved_when_typing_pauses(board: Board, task: Task) -> N
 async def test_a_text_is_saved_at_once_for_all_who_cannot_wait(board: Board, task: Task) -> None:
     with override_settings(COLLAB={"ROWS_TEXT_DELAY": 60, "ROWS_CHECK_INTERVAL": 60}):
         async with visit(board) as ann:
-            watchers = current_hub().rooms[room_name(board.pk), True].watchers
             row(ann, task)["body"].insert(0, "more ")
-            await until(lambda: any(watcher.is_busy for watcher in watchers))
+            await until(lambda: any(watcher.is_busy for watcher in watchers(board)))
             async with asyncio.timeout(5):
                 # As by a room that is unloaded while the process is about to end.
-                first = asyncio.gather(*(watcher.settle() for watcher in watchers))
+                first = asyncio.gather(*(watcher.settle() for watcher in watchers(board)))
                 row(ann, task)["body"].insert(0, "even ")
-                await asyncio.gather(first, *(watcher.settle() for watcher in watchers))
+                await asyncio.gather(first, *(watcher.settle() for watcher in watchers(board)))
     await task.arefresh_from_db()
     assert task.body == "even more text"
 
@@ -640,6 +645,36 @@ async def test_a_large_change_is_its_senders(board: Board, task: Task) -> None:
             row(client, task)["extra"] = {"a": "x" * 70_000}
             await client.wait_saved()
     assert saved == [ann]
+
+
+async def test_rows_are_compared_a_few_at_a_time_and_again_if_more_comes(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "BATCH", 1)
+    await Task.objects.abulk_create([Task(board=board, title="one") for _ in range(100)])
+    both = [await Task.objects.order_by(order).afirst() for order in ("pk", "-pk")]
+    async with visit(board) as ann:
+        [watcher] = [found for found in watchers(board) if isinstance(found, RowsWatcher)]
+        for task in both:
+            assert task is not None
+            with ann.doc.transaction():
+                row(ann, task)["extra"] = {"a": "x" * 70_000}
+                row(ann, task)["title"] = "two"
+            await until(lambda: watcher._unswept)
+        for task in both:
+            assert task is not None
+            await wait_for_row(task, title="two")
+
+
+@pytest.mark.parametrize("some", [True, False])
+async def test_a_document_without_rows_is_not_followed(
+    transactional_db: None, some: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not some:
+        monkeypatch.setattr(options, "_mirrors", [])
+    async with connect(application, "/ws/plain"):
+        (room,) = current_hub().rooms.values()
+        assert not room.watchers
 
 
 async def test_more_is_changed_elsewhere_than_is_noted(board: Board, task: Task) -> None:
