@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from pycrdt import Doc, get_update
 
@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: So many ids are named in an error, no more.
 NAMED = 20
@@ -100,11 +103,8 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> Content:
     """
     if not stored.updates:
         return Content(EMPTY_UPDATE, EMPTY_UPDATE, stored)
-    try:
-        return Content(*_integrate(stored.updates), stored)
-    except BaseException as error:
-        if not is_pycrdt_error(error):
-            raise
+    if whole := _attempt(_integrate, stored.updates):
+        return Content(*whole, stored)
     read, unreadable = _readable_part(stored)
     with _translated(read):
         content = Content(*_integrate(read.updates or [EMPTY_UPDATE]), read)
@@ -128,6 +128,21 @@ def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes]:
     return _effect(merged), get_update(merged, doc.get_state())
 
 
+def _apply(doc: Doc[Any], update: bytes) -> bool:
+    doc.apply_update(update)
+    return True
+
+
+def _attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """Return what ``read`` returns, or ``None`` if pycrdt cannot read it."""
+    try:
+        return read(*args, **kwargs)
+    except BaseException as error:
+        if not is_pycrdt_error(error):
+            raise
+        return None
+
+
 def _effect(update: bytes) -> bytes:
     """Return what an empty Doc takes in of ``update``."""
     doc: Doc[Any] = Doc()
@@ -146,12 +161,9 @@ def _readable_part(stored: StoredDocument) -> tuple[StoredDocument, list[LogRow]
     with _translated(good):
         doc.apply_update(merge(good.updates or [EMPTY_UPDATE]))
     for row in stored.log:
-        try:
-            doc.apply_update(row.data)
+        if _attempt(_apply, doc, row.data):
             good = replace(good, log=[*good.log, row])
-        except BaseException as error:
-            if not is_pycrdt_error(error):
-                raise
+        else:
             bad.append(row)
             doc = Doc()
             doc.apply_update(merge(good.updates or [EMPTY_UPDATE]))

@@ -21,7 +21,7 @@ from django.db import OperationalError, connections
 from django.db.models.signals import post_save, pre_delete
 from django.test import override_settings
 from django.urls import path
-from pycrdt import Array, Doc, Map, Text
+from pycrdt import Array, Doc, Map, Text, create_update_message
 
 from collab import documents
 from collab.consumers import YjsConsumer
@@ -30,7 +30,9 @@ from collab.mirror import checking, current_user, options, watching, worker
 from collab.mirror.watching import RowsWatcher
 from collab.room import Watcher
 from collab.testing import CollabClient, connect
+from tests.collab import poison
 from tests.collab.live import until
+from tests.collab.yjs import HELLO
 from tests.rows.mirrors import TaskMirror, room_name
 from tests.rows.models import Board, Label, Note, Task
 
@@ -497,6 +499,28 @@ async def test_a_text_is_saved_at_once_for_all_who_cannot_wait(board: Board, tas
                 await asyncio.gather(first, *(watcher.settle() for watcher in watchers(board)))
     await task.arefresh_from_db()
     assert task.body == "even more text"
+
+
+async def test_a_text_is_saved_before_its_document_is_unloaded(board: Board, task: Task) -> None:
+    late = {"ROWS_TEXT_DELAY": 60, "ROWS_CHECK_INTERVAL": 60, "UNLOAD_DELAY": 0.01}
+    with override_settings(COLLAB=late):
+        # Somebody is elsewhere, so that the server goes on.
+        async with connect(application, "/ws/plain"):
+            async with visit(board) as ann:
+                row(ann, task)["body"].insert(0, "more ")
+                await ann.wait_saved()
+            await until(lambda: (room_name(board.pk), True) not in current_hub().rooms)
+            await task.arefresh_from_db()
+    assert task.body == "more text"
+
+
+async def test_rows_are_followed_in_a_document_that_was_made_anew(board: Board, task: Task) -> None:
+    async with visit(board) as eve, visit(board) as ann:
+        for update in (HELLO, poison.RAISING):
+            eve.send(create_update_message(update))
+        assert (await eve.wait_closed()).code == 1008
+        row(ann, task)["title"] = "two"
+        await wait_for_row(task, title="two")
 
 
 async def test_a_plain_string_in_the_place_of_a_text_becomes_one(board: Board, task: Task) -> None:
