@@ -131,7 +131,8 @@ class ReturnWatcher:
             except Exception as error:
                 # Whatever it is, it must not end this.
                 name = type(error).__name__
-                logger.warning("It cannot be noted that a document is open (%s).", name)
+                what = "It cannot be noted that a document is open (%s)."
+                logger.warning(what, name, extra={"room": self._name})
 
     # Late changes.
 
