@@ -20,7 +20,7 @@ from collab.updates import apply
 
 from .checking import Author, Refusal
 from .models import MirroredRefresh
-from .options import mirrors
+from .options import mirrors_in
 from .refreshing import Key, Range, joined, structs
 from .saving import ROW, Problem
 from .values import Odd, RowInMap, same, take_row
@@ -108,9 +108,7 @@ class Past:
         self.taken = 0
         self._doc = Doc[Any]()
         self._doc.apply_update(zlib.decompress(refresh.content))
-        self._mirrors = {
-            mirror.map_name: mirror for mirror in mirrors() if mirror.rows(room_name) is not None
-        }
+        self._mirrors = {mirror.map_name: mirror for mirror in mirrors_in(room_name)}
         left = {(map_name, key) for map_name, key in refresh.left}
         self._rows = {
             (name, key): self._row(name, key)

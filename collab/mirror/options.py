@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     User = AbstractBaseUser | AnonymousUser
 
-__all__ = ["ModelMirror", "Values", "default_serializer", "mirrors", "register"]
+__all__ = ["ModelMirror", "Values", "default_serializer", "mirrors", "mirrors_in", "register"]
 
 M = TypeVar("M", bound=Model)
 
@@ -166,3 +166,8 @@ def register(model: type[Model]) -> Callable[[type[ModelMirror[Any]]], type[Mode
 def mirrors() -> Sequence[ModelMirror[Any]]:
     """Return all registered mirrors, in their order."""
     return _mirrors
+
+
+def mirrors_in(room_name: str) -> list[ModelMirror[Any]]:
+    """Return the mirrors that have rows in a document, in their order."""
+    return [mirror for mirror in _mirrors if mirror.get_queryset(room_name) is not None]

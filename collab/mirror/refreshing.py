@@ -30,7 +30,7 @@ from collab_storage.updates import state_vector
 
 from .checking import unchecked
 from .models import MirroredDocument, MirroredRefresh
-from .options import mirrors
+from .options import mirrors_in
 from .values import plain
 from .writing import Writing, writing
 
@@ -142,7 +142,7 @@ def _rows(document: Writing, doc: Doc[Any]) -> tuple[list[Key], list[Key]]:
 
     Those are rows that somebody has changed and nobody has checked, and what cannot be copied.
     """
-    concerned = [mirror for mirror in mirrors() if mirror.rows(document.name) is not None]
+    concerned = mirrors_in(document.name)
     left = list(unchecked(document.name, concerned))
     names = [mirror.map_name for mirror in concerned]
     rows = document.record.rows.filter(map_name__in=names).order_by("map_name", "pk")

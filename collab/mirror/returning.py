@@ -20,7 +20,7 @@ from collab.conf import get_settings
 from .checking import Author, Outcome, Refusal
 from .losses import Forgotten, Late, Lateness, Past
 from .models import MirroredRefresh
-from .options import mirrors
+from .options import mirrors_in
 from .refreshing import arrive, stay
 from .watching import tell, tell_all
 from .worker import Worker, current_worker
@@ -58,8 +58,7 @@ async def watch(room_name: str) -> ReturnWatcher | None:
 
 
 def _arrive(room_name: str) -> list[MirroredRefresh] | None:
-    is_concerned = any(mirror.rows(room_name) is not None for mirror in mirrors())
-    return arrive(room_name) if is_concerned else None
+    return arrive(room_name) if mirrors_in(room_name) else None
 
 
 class ReturnWatcher:

@@ -31,7 +31,7 @@ from .checking import (
     unchecked,
 )
 from .noting import NOBODY, Note, Notes, RowKey, Taken
-from .options import ModelMirror, mirrors
+from .options import ModelMirror, mirrors, mirrors_in
 from .saving import ROW, is_outage
 from .values import take_row
 from .worker import Worker, current_worker
@@ -68,7 +68,7 @@ async def watch(room_name: str) -> RowsWatcher | None:
 
 
 def _prepare(room_name: str) -> tuple[list[ModelMirror[Any]], Found]:
-    concerned = [mirror for mirror in mirrors() if mirror.rows(room_name) is not None]
+    concerned = mirrors_in(room_name)
     if not concerned:
         return [], {}
     reconcile(room_name)

@@ -25,7 +25,7 @@ from collab_storage.updates import state_vector
 
 from .cache import Copy, keep, open_copy
 from .models import MirroredDocument, MirroredRow, new_client_id
-from .options import ModelMirror, Values, mirrors
+from .options import ModelMirror, Values, mirrors, mirrors_in
 from .text import write_text
 from .values import plain, same
 
@@ -190,7 +190,7 @@ def reconcile(room_name: str, *, create: bool = True) -> bool:
     Returns:
         False if no mirror has rows for the document.
     """
-    concerned = [mirror for mirror in mirrors() if mirror.rows(room_name) is not None]
+    concerned = mirrors_in(room_name)
     if not concerned:
         return False
     while not _reconcile(room_name, concerned, create):
