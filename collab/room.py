@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -584,11 +583,16 @@ class Room:
         Raises:
             PoisonedDoc: it cannot be applied.
         """
+        # It would take them long to be told of each change in so much.
+        overlooking = self.watchers if len(update) > _MAX_WATCHED else ()
+        for watcher in overlooking:
+            watcher.detach()
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            with self._overlooking(update):
-                apply(self.doc, update)
+            apply(self.doc, update)
         finally:
+            for watcher in overlooking:
+                watcher.attach(self)
             self._applying = False
         news = self._effect
         # Only where the effect is less than the update can part of it have been held back.
@@ -597,18 +601,6 @@ class Room:
         if news != EMPTY_UPDATE:
             self._record(news)
         return news
-
-    @contextmanager
-    def _overlooking(self, update: bytes) -> Iterator[None]:
-        """Let watchers not see what the block applies, if it is so much that it takes them long."""
-        watchers = self.watchers if len(update) > _MAX_WATCHED else ()
-        for watcher in watchers:
-            watcher.detach()
-        try:
-            yield
-        finally:
-            for watcher in watchers:
-                watcher.attach(self)
 
     def _observe(self, event: TransactionEvent) -> None:
         if self._applying:
