@@ -21,6 +21,15 @@ from .databases import kept_in, on_both
 ANN = Author(User(username="ann"))
 
 
+def shown_task(**values: Any) -> tuple[Task, str]:
+    """Return a task that is in a document, and the document's name."""
+    board = Board.objects.create(name="b")
+    task = Task.objects.create(board=board, title="one", **values)
+    name = room_name(board.pk)
+    reconcile(name)
+    return task, name
+
+
 def changed(task: Task, **values: Any) -> Change:
     """Return a change of a row, that is made in its document, too."""
     name = room_name(task.board_id)
@@ -63,10 +72,7 @@ def test_nothing_is_done_to_a_document_that_has_no_rows(using: str) -> None:
 @on_both
 def test_what_was_removed_meanwhile_is_not_set_back(using: str) -> None:
     with kept_in(using):
-        board = Board.objects.create(name="b")
-        task = Task.objects.create(board=board, title="one")
-        name = room_name(board.pk)
-        reconcile(name)
+        task, name = shown_task()
         change = changed(task, id=0)
         with documents.edit(name) as doc:
             doc.get("tasks", type=Map).pop(str(task.pk))
@@ -77,10 +83,7 @@ def test_what_was_removed_meanwhile_is_not_set_back(using: str) -> None:
 @on_both
 def test_who_removed_a_row_is_not_who_has_changed_it(using: str) -> None:
     with kept_in(using):
-        board = Board.objects.create(name="b")
-        task = Task.objects.create(board=board, title="one")
-        name = room_name(board.pk)
-        reconcile(name)
+        task, name = shown_task()
         check(name, [Change("tasks", str(task.pk), Odd.MISSING, {"title": ANN})])
         assert Task.objects.filter(pk=task.pk).exists()
 
@@ -98,10 +101,7 @@ def test_a_row_that_is_gone_again_needs_no_check(using: str) -> None:
 @on_both
 def test_nobody_is_told_of_a_row_that_is_gone_everywhere(using: str) -> None:
     with kept_in(using):
-        board = Board.objects.create(name="b")
-        task = Task.objects.create(board=board, title="one")
-        name = room_name(board.pk)
-        reconcile(name)
+        task, name = shown_task()
         # As raw SQL does, so that the document does not learn of it.
         Task._base_manager.filter(pk=task.pk)._raw_delete(using)
         change = Change("tasks", str(task.pk), Odd.MISSING, {"": ANN})
@@ -112,10 +112,7 @@ def test_nobody_is_told_of_a_row_that_is_gone_everywhere(using: str) -> None:
 @on_both
 def test_a_check_does_not_bring_a_deleted_document_back(using: str) -> None:
     with kept_in(using):
-        board = Board.objects.create(name="b")
-        task = Task.objects.create(board=board, title="one")
-        name = room_name(board.pk)
-        reconcile(name)
+        task, name = shown_task()
         change = changed(task, title="two")
         documents.delete(name)
         Task._base_manager.filter(pk=task.pk).update(done=True)
@@ -126,10 +123,7 @@ def test_a_check_does_not_bring_a_deleted_document_back(using: str) -> None:
 @on_both
 def test_what_is_newer_than_a_refused_change_is_left_alone(using: str) -> None:
     with kept_in(using):
-        board = Board.objects.create(name="b")
-        task = Task.objects.create(board=board, title="one", body="text")
-        name = room_name(board.pk)
-        reconcile(name)
+        task, name = shown_task(body="text")
         change = changed(task, title="forbidden")
         assert isinstance(change.values, dict)
         change.values["body"] = [1]
