@@ -52,6 +52,16 @@ def write(doc: Doc[Any], text: str) -> None:
     root.insert(len(root), text)
 
 
+async def type_unstored(client: CollabClient) -> HinderedStorage:
+    """Type what cannot be stored yet; return the storage, which takes everything again."""
+    storage = HinderedStorage.latest
+    storage.failures["append"] = ConnectionError("away")
+    write(client.doc, "typed")
+    await until(lambda: storage.calls["append"])
+    del storage.failures["append"]
+    return storage
+
+
 def update_with(text: str) -> bytes:
     doc: Doc[Any] = Doc()
     write(doc, text)
@@ -300,11 +310,7 @@ async def test_members_of_a_deleted_document_are_sent_away(member: CollabClient)
 async def test_an_edit_is_stored_with_what_it_builds_upon() -> None:
     with _hindered():
         async with connect(application, "/ws/room") as client:
-            storage = HinderedStorage.latest
-            storage.failures["append"] = ConnectionError("away")
-            write(client.doc, "typed")
-            await until(lambda: storage.calls["append"])
-            del storage.failures["append"]
+            storage = await type_unstored(client)
             async with documents.aedit("room") as doc:
                 assert text_of(doc) == "typed"
                 write(doc, " and edited")
@@ -336,11 +342,7 @@ async def test_what_is_being_typed_goes_along_to_the_new_name() -> None:
 async def test_a_document_that_is_not_stored_yet_gets_another_name() -> None:
     with _hindered():
         async with connect(application, "/ws/room") as client:
-            storage = HinderedStorage.latest
-            storage.failures["append"] = ConnectionError("away")
-            write(client.doc, "typed")
-            await until(lambda: storage.calls["append"])
-            del storage.failures["append"]
+            await type_unstored(client)
             await documents.arename("room", "hall")
             await client.wait_closed()
         await close_rooms()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from pycrdt import Doc, Text, TransactionEvent
+from pycrdt import Doc, Text
+
+from collab.copies import noting as changes
 
 __all__ = ["HELLO", "changes", "content", "insert", "new_doc", "text", "typed"]
 
@@ -29,21 +29,6 @@ def new_doc(start: str | bytes = "", client_id: int | None = None) -> Doc[Any]:
     elif start:
         content(doc).insert(0, start)
     return doc
-
-
-@contextmanager
-def changes(doc: Doc[Any]) -> Iterator[list[bytes]]:
-    """Note the updates that the block makes."""
-    updates: list[bytes] = []
-
-    def note(event: TransactionEvent) -> None:
-        updates.append(event.update)
-
-    subscription = doc.observe(note)
-    try:
-        yield updates
-    finally:
-        doc.unobserve(subscription)
 
 
 def insert(doc: Doc[Any], letters: str, at: int = 0) -> bytes:
