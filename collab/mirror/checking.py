@@ -343,7 +343,8 @@ class _Check:
                 raise Refused({ROW: _NO_MAP})
             row, problems = self._saving(author).create(change.key, change.fields)
         except Refused as refused:
-            self._refuse(change, author, refused.problems)
+            # With the row, all that was written into it vanishes.
+            self._refuse(change, author, refused.problems, change.fields)
             self._repairs.append(lambda rows: rows.pop(change.key, None))
         else:
             self._enter(change, author, str(row.pk), problems)
@@ -380,9 +381,16 @@ class _Check:
         for author in set(change.authors.values()):
             self._refuse(change, author, {ROW: problem})
 
-    def _refuse(self, change: Change, author: Author, problems: Problems) -> None:
+    def _refuse(
+        self,
+        change: Change,
+        author: Author,
+        problems: Problems,
+        lost: Iterable[str] | None = None,
+    ) -> None:
+        """Note ``problems``, and what was written of the ``lost`` fields: by default, of theirs."""
         if problems:
-            names = change.fields.keys() if ROW in problems else problems
+            names = lost or (change.fields if ROW in problems else problems)
             values = {
                 name: change.fields[name]
                 for name in names

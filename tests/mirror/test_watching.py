@@ -367,6 +367,15 @@ async def test_a_row_that_cannot_be_added_is_removed(
     assert await stored(board) == {}
 
 
+async def test_all_that_was_written_into_a_row_that_cannot_be_added_is_told(board: Board) -> None:
+    written = {"title": "x" * 101, "position": 3, "colour": "red"}
+    async with visit(board) as ann:
+        rows(ann)[str(uuid4())] = Map({**written, "body": Text("long thought about")})
+        told = await refusal(ann)
+    assert told["data"]["fields"].keys() == {"title"}
+    assert told["data"]["values"] == {**written, "body": "long thought about"}
+
+
 async def test_a_row_that_would_refer_to_nothing_is_removed(board: Board) -> None:
     nowhere = Board(pk=board.pk + 1)
     async with visit(nowhere) as ann:
