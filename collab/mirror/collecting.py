@@ -2,27 +2,25 @@
 
 Meanwhile only keys are noted, in one :class:`Batch` for each transaction. They are hints: the rows
 are read again under the documents' locks, so a note too many costs a little and changes nothing.
-That is why notes of a savepoint that is rolled back may stay. The batch lives in the list of
-functions that Django calls after the commit and nowhere else, so it goes when the transaction
-does; it is in there once for each stack of savepoints that something was noted in, as Django
-drops what was registered within a savepoint that is rolled back.
+That is why notes of a savepoint that is rolled back may stay.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from threading import Thread
 from typing import Any, cast
 
 from django.apps import apps
-from django.db import connections, router, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import connections, router
 from django.db.models import CharField, ManyToManyField, Model, QuerySet, Value
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
+
+from collab.commits import Work, at_commit
 
 from .models import MirroredDocument, MirroredRow
 from .options import ModelMirror
@@ -175,21 +173,21 @@ def _find(keys: Mapping[str, Collection[str]], rooms: Collection[str]) -> Iterat
         yield from select
 
 
-class Batch:
-    """What one transaction on the database ``using`` has changed so far."""
+class Batch(Work):
+    """What one transaction has changed so far."""
 
     def __init__(self, using: str) -> None:
-        self.using = using
+        super().__init__(using)
         self.notes = Notes()
 
     def run(self) -> None:
         """Write what was noted into documents; the transaction has been committed."""
-        notes, self.notes = self.notes, Notes()
+        notes, using = self.notes, self.using
         if self._is_in_another_transaction():
             # What is written there would be lost with it. Elsewhere it can wait for its end.
-            Thread(target=_write_elsewhere, args=(notes, self.using), name="collab-mirror").start()
+            Thread(target=_write_elsewhere, args=(notes, using), name="collab-mirror").start()
         else:
-            notes.write(self.using)
+            notes.write(using)
 
     def _is_in_another_transaction(self) -> bool:
         # If this one is open itself, a test has called us that never commits.
@@ -207,46 +205,8 @@ def _write_elsewhere(notes: Notes, using: str) -> None:
 @contextmanager
 def noting(using: str) -> Iterator[Notes]:
     """Yield what takes notes of the current transaction; if there is none, of the block."""
-    connection = connections[using]
-    batch, savepoints = _registered(connection)
-    yield batch.notes
-    if savepoints is None or not savepoints <= set(connection.savepoint_ids):
-        _register(connection, batch)
-
-
-def _registered(connection: BaseDatabaseWrapper) -> tuple[Batch, set[Any] | None]:
-    """Return the transaction's batch, and the savepoints that it is registered within.
-
-    Instead of these ``None`` if the batch is to be registered.
-    """
-    for savepoints, function, *_ in connection.run_on_commit[:1]:
-        if isinstance(batch := getattr(function, "__self__", None), Batch):
-            return batch, None if _is_test(connection) else savepoints
-    return Batch(connection.alias), None
-
-
-def _is_test(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a test has opened a transaction that it is never going to commit.
-
-    What Django captures in it is what was registered since, at the end.
-    """
-    blocks = getattr(connection, "atomic_blocks", ())
-    return any(getattr(block, "_from_testcase", False) for block in blocks[:1])
-
-
-def _register(connection: BaseDatabaseWrapper, batch: Batch) -> None:
-    with _manual_transaction(connection):
-        transaction.on_commit(batch.run, using=connection.alias, robust=True)
-        if connection.in_atomic_block and not _is_test(connection):
-            # Before those of others: one that raises keeps Django from calling the rest.
-            connection.run_on_commit.insert(0, connection.run_on_commit.pop())
-
-
-def _manual_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
-    """Return what lets a function be registered if the project has turned autocommit off."""
-    if connection.in_atomic_block or connection.get_autocommit():
-        return nullcontext()
-    return transaction.atomic(connection.alias, savepoint=False)
+    with at_commit(using, Batch) as batch:
+        yield batch.notes
 
 
 # Signals.
