@@ -4,4 +4,4 @@ export { Rows, rows } from "./rows.js";
 export type { RowsChange, RowsEvents, Values } from "./rows.js";
 export { editText } from "./text.js";
 export { CloseCode, MessageType, SUBPROTOCOL, SyncType } from "./wire.js";
-export type { Access, Created, Frame, Hello, Refusal } from "./wire.js";
+export type { Access, Created, Frame, Hello, Refusal, Untold } from "./wire.js";

@@ -11,6 +11,7 @@ import {
   type Frame,
   type Hello,
   type Refusal,
+  type Untold,
 } from "./wire.js";
 
 type StockOptions = NonNullable<ConstructorParameters<typeof WebsocketProvider>[3]>;
@@ -43,6 +44,8 @@ export interface CollabEvents {
   access: (access: Access) => void;
   /** The server did not take a change of a row. */
   row: (refusal: Refusal) => void;
+  /** The server did not take more changes of rows than it tells one by one. */
+  rows: (untold: Untold) => void;
   /** A row that was made here is in the database, under another key. */
   row_created: (created: Created) => void;
   /** Every JSON frame of the server, these included from which the events above come. */
@@ -58,6 +61,12 @@ const fresh = <T>(value: Fresh<T>): T | Promise<T> =>
 
 const refusal = ({ data, errors, response_status }: Frame): Refusal => ({
   ...(data as Pick<Refusal, "map" | "key" | "fields" | "values">),
+  errors,
+  status: response_status,
+});
+
+const untold = ({ data, errors, response_status }: Frame): Untold => ({
+  refused: (data as Pick<Untold, "refused">).refused,
   errors,
   status: response_status,
 });
@@ -148,6 +157,7 @@ export class CollabProvider extends WebsocketProvider {
     if (frame.action === "access") this.#regrant((frame.data as Hello).access);
     if (frame.action === "saved") this.#confirm((frame.data as { count: number }).count);
     if (frame.action === "row") this.emit("row", [refusal(frame)]);
+    if (frame.action === "rows") this.emit("rows", [untold(frame)]);
     if (frame.action === "row_created") this.emit("row_created", [created(frame)]);
     this.emit("frame", [frame]);
   }

@@ -4,7 +4,7 @@ import { Map as YMap, Text, type Doc, type YEvent } from "yjs";
 
 import type { CollabProvider } from "./provider.js";
 import { editText } from "./text.js";
-import type { Created, Refusal } from "./wire.js";
+import type { Created, Refusal, Untold } from "./wire.js";
 
 type Key<T> = keyof T & string;
 type SharedRow = YMap<unknown>;
@@ -25,6 +25,8 @@ export interface RowsEvents {
   change: (change: RowsChange) => void;
   /** The server did not take a change that was made here. */
   refused: (refusal: Refusal) => void;
+  /** The server did not take more changes than it tells one by one, in this map or others. */
+  untold: (untold: Untold) => void;
   /** A row that was made here is in the database, under another key. */
   created: (created: Created) => void;
 }
@@ -51,6 +53,9 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     this.#map.observeDeep((events: Event[], { local }) => this.#observe(events, local));
     provider?.on("row", (refusal) => {
       if (refusal.map === name) this.#refuse(refusal);
+    });
+    provider?.on("rows", (untold) => {
+      this.emit("untold", [untold]);
     });
     provider?.on("row_created", (created) => {
       if (created.map === name) this.#rename(created);

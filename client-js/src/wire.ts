@@ -65,6 +65,16 @@ export interface Refusal {
   status: number;
 }
 
+/** Changes of rows that the server did not take, without the values: of each it would be too much. */
+export interface Untold {
+  /** How many there are, those included that were told one by one; `null` if nobody knows. */
+  refused: number | null;
+  /** The reason in a sentence. */
+  errors: string[];
+  /** 400 too many at once, 409 made in a version of the document that is too old. */
+  status: number;
+}
+
 /** A row that was made here is in the database, where it has a key of its own. */
 export interface Created {
   map: string;
