@@ -399,9 +399,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     async def _join_groups(self) -> None:
         """Join the room's group and those of the class; a layer that restarts forgets them."""
         async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-            for group in (group_name(self.room_name), *self.groups):
+            for group in self._groups():
                 self._joined.add(group)
                 await self.channel_layer.group_add(group, self.channel_name)
+
+    def _groups(self) -> list[str]:
+        return [group_name(self.room_name), *self.groups]
 
     async def _stay_in_groups(self) -> None:
         # Layers that forget who is in a group say after how many seconds they do.
@@ -418,16 +421,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self.evict()
 
     async def _join(self) -> None:
-        settings = get_settings()
-        session = Session(self.access, settings, durable=self.storage is not None)
-        member = Member(
-            self,
-            session,
-            self.base_send,
-            settings,
-            user_id=self._user_id(),
-            echo_updates=self.echo_updates,
-        )
+        member = self._new_member()
         if self.channel_layer is not None:
             await self._stay_in_groups()
         self._hub = current_hub()
@@ -436,15 +430,29 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         )
         self._member = member
         self._deadline = Deadline(
-            self._hub.loop, settings.FIRST_FRAME_TIMEOUT, partial(_miss_first_frame, member)
+            self._hub.loop,
+            get_settings().FIRST_FRAME_TIMEOUT,
+            partial(_miss_first_frame, member),
+        )
+
+    def _new_member(self) -> Member:
+        settings = get_settings()
+        session = Session(self.access, settings, durable=self.storage is not None)
+        return Member(
+            self,
+            session,
+            self.base_send,
+            settings,
+            user_id=self._user_id(),
+            echo_updates=self.echo_updates,
         )
 
     async def _leave(self) -> None:
-        if self._member is not None:
-            self.room.leave(self._member)
-            self.room.flush()
+        if self._room is not None and self._member is not None:
+            self._room.leave(self._member)
+            self._room.flush()
         await self._leave_groups()
-        if self._member is not None:
+        if self._room is not None:
             # A server that shuts down waits for its connections, and so for their updates.
             with suppress(TimeoutError):
                 async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):

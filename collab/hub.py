@@ -112,6 +112,8 @@ class Hub:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.rooms: dict[Key, Room] = {}
+        #: Connections without a document; see :meth:`enter`.
+        self.lobby: set[Member] = set()
         self.door = Door(settings)
         self.pulse = Pulse(self.loop)
         self._settings = settings
@@ -179,6 +181,26 @@ class Hub:
                 self._unload_later(key)
                 self._tidy_later(name)
         return room
+
+    def enter(self, member: Member) -> None:
+        """Let a member in that has no document, until ``leave`` is called.
+
+        Raises:
+            Restarting: the process is about to end.
+        """
+        if self._draining:
+            raise Restarting
+        self.lobby.add(member)
+        self._start_watches()
+
+    def leave(self, member: Member) -> None:
+        """Let a member go that has no document."""
+        self.lobby.discard(member)
+        member.detach()
+        self._tidy_later("")
+
+    def _members(self) -> list[Member]:
+        return [*self.lobby, *(member for room in self.rooms.values() for member in room.members)]
 
     async def _open(self, key: Key, opener: Opener) -> None:
         opening = self._opening.get(key)
@@ -330,7 +352,7 @@ class Hub:
         if not self.holds(name):
             self._log_lengths.pop(name, None)
             self._marks.pop(name, None)
-        if not self.rooms and not self._opening and not self._joining:
+        if not (self.rooms or self.lobby or self._opening or self._joining):
             self.pulse.stop()
             watches, self._watches = self._watches, []
             for watch in watches:
@@ -369,7 +391,7 @@ class Hub:
     async def _keep_checking(self) -> None:
         """Check everybody's access again now and then, and what else may be out of date."""
         while True:
-            members = [member for room in self.rooms.values() for member in room.members]
+            members = self._members()
             pause = self._settings.ACCESS_CHECK_INTERVAL / (len(members) + 1)
             await asyncio.sleep(pause)
             for member in members:
@@ -515,7 +537,7 @@ class Hub:
     async def drain(self) -> None:
         """Let all members go, a few at a time, and store what they brought, or put it aside."""
         self._draining = True
-        members = [member for room in self.rooms.values() for member in room.members]
+        members = self._members()
         for member in members:
             member.close(CloseCode.RESTART, "The server restarts; connect again.")
             await asyncio.sleep(self._settings.DRAIN_TIME / len(members))

@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-#: Replies that wait for a client that does not read; one that asks for more is abusing us, as
+#: Frames that wait for a client that does not read; one that asks for more is abusing us, as
 #: is one for which more than MAX_MEMBER_BACKLOG bytes would wait.
-_MAX_REPLIES = 64
+_MAX_REPLIES = 1_000
 
 
 class Connection(Protocol):
@@ -65,7 +65,9 @@ class Member:
         echo_updates: send the member its own updates back once they are stored.
     """
 
+    #: The room it is in, and that room's name; a connection without a document is in none.
     room: Room
+    room_name: str | None = None
 
     def __init__(
         self,
@@ -108,6 +110,11 @@ class Member:
         counts.sent_bytes += len(frame)
         key = "bytes" if isinstance(frame, bytes) else "text"
         self._send_message({"type": "websocket.send", key: frame})
+
+    async def ready(self) -> None:
+        """Wait until the client has taken what was sent to it, or is gone."""
+        if self._drain is not None:
+            await asyncio.wait([self._drain])
 
     def send_update(self, update: bytes, frame: bytes) -> None:
         """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
@@ -247,7 +254,7 @@ class Member:
         except TimeoutError:
             logger.warning(
                 "A member reads too slowly and is disconnected.",
-                extra={"room": self.room.name, "user": self.user_id},
+                extra={"room": self.room_name, "user": self.user_id},
             )
             self._evict()
         except OSError:
@@ -256,7 +263,7 @@ class Member:
             logger.warning(
                 "A member cannot be sent to (%s) and is disconnected.",
                 type(error).__name__,
-                extra={"room": self.room.name, "user": self.user_id},
+                extra={"room": self.room_name, "user": self.user_id},
             )
             self._evict()
         finally:

@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +22,12 @@ from django.conf import settings as django_settings
 from .link import Message, relay_group
 from .relay import ChannelLayer
 
-__all__ = ["publish", "shared_layer"]
+__all__ = ["Make", "post", "publish", "shared_layer"]
 
 logger = logging.getLogger(__name__)
+
+#: Returns the message when its turn has come, or ``None`` if there is nothing to send any more.
+Make = Callable[[], Message | None]
 
 #: A process that ends waits at most so long for what it has published, in seconds.
 _LAST_WORDS = 5.0
@@ -45,31 +49,45 @@ class _Outlet:
     def __init__(self, layer: ChannelLayer) -> None:
         self._layer = layer
         self._waiting = 0
+        #: By group, while something is being sent to it: one after the other, in their order.
+        self._queues: dict[str, deque[Make]] = {}
         self._lock = threading.Lock()
         self._all_sent = threading.Event()
         self._all_sent.set()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="collab-outlet", daemon=True).start()
 
-    def publish(self, group: str, message: Message) -> None:
+    def post(self, group: str, make: Make) -> None:
         with self._lock:
             if self._waiting >= _MAX_WAITING:
-                logger.error("The channel layer is stuck; rooms learn of a change later.")
+                logger.error("The channel layer is stuck; others learn of this later, or never.")
                 return
             self._waiting += 1
             self._all_sent.clear()
-        asyncio.run_coroutine_threadsafe(self._send(group, message), self._loop)
+            is_idle = group not in self._queues
+            self._queues.setdefault(group, deque()).append(make)
+        if is_idle:
+            asyncio.run_coroutine_threadsafe(self._send_all(group), self._loop)
 
-    async def _send(self, group: str, message: Message) -> None:
-        try:
-            await self._layer.group_send(group, message)
-        except Exception as error:
-            logger.warning("The channel layer fails (%s).", type(error).__name__)
-        finally:
-            with self._lock:
-                self._waiting -= 1
-                if not self._waiting:
-                    self._all_sent.set()
+    async def _send_all(self, group: str) -> None:
+        while make := self._next(group):
+            try:
+                if message := make():
+                    await self._layer.group_send(group, message)
+            except Exception as error:
+                logger.warning("The channel layer fails (%s).", type(error).__name__)
+            finally:
+                with self._lock:
+                    self._waiting -= 1
+                    if not self._waiting:
+                        self._all_sent.set()
+
+    def _next(self, group: str) -> Make | None:
+        with self._lock:
+            if queue := self._queues[group]:
+                return queue.popleft()
+            del self._queues[group]
+            return None
 
     def finish(self) -> None:
         self._all_sent.wait(_LAST_WORDS)
@@ -81,6 +99,11 @@ _outlets_lock = threading.Lock()
 
 def publish(room_name: str, message: Message) -> None:
     """Send a message to the processes that hold a room; lost if the layer fails."""
+    post(relay_group(room_name), lambda: message)
+
+
+def post(group: str, make: Make) -> None:
+    """Send to a group of the channel layer what ``make`` returns; lost if the layer fails."""
     # A thread does not survive a fork: each process has its own outlet.
     pid = os.getpid()
     with _outlets_lock:
@@ -90,4 +113,4 @@ def publish(room_name: str, message: Message) -> None:
             if outlet is not None:
                 atexit.register(outlet.finish)
     if outlet := _outlets[pid]:
-        outlet.publish(relay_group(room_name), message)
+        outlet.post(group, make)

@@ -215,7 +215,7 @@ class Room:
             raise TryAgainLater("Too many people are in this document.", limit="MAX_ROOM_MEMBERS")
         self.members.add(member)
         counts.joins += 1
-        member.room = self
+        member.room, member.room_name = self, self.name
         self.welcome(member)
         if self.presence:
             member.send_frame(presence_frame(self.presence.states()))

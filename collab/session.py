@@ -7,6 +7,7 @@ carries the effects out.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +26,10 @@ __all__ = [
     "PresenceChange",
     "PresenceRequest",
     "Reply",
+    "Request",
     "Session",
     "StateRequest",
+    "envelope",
     "json_frame",
 ]
 
@@ -74,10 +77,43 @@ class Reply:
     frame: bytes | str
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a text frame asks for.
+
+    Args:
+        action: its name.
+        request_id: comes back with the answer.
+        arguments: whatever else the frame has.
+    """
+
+    action: str
+    request_id: str | int | None
+    arguments: dict[str, Any]
+
+
 Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
 
 _READ_ONLY = "You may read this document, but not change it."
 _THROTTLED = "You send more, or ask for more, than one member may; what you send arrives late."
+
+
+def envelope(
+    action: object,
+    *,
+    data: Any = None,
+    request_id: object = None,
+    errors: Sequence[Any] = (),
+    status: int = 200,
+) -> dict[str, Any]:
+    """Return what a text frame says, in the one shape that all of them have."""
+    return {
+        "action": action,
+        "request_id": request_id,
+        "data": data,
+        "errors": [*errors],
+        "response_status": status,
+    }
 
 
 def json_frame(
@@ -85,18 +121,12 @@ def json_frame(
     *,
     data: Any = None,
     request_id: object = None,
-    errors: list[str] | None = None,
+    errors: Sequence[str] = (),
     status: int = 200,
 ) -> str:
-    """Return a text frame, in the one shape that all of them have."""
+    """Return a text frame; see :func:`envelope`."""
     return json.dumps(
-        {
-            "action": action,
-            "request_id": request_id,
-            "data": data,
-            "errors": errors or [],
-            "response_status": status,
-        }
+        envelope(action, data=data, request_id=request_id, errors=errors, status=status)
     )
 
 
@@ -143,20 +173,33 @@ class Session:
         Raises:
             TooBig: it is larger than allowed.
         """
+        request = self.read_request(frame)
+        return request if isinstance(request, Reply) else self.answer(request)
+
+    def read_request(self, frame: str) -> Request | Reply:
+        """Return what a JSON frame asks for, or the answer to one that is wrong.
+
+        Raises:
+            TooBig: it is larger than allowed.
+        """
         self._check_size(len(frame.encode(errors="surrogatepass")))
         try:
-            request = json.loads(frame)
-            action, request_id = request["action"], request.get("request_id")
-        except (ValueError, RecursionError, TypeError, KeyError):
+            arguments = json.loads(frame)
+            action, request_id = arguments.pop("action"), arguments.pop("request_id", None)
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             action = request_id = None
         # Both are sent back, so they are of types that can be.
         if not isinstance(action, str) or not isinstance(request_id, str | int | None):
             return _refusal(None, None, 'Send a JSON object with an "action".', 400)
-        if action != "hello":
-            return _refusal(action, request_id, "There is no such action.", 405)
+        return Request(action, request_id, arguments)
+
+    def answer(self, request: Request) -> Reply:
+        """Return the answer to a request that every consumer understands, or that none does."""
+        if request.action != "hello":
+            return _refusal(request.action, request.request_id, "There is no such action.", 405)
         self.greeted = True
         hello = {**self._access_data(), "server": __version__, "durable": self._durable}
-        return Reply(json_frame("hello", request_id=request_id, data=hello))
+        return Reply(json_frame("hello", request_id=request.request_id, data=hello))
 
     def change_access(self, access: Access) -> Reply | None:
         """Let the member do more or less than before; return what to tell it."""

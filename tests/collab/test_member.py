@@ -287,7 +287,7 @@ async def test_the_last_saved_count_stands_for_all(room: Room) -> None:
 async def test_one_that_asks_on_without_reading_is_disconnected(room: Room) -> None:
     member, socket = new_member(room)
     socket.block()
-    for _ in range(200):
+    for _ in range(2_000):
         member.send_frame(b"reply")
         if socket.evicted:
             break
