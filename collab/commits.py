@@ -2,48 +2,78 @@
 
 Work lives in the list of functions that Django calls after the commit and nowhere else, so it
 goes when the transaction does. It is in there once for each stack of savepoints that it was asked
-for in, as Django drops what was registered within a savepoint that is rolled back. So what such a
-savepoint has left in it may be done, too: keep hints in it, and read afterwards what became of
-them.
+for in, as Django drops what was registered within a savepoint that is rolled back. What was asked
+for within such a savepoint can be told by its :class:`Part`; who does not care keeps hints in the
+work, and reads afterwards what became of them.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from bisect import bisect
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Work", "at_commit"]
+__all__ = ["Part", "Work", "at_commit", "waiting"]
 
 logger = logging.getLogger(__name__)
 
 W = TypeVar("W", bound="Work")
 
 
+class Part:
+    """What is asked for within one stack of savepoints of a transaction."""
+
+    def __init__(self, batch: _Batch) -> None:
+        self.batch = batch
+        #: Neither the transaction nor one of the savepoints was rolled back.
+        self.is_committed = False
+        self.is_registered = False
+
+    def commit(self) -> None:
+        """Note that it has been committed."""
+        self.is_committed = True
+
+
 class Work(ABC):
     """Something to be done after a transaction on the database ``using``."""
+
+    #: Of the transaction, that is asked for now.
+    part: Part
 
     def __init__(self, using: str) -> None:
         self.using = using
 
     @abstractmethod
     def run(self) -> None:
-        """Do it; the transaction has been committed. What it raises is logged."""
+        """Do what has been committed and was not done before; what it raises is logged.
+
+        In a test that lets Django call what waits, savepoints are committed one after the other.
+        """
 
 
 @contextmanager
 def at_commit(using: str, kind: type[W]) -> Iterator[W]:
     """Yield the current transaction's work of a kind; without a transaction, the block's."""
     connection = connections[using]
-    batch, savepoints = _registered(connection)
-    yield batch.work(kind)
-    if savepoints is None or not savepoints <= set(connection.savepoint_ids):
-        _register(connection, batch)
+    part = (_batch(connection) or _Batch(using)).part(connection.savepoint_ids)
+    work = part.batch.work(kind)
+    work.part = part
+    yield work
+    if not part.is_registered or _is_test(connection):
+        part.is_registered = True
+        _register(connection, part)
+
+
+def waiting(using: str, kind: type[W]) -> W | None:
+    """Return the current transaction's work of a kind, if there is any."""
+    batch = _batch(connections[using])
+    return None if batch is None else batch.find(kind)
 
 
 class _Batch:
@@ -52,17 +82,25 @@ class _Batch:
     def __init__(self, using: str) -> None:
         self._using = using
         self._works: dict[type[Work], Work] = {}
+        self._parts: dict[frozenset[str], Part] = {}
+
+    def part(self, savepoints: Iterable[str | None]) -> Part:
+        """Return the part within these savepoints."""
+        # Blocks without a savepoint are told as None.
+        key = frozenset(savepoint for savepoint in savepoints if savepoint)
+        return self._parts.setdefault(key, Part(self))
+
+    def find(self, kind: type[W]) -> W | None:
+        """Return the work of a kind, if it was asked for."""
+        return cast("W | None", self._works.get(kind))
 
     def work(self, kind: type[W]) -> W:
         """Return the work of a kind."""
-        if kind not in self._works:
-            self._works[kind] = kind(self._using)
-        return cast("W", self._works[kind])
+        return cast("W", self._works.setdefault(kind, kind(self._using)))
 
     def run(self) -> None:
-        """Do all of it, once."""
-        works, self._works = self._works, {}
-        for work in works.values():
+        """Do all of it."""
+        for work in self._works.values():
             try:
                 work.run()
             except Exception:
@@ -70,15 +108,12 @@ class _Batch:
                 logger.exception("What a commit calls for could not be done.")
 
 
-def _registered(connection: BaseDatabaseWrapper) -> tuple[_Batch, set[Any] | None]:
-    """Return the transaction's batch, and the savepoints that it is registered within.
-
-    Instead of these ``None`` if the batch is to be registered.
-    """
-    for savepoints, function, *_ in connection.run_on_commit[:1]:
-        if isinstance(batch := getattr(function, "__self__", None), _Batch):
-            return batch, None if _is_test(connection) else savepoints
-    return _Batch(connection.alias), None
+def _batch(connection: BaseDatabaseWrapper) -> _Batch | None:
+    """Return the transaction's batch, if there is one."""
+    for _, function, *_ in connection.run_on_commit[:1]:
+        if isinstance(part := getattr(function, "__self__", None), Part):
+            return part.batch
+    return None
 
 
 def _is_test(connection: BaseDatabaseWrapper) -> bool:
@@ -90,12 +125,26 @@ def _is_test(connection: BaseDatabaseWrapper) -> bool:
     return any(getattr(block, "_from_testcase", False) for block in blocks[:1])
 
 
-def _register(connection: BaseDatabaseWrapper, batch: _Batch) -> None:
+def _register(connection: BaseDatabaseWrapper, part: Part) -> None:
     with _manual_transaction(connection):
-        transaction.on_commit(batch.run, using=connection.alias)
+        transaction.on_commit(part.commit, using=connection.alias)
+        transaction.on_commit(part.batch.run, using=connection.alias)
         if connection.in_atomic_block and not _is_test(connection):
-            # Before those of others: one that raises keeps Django from calling the rest.
-            connection.run_on_commit.insert(0, connection.run_on_commit.pop())
+            _put_first(connection.run_on_commit)
+
+
+def _put_first(functions: list[Any]) -> None:
+    """Move the last two before those of others: one that raises keeps Django from calling the rest.
+
+    All parts come before all work, as only those that Django calls have been committed.
+    """
+    run, commit = functions.pop(), functions.pop()
+    functions.insert(bisect(functions, False, key=_is_no_part), run)
+    functions.insert(0, commit)
+
+
+def _is_no_part(registered: Any) -> bool:
+    return not isinstance(getattr(registered[1], "__self__", None), Part)
 
 
 def _manual_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:

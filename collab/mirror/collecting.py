@@ -183,6 +183,7 @@ class Batch(Work):
     def run(self) -> None:
         """Write what was noted into documents; the transaction has been committed."""
         notes, using = self.notes, self.using
+        self.notes = Notes()
         if self._is_in_another_transaction():
             # What is written there would be lost with it. Elsewhere it can wait for its end.
             Thread(target=_write_elsewhere, args=(notes, using), name="collab-mirror").start()
