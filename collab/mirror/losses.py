@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from enum import Enum
 from typing import Any
 
@@ -20,6 +20,7 @@ from collab.updates import apply
 
 from .checking import Author, Refusal
 from .models import MirroredRefresh
+from .observing import observing
 from .options import mirrors_in
 from .refreshing import Key, Range, joined, structs
 from .saving import ROW, Problem
@@ -124,11 +125,12 @@ class Past:
             PoisonedDoc: it cannot be applied.
         """
         self.taken += len(update)
-        touched: set[Key] = set()
         with ExitStack() as stack:
-            for name in self._mirrors:
-                stack.enter_context(_observing(self._map(name), name, touched))
+            changed = {
+                name: stack.enter_context(observing(self._map(name))) for name in self._mirrors
+            }
             apply(self._doc, update)
+        touched = {(name, key) for name, spots in changed.items() for key, _ in spots}
         return [
             refusal
             for row in sorted(touched & self._rows.keys())
@@ -156,19 +158,3 @@ class Past:
 
     def _row(self, name: str, key: str) -> RowInMap:
         return take_row(self._map(name), key, self._mirrors[name].text_fields)
-
-
-@contextmanager
-def _observing(rows: Map[Any], name: str, touched: set[Key]) -> Iterator[None]:
-    """Note which rows are changed in the block."""
-
-    def note(events: Iterable[Any]) -> None:
-        for event in events:
-            keys = event.path[:1] or event.keys
-            touched.update((name, str(key)) for key in keys)
-
-    subscription = rows.observe_deep(note)
-    try:
-        yield
-    finally:
-        rows.unobserve(subscription)

@@ -12,7 +12,7 @@ from collab.conf import Settings
 from .checking import Author
 from .saving import ROW
 
-__all__ = ["NOBODY", "Note", "Notes", "RowKey", "Taken"]
+__all__ = ["LEFT", "NOBODY", "UNKNOWN", "Note", "Notes", "RowKey", "Taken"]
 
 #: Of a row: its mirror's ``map_name``, and its key.
 RowKey = tuple[str, str]
@@ -20,6 +20,9 @@ RowKey = tuple[str, str]
 #: Who has changed what no member of this process has: one of another process, which checks it,
 #: or the server.
 NOBODY = Author(AnonymousUser())
+#: Who has changed what nobody has checked, as the process that was to do so may have ended.
+LEFT = Author(AnonymousUser())
+UNKNOWN = {NOBODY, LEFT}
 
 #: Fields of a row that are told apart; if more have changed, the row has.
 _MAX_FIELDS = 200
@@ -97,7 +100,7 @@ class Notes:
             # What the member has typed is in there, too.
             return before
         first = before.first if before is not None and before.author is author else now
-        if author is NOBODY or is_doubtful:
+        if author in UNKNOWN or is_doubtful:
             # From the last change on: who has made it may still be typing.
             due = now + self._settings.ROWS_CHECK_INTERVAL
         else:

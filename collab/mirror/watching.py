@@ -11,14 +11,16 @@ import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
-from pycrdt import Map, MapEvent, Subscription, TextEvent
+from pycrdt import Map, Subscription, TextEvent
 
 from collab.conf import Settings, get_settings
+from collab.copies import user_key
 from collab.session import json_frame
 
+from .authorship import Users, authors
 from .checking import (
     Author,
     Change,
@@ -30,9 +32,10 @@ from .checking import (
     suspicious,
     unchecked,
 )
-from .noting import NOBODY, Note, Notes, RowKey, Taken
+from .noting import LEFT, NOBODY, UNKNOWN, Note, Notes, RowKey, Taken
+from .observing import spots
 from .options import ModelMirror, mirrors, mirrors_in
-from .saving import ROW, is_outage
+from .saving import is_outage
 from .values import take_row
 from .worker import Worker, current_worker
 from .writing import reconcile
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from collab.member import Member
     from collab.room import Room
     from collab.structure import Outline
+
+    from .options import User
 
 __all__ = ["RowsWatcher", "tell", "tell_all", "watch"]
 
@@ -136,7 +141,7 @@ class RowsWatcher:
             self._worker.hold()
             for row, names in self._found.items():
                 for name in names:
-                    self._note(row, name, NOBODY)
+                    self._note(row, name, LEFT)
         else:
             # What the room has just applied was not seen.
             self._sweep(self._author())
@@ -183,7 +188,7 @@ class RowsWatcher:
         author = self._author()
         for event in events:
             is_typing = isinstance(event, TextEvent)
-            for key, name in _spots(event):
+            for key, name in spots(event):
                 self._note((map_name, key), name, author, is_typing)
 
     def _author(self) -> Author:
@@ -199,7 +204,7 @@ class RowsWatcher:
         if self._notes.has_room(row):
             now = self._loop.time()
             self._wake(self._notes.add(row, name, author, now, is_typing=is_typing).due)
-        elif author is NOBODY:
+        elif author in UNKNOWN:
             self._later = self._loop.time() + self._settings.ROWS_CHECK_INTERVAL
             self._wake(self._later)
         else:
@@ -288,14 +293,7 @@ class RowsWatcher:
 
     async def _check(self, is_patient: bool) -> None:
         changes = await self._changes(self._in_hand)
-        foreign = [change for change in changes if set(change.authors.values()) == {NOBODY}]
-        found = await self._suspicious(foreign)
-        for change in foreign:
-            row = change.map_name, change.key
-            names = found.get(row, set())
-            for name in names - change.authors.keys():
-                self._note(row, name, NOBODY)
-            change.authors = {name: NOBODY for name in change.authors if name in names}
+        await self._ask_whose(changes)
         changes = [change for change in changes if change.authors]
         while changes:
             work = partial(check, self._name, changes, patient=is_patient)
@@ -304,6 +302,30 @@ class RowsWatcher:
             left = {(change.map_name, change.key) for change in changes}
             self._in_hand = {row: self._in_hand[row] for row in left}
             tell_all(outcome)
+
+    async def _ask_whose(self, changes: Iterable[Change]) -> None:
+        """Look whose those changes are of which that is not known here, if there are any."""
+        foreign = [change for change in changes if not UNKNOWN.isdisjoint(change.authors.values())]
+        found = await self._suspicious(foreign)
+        users = await self._worker.run(partial(authors, self._name, found)) if found else Users()
+        for change in foreign:
+            row = change.map_name, change.key
+            names, of_row = found.get(row, set()), users.get(row, {})
+            for name in names - change.authors.keys():
+                if not self._notes.is_noted(row, name):
+                    self._note(row, name, LEFT)
+            unknown = {name for name, author in change.authors.items() if author in UNKNOWN}
+            for name in unknown - names:
+                del change.authors[name]
+            for name in unknown & of_row.keys():
+                change.authors[name] = self._author_of(of_row[name])
+
+    def _author_of(self, user: User) -> Author:
+        """Return ``user`` as an author, who is told if it is here again."""
+        assert self._room is not None
+        key = user_key(user)
+        members = (member for member in self._room.members if member.user_id == key)
+        return Author(user, next(members, None))
 
     async def _changes(self, rows: Mapping[RowKey, Mapping[str, Note]]) -> list[Change]:
         changes = []
@@ -348,17 +370,6 @@ class RowsWatcher:
             now, is_doubtful = self._loop.time(), self._is_doubtful
             note = self._notes.add(row, name, self._sweeper, now, is_doubtful=is_doubtful)
             self._wake(note.due)
-
-
-def _spots(event: Any) -> list[tuple[str, str]]:
-    """Return the keys and fields that an event tells of."""
-    path = [str(step) for step in event.path]
-    if not path:
-        return [(key, ROW) for key in event.keys]
-    if len(path) > 1:
-        return [(path[0], path[1])]
-    names = cast(Any, event).keys if isinstance(event, MapEvent) else (ROW,)
-    return [(path[0], name) for name in names]
 
 
 def tell_all(outcome: Outcome) -> None:

@@ -57,6 +57,7 @@ INSERT_UPDATE = """
     INSERT INTO updates (document_id, data, at, user_id)
     SELECT id, ?, ?, ? FROM documents WHERE name = ?
 """
+LOG = "SELECT id, format, data, user_id FROM updates WHERE document_id = ? ORDER BY id"
 _LATEST = "(SELECT max(at) FROM updates WHERE document_id = documents.id)"
 REPLACE = f"""
     UPDATE documents

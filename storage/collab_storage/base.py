@@ -86,10 +86,17 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """An update in a document's log; ``id`` is unique within the storage, in no certain order."""
+    """An update in a document's log.
+
+    Args:
+        id: unique within the storage, in no certain order.
+        data: as it was appended.
+        user_id: of the entry that was appended.
+    """
 
     id: int
     data: bytes
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,14 @@ __all__ = ["MemoryStorage"]
 class _Document:
     updated_at: datetime
     snapshot: bytes | None = None
-    log: dict[int, bytes] = field(default_factory=dict)
+    log: dict[int, LogRow] = field(default_factory=dict)
     version: int = field(default_factory=new_version)
 
     def info(self, name: str) -> DocumentInfo:
         return DocumentInfo(
             name=name,
             snapshot_size=len(self.snapshot or b""),
-            log_size=sum(map(len, self.log.values())),
+            log_size=sum(len(row.data) for row in self.log.values()),
             log_length=len(self.log),
             updated_at=self.updated_at,
         )
@@ -61,8 +61,7 @@ class MemoryStorage(Storage):
             document = self._documents.get(name)
             if document is None:
                 return None
-            log = [LogRow(id, data) for id, data in document.log.items()]
-            return StoredDocument(document.snapshot, log, document.version)
+            return StoredDocument(document.snapshot, list(document.log.values()), document.version)
 
     async def create(self, entry: LogEntry) -> bool:
         check_name(entry.name)
@@ -81,7 +80,8 @@ class MemoryStorage(Storage):
 
     def _append(self, entry: LogEntry) -> None:
         document = self._documents.setdefault(entry.name, _Document(entry.at))
-        document.log[next(self._ids)] = entry.data
+        row = LogRow(next(self._ids), entry.data, entry.user_id)
+        document.log[row.id] = row
         document.updated_at = max(document.updated_at, entry.at)
 
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:

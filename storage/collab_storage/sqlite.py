@@ -17,6 +17,7 @@ from sqlite_anyio import Connection
 from ._sqlite_file import (
     INSERT_DOCUMENT,
     INSERT_UPDATE,
+    LOG,
     MARK,
     PAGE,
     REPLACE,
@@ -114,11 +115,10 @@ class SQLiteStorage(Storage):
             if not found:
                 return None
             id, format, snapshot, version = found[0]
-            log = await rows_of(
-                db, "SELECT id, format, data FROM updates WHERE document_id = ? ORDER BY id", id
-            )
+            log = await rows_of(db, LOG, id)
         check_formats(name, format, (row[:2] for row in log))
-        return StoredDocument(snapshot, [LogRow(id, data) for id, _, data in log], version)
+        rows = [LogRow(id, data, user_id) for id, _, data, user_id in log]
+        return StoredDocument(snapshot, rows, version)
 
     @_to_the_end
     async def create(self, entry: LogEntry) -> bool:

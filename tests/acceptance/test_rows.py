@@ -147,12 +147,19 @@ async def test_what_is_refused_is_set_back_at_all_processes_and_told_to_one(
         await client.disconnect()
 
 
-async def test_a_change_is_not_lost_when_the_server_is_killed_before_it_is_saved(
+async def new_user(server: Server, pk: int) -> None:
+    """Make the user that ``?user=`` names; others who come are not in the database."""
+    source = f"from django.contrib.auth.models import User; User.objects.create(pk={pk})"
+    await asyncio.to_thread(server.run_code, source)
+
+
+async def test_a_change_is_its_authors_when_the_server_is_killed_before_it_is_saved(
     database: str, start_server: StartServer
 ) -> None:
     server = start_server(database, environment=ENVIRONMENT, collab=LATE)
+    await new_user(server, 7)
     card = await new_card(server)
-    ann = await visit(server, card)
+    ann = await visit(server, card, user="7")
     async with ann.edit():
         card.of(ann)["title"] = "two"
         card.of(ann)["board"] = 0
@@ -163,6 +170,7 @@ async def test_a_change_is_not_lost_when_the_server_is_killed_before_it_is_saved
     bob = await visit(server, card)
     assert card.read(bob, "title") == "two"
     await wait_for_row(server, card, title="two")
+    assert (await ask(server, "savers"))["names"] == ["two by 7"]
     await bob.wait_until(lambda: card.read(bob, "board") == card.board)
     await bob.disconnect()
 
@@ -176,8 +184,9 @@ async def test_another_process_takes_over_what_a_killed_one_has_not_saved(
         )
 
     dying, other = start(LATE), start(QUICK)
+    await new_user(other, 7)
     card = await new_card(other)
-    ann, bob = await visit(dying, card), await visit(other, card)
+    ann, bob = await visit(dying, card, user="7"), await visit(other, card)
     async with ann.edit():
         card.of(ann)["title"] = "two"
         card.of(ann)["board"] = 0
@@ -185,6 +194,7 @@ async def test_another_process_takes_over_what_a_killed_one_has_not_saved(
     await bob.wait_until(lambda: card.read(bob, "title") == "two")
     await asyncio.to_thread(dying.kill)
     await wait_for_row(other, card, title="two")
+    assert (await ask(other, "savers"))["names"] == ["two by 7"]
     await bob.wait_until(lambda: card.read(bob, "board") == card.board)
     await bob.disconnect()
 

@@ -453,6 +453,58 @@ async def test_what_was_left_unchecked_is_found_when_the_document_is_opened(
     assert task.title == "two"
 
 
+async def leave_unchecked(board: Board, task: Task, user: Any, **values: Any) -> None:
+    """Change a row's map as a member whose process is killed before the check."""
+    async with visit(board):
+        pass
+    async with documents.aedit(room_name(board.pk), user=user) as doc:
+        doc.get("tasks", type=Map)[str(task.pk)].update(values)
+
+
+async def test_what_was_left_unchecked_is_its_authors(board: Board, task: Task) -> None:
+    saved: list[Any] = []
+    ann = await User.objects.acreate(username="ann")
+    await leave_unchecked(board, task, ann, title="two", id=0)
+    quick = override_settings(COLLAB={"ROWS_CHECK_INTERVAL": 0.1})
+    with quick, listening(lambda: saved.append(current_user())):
+        async with visit(board) as other, visit(board, ann) as client:
+            told = await refusal(client)
+            assert not other.errors
+    assert told["data"]["values"] == {"id": 0}
+    assert saved == [ann]
+
+
+async def test_what_was_left_unchecked_is_checked_before_the_document_is_closed_again(
+    board: Board, task: Task
+) -> None:
+    saved: list[Any] = []
+    await leave_unchecked(board, task, ann := await User.objects.acreate(), title="two")
+    with listening(lambda: saved.append(current_user())):
+        async with visit(board):
+            pass
+    assert saved == [ann]
+    await task.arefresh_from_db()
+    assert task.title == "two"
+
+
+async def test_what_others_have_left_unchecked_is_theirs_beside_what_a_member_types(
+    board: Board, task: Task
+) -> None:
+    saved: list[Any] = []
+    users = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    settings = {"ROWS_CHECK_INTERVAL": 0.1, "ROWS_TEXT_DELAY": 0.5}
+    with override_settings(COLLAB=settings), listening(lambda: saved.append(current_user())):
+        async with visit(board, users[0]) as client:
+            for position, before, typed in ((1, "a text", "a "), (2, "a text", "not ")):
+                async with documents.aedit(room_name(board.pk), user=users[1]) as doc:
+                    doc.get("tasks", type=Map)[str(task.pk)]["position"] = position
+                row(client, task)["body"].insert(0, typed)
+                await wait_for_row(task, position=position, body=before)
+            await wait_for_row(task, body="not a text")
+    # At first all of the row was, as it was new in the document; then nobody waited for the text.
+    assert [user.username for user in saved] == ["ann", "bob", "bob", "ann"]
+
+
 async def test_many_changes_at_once_are_all_checked(board: Board) -> None:
     tasks = [Task(board=board, title="one") for _ in range(30)]
     await Task.objects.abulk_create(tasks)
