@@ -307,6 +307,7 @@ class _Check:
             self._put_back(change.key)
         else:
             known.delete()
+            self._document.note_change(self._mirror, change.key, known.values, None)
 
     def _check_fields(self, change: Change, known: MirroredRow) -> None:
         for author, names in self._by_author(change, known).items():
@@ -326,8 +327,9 @@ class _Check:
 
     def _settle_fields(self, change: Change, known: MirroredRow, names: Iterable[str]) -> None:
         """Let these fields be as the row has them, in the map, too."""
-        values = self._values[change.key]
-        known.values |= {name: values[name] for name in names if name in values}
+        values, before = self._values[change.key], known.values
+        known.values = before | {name: values[name] for name in names if name in values}
+        self._document.note_change(self._mirror, change.key, before, known.values)
         self._document.record.rows.filter(pk=known.pk).update(values=known.values)
         self._repair_fields(change, names)
         if not same(known.values, values):
@@ -354,6 +356,7 @@ class _Check:
         self._read_rows([key])
         values = self._values[key]
         self._document.record.rows.create(map_name=self._mirror.map_name, key=key, values=values)
+        self._document.note_change(self._mirror, key, None, values)
         names = {name for name in problems if _differs(self._mirror, name, change.fields, values)}
         self._refuse(change, author, {name: problems[name] for name in names})
         if key == change.key:

@@ -93,11 +93,38 @@ class ModelMirror(Generic[M]):
         """
         return {}
 
+    # For mirrors of rows that belong together.
+
+    def is_allowed(
+        self, room_name: str, user: User, instance: M, changes: Mapping[str, Any]
+    ) -> bool:
+        """Tell the same as :meth:`has_write_permission`, of a change that is made in a document."""
+        return self.has_write_permission(user, instance, changes)
+
+    def get_companions(
+        self, room_name: str, key: str, before: Values | None, now: Values | None
+    ) -> Mapping[str, Iterable[Any]]:
+        """Return which rows of other mirrors a change of a row lets enter a document, or leave it.
+
+        They are looked at in the same transaction; :meth:`get_queryset` of theirs decides.
+
+        Args:
+            room_name: the document.
+            key: of the row.
+            before: its values there until now; ``None`` if it was not in the document.
+            now: its values from now on; ``None`` if it leaves.
+
+        Returns:
+            their primary keys, by the other mirror's ``map_name``.
+        """
+        return {}
+
     # How it is used.
 
     def values(self, rows: Iterable[M], room_name: str) -> list[Values]:
         """Return the values of ``rows`` as a document shows them, in their order."""
-        serializer = self.get_serializer_class(room_name)(rows, many=True)
+        context = {"room_name": room_name}
+        serializer = self.get_serializer_class(room_name)(rows, many=True, context=context)
         # To what a client would read back, so that the two can be compared.
         values: list[Values] = from_json(json.dumps(serializer.data, cls=JSONEncoder))
         return values

@@ -212,7 +212,7 @@ class Saving:
         row.delete()
 
     def _ask(self, row: Model, changes: Mapping[str, Any]) -> None:
-        if not self.mirror.has_write_permission(self.user, row, changes):
+        if not self.mirror.is_allowed(self.room_name, self.user, row, changes):
             raise _refused(403, _FORBIDDEN)
 
     def _serializer(self, *args: Any, **kwargs: Any) -> ModelSerializer[Any]:

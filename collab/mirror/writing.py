@@ -55,6 +55,8 @@ class Writing:
         self._copy: Copy | None = None
         self._typed: bytes | None = None
         self._entered: dict[ModelMirror[Any], list[str]] = {}
+        #: Rows to be looked at, as others have changed that they belong to.
+        self._companions: dict[str, dict[str, None]] = {}
         self._updates: list[bytes] = []
 
     @cached_property
@@ -103,8 +105,35 @@ class Writing:
         """
         self._entered.setdefault(mirror, []).extend(keys)
 
+    def note_change(
+        self, mirror: ModelMirror[Any], key: str, before: Values | None, now: Values | None
+    ) -> None:
+        """Note that a row has other values in the document; see ``get_companions()``."""
+        companions = mirror.get_companions(self.name, key, before, now)
+        for map_name, keys in companions.items():
+            self._companions.setdefault(map_name, {}).update(dict.fromkeys(map(str, keys)))
+
+    def write_rows(self, keys: Mapping[str, Collection[str]]) -> None:
+        """Write rows as they are now, by ``map_name``, and those that come or go with them."""
+        while keys:
+            for mirror in mirrors():
+                for chunk in chunks(keys.get(mirror.map_name, ())):
+                    _write_chunk(self, mirror, chunk)
+            keys = self._take_companions()
+
+    def _take_companions(self) -> dict[str, dict[str, None]]:
+        taken, self._companions = self._companions, {}
+        return taken
+
+    def write_all(self, concerned: Iterable[ModelMirror[Any]]) -> None:
+        """Write all rows of these mirrors, which are all that have any in the document."""
+        for mirror in concerned:
+            _write_all(self, mirror)
+        self._companions = {}
+
     def finish(self) -> None:
         """Store what was changed; live rooms learn of it when it is committed."""
+        self.write_rows(self._take_companions())
         if self._is_gone:
             # Who opens the document begins it anew.
             self.record.delete()
@@ -135,8 +164,7 @@ class Writing:
             self._copy.stored(update)
 
     def _write_all_rows(self) -> None:
-        for mirror in mirrors():
-            _write_all(self, mirror)
+        self.write_all(mirrors())
         if not self._updates:
             self.record.client_id = None
         self.record.save(update_fields=["client_id"])
@@ -173,11 +201,8 @@ def write_rows(room_name: str, keys: Mapping[str, Collection[str]]) -> None:
         keys: primary keys as text, by the mirror's ``map_name``.
     """
     with writing(room_name) as document:
-        if document is None:
-            return
-        for mirror in mirrors():
-            for chunk in chunks(keys.get(mirror.map_name, ())):
-                _write_chunk(document, mirror, chunk)
+        if document is not None:
+            document.write_rows(keys)
 
 
 def reconcile(room_name: str, *, create: bool = True) -> bool:
@@ -209,8 +234,7 @@ def _reconcile(room_name: str, concerned: Iterable[ModelMirror[Any]], create: bo
         transaction.on_commit(again, using=using)
     with writing(room_name, create=create) as document:
         if document is not None and document.doc is not None and not document.is_new:
-            for mirror in concerned:
-                _write_all(document, mirror)
+            document.write_all(concerned)
     return document is not None
 
 
@@ -279,6 +303,10 @@ def write_changed(
         for key, values in changed.items():
             write_row(map_, key, known[key].values, values, mirror.text_fields)
     document.enter(mirror, fresh)
+    for row in gone:
+        document.note_change(mirror, row.key, row.values, None)
+    for key, values in (fresh | changed).items():
+        document.note_change(mirror, key, known[key].values if key in known else None, values)
     _remember(
         document.record, mirror.map_name, gone, fresh, [(known[k], changed[k]) for k in changed]
     )
