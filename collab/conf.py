@@ -128,6 +128,10 @@ class Settings:
     #: long. What tells those who come back with older changes is kept for so long.
     ROWS_CLOSED_TIME: float = 24 * 60 * 60
     ROWS_PAST_TIME: float = 90 * 24 * 60 * 60
+    #: Of live channels: calls and events of one connection that wait for their turn, and calls
+    #: that run beside them.
+    LIVE_MAX_WAITING: int = 100
+    LIVE_MAX_DETACHED: int = 20
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

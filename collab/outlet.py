@@ -57,17 +57,18 @@ class _Outlet:
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="collab-outlet", daemon=True).start()
 
-    def post(self, group: str, make: Make) -> None:
+    def post(self, group: str, make: Make) -> bool:
         with self._lock:
             if self._waiting >= _MAX_WAITING:
                 logger.error("The channel layer is stuck; others learn of this later, or never.")
-                return
+                return False
             self._waiting += 1
             self._all_sent.clear()
             is_idle = group not in self._queues
             self._queues.setdefault(group, deque()).append(make)
         if is_idle:
             asyncio.run_coroutine_threadsafe(self._send_all(group), self._loop)
+        return True
 
     async def _send_all(self, group: str) -> None:
         while make := self._next(group):
@@ -102,8 +103,12 @@ def publish(room_name: str, message: Message) -> None:
     post(relay_group(room_name), lambda: message)
 
 
-def post(group: str, make: Make) -> None:
-    """Send to a group of the channel layer what ``make`` returns; lost if the layer fails."""
+def post(group: str, make: Make) -> bool:
+    """Send to a group of the channel layer what ``make`` returns; lost if the layer fails.
+
+    Returns:
+        False if it is never going to be asked: there is no layer, or it takes nothing.
+    """
     # A thread does not survive a fork: each process has its own outlet.
     pid = os.getpid()
     with _outlets_lock:
@@ -112,5 +117,5 @@ def post(group: str, make: Make) -> None:
             outlet = _outlets[pid] = None if layer is None else _Outlet(layer)
             if outlet is not None:
                 atexit.register(outlet.finish)
-    if outlet := _outlets[pid]:
-        outlet.post(group, make)
+    outlet = _outlets[pid]
+    return outlet is not None and outlet.post(group, make)

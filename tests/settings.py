@@ -88,6 +88,7 @@ STATIC_URL = "static/"
 INSTALLED_APPS = [
     "collab",
     "collab.mirror",
+    "collab.live",
     "collab_storage",
     "tests.rows",
     "channels",

@@ -1,0 +1,413 @@
+"""The consumer of live channels: actions, events and runtime state, with a document or without."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, cast
+
+from channels.consumer import get_handler_name
+from channels.db import database_sync_to_async
+
+from collab.access import Access
+from collab.conf import get_settings
+from collab.consumers import YjsConsumer, group_name
+from collab.exceptions import ProtocolViolation, TryAgainLater
+from collab.hub import current_hub
+from collab.session import Reply, Request
+
+from . import groups
+from .calls import Action, actions_of
+from .errors import CallError, answer_of
+from .events import (
+    EVERYBODY,
+    NOTIFICATION,
+    SYSTEM,
+    handlers_of,
+    kept_events,
+    user_group,
+)
+from .frames import as_json, frame
+from .groups import Event
+from .runtime import check_variable
+from .turns import Start, Turns
+
+__all__ = ["LiveConsumer"]
+
+logger = logging.getLogger(__name__)
+
+#: Events whose types begin so are not for clients.
+_INTERNAL = "collab."
+_TOLD_AS = {NOTIFICATION: "notification", SYSTEM: "system"}
+
+_TOO_MANY = "You have too many calls under way; wait for their answers."
+
+
+class LiveConsumer(YjsConsumer):
+    """A consumer whose clients call its actions and are told events, in JSON.
+
+    With a document (the URL has a ``room``, or ``make_room_name`` is overridden) both are on the
+    same connection. Actions and handlers of events of one connection run one after the other,
+    in a task of their own: however long they take, the document goes on.
+    """
+
+    #: Who may connect and call actions; an action may have others.
+    permission_classes: ClassVar[Sequence[Any]] = ()
+
+    #: The client understands text frames: it has sent one, or there is no document.
+    _speaks = False
+    #: The client was let in.
+    _is_connected = False
+
+    # To be overridden.
+
+    async def authorize(self) -> Access:
+        """Return what the user may do in the document: everything if he may connect."""
+        for permission in self._permissions(self.permission_classes):
+            if not await permission.can_connect(self.scope, self, None):
+                return Access.NONE
+        return Access.WRITE
+
+    async def on_connected(self) -> None:
+        """Called once the client is connected; join groups and set runtime variables here."""
+
+    async def on_disconnected(self) -> None:
+        """Called when the connection has ended."""
+
+    async def get_permissions(self, action: str, **kwargs: Any) -> Sequence[Any]:
+        """Return the permissions that a call of an action needs."""
+        found = actions_of(type(self)).get(action)
+        classes = (found and found.permission_classes) or self.permission_classes
+        return self._permissions(classes)
+
+    async def check_permissions(self, action: str, **kwargs: Any) -> None:
+        """Raise ``CallError`` (403) unless the action may be called with these arguments."""
+        for permission in await self.get_permissions(action, **kwargs):
+            if not await permission.has_permission(self.scope, self, action, **kwargs):
+                raise CallError(403, "You do not have permission to do this.")
+
+    async def handle_exception(
+        self, error: Exception, action: str, request_id: str | int | None
+    ) -> None:
+        """Tell the caller what was wrong; of an error of the server only that there was one."""
+        answer = answer_of(error)
+        if answer is None:
+            extra = {**self._who, "action": action}
+            logger.error("An action has failed.", exc_info=error, extra=extra)
+            answer = 500, ["Internal error."]
+        status, errors = answer
+        await self.reply(action, errors=errors, status=status, request_id=request_id)
+
+    # To be used.
+
+    @property
+    def user(self) -> Any:
+        """The user as the project's middleware has it; ``None`` if there is none."""
+        return self.scope.get("user")
+
+    @property
+    def has_document(self) -> bool:
+        """There is a document beside the actions."""
+        is_own = type(self).make_room_name is not YjsConsumer.make_room_name
+        return is_own or "room" in self.scope.get("url_route", {}).get("kwargs", {})
+
+    @property
+    def runtime_state(self) -> Mapping[str, Any]:
+        """The runtime variables that are set."""
+        return self._runtime
+
+    async def set_runtime_var(self, name: str, value: Any) -> None:
+        """Set a variable of ``RuntimeState`` and tell the client.
+
+        Raises:
+            LookupError: there is no such variable.
+            TypeError: the value is of another type.
+        """
+        value = check_variable(type(self), name, value)
+        if name not in self._runtime or self._runtime[name] != value:
+            self._runtime[name] = value
+            self._tell(frame("runtime_state", {name: value}))
+
+    async def reply(
+        self,
+        action: str,
+        data: Any = None,
+        errors: Sequence[Any] | None = None,
+        status: int = 200,
+        request_id: str | int | None = None,
+    ) -> None:
+        """Send the client a text frame, when it has taken the earlier ones."""
+        self._unanswered.discard(request_id)
+        text = frame(action, data, request_id=request_id, errors=errors or (), status=status)
+        await self._send_text(text)
+
+    async def send_json(self, content: Any, close: bool = False) -> None:
+        """Send the client any JSON, when it has taken the earlier frames."""
+        await self._send_text(as_json(content))
+        if close:
+            await self.close()
+
+    async def add_group(self, name: str) -> None:
+        """Hear what is published to a group; and to the channel layer's group of that name.
+
+        The client is told the events that are kept for those who join later.
+        """
+        if name in self._heard:
+            return
+        self._heard[name] = None
+        if self._speaks and not name.startswith(_INTERNAL):
+            # What comes before the older events are looked up waits for them.
+            self._heard[name] = []
+        await groups.join(name, self)
+        if self.channel_layer is not None and group_name(name) == name:
+            self._joined.add(name)
+            await self.channel_layer.group_add(name, self.channel_name)
+        if self._speaks:
+            await self._replay(name)
+
+    async def remove_group(self, name: str) -> None:
+        """Hear no more of a group."""
+        if name not in self._heard:
+            return
+        del self._heard[name]
+        await groups.leave(name, self)
+        if name in self._joined:
+            self._joined.discard(name)
+            await self.channel_layer.group_discard(name, self.channel_name)
+
+    def start_detached(self, work: Any) -> None:
+        """Run a coroutine beside the connection's actions; it ends with the connection.
+
+        Raises:
+            CallError: 429, too many run already.
+        """
+        if not self._turns.detach(partial(self._guard_detached, work)):
+            work.close()
+            raise CallError(429, _TOO_MANY)
+
+    # How it works.
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection."""
+        settings = get_settings()
+        self._turns = Turns(settings.LIVE_MAX_WAITING, settings.LIVE_MAX_DETACHED)
+        self._runtime: dict[str, Any] = {}
+        #: Groups that are heard; and what was told while older events are being looked up.
+        self._heard: dict[str, list[Event] | None] = {}
+        #: Numbers of the newest events that were passed on, by group.
+        self._newest: dict[str, int] = {}
+        #: Groups that every connection is in, and every connection of the user.
+        self._own_groups: list[str] = []
+        #: Calls under way that no answer was sent to.
+        self._unanswered: set[str | int | None] = set()
+        await super().__call__(scope, receive, send)
+
+    async def connect(self) -> None:
+        """Let the client in, with its document if there is one."""
+        if self.has_document:
+            await super().connect()
+        else:
+            await self._connect_alone()
+        await self._join_own_groups()
+        self._is_connected = True
+        await self.on_connected()
+
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Find out again who the user is and what he may do; see ``YjsConsumer``."""
+        await super().recheck_access(routine=routine)
+        if self._is_connected and self._own_groups[1:] != self._user_groups():
+            await self._leave_own_groups()
+            await self._join_own_groups()
+
+    def _user_groups(self) -> list[str]:
+        user_id = self._user_id()
+        return [] if user_id is None else [user_group(user_id)]
+
+    async def _join_own_groups(self) -> None:
+        self._own_groups = [EVERYBODY, *self._user_groups()]
+        for name in self._own_groups:
+            await groups.join(name, self)
+
+    async def _leave_own_groups(self) -> None:
+        for name in self._own_groups:
+            await groups.leave(name, self)
+
+    async def _connect_alone(self) -> None:
+        hub = current_hub()
+        self._visit.enter(hub.door.users, self._user_id())
+        self.access = await self.authorize()
+        if self.access < Access.READ:
+            raise self._refusal()
+        await self.accept()
+        if self.channel_layer is not None:
+            await self._stay_in_groups()
+        self._hub, self._member, self._speaks = hub, self._new_member(), True
+        hub.enter(self._member)
+
+    def _groups(self) -> list[str]:
+        own = [name for name in self._heard if group_name(name) == name]
+        if not self.has_document:
+            return [*self.groups, *own]
+        return [*super()._groups(), *own]
+
+    async def _leave(self) -> None:
+        await self._leave_own_groups()
+        for name in self._heard:
+            await groups.leave(name, self)
+        if self._member is not None and self._room is None:
+            self._hub.leave(self._member)
+        await asyncio.gather(self._turns.end(get_settings().CLOSE_TIMEOUT), super()._leave())
+        if self._is_connected:
+            await self.on_disconnected()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take a frame from the client."""
+        if bytes_data is not None:
+            if not self.has_document:
+                raise ProtocolViolation("There is no document here; send text frames.")
+            await super().receive(bytes_data=bytes_data)
+        elif self._member is not None and not self._member.is_closed:
+            request = self._member.session.read_request(text_data or "")
+            if isinstance(request, Reply):
+                self._member.send_frame(request.frame)
+            else:
+                self._take(request)
+
+    def _take(self, request: Request) -> None:
+        assert self._member is not None
+        is_first, self._speaks = not self._speaks, True
+        if action := actions_of(type(self)).get(request.action):
+            call = partial(self._call, action, request)
+            put = self._turns.detach if action.is_detached else self._turns.put
+            if not put(call):
+                self._tell_refused(request, 429, _TOO_MANY)
+        else:
+            self._member.send_frame(self._member.session.answer(request).frame)
+            if self._member.session.greeted:
+                self._member.send_saved()
+        if is_first or request.action == "hello":
+            self._greet(request.arguments.get("since"))
+
+    def _greet(self, since: Any) -> None:
+        """Tell a client that can be told now what it has missed.
+
+        Args:
+            since: numbers of the newest events, by group, that it had before, if it says so.
+        """
+        if isinstance(since, dict):
+            had = {group: number for group, number in since.items() if isinstance(number, int)}
+            self._newest = {**had, **self._newest}
+        self._tell(frame("runtime_state", self._runtime))
+        self._turns.put(self._replay_all)
+
+    async def _call(self, action: Action, request: Request) -> None:
+        name, request_id = request.action, request.request_id
+        self._unanswered.add(request_id)
+        context = {"action": name, "request_id": request_id}
+        try:
+            arguments = action.bind(request.arguments, context)
+            checked = {key: arguments[key] for key in arguments if key not in context}
+            await self.check_permissions(name, **checked, request_id=request_id)
+            result = await action.run(self, arguments)
+            data, status = action.answer(result)
+            if result is not None or request_id in self._unanswered:
+                await self.reply(name, data=data, status=status, request_id=request_id)
+        except Exception as error:
+            await self.handle_exception(error, name, request_id)
+        finally:
+            self._unanswered.discard(request_id)
+
+    async def _guard_detached(self, work: Any) -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception("A detached method has failed.", extra=self._who)
+
+    def _tell_refused(self, request: Request, status: int, reason: str) -> None:
+        answer = frame(
+            request.action, request_id=request.request_id, errors=[reason], status=status
+        )
+        self._tell(answer)
+
+    # Events.
+
+    def receive_event(self, event: Event) -> None:
+        """Take an event of a group; one without a handler goes to the client."""
+        waiting = self._heard.get(event.group)
+        if waiting is not None and event.number is not None:
+            # The client gets them behind the older ones.
+            waiting.append(event)
+        else:
+            self._pass_on(event)
+
+    def _pass_on(self, event: Event) -> None:
+        handler = handlers_of(type(self)).get(event.type)
+        if event.number is not None and (handler or self._speaks):
+            self._newest[event.group] = event.number
+        if handler:
+            self._put(partial(self._handle, handler, event.as_dict()))
+        elif told_as := _TOLD_AS.get(event.type):
+            self._tell(frame(told_as, event.payload))
+        elif not event.type.startswith(_INTERNAL):
+            self._tell(event.frame)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Handle a message of the server or the channel layer."""
+        handler = handlers_of(type(self)).get(message["type"])
+        if handler is None or getattr(self, get_handler_name(message), None) is not None:
+            await super().dispatch(message)
+        else:
+            self._put(partial(self._handle, handler, message))
+
+    def _put(self, start: Start) -> None:
+        if not self._turns.put(start) and self._member is not None:
+            reason = "This connection cannot keep up with its events."
+            self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_WAITING"))
+
+    async def _handle(self, handler: Any, event: dict[str, Any]) -> None:
+        try:
+            await handler(self, event)
+        except Exception:
+            logger.exception("A handler of %r has failed.", event["type"], extra=self._who)
+
+    async def _replay_all(self) -> None:
+        for name in list(self._heard):
+            try:
+                await self._replay(name)
+            except Exception:
+                # What comes from now on is told all the same.
+                logger.exception("Events that were kept cannot be told.", extra=self._who)
+
+    async def _replay(self, group: str) -> None:
+        """Tell the client what is kept of a group, and then what has come meanwhile."""
+        if group not in self._heard or group.startswith(_INTERNAL):
+            return
+        waiting = self._heard[group] = self._heard[group] or []
+        try:
+            after = self._newest.get(group, 0)
+            waiting[:0] = await database_sync_to_async(kept_events)(group, after)
+        finally:
+            if self._heard.get(group) is waiting:
+                self._heard[group] = None
+                self._pass_on_newer(group, waiting)
+
+    def _pass_on_newer(self, group: str, events: Sequence[Event]) -> None:
+        for event in events:
+            if cast("int", event.number) > self._newest.get(group, 0):
+                self._pass_on(event)
+
+    # Sending.
+
+    def _tell(self, text: str) -> None:
+        if self._member is not None and self._speaks:
+            self._member.send_frame(text)
+
+    async def _send_text(self, text: str) -> None:
+        if self._member is not None:
+            await self._member.ready()
+            self._member.send_frame(text)
+
+    def _permissions(self, classes: Sequence[Any]) -> list[Any]:
+        return [permission() for permission in classes]

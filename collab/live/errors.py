@@ -1,0 +1,51 @@
+"""What a caller is told of an error: a status as in HTTP and reasons, and nothing internal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.http import Http404
+from rest_framework.exceptions import APIException
+from rest_framework.fields import get_error_detail
+
+from collab.exceptions import CollabError
+
+__all__ = ["CallError", "answer_of"]
+
+
+class CallError(CollabError):
+    """A call was refused; an action may raise it to say why.
+
+    Args:
+        status: as in HTTP.
+        errors: reasons, or reasons by the argument's name.
+    """
+
+    def __init__(self, status: int, errors: str | list[Any] | dict[str, Any]) -> None:
+        super().__init__(str(errors))
+        self.status = status
+        self.errors = errors
+
+
+def answer_of(error: Exception) -> tuple[int, list[Any]] | None:
+    """Return status and reasons of an error that is the caller's; ``None`` if it is the server's.
+
+    Those that have a field or argument each are one dictionary, as REST framework has them.
+    """
+    match error:
+        case CallError():
+            return error.status, _listed(error.errors)
+        case APIException():
+            return error.status_code, _listed(error.detail)
+        case Http404() | ObjectDoesNotExist():
+            return 404, ["Not found."]
+        case PermissionDenied():
+            return 403, ["You do not have permission to do this."]
+        case ValidationError():
+            return 400, _listed(get_error_detail(error))
+    return None
+
+
+def _listed(errors: Any) -> list[Any]:
+    return errors if isinstance(errors, list) else [errors]

@@ -1,0 +1,266 @@
+"""Groups of connections over all processes, and the events that are sent to them.
+
+A process is in a group of the channel layer once for all of its connections, so an event crosses
+the layer once for each process and not for each connection, and becomes a text frame once. What
+is sent while the layer is busy goes to it as one message. The layer may lose messages: what must
+not get lost belongs into a document, or is kept to be replayed (see :mod:`collab.live.events`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import inf
+from typing import Any, Protocol
+
+from channels.layers import channel_layers
+
+from collab.conf import get_settings
+from collab.outlet import post, shared_layer
+from collab.relay import PROCESS, ChannelLayer
+from collab.session import envelope
+
+from .frames import as_json
+
+__all__ = ["Event", "Listener", "join", "leave", "local_members", "send"]
+
+logger = logging.getLogger(__name__)
+
+_MESSAGE_TYPE = "collab.live"
+#: Pause before the next attempt to receive from a layer that fails, in seconds.
+_PAUSE = 0.5
+#: How often it is looked whether the layer is about to forget that this process is in a group.
+_TICK = 60.0
+
+
+@dataclass
+class Event:
+    """Something that connections of a group are told.
+
+    Args:
+        type: what it is called.
+        group: to which it was sent.
+        json: what it says, as JSON.
+        number: its position among those of the group that are kept to be replayed.
+    """
+
+    type: str
+    group: str
+    json: str
+    number: int | None = None
+
+    @cached_property
+    def payload(self) -> Any:
+        """What it says."""
+        return json.loads(self.json)
+
+    @cached_property
+    def frame(self) -> str:
+        """What clients are sent, made once for all of them."""
+        rest = envelope(self.type) | {"group": self.group, "number": self.number}
+        del rest["data"]
+        return f'{{"data": {self.json}, {as_json(rest)[1:]}'
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as its handlers get it."""
+        return {
+            "type": self.type,
+            "group": self.group,
+            "payload": self.payload,
+            "number": self.number,
+        }
+
+
+class Listener(Protocol):
+    """A connection."""
+
+    def receive_event(self, event: Event) -> None:
+        """Take an event; called in the connection's event loop, and raises nothing."""
+
+
+class _Switchboard:
+    """The groups of one event loop's connections."""
+
+    def __init__(self, layer: ChannelLayer | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.members: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._layer = layer
+        self._expiry: float = getattr(layer, "group_expiry", inf) / 2
+        self._channel = ""
+        self._keepers: list[asyncio.Task[None]] = []
+        self._changing = asyncio.Lock()
+        self._failing = False
+
+    async def join(self, group: str, member: Listener) -> None:
+        # One after the other: who returns from here hears all that is sent from now on.
+        async with self._changing:
+            is_new = group not in self.members
+            self.members[group].add(member)
+            if self._layer is not None and is_new:
+                if not self._keepers:
+                    await self._start()
+                await self._add(group)
+
+    async def leave(self, group: str, member: Listener) -> None:
+        async with self._changing:
+            if member not in self.members.get(group, ()):
+                return
+            self.members[group].discard(member)
+            if self.members[group]:
+                return
+            del self.members[group]
+            if self._channel:
+                await self._tell("group_discard", group)
+            if not self.members:
+                keepers, self._keepers = self._keepers, []
+                for keeper in keepers:
+                    keeper.cancel()
+
+    def deliver(self, events: Iterable[Event]) -> None:
+        for event in events:
+            for member in list(self.members.get(event.group, ())):
+                member.receive_event(event)
+
+    # The channel layer.
+
+    async def _start(self) -> None:
+        await self._take_channel()
+        self._keepers = [
+            self.loop.create_task(self._listen()),
+            self.loop.create_task(self._stay()),
+        ]
+
+    async def _take_channel(self) -> None:
+        assert self._layer is not None
+        try:
+            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+                self._channel = await self._layer.new_channel()
+        except Exception as error:
+            self._note_failure(error)
+
+    async def _add(self, group: str) -> None:
+        if self._channel:
+            await self._tell("group_add", group)
+
+    async def _tell(self, verb: str, group: str) -> None:
+        try:
+            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+                await getattr(self._layer, verb)(_layer_group(group), self._channel)
+        except Exception as error:
+            self._note_failure(error)
+
+    async def _join_all(self) -> None:
+        for group in list(self.members):
+            await self._add(group)
+
+    def _note_failure(self, error: Exception) -> None:
+        if not self._failing:
+            logger.warning("The channel layer fails (%s).", type(error).__name__)
+        self._failing = True
+
+    async def _stay(self) -> None:
+        due = self.loop.time() + self._expiry
+        while True:
+            await asyncio.sleep(min(_TICK, self._expiry))
+            if due <= self.loop.time():
+                due = self.loop.time() + self._expiry
+                await self._join_all()
+
+    async def _listen(self) -> None:
+        assert self._layer is not None
+        while True:
+            try:
+                if self._failing:
+                    await self._recover()
+                message = await self._layer.receive(self._channel)
+            except Exception as error:
+                self._note_failure(error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            if message["from"] != PROCESS:
+                self.deliver(Event(*event) for event in message["events"])
+
+    async def _recover(self) -> None:
+        """Join all groups again: a layer that was away may have forgotten them."""
+        assert self._layer is not None
+        if not self._channel:
+            self._channel = await self._layer.new_channel()
+        self._failing = False
+        await self._join_all()
+
+
+_switchboards: dict[asyncio.AbstractEventLoop, _Switchboard] = {}
+_lock = threading.Lock()
+
+
+def _current() -> _Switchboard:
+    loop = asyncio.get_running_loop()
+    with _lock:
+        for closed in [loop for loop in _switchboards if loop.is_closed()]:
+            del _switchboards[closed]
+        if loop not in _switchboards:
+            _switchboards[loop] = _Switchboard(shared_layer(channel_layers.__getitem__))
+        return _switchboards[loop]
+
+
+async def join(group: str, member: Listener) -> None:
+    """Let a connection of this event loop hear what is sent to a group."""
+    await _current().join(group, member)
+
+
+async def leave(group: str, member: Listener) -> None:
+    """Let a connection hear it no more."""
+    await _current().leave(group, member)
+
+
+def local_members(group: str) -> set[Listener]:
+    """Return the connections of this event loop that are in a group."""
+    return set(_current().members.get(group, ()))
+
+
+class _Unsent:
+    """Events that wait for their turn at the channel layer."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, list[tuple[Any, ...]]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, event: Event) -> None:
+        with self._lock:
+            self._events.setdefault(event.group, []).append(
+                (event.type, event.group, event.json, event.number)
+            )
+        if not post(_layer_group(event.group), partial(self._take, event.group)):
+            self._take(event.group)
+
+    def _take(self, group: str) -> dict[str, Any] | None:
+        """Return all that waits for a group as one message, unless an earlier one has had it."""
+        with self._lock:
+            events = self._events.pop(group, None)
+        return {"type": _MESSAGE_TYPE, "from": PROCESS, "events": events} if events else None
+
+
+_unsent = _Unsent()
+
+
+def send(event: Event) -> None:
+    """Send an event to its group, now; may be called from any thread, and waits for nothing."""
+    with _lock:
+        boards = [board for loop, board in _switchboards.items() if not loop.is_closed()]
+    for board in boards:
+        # A loop that was closed meanwhile has no connections.
+        with suppress(RuntimeError):
+            board.loop.call_soon_threadsafe(board.deliver, [event])
+    _unsent.put(event)
+
+
+def _layer_group(group: str) -> str:
+    return f"collab.live.{hashlib.sha256(group.encode()).hexdigest()}"

@@ -1,0 +1,66 @@
+"""What a connection does one after the other, and what it does beside that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+__all__ = ["Turns"]
+
+#: Starts some work; it raises nothing.
+Start = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Turns:
+    """Runs work of a connection in tasks, so that nothing holds up what it receives.
+
+    Args:
+        most_waiting: how many may wait for their turn.
+        most_detached: how many may run beside the turns.
+    """
+
+    def __init__(self, most_waiting: int, most_detached: int) -> None:
+        self._most_waiting = most_waiting
+        self._most_detached = most_detached
+        self._waiting: deque[Start] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._detached: set[asyncio.Task[None]] = set()
+
+    def put(self, start: Start) -> bool:
+        """Do something when all that was put before is done; False if too much waits."""
+        if len(self._waiting) >= self._most_waiting:
+            return False
+        self._waiting.append(start)
+        if self._runner is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+        return True
+
+    def detach(self, start: Start) -> bool:
+        """Do something at once, beside the rest; False if too much is being done so."""
+        if len(self._detached) >= self._most_detached:
+            return False
+        task = asyncio.get_running_loop().create_task(start())
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
+        return True
+
+    async def end(self, within: float) -> None:
+        """Cancel what runs beside the turns, and finish these, ``within`` so many seconds."""
+        tasks = {*self._detached}
+        for task in self._detached:
+            task.cancel()
+        if self._runner is not None:
+            tasks.add(self._runner)
+            _, late = await asyncio.wait({self._runner}, timeout=within)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._waiting.popleft()()
+        finally:
+            self._runner = None
