@@ -66,6 +66,18 @@ def _insert_statement(connection: BaseDatabaseWrapper) -> str:
     return f"INSERT INTO {quote(Update._meta.db_table)} ({names}) VALUES ({places})"
 
 
+def _append_statement(connection: BaseDatabaseWrapper) -> str:
+    """Return what adds an update to the document of a name, which is not deleted before."""
+    quote = connection.ops.quote_name
+    fields = {field.name: field for field in Update._meta.concrete_fields}
+    names = ", ".join(quote(str(fields[name].column)) for name in _INSERTED)
+    places = ", ".join(["%s"] * (len(_INSERTED) - 1))
+    table, documents = quote(Update._meta.db_table), quote(Document._meta.db_table)
+    found = f"SELECT {quote('id')}, {places} FROM {documents} WHERE {quote('name')} = %s"
+    lock = " FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    return f"INSERT INTO {table} ({names}) {found}{lock}"
+
+
 class Queries:
     """The verbs of the storage on the database ``using``."""
 
@@ -114,8 +126,19 @@ class Queries:
             return True
 
     def append(self, entries: Sequence[LogEntry]) -> None:
+        if len(entries) == 1 and self._append_one(entries[0]):
+            return
         with transaction.atomic(self.using):
             self._insert(entries, self._ensure(entries))
+
+    def _append_one(self, entry: LogEntry) -> bool:
+        """Append to a document with a single statement; false if there is no such document."""
+        connection = connections[self.using]
+        # Without a savepoint: if it fails, the caller's transaction cannot go on.
+        with transaction.mark_for_rollback_on_error(self.using), connection.cursor() as cursor:
+            values = self._values(connection, entry)
+            cursor.execute(_append_statement(connection), [*values, entry.name])
+            return cursor.rowcount > 0
 
     def _ensure(self, entries: Sequence[LogEntry]) -> dict[str, int]:
         """Return the keys of the documents of ``entries``; those that are missing are made."""
@@ -150,19 +173,14 @@ class Queries:
         # As bulk_create() does, which takes several times as long: it makes an object of each
         # row and compiles each of its values.
         connection = connections[self.using]
-        to_time = connection.ops.adapt_datetimefield_value
-        rows = [
-            (
-                ids[entry.name],
-                entry.data,
-                UPDATE_FORMAT,
-                to_time(_to_database(entry.at)),
-                entry.user_id,
-            )
-            for entry in entries
-        ]
+        rows = [(ids[entry.name], *self._values(connection, entry)) for entry in entries]
         with connection.cursor() as cursor:
             cursor.executemany(_insert_statement(connection), rows)
+
+    def _values(self, connection: BaseDatabaseWrapper, entry: LogEntry) -> Sequence[object]:
+        """Return the values of ``_INSERTED`` for an update, but for its document."""
+        at = connection.ops.adapt_datetimefield_value(_to_database(entry.at))
+        return entry.data, UPDATE_FORMAT, at, entry.user_id
 
     def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         log = self.updates.filter(document=OuterRef("pk")).order_by().values("document")

@@ -157,12 +157,20 @@ class TestQueries:
         storage = ORMStorage(using)
         for existing in (False, True):
             counts = []
-            for number in (1, 60):
+            for number in (2, 60):
                 names = [f"doc {number} {n}" for n in range(number)]
                 with CaptureQueriesContext(connections[using]) as queries:
                     async_to_sync(storage.append)([entry(name) for name in names])
                 counts.append(len(queries))
             assert counts[0] == counts[1] <= (4 if existing else 8)
+
+    def test_what_is_appended_to_a_document_takes_one_statement(self, using: str) -> None:
+        storage = ORMStorage(using)
+        append(storage, b"one")
+        with CaptureQueriesContext(connections[using]) as queries:
+            append(storage, b"two")
+        assert len(queries) == 1
+        assert log(storage) == [b"one", b"two"]
 
     def test_a_page_takes_one_query_and_no_content(self, using: str) -> None:
         storage = ORMStorage(using)

@@ -137,9 +137,10 @@ def test_who_appends_waits_for_another_who_makes_the_document(other: Executor) -
 
 
 def test_a_document_that_others_make_and_delete_meanwhile_is_made_again() -> None:
-    # The first statement looks for the document, the second makes it unless it is there by now.
-    actions = {1: lambda: append(b"gone"), 2: delete}
+    # The first statement has not found the document, nor does the second; the third makes it
+    # unless it is there by now.
+    actions = {2: lambda: append(b"gone"), 3: delete}
     with after_statements("postgres", actions) as statements:
         append(b"one")
     assert log() == [b"one"]
-    assert [sql.split()[0] for sql in statements] == ["SELECT", "INSERT"] * 3
+    assert [sql.split()[0] for sql in statements] == ["INSERT", *["SELECT", "INSERT"] * 3]
