@@ -14,6 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -106,7 +107,7 @@ def _load_again(room_name: str) -> None:
 
     Another may just have refreshed it: nobody is to get to see the old maps here.
     """
-    stored = async_to_sync(get_storage().load)(room_name)
+    stored = get_storage().wait_for(partial(get_storage().load, room_name))
     if stored is not None:
         update = merge(stored.updates)
         in_all_hubs(lambda hub: hub.deliver(room_name, update))

@@ -14,11 +14,11 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from asgiref.sync import async_to_sync
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
 from pycrdt import Doc, Map, Text
 
+from collab.conf import get_storage
 from collab.copies import noting, store_update
 from collab.updates import merge
 from collab_storage.updates import state_vector
@@ -62,7 +62,8 @@ class Writing:
     @cached_property
     def doc(self) -> Doc[Any] | None:
         """A private copy, loaded when it is first needed; ``None`` if it was deleted."""
-        copy = async_to_sync(open_copy)(self.name, self.record.client_id or new_client_id())
+        client_id = self.record.client_id or new_client_id()
+        copy = get_storage().wait_for(partial(open_copy, self.name, client_id))
         self._typed = copy.typed
         if self.record.client_id in state_vector(copy.doc.get_state()):
             self._copy = copy
@@ -159,7 +160,7 @@ class Writing:
                     write_rows(self.name, {mirror.map_name: gone})
 
     def _store(self, update: bytes) -> None:
-        async_to_sync(store_update)(self.name, update, None)
+        get_storage().wait_for(partial(store_update, self.name, update, None))
         if self._copy is not None:
             self._copy.stored(update)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, connections, transaction
@@ -138,7 +138,7 @@ class Queries:
         with transaction.mark_for_rollback_on_error(self.using), connection.cursor() as cursor:
             values = self._values(connection, entry)
             cursor.execute(_append_statement(connection), [*values, entry.name])
-            return cursor.rowcount > 0
+            return bool(cursor.rowcount)
 
     def _ensure(self, entries: Sequence[LogEntry]) -> dict[str, int]:
         """Return the keys of the documents of ``entries``; those that are missing are made."""
@@ -177,7 +177,7 @@ class Queries:
         with connection.cursor() as cursor:
             cursor.executemany(_insert_statement(connection), rows)
 
-    def _values(self, connection: BaseDatabaseWrapper, entry: LogEntry) -> Sequence[object]:
+    def _values(self, connection: BaseDatabaseWrapper, entry: LogEntry) -> Sequence[Any]:
         """Return the values of ``_INSERTED`` for an update, but for its document."""
         at = connection.ops.adapt_datetimefield_value(_to_database(entry.at))
         return entry.data, UPDATE_FORMAT, at, entry.user_id

@@ -8,12 +8,14 @@ states the promises in full, and :class:`collab_storage.testing.StorageContract`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import randbits
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from asgiref.sync import async_to_sync
 
 from .exceptions import InvalidName
 
@@ -29,6 +31,8 @@ __all__ = [
     "check_prefix",
     "new_version",
 ]
+
+T = TypeVar("T")
 
 MAX_NAME_LENGTH = 255
 
@@ -225,6 +229,10 @@ class Storage(ABC):
     async def on_commit(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once what the caller has stored is committed, at once by default."""
         callback()
+
+    def wait_for(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what ``work`` returns, in synchronous code; it awaits verbs, and nothing else."""
+        return async_to_sync(work)()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import (
@@ -69,6 +69,8 @@ class _Worker:
 
 
 _worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", default=None)
+#: Verbs run where they are called, without an event loop.
+_is_here: ContextVar[bool] = ContextVar("collab_storage_is_here", default=False)
 
 
 class ORMStorage(Storage):
@@ -138,6 +140,22 @@ class ORMStorage(Storage):
 
         await self._run(lambda: transaction.on_commit(run, using=self.using, robust=True))
 
+    def wait_for(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what ``work`` returns, in synchronous code; it awaits verbs, and nothing else.
+
+        That takes no event loop, and no other thread to run one: as long as a query or two.
+        """
+        coroutine, token = work(), _is_here.set(True)
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            _is_here.reset(token)
+            coroutine.close()
+        raise RuntimeError("Something else than a verb of the storage was awaited.")
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Inside it, this task and those it starts use a thread and connections of their own.
@@ -158,10 +176,20 @@ class ORMStorage(Storage):
         await self._run(self._close)
 
     async def _run(self, verb: Callable[[], T]) -> T:
+        if _is_here.get():
+            return self._run_here(verb)
         worker = _worker.get()
         if worker is not None and worker.open:
             return await worker.run(lambda: self._translate(verb))
         return await sync_to_async(self._translate, thread_sensitive=True)(verb)
+
+    def _run_here(self, verb: Callable[[], T]) -> T:
+        # Not for what the verb calls: after a commit that may be anything.
+        token = _is_here.set(False)
+        try:
+            return self._translate(verb)
+        finally:
+            _is_here.reset(token)
 
     def _translate(self, verb: Callable[[], T]) -> T:
         """Run ``verb``; a broken connection is dropped, so that the next verb gets a new one.

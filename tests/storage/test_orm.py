@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,7 +8,7 @@ from asgiref.sync import async_to_sync
 from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
+from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound, StorageUnavailable
 from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage
 from collab_storage.testing import StorageContract
@@ -149,6 +150,39 @@ class TestTransactionsOfTheCaller:
             append(storage, b"one")
             async_to_sync(storage.close)()
         assert log(storage) == [b"one"]
+
+
+@on_both
+class TestWaitingFor:
+    """Synchronous code waits for verbs without an event loop."""
+
+    def test_verbs_are_part_of_the_transaction(self, using: str) -> None:
+        storage = ORMStorage(using)
+        called: list[bool] = []
+
+        async def work() -> bool:
+            await storage.append([entry(data=b"one")])
+            await storage.on_commit(lambda: called.append(exists(storage)))
+            return await storage.exists("doc")
+
+        with transaction.atomic(using):
+            assert storage.wait_for(work)
+            assert not elsewhere(lambda: exists(storage))
+            transaction.set_rollback(True, using)
+        assert not exists(storage) and called == []
+        assert storage.wait_for(work)
+        assert called == [True]
+
+    def test_errors_are_those_of_the_verbs(self, using: str) -> None:
+        storage = ORMStorage(using)
+        with pytest.raises(DocumentNotFound):
+            storage.wait_for(lambda: storage.rename("doc", "other"))
+        append(storage, b"one")
+        assert exists(storage)
+
+    def test_nothing_else_can_be_awaited(self, using: str) -> None:
+        with pytest.raises(RuntimeError, match="Something else"):
+            ORMStorage(using).wait_for(lambda: asyncio.sleep(0))
 
 
 @on_both
