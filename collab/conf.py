@@ -33,6 +33,10 @@ def _default_spool() -> Path:
     return Path(base or tempfile.gettempdir()) / "collab-spool"
 
 
+def _default_frontend() -> Path:
+    return Path(getattr(django_settings, "BASE_DIR", None) or Path.cwd()) / "channels"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The keys of the ``COLLAB`` setting with their defaults; sizes in bytes, times in seconds.
@@ -132,6 +136,11 @@ class Settings:
     #: that run beside them.
     LIVE_MAX_WAITING: int = 100
     LIVE_MAX_DETACHED: int = 20
+    #: What one connection may watch at once, and rows of one list that it watches.
+    LIVE_MAX_SUBSCRIPTIONS: int = 100
+    LIVE_MAX_ROWS: int = 1_000
+    #: Where ``makefrontend`` writes TypeScript.
+    LIVE_FRONTEND_DIR: str | os.PathLike[str] = field(default_factory=_default_frontend)
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
 

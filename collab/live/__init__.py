@@ -22,10 +22,14 @@ if TYPE_CHECKING:
         consumer,
         publish,
     )
+    from .subscribing import SubscriptionMixin
+    from .subscriptions import ModelSubscription, subscribable
 
 __all__ = [
     "CallError",
     "LiveConsumer",
+    "ModelSubscription",
+    "SubscriptionMixin",
     "abroadcast_notification",
     "action",
     "apublish",
@@ -34,12 +38,15 @@ __all__ = [
     "consumer",
     "detached",
     "publish",
+    "subscribable",
 ]
 
 #: Where the names are: this module is imported before models may be.
 _MODULES = {
     "CallError": "errors",
     "LiveConsumer": "consumers",
+    "ModelSubscription": "subscriptions",
+    "SubscriptionMixin": "subscribing",
     "abroadcast_notification": "events",
     "action": "calls",
     "apublish": "events",
@@ -48,6 +55,7 @@ _MODULES = {
     "consumer": "events",
     "detached": "calls",
     "publish": "events",
+    "subscribable": "subscriptions",
 }
 
 

@@ -76,6 +76,9 @@ class LiveConsumer(YjsConsumer):
     async def on_disconnected(self) -> None:
         """Called when the connection has ended."""
 
+    async def on_user_changed(self) -> None:
+        """Called when the connection is somebody else's: he has logged in or out."""
+
     async def get_permissions(self, action: str, **kwargs: Any) -> Sequence[Any]:
         """Return the permissions that a call of an action needs."""
         found = actions_of(type(self)).get(action)
@@ -142,6 +145,13 @@ class LiveConsumer(YjsConsumer):
         self._unanswered.discard(request_id)
         text = frame(action, data, request_id=request_id, errors=errors or (), status=status)
         await self._send_text(text)
+
+    def reply_now(
+        self, action: str, data: Any, *, status: int = 200, request_id: str | int | None = None
+    ) -> None:
+        """Send the client a text frame at once; one that does not read is disconnected."""
+        self._unanswered.discard(request_id)
+        self._tell(frame(action, data, status=status, request_id=request_id))
 
     async def send_json(self, content: Any, close: bool = False) -> None:
         """Send the client any JSON, when it has taken the earlier frames."""
@@ -220,6 +230,7 @@ class LiveConsumer(YjsConsumer):
         if self._is_connected and self._own_groups[1:] != self._user_groups():
             await self._leave_own_groups()
             await self._join_own_groups()
+            await self.on_user_changed()
 
     def _user_groups(self) -> list[str]:
         user_id = self._user_id()

@@ -14,7 +14,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from collab.session import envelope
 
-__all__ = ["as_json", "frame"]
+__all__ = ["as_json", "frame", "spliced_frame"]
 
 
 class _Encoder(JSONEncoder):
@@ -50,3 +50,10 @@ def frame(
 ) -> str:
     """Return a text frame; see :func:`collab.session.envelope`."""
     return as_json(envelope(action, data=data, request_id=request_id, errors=errors, status=status))
+
+
+def spliced_frame(action: str, json: str, *, request_id: object = None, **more: object) -> str:
+    """Return a text frame with data that is JSON already, and with ``more`` beside it."""
+    rest = envelope(action, request_id=request_id) | more
+    del rest["data"]
+    return f'{{"data": {json}, {as_json(rest)[1:]}'

@@ -16,6 +16,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
@@ -26,9 +27,8 @@ from channels.layers import channel_layers
 from collab.conf import get_settings
 from collab.outlet import post, shared_layer
 from collab.relay import PROCESS, ChannelLayer
-from collab.session import envelope
 
-from .frames import as_json
+from .frames import spliced_frame
 
 __all__ = ["Event", "Listener", "join", "leave", "local_members", "send"]
 
@@ -65,9 +65,7 @@ class Event:
     @cached_property
     def frame(self) -> str:
         """What clients are sent, made once for all of them."""
-        rest = envelope(self.type) | {"group": self.group, "number": self.number}
-        del rest["data"]
-        return f'{{"data": {self.json}, {as_json(rest)[1:]}'
+        return spliced_frame(self.type, self.json, group=self.group, number=self.number)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as its handlers get it."""
@@ -258,7 +256,8 @@ def send(event: Event) -> None:
     for board in boards:
         # A loop that was closed meanwhile has no connections.
         with suppress(RuntimeError):
-            board.loop.call_soon_threadsafe(board.deliver, [event])
+            # What it starts has nothing to do with the context of who sends.
+            board.loop.call_soon_threadsafe(board.deliver, [event], context=Context())
     _unsent.put(event)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any
 
 __all__ = ["Turns"]
@@ -27,6 +28,8 @@ class Turns:
         self._waiting: deque[Start] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._detached: set[asyncio.Task[None]] = set()
+        #: Of the connection: whoever starts something may be in another.
+        self._context = copy_context()
 
     def put(self, start: Start) -> bool:
         """Do something when all that was put before is done; False if too much waits."""
@@ -34,14 +37,14 @@ class Turns:
             return False
         self._waiting.append(start)
         if self._runner is None:
-            self._runner = asyncio.get_running_loop().create_task(self._run())
+            self._runner = self._task(self._run())
         return True
 
     def detach(self, start: Start) -> bool:
         """Do something at once, beside the rest; False if too much is being done so."""
         if len(self._detached) >= self._most_detached:
             return False
-        task = asyncio.get_running_loop().create_task(start())
+        task = self._task(start())
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
         return True
@@ -57,6 +60,9 @@ class Turns:
             for task in late:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work, context=self._context)
 
     async def _run(self) -> None:
         try:
