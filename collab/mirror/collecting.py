@@ -8,7 +8,7 @@ That is why notes of a savepoint that is rolled back may stay.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -17,16 +17,17 @@ from typing import Any, cast
 
 from django.apps import apps
 from django.db import connections, router
-from django.db.models import CharField, ManyToManyField, Model, QuerySet, Value
+from django.db.models import ManyToManyField, Model, QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
 from collab.commits import Work, at_commit
 
-from .models import MirroredDocument, MirroredRow
+from .finding import CHUNK, Known, chunks, find
+from .models import MirroredDocument
 from .options import ModelMirror
 from .querysets import rows_changed, rows_created
 from .relations import Path
-from .writing import CHUNK, chunks, reconcile, write_rows
+from .writing import reconcile, write_rows
 
 __all__ = ["Batch", "connect", "noting"]
 
@@ -124,53 +125,29 @@ class Notes:
                     self.add(link.mirror, _key(link.mirror, row), link.mirror.get_room_names(row))
         self.unread = {}
 
-    def documents(self) -> dict[str, Keys]:
-        """Return what is to be written: the keys for each document that there is."""
-        found: dict[str, Keys] = {}
-        for name, map_name, key in _find(self.keys, self.rooms.keys() | self.whole):
-            keys = found.setdefault(name, {map_: dict(keys) for map_, keys in self._of(name)})
-            if map_name:
-                keys.setdefault(map_name, {})[key] = None
-        return found
+    def documents(self) -> dict[str, Known]:
+        """Return what is known of the documents that rows are to be written into."""
+        return find(self.keys, self.rooms.keys() | self.whole)
 
-    def _of(self, room_name: str) -> Collection[tuple[str, dict[str, None]]]:
-        return self.rooms.get(room_name, {}).items()
+    def keys_in(self, room_name: str, known: Known) -> Keys:
+        """Return which rows to write into a document."""
+        keys = {name: dict(those) for name, those in self.rooms.get(room_name, {}).items()}
+        for map_name, key in known.rows:
+            keys.setdefault(map_name, {})[key] = None
+        return keys
 
     def write(self, using: str) -> None:
         """Write the rows into all documents that they are in, or were."""
         self.read(using)
-        for room_name, keys in self.documents().items():
+        for room_name, known in self.documents().items():
             try:
                 if room_name in self.whole:
                     reconcile(room_name, create=False)
                 else:
-                    write_rows(room_name, keys)
+                    write_rows(room_name, self.keys_in(room_name, known), known)
             except Exception:
                 # The next change of these rows, or the next to open the document, makes up for it.
                 logger.exception("Rows could not be written.", extra={"room": room_name})
-
-
-def _find(keys: Mapping[str, Collection[str]], rooms: Collection[str]) -> Iterator[Any]:
-    """Yield name, map and key: of the rows that documents have, and each document in ``rooms``."""
-    using = router.db_for_write(MirroredDocument)
-    nothing = Value("", output_field=CharField())
-    names = MirroredDocument.objects.using(using).annotate(map_name=nothing, key=nothing)
-    rows = MirroredRow.objects.using(using)
-    selects: list[QuerySet[Any, Any]] = [
-        names.filter(name__in=chunk).values_list("name", "map_name", "key")
-        for chunk in chunks(rooms)
-    ]
-    for map_name in keys:
-        selects += [
-            rows.filter(map_name=map_name, key__in=chunk).values_list(
-                "document__name", "map_name", "key"
-            )
-            for chunk in chunks(keys[map_name])
-        ]
-    if len(rooms) + sum(len(chunk) for chunk in keys.values()) <= CHUNK:
-        selects = [selects[0].union(*selects[1:], all=True)] if selects else []
-    for select in selects:
-        yield from select
 
 
 class Batch(Work):
@@ -227,6 +204,8 @@ def connect(mirror: ModelMirror[Any]) -> None:
 
     Only of the models concerned: Django deletes in bulk what nobody wants to know of.
     """
+    if any(link.mirror is mirror for link in _links.get(mirror.model, ())):
+        return
     m2m_changed.connect(_m2m_changed)
     paths = mirror.paths()
     for model in apps.get_models():

@@ -34,6 +34,8 @@ class MirroredDocument(models.Model):
     client_id = models.PositiveBigIntegerField(null=True)
     #: When a process opened it last, or had had it open for another while; see ``refreshing``.
     opened_at = models.DateTimeField(null=True)
+    #: How often its lock was held to write rows.
+    writings = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         verbose_name = "mirrored document"

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
@@ -24,17 +23,13 @@ from collab.updates import merge
 from collab_storage.updates import state_vector
 
 from .cache import Copy, keep, open_copy
+from .finding import CHUNK, Known, chunks
 from .models import MirroredDocument, MirroredRow, new_client_id
 from .options import ModelMirror, Values, mirrors, mirrors_in
 from .text import write_text
 from .values import plain, same
 
 __all__ = ["CHUNK", "Writing", "chunks", "reconcile", "write_rows", "writing"]
-
-T = TypeVar("T")
-
-#: Rows that are read, compared and written at once.
-CHUNK = 500
 
 
 class Writing:
@@ -114,13 +109,13 @@ class Writing:
         for map_name, keys in companions.items():
             self._companions.setdefault(map_name, {}).update(dict.fromkeys(map(str, keys)))
 
-    def write_rows(self, keys: Mapping[str, Collection[str]]) -> None:
+    def write_rows(self, keys: Mapping[str, Collection[str]], known: Known | None = None) -> None:
         """Write rows as they are now, by ``map_name``, and those that come or go with them."""
         while keys:
             for mirror in mirrors():
                 for chunk in chunks(keys.get(mirror.map_name, ())):
-                    _write_chunk(self, mirror, chunk)
-            keys = self._take_companions()
+                    _write_chunk(self, mirror, chunk, known)
+            keys, known = self._take_companions(), None
 
     def _take_companions(self) -> dict[str, dict[str, None]]:
         taken, self._companions = self._companions, {}
@@ -186,24 +181,29 @@ def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]
 
 
 def _lock(room_name: str, using: str) -> MirroredDocument | None:
-    records = MirroredDocument.objects.using(using).filter(name=room_name)
-    if connections[using].features.has_select_for_update:
-        return records.select_for_update().first()
-    # SQLite has one lock, which whoever writes gets.
-    records.update(name=room_name)
-    return records.first()
+    """Lock a document's record, with one statement, and count that."""
+    # Nobody else can do so, nor read it for that, until this is committed.
+    quote = connections[using].ops.quote_name
+    table, writings = quote(MirroredDocument._meta.db_table), quote("writings")
+    sql = f"UPDATE {table} SET {writings} = {writings} + 1 WHERE {quote('name')} = %s RETURNING *"
+    records = MirroredDocument.objects.using(using).raw(sql, [room_name])
+    return next(iter(list(records)), None)
 
 
-def write_rows(room_name: str, keys: Mapping[str, Collection[str]]) -> None:
+def write_rows(
+    room_name: str, keys: Mapping[str, Collection[str]], known: Known | None = None
+) -> None:
     """Write rows into a document as they are now; those that are not in it any more are taken out.
 
     Args:
         room_name: the document; if no rows are mirrored to it yet, nothing is done.
         keys: primary keys as text, by the mirror's ``map_name``.
+        known: what was known a moment ago of the document and all of these rows.
     """
     with writing(room_name) as document:
         if document is not None:
-            document.write_rows(keys)
+            is_current = known is not None and known.is_before(document.record)
+            document.write_rows(keys, known if is_current else None)
 
 
 def reconcile(room_name: str, *, create: bool = True) -> bool:
@@ -251,10 +251,15 @@ def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
     write_changed(document, mirror, {}, known)
 
 
-def _write_chunk(document: Writing, mirror: ModelMirror[Any], keys: list[str]) -> None:
-    known = document.record.rows.filter(map_name=mirror.map_name, key__in=keys)
+def _write_chunk(
+    document: Writing, mirror: ModelMirror[Any], keys: list[str], known: Known | None
+) -> None:
+    rows = None if known is None else known.of(mirror.map_name, keys)
+    if rows is None:
+        found = document.record.rows.filter(map_name=mirror.map_name, key__in=keys)
+        rows = {row.key: row for row in found}
     there = _values(mirror, document.name, list(_rows(mirror, document.name, keys)))
-    write_changed(document, mirror, there, {row.key: row for row in known})
+    write_changed(document, mirror, there, rows)
 
 
 def _rows(mirror: ModelMirror[Any], room_name: str, keys: Collection[str]) -> QuerySet[Any]:
@@ -328,6 +333,10 @@ def _remember(
     )
     for row, values in changed:
         row.values = values
+    if len(changed) == 1:
+        # As below, which Django takes longer for.
+        record.rows.filter(pk=changed[0][0].pk).update(values=changed[0][1])
+        return
     record.rows.bulk_update([row for row, _ in changed], ["values"], batch_size=CHUNK)
 
 
@@ -364,10 +373,3 @@ def write_row(
 
 def _shared(name: str, value: Any, text_fields: Collection[str]) -> Any:
     return Text(value or "") if name in text_fields else value
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """Yield ``values`` in lists of :data:`CHUNK`."""
-    iterator = iter(values)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import override_settings
 
-__all__ = ["Elsewhere", "RowsElsewhere", "kept_in", "on_both"]
+__all__ = ["Elsewhere", "RowsElsewhere", "kept_in", "on_both", "served_from"]
 
 on_both = pytest.mark.parametrize(
     "using",
@@ -48,3 +50,14 @@ def kept_in(using: str) -> Iterator[None]:
     routers = [] if using == "default" else [Elsewhere()]
     with override_settings(DATABASE_ROUTERS=routers, COLLAB={"STORAGE": storage}):
         yield
+
+
+@asynccontextmanager
+async def served_from(using: str) -> AsyncIterator[None]:
+    """Keep everything in one of the two databases, in an async test."""
+    with kept_in(using):
+        try:
+            yield
+        finally:
+            # Those of the thread that async code has used.
+            await sync_to_async(connections.close_all)()

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=255, unique=True)),
                 ("client_id", models.PositiveBigIntegerField(null=True)),
                 ("opened_at", models.DateTimeField(null=True)),
+                ("writings", models.PositiveBigIntegerField(default=0)),
             ],
             options={
                 "verbose_name": "mirrored document",
