@@ -1,5 +1,6 @@
+export type { Fresh } from "./address.js";
 export { CollabProvider } from "./provider.js";
-export type { CollabEvents, CollabOptions, Fresh } from "./provider.js";
+export type { CollabEvents, CollabOptions } from "./provider.js";
 export { Rows, rows } from "./rows.js";
 export type { RowsChange, RowsEvents, Values } from "./rows.js";
 export { editText } from "./text.js";

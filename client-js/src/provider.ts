@@ -2,23 +2,22 @@ import type { ObservableV2 } from "lib0/observable";
 import { WebsocketProvider } from "y-websocket";
 import type { Doc } from "yjs";
 
+import { addressed, type Fresh, type Params } from "./address.js";
 import { Ledger } from "./ledger.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
 import {
   SUBPROTOCOL,
+  hello,
   type Access,
   type Created,
   type Frame,
+  type Greeting,
   type Hello,
   type Refusal,
   type Untold,
 } from "./wire.js";
 
 type StockOptions = NonNullable<ConstructorParameters<typeof WebsocketProvider>[3]>;
-type Params = Record<string, string>;
-
-/** The value, or a function that is asked for it afresh at each connection. */
-export type Fresh<T> = T | (() => T | Promise<T>);
 
 /** The options of y-websocket's provider, and what may differ from connection to connection. */
 export interface CollabOptions extends Omit<StockOptions, "params"> {
@@ -54,11 +53,6 @@ export interface CollabEvents {
 
 type Events = ObservableV2<CollabEvents>;
 
-const HELLO = JSON.stringify({ action: "hello", request_id: 1 });
-
-const fresh = <T>(value: Fresh<T>): T | Promise<T> =>
-  typeof value === "function" ? (value as () => T | Promise<T>)() : value;
-
 const refusal = ({ data, errors, response_status }: Frame): Refusal => ({
   ...(data as Pick<Refusal, "map" | "key" | "fields" | "values">),
   errors,
@@ -83,6 +77,8 @@ export class CollabProvider extends WebsocketProvider {
   declare off: Events["off"];
   declare emit: Events["emit"];
 
+  /** Each returns what the hello of a connection is to say besides. */
+  readonly greetings = new Set<Greeting>();
   #ledger = new Ledger();
   #told = 0;
   #access: Access | undefined;
@@ -130,8 +126,8 @@ export class CollabProvider extends WebsocketProvider {
 
   #socketClass(implementation: SocketConstructor): typeof WebSocket {
     const owner = {
-      address: (url: string) => this.#address(url),
-      opened: (socket: CollabSocket) => socket.send(HELLO),
+      address: (url: string) => addressed(url, this.#freshParams, this.#token),
+      opened: (socket: CollabSocket) => socket.send(hello(this.greetings)),
       received: (text: string) => this.#receive(JSON.parse(text) as Frame),
       sending: (frame: Uint8Array) => this.#count(() => this.#ledger.send(frame)),
     };
@@ -141,14 +137,6 @@ export class CollabProvider extends WebsocketProvider {
       }
     };
     return bound as unknown as typeof WebSocket;
-  }
-
-  async #address(url: string): Promise<string> {
-    const address = new URL(url);
-    const params = { ...(await fresh(this.#freshParams)) };
-    if (this.#token !== undefined) params["token"] = await fresh(this.#token);
-    for (const [name, value] of Object.entries(params)) address.searchParams.set(name, value);
-    return address.href;
   }
 
   #receive(frame: Frame): void {

@@ -1,8 +1,12 @@
-/** React hooks on rows; the only module here that needs React. */
+/** React hooks on rows and channels; the only module here that needs React. */
 import { useCallback, useMemo, useRef, useSyncExternalStore } from "react";
 
+import type { LiveChannel } from "./channel.js";
+import type { Ended } from "./line.js";
 import type { CollabProvider } from "./provider.js";
 import type { Rows } from "./rows.js";
+import type { StateChannel } from "./state.js";
+import type { Key } from "./tree.js";
 import type { Access, Refusal } from "./wire.js";
 
 type All<T> = ReadonlyMap<string, Readonly<T>>;
@@ -81,6 +85,69 @@ export function useProviderStatus(provider: CollabProvider): ProviderStatus {
     return isSame && current.access === access
       ? current
       : (last.current = { synced, unsaved, access });
+  };
+  return useSyncExternalStore(subscribe, snapshot, snapshot);
+}
+
+/** What a channel knows of its connection. */
+export interface ChannelStatus<R extends object> {
+  connected: boolean;
+  /** The variables of the connection. */
+  runtimeState: Readonly<Partial<R>>;
+  /** Why the server has refused for good. */
+  ended: Ended | undefined;
+}
+
+/** What a channel knows of its connection, and its state; undefined until it has come. */
+export interface ChannelState<S, R extends object> extends ChannelStatus<R> {
+  state: S | undefined;
+}
+
+/** The connection and the runtime state of a channel; rendered anew when one of them changes. */
+export function useChannel<R extends object>(channel: LiveChannel<R>): ChannelStatus<R> {
+  return useObserved(channel, ({ connected, runtimeState, ended }) => ({
+    connected,
+    runtimeState,
+    ended,
+  }));
+}
+
+/** The state of a channel and its connection; rendered anew when something of it changes. */
+export function useChannelState<S, R extends object>(
+  channel: StateChannel<S, R>,
+): ChannelState<S, R> {
+  return useObserved(channel, ({ state, connected, runtimeState, ended }) => ({
+    state,
+    connected,
+    runtimeState,
+    ended,
+  }));
+}
+
+/** One object in the state of a channel; rendered anew when it, or what is nested in it, changes. */
+export function useChannelInstance<T>(
+  channel: StateChannel,
+  type: string,
+  key: Key,
+): Readonly<T> | undefined {
+  const subscribe = useCallback((told: () => void) => channel.observe(told), [channel]);
+  const snapshot = (): Readonly<T> | undefined => channel.instance<T>(type, key);
+  return useSyncExternalStore(subscribe, snapshot, snapshot);
+}
+
+/** What `read` makes of a channel; the same object as long as all that is in it is the same. */
+function useObserved<C extends LiveChannel<R>, R extends object, V extends object>(
+  channel: C,
+  read: (channel: C) => V,
+): V {
+  const last = useRef<V>(null);
+  const subscribe = useCallback((told: () => void) => channel.observe(told), [channel]);
+  const snapshot = (): V => {
+    const now = read(channel);
+    const { current } = last;
+    return current && alike(Object.values(current), Object.values(now))
+      ? current
+      : (last.current = now);
   };
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }

@@ -43,6 +43,15 @@ export interface Frame {
   response_status: number;
 }
 
+/** Returns what a hello is to say. */
+export type Greeting = () => Readonly<Record<string, unknown>>;
+
+/** The first frame of a connection: the server sends JSON from then on. */
+export const hello = (greetings: Iterable<Greeting>): string =>
+  JSON.stringify(
+    Object.assign({ action: "hello", request_id: 1 }, ...[...greetings].map((greet) => greet())),
+  );
+
 /** Answer to the `hello` that the provider sends on each connection. */
 export interface Hello {
   access: Access;
