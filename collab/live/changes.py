@@ -76,11 +76,20 @@ class Change:
 class Watch(Protocol):
     """Somebody who wants to know what becomes of a model's rows."""
 
-    model: type[Model]
-    #: Changes of many-to-many relations are changes of the row.
-    many_to_many: bool
-    #: Rows come and go between groups.
-    wants_before: bool
+    @property
+    def model(self) -> type[Model]:
+        """Whose rows."""
+        ...
+
+    @property
+    def many_to_many(self) -> bool:
+        """Changes of many-to-many relations are changes of the row."""
+        ...
+
+    @property
+    def wants_before(self) -> bool:
+        """Rows come and go between groups."""
+        ...
 
     def groups_of(self, row: Model) -> Iterable[str]:
         """Return the groups that a row is in."""
