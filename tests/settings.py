@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "collab.mirror",
     "collab.live",
     "collab_storage",
+    "tests.projects",
     "tests.rows",
     "channels",
     "django.contrib.admin",

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
         consumer,
         publish,
     )
+    from .layers import CREATE, DELETE, SAVE, related_property
     from .subscribing import SubscriptionMixin
     from .subscriptions import ModelSubscription, subscribable
 
 __all__ = [
+    "CREATE",
+    "DELETE",
+    "SAVE",
     "CallError",
     "LiveConsumer",
     "ModelSubscription",
@@ -38,11 +42,15 @@ __all__ = [
     "consumer",
     "detached",
     "publish",
+    "related_property",
     "subscribable",
 ]
 
 #: Where the names are: this module is imported before models may be.
 _MODULES = {
+    "CREATE": "layers",
+    "DELETE": "layers",
+    "SAVE": "layers",
     "CallError": "errors",
     "LiveConsumer": "consumers",
     "ModelSubscription": "subscriptions",
@@ -55,6 +63,7 @@ _MODULES = {
     "consumer": "events",
     "detached": "calls",
     "publish": "events",
+    "related_property": "layers",
     "subscribable": "subscriptions",
 }
 

@@ -11,5 +11,8 @@ class LiveConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Find what clients may watch, in the modules ``subscriptions`` of all apps."""
-        autodiscover_modules("subscriptions")
+        """Find states in the modules ``consumers`` of all apps, and what clients may watch.
+
+        That is in the modules ``subscriptions``. States have to be known wherever rows are saved.
+        """
+        autodiscover_modules("consumers", "subscriptions")

@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 
 from collab.access import Access
 from collab.conf import get_settings
-from collab.consumers import YjsConsumer, group_name
+from collab.consumers import group_name
 from collab.exceptions import ProtocolViolation, TryAgainLater
 from collab.hub import current_hub
 from collab.session import Reply, Request
@@ -32,6 +32,7 @@ from .events import (
 from .frames import as_json, frame
 from .groups import Event
 from .runtime import check_variable
+from .stateful import StateConsumer
 from .turns import Start, Turns
 
 __all__ = ["LiveConsumer"]
@@ -45,7 +46,7 @@ _TOLD_AS = {NOTIFICATION: "notification", SYSTEM: "system"}
 _TOO_MANY = "You have too many calls under way; wait for their answers."
 
 
-class LiveConsumer(YjsConsumer):
+class LiveConsumer(StateConsumer):
     """A consumer whose clients call its actions and are told events, in JSON.
 
     With a document (the URL has a ``room``, or ``make_room_name`` is overridden) both are on the
@@ -68,7 +69,7 @@ class LiveConsumer(YjsConsumer):
         for permission in self._permissions(self.permission_classes):
             if not await permission.can_connect(self.scope, self, None):
                 return Access.NONE
-        return Access.WRITE
+        return Access.WRITE if self.state is None else await self.get_state_access()
 
     async def on_connected(self) -> None:
         """Called once the client is connected; join groups and set runtime variables here."""
@@ -113,8 +114,9 @@ class LiveConsumer(YjsConsumer):
     @property
     def has_document(self) -> bool:
         """There is a document beside the actions."""
-        is_own = type(self).make_room_name is not YjsConsumer.make_room_name
-        return is_own or "room" in self.scope.get("url_route", {}).get("kwargs", {})
+        is_own = type(self).make_room_name is not StateConsumer.make_room_name
+        has_room = "room" in self.scope.get("url_route", {}).get("kwargs", {})
+        return is_own or has_room or self.state is not None
 
     @property
     def runtime_state(self) -> Mapping[str, Any]:
