@@ -214,9 +214,13 @@ class Room:
     def anchor_keys(self) -> list[Any]:
         """Return the primary keys of the anchors, in order."""
         here = set(self.rows(self.state.anchor).values_list("pk", flat=True))
-        wanted = [*self._changes.first, *self._listed, *self._changes.last]
-        keys = map(self.state.anchor.model._meta.pk.to_python, wanted)
-        return [key for key in dict.fromkeys(keys) if key in here]
+        read = self.state.anchor.model._meta.pk.to_python
+        first, listed, last = (
+            list(map(read, keys))
+            for keys in (self._changes.first, self._listed, self._changes.last)
+        )
+        wanted = [*first, *(key for key in listed if key not in last), *last]
+        return [key for key in dict.fromkeys(wanted) if key in here]
 
 
 def _all(model: type[Model]) -> QuerySet[Any]:
