@@ -25,6 +25,7 @@ from collab.commits import Work, at_commit
 from .finding import CHUNK, Known, chunks, find
 from .models import MirroredDocument
 from .options import ModelMirror
+from .patience import patiently
 from .querysets import rows_changed, rows_created
 from .relations import Path
 from .writing import reconcile, write_rows
@@ -138,8 +139,8 @@ class Notes:
 
     def write(self, using: str) -> None:
         """Write the rows into all documents that they are in, or were."""
-        self.read(using)
-        for room_name, known in self.documents().items():
+        patiently(self.read)(using)
+        for room_name, known in patiently(self.documents)().items():
             try:
                 if room_name in self.whole:
                     reconcile(room_name, create=False)

@@ -8,6 +8,7 @@ writings whether anybody has written rows into it meanwhile; if not, there is no
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
@@ -43,9 +44,12 @@ class Known:
     rows: dict[tuple[str, str], MirroredRow | None] = field(default_factory=dict)
 
     def of(self, map_name: str, keys: Iterable[str]) -> dict[str, MirroredRow] | None:
-        """Return those of these rows that are in the document; ``None`` if too little is known."""
+        """Return those of these rows that are in the document; ``None`` if too little is known.
+
+        They are copies: who changes them may have to begin anew.
+        """
         found = {key: self.rows[map_name, key] for key in keys if (map_name, key) in self.rows}
-        rows = {key: row for key, row in found.items() if row is not None}
+        rows = {key: copy(row) for key, row in found.items() if row is not None}
         return rows if len(rows) == len(found) else None
 
     def is_before(self, record: MirroredDocument) -> bool:

@@ -32,6 +32,7 @@ from collab_storage.updates import state_vector
 from .checking import unchecked
 from .models import MirroredDocument, MirroredRefresh
 from .options import mirrors_in
+from .patience import patiently
 from .values import plain
 from .writing import Writing, writing
 
@@ -49,6 +50,7 @@ Key = tuple[str, str]
 Range = tuple[int, int, int]
 
 
+@patiently
 def refresh(room_name: str) -> bool:
     """Write the rows of a document anew if that makes it much smaller, and compact it.
 
@@ -65,6 +67,7 @@ def refresh(room_name: str) -> bool:
     return is_refreshed
 
 
+@patiently
 def arrive(room_name: str) -> list[MirroredRefresh]:
     """Note that this process opens a document, which is refreshed before if nobody has it open.
 

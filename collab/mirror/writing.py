@@ -26,6 +26,7 @@ from .cache import Copy, keep, open_copy
 from .finding import CHUNK, Known, chunks
 from .models import MirroredDocument, MirroredRow, new_client_id
 from .options import ModelMirror, Values, mirrors, mirrors_in
+from .patience import patiently
 from .text import write_text
 from .values import plain, same
 
@@ -190,6 +191,7 @@ def _lock(room_name: str, using: str) -> MirroredDocument | None:
     return next(iter(list(records)), None)
 
 
+@patiently
 def write_rows(
     room_name: str, keys: Mapping[str, Collection[str]], known: Known | None = None
 ) -> None:
@@ -206,6 +208,7 @@ def write_rows(
             document.write_rows(keys, known if is_current else None)
 
 
+@patiently
 def reconcile(room_name: str, *, create: bool = True) -> bool:
     """Make a document's maps equal to its rows, in one pass over them.
 

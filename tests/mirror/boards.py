@@ -13,7 +13,16 @@ from collab.mirror.writing import reconcile
 from tests.rows.mirrors import room_name
 from tests.rows.models import Board
 
-__all__ = ["in_maps", "name_of", "notes", "open_board", "row_values", "tasks", "updates"]
+__all__ = [
+    "assert_equal",
+    "in_maps",
+    "name_of",
+    "notes",
+    "open_board",
+    "row_values",
+    "tasks",
+    "updates",
+]
 
 
 def name_of(board: Board) -> str:
@@ -66,3 +75,9 @@ def row_values(name: str) -> dict[str, dict[str, Any]]:
 def updates(name: str) -> int:
     """Return how many updates of a document are stored."""
     return next((info.log_length for info in documents.list_documents(name)), 0)
+
+
+def assert_equal(boards: list[Board]) -> None:
+    """Check that the tasks in the documents of boards are as the rows."""
+    for board in boards:
+        assert in_maps(name_of(board))["tasks"] == row_values(name_of(board))["tasks"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -11,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import override_settings
 
-__all__ = ["Elsewhere", "RowsElsewhere", "kept_in", "on_both", "served_from"]
+__all__ = ["Elsewhere", "RowsElsewhere", "kept_in", "on_both", "served_from", "together"]
 
 on_both = pytest.mark.parametrize(
     "using",
@@ -61,3 +62,16 @@ async def served_from(using: str) -> AsyncIterator[None]:
         finally:
             # Those of the thread that async code has used.
             await sync_to_async(connections.close_all)()
+
+
+def together(*functions: Callable[[], object]) -> list[object]:
+    """Call functions in threads of their own, with connections of their own."""
+
+    def run(function: Callable[[], object]) -> object:
+        try:
+            return function()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(functions)) as executor:
+        return list(executor.map(run, functions))

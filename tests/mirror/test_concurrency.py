@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from threading import Event
 from typing import Any
 
@@ -18,9 +17,9 @@ from collab.mirror import reconcile
 from tests.rows.mirrors import TaskMirror, room_name
 from tests.rows.models import Board, Task
 
-from .boards import in_maps, name_of, open_board, row_values
+from .boards import assert_equal, name_of, open_board
 from .changes import change_at_random
-from .databases import kept_in, on_both
+from .databases import kept_in, on_both, together
 
 THREADS, PROCESSES = 4, 3
 
@@ -29,24 +28,6 @@ THREADS, PROCESSES = 4, 3
 def everything(using: str) -> Iterator[None]:
     with kept_in(using):
         yield
-
-
-def together(*functions: Callable[[], object]) -> list[object]:
-    """Call functions in threads of their own, with connections of their own."""
-
-    def run(function: Callable[[], object]) -> object:
-        try:
-            return function()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(functions)) as executor:
-        return list(executor.map(run, functions))
-
-
-def assert_equal(boards: list[Board]) -> None:
-    for board in boards:
-        assert in_maps(name_of(board))["tasks"] == row_values(name_of(board))["tasks"]
 
 
 @on_both
