@@ -18,7 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from .errors import CallError
 
-__all__ = ["Action", "Parameter", "action", "actions_of", "detached"]
+__all__ = ["Action", "Parameter", "action", "actions_of", "detached", "is_pair"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -158,7 +158,7 @@ class Action:
         Raises:
             TypeError: what was returned is not what the annotation says.
         """
-        if self.result is _EMPTY or _is_pair(self.result):
+        if self.result is _EMPTY or is_pair(self.result):
             match result:
                 case (data, int() as status):
                     return data, status
@@ -171,7 +171,7 @@ class Action:
             raise TypeError(f"The action {self.name} returns something else: {error}") from error
 
 
-def _is_pair(annotation: Any) -> bool:
+def is_pair(annotation: Any) -> bool:
     """Tell whether it is of data and status, as djangochannelsrestframework has them."""
     return get_origin(annotation) is tuple and get_args(annotation)[1:] == (int,)
 

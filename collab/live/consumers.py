@@ -31,6 +31,7 @@ from .events import (
 )
 from .frames import as_json, frame
 from .groups import Event
+from .permissions import permission_of
 from .runtime import check_variable
 from .stateful import StateConsumer
 from .turns import Start, Turns
@@ -266,12 +267,12 @@ class LiveConsumer(StateConsumer):
         return [*super()._groups(), *own]
 
     async def _leave(self) -> None:
-        await self._leave_own_groups()
-        for name in self._heard:
-            await groups.leave(name, self)
         if self._member is not None and self._room is None:
             self._hub.leave(self._member)
         await asyncio.gather(self._turns.end(get_settings().CLOSE_TIMEOUT), super()._leave())
+        await self._leave_own_groups()
+        for name in self._heard:
+            await groups.leave(name, self)
         if self._is_connected:
             await self.on_disconnected()
 
@@ -375,7 +376,8 @@ class LiveConsumer(StateConsumer):
             self._put(partial(self._handle, handler, message))
 
     def _put(self, start: Start) -> None:
-        if not self._turns.put(start) and self._member is not None:
+        if not self._turns.put(start):
+            assert self._member is not None
             reason = "This connection cannot keep up with its events."
             self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_WAITING"))
 
@@ -423,4 +425,4 @@ class LiveConsumer(StateConsumer):
             self._member.send_frame(text)
 
     def _permissions(self, classes: Sequence[Any]) -> list[Any]:
-        return [permission() for permission in classes]
+        return [permission_of(each) for each in classes]

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ClassVar
 
-__all__ = ["AllowAny", "BasePermission", "IsAuthenticated"]
+from channels.db import database_sync_to_async
+from rest_framework import permissions
+from rest_framework.permissions import AND, OperandHolder, SingleOperandHolder
+
+from .requests import rest_request
+
+__all__ = [
+    "AllowAny",
+    "BasePermission",
+    "IsAuthenticated",
+    "ObservedAction",
+    "WrappedDRFPermission",
+    "permission_of",
+]
 
 Check = Coroutine[Any, Any, bool]
 
@@ -20,7 +33,7 @@ class _Combined:
         return _Combination(_Any, cls, other)
 
     def __invert__(cls) -> _Combination:
-        return _Combination(_Not, cls)
+        return _Combination(_negated, cls)
 
 
 class _PermissionType(_Combined, type):  # type: ignore[misc]  # Classes have another ``|``.
@@ -75,6 +88,85 @@ def _is_authenticated(scope: dict[str, Any]) -> bool:
     return bool(getattr(scope.get("user"), "is_authenticated", False))
 
 
+class ObservedAction(str):
+    """``"update"`` and the like as what has happened to a row, not as what somebody calls."""
+
+
+class WrappedDRFPermission(BasePermission):
+    """A permission of REST framework: actions are asked for as requests of a method.
+
+    Args:
+        permission: an instance.
+    """
+
+    #: Methods by action; of others nobody knows what they do, so they are asked for as a POST.
+    mapped_actions: ClassVar[Mapping[str, str]] = {
+        "connect": "HEAD",
+        "create": "POST",
+        "delete": "DELETE",
+        "list": "GET",
+        "list_cancel": "GET",
+        "patch": "PATCH",
+        "retrieve": "GET",
+        "subscribe_instance": "GET",
+        "unsubscribe_instance": "GET",
+        "update": "PUT",
+    }
+
+    def __init__(self, permission: Any) -> None:
+        self._permission = permission
+
+    def says(self, question: str) -> bool:
+        name = "has_permission" if question == "can_connect" else question
+        own = getattr(type(self._permission), name)
+        return own is not getattr(permissions.BasePermission, name)
+
+    async def can_connect(
+        self, scope: dict[str, Any], consumer: Any, message: dict[str, Any] | None = None
+    ) -> bool:
+        return await self._ask("has_permission", scope, consumer, "connect")
+
+    async def has_permission(
+        self, scope: dict[str, Any], consumer: Any, action: str, **kwargs: Any
+    ) -> bool:
+        return await self._ask("has_permission", scope, consumer, action, kwargs.get("data"))
+
+    async def has_object_permission(
+        self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
+    ) -> bool:
+        return await self._ask("has_object_permission", scope, consumer, action, None, instance)
+
+    async def _ask(
+        self, question: str, scope: Any, consumer: Any, action: str, data: Any = None, *args: Any
+    ) -> bool:
+        is_reading = isinstance(action, ObservedAction)
+        method = "GET" if is_reading else self.mapped_actions.get(action, "POST")
+        request = rest_request(scope, method, data=data)
+        answer = getattr(self._permission, question)
+        return bool(await database_sync_to_async(answer)(request, consumer, *args))
+
+
+def permission_of(given: Any) -> BasePermission:
+    """Return the permission that a class stands for, or some classes that are combined.
+
+    Raises:
+        TypeError: it stands for none.
+    """
+    if isinstance(given, OperandHolder):
+        # By REST framework, which would take the coroutines that we answer with for a yes.
+        operator: Any = given.operator_class
+        make = _All if operator is AND else _Any
+        return make(permission_of(given.op1_class), permission_of(given.op2_class))
+    if isinstance(given, SingleOperandHolder):
+        return _negated(permission_of(given.op1_class))
+    made = given()
+    if isinstance(made, permissions.BasePermission):
+        return WrappedDRFPermission(made)
+    if not isinstance(made, BasePermission):
+        raise TypeError(f"{given} is no permission.")
+    return made
+
+
 class _Combination(_Combined):
     """Stands for a class: makes a permission of those that its parts make."""
 
@@ -83,7 +175,7 @@ class _Combination(_Combined):
         self._parts = parts
 
     def __call__(self) -> BasePermission:
-        return self._make(*(part() for part in self._parts))
+        return self._make(*map(permission_of, self._parts))
 
 
 class _All(BasePermission):
@@ -143,6 +235,17 @@ class _Not(_All):
         if not (self.says("has_object_permission") or self.says("has_permission")):
             return True
         return not await super().has_object_permission(scope, consumer, action, instance)
+
+
+def _negated(permission: BasePermission) -> BasePermission:
+    """Return what says the contrary, part by part: these know of what they have an opinion."""
+    if isinstance(permission, _Not):
+        return permission.parts[0]
+    if isinstance(permission, _Any):
+        return _All(*map(_negated, permission.parts))
+    if isinstance(permission, _All):
+        return _Any(*map(_negated, permission.parts))
+    return _Not(permission)
 
 
 async def _each(answers: Iterable[Check]) -> bool:

@@ -102,9 +102,9 @@ class SubscriptionMixin(_Base):
             await self.reply("unsubscribe", errors=errors, status=401, request_id=request_id)
 
     async def _leave(self) -> None:
+        await super()._leave()
         for request_id in list(self._watched):
             await self._end(request_id)
-        await super()._leave()
 
     async def _end(self, request_id: RequestId) -> None:
         audience = self._watched.pop(request_id)

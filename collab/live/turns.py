@@ -50,7 +50,11 @@ class Turns:
         return True
 
     async def end(self, within: float) -> None:
-        """Cancel what runs beside the turns, and finish these, ``within`` so many seconds."""
+        """Cancel what runs beside the turns, and finish these, ``within`` so many seconds.
+
+        Nothing more is taken.
+        """
+        self._most_waiting = self._most_detached = 0
         tasks = {*self._detached}
         for task in self._detached:
             task.cancel()

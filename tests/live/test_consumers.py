@@ -11,11 +11,13 @@ from typing import Any, ClassVar, TypedDict
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
+from rest_framework.exceptions import Throttled
 
 from collab.access import Access
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
+from collab.live.groups import Event, local_members, send
 from collab.live.permissions import BasePermission, IsAuthenticated
 from collab.wire import CloseCode
 
@@ -81,6 +83,22 @@ class Calculator(LiveConsumer):
         raise CallError(418, "I am a teapot.")
 
     @action
+    async def throttled(self) -> None:
+        raise Throttled
+
+    @action
+    async def denied(self) -> None:
+        raise PermissionDenied("of the vault")
+
+    @action
+    async def single(self):  # type: ignore[no-untyped-def]
+        return "single"
+
+    @action
+    async def bye(self) -> None:
+        await self.send_json({"last": "words"}, close=True)
+
+    @action
     async def invalid(self) -> None:
         raise ValidationError({"name": ["Too long."]})
 
@@ -127,6 +145,8 @@ async def test_pairs_are_data_and_status_where_no_annotation_says_otherwise() ->
         assert answer["response_status"] == 201
         answer = await ann.call("nothing")
         assert (answer["data"], answer["response_status"]) == (None, 204)
+        answer = await ann.call("single")
+        assert (answer["data"], answer["response_status"]) == ("single", 200)
 
 
 async def test_an_action_may_answer_by_itself() -> None:
@@ -178,6 +198,8 @@ async def test_a_wrong_call_is_told_which_argument_is_wrong(
     [
         ("refuse", 418, ["I am a teapot."]),
         ("invalid", 400, [{"name": ["Too long."]}]),
+        ("throttled", 429, ["Request was throttled."]),
+        ("denied", 403, ["You do not have permission to do this."]),
         ("no_such", 405, ["There is no such action."]),
         ("authorize", 405, ["There is no such action."]),
     ],
@@ -548,3 +570,89 @@ async def test_a_handler_that_fails_is_logged_and_the_connection_lives(
         assert await ann.quiet()
     assert caplog.messages == ["A handler of 'chart.broken' has failed."]
     assert caplog.records[0].levelno == logging.ERROR
+
+
+async def test_a_connection_is_closed_behind_its_last_words() -> None:
+    async with talking(Calculator) as ann:
+        await ann.send(action="bye")
+        await ann.next(last="words")
+        assert await ann.closed() == 1000
+
+
+async def test_what_is_told_before_the_client_is_let_in_is_kept_or_dropped() -> None:
+    class Hasty(Calculator):
+        async def authorize(self) -> Access:
+            await self.set_runtime_var("unread", 1)
+            await self.reply("too", data="early")
+            return await super().authorize()
+
+    async with talking(Hasty, "ws/room") as ann:
+        await ann.call("hello")
+        assert (await ann.next(action="runtime_state"))["data"] == {"unread": 1}
+        assert await ann.quiet()
+
+
+async def test_a_client_that_was_sent_away_is_not_answered() -> None:
+    async with talking(Calculator) as ann:
+        await ann.send(action="bye")
+        await ann.send(action="add", request_id="late", one=1)
+        assert await ann.closed() == 1000
+
+
+async def test_the_end_of_a_connection_is_told_to_the_project_once() -> None:
+    ended: list[str] = []
+
+    class Ending(LiveConsumer):
+        async def on_disconnected(self) -> None:
+            ended.append("ended")
+
+    async with talking(Ending):
+        assert ended == []
+    assert ended == ["ended"]
+
+    class Closed(Ending):
+        async def authorize(self) -> Access:
+            return Access.NONE
+
+    with pytest.raises(Refused):
+        async with talking(Closed):
+            pass
+    assert ended == ["ended"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_groups_may_have_any_name(settings: Any) -> None:
+    async with talking(Listening) as ann:
+        await ann.call("listen", group="chart of Zoë")
+        await apublish("chart of Zoë", "point", 1)
+        await ann.next(action="point")
+        await ann.call("stop", group="chart of Zoë")
+        await apublish("chart of Zoë", "point", 2)
+        assert await ann.quiet()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_no_channel_layer_is_needed_in_one_process(settings: Any) -> None:
+    settings.CHANNEL_LAYERS = {}
+    async with talking(Listening) as ann:
+        await ann.call("listen", group="chart")
+        await apublish("chart", "point", 1)
+        await ann.next(action="point")
+
+
+async def test_events_of_the_server_itself_are_not_for_clients() -> None:
+    async with talking(Calculator) as ann:
+        send(Event("collab.secret", "collab.everybody", "1"))
+        assert await ann.quiet()
+
+
+async def test_groups_are_left_with_the_connection() -> None:
+    class Late(LiveConsumer):
+        @action
+        async def join(self) -> None:
+            await asyncio.sleep(0)
+            await self.add_group("collab.late")
+
+    async with talking(Late) as ann:
+        await ann.send(action="join")
+    assert local_members("collab.late") == local_members("collab.everybody") == set()

@@ -1,0 +1,235 @@
+"""Events that server code tells, and those that are kept for who comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.management import call_command
+from django.db import transaction
+
+from collab.live import (
+    LiveConsumer,
+    abroadcast_notification,
+    action,
+    apublish,
+    broadcast_notification,
+    consumer,
+    events,
+    publish,
+)
+from collab.live.models import EventGroup, KeptEvent
+
+from .talking import Talker, talking
+
+pytestmark = [pytest.mark.usefixtures("memory"), pytest.mark.django_db(transaction=True)]
+
+
+class Chart(LiveConsumer):
+    """Hears of a group from the beginning."""
+
+    async def on_connected(self) -> None:
+        await self.add_group("chart")
+
+    @action
+    async def listen(self, group: str) -> None:
+        await self.add_group(group)
+
+
+async def numbers(client: Talker, count: int) -> list[int]:
+    return [(await client.next(action="point"))["data"] for _ in range(count)]
+
+
+async def in_thread(work: Callable[[], None]) -> None:
+    await sync_to_async(work)()
+
+
+async def test_an_event_is_told_when_its_transaction_is_committed() -> None:
+    def work() -> None:
+        publish("chart", "point", 1)
+        with transaction.atomic():
+            publish("chart", "point", 2)
+            with pytest.raises(LookupError), transaction.atomic():
+                publish("chart", "point", 3)
+                raise LookupError
+            publish("chart", "point", 4)
+        with pytest.raises(LookupError), transaction.atomic():
+            publish("chart", "point", 5)
+            raise LookupError
+
+    async with talking(Chart) as ann:
+        await in_thread(work)
+        assert await numbers(ann, 3) == [1, 2, 4]
+        assert await ann.quiet()
+
+
+async def test_what_an_event_says_is_what_it_said_when_it_was_published() -> None:
+    def work() -> None:
+        payload = {"x": 1}
+        with transaction.atomic():
+            publish("chart", "point", payload)
+            payload["x"] = 2
+
+    async with talking(Chart) as ann:
+        await in_thread(work)
+        assert (await ann.next(action="point"))["data"] == {"x": 1}
+
+
+async def test_who_comes_late_is_told_the_last_events_in_their_order() -> None:
+    for number in range(1, 6):
+        await apublish("chart", "point", number, replay=3)
+    async with talking(Chart) as ann:
+        assert await numbers(ann, 3) == [3, 4, 5]
+        await apublish("chart", "point", 6, replay=3)
+        frame = await ann.next(action="point")
+        assert (frame["data"], frame["number"], frame["group"]) == (6, 6, "chart")
+        assert await ann.quiet()
+    assert await KeptEvent.objects.acount() == 3
+    assert str(await EventGroup.objects.aget()) == "chart"
+    kept = await KeptEvent.objects.afirst()
+    assert str(kept).endswith(" 4")
+
+
+async def test_who_comes_back_is_told_what_it_has_missed_and_nothing_twice() -> None:
+    for number in range(1, 4):
+        await apublish("chart", "point", number, replay=10)
+    async with talking(Chart, "ws/room") as ann:
+        await ann.call("hello", since={"chart": 2, "other": "x"})
+        assert await numbers(ann, 1) == [3]
+        await ann.call("hello", since={"chart": 2})
+        assert await ann.quiet()
+
+
+async def test_an_event_that_comes_while_older_ones_are_looked_up_is_told_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await apublish("late", "point", 1, replay=10)
+
+    def slow(group: str, after: int = 0) -> list[events.Event]:
+        found = events.kept_events(group, after)
+        if group == "late":
+            publish("late", "point", 2, replay=10)
+            publish("late", "point", 3)
+        return found
+
+    monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+    async with talking(Chart) as ann:
+        await ann.send(action="listen", group="late")
+        told = await numbers(ann, 3)
+        assert [number for number in told if number != 3] == [1, 2]
+        await ann.next(action="listen")
+        assert await ann.quiet(), ann.frames
+
+
+async def test_events_that_cannot_be_looked_up_hold_up_no_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(group: str, after: int = 0) -> list[events.Event]:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr("collab.live.consumers.kept_events", fail)
+    async with talking(Chart, "ws/room") as ann:
+        await ann.call("hello")
+        await apublish("chart", "point", 1, replay=10)
+        assert await numbers(ann, 1) == [1]
+    assert caplog.messages == ["Events that were kept cannot be told."]
+
+
+async def test_a_group_that_was_left_meanwhile_is_not_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Leaving(Chart):
+        @consumer("last")
+        async def on_last(self, event: dict[str, Any]) -> None:
+            await self.remove_group("chart")
+
+        @action
+        async def leave(self) -> None:
+            await self.remove_group("chart")
+
+    await apublish("chart", "point", 1, replay=10)
+    async with talking(Leaving, "ws/room") as ann:
+        # The first frame lets older events be looked up, behind the call.
+        await ann.send(action="leave", request_id="leave")
+        await ann.next(request_id="leave")
+        assert await ann.quiet()
+
+
+async def test_an_event_loop_cannot_wait_for_the_database() -> None:
+    with pytest.raises(SynchronousOnlyOperation, match="await apublish"):
+        publish("chart", "point", 1, replay=3)
+    async with talking(Chart) as ann:
+        publish("chart", "point", 1)
+        assert await numbers(ann, 1) == [1]
+
+
+async def test_what_json_has_nothing_for_is_an_error_of_who_publishes() -> None:
+    with pytest.raises(TypeError):
+        await apublish("chart", "point", object())
+    with pytest.raises(ValueError, match="JSON"):
+        await apublish("chart", "point", float("nan"))
+
+
+async def test_handlers_take_raw_messages_of_the_channel_layer_too() -> None:
+    class Raw(Chart):
+        @consumer("chart.raw")
+        async def handle(self, event: dict[str, Any]) -> None:
+            await self.send_json({"raw": event["value"]})
+
+        async def chart_plain(self, event: dict[str, Any]) -> None:
+            await self.send_json({"plain": event["value"]})
+
+    from channels.layers import get_channel_layer
+
+    async with talking(Raw) as ann, talking(Raw, "ws/room") as bob:
+        await bob.call("hello")
+        for client in (ann, bob):
+            await client.quiet()
+        await get_channel_layer().group_send("chart", {"type": "chart.raw", "value": 1})
+        await get_channel_layer().group_send("chart", {"type": "chart.plain", "value": 2})
+        for client in (ann, bob):
+            await client.next(raw=1)
+            await client.next(plain=2)
+
+
+async def test_a_connection_that_cannot_keep_up_is_ended(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_WAITING": 3}
+
+    class Slow(Chart):
+        @consumer("slow")
+        async def handle(self, event: dict[str, Any]) -> None:
+            await self.reply("slow")
+
+    async with talking(Slow) as ann:
+        for _ in range(10):
+            publish("chart", "slow")
+        assert await ann.closed() == 1013
+
+
+# Notifications.
+
+
+async def test_notifications_reach_a_user_a_group_or_everybody() -> None:
+    user = User(pk=7)
+    async with talking(Chart, user=user) as ann, talking(LiveConsumer) as bob:
+        await abroadcast_notification("to ann", user=user)
+        await abroadcast_notification("to ann", user=7)
+        await in_thread(lambda: broadcast_notification("to the chart", group="chart"))
+        await abroadcast_notification("to all")
+        told = [(await ann.next(action="notification"))["data"] for _ in range(4)]
+        assert told == ["to ann", "to ann", "to the chart", "to all"]
+        assert (await bob.next(action="notification"))["data"] == "to all"
+        assert await ann.quiet()
+        assert await bob.quiet()
+
+
+@pytest.mark.parametrize(("options", "level"), [([], "system"), (["--maintenance"], "maintenance")])
+async def test_a_command_shows_everybody_a_message(options: list[str], level: str) -> None:
+    async with talking(LiveConsumer) as ann:
+        await in_thread(lambda: call_command("collab_broadcast", "Operations", "Bye", *options))
+        frame = await ann.next(action="system")
+        assert frame["data"] == {"level": level, "source": "Operations", "message": "Bye"}

@@ -1,0 +1,34 @@
+"""What ``collab.live`` offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from collab import live
+
+
+@pytest.mark.parametrize("name", live.__all__)
+def test_every_name_is_there(name: str) -> None:
+    assert getattr(live, name) is not None
+
+
+def test_what_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such"):
+        live.no_such  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("missing", "error"), [("msgspec", ImproperlyConfigured), ("os", ModuleNotFoundError)]
+)
+def test_what_is_not_installed_is_told_with_what_to_do(
+    missing: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def import_module(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(live, "import_module", import_module)
+    with pytest.raises(error, match=missing):
+        live.__getattr__("action")
