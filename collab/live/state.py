@@ -160,19 +160,21 @@ class Room:
         """The primary key of the user whom it is for, if there is one."""
         return owner_in(self.name)
 
-    def ask(self, question: str, *args: Any) -> Any:
-        """Call a class method of the consumer, with the arguments of the URL, and the user's."""
-        arguments = dict(self.arguments)
-        if self.state.per_user:
-            arguments["user"] = _user(self.owner)
-        return settled(getattr(self.state.consumer_class, question)(*args, **arguments))
+    def ask(self, question: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a class method of the consumer, with the arguments of the URL beside others."""
+        method = getattr(self.state.consumer_class, question)
+        return settled(method(*args, **kwargs, **self.arguments))
+
+    def _ask_for_list(self, question: str, *args: Any) -> Any:
+        user = {"user": _user(self.owner)} if self.state.per_user else {}
+        return self.ask(question, *args, **user)
 
     def may_have(self, anchor: Model) -> bool:
         """Tell whether an anchor may be one of the list."""
         user_key = self.state.anchor.user_key
         if user_key and str(getattr(anchor, self.state.anchor.user_attribute)) != self.owner:
             return False
-        return bool(self.ask("is_visible", anchor))
+        return bool(self._ask_for_list("is_visible", anchor))
 
     # Its rows.
 
@@ -208,7 +210,7 @@ class Room:
         """What ``list_instances()`` says: primary keys, or a query for them."""
         if self._changes.is_cleared:
             return []
-        listed = self.ask("list_instances")
+        listed = self._ask_for_list("list_instances")
         return listed.values_list("pk", flat=True) if isinstance(listed, QuerySet) else [*listed]
 
     def anchor_keys(self) -> list[Any]:

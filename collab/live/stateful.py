@@ -30,7 +30,7 @@ class StateConsumer(YjsConsumer):
     with a ``user_key`` does. ``abstract`` leaves the state to subclasses.
 
     The class methods are asked for documents, not for connections. They are given what is in the
-    URL by name, numbers and texts, and ``user`` if each user has a document of his own.
+    URL by name, numbers and texts; those of lists also ``user``, if each user has his own.
     """
 
     #: What ``Meta`` declares.

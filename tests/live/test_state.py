@@ -159,10 +159,11 @@ def test_rows_of_one_to_one_come_and_go() -> None:
 
 
 def test_properties_follow_the_rows_that_they_come_from() -> None:
-    project = open_project(client=Client.objects.create(name="Ann"))
+    client = Client.objects.create(name="Ann")
+    project = open_project(client=client)
     task = a_task(project)
-    project.client.name = "Anna"
-    project.client.save()
+    client.name = "Anna"
+    client.save()
     assert shown(project)["Task"][str(task.pk)]["client_name"] == "Anna"
     task.assignee = Person.objects.create(name="Bob")
     task.save()
