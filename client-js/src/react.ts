@@ -113,8 +113,8 @@ export function useChannel<R extends object>(channel: LiveChannel<R>): ChannelSt
 }
 
 /** The state of a channel and its connection; rendered anew when something of it changes. */
-export function useChannelState<S, R extends object>(
-  channel: StateChannel<S, R>,
+export function useChannelState<S, R extends object, T extends object>(
+  channel: StateChannel<S, R, T>,
 ): ChannelState<S, R> {
   return useObserved(channel, ({ state, connected, runtimeState, ended }) => ({
     state,
@@ -125,13 +125,14 @@ export function useChannelState<S, R extends object>(
 }
 
 /** One object in the state of a channel; rendered anew when it, or what is nested in it, changes. */
-export function useChannelInstance<T>(
-  channel: StateChannel,
-  type: string,
-  key: Key,
-): Readonly<T> | undefined {
+export function useChannelInstance<
+  S,
+  R extends object,
+  T extends object,
+  K extends keyof T & string,
+>(channel: StateChannel<S, R, T>, type: K, key: Key): T[K] | undefined {
   const subscribe = useCallback((told: () => void) => channel.observe(told), [channel]);
-  const snapshot = (): Readonly<T> | undefined => channel.instance<T>(type, key);
+  const snapshot = (): T[K] | undefined => channel.instance(type, key);
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 

@@ -56,13 +56,16 @@ type Data = Record<string, unknown>;
  *
  * @typeParam S - the state.
  * @typeParam R - the consumer's `RuntimeState`.
+ * @typeParam T - what each serializer shows, by its name.
  */
 export class StateChannel<
   S = unknown,
   R extends object = Record<string, unknown>,
+  T extends object = Record<string, unknown>,
 > extends DocumentChannel<R> {
   readonly #tree: Tree<S>;
   #arrived = false;
+  #settling: Promise<void> | undefined;
 
   constructor(path: string, shape: Shape, options: DocumentOptions = {}) {
     // Other tabs get changes from the server, which checks them.
@@ -81,24 +84,24 @@ export class StateChannel<
   }
 
   /** One object in the state, wherever it is nested. */
-  instance<T = unknown>(type: string, key: Key): Readonly<T> | undefined {
-    return this.#tree.instance(type, key) as Readonly<T> | undefined;
+  instance<K extends keyof T & string>(type: K, key: Key): T[K] | undefined {
+    return this.#tree.instance(type, key) as T[K] | undefined;
   }
 
   /** The rows of a serializer, with primary keys where it nests others; see `Rows`. */
-  table<T extends object = Data>(type: string): Rows<T> {
-    return this.#tree.table(type) as unknown as Rows<T>;
+  table(type: keyof T & string): Rows<Data> {
+    return this.#tree.table(type);
   }
 
   /** Change fields of a row; resolved when they are saved. */
-  async save(type: string, key: Key, values: Data): Promise<void> {
+  async save(type: keyof T & string, key: Key, values: Data): Promise<void> {
     const table = this.#writable("save", type);
     if (!table.set(String(key), values)) throw gone("save");
     await this.#checked("save", table, String(key), Object.keys(values));
   }
 
   /** Make a row; resolved with its primary key when it is saved. */
-  async create(type: string, values: Data): Promise<string> {
+  async create(type: keyof T & string, values: Data): Promise<string> {
     const table = this.#writable("create", type);
     const key = table.create(values);
     this.#tree.expect(type, key);
@@ -111,7 +114,7 @@ export class StateChannel<
   }
 
   /** Delete a row; resolved when it is deleted. */
-  async delete(type: string, key: Key): Promise<void> {
+  async delete(type: keyof T & string, key: Key): Promise<void> {
     const table = this.#writable("delete", type);
     if (!table.delete(String(key))) throw gone("delete");
     await this.#checked("delete", table, String(key));
@@ -150,8 +153,17 @@ export class StateChannel<
     if (reasons[0]) throw reasons[0];
   }
 
+  /** Those who change something at the same moment ask together. */
+  #settled(): Promise<void> {
+    this.#settling ??= Promise.resolve().then(() => {
+      this.#settling = undefined;
+      return this.#settle();
+    });
+    return this.#settling;
+  }
+
   /** What was changed offline is sent as soon as the two know what the other one has. */
-  async #settled(): Promise<void> {
+  async #settle(): Promise<void> {
     for (;;) {
       await this.#synced();
       try {

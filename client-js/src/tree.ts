@@ -7,6 +7,8 @@ import { rows, type Rows } from "./rows.js";
 export interface Relation {
   /** The other serializer. */
   type: string;
+  /** Whether it is a list. */
+  many: boolean;
   /**
    * Of new rows: their field that says to which row they belong; `null` if all belong to the anchor.
    */
@@ -153,11 +155,13 @@ export class Tree<S> extends ObservableV2<TreeEvents> {
   }
 
   #nested(value: unknown, relation: Relation, key: string, before: unknown): unknown {
-    if (!Array.isArray(value)) {
+    if (!relation.many) {
       const id = value as Key | null | undefined;
       return id == null ? null : (this.#object(relation.type, String(id)) ?? null);
     }
-    const keys = [...(value as Key[]).map(String), ...this.#freshKeys(relation.type, relation, key)];
+    // A row that was made here a moment ago has none yet.
+    const there = (value as Key[] | undefined) ?? [];
+    const keys = [...there.map(String), ...this.#freshKeys(relation.type, relation, key)];
     return same(before, this.#objects(relation.type, keys));
   }
 

@@ -15,8 +15,11 @@ from collab.access import Access
 from collab.consumers import YjsConsumer
 from collab.exceptions import NoSuchDocument
 
+from .calls import action
+from .errors import CallError
 from .following import declare
 from .models import StateList
+from .permissions import AllowAny
 from .state import State, room_of
 
 __all__ = ["StateConsumer"]
@@ -109,6 +112,18 @@ class StateConsumer(YjsConsumer):
     async def reset(self) -> None:
         """Let the list be what ``list_instances()`` says."""
         await self._change_list(_reset)
+
+    @action(permission_classes=[AllowAny])
+    async def settle_rows(self) -> None:
+        """Answer when what was changed in the document until now is saved, or set back.
+
+        Who has changed something is told before this what of it was not saved.
+        """
+        if self.state is None:
+            raise CallError(404, "There is no state here.")
+        self.room.flush()
+        for watcher in self.room.watchers:
+            await watcher.settle()
 
     # How it works.
 

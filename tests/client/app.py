@@ -6,24 +6,21 @@ checked, have others' access changed, and have rows saved.
 
 from __future__ import annotations
 
-from asyncio import Event
-from typing import ClassVar, TypedDict
+from typing import ClassVar
 
-import django
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.urls import path, re_path
 
-django.setup(set_prefix=False)
+from collab.access import Access
+from collab.consumers import YjsConsumer
+from collab.documents import arecheck_access
+from tests.harness.app import QueryUser, query
+from tests.harness.app import application as harness
+from tests.rows.mirrors import PREFIX
+from tests.rows.models import Board, Task
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from django.urls import path, re_path  # noqa: E402
-
-from collab.access import Access  # noqa: E402
-from collab.consumers import YjsConsumer  # noqa: E402
-from collab.documents import arecheck_access  # noqa: E402
-from collab.live import CallError, LiveConsumer, action, apublish, broadcast_notification  # noqa: E402
-from tests.harness.app import QueryUser, query  # noqa: E402
-from tests.harness.app import application as harness  # noqa: E402
-from tests.rows.mirrors import PREFIX  # noqa: E402
-from tests.rows.models import Board, Task  # noqa: E402
+# The last, as importing it needs what the application of the tests has set up.
+from .live import Plan, Plans, Talk  # isort: skip
 
 __all__ = ["application"]
 
@@ -78,77 +75,9 @@ class Save(YjsConsumer):
         await self.close()
 
 
-class Talk(LiveConsumer):
-    """Does what its clients call for; with a document if the URL has one."""
-
-    class RuntimeState(TypedDict):
-        calls: int
-        news: str
-
-    #: Who subscribes, over all connections: the consumer and the request's id.
-    subscribers: ClassVar[dict[str | int | None, Talk]] = {}
-
-    async def authorize(self) -> Access:
-        """Refuse those who say so."""
-        return Access.NONE if "refuse" in query(self.scope) else Access.WRITE
-
-    async def on_connected(self) -> None:
-        await self.set_runtime_var("calls", 0)
-        await self.add_group(query(self.scope).get("group", "news"))
-
-    async def on_disconnected(self) -> None:
-        for request_id, consumer in [*self.subscribers.items()]:
-            if consumer is self:
-                del self.subscribers[request_id]
-
-    @action
-    async def echo(self, text: str, times: int = 1) -> str:
-        await self.set_runtime_var("calls", self.runtime_state["calls"] + 1)
-        return text * times
-
-    @action
-    async def set_news(self, text: str) -> None:
-        await self.set_runtime_var("news", text)
-
-    @action
-    async def refuse(self) -> None:
-        raise CallError(409, ["Not now.", {"text": ["Not this."]}])
-
-    @action(detached=True)
-    async def wait(self) -> None:
-        await Event().wait()
-
-    @action
-    async def leave(self, code: int) -> None:
-        await self.close(code)
-
-    @action
-    async def tell(self, group: str, text: str, replay: int = 0) -> None:
-        await apublish(group, "told", {"text": text}, replay=replay)
-
-    @action
-    def notify(self, text: str) -> None:
-        broadcast_notification({"text": text})
-
-    @action
-    async def subscribe_topic(self, topic: str, request_id: str) -> str:
-        if topic == "closed":
-            raise CallError(403, "Not for you.")
-        self.subscribers[request_id] = self
-        return f"about {topic}"
-
-    @action
-    async def unsubscribe_topic(self, topic: str, request_id: str) -> None:
-        del self.subscribers[request_id]
-
-    @action
-    async def push(self, text: str) -> int:
-        for request_id, consumer in self.subscribers.items():
-            await consumer.reply("update", data=text, request_id=request_id)
-        return len(self.subscribers)
-
-
 routes = [
+    path("plan/<int:project>", Plan.as_asgi()),
+    path("plans/<int:client>", Plans.as_asgi()),
     path("talk/", Talk.as_asgi()),
     path("talk/<str:room>", Talk.as_asgi()),
     path("save/<path:room>", Save.as_asgi()),
