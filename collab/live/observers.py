@@ -366,7 +366,7 @@ class UserModelObserver(ModelObserver):
         payload, user = event["payload"], consumer.user
 
         async def row() -> Model | None:
-            return await database_sync_to_async(self._row)(payload)
+            return cast("Model | None", await database_sync_to_async(self._row)(payload))
 
         async def message() -> Any:
             found = await shared(payload, (self.name, "row"), row)
@@ -379,7 +379,7 @@ class UserModelObserver(ModelObserver):
             return load_row(self.model, payload["row"])
         # Not by a replica, which may not have the change yet.
         rows = self.model._base_manager.using(router.db_for_write(self.model))
-        return cast("Model | None", rows.filter(pk=payload["pk"]).first())
+        return rows.filter(pk=payload["pk"]).first()
 
     def _for_user(self, row: Model, payload: Mapping[str, Any], user: Any) -> Any:
         """Return the message for a user; ``None``: he gets none."""
