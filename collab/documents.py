@@ -7,12 +7,12 @@ once, seen by live members when it is committed, and part of the surrounding
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from pycrdt import Doc
 
 from collab_storage.base import DocumentInfo
@@ -49,8 +49,12 @@ __all__ = [
     "read",
     "recheck_access",
     "rename",
+    "rename_watchers",
     "send_doc_update",
 ]
+
+#: Called with the old and the new name of each document that is renamed, in that transaction.
+rename_watchers: list[Callable[[str, str], None]] = []
 
 
 # Reading.
@@ -182,6 +186,8 @@ async def arename(old: str, new: str) -> None:
         await storage.append([new_entry(old, merge(unsaved), None)])
     await storage.rename(old, new)
     await on_commit(partial(_discard, old, new))
+    for watch in rename_watchers:
+        await sync_to_async(watch)(old, new)
 
 
 def rename(old: str, new: str) -> None:

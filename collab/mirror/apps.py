@@ -12,6 +12,7 @@ class MirrorConfig(AppConfig):
 
     def ready(self) -> None:
         """Find the mirrors of all apps, in their modules ``mirrors``, and follow live rooms."""
+        from collab.documents import rename_watchers
         from collab.hub import room_watchers
 
         from .checks import is_sound
@@ -19,8 +20,10 @@ class MirrorConfig(AppConfig):
         from .options import mirrors
         from .returning import watch as watch_returning
         from .watching import watch
+        from .writing import rename
 
         room_watchers.extend([watch, watch_returning])
+        rename_watchers.append(rename)
         autodiscover_modules("mirrors")
         for mirror in mirrors():
             # Of what is wrong about others the checks tell, better than an error here would.

@@ -30,7 +30,7 @@ from .patience import patiently
 from .text import write_text
 from .values import plain, same
 
-__all__ = ["CHUNK", "Writing", "chunks", "reconcile", "write_rows", "writing"]
+__all__ = ["CHUNK", "Writing", "chunks", "reconcile", "rename", "write_rows", "writing"]
 
 
 class Writing:
@@ -206,6 +206,24 @@ def write_rows(
         if document is not None:
             is_current = known is not None and known.is_before(document.record)
             document.write_rows(keys, known if is_current else None)
+
+
+@patiently
+def rename(old: str, new: str) -> None:
+    """Let what is known of a document's rows go along with it when it gets another name.
+
+    Else its maps would be taken for what somebody has added, and nobody would be told of changes
+    that come too late.
+    """
+    if old == new or not (mirrors_in(old) or mirrors_in(new)):
+        return
+    using = router.db_for_write(MirroredDocument)
+    records = MirroredDocument.objects.using(using)
+    with transaction.atomic(using):
+        if (record := _lock(old, using)) is not None:
+            # Of a document that was deleted, or is open and empty.
+            records.filter(name=new).delete()
+            records.filter(pk=record.pk).update(name=new)
 
 
 @patiently
