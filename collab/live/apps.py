@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 
@@ -15,4 +17,5 @@ class LiveConfig(AppConfig):
 
         That is in the modules ``subscriptions``. States have to be known wherever rows are saved.
         """
+        import_module("collab.live.checks")
         autodiscover_modules("consumers", "subscriptions")

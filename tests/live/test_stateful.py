@@ -14,7 +14,7 @@ from django.urls import path
 from pycrdt import Doc, Map
 
 from collab import documents
-from collab.live import LiveConsumer
+from collab.live import LiveConsumer, state
 from collab.mirror import reconcile
 from collab.testing import CollabClient, ConnectionClosed, connect
 from collab_storage.models import Document, Update
@@ -29,6 +29,12 @@ pytestmark = [
 
 #: Is in all values that others may not see.
 SECRET = "for-own-eyes"
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget afterwards what states the test declares."""
+    monkeypatch.setattr(state, "_states", {**state._states})
 
 
 @pytest.fixture
@@ -65,10 +71,15 @@ async def refused(address: str, user: Any, router: Any = application) -> int:
 
 
 async def test_nobody_opens_a_state_that_does_not_say_who_may() -> None:
+    class Closed(LiveConsumer):
+        class Meta:
+            state = BriefProjectSerializer()
+
+    router = URLRouter([path("ws/<int:project>", Closed.as_asgi())])
     project, _ = await a_project()
     user = await a_user(is_superuser=True)
-    assert await refused(f"/ws/closed/{project.pk}", user) == 4403
-    assert await refused(f"/ws/closed/{project.pk}", AnonymousUser()) == 4401
+    assert await refused(f"/ws/{project.pk}", user, router) == 4403
+    assert await refused(f"/ws/{project.pk}", AnonymousUser(), router) == 4401
 
 
 async def test_what_is_not_implemented_permits_nothing() -> None:

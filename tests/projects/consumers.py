@@ -127,13 +127,6 @@ class Desk(LiveConsumer):
         return Project.objects.filter(pk=project).exclude(name="hidden").exists()
 
 
-class Closed(LiveConsumer):
-    """Which says nothing of who may open it."""
-
-    class Meta:
-        state = BriefProjectSerializer()
-
-
 application = URLRouter(
     [
         path("ws/projects/<int:project>", ProjectLive.as_asgi()),
@@ -142,6 +135,5 @@ application = URLRouter(
         path("ws/tasks/<str:task>", Discussion.as_asgi()),
         path("ws/drafts", Drafts.as_asgi()),
         path("ws/desk/<int:project>", Desk.as_asgi()),
-        path("ws/closed/<int:project>", Closed.as_asgi()),
     ]
 )
