@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 _MESSAGE_TYPE = "collab.live"
 #: Pause before the next attempt to receive from a layer that fails, in seconds.
 _PAUSE = 0.5
-#: How often it is looked whether the layer is about to forget that this process is in a group.
-_TICK = 60.0
 
 
 @dataclass
@@ -91,6 +89,7 @@ class _Switchboard:
         self.loop = asyncio.get_running_loop()
         self.members: defaultdict[str, set[Listener]] = defaultdict(set)
         self._layer = layer
+        #: Layers that forget who is in a group say after how many seconds they do.
         self._expiry: float = getattr(layer, "group_expiry", inf) / 2
         self._channel = ""
         self._keepers: list[asyncio.Task[None]] = []
@@ -165,12 +164,9 @@ class _Switchboard:
         self._failing = True
 
     async def _stay(self) -> None:
-        due = self.loop.time() + self._expiry
         while True:
-            await asyncio.sleep(min(_TICK, self._expiry))
-            if due <= self.loop.time():
-                due = self.loop.time() + self._expiry
-                await self._join_all()
+            await asyncio.sleep(self._expiry)
+            await self._join_all()
 
     async def _listen(self) -> None:
         assert self._layer is not None

@@ -22,6 +22,7 @@ from pycrdt import Doc, Text  # noqa: E402
 
 from collab.access import Access  # noqa: E402
 from collab.consumers import YjsConsumer  # noqa: E402
+from collab.live import LiveConsumer, action, publish  # noqa: E402
 
 __all__ = ["application"]
 
@@ -102,8 +103,22 @@ class Unstored(YjsConsumer):
     storage = None
 
 
+class Live(LiveConsumer):
+    """Lets clients hear of groups, and tell them something."""
+
+    @action
+    async def listen(self, group: str) -> None:
+        await self.add_group(group)
+
+    @action
+    def tell(self, group: str, payload: Any, replay: int = 0) -> None:
+        publish(group, "told", payload, replay=replay)
+
+
 consumers = URLRouter(
     [
+        path("live/", Live.as_asgi()),
+        path("live/<path:room>", Live.as_asgi()),
         path("ws/<path:room>", YjsConsumer.as_asgi()),
         path("account/<path:room>", Account.as_asgi()),
         path("guarded/<path:room>", Guarded.as_asgi()),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,12 +11,10 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.urls import re_path
 
-from collab.testing import close_rooms
+from tests.harness.talker import DEADLINE
+from tests.harness.talker import Talker as AnyTalker
 
 __all__ = ["DEADLINE", "Refused", "Talker", "talking"]
-
-#: How long a test waits for what should happen at once, in seconds.
-DEADLINE = 10.0
 
 
 class Refused(Exception):
@@ -29,54 +25,30 @@ class Refused(Exception):
         self.code = code
 
 
-class Talker:
-    """A connection that sends and takes text frames; others that come are kept for later."""
+class Talker(AnyTalker):
+    """A connection to a consumer in this process."""
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
+        super().__init__()
         self.communicator = communicator
-        self.frames: list[dict[str, Any]] = []
-        self._calls = 0
 
-    async def send(self, /, **message: Any) -> None:
-        await self.communicator.send_to(text_data=json.dumps(message))
+    async def send_text(self, text: str) -> None:
+        await self.communicator.send_to(text_data=text)
 
-    async def call(self, action: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call an action and return the answer."""
-        self._calls += 1
-        request_id = f"call {self._calls}"
-        await self.send(action=action, request_id=request_id, **arguments)
-        return await self.next(request_id=request_id)
-
-    async def next(self, **wanted: Any) -> dict[str, Any]:
-        """Return the first text frame that has these values, and was not returned before."""
-        async with asyncio.timeout(DEADLINE):
-            while True:
-                for frame in self.frames:
-                    if wanted.items() <= frame.items():
-                        self.frames.remove(frame)
-                        return frame
-                await self._take()
-
-    async def _take(self) -> None:
+    async def take_text(self) -> str | None:
         message = await self.communicator.receive_output(DEADLINE)
         if message["type"] == "websocket.close":
             raise Refused(message.get("code"))
-        if text := message.get("text"):
-            self.frames.append(json.loads(text))
+        text: str | None = message.get("text")
+        return text
 
     async def closed(self) -> int | None:
         """Wait for the end of the connection, and return its code."""
         try:
             while True:
-                await self._take()
+                await self.take()
         except Refused as end:
             return end.code
-
-    async def quiet(self) -> bool:
-        """Tell whether nothing comes of what is under way; asks the server something for that."""
-        await self.call("hello")
-        self.frames = [frame for frame in self.frames if frame["action"] != "runtime_state"]
-        return not self.frames
 
 
 @asynccontextmanager
@@ -101,8 +73,3 @@ async def talking(
         yield Talker(communicator)
     finally:
         await communicator.disconnect(timeout=DEADLINE)
-
-
-async def close() -> None:
-    """Close all that the connections of a test have left open."""
-    await close_rooms()

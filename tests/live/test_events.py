@@ -22,6 +22,7 @@ from collab.live import (
     events,
     publish,
 )
+from collab.live.groups import Event
 from collab.live.models import EventGroup, KeptEvent
 
 from .talking import Talker, talking
@@ -44,7 +45,7 @@ async def numbers(client: Talker, count: int) -> list[int]:
     return [(await client.next(action="point"))["data"] for _ in range(count)]
 
 
-async def in_thread(work: Callable[[], None]) -> None:
+async def in_thread(work: Callable[[], object]) -> None:
     await sync_to_async(work)()
 
 
@@ -109,7 +110,7 @@ async def test_an_event_that_comes_while_older_ones_are_looked_up_is_told_after_
 ) -> None:
     await apublish("late", "point", 1, replay=10)
 
-    def slow(group: str, after: int = 0) -> list[events.Event]:
+    def slow(group: str, after: int = 0) -> list[Event]:
         found = events.kept_events(group, after)
         if group == "late":
             publish("late", "point", 2, replay=10)
@@ -128,7 +129,7 @@ async def test_an_event_that_comes_while_older_ones_are_looked_up_is_told_after_
 async def test_events_that_cannot_be_looked_up_hold_up_no_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(group: str, after: int = 0) -> list[events.Event]:
+    def fail(group: str, after: int = 0) -> list[Event]:
         raise ConnectionError("away")
 
     monkeypatch.setattr("collab.live.consumers.kept_events", fail)

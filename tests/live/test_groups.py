@@ -14,6 +14,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers
 from collab import outlet
 from collab.live import groups
 from collab.live.groups import Event, join, leave, local_members, send
+from collab.relay import PROCESS
 from tests.collab.live import until
 
 
@@ -134,7 +135,7 @@ async def test_what_is_sent_here_is_heard_here_without_the_layer() -> None:
     Layer.let.set()
     await until(lambda: len(Layer.sent) == 1)
     # Its own messages come back from a layer.
-    own = {"type": "collab.live", "from": groups.PROCESS, "events": [("told", "news", "1", None)]}
+    own = {"type": "collab.live", "from": PROCESS, "events": [("told", "news", "1", None)]}
     await InMemoryChannelLayer.group_send(
         channel_layers["default"], groups._layer_group("news"), own
     )
@@ -227,9 +228,8 @@ async def test_a_layer_that_was_away_is_joined_anew(caplog: pytest.LogCaptureFix
     await leave("news", ann)
 
 
-async def test_a_layer_that_forgets_is_reminded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_layer_that_forgets_is_reminded() -> None:
     Layer.expiry = 0
-    monkeypatch.setattr(groups, "_TICK", 0.0)
     ann = Ear()
     await join("news", ann)
     await until(lambda: Layer.calls.count("group_add") > 2)
@@ -242,3 +242,14 @@ async def test_a_failure_when_somebody_leaves_harms_nobody() -> None:
     Layer.failing.add("group_discard")
     await leave("news", ann)
     assert local_members("news") == set()
+
+
+async def test_a_layer_that_stays_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    ann = Ear()
+    await join("news", ann)
+    Layer.failing |= {"receive", "group_add"}
+    await from_another_process("1")
+    await until(lambda: Layer.calls.count("group_add") > 3)
+    assert len(caplog.records) <= 1 + Layer.calls.count("group_add")
+    Layer.failing.clear()
+    await leave("news", ann)
