@@ -22,17 +22,23 @@ if TYPE_CHECKING:
         consumer,
         publish,
     )
+    from .generics import GenericAsyncAPIConsumer
+    from .instances import ObserverModelInstanceMixin
     from .layers import CREATE, DELETE, SAVE, related_property
+    from .observers import model_observer, observer
     from .subscribing import SubscriptionMixin
     from .subscriptions import ModelSubscription, subscribable
+    from .views import view_as_consumer
 
 __all__ = [
     "CREATE",
     "DELETE",
     "SAVE",
     "CallError",
+    "GenericAsyncAPIConsumer",
     "LiveConsumer",
     "ModelSubscription",
+    "ObserverModelInstanceMixin",
     "SubscriptionMixin",
     "abroadcast_notification",
     "action",
@@ -41,9 +47,12 @@ __all__ = [
     "broadcast_system_message",
     "consumer",
     "detached",
+    "model_observer",
+    "observer",
     "publish",
     "related_property",
     "subscribable",
+    "view_as_consumer",
 ]
 
 #: Where the names are: this module is imported before models may be.
@@ -52,8 +61,10 @@ _MODULES = {
     "DELETE": "layers",
     "SAVE": "layers",
     "CallError": "errors",
+    "GenericAsyncAPIConsumer": "generics",
     "LiveConsumer": "consumers",
     "ModelSubscription": "subscriptions",
+    "ObserverModelInstanceMixin": "instances",
     "SubscriptionMixin": "subscribing",
     "abroadcast_notification": "events",
     "action": "calls",
@@ -62,9 +73,12 @@ _MODULES = {
     "broadcast_system_message": "events",
     "consumer": "events",
     "detached": "calls",
+    "model_observer": "observers",
+    "observer": "observers",
     "publish": "events",
     "related_property": "layers",
     "subscribable": "subscriptions",
+    "view_as_consumer": "views",
 }
 
 
