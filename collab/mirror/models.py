@@ -36,6 +36,8 @@ class MirroredDocument(models.Model):
     opened_at = models.DateTimeField(null=True)
     #: How often its lock was held to write rows.
     writings = models.PositiveBigIntegerField(default=0)
+    #: How many bytes it would be with its rows written anew, when that was found out last.
+    fresh_size = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         verbose_name = "mirrored document"

@@ -25,7 +25,7 @@ from collab.conf import get_settings, get_storage
 from collab.copies import in_all_hubs, noting
 from collab.hub import live_hubs
 from collab.structure import Outline, Place, check_structure, read_place, read_struct
-from collab.updates import apply, merge
+from collab.updates import EMPTY_UPDATE, apply, merge
 from collab_storage.compaction import compact
 from collab_storage.updates import state_vector
 
@@ -36,11 +36,25 @@ from .patience import patiently
 from .values import plain
 from .writing import Writing, writing
 
-__all__ = ["Key", "Range", "arrive", "joined", "refresh", "stay", "structs"]
+__all__ = [
+    "Key",
+    "Range",
+    "arrive",
+    "joined",
+    "noting_interval",
+    "refresh",
+    "stay",
+    "structs",
+]
 
 #: A document is refreshed if it is so many times smaller afterwards, and so many bytes.
 FACTOR = 2
 LEAST = 16 * 1024
+#: If it is so many times smaller than that, a part of ``ROWS_CLOSED_TIME`` is enough, one over
+#: this at most. It would else go on growing if it is open each day.
+HURRY = 24
+#: So many times in the shortest of these times it is noted that a document is open.
+NOTED = 4
 #: A document that is being opened may have been loaded so long ago, at most.
 _LOADED = timedelta(minutes=10)
 
@@ -56,12 +70,12 @@ def refresh(room_name: str) -> bool:
 
     Returns:
         False if it was left as it is: because nothing would be gained, or because somebody may
-        have it open, as a process has opened it within ``ROWS_CLOSED_TIME``.
+        have it open, or come back to it soon; see :func:`_least_factor`.
     """
     if any(hub.holds(room_name) for hub in live_hubs()):
         return False
     with writing(room_name) as document:
-        is_refreshed = document is not None and _is_alone(document) and _refresh(document)
+        is_refreshed = document is not None and _refresh(document)
     if is_refreshed:
         async_to_sync(compact)(get_storage(), room_name)
     return is_refreshed
@@ -77,7 +91,7 @@ def arrive(room_name: str) -> list[MirroredRefresh]:
     is_refreshed, refreshes = False, list[MirroredRefresh]()
     with writing(room_name) as document:
         if document is not None:
-            is_refreshed = _is_alone(document) and _refresh(document)
+            is_refreshed = _refresh(document)
             stay(room_name)
             refreshes = _remembered(document.record)
     if is_refreshed:
@@ -92,11 +106,22 @@ def stay(room_name: str) -> None:
     MirroredDocument.objects.filter(name=room_name).update(opened_at=timezone.now())
 
 
-def _is_alone(document: Writing) -> bool:
-    """Tell whether no process can have the document open."""
-    opened_at = document.record.opened_at
-    age = timedelta(seconds=get_settings().ROWS_CLOSED_TIME)
-    return opened_at is None or timezone.now() - opened_at > age
+def noting_interval() -> float:
+    """Return after how many seconds to note again that a document is open."""
+    return get_settings().ROWS_CLOSED_TIME / HURRY / NOTED
+
+
+def _least_factor(record: MirroredDocument) -> float | None:
+    """Return how many times smaller a document has to become.
+
+    The longer nobody has had it open, the fewer come back with changes of its old maps; and the
+    larger it is, the more of that is it worth. ``None`` if a process may have it open now.
+    """
+    if record.opened_at is None:
+        return FACTOR
+    needed = timedelta(seconds=get_settings().ROWS_CLOSED_TIME)
+    closed = timezone.now() - record.opened_at
+    return None if closed * HURRY <= needed else FACTOR * max(1.0, needed / closed)
 
 
 def _remembered(record: MirroredDocument) -> list[MirroredRefresh]:
@@ -120,25 +145,50 @@ def _load_again(room_name: str) -> None:
 
 
 def _refresh(document: Writing) -> bool:
-    doc, client_id = document.doc, document.record.client_id
-    if doc is None or client_id is None or document.is_new:
+    factor = _least_factor(document.record)
+    if factor is None or document.doc is None or document.is_new:
         return False
-    before = doc.get_update()
-    if len(before) < LEAST:
+    before = document.doc.get_update()
+    if len(before) < LEAST or not _may_gain(document.record, len(before), factor):
         return False
-    copy = Doc[Any](client_id=client_id)
+    after, update, left = _refreshed(document, before)
+    document.record.fresh_size = len(after)
+    document.record.save(update_fields=["fresh_size"])
+    if len(before) - len(after) < LEAST or len(before) < factor * len(after):
+        return False
+    with document.changing():
+        apply(document.doc, update)
+    _remember(document.record, before, after, update, left)
+    return True
+
+
+def _may_gain(record: MirroredDocument, size: int, factor: float) -> bool:
+    """Tell whether it is worth finding out how large a document would be.
+
+    What it was when that was found out last is good enough until it has been closed for long.
+    """
+    return factor <= FACTOR or record.fresh_size is None or size >= factor * record.fresh_size
+
+
+def _refreshed(document: Writing, before: bytes) -> tuple[bytes, bytes, list[Key]]:
+    """Return what a document would be, the update that makes it so, and which rows stay."""
+    copy = Doc[Any](client_id=document.record.client_id)
     copy.apply_update(before)
     keys, left = _rows(document, copy)
     with noting(copy) as updates, copy.transaction():
         for number, (map_name, key) in enumerate(keys):
             _replace(copy.get(map_name, type=Map), key, is_first=not number)
-    after = copy.get_update()
-    if len(before) - len(after) < LEAST or len(before) < FACTOR * len(after):
-        return False
-    with document.changing():
-        apply(doc, updates[0])
-    _remember(document.record, before, after, updates[0], left)
-    return True
+    return _folded(copy), updates[0] if updates else EMPTY_UPDATE, left
+
+
+def _folded(doc: Doc[Any]) -> bytes:
+    """Return a document as it is encoded when it is loaded the next time.
+
+    What has just been deleted is in pieces until then.
+    """
+    fresh = Doc[Any]()
+    fresh.apply_update(doc.get_update())
+    return fresh.get_update()
 
 
 def _rows(document: Writing, doc: Doc[Any]) -> tuple[list[Key], list[Key]]:

@@ -21,7 +21,7 @@ from .checking import Author, Outcome, Refusal
 from .losses import Forgotten, Late, Lateness, Past
 from .models import MirroredRefresh
 from .options import mirrors_in
-from .refreshing import arrive, stay
+from .refreshing import arrive, noting_interval, stay
 from .watching import tell, tell_all
 from .worker import Worker, current_worker
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["ReturnWatcher", "watch"]
 
 logger = logging.getLogger(__name__)
-
-#: So many times it is noted that a document is open until it would be taken for closed.
-_NOTED = 4
 
 _LOST = "Rows were changed in a version of the document that is too old; these changes are lost."
 
@@ -124,7 +121,7 @@ class ReturnWatcher:
 
     async def _keep_noting(self) -> None:
         while True:
-            await asyncio.sleep(get_settings().ROWS_CLOSED_TIME / _NOTED)
+            await asyncio.sleep(noting_interval())
             try:
                 await self._worker.run(partial(stay, self._name))
             except Exception as error:

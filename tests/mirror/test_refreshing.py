@@ -13,7 +13,7 @@ from django.utils import timezone
 from pycrdt import Doc, Map, Text
 
 from collab import documents
-from collab.mirror import reconcile
+from collab.mirror import reconcile, refreshing
 from collab.mirror.models import MirroredDocument, MirroredRefresh
 from collab.mirror.refreshing import arrive, joined, refresh, stay
 from tests.rows.models import Board, Note, Task
@@ -41,7 +41,7 @@ def body(doc: Doc[Any]) -> Text:
     return found
 
 
-def worn_board() -> Board:
+def worn_board(times: int = 1_000) -> Board:
     """Make a board of tasks of which one has a text that people have formatted."""
     board = open_board()
     for number in range(8):
@@ -50,7 +50,7 @@ def worn_board() -> Board:
     with documents.edit(name_of(board)) as doc:
         body(doc).format(5, 9, {"bold": True})
         doc.get("text", type=Text).insert(0, "beside")
-    wear(board)
+    wear(board, times)
     return board
 
 
@@ -103,8 +103,46 @@ class TestRefreshing:
         board = worn_board()
         stay(name_of(board))
         assert not refresh(name_of(board))
-        age(board, hours=23)
+        age(board, minutes=59)
         assert not refresh(name_of(board))
+        age(board, hours=25)
+        assert refresh(name_of(board))
+
+    def test_the_more_is_gained_the_shorter_the_time(self) -> None:
+        board = worn_board(400)
+        age(board, minutes=61)
+        assert not refresh(name_of(board))
+        found = MirroredDocument.objects.get(name=name_of(board)).fresh_size
+        assert found is not None
+        gain = len(documents.read(name_of(board)).get_update()) / found
+        assert 4 < gain < 40
+        age(board, hours=0.95 * 48 / gain)
+        assert not refresh(name_of(board))
+        age(board, hours=1.05 * 48 / gain)
+        assert refresh(name_of(board))
+
+    def test_document_that_is_open_each_day_stays_within_bounds(self) -> None:
+        board = worn_board()
+        sizes = []
+        for _ in range(6):
+            arrive(name_of(board))
+            wear(board, 500)
+            sizes.append(size(board))
+            age(board, hours=12)
+        assert max(sizes) < 1.1 * sizes[0]
+        assert MirroredRefresh.objects.count() == 6
+
+    def test_what_cannot_be_gained_is_found_out_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        board = worn_board()
+        with documents.edit(name_of(board)) as doc:
+            doc.get("text", type=Text).insert(0, "text" * 10_000)
+        age(board, hours=12)
+        assert not refresh(name_of(board))
+        with monkeypatch.context() as patch:
+            patch.setattr(refreshing, "_replace", None)
+            assert not refresh(name_of(board))
+        with documents.edit(name_of(board)) as doc:
+            del doc.get("text", type=Text)[:]
         age(board, hours=25)
         assert refresh(name_of(board))
 

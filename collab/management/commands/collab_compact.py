@@ -30,7 +30,7 @@ class Command(DocumentsCommand):
             "--refresh",
             action="store_true",
             help="before, write rows anew where that makes a document much smaller; documents that"
-            " were open within ROWS_CLOSED_TIME are left as they are",
+            " were open just now are left as they are; see ROWS_CLOSED_TIME",
         )
 
     def run(self, **options: Any) -> None:

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ("client_id", models.PositiveBigIntegerField(null=True)),
                 ("opened_at", models.DateTimeField(null=True)),
                 ("writings", models.PositiveBigIntegerField(default=0)),
+                ("fresh_size", models.PositiveBigIntegerField(null=True)),
             ],
             options={
                 "verbose_name": "mirrored document",
