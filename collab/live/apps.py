@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -13,9 +13,13 @@ class LiveConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Find states in the modules ``consumers`` of all apps, and what clients may watch.
+        """Find states in the modules ``consumers`` and ``live`` of all apps.
 
-        That is in the modules ``subscriptions``. States have to be known wherever rows are saved.
+        They have to be known wherever rows are saved. What clients may watch is in the modules
+        ``subscriptions``.
         """
-        import_module("collab.live.checks")
-        autodiscover_modules("consumers", "subscriptions")
+        if apps.is_installed("collab.mirror"):
+            import_module("collab.live.checks")
+        autodiscover_modules("consumers", "live", "subscriptions")
+        # For those who have observed rows before all models were there.
+        import_module("collab.live.changes").connect_all()

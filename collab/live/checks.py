@@ -93,7 +93,8 @@ def _wrong_writable(state: State) -> Iterator[Problem]:
 def _unanswered(state: State, layer: Layer) -> Iterator[Problem]:
     for operation in sorted(layer.operations & set(Operation)):
         if not _overrides(state, name := f"can_{operation}"):
-            text = f"lets clients {operation} rows of {layer.serializer_class.__name__}, but nobody may."
+            serializer = layer.serializer_class.__name__
+            text = f"lets clients {operation} rows of {serializer}, but nobody may."
             hint = (
                 f"Write a class method {name}(cls, user, instance, data) that returns True for"
                 " those who may."

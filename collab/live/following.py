@@ -13,7 +13,6 @@ from django.db.models import Model, QuerySet
 from rest_framework.fields import HiddenField, SerializerMethodField
 from rest_framework.serializers import BaseSerializer, ListSerializer, ModelSerializer
 
-from collab.mirror.collecting import connect
 from collab.mirror.options import ModelMirror, Values, mirrors, register
 
 from .layers import (
@@ -205,23 +204,18 @@ class _OrderMirror(ModelMirror[StateList]):
 _registered: dict[str, Serializer] = {}
 
 
-def declare(consumer_class: type[StateConsumer]) -> State | None:
-    """Return the state that ``Meta`` of a consumer declares, and have its rows mirrored.
+def declare(consumer_class: type[StateConsumer]) -> State:
+    """Return the state that ``Meta.state`` of a consumer declares, and have its rows mirrored.
 
     Raises:
         ImproperlyConfigured: it cannot be followed.
     """
-    meta: Any = getattr(consumer_class, "Meta", None)
-    is_abstract = "Meta" in vars(consumer_class) and vars(meta).get("abstract", False)
-    serializer = getattr(meta, "state", None)
-    if serializer is None or is_abstract:
-        return None
-    state = _state(consumer_class, meta, serializer)
+    meta: Any = consumer_class.Meta
+    state = _state(consumer_class, meta, meta.state)
     for layer in state.layers.values():
         _mirror(layer)
     if state.many and not _is_mirrored(ANCHORS):
-        register(StateList)(_OrderMirror)
-        connect(mirrors()[-1])
+        _register(StateList, _OrderMirror)
     add_state(state)
     return state
 
@@ -261,7 +255,14 @@ def _mirror(layer: Layer) -> None:
         "text_fields": layer.text_fields,
     }
     name = f"{layer.serializer_class.__name__}Mirror"
-    register(layer.model)(type(name, (_LayerMirror,), attributes))
+    _register(layer.model, type(name, (_LayerMirror,), attributes))
+
+
+def _register(model: type[Model], mirror: type[ModelMirror[Any]]) -> None:
+    # The app need not be installed where there are no states.
+    from collab.mirror.collecting import connect
+
+    register(model)(mirror)
     connect(mirrors()[-1])
 
 

@@ -33,7 +33,6 @@ from django.db import router
 from django.db.models import Model, Q, QuerySet
 
 from collab.exceptions import NoSuchDocument
-from collab.mirror.models import MirroredDocument
 
 from .layers import Layer, owner_in
 from .models import StateList
@@ -133,6 +132,9 @@ class State:
         """
         if not self.auto_update:
             return []
+        # The app need not be installed where there are no states.
+        from collab.mirror.models import MirroredDocument
+
         using = router.db_for_write(MirroredDocument)
         documents = MirroredDocument.objects.using(using).filter(name__startswith=f"{self.label}/")
         rooms = (self.room(name) for name in documents.values_list("name", flat=True))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from channels.db import database_sync_to_async
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import router, transaction
 from django.db.models import Model
@@ -17,10 +18,11 @@ from collab.exceptions import NoSuchDocument
 
 from .calls import action
 from .errors import CallError
-from .following import declare
 from .models import StateList
 from .permissions import AllowAny
-from .state import State, room_of
+
+if TYPE_CHECKING:
+    from .state import State
 
 __all__ = ["StateConsumer"]
 
@@ -41,7 +43,9 @@ class StateConsumer(YjsConsumer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.state = declare(cls)
+        is_abstract = "Meta" in vars(cls) and vars(vars(cls)["Meta"]).get("abstract", False)
+        has_state = hasattr(getattr(cls, "Meta", None), "state") and not is_abstract
+        cls.state = _declare(cls) if has_state else None
 
     # To be overridden.
 
@@ -140,7 +144,7 @@ class StateConsumer(YjsConsumer):
             return Access.NONE
         if not await self._is_permitted():
             return Access.NONE
-        await database_sync_to_async(_prepare)(self.room_name)
+        await database_sync_to_async(_prepare)(self.state, self.room_name)
         return Access.WRITE if self.state.is_writable else Access.READ
 
     async def _is_permitted(self) -> bool:
@@ -168,17 +172,28 @@ class StateConsumer(YjsConsumer):
         await database_sync_to_async(_change)(self.room_name, change, *args)
 
 
-def _prepare(room_name: str) -> None:
+def _declare(consumer_class: type[StateConsumer]) -> State:
+    if not apps.is_installed("collab.mirror"):
+        raise ImproperlyConfigured(
+            f"{consumer_class.__name__} has a state, which is rows that are mirrored: add"
+            ' "collab.mirror" to INSTALLED_APPS.'
+        )
+    # Consumers without a state do not need that app, and so not its models.
+    from .following import declare
+
+    return declare(consumer_class)
+
+
+def _prepare(state: State, room_name: str) -> None:
     """See to it that a document can be opened.
 
     Raises:
         NoSuchDocument: its anchor does not exist.
     """
-    room = room_of(room_name)
-    if room is None or (not room.state.many and not room.rows(room.state.anchor).exists()):
-        raise NoSuchDocument
-    if room.state.many:
+    if state.many:
         StateList.objects.using(_using()).get_or_create(name=room_name)
+    elif not (room := state.room(room_name)) or not room.rows(state.anchor).exists():
+        raise NoSuchDocument
 
 
 def _using() -> str:
