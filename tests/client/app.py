@@ -20,6 +20,7 @@ from tests.rows.mirrors import PREFIX
 from tests.rows.models import Board, Task
 
 # The last, as importing it needs what the application of the tests has set up.
+from .labels import Labels  # isort: skip
 from .live import Plan, Plans, Talk  # isort: skip
 
 __all__ = ["application"]
@@ -76,6 +77,7 @@ class Save(YjsConsumer):
 
 
 routes = [
+    path("labels/", Labels.as_asgi()),
     path("plan/<int:project>", Plan.as_asgi()),
     path("plans/<int:client>", Plans.as_asgi()),
     path("talk/", Talk.as_asgi()),
