@@ -1,0 +1,86 @@
+"""``manage.py makefrontend``: TypeScript for the clients of the project's live channels."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from channels.routing import get_default_application
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import autoreload
+
+from collab.conf import get_settings
+from collab.live.typescript.channels import typescript
+from collab.live.typescript.files import HEADER
+
+#: What is in the directory, or is to be, by the name of the file.
+Texts = Mapping[str, str]
+
+
+class Command(BaseCommand):
+    """Write types and classes of all LiveConsumers that ``ASGI_APPLICATION`` leads to."""
+
+    help = "Write TypeScript for the clients of the project's live channels: a file for each app."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Say what may be given."""
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="write nothing; print what would change, and fail if there is anything",
+        )
+        parser.add_argument(
+            "--watch", action="store_true", help="write again whenever Python code changes"
+        )
+        parser.add_argument(
+            "--out", type=Path, help="the directory, in place of the setting LIVE_FRONTEND_DIR"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the command."""
+        directory = Path(options["out"] or get_settings().LIVE_FRONTEND_DIR)
+        if options["check"]:
+            self._check(directory)
+        else:
+            run = autoreload.run_with_reloader if options["watch"] else _once
+            run(partial(self._write, directory))
+
+    def _check(self, directory: Path) -> None:
+        before, after = _there(directory), typescript(get_default_application())
+        if differences := [*_differences(before, after)]:
+            self.stdout.writelines(differences)
+            raise CommandError("The TypeScript is not that of the Python code: run makefrontend.")
+
+    def _write(self, directory: Path) -> None:
+        before, after = _there(directory), typescript(get_default_application())
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in after.keys() - before.keys():
+            if directory.joinpath(name).exists():
+                raise CommandError(f"{directory / name} was not made by this: move it away.")
+        for name in before.keys() - after.keys():
+            directory.joinpath(name).unlink()
+            self.stdout.write(f"Deleted {directory / name}")
+        for name in sorted(after):
+            # What has not changed is not touched: whoever watches the files need not act.
+            if before.get(name) != after[name]:
+                directory.joinpath(name).write_text(after[name], "utf-8")
+                self.stdout.write(f"Wrote {directory / name}")
+
+
+def _once(write: partial[None]) -> None:
+    write()
+
+
+def _there(directory: Path) -> Texts:
+    """Return the files in a directory that were made by this; others are left alone."""
+    texts = {path.name: path.read_text("utf-8") for path in directory.glob("*.ts")}
+    return {name: text for name, text in texts.items() if text.startswith(HEADER)}
+
+
+def _differences(before: Texts, after: Texts) -> Iterator[str]:
+    for name in sorted(before.keys() | after.keys()):
+        one, other = (texts.get(name, "").splitlines(keepends=True) for texts in (before, after))
+        yield from difflib.unified_diff(one, other, fromfile=name, tofile=name)

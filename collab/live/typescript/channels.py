@@ -1,0 +1,344 @@
+"""A class for each consumer: its URL, what may be called, and its state."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, get_args
+
+from django.core.management import CommandError
+from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
+from django.utils.regex_helper import normalize
+
+from collab.live.calls import Action, Parameter, actions_of, is_pair
+from collab.live.consumers import LiveConsumer
+from collab.live.following import writable_fields
+from collab.live.layers import CREATE, DELETE, SAVE, Layer, flat_serializer
+from collab.live.runtime import variables_of
+from collab.live.state import State, state_of
+from collab.routing import Route, routes
+
+from .fields import Serializers, column_type, interface_name
+from .files import Files, block, camel, literal, property_name
+from .types import Types, array
+
+__all__ = ["MEMBERS", "live_routes", "typescript"]
+
+#: A name, and lines.
+Method = tuple[str, list[str]]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+#: What each channel of the client package has; an action of that name gets another one.
+MEMBERS = _words(
+    "call changed connect connected constructor create delete destroy destroyed disconnect doc"
+    " ended instance lastNumber line lost observe on provider runtimeState save state subscribe"
+    " table"
+)
+#: Words that no parameter may be called by.
+_RESERVED = _words(
+    "anchor arguments await break case catch class const continue debugger default delete do else"
+    " enum eval export extends false finally for function handler if implements import in"
+    " instanceof interface let new null options others package private protected public relations"
+    " return static super switch this throw true try typeof var void while with yield"
+)
+_SUBSCRIBE, _UNSUBSCRIBE = "subscribe", "unsubscribe"
+#: Actions that the client package calls itself.
+_OURS = frozenset({"settle_rows", "subscribe", "unsubscribe"})
+_TEXTUAL = (StringConverter, UUIDConverter, PathConverter)
+
+
+def typescript(application: object) -> dict[str, str]:
+    """Return the text of each file, by its name, for the LiveConsumers of an application.
+
+    Raises:
+        CommandError: two things would have the same name.
+    """
+    files = Files()
+    for route in live_routes(application):
+        _Channel(route, files).declare()
+    return {file.name: file.text for file in files}
+
+
+def live_routes(application: object) -> list[Route]:
+    """Return the first way to each LiveConsumer of an application."""
+    found: dict[type, Route] = {}
+    for route in routes(application):
+        consumer = getattr(route.application, "consumer_class", None)
+        if isinstance(consumer, type) and issubclass(consumer, LiveConsumer):
+            found.setdefault(consumer, route)
+    return [*found.values()]
+
+
+class _Channel:
+    """Writes the class of a consumer."""
+
+    def __init__(self, route: Route, files: Files) -> None:
+        self._consumer: Any = route.application.consumer_class  # type: ignore[attr-defined]
+        self._route = route
+        self._file = files.of(self._consumer)
+        self._types = Types(files)
+        self._serializers = Serializers(files, self._types)
+        self._state: State | None = state_of(self._consumer)
+        self._variables: dict[str, Any] = variables_of(self._consumer)
+
+    def declare(self) -> None:
+        """Put it into its file."""
+        if self._variables:
+            self._declare("RuntimeState", self._runtime)
+        if self._state:
+            self._declare("Types", partial(self._state_types, self._state))
+            for layer in self._state.layers.values():
+                if layer.operations & {SAVE, CREATE}:
+                    name = f"{interface_name(layer.serializer_class)}Payload"
+                    self._declare(name, partial(self._payload, self._state, layer))
+        self._declare("Channel", self._class)
+
+    def _declare(self, suffix: str, write: Callable[[str], str]) -> None:
+        name = f"{self._name}{suffix}"
+        self._file.declare(name, self._consumer, lambda: write(name))
+
+    @cached_property
+    def _name(self) -> str:
+        name: str = self._consumer.__name__
+        return name.removesuffix("Consumer").removesuffix("Channel") or name
+
+    def _runtime(self, name: str) -> str:
+        lines = (
+            f"{property_name(key)}: {self._types.of(hint, self._file)};"
+            for key, hint in self._variables.items()
+        )
+        return block(f"export interface {name}", lines)
+
+    def _class(self, name: str) -> str:
+        path = f"{self._consumer.__module__}.{self._consumer.__qualname__}"
+        lines = self._constructor()
+        for method in self._methods():
+            lines += ["", *method]
+        return f"/** Of `{path}`. */\n" + block(f"export class {name} extends {self._base}", lines)
+
+    @property
+    def _base(self) -> str:
+        runtime = f"{self._name}RuntimeState" if self._variables else ""
+        if self._state:
+            shown = self._shown(self._state.anchor)
+            state = array(shown) if self._state.many else shown
+            return f"collab.StateChannel<{state}, {runtime or 'object'}, {self._name}Types>"
+        kind = "DocumentChannel" if self._has_document else "LiveChannel"
+        return f"collab.{kind}<{runtime}>" if runtime else f"collab.{kind}"
+
+    # The state.
+
+    def _shown(self, layer: Layer) -> str:
+        return self._serializers.shown(layer.serializer_class(), self._file)
+
+    def _state_types(self, state: State, name: str) -> str:
+        lines = (f"{literal(key)}: {self._shown(layer)};" for key, layer in state.layers.items())
+        return block(f"export interface {name}", lines)
+
+    def _payload(self, state: State, layer: Layer, name: str) -> str:
+        serializer = flat_serializer(layer.serializer_class)()
+        return self._serializers.taken(name, serializer, writable_fields(state, layer), self._file)
+
+    def _shape(self, state: State) -> list[str]:
+        """Return the lines that tell the client package how rows are nested."""
+        lines = [f"const anchor = {literal(state.anchor.map_name)};", "const relations = {"]
+        for name, layer in state.layers.items():
+            relations = [_relation(state, name, field) for field in layer.relations]
+            fields = block("", relations).lstrip().splitlines()
+            lines += [f"  {line}" for line in [f"{literal(name)}: {fields[0]}", *fields[1:]]]
+            lines[-1] += ","
+        return [*lines, "};"]
+
+    def _writing(self, layer: Layer) -> Iterator[Method]:
+        """Yield the methods that change rows of a layer."""
+        name, type_ = interface_name(layer.serializer_class), literal(layer.map_name)
+        key, payload = column_type(layer.model._meta.pk), f"{self._name}{name}Payload"
+        if CREATE in layer.operations:
+            made = ".then(Number)" if key == "number" else ""
+            yield (
+                f"create{name}",
+                [
+                    f"create{name}(values: {payload}): Promise<{key}> {{",
+                    f"  return this.create({type_}, {{ ...values }}){made};",
+                    "}",
+                ],
+            )
+        if SAVE in layer.operations:
+            yield (
+                f"save{name}",
+                [
+                    f"save{name}(id: {key}, values: Partial<{payload}>): Promise<void> {{",
+                    f"  return this.save({type_}, id, {{ ...values }});",
+                    "}",
+                ],
+            )
+        if DELETE in layer.operations:
+            yield (
+                f"delete{name}",
+                [
+                    f"delete{name}(id: {key}): Promise<void> {{",
+                    f"  return this.delete({type_}, id);",
+                    "}",
+                ],
+            )
+
+    @property
+    def _has_document(self) -> bool:
+        # The project's own method, or the argument that ours looks for.
+        is_own = not self._consumer.make_room_name.__module__.startswith("collab.")
+        return self._state is not None or is_own or "room" in self._url[1]
+
+    # The URL.
+
+    @cached_property
+    def _url(self) -> tuple[str, dict[str, str]]:
+        """The path as a template of Python, and the types of what is to be put into it."""
+        path, types = "", dict[str, str]()
+        for pattern in self._route.patterns:
+            template, names = normalize(pattern.regex.pattern)[0]
+            path += template
+            types |= {name: _converted(pattern.converters.get(name)) for name in names}
+        return path, types
+
+    def _constructor(self) -> list[str]:
+        path, types = self._url
+        given = [f"{_parameter(name)}: {type_}" for name, type_ in types.items()]
+        kind = "DocumentOptions" if self._has_document else "ChannelOptions"
+        given.append(f"options: collab.{kind} = {{}}")
+        filled = path.replace("`", "%60") % {name: f"${{{_parameter(name)}}}" for name in types}
+        before, shape = [], ""
+        if self._state:
+            before = [f"  {line}" for line in self._shape(self._state)]
+            shape = f"{{ anchor, many: {literal(self._state.many)}, relations }}, "
+        return [
+            f"constructor({', '.join(given)}) {{",
+            *before,
+            f"  super(collab.path`/{filled}`, {shape}options);",
+            "}",
+        ]
+
+    # What can be called.
+
+    def _methods(self) -> Iterator[list[str]]:
+        """Yield the lines of each method, in the order of their names.
+
+        Raises:
+            CommandError: there would be two of a name.
+        """
+        methods: dict[str, list[str]] = {}
+        layers = self._state.layers.values() if self._state else ()
+        written = [method for layer in layers for method in self._writing(layer)]
+        for name, lines in [*self._actions(), *written]:
+            if name in methods:
+                path = self._consumer.__qualname__
+                raise CommandError(f"{path} would have two methods {name}: rename an action.")
+            methods[name] = lines
+        yield from (methods[name] for name in sorted(methods))
+
+    def _actions(self) -> Iterator[Method]:
+        actions = actions_of(self._consumer)
+        for name, action in actions.items():
+            # Which actions these need is up to the client package.
+            is_of_subscription = name.startswith(_UNSUBSCRIBE) and name[2:] in actions
+            if not is_of_subscription and name not in _OURS:
+                method = camel(name) + ("_" if camel(name) in MEMBERS else "")
+                yield method, [*self._method(method, action)]
+
+    def _method(self, name: str, action: Action) -> Iterator[str]:
+        if summary := (inspect.getdoc(action.function) or "").partition("\n")[0]:
+            yield f"/** {summary.replace('*/', '* /')} */"
+        if action.name.startswith(_SUBSCRIBE):
+            yield from self._subscription(name, action)
+        else:
+            result = self._result(action)
+            yield f"{name}({', '.join(self._given(action))}): Promise<{result}> {{"
+            yield f"  return this.call({literal(action.name)}, {_arguments(action)});"
+            yield "}"
+
+    def _subscription(self, name: str, action: Action) -> Iterator[str]:
+        required, optional = _sorted(action)
+        given = [
+            *(self._parameter(*one) for one in required),
+            "handler: (push: collab.Push<T>) => void = () => undefined",
+            *(self._parameter(*one) for one in optional),
+            *_others(action),
+            "options: collab.SubscribeOptions = {}",
+        ]
+        yield f"{name}<T = unknown>({', '.join(given)}): collab.Subscription<T> {{"
+        call = f"{literal(action.name)}, {_arguments(action)}, handler, options"
+        yield f"  return this.subscribe({call});"
+        yield "}"
+
+    def _given(self, action: Action) -> Iterator[str]:
+        for name, parameter in [*_sorted(action)[0], *_sorted(action)[1]]:
+            yield self._parameter(name, parameter)
+        yield from _others(action)
+
+    def _parameter(self, name: str, parameter: Parameter) -> str:
+        mark = "" if parameter.is_required else "?"
+        return f"{_parameter(name)}{mark}: {self._types.of(parameter.annotation, self._file)}"
+
+    def _result(self, action: Action) -> str:
+        if action.result is inspect.Parameter.empty:
+            return "unknown"
+        if action.result in (None, type(None)):
+            return "void"
+        annotation = get_args(action.result)[0] if is_pair(action.result) else action.result
+        return self._types.of(annotation, self._file)
+
+
+def _relation(state: State, name: str, field: str) -> str:
+    """Return what the client package has to know of a field that nests rows."""
+    relation = state.layers[name].relations[field]
+    layer = state.layers[relation.map_name]
+    parts = f"type: {literal(relation.map_name)}, many: {literal(relation.many)}"
+    parents = [
+        parent for parent in layer.parents if (parent.map_name, parent.relation) == (name, field)
+    ]
+    is_fixed = not state.many and name == state.anchor.map_name and len(layer.parents) == 1
+    if CREATE in layer.operations and parents and (is_fixed or parents[0].field):
+        parts += f", by: {literal(None if is_fixed else parents[0].field)}"
+    return f"{property_name(field)}: {{ {parts} }},"
+
+
+def _converted(converter: Any) -> str:
+    """Return the type of a value in a URL."""
+    if isinstance(converter, IntConverter):
+        return "number"
+    return "string" if converter is None or isinstance(converter, _TEXTUAL) else "string | number"
+
+
+def _parameter(name: str) -> str:
+    """Return what a parameter is called."""
+    parameter = camel(name)
+    if parameter[:1].isdecimal():
+        parameter = f"part{parameter}"
+    return f"{parameter}_" if parameter in _RESERVED else parameter
+
+
+Named = tuple[str, Parameter]
+
+
+def _sorted(action: Action) -> tuple[list[Named], list[Named]]:
+    """Return the parameters that must be given, and the others."""
+    required = [named for named in action.parameters.items() if named[1].is_required]
+    optional = [named for named in action.parameters.items() if not named[1].is_required]
+    return required, optional
+
+
+def _others(action: Action) -> Sequence[str]:
+    return ["others: collab.Arguments = {}"] if action.takes_anything else []
+
+
+def _arguments(action: Action) -> str:
+    given = [
+        name if name == _parameter(name) else f"{property_name(name)}: {_parameter(name)}"
+        for name in action.parameters
+    ]
+    everything = [*(["...others"] if action.takes_anything else []), *given]
+    return f"{{ {', '.join(everything)} }}" if everything else "{}"

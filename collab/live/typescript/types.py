@@ -1,0 +1,127 @@
+"""Annotations of Python as types of TypeScript: of the JSON that msgspec makes of such values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, get_origin
+
+from msgspec import inspect
+
+from .files import File, Files, block, literal, property_name
+
+__all__ = ["Types", "array", "union"]
+
+#: What msgspec knows and JSON has as a text.
+_TEXTS = (
+    inspect.StrType,
+    inspect.BytesType,
+    inspect.ByteArrayType,
+    inspect.MemoryViewType,
+    inspect.DateTimeType,
+    inspect.DateType,
+    inspect.TimeType,
+    inspect.TimeDeltaType,
+    inspect.UUIDType,
+    inspect.DecimalType,
+)
+_LISTS = (inspect.ListType, inspect.SetType, inspect.FrozenSetType, inspect.VarTupleType)
+_OBJECTS = (inspect.TypedDictType, inspect.DataclassType, inspect.StructType)
+
+
+def union(types: Iterable[str]) -> str:
+    """Return the type of what is one of ``types``; ``null`` comes last."""
+    distinct = dict.fromkeys(types)
+    if "unknown" in distinct:
+        return "unknown"
+    return " | ".join(sorted(distinct, key=lambda type_: type_ == "null"))
+
+
+def array(item: str) -> str:
+    """Return the type of a list of ``item``."""
+    return f"({item})[]" if " | " in item else f"{item}[]"
+
+
+class Types:
+    """Finds the types of annotations.
+
+    Args:
+        files: where those are declared that have names.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def of(self, annotation: Any, file: File) -> str:
+        """Return the type of an annotation, as it is written in ``file``.
+
+        What msgspec knows nothing of is ``unknown``.
+        """
+        try:
+            info = inspect.type_info(annotation)
+        except TypeError:
+            return "unknown"
+        return self._type(info, file)
+
+    def _type(self, info: Any, file: File) -> str:
+        match info:
+            case inspect.Metadata():
+                return self._type(info.type, file)
+            case inspect.BoolType():
+                return "boolean"
+            case inspect.IntType() | inspect.FloatType():
+                return "number"
+            case inspect.NoneType():
+                return "null"
+            case inspect.LiteralType():
+                return union(literal(value) for value in sorted(info.values, key=_order))
+            case inspect.EnumType():
+                return union(literal(member.value) for member in info.cls)
+            case inspect.UnionType():
+                return union(self._type(one, file) for one in info.types)
+        if isinstance(info, _TEXTS):
+            return "string"
+        return self._composed(info, file)
+
+    def _composed(self, info: Any, file: File) -> str:
+        if isinstance(info, _LISTS):
+            return array(self._type(info.item_type, file))
+        if isinstance(info, _OBJECTS):
+            return self._object(info, file)
+        match info:
+            case inspect.TupleType():
+                return f"[{', '.join(self._type(item, file) for item in info.item_types)}]"
+            case inspect.NamedTupleType():
+                return f"[{', '.join(self._type(part.type, file) for part in info.fields)}]"
+            case inspect.DictType():
+                return f"Record<string, {self._type(info.value_type, file)}>"
+        return "unknown"
+
+    def _object(self, info: Any, file: File) -> str:
+        if get_origin(info.cls) is not None:
+            # One of many that have the name.
+            return f"{{ {' '.join(self._properties(info, file))} }}"
+        owner = self._files.of(info.cls)
+        name = info.cls.__name__
+        opening = f"export interface {name}"
+        owner.declare(name, info.cls, lambda: block(opening, self._properties(info, owner)))
+        return file.refer(owner, name)
+
+    def _properties(self, info: Any, file: File) -> list[str]:
+        lines = [
+            f"{property_name(part.encode_name)}{_mark(info, part)}: {self._type(part.type, file)};"
+            for part in info.fields
+        ]
+        if getattr(info, "tag_field", None):
+            lines.insert(0, f"{property_name(info.tag_field)}: {literal(info.tag)};")
+        return lines
+
+
+def _mark(info: Any, part: Any) -> str:
+    """Tell whether a part may be missing: one that has a default is sent all the same."""
+    config = getattr(info.cls, "__struct_config__", None)
+    may_miss = isinstance(info, inspect.TypedDictType) or (config and config.omit_defaults)
+    return "?" if may_miss and not part.required else ""
+
+
+def _order(value: Any) -> tuple[str, Any]:
+    return type(value).__name__, value
