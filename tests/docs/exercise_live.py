@@ -15,13 +15,29 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.urls import path
 from mysite.asgi import websockets  # type: ignore[import-not-found]
-from notes.live import InboxConsumer  # type: ignore[import-not-found]
-from notes.models import Message  # type: ignore[import-not-found]
+from notes.live import (  # type: ignore[import-not-found]
+    InboxConsumer,
+    OutboxLive,
+    ProjectLive,
+    ProjectsLive,
+)
+from notes.models import Message, Project, Remark, Task  # type: ignore[import-not-found]
 from notes.telling import close_chat, measured, remind  # type: ignore[import-not-found]
+from pycrdt import Map
+
+from collab.testing import CollabClient, ConnectionClosed, connect
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
-routes = URLRouter([*websockets.routes, path("inbox/", InboxConsumer.as_asgi())])
+routes = URLRouter(
+    [
+        *websockets.routes,
+        path("inbox/", InboxConsumer.as_asgi()),
+        path("projects/<int:project>/", ProjectLive.as_asgi()),
+        path("lists/<str:letter>/", ProjectsLive.as_asgi()),
+        path("outbox/", OutboxLive.as_asgi()),
+    ]
+)
 
 
 @asynccontextmanager
@@ -104,3 +120,60 @@ async def test_any_object() -> None:
         second = await Message.objects.acreate(text="Bye", author=ann)
         created = await take(everything, "create")
         assert created["data"]["instance"] == {"id": second.pk, "text": "Bye", "author": ann.pk}
+
+
+def rows(client: CollabClient, name: str) -> Any:
+    return client.doc.get(name, type=Map)
+
+
+async def call_from(client: CollabClient, action: str, **arguments: Any) -> None:
+    client.send(json.dumps({"action": action, "request_id": action, **arguments}))
+    await client.wait_until(lambda: client.messages[-1]["request_id"] == action)
+
+
+async def test_a_state() -> None:
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    project = await Project.objects.acreate(name="Kitchen")
+    await project.team.aadd(ann)
+    address = f"/projects/{project.pk}/"
+    with pytest.raises(ConnectionClosed, match="4403"):
+        async with connect(routes, address, user=bob):
+            pytest.fail("A stranger was let in.")
+    async with connect(routes, address, user=ann) as client:
+        tasks, remarks = (rows(client, f"notes.{name}Serializer") for name in ("Task", "Remark"))
+        tasks["a6b5c2ff-2b0f-4f6b-8a55-0d34cf4f3f55"] = Map({"title": "Paint"})
+        await client.wait_until(lambda: client.messages[-1]["action"] == "row_created")
+        key = client.messages[-1]["data"]["new_key"]
+        remarks["0b0f6a5e-9d5c-4a4e-8f4e-2f1f2d1c9a77"] = Map({"text": "Blue", "task": int(key)})
+        await client.wait_until(lambda: tasks[key].get("remarks"))
+        await project.team.aadd(bob)
+        await client.wait_until(lambda: tasks[key]["team_size"] == 2)
+        assert set(rows(client, "notes.MemberSerializer").keys()) == {str(ann.pk), str(bob.pk)}
+        del tasks[key]
+        await client.wait_until(lambda: client.messages[-1]["response_status"] == 403)
+        await client.wait_until(lambda: key in tasks)
+    assert (await Task.objects.aget()).project_id == project.pk
+    assert (await Remark.objects.aget()).text == "Blue"
+
+
+async def test_a_list() -> None:
+    ann = await User.objects.acreate(username="ann")
+    kitchen = await Project.objects.acreate(name="Kitchen")
+    async with connect(routes, "/lists/k/", user=ann) as client:
+        [order] = rows(client, "collab.anchors").values()
+        assert list(order["keys"]) == [kitchen.pk]
+        cellar = await Project.objects.acreate(name="Keller")
+        await client.wait_until(lambda: list(order["keys"]) == [cellar.pk, kitchen.pk])
+        bath = await Project.objects.acreate(name="Bath")
+        await call_from(client, "pin", project=bath.pk)
+        await client.wait_until(lambda: list(order["keys"]) == [bath.pk, cellar.pk, kitchen.pk])
+
+
+async def test_own_rows() -> None:
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    async with connect(routes, "/outbox/", user=ann) as client:
+        await Message.objects.acreate(text="secret", author=bob)
+        own = await Message.objects.acreate(text="Hello", author=ann)
+        await client.wait_until(lambda: len(rows(client, "notes.OwnMessageSerializer")))
+        assert list(rows(client, "notes.OwnMessageSerializer").keys()) == [str(own.pk)]
+        assert b"secret" not in client.doc.get_update()
