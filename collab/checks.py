@@ -300,7 +300,7 @@ def check_application(**kwargs: object) -> list[CheckMessage]:
 
 @register(TAG, deploy=True)
 def check_authorize(**kwargs: object) -> list[CheckMessage]:
-    """Check that no consumer lets everybody write into every document (W005, W006)."""
+    """Check that no consumer lets everybody in (W005, W006)."""
     if check_application():
         return []
     try:
@@ -310,9 +310,9 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
         return [Warning(str(error), hint=hint, id="collab.W006")]
     return [
         Warning(
-            f"{consumer.__module__}.{consumer.__qualname__} lets everybody write into every"
-            " document.",
-            hint="Override authorize() in a consumer of your own, see docs/auth.md.",
+            f"{consumer.__module__}.{consumer.__qualname__} lets everybody in.",
+            hint="Override authorize() in a consumer of your own, see docs/auth.md; or give a"
+            " LiveConsumer permission_classes, see docs/live.md.",
             obj=consumer,
             id="collab.W005",
         )
@@ -330,7 +330,6 @@ def _open_consumers(application: object) -> Iterator[type]:
         if (
             consumer is not None
             and issubclass(consumer, YjsConsumer)
-            and consumer.authorize is YjsConsumer.authorize
-            and consumer.connect is YjsConsumer.connect
+            and consumer.is_open_to_everybody()
         ):
             yield consumer

@@ -158,6 +158,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             effect = member.session.receive_text(text_data or "")
         member.room.handle(member, effect)
 
+    @classmethod
+    def is_open_to_everybody(cls) -> bool:
+        """Tell whether the project has not said who may connect; a system check warns of that."""
+        return cls.authorize is YjsConsumer.authorize and cls.connect is YjsConsumer.connect
+
     # To be used.
 
     @property

@@ -72,6 +72,12 @@ class LiveConsumer(StateConsumer):
                 return Access.NONE
         return Access.WRITE if self.state is None else await self.get_state_access()
 
+    @classmethod
+    def is_open_to_everybody(cls) -> bool:
+        """Tell whether the project has not said who may connect; a system check warns of that."""
+        own = cls.authorize is LiveConsumer.authorize and cls.connect is LiveConsumer.connect
+        return own and not cls.permission_classes and cls.state is None
+
     async def on_connected(self) -> None:
         """Called once the client is connected; join groups and set runtime variables here."""
 

@@ -389,7 +389,7 @@ def test_a_consumer_that_refuses_nobody_is_found(
     serve(application)
     message = the_one(deploy=True)
     assert (message.id, message.obj) == ("collab.W005", Open)
-    assert message.msg.startswith("tests.collab.test_checks.Open lets everybody write")
+    assert message.msg.startswith("tests.collab.test_checks.Open lets everybody in.")
 
 
 @pytest.mark.parametrize(

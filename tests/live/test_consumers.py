@@ -656,3 +656,13 @@ async def test_groups_are_left_with_the_connection() -> None:
     async with talking(Late) as ann:
         await ann.send(action="join")
     assert local_members("collab.late") == local_members("collab.everybody") == set()
+
+
+def test_a_consumer_is_open_to_everybody_until_the_project_says_who_may_connect() -> None:
+    class Own(LiveConsumer):
+        async def authorize(self) -> Access:
+            return Access.NONE
+
+    assert LiveConsumer.is_open_to_everybody()
+    assert not Own.is_open_to_everybody()
+    assert not Guarded.is_open_to_everybody()
