@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.test import override_settings
@@ -31,14 +32,21 @@ from tests.collab.live import until
 from tests.rows.models import Board, Task
 
 from .boards import name_of
+from .databases import on_both, served_from
 from .test_refreshing import age, worn_board
 from .test_watching import refusal, row, rows, stored, visit
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = on_both
+
+
+@pytest.fixture(autouse=True)
+async def everything(using: str, transactional_db: None) -> AsyncIterator[None]:
+    async with served_from(using):
+        yield
 
 
 @pytest.fixture
-def board(transactional_db: None) -> Board:
+def board(everything: None) -> Board:
     return worn_board()
 
 
@@ -236,7 +244,7 @@ async def test_much_that_is_late_is_not_kept_in_memory(
     board: Board, task: Task, old: Doc[Any]
 ) -> None:
     of(old, task)["title"] = "x" * 10_000
-    with override_settings(COLLAB={"MAX_HELD": 5_000}):
+    with override_settings(COLLAB={**settings.COLLAB, "MAX_HELD": 5_000}):
         async with visit(board, doc=old) as ann:
             frame = await refusal(ann)
     assert frame["data"]["values"] == {"title": "x" * 10_000}
@@ -302,7 +310,7 @@ async def test_it_is_noted_that_a_document_is_open(
         stay(name)
 
     monkeypatch.setattr(returning, "stay", fail_once)
-    with override_settings(COLLAB={"ROWS_CLOSED_TIME": 0.1}):
+    with override_settings(COLLAB={**settings.COLLAB, "ROWS_CLOSED_TIME": 0.1}):
         async with visit(board):
             await wait_until_noted(board)
             await wait_until_noted(board)
