@@ -144,7 +144,8 @@ class StateConsumer(YjsConsumer):
             return Access.NONE
         if not await self._is_permitted():
             return Access.NONE
-        await database_sync_to_async(_prepare)(self.state, self.room_name)
+        if self._room is None:
+            await database_sync_to_async(_prepare)(self.state, self.room_name)
         return Access.WRITE if self.state.is_writable else Access.READ
 
     async def _is_permitted(self) -> bool:

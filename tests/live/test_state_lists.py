@@ -103,7 +103,8 @@ def test_anchors_enter_other_lists_when_these_are_opened() -> None:
 def test_a_row_that_is_in_no_list_is_not_looked_for_in_each() -> None:
     ann = Client.objects.create(name="Ann")
     open_clients(ann)
-    record = MirroredDocument.objects.get()
+    record, changes = MirroredDocument.objects.get(), StateList.objects.get()
+    assert str(changes) == record.name
     Project.objects.create(name="Kitchen", client=Client.objects.create(name="Bob"))
     assert MirroredDocument.objects.get() == record
 

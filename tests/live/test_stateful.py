@@ -8,13 +8,16 @@ from uuid import uuid4
 
 import pytest
 from channels.routing import URLRouter
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from django.urls import path
 from pycrdt import Doc, Map
 
 from collab import documents
 from collab.live import LiveConsumer, state
+from collab.live.state import state_of
 from collab.mirror import reconcile
 from collab.testing import CollabClient, ConnectionClosed, connect
 from collab_storage.models import Document, Update
@@ -95,6 +98,43 @@ async def test_what_is_not_implemented_permits_nothing() -> None:
     assert await refused(f"/ws/{project.pk}", await a_user(), router) == 4403
 
 
+async def test_permission_that_is_decorated_is_waited_for() -> None:
+    def strictly(function: Any) -> Any:
+        return lambda *args, **kwargs: function(*args, **kwargs)
+
+    class Decorated(LiveConsumer):
+        class Meta:
+            state = BriefProjectSerializer()
+
+        @staticmethod
+        @strictly
+        async def has_permission(user: Any, project: int) -> bool:
+            return bool(user.is_staff)
+
+    router = URLRouter([path("ws/<int:project>", Decorated.as_asgi())])
+    project, _ = await a_project()
+    assert await refused(f"/ws/{project.pk}", await a_user(), router) == 4403
+    async with connect(router, f"/ws/{project.pk}", user=await a_user("bob", is_staff=True)) as bob:
+        assert bob.access == "read"
+
+
+async def test_who_may_not_look_any_more_is_sent_away() -> None:
+    user, (project, address) = await a_user(), await a_project()
+    name = f"projects.ProjectLive/{project.pk}"
+    async with (
+        connect(application, f"/ws/desk/{project.pk}", user=user) as client,
+        connect(application, address, user=user) as other,
+    ):
+        project.name = "hidden"
+        await project.asave()
+        await documents.arecheck_access(f"projects.Desk/{project.pk}@{user.pk}")
+        assert (await client.wait_closed()).code == 4403
+        # Of what is deleted nothing is left to see.
+        await project.adelete()
+        await documents.arecheck_access(name)
+        await other.wait_until(lambda: len(rows(other, "Project")) == 0)
+
+
 async def test_permission_may_be_asked_for_in_a_thread() -> None:
     (shown_, _), (hidden, _) = await a_project(), await a_project(name="hidden")
     user = await a_user()
@@ -141,6 +181,23 @@ async def test_subclasses_have_states_of_their_own_and_inherit_what_they_say() -
     project, _ = await a_project()
     async with connect(router, f"/ws/{project.pk}", user=await a_user()) as client:
         assert rows(client, "BriefProject")[str(project.pk)]["name"] == "Kitchen"
+
+
+async def test_only_consumers_with_a_state_need_the_app_of_mirrored_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "collab.mirror")
+    apps.get_app_config("collab_live").ready()
+
+    class Plain(LiveConsumer):
+        pass
+
+    assert Plain.state is None
+    with pytest.raises(ImproperlyConfigured, match="mirror"):
+
+        class Stateful(LiveConsumer):
+            class Meta:
+                state = BriefProjectSerializer()
 
 
 # Offline.
@@ -215,6 +272,12 @@ async def test_who_may_not_change_rows_is_told_and_nothing_is_saved() -> None:
         assert await refusal(client, lambda: tasks.pop(key)) == forbidden
         await client.wait_until(lambda: key in tasks and tasks[key]["title"] == "Paint")
         assert len(tasks) == 1
+
+
+@pytest.mark.parametrize("question", ["can_save", "can_create", "can_delete"])
+def test_nobody_may_do_what_a_consumer_says_nothing_of(question: str) -> None:
+    assert getattr(LiveConsumer, question)(User(is_superuser=True), Task(), {}) is False
+    assert state_of(LiveConsumer) is None
 
 
 async def test_what_is_not_declared_writable_is_not() -> None:
