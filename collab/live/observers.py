@@ -328,11 +328,11 @@ class ModelObserver(BaseObserver):
 
     def _parts(self, change: Change) -> Iterator[tuple[Kind, Model, Sequence[str]]]:
         """Yield what is told to whom: who has seen a row before is told that it goes."""
-        before = change.before.groups[self] if change.before else frozenset()
-        now = set() if change.kind == Kind.DELETE else {*self.groups_of(change.row)}
         if not self.wants_before:
             yield change.kind, change.row, [*self.groups_of(change.row)]
             return
+        before = change.before.groups[self] if change.before else frozenset()
+        now = set() if change.kind == Kind.DELETE else {*self.groups_of(change.row)}
         if change.before:
             # As it was: what has become of it is not theirs to know any more.
             yield Kind.DELETE, change.before.row, sorted(before - now)

@@ -275,6 +275,26 @@ async def test_deleted_row_is_told_to_the_groups_that_it_was_in(board: Board) ->
         assert (await ann.next(action="delete"))["data"]["title"] == "ann"
 
 
+async def test_observers_with_groups_and_without_are_told_beside_each_other(board: Board) -> None:
+    tasks = by_title()
+
+    class All(Following):
+        @model_observer(Task)
+        async def changed(self, message: Any, action: str) -> None:
+            await self.reply(action, message)
+
+    task = await Task.objects.acreate(board=board, title="ann")
+    async with talking(tasks) as ann, talking(All) as bob:
+        await ann.call("follow", name="ann")
+        await bob.call("follow")
+        await saved(task, title="bob")
+        await ann.next(action="delete")
+        await bob.next(action="update")
+        await task.adelete()
+        await bob.next(action="delete")
+        assert await ann.quiet() and await bob.quiet()
+
+
 async def test_groups_may_have_any_name_and_never_meet(board: Board) -> None:
     name = "Ümlaut \N{SNOWMAN} " + "x" * 500
     tasks, others = by_title(), by_title_at_once()
