@@ -263,7 +263,9 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
     const watch = this.#watches.get(id);
     if (watch === undefined) return;
     this.#watches.delete(id);
-    if (this.connected) this.line.send(request(action, id, watch.arguments_));
+    // The one of `SubscriptionMixin` wants to be told which; others' have the id of the request.
+    const arguments_ = action === "unsubscribe" ? { subscription: id } : watch.arguments_;
+    if (this.connected) this.line.send(request(action, id, arguments_));
   }
 
   /** The server is told which events are known, so that it need not repeat them. */

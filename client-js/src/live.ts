@@ -9,3 +9,5 @@ export { DocumentChannel, StateChannel } from "./state.js";
 export type { DocumentOptions } from "./state.js";
 export { Tree } from "./tree.js";
 export type { Key, Relation, Shape } from "./tree.js";
+export { watch, watchList } from "./watch.js";
+export type { Model } from "./watch.js";

@@ -3,7 +3,14 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 import { CollabProvider } from "django-collab";
-import { DocumentChannel, LiveChannel, LiveError, path } from "django-collab/live";
+import {
+  DocumentChannel,
+  LiveChannel,
+  LiveError,
+  path,
+  watch,
+  watchList,
+} from "django-collab/live";
 import { WebSocket, WebSocketServer } from "ws";
 import * as Y from "yjs";
 
@@ -275,4 +282,44 @@ test("paths are those of the page's own server, with values quoted", () => {
   assert.equal(channel.line.url, "wss://example.com/ws/1");
   delete globalThis.location;
   channel.destroy();
+});
+
+const CLIENTS = { label: "projects.Client" };
+
+test("a row is watched, also after a reconnection, until it is gone", async (t) => {
+  const channel = open(t);
+  const [, client] = await channel.call("new_project", { name: "Kitchen", client: "Ann" });
+  const seen = [];
+  const watching = watch(channel, CLIENTS, client, (row) => seen.push(row?.name));
+  await watching.ready;
+  await channel.call("rename", { client, name: "Bob" });
+  await until(() => seen.length === 2);
+  channel.disconnect();
+  channel.connect();
+  await until(() => seen.length === 3);
+  await channel.call("remove", { client });
+  await until(() => seen.length === 4);
+  assert.deepEqual(seen, ["Ann", "Bob", "Bob", undefined]);
+  watching.unsubscribe();
+  await assert.rejects(watch(channel, CLIENTS, client, () => undefined).ready, (error) => {
+    return error.status === 404;
+  });
+});
+
+test("a list of rows is watched as they come, change and go", async (t) => {
+  const channel = open(t);
+  const name = newRoom();
+  const seen = [];
+  const watching = watchList(channel, CLIENTS, { name }, (rows) => seen.push([...rows.values()]));
+  await watching.ready;
+  const [, client] = await channel.call("new_project", { name: "Kitchen", client: name });
+  await until(() => seen.length === 2);
+  await channel.call("rename", { client, name: "another" });
+  await until(() => seen.length === 3);
+  assert.deepEqual(seen, [[], [{ id: client, name }], []]);
+  await channel.call("rename", { client, name });
+  await until(() => seen.length === 4);
+  watching.unsubscribe();
+  await channel.call("rename", { client, name: "another" });
+  assert.equal(seen.length, 4);
 });

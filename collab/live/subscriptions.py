@@ -25,6 +25,7 @@ __all__ = [
     "group_of",
     "subscribable",
     "subscription_of",
+    "subscriptions",
     "unregister",
 ]
 
@@ -161,6 +162,11 @@ def unregister(model: type[Model]) -> None:
     """Let clients watch rows of a model no more."""
     if former := _subscriptions.pop(model._meta.label_lower, None):
         unwatch(former)
+
+
+def subscriptions() -> list[ModelSubscription[Any]]:
+    """Return what is registered, in the order of the models' labels."""
+    return [_subscriptions[label] for label in sorted(_subscriptions)]
 
 
 def subscription_of(label: str) -> ModelSubscription[Any]:

@@ -15,9 +15,12 @@ from collab.live import (
     SAVE,
     CallError,
     LiveConsumer,
+    ModelSubscription,
+    SubscriptionMixin,
     action,
     apublish,
     broadcast_notification,
+    subscribable,
 )
 from tests.harness.app import query
 from tests.projects.models import Client, Project, Task
@@ -74,7 +77,16 @@ class Plans(LiveConsumer):
         return bool(data.get("name") != "forbidden")
 
 
-class Talk(LiveConsumer):
+@subscribable(Client)
+class ClientSubscription(ModelSubscription[Client]):
+    fields = ("id", "name")
+    filter_fields = ("name",)
+
+    def get_queryset(self, user: Any) -> QuerySet[Client]:
+        return Client.objects.order_by("pk")
+
+
+class Talk(SubscriptionMixin, LiveConsumer):
     """Does what its clients call for; with a document if the URL has one."""
 
     class RuntimeState(TypedDict):
@@ -117,6 +129,10 @@ class Talk(LiveConsumer):
         project = Project.objects.create(name=name, client=owner)
         Task.objects.create(project=project, title="Paint")
         return [project.pk, owner.pk]
+
+    @action
+    def remove(self, client: int) -> None:
+        Client.objects.filter(pk=client).get().delete()
 
     @action
     def rename(self, client: int, name: str) -> None:

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.urls import path, re_path, register_converter
 from rest_framework import serializers
 
-from collab.live import LiveConsumer, action
+from collab.live import LiveConsumer, SubscriptionMixin, action
 from tests.projects.shapes import Deadline
 from tests.rows.models import Label, Task
 
@@ -124,6 +124,10 @@ class Desk(LiveConsumer):
 
 class Room(LiveConsumer):
     """Has a document, by its URL."""
+
+
+class Watcher(SubscriptionMixin, LiveConsumer):
+    """Lets its clients watch what is registered."""
 
 
 class Named(LiveConsumer):
@@ -241,6 +245,7 @@ routes = [
     path("desk/<int:pk>/<slug:page_name>/", Desk.as_asgi()),
     re_path(r"^rooms/(?P<room>\w+)$", Room.as_asgi()),
     re_path(r"^other/(\w+)/", URLRouter([path("<year:at>", Studio.as_asgi())])),
+    path("watch", Watcher.as_asgi()),
     path("other/", URLRouter([path("named", Named.as_asgi()), path("again", Desk.as_asgi())])),
 ]
 inner = OriginValidator(AuthMiddlewareStack(URLRouter(routes)), ["*"])

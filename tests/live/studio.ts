@@ -1,8 +1,9 @@
 /** Compiled, never run: what users' code relies on stays typed. */
-import type { Push, Subscription } from "django-collab/live";
+import { watch, watchList, type Push, type Subscription } from "django-collab/live";
 import { useChannel, useChannelInstance, useChannelState } from "django-collab/react";
 
 import { DeskChannel, NamedChannel, RoomChannel, type DeskRuntimeState } from "./live.js";
+import { LabelModel, TaskModel } from "./rows.js";
 import { ProjectListChannel, ProjectLiveChannel, type Project, type Task } from "./projects.js";
 
 const desk = new DeskChannel(1, "a page", { server: "wss://example.com", token: () => "secret" });
@@ -44,3 +45,10 @@ project.instance("projects.DraftSerializer", 1);
 await project.deleteStep(1);
 
 export const first: Project | undefined = new ProjectListChannel(1).state?.[0];
+
+watch(desk, LabelModel, 1, (label) => label?.name.trim());
+watchList(desk, TaskModel, { state: "open" }, (tasks) => [...tasks.values()][0]?.title.trim());
+// @ts-expect-error: nothing else is seen of it.
+watch(desk, TaskModel, 1, (task) => task?.state);
+// @ts-expect-error: there is no such state.
+watchList(desk, TaskModel, { state: "odd" }, (tasks) => tasks.size);

@@ -13,12 +13,14 @@ from channels.routing import URLRouter
 from django.core.management import CommandError
 from django.urls import path
 
-from collab.live import LiveConsumer, action
+from collab.live import LiveConsumer, ModelSubscription, action, subscribable
+from collab.live.subscriptions import unregister
 from collab.live.typescript.channels import MEMBERS, typescript
 from collab.live.typescript.fields import Serializers
 from collab.live.typescript.files import Files, camel
 from collab.live.typescript.types import Types
 from tests.projects.consumers import application as projects
+from tests.rows.models import Label, Task
 
 from . import studio
 
@@ -162,6 +164,7 @@ def test_urls_are_those_of_the_routers() -> None:
         "/ws/desk/${pk}/${pageName}/",
         "/ws/rooms/${room}",
         "/ws/other/named",
+        "/ws/watch",
         "/ws/other/${part0}/${at}",
     }
     assert "constructor(part0: string, at: string | number, options" in text
@@ -186,6 +189,39 @@ def test_states_are_nested_and_say_what_may_be_written() -> None:
     assert 'steps: { type: "projects.StepSerializer", many: true, by: "task" }' in project
     assert "comments: Comment[]" in text
     assert "extends collab.StateChannel<Draft[], object, DraftsTypes>" in text
+
+
+@pytest.fixture
+def watchable() -> Iterator[None]:
+    """Two models that may be watched."""
+
+    @subscribable(Label)
+    class LabelSubscription(ModelSubscription[Label]):
+        serializer_class = studio.LabelSerializer
+
+    @subscribable(Task)
+    class TaskSubscription(ModelSubscription[Task]):
+        fields = ("id", "title")
+        filter_fields = ("state", "board", "title__startswith")
+
+    yield
+    unregister(Label)
+    unregister(Task)
+
+
+@pytest.mark.usefixtures("watchable")
+def test_models_that_may_be_watched_are_declared_where_they_can_be() -> None:
+    text = typescript(studio.application)["rows.ts"]
+    assert 'LabelModel: collab.Model<live.Label, LabelFilter> = { label: "rows.Label" };' in text
+    assert 'TaskModel: collab.Model<WatchedTask, TaskFilter> = { label: "rows.Task" };' in text
+    assert properties(text, "WatchedTask") == {"id": "number", "title": "string"}
+    assert properties(text, "TaskFilter") == {
+        "state?": '"open" | "done"',
+        "board?": "number",
+        "title__startswith?": "unknown",
+    }
+    # Nobody could watch them there.
+    assert "rows.ts" not in typescript(projects)
 
 
 def test_two_things_of_a_name_are_refused() -> None:
@@ -238,6 +274,7 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.mark.client
+@pytest.mark.usefixtures("watchable")
 def test_it_compiles_and_its_types_are_strict(directory: Path) -> None:
     both = URLRouter([path("a/", studio.application), path("b/", projects)])
     for name, text in typescript(both).items():

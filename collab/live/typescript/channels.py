@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from django.core.management import CommandError
 from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
@@ -17,10 +17,12 @@ from collab.live.following import writable_fields
 from collab.live.layers import CREATE, DELETE, SAVE, Layer, flat_serializer
 from collab.live.runtime import variables_of
 from collab.live.state import State, state_of
+from collab.live.subscribing import SubscriptionMixin
 from collab.routing import Route, routes
 
 from .fields import Serializers, column_type, interface_name
 from .files import Files, block, camel, literal, property_name
+from .models import declare_models
 from .types import Types, array
 
 __all__ = ["MEMBERS", "live_routes", "typescript"]
@@ -59,8 +61,12 @@ def typescript(application: object) -> dict[str, str]:
         CommandError: two things would have the same name.
     """
     files = Files()
-    for route in live_routes(application):
+    found = live_routes(application)
+    for route in found:
         _Channel(route, files).declare()
+    consumers = [cast("Any", route.application).consumer_class for route in found]
+    if any(issubclass(consumer, SubscriptionMixin) for consumer in consumers):
+        declare_models(files)
     return {file.name: file.text for file in files}
 
 

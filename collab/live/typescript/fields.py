@@ -61,11 +61,12 @@ class Serializers:
     def shown(self, serializer: Any, file: File) -> str:
         """Return the type of what a serializer makes, as it is written in ``file``."""
         owner, name = self._files.of(type(serializer)), interface_name(type(serializer))
-        opening = f"export interface {name}"
-        owner.declare(
-            name, type(serializer), lambda: block(opening, self._shown(serializer, owner))
-        )
+        owner.declare(name, type(serializer), lambda: self.interface(name, serializer, owner))
         return file.refer(owner, name)
+
+    def interface(self, name: str, serializer: Any, file: File) -> str:
+        """Return an interface of what a serializer makes."""
+        return block(f"export interface {name}", self._shown(serializer, file))
 
     def taken(self, name: str, serializer: Any, names: Collection[str], file: File) -> str:
         """Return an interface of the fields that may be given to make something new."""
