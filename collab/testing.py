@@ -63,6 +63,9 @@ Application = Callable[
 #: How long a client waits for what should happen at once, in seconds.
 TIMEOUT = 5.0
 
+#: Text frames that tell of the connection.
+_OWN_FRAMES = {"hello", "access", "saved"}
+
 _STEP1 = bytes((MessageType.SYNC, SyncType.STEP1))
 
 
@@ -336,6 +339,9 @@ class CollabClient:
     def _receive_json(self, frame: Message) -> None:
         self.messages.append(frame)
         self.errors += frame["errors"]
+        if frame["action"] not in _OWN_FRAMES:
+            # What actions return may be anything.
+            return
         data = frame.get("data") or {}
         self.access = data.get("access", self.access)
         self._durable = data.get("durable", self._durable)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from django.contrib.auth.models import User
-from django.test import RequestFactory, override_settings
 from django.urls import path
 from notes.consumers import NoteConsumer, ProjectConsumer  # type: ignore[import-not-found]
 from notes.models import Comment, Post, Project, Task  # type: ignore[import-not-found]
 from notes.notices import notify  # type: ignore[import-not-found]
-from notes.views import archive_done  # type: ignore[import-not-found]
 from pycrdt import Map
 
 from collab.testing import ConnectionClosed, connect
@@ -20,11 +20,10 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
 application = URLRouter(
     [
-        path("ws/projects/<int:pk>", ProjectConsumer.as_asgi()),
+        path("ws/projects/<int:project>", ProjectConsumer.as_asgi()),
         path("ws/<str:room>", NoteConsumer.as_asgi()),
     ]
 )
-LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 async def test_a_project_and_its_tasks() -> None:
@@ -36,28 +35,26 @@ async def test_a_project_and_its_tasks() -> None:
             pytest.fail("A stranger was let in.")
     await project.team.aadd(user)
     async with connect(application, f"/ws/projects/{project.pk}", user=user) as ann:
-        row = ann.doc.get("tasks", type=Map)[str(task.pk)]
-        assert ann.doc.get("projects", type=Map)[str(project.pk)]["team"] == [user.pk]
-        row["done"] = True
-        await ann.wait_until(lambda: row["done"])
+        row = ann.doc.get("notes.TaskSerializer", type=Map)[str(task.pk)]
+        projects = ann.doc.get("notes.ProjectSerializer", type=Map)
+        assert projects[str(project.pk)]["team"] == [user.pk]
         task.done = True
         await task.asave()
-        request = RequestFactory().post("/")
-        request.user = user
-        answer = await sync_to_async(archive_done)(request, project.pk)
-        assert answer.content == b'{"archived": 1}'
+        await ann.wait_until(lambda: row["done"])
+        ann.send(json.dumps({"action": "archive_done", "request_id": 1}))
+        await ann.wait_until(lambda: ann.messages[-1]["request_id"] == 1)
+        assert ann.messages[-1]["data"] == 1
         await ann.wait_until(lambda: row["archived"])
         row["title"] = "Wallpaper"
         await ann.wait_until(lambda: ann.errors and row["title"] == "Paint")
 
 
-@override_settings(CHANNEL_LAYERS=LAYERS)
 async def test_a_notice_reaches_who_has_the_project_open() -> None:
     user = await User.objects.acreate(username="ann")
     project = await Project.objects.acreate(name="Kitchen")
     await project.team.aadd(user)
     async with connect(application, f"/ws/projects/{project.pk}", user=user) as ann:
-        await sync_to_async(notify)(f"project-{project.pk}", {"text": "Lunch"})
+        await sync_to_async(notify)(project, {"text": "Lunch"})
         await ann.wait_until(lambda: ann.messages[-1]["data"] == {"text": "Lunch"})
 
 
