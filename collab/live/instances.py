@@ -138,7 +138,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
             row = await self._shared(
                 "row", partial(database_sync_to_async(self._read), pk, arguments)
             )
-            return await database_sync_to_async(self._shown)(row, happened, arguments)
+            return await database_sync_to_async(self._shown)(row, arguments)
 
         user = getattr(self.user, "pk", None)
         return await self._shared((user, repr(sorted(arguments.items()))), find_out)
@@ -152,11 +152,11 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
         # Not by a replica, which may not have the change yet.
         return get_object_or_404(rows.using(rows._db or router.db_for_write(model)), pk=pk)
 
-    def _shown(self, row: Any, action: str, arguments: dict[str, Any]) -> Any:
+    def _shown(self, row: Any, arguments: dict[str, Any]) -> Any:
         if not self._is_plain:
             now = attrgetter(self.lookup_field.replace("__", "."))(row)
-            return self.retrieve(**{**arguments, "action": action, self.lookup_name(): now})
-        async_to_sync(self.check_object_permissions)(action, row)
+            return self.retrieve(**{**arguments, "action": "retrieve", self.lookup_name(): now})
+        async_to_sync(self.check_object_permissions)("retrieve", row)
         serializer = self.get_serializer(instance=row, action_kwargs=arguments)
         return serializer.data, status.HTTP_200_OK
 

@@ -13,8 +13,10 @@ from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.auth.signals import user_logged_in
 from django.urls import path
 from mysite.asgi import websockets  # type: ignore[import-not-found]
+from notes import routes as more_routes  # type: ignore[import-not-found]
 from notes.live import (  # type: ignore[import-not-found]
     InboxConsumer,
     OutboxLive,
@@ -32,6 +34,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 routes = URLRouter(
     [
         *websockets.routes,
+        *more_routes.websockets,
         path("inbox/", InboxConsumer.as_asgi()),
         path("projects/<int:project>/", ProjectLive.as_asgi()),
         path("lists/<str:letter>/", ProjectsLive.as_asgi()),
@@ -177,3 +180,55 @@ async def test_own_rows() -> None:
         await client.wait_until(lambda: len(rows(client, "notes.OwnMessageSerializer")))
         assert list(rows(client, "notes.OwnMessageSerializer").keys()) == [str(own.pk)]
         assert b"secret" not in client.doc.get_update()
+
+
+async def test_observers() -> None:
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    async with talking("observer/", ann) as hers, talking("own/", bob) as his:
+        await call(hers, "follow", author=ann.pk)
+        message = await Message.objects.acreate(text="Hello", author=ann)
+        created = await take(hers, "create")
+        assert (created["data"], created["request_id"]) == (
+            {"id": message.pk, "text": "Hello"},
+            "follow",
+        )
+        message.author = bob
+        await message.asave()
+        await take(hers, "delete")
+        assert (await take(his, "update"))["data"] == {"text": "Hello", "own": True}
+        await call(hers, "leave", author=ann.pk, subscription="follow")
+        await sync_to_async(user_logged_in.send)(User, user=bob, request=None)
+        assert (await take(hers, "logged_in"))["data"] == {"username": "bob"}
+
+
+async def test_generic_api() -> None:
+    ann, bob = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
+    async with (
+        talking("api/", ann) as hers,
+        talking("api/", bob) as his,
+        talking("api/", AnonymousUser()) as nobodys,
+    ):
+        row = (await call(hers, "create", data={"text": "Hello"}))["data"]
+        assert (await call(nobodys, "create", data={"text": "x"}))["response_status"] == 403
+        page = {"count": 1, "results": [row], "limit": 10, "offset": 0}
+        assert (await call(nobodys, "list", limit=10, search="hell"))["data"] == page
+        assert (await call(nobodys, "list", search="heaven"))["data"]["count"] == 0
+        await call(his, "subscribe_instance", pk=row["id"])
+        refused = await call(his, "patch", pk=row["id"], data={"text": "Bye"})
+        assert refused["response_status"] == 403
+        await call(hers, "patch", pk=row["id"], data={"text": "Bye"})
+        answer = await take(his, "update")
+        assert (answer["response_status"], answer["data"]) == (200, {**row, "text": "Bye"})
+        await call(hers, "delete", pk=row["id"])
+        assert (await take(his, "delete"))["data"] == {"pk": row["id"]}
+
+
+async def test_views() -> None:
+    ann = await User.objects.acreate(username="ann")
+    message = await Message.objects.acreate(text="Hello", author=ann)
+    row = {"id": message.pk, "text": "Hello"}
+    async with talking("views/messages/", ann) as messages, talking("views/message/", ann) as one:
+        assert (await call(messages, "list"))["data"] == [row]
+        assert (await call(one, "retrieve", parameters={"pk": message.pk}))["data"] == row
+    async with talking("views/messages/", AnonymousUser()) as messages:
+        assert (await call(messages, "list"))["response_status"] == 403

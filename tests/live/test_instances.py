@@ -329,6 +329,21 @@ async def test_permission_for_the_row_is_asked_each_time(task: Task) -> None:
         assert await nobodys.quiet()
 
 
+class ReadOnly(BasePermission):
+    async def has_object_permission(
+        self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
+    ) -> bool:
+        return action in ("retrieve", "subscribe_instance")
+
+
+@pytest.mark.parametrize("backends", [(), (SearchFilter,)])
+async def test_who_may_retrieve_a_row_may_watch_it(task: Task, backends: Any) -> None:
+    async with talking(watching(permission_classes=(ReadOnly,), filter_backends=backends)) as ann:
+        await watch(ann, pk=task.pk)
+        await saved(task, title="two")
+        assert (await ann.next(action="update"))["data"]["title"] == "two"
+
+
 async def test_who_may_only_read_may_watch(task: Task) -> None:
     reading: Sequence[Any] = (rest.DjangoModelPermissionsOrAnonReadOnly,)
     async with talking(watching(permission_classes=reading)) as ann:
