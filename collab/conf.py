@@ -135,6 +135,7 @@ class Settings:
     #: Of live channels: calls and events of one connection that wait for their turn, and calls
     #: that run beside them.
     LIVE_MAX_WAITING: int = 100
+    LIVE_MAX_EVENTS: int = 10_000
     LIVE_MAX_DETACHED: int = 20
     #: What one connection may watch at once, and rows of one list that it watches.
     LIVE_MAX_SUBSCRIPTIONS: int = 100

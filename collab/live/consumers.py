@@ -34,7 +34,7 @@ from .groups import Event
 from .permissions import permission_of
 from .runtime import check_variable
 from .stateful import StateConsumer
-from .turns import Start, Turns
+from .turns import CALL, EVENT, Start, Turns
 
 __all__ = ["LiveConsumer"]
 
@@ -211,7 +211,9 @@ class LiveConsumer(StateConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""
         settings = get_settings()
-        self._turns = Turns(settings.LIVE_MAX_WAITING, settings.LIVE_MAX_DETACHED)
+        self._turns = Turns(
+            settings.LIVE_MAX_WAITING, settings.LIVE_MAX_EVENTS, settings.LIVE_MAX_DETACHED
+        )
         self._runtime: dict[str, Any] = {}
         #: Groups that are heard; and what was told while older events are being looked up.
         self._heard: dict[str, list[Event] | None] = {}
@@ -300,8 +302,9 @@ class LiveConsumer(StateConsumer):
         is_first, self._speaks = not self._speaks, True
         if action := actions_of(type(self)).get(request.action):
             call = partial(self._call, action, request)
-            put = self._turns.detach if action.is_detached else self._turns.put
-            if not put(call):
+            if not (
+                self._turns.detach(call) if action.is_detached else self._turns.put(CALL, call)
+            ):
                 self._tell_refused(request, 429, _TOO_MANY)
         else:
             self._member.send_frame(self._member.session.answer(request).frame)
@@ -320,7 +323,7 @@ class LiveConsumer(StateConsumer):
             had = {group: number for group, number in since.items() if isinstance(number, int)}
             self._newest = {**had, **self._newest}
         self._tell(frame("runtime_state", self._runtime))
-        self._turns.put(self._replay_all)
+        self._turns.put(EVENT, self._replay_all)
 
     async def _call(self, action: Action, request: Request) -> None:
         name, request_id = request.action, request.request_id
@@ -382,10 +385,10 @@ class LiveConsumer(StateConsumer):
             self._put(partial(self._handle, handler, message))
 
     def _put(self, start: Start) -> None:
-        if not self._turns.put(start):
+        if not self._turns.put(EVENT, start):
             assert self._member is not None
             reason = "This connection cannot keep up with its events."
-            self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_WAITING"))
+            self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_EVENTS"))
 
     async def _handle(self, handler: Any, event: dict[str, Any]) -> None:
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ["Turns"]
+__all__ = ["CALL", "EVENT", "Start", "Turns"]
+
+CALL = "call"
+EVENT = "event"
 
 #: Starts some work; it raises nothing.
 Start = Callable[[], Coroutine[Any, Any, None]]
@@ -18,24 +21,32 @@ class Turns:
     """Runs work of a connection in tasks, so that nothing holds up what it receives.
 
     Args:
-        most_waiting: how many may wait for their turn.
-        most_detached: how many may run beside the turns.
+        most_calls: how many of the client's calls may wait for their turn.
+        most_events: how many events may.
+        most_detached: how many calls may run beside the turns.
     """
 
-    def __init__(self, most_waiting: int, most_detached: int) -> None:
-        self._most_waiting = most_waiting
+    def __init__(self, most_calls: int, most_events: int, most_detached: int) -> None:
+        self._most = {CALL: most_calls, EVENT: most_events}
         self._most_detached = most_detached
-        self._waiting: deque[Start] = deque()
+        self._waiting: deque[tuple[str, Start]] = deque()
+        self._numbers = Counter[str]()
         self._runner: asyncio.Task[None] | None = None
         self._detached: set[asyncio.Task[None]] = set()
         #: Of the connection: whoever starts something may be in another.
         self._context = copy_context()
 
-    def put(self, start: Start) -> bool:
-        """Do something when all that was put before is done; False if too much waits."""
-        if len(self._waiting) >= self._most_waiting:
+    def put(self, kind: str, start: Start) -> bool:
+        """Do something when all that was put before is done; False if too many wait.
+
+        Args:
+            kind: ``CALL`` or ``EVENT``.
+            start: starts it.
+        """
+        if self._numbers[kind] >= self._most[kind]:
             return False
-        self._waiting.append(start)
+        self._numbers[kind] += 1
+        self._waiting.append((kind, start))
         if self._runner is None:
             self._runner = self._task(self._run())
         return True
@@ -54,7 +65,8 @@ class Turns:
 
         Nothing more is taken.
         """
-        self._most_waiting = self._most_detached = 0
+        self._most = {CALL: 0, EVENT: 0}
+        self._most_detached = 0
         tasks = {*self._detached}
         for task in self._detached:
             task.cancel()
@@ -71,6 +83,8 @@ class Turns:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._waiting.popleft()()
+                kind, start = self._waiting.popleft()
+                self._numbers[kind] -= 1
+                await start()
         finally:
             self._runner = None

@@ -122,6 +122,7 @@ class Calculator(LiveConsumer):
     @action
     async def count(self, unread: int) -> None:
         await self.set_runtime_var("unread", unread)
+        assert self.runtime_state["unread"] == unread
 
 
 async def test_an_action_is_called_with_its_arguments_and_answers_its_caller() -> None:
@@ -595,8 +596,10 @@ async def test_what_is_told_before_the_client_is_let_in_is_kept_or_dropped() -> 
 async def test_a_client_that_was_sent_away_is_not_answered() -> None:
     async with talking(Calculator) as ann:
         await ann.send(action="bye")
-        await ann.send(action="add", request_id="late", one=1)
         assert await ann.closed() == 1000
+        await ann.send(action="add", request_id="late", one=1)
+        await ann.communicator.disconnect()
+        assert ann.communicator.output_queue.empty()
 
 
 async def test_the_end_of_a_connection_is_told_to_the_project_once() -> None:

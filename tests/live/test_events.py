@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +27,7 @@ from collab.live import (
 from collab.live.groups import Event
 from collab.live.models import EventGroup, KeptEvent
 
-from .talking import Talker, talking
+from .talking import DEADLINE, Talker, talking
 
 pytestmark = [pytest.mark.usefixtures("memory"), pytest.mark.django_db(transaction=True)]
 
@@ -160,6 +162,46 @@ async def test_a_group_that_was_left_meanwhile_is_not_told_of(
         assert await ann.quiet()
 
 
+async def test_a_group_that_is_left_while_older_events_are_looked_up_is_told_of_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Leaving(Chart):
+        @action(detached=True)
+        async def leave(self) -> None:
+            await self.remove_group("late")
+
+    gate, asked = threading.Event(), threading.Event()
+
+    def slow(group: str, after: int = 0) -> list[Event]:
+        if group == "late":
+            asked.set()
+            gate.wait(DEADLINE)
+        return events.kept_events(group, after)
+
+    monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+    await apublish("late", "point", 1, replay=10)
+    async with talking(Leaving) as ann:
+        await ann.send(action="listen", group="late", request_id="listen")
+        await asyncio.to_thread(asked.wait, DEADLINE)
+        await ann.call("leave")
+        gate.set()
+        await ann.next(request_id="listen")
+        assert await ann.quiet()
+
+
+async def test_an_event_that_was_looked_up_and_comes_as_well_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(group: str, after: int = 0) -> list[Event]:
+        publish(group, "point", 1, replay=10)
+        return events.kept_events(group, after)
+
+    monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+    async with talking(Chart) as ann:
+        assert await numbers(ann, 1) == [1]
+        assert await ann.quiet()
+
+
 async def test_an_event_loop_cannot_wait_for_the_database() -> None:
     with pytest.raises(SynchronousOnlyOperation, match="await apublish"):
         publish("chart", "point", 1, replay=3)
@@ -198,7 +240,7 @@ async def test_handlers_take_raw_messages_of_the_channel_layer_too() -> None:
 
 
 async def test_a_connection_that_cannot_keep_up_is_ended(settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_WAITING": 3}
+    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_EVENTS": 3}
 
     class Slow(Chart):
         @consumer("slow")
@@ -209,6 +251,21 @@ async def test_a_connection_that_cannot_keep_up_is_ended(settings: Any) -> None:
         for _ in range(10):
             publish("chart", "slow")
         assert await ann.closed() == 1013
+
+
+async def test_events_of_one_commit_may_be_more_than_the_calls_that_wait(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_WAITING": 3}
+
+    class Noting(Chart):
+        @consumer("noted")
+        async def handle(self, event: dict[str, Any]) -> None:
+            await self.reply("noted", event["payload"])
+
+    async with talking(Noting) as ann:
+        for number in range(1_000):
+            publish("chart", "noted", number)
+        told = [(await ann.next(action="noted"))["data"] for _ in range(1_000)]
+        assert told == list(range(1_000))
 
 
 # Notifications.

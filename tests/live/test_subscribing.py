@@ -15,7 +15,7 @@ from rest_framework.serializers import CharField, ModelSerializer
 
 from collab.live import LiveConsumer, ModelSubscription, SubscriptionMixin, subscribable
 from collab.live.groups import local_members
-from collab.live.subscriptions import group_of, unregister
+from collab.live.subscriptions import group_of, subscription_of, unregister
 from tests.rows.models import Board, Card, Label, Note, Task
 
 from .talking import Talker, talking
@@ -263,6 +263,29 @@ async def test_what_a_transaction_does_is_told_once_and_a_rollback_never(board: 
         frame = await ann.next(request_id="l")
         assert (frame["action"], frame["data"]["instance"]["title"]) == ("create", "Painted")
         assert await ann.quiet()
+
+
+async def test_what_changes_again_before_it_is_looked_at_is_told_as_it_is_then(
+    board: Board,
+) -> None:
+    @sync_to_async
+    def work() -> None:
+        card = Card.objects.create(board=board, title="Paint")
+        for number in range(20):
+            card.title = f"Paint {number}"
+            card.save()
+
+    async with talking(Live, user=ANN) as ann:
+        await watch(ann, "l", model="rows.Card", filter={})
+        await work()
+        frame = await ann.next(request_id="l")
+        assert frame["action"] == "create"
+        while frame["data"]["instance"]["title"] != "Paint 19":
+            frame = await ann.next(request_id="l", action="update")
+
+
+def test_what_is_watched_is_no_group_by_itself(board: Board) -> None:
+    assert subscription_of("rows.Card").groups_of(Card(board=board)) == ()
 
 
 async def test_a_change_costs_the_same_however_many_watch_it(board: Board) -> None:
