@@ -95,12 +95,18 @@ class Site(Contestant):
         self.member_type = JsonMember if request else Member
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it runs this package."""
+        return self.serves.startswith(("by_collab", "by_live"))
+
+    @property
     def python(self) -> str:
         """The interpreter that runs it."""
-        return str(VENV / "bin" / "python") if self._request else sys.executable
+        is_peer = self._request and not self.is_ours
+        return str(VENV / "bin" / "python") if is_peer else sys.executable
 
     def install(self) -> None:
-        if self._request:
+        if self._request and not self.is_ours:
             own = "1.3.0"
             make_venv(VENV, [f"{PEER}=={own}", *(f"{name}=={version(name)}" for name in _SHARED)])
 
@@ -136,18 +142,21 @@ class Site(Contestant):
 
 NOTHING = Site("nothing", "by_nobody")
 COLLAB = Site("collab", "by_collab")
-OBSERVER = Site("model_observer", "by_model_observer", {"action": "subscribe", "board": 0})
-INSTANCE = Site(
-    "ObserverModelInstanceMixin",
-    "by_instance_observer",
-    {"action": "subscribe_instance", "pk": _TASK},
-)
-SITES = {site.name: site for site in (NOTHING, COLLAB, OBSERVER, INSTANCE)}
+_OF_BOARD = {"action": "subscribe", "board": 0}
+_OF_TASK = {"action": "subscribe_instance", "pk": _TASK}
+LIVE_OBSERVER = Site("collab.live model_observer", "by_live_model_observer", _OF_BOARD)
+LIVE_INSTANCE = Site("collab.live instances", "by_live_instance_observer", _OF_TASK)
+OBSERVER = Site("model_observer", "by_model_observer", _OF_BOARD)
+INSTANCE = Site("ObserverModelInstanceMixin", "by_instance_observer", _OF_TASK)
+SITES = {
+    site.name: site for site in (NOTHING, COLLAB, LIVE_OBSERVER, LIVE_INSTANCE, OBSERVER, INSTANCE)
+}
 
 
 def environment(serves: str, url: str) -> dict[str, str]:
     """Return the variables of a process of the project, on the database at ``url``."""
-    path = [PROJECT, ROOT, ROOT / "storage"] if serves == COLLAB.serves else [PROJECT]
+    is_ours = serves.startswith(("by_collab", "by_live"))
+    path = [PROJECT, ROOT, ROOT / "storage"] if is_ours else [PROJECT]
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "board.settings",

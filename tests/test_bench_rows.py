@@ -24,9 +24,11 @@ def bench(*arguments: str) -> list[str]:
 
 def test_saves_are_compared() -> None:
     head, _, *rows = bench("rows", "--scale", "0.02", "--repeat", "1")
-    assert head == "|  |  | nothing | collab | model_observer | ObserverModelInstanceMixin |"
+    live = "collab.live model_observer | collab.live instances"
+    peers = "model_observer | ObserverModelInstanceMixin"
+    assert head == f"|  |  | nothing | collab | {live} | {peers} |"
     assert len(rows) == 17
-    assert sum(row.count(" (") == 3 for row in rows) == 10
+    assert sum(row.count(" (") == 5 for row in rows) == 10
 
 
 def test_growth_is_measured() -> None:

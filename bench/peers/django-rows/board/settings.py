@@ -9,6 +9,7 @@ import os
 
 SERVES = os.environ["BENCH_SERVES"]
 IS_COLLAB = SERVES == "by_collab"
+IS_LIVE = SERVES.startswith("by_live")
 
 SECRET_KEY = "bench"
 ALLOWED_HOSTS = ["*"]
@@ -20,6 +21,7 @@ ASGI_APPLICATION = "board.asgi.application"
 INSTALLED_APPS = [
     "board",
     *(["collab", "collab.mirror", "collab_storage"] if IS_COLLAB else []),
+    *(["collab", "collab.live", "collab_storage"] if IS_LIVE else []),
     "channels",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,0 +1,19 @@
+"""collab.live: subscribers of one task are sent it when it has changed."""
+
+from django.urls import path
+
+from collab.live.generics import GenericAsyncAPIConsumer
+from collab.live.instances import ObserverModelInstanceMixin
+
+from .models import Task
+from .serializers import TaskSerializer
+
+
+class TaskConsumer(ObserverModelInstanceMixin, GenericAsyncAPIConsumer):
+    """Tells of single tasks."""
+
+    queryset = Task.objects.all()
+    serializer_class = TaskSerializer
+
+
+websockets = [path("ws/<str:name>", TaskConsumer.as_asgi())]
