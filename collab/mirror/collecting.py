@@ -120,10 +120,15 @@ class Notes:
 
     def read(self, using: str) -> None:
         """Find out which documents the unread rows are in."""
+        asked: set[tuple[ModelMirror[Any], str]] = set()
         for link, keys in self.unread.items():
             for chunk in chunks(keys):
                 for row in link.rows(using, chunk).iterator(chunk_size=CHUNK):
-                    self.add(link.mirror, _key(link.mirror, row), link.mirror.get_room_names(row))
+                    mirror, key = link.mirror, _key(link.mirror, row)
+                    # Several links, and several rows, may lead to the same.
+                    if (mirror, key) not in asked:
+                        asked.add((mirror, key))
+                        self.add(mirror, key, mirror.get_room_names(row))
         self.unread = {}
 
     def documents(self) -> dict[str, Known]:

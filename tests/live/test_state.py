@@ -271,6 +271,21 @@ def test_documents_are_found_by_one_query_however_many_they_are() -> None:
     assert {rows["Tag"][str(many.pk)]["name"] for rows in map(shown, projects)} == {"20"}
 
 
+def test_a_row_that_others_lead_to_in_many_ways_is_read_once() -> None:
+    project, bob = open_project(), Person.objects.create(name="Bob")
+
+    def queries() -> int:
+        bob.name += "!"
+        with CaptureQueriesContext(connection) as captured:
+            bob.save()
+        return len(captured)
+
+    a_task(project, assignee=bob)
+    before = queries()
+    Task.objects.bulk_create(Task(project=project, title="Paint", assignee=bob) for _ in range(9))
+    assert queries() == before
+
+
 def test_a_row_in_no_document_costs_one_query() -> None:
     tag = Tag.objects.create(name="urgent")
     Project.objects.create(name="Kitchen").tags.add(tag)
