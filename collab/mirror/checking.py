@@ -111,6 +111,10 @@ class Outcome:
     #: Of rows that clients have added under keys that are not theirs: the author, the name of the
     #: map, and the key before and now.
     renamed: list[tuple[Author, str, str, str]] = field(default_factory=list)
+    #: Rows of which fields were changed that are not there, or not those that they were.
+    overtaken: list[Change] = field(default_factory=list)
+    #: New rows that others have changed before it is checked who has added them.
+    unowned: list[Change] = field(default_factory=list)
     #: What was not looked at: the document should not be locked for too long.
     left: list[Change] = field(default_factory=list)
 
@@ -299,6 +303,7 @@ class _Check:
     def _check_deletion(self, change: Change, known: MirroredRow) -> None:
         if (author := change.authors.get(ROW)) is None:
             # It was there when its fields were changed; who removed it is checked.
+            self._outcome.overtaken.append(change)
             return
         try:
             self._saving(author).delete(self._rows[change.key])
@@ -337,16 +342,21 @@ class _Check:
             write_changed(self._document, self._mirror, {change.key: values}, {change.key: known})
 
     def _check_new(self, change: Change) -> None:
-        if change.values is Odd.MISSING:
+        author = change.authors.get(ROW)
+        if author is None or change.values is Odd.MISSING:
+            is_there = change.values is not Odd.MISSING and self._is_there(change.key)
+            (self._outcome.unowned if is_there else self._outcome.overtaken).append(change)
             return
-        author = change.authors.get(ROW) or next(iter(change.authors.values()))
+        others = {name: whose.user for name, whose in change.authors.items() if whose is not author}
         try:
             if change.values is Odd.NOT_JSON:
                 raise Refused({ROW: _NO_MAP})
-            row, problems = self._saving(author).create(change.key, change.fields)
+            row, problems = self._saving(author).create(change.key, change.fields, others)
         except Refused as refused:
             # With the row, all that was written into it vanishes.
             self._refuse(change, author, refused.problems, change.fields)
+            for name in others:
+                self._refuse(change, change.authors[name], refused.problems, [name])
             self._repairs.append(lambda rows: rows.pop(change.key, None))
         else:
             self._enter(change, author, str(row.pk), problems)
@@ -355,16 +365,30 @@ class _Check:
         """A row was created, and has that key."""
         self._read_rows([key])
         values = self._values[key]
-        self._document.record.rows.create(map_name=self._mirror.map_name, key=key, values=values)
+        is_renamed = key != change.key
+        # If the document is another than rows were written into, what is known of it goes first.
+        _ = self._document.doc
+        self._document.record.rows.create(
+            map_name=self._mirror.map_name,
+            key=key,
+            client_key=change.key if is_renamed else None,
+            values=values,
+        )
         self._document.note_change(self._mirror, key, None, values)
         names = {name for name in problems if _differs(self._mirror, name, change.fields, values)}
-        self._refuse(change, author, {name: problems[name] for name in names})
-        if key == change.key:
-            self._repair_fields(change, values.keys() | change.fields.keys())
-        else:
-            self._repairs.append(lambda rows: rows.pop(change.key, None))
+        for whose in {author, *(change.authors.get(name, author) for name in names)}:
+            own = {name for name in names if whose in (author, change.authors.get(name))}
+            self._refuse(change, whose, {name: problems[name] for name in own})
+        if is_renamed:
             self._put_back(key)
+            self._repairs.append(_Move(self._mirror, change, key))
             self._outcome.renamed.append((author, self._mirror.map_name, change.key, key))
+        else:
+            self._repair_fields(change, values.keys() | change.fields.keys())
+
+    def _is_there(self, key: str) -> bool:
+        map_ = self._document.map_of(self._mirror)
+        return map_ is not None and key in map_
 
     # Whose it is.
 
@@ -428,6 +452,32 @@ class _Check:
         with self._document.changing():
             for repair in self._repairs:
                 repair(map_)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Takes a new row's map out, and writes what is newer in it into that under its ``key``."""
+
+    mirror: ModelMirror[Any]
+    change: Change
+    key: str
+
+    def __call__(self, rows: Map[Any]) -> None:
+        text_fields, before = self.mirror.text_fields, self.change.fields
+        there = take_row(rows, self.change.key, text_fields)
+        rows.pop(self.change.key, None)
+        row = rows[self.key]
+        if isinstance(there, Odd):
+            return
+        for name, value in there.items():
+            if isinstance(value, Odd) or not _differs(self.mirror, name, there, before):
+                continue
+            text = row.get(name)
+            if name in text_fields and isinstance(text, Text):
+                known = before.get(name)
+                write_text(text, known if isinstance(known, str) else "", value)
+            else:
+                row[name] = value
 
 
 @dataclass(frozen=True, slots=True)

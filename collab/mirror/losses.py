@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from enum import Enum
 from typing import Any
@@ -21,12 +21,12 @@ from collab.updates import apply
 from .checking import Author, Refusal
 from .models import MirroredRefresh
 from .observing import observing
-from .options import mirrors_in
+from .options import ModelMirror, mirrors_in
 from .refreshing import Key, Range, joined, structs
 from .saving import ROW, Problem
 from .values import Odd, RowInMap, same, take_row
 
-__all__ = ["Forgotten", "Late", "Lateness", "Past"]
+__all__ = ["Forgotten", "Late", "Lateness", "Past", "before_refresh"]
 
 _PROBLEM = Problem(409, ("This was changed in a version of the document that is too old.",))
 
@@ -90,33 +90,44 @@ def _within(id_: Id, found: Range) -> bool:
     return id_[0] == found[0] and found[1] <= id_[1] < found[2]
 
 
-class Past:
-    """A document as it was before a refresh, to which what comes late is applied.
-
-    Args:
-        room_name: the document.
-        refresh: that one.
+def before_refresh(room_name: str, refresh: MirroredRefresh) -> Past:
+    """Return a document as it was before a refresh.
 
     Raises:
         Forgotten: it is not kept any more.
     """
+    refresh.refresh_from_db(fields=["content"])
+    if refresh.content is None:
+        raise Forgotten
+    doc = Doc[Any]()
+    doc.apply_update(zlib.decompress(refresh.content))
+    mirrors = mirrors_in(room_name)
+    left = {(map_name, key) for map_name, key in refresh.left}
+    there = {
+        (mirror.map_name, key)
+        for mirror in mirrors
+        for key in list(doc.get(mirror.map_name, type=Map).keys())
+    }
+    return Past(doc, mirrors, there - left)
 
-    def __init__(self, room_name: str, refresh: MirroredRefresh) -> None:
-        refresh.refresh_from_db(fields=["content"])
-        if refresh.content is None:
-            raise Forgotten
+
+class Past:
+    """A document with rows that are not in it any more, to which what comes late is applied.
+
+    Args:
+        doc: as it was before.
+        mirrors: that have rows in it.
+        keys: of these rows.
+    """
+
+    def __init__(
+        self, doc: Doc[Any], mirrors: Iterable[ModelMirror[Any]], keys: Iterable[Key]
+    ) -> None:
         #: Bytes that were applied to it.
         self.taken = 0
-        self._doc = Doc[Any]()
-        self._doc.apply_update(zlib.decompress(refresh.content))
-        self._mirrors = {mirror.map_name: mirror for mirror in mirrors_in(room_name)}
-        left = {(map_name, key) for map_name, key in refresh.left}
-        self._rows = {
-            (name, key): self._row(name, key)
-            for name in self._mirrors
-            for key in list(self._map(name).keys())
-            if (name, key) not in left
-        }
+        self._doc = doc
+        self._mirrors = {mirror.map_name: mirror for mirror in mirrors}
+        self._rows = {key: self.row(*key) for key in keys}
 
     def apply(self, author: Author, update: bytes) -> list[Refusal]:
         """Return what ``author`` changes in rows with an update.
@@ -138,7 +149,7 @@ class Past:
         ]
 
     def _compare(self, author: Author, row: Key) -> Refusal | None:
-        before, now = self._rows[row], self._row(*row)
+        before, now = self._rows[row], self.row(*row)
         self._rows[row] = now
         if isinstance(before, Odd) or isinstance(now, Odd):
             return None if before is now else Refusal(author, *row, {ROW: _PROBLEM}, {})
@@ -156,5 +167,6 @@ class Past:
         found: Map[Any] = self._doc.get(name, type=Map)
         return found
 
-    def _row(self, name: str, key: str) -> RowInMap:
+    def row(self, name: str, key: str) -> RowInMap:
+        """Return what is in the map of a mirror under a key."""
         return take_row(self._map(name), key, self._mirrors[name].text_fields)

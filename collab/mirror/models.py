@@ -54,6 +54,8 @@ class MirroredRow(models.Model):
     map_name = models.CharField(max_length=255)
     #: The row's primary key as text, which is its key in the map.
     key = models.CharField(max_length=255)
+    #: The UUID that a client has added it under, if that is not its key.
+    client_key = models.CharField(max_length=36, null=True)  # noqa: DJ001 (most have none)
     values = models.JSONField(encoder=DjangoJSONEncoder)
 
     class Meta:

@@ -73,6 +73,18 @@ class Notes:
         """When the first of them is due."""
         return min((note.due for note in self), default=None)
 
+    def overtake(self, row: RowKey, author: Author) -> dict[str, Author]:
+        """Forget who has changed fields of a row that ``author`` has removed, or replaced.
+
+        Returns:
+            who it was by field, but for ``author``.
+        """
+        notes = self._rows.get(row, {})
+        fields = {name: notes.pop(name).author for name in list(notes) if name != ROW}
+        if not notes:
+            self._rows.pop(row, None)
+        return {name: found for name, found in fields.items() if found is not author}
+
     def has_room(self, row: RowKey) -> bool:
         """Tell whether one of ``row`` may be added."""
         return row in self._rows or len(self._rows) < self._settings.MAX_ROW_CHANGES

@@ -74,6 +74,10 @@ class Refused(Exception):
         self.problems = problems
 
 
+class _NotTheirs(Refused):
+    """Others may not change a new row like that."""
+
+
 def _refused(status: int, reason: str, field: str = ROW) -> Refused:
     return Refused({field: Problem(status, (reason,))})
 
@@ -112,8 +116,15 @@ class Saving:
                 problems |= found or dict.fromkeys(fit, _joined(refused.problems))
         return problems
 
-    def create(self, key: str, values: Values) -> tuple[Model, Problems]:
+    def create(
+        self, key: str, values: Values, others: Mapping[str, User]
+    ) -> tuple[Model, Problems]:
         """Create the row that a client has added under ``key``.
+
+        Args:
+            key: of the map.
+            values: what is in it.
+            others: who else has changed it since, by field.
 
         Returns:
             the row, and what is wrong with values that have nothing to do with it.
@@ -125,9 +136,16 @@ class Saving:
             raise _refused(403, "You may not add rows.")
         self._check_key(key)
         problems = self._unfit(values)
-        fit = {name: values[name] for name in values if name not in problems}
         made: list[Model] = []
-        self._attempt(self.mirror.model(), lambda: made.append(self._create(key, fit)))
+        while not made:
+            fit = {name: values[name] for name in values if name not in problems}
+            try:
+                self._attempt(
+                    self.mirror.model(),
+                    lambda fit=fit: made.append(self._create(key, fit, others)),  # type: ignore[misc]
+                )
+            except _NotTheirs as error:
+                problems |= error.problems
         return made[0], problems
 
     def delete(self, row: Model) -> None:
@@ -193,14 +211,16 @@ class Saving:
         else:
             serializer.save()
 
-    def _create(self, key: str, values: Values) -> Model:
+    def _create(self, key: str, values: Values, others: Mapping[str, User]) -> Model:
         serializer = self._valid(None, values)
         given = dict(self.mirror.get_initial(self.room_name, self.user))
         if self._draws_pk:
             given["pk"] = UUID(key)
         draft = self.mirror.model(**given)
         _check_given(draft, given)
-        self._ask(draft, _by_field(serializer, values))
+        changes = _by_field(serializer, values)
+        self._ask(draft, changes)
+        self._ask_others(draft, changes, others)
         row: Model = serializer.save(**given)
         rows = self.mirror.rows(self.room_name)
         if rows is None or not rows.filter(pk=row.pk).exists():
@@ -212,8 +232,23 @@ class Saving:
         row.delete()
 
     def _ask(self, row: Model, changes: Mapping[str, Any]) -> None:
-        if not self.mirror.is_allowed(self.room_name, self.user, row, changes):
+        if not self._may(self.user, row, changes):
             raise _refused(403, _FORBIDDEN)
+
+    def _may(self, user: User, row: Model, changes: Mapping[str, Any]) -> bool:
+        return self.mirror.is_allowed(self.room_name, user, row, changes)
+
+    def _ask_others(
+        self, draft: Model, changes: Mapping[str, Any], others: Mapping[str, User]
+    ) -> None:
+        """Raise _NotTheirs if somebody may not change a row that another has added."""
+        problems = {
+            name: Problem(403, (_FORBIDDEN,))
+            for name in changes.keys() & others.keys()
+            if not self._may(others[name], draft, {name: changes[name]})
+        }
+        if problems:
+            raise _NotTheirs(problems)
 
     def _serializer(self, *args: Any, **kwargs: Any) -> ModelSerializer[Any]:
         context = {"user": self.user, "room_name": self.room_name}

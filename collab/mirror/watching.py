@@ -35,8 +35,9 @@ from .checking import (
 from .noting import LEFT, NOBODY, UNKNOWN, Note, Notes, RowKey, Taken
 from .observing import spots
 from .options import ModelMirror, mirrors, mirrors_in
-from .saving import is_outage
-from .values import take_row
+from .overtaking import trace
+from .saving import ROW, is_outage
+from .values import Odd, take_row
 from .worker import Worker, current_worker
 from .writing import reconcile
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from .options import User
 
-__all__ = ["RowsWatcher", "tell", "tell_all", "watch"]
+__all__ = ["LOST", "UNTRACED", "RowsWatcher", "tell", "tell_all", "watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ _SLICE = 100
 #: Attempts, after which what might pass is taken for what will not.
 PATIENCE = 5
 _FIRST_RETRY_DELAY = 0.1
+UNTRACED = "It cannot be found out what of a member's is lost."
+LOST = "Rows were changed in a version of the document that is too old; these changes are lost."
 #: Refusals of one check that a member is told one by one.
 _MAX_TOLD = 50
 
@@ -110,6 +113,8 @@ class RowsWatcher:
         self._subscriptions: list[tuple[Map[Any], Subscription]] = []
         self._authors: dict[Member, Author] = {}
         self._notes = Notes(settings)
+        #: What members have changed in rows that were removed, or replaced, before it was checked.
+        self._overtaken: list[Change] = []
         #: What is being checked.
         self._in_hand = Taken()
         #: All rows are to be compared with what was written last, from then on; the differences
@@ -169,7 +174,8 @@ class RowsWatcher:
     def is_busy(self) -> bool:
         """Something that a member has changed is not saved yet, nor set back."""
         has_swept = self._sweeper in (None, NOBODY)
-        return self._task is not None or self._notes.is_pressing or not has_swept
+        has_noted = self._notes.is_pressing or bool(self._overtaken)
+        return self._task is not None or has_noted or not has_swept
 
     async def settle(self) -> None:
         """Check what members have changed, without any delay."""
@@ -189,7 +195,15 @@ class RowsWatcher:
         for event in events:
             is_typing = isinstance(event, TextEvent)
             for key, name in spots(event):
+                if name == ROW:
+                    self._overtake((map_name, key), author)
                 self._note((map_name, key), name, author, is_typing)
+
+    def _overtake(self, row: RowKey, author: Author) -> None:
+        change = Change(*row, Odd.MISSING, self._notes.overtake(row, author))
+        if _is_a_members(change):
+            self._overtaken.append(change)
+            self._wake(self._loop.time())
 
     def _author(self) -> Author:
         assert self._room is not None
@@ -262,6 +276,10 @@ class RowsWatcher:
 
     async def _go_on(self, *, is_patient: bool) -> bool:
         """Do some of what there is to do; False if that is nothing."""
+        if self._overtaken:
+            self._in_hand = Taken()
+            await self._trace()
+            return True
         now = self._loop.time()
         self._in_hand = self._notes.take(now, BATCH, in_hurry=self._hurrying > 0)
         if self._sweeper is None and self._later is not None and self._later <= now:
@@ -298,10 +316,29 @@ class RowsWatcher:
         while changes:
             work = partial(check, self._name, changes, patient=is_patient)
             outcome = await self._worker.run(work)
-            changes = outcome.left
+            changes = [*outcome.left, *await self._owned(outcome.unowned)]
             left = {(change.map_name, change.key) for change in changes}
             self._in_hand = {row: self._in_hand[row] for row in left}
+            self._overtaken += filter(_is_a_members, outcome.overtaken)
             tell_all(outcome)
+
+    async def _trace(self) -> None:
+        """Tell what was changed in rows that were removed before it was checked."""
+        overtaken, self._overtaken = self._overtaken, []
+        try:
+            traces = await self._worker.run(partial(trace, self._name, overtaken))
+        except Exception as error:
+            if is_outage(error):
+                self._overtaken = overtaken + self._overtaken
+                raise
+            logger.exception(UNTRACED, extra={"room": self._name})
+            for author in {author for change in overtaken for author in change.authors.values()}:
+                tell(author, "rows", {"refused": None}, 409, [LOST])
+            return
+        tell_all(Outcome(refusals=traces.refusals))
+        for change in traces.kept:
+            for name, author in change.authors.items():
+                self._note((change.map_name, change.key), name, author)
 
     async def _ask_whose(self, changes: Iterable[Change]) -> None:
         """Look whose those changes are of which that is not known here, if there are any."""
@@ -319,6 +356,25 @@ class RowsWatcher:
                 del change.authors[name]
             for name in unknown & of_row.keys():
                 change.authors[name] = self._author_of(of_row[name])
+
+    async def _owned(self, changes: list[Change]) -> list[Change]:
+        """Return those of which is known who has added the row; the others are to wait for that."""
+        if not changes:
+            return []
+        found = {(change.map_name, change.key): {ROW} for change in changes}
+        users = await self._worker.run(partial(authors, self._name, found))
+        owned = []
+        for change in changes:
+            row = change.map_name, change.key
+            if row in users or self._hurrying:
+                whose = self._author_of(users[row][ROW]) if row in users else NOBODY
+                change.authors = {ROW: whose, **change.authors}
+                owned.append(change)
+            else:
+                for name, author in change.authors.items():
+                    now = self._loop.time()
+                    self._wake(self._notes.add(row, name, author, now, is_doubtful=True).due)
+        return owned
 
     def _author_of(self, user: User) -> Author:
         """Return ``user`` as an author, who is told if it is here again."""
@@ -370,6 +426,11 @@ class RowsWatcher:
             now, is_doubtful = self._loop.time(), self._is_doubtful
             note = self._notes.add(row, name, self._sweeper, now, is_doubtful=is_doubtful)
             self._wake(note.due)
+
+
+def _is_a_members(change: Change) -> bool:
+    """Tell whether there is a member who has changed some fields."""
+    return any(name != ROW and author.member for name, author in change.authors.items())
 
 
 def tell_all(outcome: Outcome) -> None:

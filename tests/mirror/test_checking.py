@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
-from pycrdt import Map
+from pycrdt import Map, Text
 
 from collab import documents
 from collab.mirror.checking import Author, Change, check, unchecked
@@ -96,6 +96,41 @@ def test_a_row_that_is_gone_again_needs_no_check(using: str) -> None:
         assert not check(
             room_name(board.pk), [Change("tasks", "17", Odd.MISSING, {"": ANN})]
         ).refusals
+
+
+@on_both
+def test_a_row_that_is_created_is_there_although_its_map_has_gone(using: str) -> None:
+    with kept_in(using):
+        task, name = shown_task()
+        key = "11111111-1111-4111-8111-111111111111"
+        outcome = check(name, [Change("tasks", key, {"title": "new"}, {"": ANN})])
+        made = Task.objects.exclude(pk=task.pk).get()
+        assert outcome.renamed == [(ANN, "tasks", key, str(made.pk))]
+        tasks = documents.read(name).get("tasks", type=Map)
+        assert tasks[str(made.pk)]["title"] == "new"
+
+
+@on_both
+def test_what_is_newer_than_a_new_row_goes_along_to_its_key(using: str) -> None:
+    with kept_in(using):
+        task, name = shown_task()
+        key = "11111111-1111-4111-8111-111111111111"
+        with documents.edit(name) as doc:
+            newer = {"title": "newer", "body": Text("text and more"), "colour": "red"}
+            doc.get("tasks", type=Map)[key] = Map({**newer, "estimate": b"?"})
+        values = {"title": "new", "body": "text", "estimate": "1.00"}
+        assert not check(name, [Change("tasks", key, values, {"": ANN})]).refusals
+        made = Task.objects.exclude(pk=task.pk).get()
+        row = documents.read(name).get("tasks", type=Map)[str(made.pk)]
+        assert (made.title, made.body) == ("new", "text")
+        assert (row["title"], str(row["body"]), row["colour"]) == (
+            "newer",
+            "text and more",
+            "red",
+        )
+        assert row["estimate"] == "1.00"
+        found = unchecked(name, [TaskMirror(Task)])
+        assert found == {("tasks", str(made.pk)): {"title", "body", "colour"}}
 
 
 @on_both

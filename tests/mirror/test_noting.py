@@ -74,6 +74,19 @@ def test_too_many_fields_are_the_row() -> None:
     assert notes.take(2, 10)[ONE].keys() == {ROW}
 
 
+def test_who_removes_a_row_overtakes_others() -> None:
+    notes = new_notes()
+    assert notes.overtake(ONE, ANN) == {}
+    notes.add(ONE, "title", ANN, 0)
+    notes.add(ONE, "done", BOB, 0)
+    assert notes.overtake(ONE, ANN) == {"done": BOB}
+    assert notes.has_room(OTHER)
+    notes.add(ONE, ROW, ANN, 0)
+    notes.add(ONE, "done", BOB, 0)
+    assert notes.overtake(ONE, NOBODY) == {"done": BOB}
+    assert notes.take(2, 10)[ONE].keys() == {ROW}
+
+
 def test_rows_are_limited() -> None:
     notes = new_notes()
     assert notes.has_room(ONE)

@@ -22,7 +22,7 @@ from collab import documents
 from collab.hub import current_hub, room_watchers
 from collab.mirror import returning
 from collab.mirror.checking import Author
-from collab.mirror.losses import Late, Lateness, Past
+from collab.mirror.losses import Late, Lateness, before_refresh
 from collab.mirror.models import MirroredDocument, MirroredRefresh
 from collab.mirror.refreshing import arrive, refresh, stay
 from collab.mirror.worker import current_worker
@@ -223,7 +223,7 @@ def late_updates(old: Doc[Any], *changes: Callable[[], None]) -> list[bytes]:
 
 def test_what_builds_upon_lost_changes_is_told_too(board: Board, task: Task, old: Doc[Any]) -> None:
     body, found = of(old, task)["body"], MirroredRefresh.objects.get()
-    lateness, past = Lateness(found), Past(name_of(board), found)
+    lateness, past = Lateness(found), before_refresh(name_of(board), found)
     author = Author(AnonymousUser())
     one, two, three = late_updates(
         old,

@@ -274,7 +274,7 @@ def test_a_row_that_would_be_elsewhere_is_not_created(board: Board) -> None:
 
     for mirror in (Mirror(Note), Homeless(Note)):
         with pytest.raises(Refused) as refused:
-            Saving(mirror, f"board-{board.pk}", ANN).create(str(uuid4()), {"text": "a"})
+            Saving(mirror, f"board-{board.pk}", ANN).create(str(uuid4()), {"text": "a"}, {})
         assert problem_of(refused.value.problems, ROW) == (
             403,
             ["The new row does not belong here."],
@@ -287,7 +287,7 @@ def test_rows_are_not_added_where_that_is_not_allowed(board: Board) -> None:
         can_create = False
 
     with pytest.raises(Refused) as refused:
-        saving(Mirror(Note)).create(str(uuid4()), {"text": "a"})
+        saving(Mirror(Note)).create(str(uuid4()), {"text": "a"}, {})
     assert problem_of(refused.value.problems, ROW) == (403, ["You may not add rows."])
 
 
@@ -295,7 +295,7 @@ def test_hidden_fields_fill_themselves(board: Board) -> None:
     class Serializer(TaskSerializer):
         state = serializers.HiddenField(default="done")
 
-    row, problems = saving(with_serializer(Serializer)).create(str(uuid4()), {"title": "new"})
+    row, problems = saving(with_serializer(Serializer)).create(str(uuid4()), {"title": "new"}, {})
     assert problems == {}
     assert Task.objects.get(pk=row.pk).state == "done"
 
@@ -310,3 +310,15 @@ def test_all_queries_are_of_the_change_alone(
     assert len(updates) == 1
     assert '"position"' not in updates[0]
     assert connection.in_atomic_block
+
+
+def test_what_others_may_not_change_in_a_new_row_is_not_in_it(board: Board) -> None:
+    class Mirror(TaskMirror):
+        def has_write_permission(self, user: Any, instance: Task, changes: Any) -> bool:
+            return bool(user is ANN)
+
+    saving = Saving(Mirror(Task), f"board-{board.pk}", ANN)
+    values = {"title": "new", "position": 3, "done": True}
+    row, problems = saving.create(str(uuid4()), values, {"position": User(username="bob")})
+    assert (row.title, row.position, row.done) == ("new", 0, True)  # type: ignore[attr-defined]
+    assert {name: problem.status for name, problem in problems.items()} == {"position": 403}

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
                 ),
                 ("map_name", models.CharField(max_length=255)),
                 ("key", models.CharField(max_length=255)),
+                ("client_key", models.CharField(max_length=36, null=True)),
                 (
                     "values",
                     models.JSONField(encoder=django.core.serializers.json.DjangoJSONEncoder),
