@@ -7,8 +7,10 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.urls import path
+from notes.comments import CommentConsumer  # type: ignore[import-not-found]
 from notes.consumers import NoteConsumer, ProjectConsumer  # type: ignore[import-not-found]
 from notes.models import Comment, Post, Project, Task  # type: ignore[import-not-found]
 from notes.notices import notify  # type: ignore[import-not-found]
@@ -72,3 +74,21 @@ async def test_comments_on_a_post() -> None:
         assert row["author_name"] == "ann"
         row["text"] = "Last!"
         await client.wait_until(lambda: client.errors and row["text"] == "First!")
+
+
+async def test_a_consumer_with_other_imports() -> None:
+    ann = await User.objects.acreate(username="ann")
+    post = await Post.objects.acreate(title="First")
+    communicator = WebsocketCommunicator(CommentConsumer.as_asgi(), "/")
+    communicator.scope["user"] = ann
+    assert (await communicator.connect(10))[0]
+    subscribe = {"action": "subscribe_to_post", "request_id": 1, "post": post.pk}
+    await communicator.send_json_to(subscribe)
+    assert (await communicator.receive_json_from(10))["request_id"] == 1
+    create = {"action": "create", "request_id": 2, "post": post.pk, "data": {"text": "First!"}}
+    await communicator.send_json_to(create)
+    frames = [await communicator.receive_json_from(10) for _ in range(2)]
+    row = {"id": (await Comment.objects.aget()).pk, "author_name": "ann", "text": "First!"}
+    assert [frame["data"] for frame in frames] == [row, row]
+    assert {frame["request_id"]: frame["response_status"] for frame in frames} == {1: 200, 2: 201}
+    await communicator.disconnect()
