@@ -22,9 +22,11 @@ WELCOME = """
   2. Open the page "Welcome" in both, and type.
   3. Open the board "Garden party" in both, and move cards about. Change one in
      {address}admin/boards/task/ as well.
-  4. Stop this server with Ctrl+C, go on in the windows, start it again: nothing
+  4. Open the dashboard in both, send readings as it says there, and open one of
+     the cards in it while somebody moves it about.
+  5. Stop this server with Ctrl+C, go on in the windows, start it again: nothing
      is lost.
-  5. "Share" gives a link for reading without an account.
+  6. "Share" gives a link for reading without an account.
 """
 
 

@@ -13,6 +13,8 @@ export default defineConfig({
         site: "frontend/site.css",
         editor: "frontend/editor.ts",
         board: "frontend/board.ts",
+        dashboard: "frontend/dashboard.ts",
+        object: "frontend/object.ts",
       },
       // Names without hashes, for Django's templates.
       output: { entryFileNames: "[name].js", assetFileNames: "[name][extname]" },

@@ -18,11 +18,13 @@ if settings.DEBUG:
     django_application = ASGIStaticFilesHandler(django_application)
 
 from boards.consumers import BoardConsumer  # noqa: E402
+from dashboard.consumers import DashboardConsumer  # noqa: E402
 from pages.consumers import PageConsumer  # noqa: E402
 
 websocket_application = URLRouter(
     [
         path("ws/boards/<str:board>", BoardConsumer.as_asgi()),
+        path("ws/live/dashboard", DashboardConsumer.as_asgi()),
         path("ws/<str:room>", PageConsumer.as_asgi()),
     ]
 )

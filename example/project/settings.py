@@ -14,12 +14,14 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "example")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *os.environ.get("ALLOWED_HOSTS", "").split()]
 
 INSTALLED_APPS = [
-    # collab: the document server and its tables, and rows in documents.
+    # collab: the document server and its tables, rows in documents, and live channels.
     "collab",
     "collab.mirror",
+    "collab.live",
     "collab_storage",
     "channels",
     "boards",
+    "dashboard",
     "pages",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -78,7 +80,11 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 COLLAB = {
     "MAX_DOCUMENT_SIZE": 8 * 1024 * 1024,
     "MAX_ROOM_MEMBERS": 200,
+    "LIVE_FRONTEND_DIR": BASE_DIR / "frontend" / "channels",
 }
+
+# What thermometers send along with their readings.
+SENSOR_TOKEN = os.environ.get("SENSOR_TOKEN", "example")
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "pages"

@@ -6,5 +6,6 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("boards.urls")),
+    path("", include("dashboard.urls")),
     path("", include("pages.urls")),
 ]

@@ -31,9 +31,11 @@ def _declare(subscription: ModelSubscription[Any], files: Files, serializers: Se
     model = subscription.model
     file, name = files.of(model), model.__name__
     shown = _shown(subscription, file, serializers)
-    filter_ = f"{name}Filter"
-    opening = f"export interface {filter_}"
-    file.declare(filter_, model, lambda: block(opening, _filters(subscription)))
+    filter_ = "Record<string, never>"
+    if subscription.filter_fields:
+        filter_ = f"{name}Filter"
+        opening = f"export interface {filter_}"
+        file.declare(filter_, model, lambda: block(opening, _filters(subscription)))
     text = (
         f"/** Rows of `{model._meta.label}` that may be watched. */\n"
         f"export const {name}Model: collab.Model<{shown}, {filter_}> ="
