@@ -358,12 +358,19 @@ def _touched(sender: type[Model], keys: Collection[Any], using: str, **kwargs: A
         _note(model, using, _keys_of(model, sender, using, keys))
 
 
-def _created(sender: type[Model], instances: Sequence[Model], using: str, **kwargs: Any) -> None:
+def _created(
+    sender: type[Model],
+    instances: Sequence[Model],
+    using: str,
+    may_exist: bool = False,
+    **kwargs: Any,
+) -> None:
+    existed = None if may_exist else False
     with at_commit(using, _Changes) as changes:
         for model in _models[sender]:
             for instance in instances:
                 if instance.pk is not None:
-                    changes.note(model, _key(model, instance), existed=False)
+                    changes.note(model, _key(model, instance), existed=existed)
 
 
 def _note(model: type[Model], using: str, keys: Iterable[Any], *, itself: bool = True) -> None:

@@ -18,11 +18,13 @@ M = TypeVar("M", bound=Model)
 
 #: Rows of ``sender`` with the primary keys ``keys`` are changed in the transaction on ``using``.
 rows_changed = Signal()
-#: Rows of ``sender`` were inserted; the primary keys of ``instances`` may not be known.
+#: Rows of ``sender`` were inserted; the primary keys of ``instances`` may not be known, and
+#: with ``may_exist`` some may have been there before.
 rows_created = Signal()
 
 #: So many are updated by one statement, as it names their primary keys.
 _CHUNK = 500
+_WAYS = ("ignore", "update")
 
 
 class MirroredQuerySet(QuerySet[M]):
@@ -53,9 +55,11 @@ class MirroredQuerySet(QuerySet[M]):
     def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
         """Insert rows as ``QuerySet.bulk_create()`` does."""
         self._for_write = True
+        # By position: the size of a batch, and both ways to deal with rows that are there.
+        may_exist = any(args[1:3]) or any(kwargs.get(f"{way}_conflicts") for way in _WAYS)
         with transaction.atomic(self.db, savepoint=False):
             created = super().bulk_create(objs, *args, **kwargs)
-            rows_created.send(self.model, instances=created, using=self.db)
+            rows_created.send(self.model, instances=created, using=self.db, may_exist=may_exist)
         return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]

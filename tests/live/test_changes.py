@@ -267,6 +267,27 @@ def test_rows_whose_keys_are_not_known_are_not_told(witness: Witnessed, board: B
     assert tasks.told == []
 
 
+def test_rows_that_may_have_been_there_are_updated(witness: Witnessed, board: Board) -> None:
+    note = Note.objects.create(board=board, text="one")
+    notes = witness(Note)
+    rows = [Note(pk=note.pk, board=board, text="two"), Note(board=board, text="new")]
+    ways = {"update_conflicts": True, "unique_fields": ["id"], "update_fields": ["text"]}
+    Note.objects.bulk_create(rows, **ways)
+    Note.objects.bulk_create([Note(pk=note.pk, board=board)], None, True)
+    assert notes.told == [["update two", "update new"], ["update two"]]
+
+
+def test_rows_that_are_loaded_in_part_are_not_loaded_in_full(
+    witness: Witnessed, board: Board
+) -> None:
+    for _ in range(10):
+        Task.objects.create(board=board)
+    witness(Task, Curious)
+    with CaptureQueriesContext(connections["default"]) as queries:
+        assert len(list(Task.objects.only("pk"))) == 10
+    assert len(queries) == 1
+
+
 def test_many_rows_are_read_in_few_queries(witness: Witnessed, board: Board) -> None:
     tasks = witness(Task)
     with CaptureQueriesContext(connections["default"]) as queries, transaction.atomic():
