@@ -31,9 +31,12 @@ from django.db import router
 from django.db.models import Model
 from django.dispatch import Signal
 
+from collab.conf import get_settings
+
 from . import events, groups
 from .changes import Change, Kind, watch
 from .consumers import LiveConsumer
+from .errors import CallError
 from .events import publish
 from .frames import as_json
 from .groups import Event
@@ -147,10 +150,17 @@ class BaseObserver(ABC):
     async def subscribe(
         self, consumer: LiveConsumer, *args: Any, request_id: Any = None, **kwargs: Any
     ) -> list[str]:
-        """Let a connection hear the groups that these arguments stand for; return them."""
+        """Let a connection hear the groups that these arguments stand for; return them.
+
+        Raises:
+            CallError: 429, it has too many subscriptions.
+        """
         names = self._names_for(consumer, args, kwargs)
+        requests = self._of(consumer)
+        if sum(map(len, requests.values())) + len(names) > get_settings().LIVE_MAX_SUBSCRIPTIONS:
+            raise CallError(429, "You watch too much; unsubscribe from something first.")
         for name in names:
-            self._of(consumer).setdefault(name, {})[request_id] = None
+            requests.setdefault(name, {})[request_id] = None
             await consumer.add_group(name)
         return names
 

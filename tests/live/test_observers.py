@@ -340,6 +340,16 @@ async def test_subscription_without_a_request_id_ends_as_well(board: Board) -> N
         assert await ann.quiet()
 
 
+async def test_subscriptions_are_so_many_at_most(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_SUBSCRIPTIONS": 2}
+    tasks = by_title()
+    async with talking(tasks) as ann:
+        answers = [await ann.call("follow", name=name) for name in "aab"]
+        assert [answer["response_status"] for answer in answers] == [200, 200, 429]
+        await ann.call("leave", name="a")
+        assert (await ann.call("follow", name="b"))["response_status"] == 200
+
+
 async def test_messages_of_connections_are_their_own(board: Board) -> None:
     class Tasks(Following):
         @model_observer(Task)
