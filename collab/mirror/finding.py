@@ -97,10 +97,10 @@ def _add(
 
 
 def _converted(connection: BaseDatabaseWrapper, values: Iterable[Any]) -> list[Any]:
-    json = MirroredRow._meta.get_field("values")
+    json: Any = MirroredRow._meta.get_field("values")
     fields = MirroredRow._meta.concrete_fields
     return [
-        json.from_db_value(value, None, connection) if field is json else value  # type: ignore[attr-defined]
+        json.from_db_value(value, None, connection) if field.name == json.name else value
         for field, value in zip(fields, values, strict=True)
     ]
 

@@ -51,8 +51,8 @@ def test_many_saves_of_a_row_are_one_update(using: str) -> None:
     assert (titles(board), updates(name_of(board))) == (["4"], 1)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_many_rows_are_one_update_and_few_queries(using: str = "default") -> None:
+@on_both
+def test_many_rows_are_one_update_and_few_queries(using: str) -> None:
     board, other = open_board(), open_board("other")
     rows = Task.objects.bulk_create(Task(board=board) for _ in range(10_000))
     with after_statements(using, {}) as statements, transaction.atomic(using):
