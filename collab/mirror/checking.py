@@ -343,8 +343,11 @@ class _Check:
 
     def _check_new(self, change: Change) -> None:
         author = change.authors.get(ROW)
-        if author is None or change.values is Odd.MISSING:
-            is_there = change.values is not Odd.MISSING and self._is_there(change.key)
+        if change.values is Odd.MISSING or self._has_moved(change.key):
+            self._outcome.overtaken.append(change)
+            return
+        if author is None:
+            is_there = self._is_there(change.key)
             (self._outcome.unowned if is_there else self._outcome.overtaken).append(change)
             return
         others = {name: whose.user for name, whose in change.authors.items() if whose is not author}
@@ -385,6 +388,11 @@ class _Check:
             self._outcome.renamed.append((author, self._mirror.map_name, change.key, key))
         else:
             self._repair_fields(change, values.keys() | change.fields.keys())
+
+    def _has_moved(self, key: str) -> bool:
+        """Tell whether another process has created the row, which has got its key."""
+        rows = self._document.record.rows
+        return rows.filter(map_name=self._mirror.map_name, client_key=key).exists()
 
     def _is_there(self, key: str) -> bool:
         map_ = self._document.map_of(self._mirror)

@@ -99,15 +99,33 @@ def test_a_row_that_is_gone_again_needs_no_check(using: str) -> None:
 
 
 @on_both
-def test_a_row_that_is_created_is_there_although_its_map_has_gone(using: str) -> None:
+def test_a_new_row_is_created_once(using: str) -> None:
     with kept_in(using):
         task, name = shown_task()
         key = "11111111-1111-4111-8111-111111111111"
+        with documents.edit(name) as doc:
+            doc.get("tasks", type=Map)[key] = Map({"title": "new"})
+        change = Change("tasks", key, {"title": "new"}, {"": ANN})
+        assert check(name, [change]).renamed
+        # As by another process, which does not know of it yet.
+        again = check(name, [change])
+        assert (again.renamed, again.overtaken) == ([], [change])
+        assert Task.objects.exclude(pk=task.pk).count() == 1
+
+
+@on_both
+def test_a_row_that_is_created_is_there_whatever_has_become_of_its_map(using: str) -> None:
+    with kept_in(using):
+        task, name = shown_task()
+        key = "11111111-1111-4111-8111-111111111111"
+        with documents.edit(name) as doc:
+            doc.get("tasks", type=Map)[key] = "a string"
         outcome = check(name, [Change("tasks", key, {"title": "new"}, {"": ANN})])
         made = Task.objects.exclude(pk=task.pk).get()
         assert outcome.renamed == [(ANN, "tasks", key, str(made.pk))]
         tasks = documents.read(name).get("tasks", type=Map)
         assert tasks[str(made.pk)]["title"] == "new"
+        assert key not in tasks
 
 
 @on_both

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import OperationalError
 from django.db.models.signals import post_save
@@ -444,6 +445,20 @@ def test_nobody_is_told_who_is_not_known(using: str) -> None:
         assert trace(name, [change]).refusals == []
         documents.delete(name)
         assert trace(name, [change]).refusals == []
+
+
+@on_both
+def test_what_was_changed_is_told_without_values_if_nobody_knows_them(using: str) -> None:
+    with kept_in(using):
+        task = Task.objects.create(board=Board.objects.create(), title="one")
+        name, key = room_name(task.board_id), str(task.pk)
+        reconcile(name)
+        task.delete()
+        async_to_sync(compact)(get_storage(), name)
+        somebody: Any = object()
+        ann = Author(User(), member=somebody)
+        (refusal,) = trace(name, [Change("tasks", key, Odd.MISSING, {"title": ann})]).refusals
+    assert (refusal.key, refusal.problems.keys(), refusal.values) == (key, {"title"}, {})
 
 
 def test_what_is_known_as_garbage_is_none() -> None:
