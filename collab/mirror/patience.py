@@ -60,5 +60,5 @@ def _is_in_transaction() -> bool:
 
 def _drop_broken_connections() -> None:
     for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+        # Unless it is in a transaction.
+        connection.close_if_unusable_or_obsolete()

@@ -84,6 +84,17 @@ def test_record_of_a_document_that_was_deleted_gives_way(using: str) -> None:
 
 
 @on_both
+def test_document_that_no_rows_were_written_into_yet_is_renamed(using: str) -> None:
+    with kept_in(using):
+        board, other = Board.objects.create(name="b"), Board.objects.create(name="other")
+        documents.send_doc_update(name_of(board), b"\0\0")
+        documents.rename(name_of(board), name_of(other))
+        Task.objects.create(board=other)
+        reconcile(name_of(other))
+        assert in_maps(name_of(other)) == row_values(name_of(other))
+
+
+@on_both
 def test_document_may_have_a_name_without_rows_in_between(using: str) -> None:
     with kept_in(using):
         board = open_board()

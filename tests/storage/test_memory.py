@@ -45,3 +45,9 @@ async def test_threads_do_not_get_in_each_others_way() -> None:
         sys.setswitchinterval(interval)
     stored = await storage.load("doc")
     assert stored is not None and len(stored.log) == 1_201
+
+
+def test_synchronous_code_waits_for_its_verbs() -> None:
+    storage = MemoryStorage()
+    storage.wait_for(lambda: storage.append([entry(data=b"one")]))
+    assert rows(storage.wait_for(lambda: storage.load("doc"))) == [b"one"]
