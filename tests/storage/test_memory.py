@@ -7,7 +7,7 @@ import pytest
 
 from collab_storage.memory import MemoryStorage
 from collab_storage.testing import StorageContract
-from collab_storage.testing.material import entry
+from collab_storage.testing.material import entry, rows
 
 
 class TestMemoryStorage(StorageContract):
