@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -272,6 +273,26 @@ async def test_who_may_not_change_rows_is_told_and_nothing_is_saved() -> None:
         assert await refusal(client, lambda: tasks.pop(key)) == forbidden
         await client.wait_until(lambda: key in tasks and tasks[key]["title"] == "Paint")
         assert len(tasks) == 1
+
+
+async def test_clients_may_wait_until_what_they_have_changed_is_settled() -> None:
+    user, (project, address) = await a_user(is_staff=True), await a_project()
+    task = await Task.objects.acreate(project=project, title="Paint")
+    with override_settings(COLLAB={"ROWS_DELAY": 1000.0}):
+        async with connect(application, address, user=user) as client:
+            rows(client, "Task")[str(task.pk)]["title"] = "Sweep"
+            client.send(json.dumps({"action": "settle_rows", "request_id": 1}))
+            await client.wait_until(lambda: client.messages[-1]["request_id"] == 1)
+            await task.arefresh_from_db()
+            assert task.title == "Sweep"
+
+
+async def test_where_there_is_no_state_there_is_nothing_to_settle() -> None:
+    router = URLRouter([path("ws/<str:room>", LiveConsumer.as_asgi())])
+    async with connect(router, "/ws/any", user=await a_user()) as client:
+        client.send(json.dumps({"action": "settle_rows", "request_id": 1}))
+        await client.wait_until(lambda: client.messages[-1]["request_id"] == 1)
+        assert client.messages[-1]["response_status"] == 404
 
 
 @pytest.mark.parametrize("question", ["can_save", "can_create", "can_delete"])
