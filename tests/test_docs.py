@@ -34,7 +34,7 @@ README, *DOCS = PAGES
 NODE_MODULES = ROOT / "example" / "node_modules"
 CHECK = ["manage.py", "check", "--tag", "collab"]
 SOUND = [*CHECK, "--fail-level", "WARNING"]
-LANGUAGES = {"html", "ini", "js", "json", "jsx", "nginx", "python", "sh"}
+LANGUAGES = {"html", "ini", "js", "json", "jsx", "nginx", "python", "sh", "ts", "tsx"}
 
 
 def page_id(page: Path) -> str:
@@ -399,6 +399,33 @@ def test_the_javascript_samples_fit_the_types_of_the_packages(tmp_path: Path) ->
     )
     command = [str(NODE_MODULES / ".bin" / "tsc"), *options.split(), *map(str, files)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.browser
+def test_the_typescript_samples_fit_what_is_made_of_the_python_samples(project: Project) -> None:
+    page = ROOT / "docs" / "typescript.md"
+    for sample in samples(page):
+        if sample.file:
+            project.write(sample)
+    project.run_all(["manage.py", "makefrontend"])
+    made = (project.directory / "channels" / "notes.ts").read_text()
+    for sample in samples(page, "ts", "tsx"):
+        if not sample.file:
+            assert sample.code.removeprefix("// Of channels/notes.ts\n") in made
+    client = ROOT / "client-js"
+    modules = project.directory / "node_modules"
+    modules.mkdir()
+    (modules / "django-collab").symlink_to(client)
+    (modules / "@types").symlink_to(client / "node_modules" / "@types")
+    options = (
+        "--noEmit --strict --skipLibCheck --target es2022 --module esnext --jsx react-jsx"
+        " --moduleResolution bundler --lib es2023,dom,dom.iterable --types react"
+    )
+    files = [sample.file for sample in samples(page, "ts", "tsx") if sample.file]
+    tsc = client / "node_modules" / ".bin" / "tsc"
+    command = [str(tsc), "--ignoreConfig", *options.split(), *files]
+    result = subprocess.run(command, cwd=project.directory, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
 
 

@@ -1,4 +1,4 @@
-/** Runs the samples on rows in docs/client.md against a server, as a page would. */
+/** Runs samples in docs/client.md against a server, as a page would. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -13,9 +13,9 @@ import "./dom.js";
 import { address, until } from "./server.js";
 
 const DOCS = await readFile(new URL("../../docs/client.md", import.meta.url), "utf8");
-const SAMPLES = [...DOCS.matchAll(/^```(jsx?)\n(.*?)^```$/gms)].filter((found) =>
-  found[2].includes('"board-1"'),
-);
+const ALL = [...DOCS.matchAll(/^```(jsx?)\n(.*?)^```$/gms)];
+const SAMPLES = ALL.filter((found) => found[2].includes('"board-1"'));
+const [[, , CHAT]] = ALL.filter((found) => found[2].includes('"/ws/chat/"'));
 
 globalThis.WebSocket = WebSocket;
 // Nobody tells React here when to render.
@@ -28,18 +28,21 @@ async function run(t, language, html) {
   await once(new WebSocket(`${address("save")}/${room}?now=Sow`), "close");
   const [[, , code]] = SAMPLES.filter((found) => found[1] === language);
   const source = code.replace("wss://example.com/ws", address()).replace("board-1", room);
+  const { provider, tasks } = await load(t, `${source}\nexport { provider, tasks };\n`);
+  t.after(() => end(provider));
+  await until(() => provider.synced);
+  return tasks;
+}
+
+/** What a module exports that has this source. */
+async function load(t, source) {
   const options = { module: "esnext", target: "es2022", jsx: "react-jsx" };
   // Beside this file, where its packages are found.
   const directory = await mkdtemp(new URL("./sample-", import.meta.url).pathname);
   t.after(() => rm(directory, { recursive: true }));
   const file = `${directory}/sample.js`;
-  const ending = "\nexport { provider, tasks };\n";
-  const { outputText } = ts.transpileModule(source + ending, { compilerOptions: options });
-  await writeFile(file, outputText);
-  const { provider, tasks } = await import(file);
-  t.after(() => end(provider));
-  await until(() => provider.synced);
-  return tasks;
+  await writeFile(file, ts.transpileModule(source, { compilerOptions: options }).outputText);
+  return import(file);
 }
 
 function end(provider) {
@@ -74,4 +77,22 @@ test("the sample on React", async (t) => {
   await until(() => rows(other, "tasks").get(key)?.done);
   rows(other, "tasks").set(key, { done: false, title: "Sow again" });
   await until(() => board.textContent.includes("Sow again"));
+});
+
+test("the sample on live channels", async (t) => {
+  document.body.innerHTML = "<input><output></output>";
+  const [input, output] = [document.querySelector("input"), document.querySelector("output")];
+  const alerts = [];
+  globalThis.alert = (text) => alerts.push(text);
+  const source = CHAT.replace("/ws/chat/", "").replace("wss://example.com", address("talk/"));
+  const { chat } = await load(t, `${source}\nexport { chat };\n`);
+  t.after(() => chat.destroy());
+  input.dispatchEvent(new window.Event("change"));
+  await until(() => output.value === '400: [{"text":["Say something."]}]');
+  input.value = "Hello";
+  input.dispatchEvent(new window.Event("change"));
+  await until(() => output.value === "Message 5");
+  assert.match(document.title, /unread/);
+  await chat.call("notify", { text: "lunch" });
+  await until(() => alerts.includes("lunch"));
 });

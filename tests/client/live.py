@@ -168,6 +168,16 @@ class Talk(SubscriptionMixin, LiveConsumer):
         del self.subscribers[request_id]
 
     @action
+    async def subscribe_to_messages(self, room: int) -> str:
+        return f"messages of room {room}"
+
+    @action
+    async def say(self, text: str) -> int:
+        if not text:
+            raise CallError(400, {"text": ["Say something."]})
+        return len(text)
+
+    @action
     async def push(self, text: str) -> int:
         for request_id, consumer in self.subscribers.items():
             await consumer.reply("update", data=text, request_id=request_id)

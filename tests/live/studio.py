@@ -98,7 +98,7 @@ class Desk(LiveConsumer):
         """Choose what */ is not the end of a comment."""
 
     @action
-    async def guess(self, what: object | None, why: Mixed) -> Deadline:
+    async def guess(self, what: object | None, why: Mixed, state: Task.State) -> Deadline:
         return Deadline(days=1)
 
     @action

@@ -139,7 +139,7 @@ def test_what_actions_take_and_return() -> None:
         "call_(user: unknown, anything?: unknown, others: collab.Arguments = {}): Promise<unknown>",
         "choose(options_: Options, days: string[], price?: string | null): Promise<void>",
         "draw(stroke: Stroke, onPage?: number): Promise<{ items: Stroke[]; total: number; }>",
-        "guess(what: unknown, why: unknown): Promise<projects.Deadline>",
+        'guess(what: unknown, why: unknown, state: "open" | "done"): Promise<projects.Deadline>',
         'move(to: [number, number], by: "hand" | "mouse" | null, new_?: boolean):'
         " Promise<[number, number][]>",
         "openSession(pair: [number, string]): Promise<Record<string, number[]>>",

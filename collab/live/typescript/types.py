@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any, get_origin
 
 from msgspec import inspect
@@ -88,6 +89,9 @@ class Types:
         if isinstance(info, _OBJECTS):
             return self._object(info, file)
         match info:
+            case inspect.CustomType(cls=type() as cls) if issubclass(cls, Enum):
+                # Django's choices.
+                return union(literal(member.value) for member in cls)
             case inspect.TupleType():
                 return f"[{', '.join(self._type(item, file) for item in info.item_types)}]"
             case inspect.NamedTupleType():
