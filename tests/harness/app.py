@@ -23,6 +23,7 @@ from pycrdt import Doc, Text  # noqa: E402
 from collab.access import Access  # noqa: E402
 from collab.consumers import YjsConsumer  # noqa: E402
 from collab.live import LiveConsumer, action, publish  # noqa: E402
+from tests.projects.consumers import ProjectList, ProjectLive  # noqa: E402
 
 __all__ = ["application"]
 
@@ -118,6 +119,8 @@ class Live(LiveConsumer):
 consumers = URLRouter(
     [
         path("live/", Live.as_asgi()),
+        path("projects/<int:project>", ProjectLive.as_asgi()),
+        path("clients/<int:client>", ProjectList.as_asgi()),
         path("live/<path:room>", Live.as_asgi()),
         path("ws/<path:room>", YjsConsumer.as_asgi()),
         path("account/<path:room>", Account.as_asgi()),
