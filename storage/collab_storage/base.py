@@ -232,7 +232,11 @@ class Storage(ABC):
 
     def wait_for(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return what ``work`` returns, in synchronous code; it awaits verbs, and nothing else."""
-        return async_to_sync(work)()
+
+        async def wait() -> T:
+            return await work()
+
+        return async_to_sync(wait)()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
