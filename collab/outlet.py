@@ -19,6 +19,7 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings as django_settings
 
+from .conf import get_settings
 from .link import Message, relay_group
 from .relay import ChannelLayer
 
@@ -49,6 +50,8 @@ class _Outlet:
     def __init__(self, layer: ChannelLayer) -> None:
         self._layer = layer
         self._waiting = 0
+        #: What it fails with was told.
+        self._is_away = False
         #: By group, while something is being sent to it: one after the other, in their order.
         self._queues: dict[str, deque[Make]] = {}
         self._lock = threading.Lock()
@@ -74,14 +77,23 @@ class _Outlet:
         while make := self._next(group):
             try:
                 if message := make():
-                    await self._layer.group_send(group, message)
-            except Exception as error:
-                logger.warning("The channel layer fails (%s).", type(error).__name__)
+                    await self._send(group, message)
             finally:
                 with self._lock:
                     self._waiting -= 1
                     if not self._waiting:
                         self._all_sent.set()
+
+    async def _send(self, group: str, message: Message) -> None:
+        try:
+            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+                await self._layer.group_send(group, message)
+        except Exception as error:
+            if not self._is_away:
+                logger.warning("The channel layer fails (%s).", type(error).__name__)
+            self._is_away = True
+        else:
+            self._is_away = False
 
     def _next(self, group: str) -> Make | None:
         with self._lock:

@@ -14,7 +14,7 @@ import json
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
@@ -30,13 +30,33 @@ from collab.relay import PROCESS, ChannelLayer
 
 from .frames import spliced_frame
 
-__all__ = ["Event", "Listener", "join", "leave", "local_members", "send"]
+__all__ = ["INTERNAL", "Event", "Listener", "check_name", "join", "leave", "local_members", "send"]
 
 logger = logging.getLogger(__name__)
 
+#: Groups and events whose names begin so are not the project's.
+INTERNAL = "collab."
+
 _MESSAGE_TYPE = "collab.live"
+#: What the database has space for.
+_MAX_LENGTH = 255
 #: Pause before the next attempt to receive from a layer that fails, in seconds.
 _PAUSE = 0.5
+
+
+def check_name(name: str) -> str:
+    """Return the name that a project has given to a group or to an event.
+
+    Raises:
+        ValueError: it cannot have it, and why.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= _MAX_LENGTH:
+        raise ValueError(f"{name!r:.300} is no text of 1 to {_MAX_LENGTH} characters.")
+    if name.startswith(INTERNAL):
+        raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are not for projects.")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name):
+        raise ValueError(f"{name!r} has characters that no database stores.")
+    return name
 
 
 @dataclass
@@ -94,7 +114,9 @@ class _Switchboard:
         self._channel = ""
         self._keepers: list[asyncio.Task[None]] = []
         self._changing = asyncio.Lock()
-        self._failing = False
+        #: The layer has failed, and may not know of all groups.
+        self._is_away = False
+        self._failed = asyncio.Event()
 
     async def join(self, group: str, member: Listener) -> None:
         # One after the other: who returns from here hears all that is sent from now on.
@@ -104,7 +126,7 @@ class _Switchboard:
             if self._layer is not None and is_new:
                 if not self._keepers:
                     await self._start()
-                await self._add(group)
+                await self._tell("group_add", group)
 
     async def leave(self, group: str, member: Listener) -> None:
         async with self._changing:
@@ -114,8 +136,7 @@ class _Switchboard:
             if self.members[group]:
                 return
             del self.members[group]
-            if self._channel:
-                await self._tell("group_discard", group)
+            await self._tell("group_discard", group)
             if not self.members:
                 keepers, self._keepers = self._keepers, []
                 for keeper in keepers:
@@ -124,12 +145,19 @@ class _Switchboard:
     def deliver(self, events: Iterable[Event]) -> None:
         for event in events:
             for member in list(self.members.get(event.group, ())):
-                member.receive_event(event)
+                try:
+                    member.receive_event(event)
+                except Exception:
+                    # The others are to hear it all the same.
+                    logger.exception("An event of %r could not be passed on.", event.group)
 
     # The channel layer.
 
     async def _start(self) -> None:
-        await self._take_channel()
+        try:
+            await self._take_channel()
+        except Exception as error:
+            self._note_failure(error)
         self._keepers = [
             self.loop.create_task(self._listen()),
             self.loop.create_task(self._stay()),
@@ -137,58 +165,74 @@ class _Switchboard:
 
     async def _take_channel(self) -> None:
         assert self._layer is not None
-        try:
-            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-                self._channel = await self._layer.new_channel()
-        except Exception as error:
-            self._note_failure(error)
-
-    async def _add(self, group: str) -> None:
-        if self._channel:
-            await self._tell("group_add", group)
+        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+            self._channel = await self._layer.new_channel()
 
     async def _tell(self, verb: str, group: str) -> None:
-        try:
-            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-                await getattr(self._layer, verb)(_layer_group(group), self._channel)
-        except Exception as error:
-            self._note_failure(error)
+        """Tell the layer, unless it is away: nobody waits for that, and `_stay` makes it good."""
+        if self._layer is not None and not self._is_away:
+            try:
+                await self._ask(verb, group)
+            except Exception as error:
+                self._note_failure(error)
 
-    async def _join_all(self) -> None:
-        for group in list(self.members):
-            await self._add(group)
+    async def _ask(self, verb: str, group: str) -> None:
+        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+            await getattr(self._layer, verb)(_layer_group(group), self._channel)
 
     def _note_failure(self, error: Exception) -> None:
-        if not self._failing:
+        if not self._is_away:
             logger.warning("The channel layer fails (%s).", type(error).__name__)
-        self._failing = True
+        self._is_away = True
+        self._failed.set()
 
     async def _stay(self) -> None:
+        """Be in all groups: a layer forgets them in time, or while it is away."""
         while True:
-            await asyncio.sleep(self._expiry)
-            await self._join_all()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._expiry):
+                    await self._failed.wait()
+                await asyncio.sleep(_PAUSE)
+            self._failed.clear()
+            try:
+                if not self._channel:
+                    await self._take_channel()
+                await self._join_all()
+            except Exception as error:
+                self._note_failure(error)
+
+    async def _join_all(self) -> None:
+        joined: set[str] = set()
+        while missing := self.members.keys() - joined:
+            for group in missing:
+                async with self._changing:
+                    if group in self.members:
+                        await self._ask("group_add", group)
+            joined |= missing
+        # Nothing comes between this and the last look at the groups.
+        self._is_away = False
 
     async def _listen(self) -> None:
         assert self._layer is not None
         while True:
             try:
-                if self._failing:
-                    await self._recover()
                 message = await self._layer.receive(self._channel)
             except Exception as error:
                 self._note_failure(error)
                 await asyncio.sleep(_PAUSE)
-                continue
-            if message["from"] != PROCESS:
-                self.deliver(Event(*event) for event in message["events"])
+            else:
+                self._take(message)
 
-    async def _recover(self) -> None:
-        """Join all groups again: a layer that was away may have forgotten them."""
-        assert self._layer is not None
-        if not self._channel:
-            self._channel = await self._layer.new_channel()
-        self._failing = False
-        await self._join_all()
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if message.get("from") == PROCESS:
+            return
+        try:
+            events = [Event(*event) for event in message["events"]]
+        except (LookupError, TypeError):
+            # Of another version of this, as while servers are replaced one by one.
+            logger.warning("A message of the channel layer is not understood.")
+        else:
+            self.deliver(events)
 
 
 _switchboards: dict[asyncio.AbstractEventLoop, _Switchboard] = {}

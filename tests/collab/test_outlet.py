@@ -22,9 +22,12 @@ class NotingLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has n
     threads: ClassVar[set[str]] = set()
     away: ClassVar[bool] = False
     let: ClassVar[threading.Event] = threading.Event()
+    hanging: ClassVar[bool] = False
 
     async def group_send(self, group: str, message: Any) -> None:
         await asyncio.to_thread(self.let.wait)
+        if self.hanging:
+            await asyncio.Event().wait()
         if self.away:
             raise ConnectionError("away")
         self.sent.append((group, message))
@@ -97,3 +100,19 @@ def test_without_a_shared_layer_there_is_nobody_to_tell(settings: Any, layers: A
     settings.CHANNEL_LAYERS = layers
     outlet.publish("room", order("room", "recheck", user=None))
     assert list(outlet._outlets.values()) == [None]
+
+
+def test_a_layer_that_does_not_answer_holds_up_the_next_message_for_a_while_only(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.COLLAB = {"RELAY_TIMEOUT": 0.05}
+    monkeypatch.setattr(NotingLayer, "hanging", True)
+    for user in ("1", "2"):
+        outlet.publish("room", order("room", "recheck", user=user))
+    finish()
+    # It is told of once.
+    assert caplog.messages == ["The channel layer fails (TimeoutError)."]
+    monkeypatch.setattr(NotingLayer, "hanging", False)
+    outlet.publish("room", order("room", "recheck", user="3"))
+    finish()
+    assert [message["user"] for _, message in NotingLayer.sent] == ["3"]
