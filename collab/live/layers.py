@@ -329,9 +329,12 @@ def sources_of(serializer: Serializer) -> Sequence[str]:
     """Return the relations that values of a serializer come from, beside those DRF knows of."""
     model = _model(serializer)
     found = list(_meta(serializer, "depends_on", ()))
-    for field in serializer().fields.values():
+    nested = nested_in(serializer)
+    for name, field in serializer().fields.items():
         steps = list(_steps(model, field.source_attrs))
-        if steps[: len(field.source_attrs)] != field.source_attrs:
+        # Whether a key is shown may depend on whose the row is.
+        is_private = name in nested and _user_attribute(type(_row_of(field)))
+        if is_private or steps[: len(field.source_attrs)] != field.source_attrs:
             found.append("__".join(steps))
     return tuple(dict.fromkeys(found))
 

@@ -91,7 +91,10 @@ class StateConsumer(YjsConsumer):
 
     @classmethod
     def can_create(cls, user: Any, instance: Any, data: Mapping[str, Any]) -> Any:
-        """Tell whether ``user`` may add ``instance``, which is not saved; by default nobody may."""
+        """Tell whether ``user`` may add ``instance``; by default nobody may.
+
+        It is not saved, and has what :meth:`get_initial` gives; the rest is in ``data``.
+        """
         return False
 
     @classmethod

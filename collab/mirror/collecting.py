@@ -19,6 +19,7 @@ from django.apps import apps
 from django.db import connections, router
 from django.db.models import ManyToManyField, Model, QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
+from django.dispatch import Signal
 
 from collab.commits import Work, at_commit
 
@@ -58,6 +59,14 @@ class Link:
     def shows(self) -> bool:
         """Whether the rows change with each change of the other model's, not only if they go."""
         return self.path is None or self.path.shown or self.path.is_backward
+
+    def may_change_by(self, signal: Signal) -> bool:
+        """Whether other rows may be linked once a row of the other model is saved, or deleted."""
+        if self.path is None:
+            return False
+        if signal is pre_save:
+            return self.path.is_backward
+        return self.path.shown or self.path.outlives
 
     def rows(self, using: str, keys: Collection[Any]) -> QuerySet[Any]:
         """Return the rows that are linked to those of the other model with these primary keys."""
@@ -246,9 +255,9 @@ def _link(model: type[Model], link: Link) -> None:
         post_save.connect(_saved, sender=model)
         rows_changed.connect(_touched, sender=model)
         rows_created.connect(_created, sender=model)
-    if link.path and link.path.is_backward:
+    if link.may_change_by(pre_save):
         pre_save.connect(_is_about_to_change, sender=model)
-    if link.path and (link.path.shown or link.path.outlives):
+    if link.may_change_by(pre_delete):
         pre_delete.connect(_is_about_to_change, sender=model)
     if link.path is None or link.path.shown or link.path.outlives:
         post_delete.connect(_deleted, sender=model)
@@ -284,11 +293,15 @@ def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) ->
                 notes.add(link.mirror, _key(link.mirror, instance), ())
 
 
-def _is_about_to_change(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
+def _is_about_to_change(
+    sender: type[Model], instance: Model, using: str, signal: Signal, **kwargs: Any
+) -> None:
     """Remember which rows are linked to ``instance``: afterwards they may be no more."""
     if instance.pk is not None:
         vars(instance)[_LINKED] = [
-            link.rows_now(using, [link.key(instance)]) for link in _links[sender] if link.path
+            link.rows_now(using, [link.key(instance)])
+            for link in _links[sender]
+            if link.may_change_by(signal)
         ]
 
 

@@ -167,7 +167,8 @@ def _fetched(
     serializer: type[ModelSerializer[Any]], model: type[Model], depends_on: tuple[str, ...]
 ) -> list[Path]:
     paths = serializer_paths(serializer, model) + declared_paths(model, depends_on)
-    return [path for path in paths if path.is_fetched]
+    # The same may be declared and shown.
+    return list({path.name: path for path in paths if path.is_fetched}.values())
 
 
 @cache

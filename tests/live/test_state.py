@@ -286,6 +286,16 @@ def test_a_row_that_others_lead_to_in_many_ways_is_read_once() -> None:
     assert queries() == before
 
 
+def test_rows_are_not_compared_when_what_they_belong_to_is_saved() -> None:
+    task = a_task(open_project())
+    Step.objects.create(task=task, name="Buy paint")
+    task.title = "Sweep"
+    with CaptureQueriesContext(connection) as captured:
+        task.save()
+    # Their keys are part of the task.
+    assert len([query for query in captured if 'FROM "projects_step"' in query["sql"]]) == 1
+
+
 def test_a_row_in_no_document_costs_one_query() -> None:
     tag = Tag.objects.create(name="urgent")
     Project.objects.create(name="Kitchen").tags.add(tag)

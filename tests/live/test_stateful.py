@@ -26,6 +26,8 @@ from tests.projects.consumers import ForThoseLoggedIn, application
 from tests.projects.models import Attachment, Client, Comment, Person, Project, Step, Task
 from tests.projects.serializers import BriefProjectSerializer
 
+from .states import stored
+
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("quick"),
@@ -399,6 +401,23 @@ async def test_rows_of_users_are_in_their_own_documents_only() -> None:
         assert SECRET.encode() not in bobs.doc.get_update()
         assert SECRET.encode() in anns.doc.get_update()
     assert await Comment.objects.filter(text=SECRET, user=ann).aexists()
+
+
+def test_one_row_of_somebody_else_is_as_if_there_were_none() -> None:
+    ann, bob = (User.objects.create(username=name) for name in ("ann", "bob"))
+    task = Task.objects.create(project=Project.objects.create(name="Kitchen"), title="Paint")
+    comment = Comment.objects.create(task=task, user=ann, text=SECRET)
+    pin = Attachment.objects.create(comment=comment, name="Plan")
+    names = [f"projects.Pin/{pin.pk}@{user.pk}" for user in (ann, bob)]
+    for name in names:
+        assert reconcile(name)
+    anns, bobs = map(stored, names)
+    assert anns["Pin"][str(pin.pk)]["comment"] == comment.pk
+    assert bobs == {"Pin": {str(pin.pk): {"id": pin.pk, "name": "Plan", "comment": None}}}
+    comment.user = bob
+    comment.save()
+    assert SECRET.encode() in in_database(names[1])
+    assert stored(names[0])["Pin"][str(pin.pk)]["comment"] is None
 
 
 def test_nothing_of_others_is_in_what_is_stored() -> None:

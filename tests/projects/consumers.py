@@ -17,6 +17,7 @@ from .serializers import (
     CommentSerializer,
     DiscussedTaskSerializer,
     DraftSerializer,
+    PinSerializer,
     ProjectSerializer,
     StepSerializer,
     TaskSerializer,
@@ -102,6 +103,13 @@ class Discussion(ForThoseLoggedIn):
         return bool(instance.user_id == user.pk)
 
     can_save = can_delete = can_create
+
+
+class Pin(ForThoseLoggedIn):
+    """An attachment, with what it belongs to for who has written that."""
+
+    class Meta:
+        state = PinSerializer()
 
 
 class Drafts(ForThoseLoggedIn):

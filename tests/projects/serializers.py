@@ -121,6 +121,14 @@ class DiscussedTaskSerializer(serializers.ModelSerializer[Task]):
         fields = ("id", "title", "comments")
 
 
+class PinSerializer(serializers.ModelSerializer[Attachment]):
+    comment = CommentSerializer(read_only=True)
+
+    class Meta:
+        model = Attachment
+        fields = ("id", "name", "comment")
+
+
 class DraftSerializer(serializers.ModelSerializer[Draft]):
     class Meta:
         model = Draft
