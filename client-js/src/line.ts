@@ -48,13 +48,17 @@ export interface SocketOptions {
   connect?: boolean;
   /** Longest pause between two attempts to connect, in milliseconds. */
   maxBackoffTime?: number;
+  /**
+   * The server is asked for a sign of life so often, in milliseconds, and is away after twice that
+   * without any.
+   */
+  heartbeat?: number;
   /** In place of the browser's. */
   WebSocketPolyfill?: SocketConstructor;
 }
 
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 2500;
-/** The server is asked for a sign of life so often, and is away after twice that without any. */
 const HEARTBEAT = 15_000;
 const PING = JSON.stringify({ action: "ping", request_id: 1 });
 const GONE: Ended = { code: 1006, reason: "The server does not answer." };
@@ -129,7 +133,7 @@ export class JsonSocket extends ObservableV2<LineEvents> implements Line {
   #welcome(): void {
     this.#connected = true;
     this.#heard = Date.now();
-    this.#timer = setTimeout(() => this.#beat(), HEARTBEAT);
+    this.#beatLater();
     this.send(hello(this.greetings));
     this.emit("open", []);
   }
@@ -141,12 +145,20 @@ export class JsonSocket extends ObservableV2<LineEvents> implements Line {
   }
 
   #beat(): void {
-    if (Date.now() - this.#heard >= 2 * HEARTBEAT) {
+    if (Date.now() - this.#heard >= 2 * this.#heartbeat) {
       this.#drop(GONE);
     } else {
       this.send(PING);
-      this.#timer = setTimeout(() => this.#beat(), HEARTBEAT);
+      this.#beatLater();
     }
+  }
+
+  #beatLater(): void {
+    this.#timer = setTimeout(() => this.#beat(), this.#heartbeat);
+  }
+
+  get #heartbeat(): number {
+    return this.#options.heartbeat ?? HEARTBEAT;
   }
 
   #drop(ended: Ended): void {

@@ -1,4 +1,5 @@
 import { ObservableV2 } from "lib0/observable";
+import type { Doc } from "yjs";
 
 import type { CollabProvider } from "./provider.js";
 import { rows, type Rows } from "./rows.js";
@@ -49,7 +50,7 @@ const ANCHORS = "collab.anchors";
  * An object is the same as long as nothing in it, or nested in it, has changed.
  */
 export class Tree<S> extends ObservableV2<TreeEvents> {
-  readonly #provider: CollabProvider;
+  readonly #source: Doc | CollabProvider;
   readonly #shape: Shape;
   readonly #tables = new Map<string, Rows<Record<string, unknown>>>();
   readonly #nodes = new Map<string, Map<string, Node>>();
@@ -59,12 +60,12 @@ export class Tree<S> extends ObservableV2<TreeEvents> {
   #list: readonly unknown[] = [];
   #isOld = false;
 
-  constructor(provider: CollabProvider, shape: Shape) {
+  constructor(source: Doc | CollabProvider, shape: Shape) {
     super();
-    this.#provider = provider;
+    this.#source = source;
     this.#shape = shape;
     for (const type of [ANCHORS, ...Object.keys(shape.relations)]) this.#follow(type);
-    provider.doc.on("afterTransaction", this.#afterTransaction);
+    this.#doc.on("afterTransaction", this.#afterTransaction);
   }
 
   /** All of it; undefined if there is nothing. */
@@ -98,12 +99,16 @@ export class Tree<S> extends ObservableV2<TreeEvents> {
   }
 
   override destroy(): void {
-    this.#provider.doc.off("afterTransaction", this.#afterTransaction);
+    this.#doc.off("afterTransaction", this.#afterTransaction);
     super.destroy();
   }
 
+  get #doc(): Doc {
+    return "doc" in this.#source ? this.#source.doc : this.#source;
+  }
+
   #follow(type: string): void {
-    const table = rows<Record<string, unknown>>(this.#provider, type);
+    const table = rows<Record<string, unknown>>(this.#source, type);
     this.#tables.set(type, table);
     table.on("change", ({ keys }) => {
       for (const key of keys) if (!table.get(key)) this.#nodes.get(type)?.delete(key);

@@ -187,6 +187,28 @@ test("ids of calls are texts that differ, also between channels", async (t) => {
   assert(ends.every(({ status, reason }) => status === "rejected" && reason.isLost));
 });
 
+test("a server that does not answer any more is connected to again", async (t) => {
+  const server = new WebSocketServer({ port: 0 });
+  t.after(() => server.close());
+  const connections = [];
+  server.on("connection", (socket) => {
+    connections.push(socket);
+    if (connections.length > 1) socket.on("message", (data) => answer(socket, JSON.parse(data)));
+  });
+  const answer = (socket, { action, request_id }) =>
+    socket.send(JSON.stringify({ action, request_id, data: "there", errors: [], response_status: 200 }));
+  await once(server, "listening");
+  const url = `ws://127.0.0.1:${server.address().port}/`;
+  const channel = new LiveChannel(url, { ...OPTIONS, heartbeat: 20 });
+  t.after(() => channel.destroy());
+  const lost = channel.call("note");
+  await assert.rejects(lost, is(0, "The server does not answer."));
+  assert.equal(await channel.call("note"), "there");
+  // As long as it does, the connection stays.
+  await until(() => connections[1] && channel.connected);
+  assert.equal(connections.length, 2);
+});
+
 test("events are told by their type", async (t) => {
   const group = newRoom();
   const [channel, other] = [open(t, { group }), open(t, { group })];

@@ -1,5 +1,13 @@
 /** Compiled, never run: what users' code relies on stays typed. */
 import { CloseCode, CollabProvider, rows, type Access } from "django-collab";
+import {
+  DocumentChannel,
+  LiveChannel,
+  LiveError,
+  StateChannel,
+  watch,
+  type Model,
+} from "django-collab/live";
 import { useProviderStatus, useRow, useRowErrors, useRows } from "django-collab/react";
 import * as Y from "yjs";
 import { WebsocketProvider } from "y-websocket";
@@ -57,4 +65,24 @@ const open: Task[] = useRows(tasks, (all) => [...all.values()].filter((task) => 
 const isDone: boolean | undefined = useRow(tasks, key)?.done;
 const reasons: string[] | undefined = useRowErrors(tasks).get(key)?.errors;
 const { synced, unsaved, access } = useProviderStatus(provider);
+interface Variables {
+  unread: number;
+}
+
+const live = new LiveChannel<Variables>("/ws/live/", { token: () => "secret", heartbeat: 1000 });
+const unread: number | undefined = live.runtimeState.unread;
+const said: Promise<number> = live.call<number>("say", { text: "Hello" });
+said.catch((error: unknown) => error instanceof LiveError && error.isLost && error.errors);
+const off: () => void = live.on<{ text: string }>("notification", ({ text }, { number }) => [text, number]);
+const taskModel: Model<Task, { done?: boolean }> = { label: "notes.Task" };
+watch(live, taskModel, 1, (task) => task?.title.trim()).unsubscribe();
+// @ts-expect-error: there is no such variable.
+const read: unknown = live.runtimeState.read;
+const beside = new DocumentChannel("/ws/room", { doc }).provider.access;
+const state: Task[] | undefined = new StateChannel<Task[]>("/ws/tasks", {
+  anchor: "notes.TaskSerializer",
+  many: true,
+  relations: { "notes.TaskSerializer": {} },
+}).state;
+export { beside, off, read, state, unread };
 export { access, everything, isDone, open, reasons, synced, unsaved };
