@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import autoreload
 
 from collab.conf import get_settings
-from collab.live.typescript.channels import typescript
+from collab.live.typescript import typescript
 from collab.live.typescript.files import HEADER
 
 #: What is in the directory, or is to be, by the name of the file.
