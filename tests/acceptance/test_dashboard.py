@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .browsing import PHONE, Enter, Visitor, expect_no_scroll
+from .browsing import PHONE, SMALL_PHONE, Enter, Visitor, expect_no_scroll
 from .site import Site
 
 pytestmark = pytest.mark.browser
@@ -166,8 +166,9 @@ def test_what_cannot_be_watched_is_not_found(alice: Observer) -> None:
         expect(alice.page.locator("#fields")).to_have_text("Not found.")
 
 
-def test_it_fits_on_a_phone(enter: Enter, site: Site) -> None:
-    observer = Observer(enter("Alice", viewport=PHONE))
+@pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])
+def test_it_fits_on_a_phone(enter: Enter, site: Site, viewport: dict[str, int]) -> None:
+    observer = Observer(enter("Alice", viewport=viewport))
     observer.open()
     send(site, reading(20))
     observer.expect_readings(1)
