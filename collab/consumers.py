@@ -10,8 +10,8 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from importlib import import_module
 from math import inf
@@ -23,6 +23,7 @@ from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
+from channels.sessions import InstanceSessionWrapper
 from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
 from pycrdt import Doc
@@ -33,11 +34,12 @@ from collab_storage.exceptions import InvalidName
 from .access import Access
 from .conf import get_settings
 from .counts import counts
+from .direct import Receive, Send, Socket, socket_of
 from .door import Visit, address_of
 from .exceptions import Forbidden, MemberError, NoSuchDocument, ProtocolViolation, Unauthenticated
 from .hub import Hub, current_hub
 from .limits import Throttle
-from .member import Member, Send
+from .member import Member
 from .protocol import read_bytes, read_varuint
 from .room import Room
 from .session import Session
@@ -107,6 +109,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     _stay_due = 0.0
     #: Why the connection is closed, if that is not the project's decision.
     _cause = "close"
+    #: The server's end of the connection, where it can be used without ASGI.
+    _socket: Socket | None = None
+    #: It waits for the next frame or event.
+    _is_idle = False
+    #: What frames are taken in that come past ASGI.
+    _context: Context
 
     # To be overridden.
 
@@ -150,13 +158,14 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take a frame from the client."""
-        if (member := self._member) is None or member.is_closed:
-            return
         if bytes_data is not None:
-            effect = member.session.receive_bytes(bytes_data)
-        else:
-            effect = member.session.receive_text(text_data or "")
-        member.room.handle(member, effect)
+            self._receive_bytes(bytes_data)
+        elif (member := self._member) is not None and not member.is_closed:
+            member.room.handle(member, member.session.receive_text(text_data or ""))
+
+    def _receive_bytes(self, frame: bytes) -> None:
+        if (member := self._member) is not None and not member.is_closed:
+            member.room.handle(member, member.session.receive_bytes(frame))
 
     @classmethod
     def is_open_to_everybody(cls) -> bool:
@@ -270,12 +279,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     # How it works.
 
-    async def __call__(
-        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
-    ) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one connection."""
         self.scope = scope
         self.base_send = send
+        self._base_receive = receive
+        self._loop = asyncio.get_running_loop()
         self._task = cast("asyncio.Task[None]", asyncio.current_task())
         self._evicted = False
         self._failure: BaseException | None = None
@@ -285,6 +294,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self._visit = Visit()
         #: Groups of the channel layer.
         self._joined: set[str] = set()
+        self._socket = socket_of(scope)
         self.channel_layer = get_channel_layer(self.channel_layer_alias)
         listener = await self._start_listener()
         try:
@@ -292,6 +302,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         except StopConsumer:
             pass
         finally:
+            if self._socket is not None:
+                self._socket.take = None
             if listener is not None:
                 listener.remove_done_callback(self._listener_done)
                 listener.cancel()
@@ -300,10 +312,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self._visit.end()
             await self._leave()
 
-    async def _serve(self, receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    async def _serve(self, receive: Receive) -> None:
         try:
             while True:
+                self._is_idle = True
                 message = await receive()
+                self._is_idle = False
                 async with self._turn:
                     await self.dispatch(message)
         except asyncio.CancelledError:
@@ -334,21 +348,30 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         self._visit.enter(current_hub().door.addresses, address_of(self.scope))
         self._joined.update(self.groups)
         await super().websocket_connect(message)
+        self._open_socket()
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Take a frame, not faster than the member may send them."""
+        text, data = message.get("text"), message.get("bytes")
+        size = len(data if data is not None else text or "")
+        now = self._note_frame(size)
+        await self.receive(text_data=text, bytes_data=data)
+        if wait := self._charge(size, now):
+            await self._make_wait(wait)
+
+    def _note_frame(self, size: int) -> float:
+        """Note that a frame has come, and return when."""
         if self._deadline is not None:
             self._deadline.meet()
             self._deadline = None
-        text, data = message.get("text"), message.get("bytes")
-        size = len(data if data is not None else text or "")
         counts.received_frames += 1
         counts.received_bytes += size
-        now = asyncio.get_running_loop().time()
-        await self.receive(text_data=text, bytes_data=data)
+        return self._loop.time()
+
+    def _charge(self, size: int, now: float) -> float:
+        """Return how long the member has to wait after a frame that came at the time ``now``."""
         answered = self._member.take_answered() if self._member else 0
-        if wait := self._throttle.take(size, now, answered=answered):
-            await self._make_wait(wait)
+        return self._throttle.take(size, now, answered=answered)
 
     async def _make_wait(self, seconds: float) -> None:
         counts.throttled_seconds += seconds
@@ -359,6 +382,47 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         while seconds > 0 and not (member and member.is_closed):
             await asyncio.sleep(min(seconds, _LONGEST_NAP))
             seconds -= _LONGEST_NAP
+
+    # Past ASGI, with a server that lets us.
+
+    def _open_socket(self) -> None:
+        """Take frames from the server's socket if nobody else is to see them."""
+        socket = self._socket
+        if socket is None or self._base_receive != socket.receive:
+            return
+        if _is_direct(type(self)):
+            self._context = copy_context()
+            socket.take = self._take_directly
+
+    def _take_directly(self, frame: bytes) -> bool:
+        """Take a frame as ``websocket_receive`` does, unless something comes before it.
+
+        What is left to do, which takes time, the connection's task does next.
+        """
+        if not self._is_idle or self._turn.locked():
+            return False
+        assert self._socket is not None
+        try:
+            wait = self._context.run(self._take_bytes, frame)
+        except BaseException as error:
+            self._socket.tell({"type": "collab.failed", "error": error})
+        else:
+            if wait:
+                self._socket.tell({"type": "collab.throttled", "seconds": wait})
+        return True
+
+    def _take_bytes(self, frame: bytes) -> float:
+        now = self._note_frame(len(frame))
+        self._receive_bytes(frame)
+        return self._charge(len(frame), now)
+
+    async def collab_failed(self, message: dict[str, Any]) -> None:
+        """End the connection, as a frame has asked for that was taken past ASGI."""
+        raise message["error"]
+
+    async def collab_throttled(self, message: dict[str, Any]) -> None:
+        """Take no frame for a while."""
+        await self._make_wait(message["seconds"])
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """End the connection."""
@@ -443,6 +507,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     def _new_member(self) -> Member:
         settings = get_settings()
         session = Session(self.access, settings, durable=self.storage is not None)
+        socket = self._socket
+        is_bare = socket is not None and _sender(self.base_send) == socket.send
         return Member(
             self,
             session,
@@ -450,6 +516,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             settings,
             user_id=self._user_id(),
             echo_updates=self.echo_updates,
+            write=socket.write if socket is not None and is_bare else None,
         )
 
     async def _leave(self) -> None:
@@ -487,6 +554,19 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     def _user_id(self) -> str | None:
         key = getattr(self.scope.get("user"), "pk", None)
         return None if key is None else str(key)
+
+
+def _is_direct(consumer: type[YjsConsumer]) -> bool:
+    """Tell whether frames may come to a consumer past its methods: none of them is overridden."""
+    names = ("dispatch", "websocket_receive", "receive")
+    return all(getattr(consumer, name) is getattr(YjsConsumer, name) for name in names)
+
+
+def _sender(send: Send) -> Send:
+    """Return what ``send`` ends in: Channels' sessions look at the responses of HTTP only."""
+    while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
+        send = owner.real_send
+    return send
 
 
 def _miss_first_frame(member: Member) -> None:

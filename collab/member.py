@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .conf import Settings
 from .counts import counts
+from .direct import Send
 from .exceptions import MemberError
 from .protocol import presence_frame, update_frame
 from .session import Session, json_frame
@@ -26,11 +27,9 @@ from .updates import EMPTY_UPDATE, merge
 if TYPE_CHECKING:
     from .room import Room
 
-__all__ = ["Connection", "Member", "Send"]
+__all__ = ["Connection", "Member"]
 
 logger = logging.getLogger(__name__)
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: Frames that wait for a client that does not read; one that asks for more is abusing us, as
 #: is one for which more than MAX_MEMBER_BACKLOG bytes would wait.
@@ -63,6 +62,8 @@ class Member:
         settings: for the limits.
         user_id: primary key of the user, as text; ``None`` for an anonymous one.
         echo_updates: send the member its own updates back once they are stored.
+        write: sends a frame without ``send`` if that can be done at once, and tells whether it
+            could; see :class:`collab.direct.Socket`.
     """
 
     #: The room it is in, and that room's name; a connection without a document is in none.
@@ -78,12 +79,14 @@ class Member:
         *,
         user_id: str | None = None,
         echo_updates: bool = False,
+        write: Callable[[bytes | str], bool] | None = None,
     ) -> None:
         self.connection = connection
         self.session = session
         self.user_id = user_id
         self.echo_updates = echo_updates
         self._send = send
+        self._write = write
         self._settings = settings
         self._closed = False
         #: Drains what waits while the client does not read; None while it does.
@@ -108,8 +111,10 @@ class Member:
     def send_frame(self, frame: bytes | str) -> None:
         """Send a frame of which none may be left out."""
         counts.sent_bytes += len(frame)
-        key = "bytes" if isinstance(frame, bytes) else "text"
-        self._send_message({"type": "websocket.send", key: frame})
+        if self._drain is None:
+            self._put(frame)
+        else:
+            self._send_message(_message(frame))
 
     async def ready(self) -> None:
         """Wait until the client has taken what was sent to it, or is gone."""
@@ -120,7 +125,7 @@ class Member:
         """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
         if self._drain is None:
             counts.sent_bytes += len(frame)
-            self._start({"type": "websocket.send", "bytes": frame})
+            self._put(frame)
         elif not self._needs_full_state:
             self._updates.append(update)
             self._updates_size += len(update)
@@ -159,7 +164,7 @@ class Member:
         """Send who is present; ``frame`` holds the states of ``client_ids``."""
         if self._drain is None:
             counts.sent_bytes += len(frame)
-            self._start({"type": "websocket.send", "bytes": frame})
+            self._put(frame)
         else:
             self._present.update(client_ids)
 
@@ -207,6 +212,11 @@ class Member:
             self._drain.cancel()
 
     # How it is sent.
+
+    def _put(self, frame: bytes | str) -> None:
+        """Send a frame to a client that reads."""
+        if self._write is None or self._closed or not self._write(frame):
+            self._start(_message(frame))
 
     def _send_message(self, message: dict[str, Any]) -> None:
         if self._drain is None:
@@ -297,11 +307,15 @@ class Member:
         else:
             return None
         counts.sent_bytes += len(frame)
-        return {"type": "websocket.send", "bytes" if isinstance(frame, bytes) else "text": frame}
+        return _message(frame)
 
     def _forget_updates(self) -> None:
         self._updates.clear()
         self._updates_size = 0
+
+
+def _message(frame: bytes | str) -> dict[str, Any]:
+    return {"type": "websocket.send", "bytes" if isinstance(frame, bytes) else "text": frame}
 
 
 def _size(message: dict[str, Any]) -> int:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from pycrdt import Doc, read_message
 
+from collab.access import Access
 from collab.conf import Settings
 from collab.member import Member
 from collab.protocol import GONE, PresenceState, decode_presence, presence_frame, update_frame
 from collab.room import Room
+from collab.session import Session
 from collab.updates import EMPTY_STATE, EMPTY_UPDATE
 from collab.wire import CloseCode
 
@@ -56,6 +58,28 @@ async def test_a_frame_is_sent_without_a_task_as_it_is(room: Room) -> None:
     (message,) = socket.messages
     # One object for all members.
     assert message["bytes"] is frame
+
+
+async def test_what_a_server_takes_at_once_does_not_go_through_asgi(room: Room) -> None:
+    frames, taken = [], True
+    socket = Socket()
+
+    def write(frame: bytes | str) -> bool:
+        frames.append(frame)
+        return taken
+
+    session = Session(Access.WRITE, Settings(), durable=True)
+    member = Member(socket, session, socket.send, Settings(), write=write)
+    member.send_frame("text")
+    send(member, HELLO)
+    assert frames == ["text", update_frame(HELLO)]
+    assert socket.messages == []
+    taken = False
+    member.send_frame(b"later")
+    assert socket.frames == [b"later"]
+    member.close(CloseCode.NORMAL, "")
+    send(member, HELLO)
+    assert len(frames) == 3
 
 
 async def test_bytes_and_text_go_out_as_such(room: Room) -> None:

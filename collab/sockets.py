@@ -1,0 +1,183 @@
+"""uvicorn's websockets, with a short way for what nearly all frames are.
+
+    uvicorn mysite.asgi:application --ws collab.sockets:WebSocketProtocol
+
+A binary or text frame that arrives whole and is a message of its own is taken from the bytes here,
+and one that can be sent at once is put onto the transport here. Handshakes, pings, fragments,
+compression, closing and whatever is wrong are left to the class that this one extends, which is
+given whole frames so that both always agree on where the next one begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # The fastest it has.
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+
+from .direct import EXTENSION
+
+__all__ = ["WebSocketProtocol"]
+
+_FINAL, _MASKED = 0x80, 0x80
+_TEXT, _BINARY = _FINAL | 1, _FINAL | 2
+#: What the first byte of a frame may be.
+_HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _FINAL | 9, _FINAL | 10})
+
+#: From this size on, a payload is not copied behind its header.
+_LARGE = 16 * 1024
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """A websocket of uvicorn; see :class:`collab.direct.Socket` for what it is to applications."""
+
+    take: Callable[[bytes], bool] | None = None
+    #: The handshake has begun, nothing is compressed, and no frame was wrong.
+    _is_plain = False
+    _max_size = 0
+    #: The beginning of a frame.
+    _partial: bytearray
+
+    # Receiving.
+
+    def handle_connect(self, event: Request) -> None:
+        """Look at how the client wants to speak."""
+        super().handle_connect(event)
+        # What is logged for debugging is logged by the library.
+        self._is_plain = not self.conn.extensions and not self.conn.debug
+        self._max_size = self.config.ws_max_size
+        self._partial = bytearray()
+
+    async def run_asgi(self) -> None:
+        """Run the application, which finds the socket in its scope."""
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[EXTENSION] = {"socket": self}
+        await super().run_asgi()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        if not self._is_plain:
+            super().data_received(data)
+        elif self._partial:
+            self._partial += data
+            del self._partial[: self._read_frames(self._partial)]
+        elif (used := self._read_frames(data)) < len(data):
+            self._partial += data[used:]
+
+    def _read_frames(self, data: bytes | bytearray) -> int:
+        """Take the frames that are whole, and return how many bytes they were."""
+        start, size = 0, len(data)
+        while size - start > 1:
+            first, body, end = data[start], *_bounds(data, start)
+            is_masked = data[start + 1] & _MASKED
+            if not is_masked or end - body > self._max_size or first not in _HEADS:
+                return self._give_up(data, start)
+            if end > size:
+                break
+            if first in (_BINARY, _TEXT) and self.conn.state is OPEN and not self.frames:
+                self._take(first, apply_mask(data[body:end], data[body - 4 : body]))
+            else:
+                super().data_received(bytes(data[start:end]))
+                if self.conn.parser_exc is not None:
+                    return size
+            start = end
+        return start
+
+    def _give_up(self, data: bytes | bytearray, start: int) -> int:
+        """Leave what is wrong, and all behind it, to the library."""
+        self._is_plain = False
+        super().data_received(bytes(data[start:]))
+        return len(data)
+
+    def _take(self, kind: int, payload: bytes) -> None:
+        """Hand on a message, past the queue if the application takes it so."""
+        if kind == _BINARY:
+            if self.take is not None and self.queue.empty() and self.take(payload):
+                return
+            self.curr_msg_data_type = "bytes"
+        else:
+            self.curr_msg_data_type = "text"
+        self.frames = [payload]
+        self.send_receive_event_to_app()
+
+    def tell(self, event: Any) -> None:
+        """Let the application receive ``event`` before any frame that comes later."""
+        self.queue.put_nowait(event)
+        if not self.read_paused and not self.close_sent:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    # Sending.
+
+    def write(self, payload: bytes | str) -> bool:
+        """Send a frame if that can be done at once, and tell whether it could."""
+        can_write = self._is_plain and self.conn.state is OPEN and self.writable.is_set()
+        if not can_write or self.disconnected or self.transport.is_closing():
+            return False
+        try:
+            self._put(payload)
+        except UnicodeEncodeError:
+            # Whoever sends it is told so by ``send``.
+            return False
+        return True
+
+    def _put(self, payload: bytes | str) -> None:
+        if len(payload) < _LARGE:
+            self.transport.write(_encoded(payload))
+        else:
+            body, kind = _body(payload)
+            self.transport.write(_header(body, kind))
+            self.transport.write(body)
+
+    async def send(self, message: Any) -> None:
+        """Send what the application says."""
+        payload = message.get("bytes") or message.get("text")
+        # Of any other type, it might be changed and be sent again.
+        is_frame = message["type"] == "websocket.send" and type(payload) in (bytes, str)
+        if not (is_frame and self.write(payload)):
+            await super().send(message)
+
+
+def _bounds(data: bytes | bytearray, start: int) -> tuple[int, int]:
+    """Return where the payload of a masked frame begins and ends.
+
+    While its header is not all there, both are behind the end of ``data``.
+    """
+    size, body = data[start + 1] & 127, start + 6
+    if size == 126:
+        size, body = int.from_bytes(data[start + 2 : start + 4], "big"), start + 8
+    elif size == 127:
+        size, body = int.from_bytes(data[start + 2 : start + 10], "big"), start + 14
+    return body, body + size
+
+
+def _body(payload: bytes | str) -> tuple[bytes, int]:
+    return (payload, _BINARY) if isinstance(payload, bytes) else (payload.encode(), _TEXT)
+
+
+def _header(payload: bytes, kind: int) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes((kind, size))
+    if size < 1 << 16:
+        return bytes((kind, 126)) + size.to_bytes(2, "big")
+    return bytes((kind, 127)) + size.to_bytes(8, "big")
+
+
+#: What was encoded last, which all members of a room are sent. One object, so that event loops in
+#: several threads cannot mix it up.
+_last: tuple[bytes | str, bytes] = b"", _header(b"", _BINARY)
+
+
+def _encoded(payload: bytes | str) -> bytes:
+    """Return ``payload`` as a frame."""
+    global _last
+    last, frame = _last
+    if payload is not last:
+        body, kind = _body(payload)
+        frame = _header(body, kind) + body
+        _last = payload, frame
+    return frame

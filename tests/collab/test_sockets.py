@@ -1,0 +1,303 @@
+"""uvicorn's websockets as this project extends them: the same messages, on a shorter way."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+
+from collab.direct import EXTENSION, socket_of
+from collab.sockets import WebSocketProtocol
+
+from .lines import Line
+from .live import until
+
+STOCK = WebSocketsSansIOProtocol
+MAX_SIZE = 1024
+
+CONT, TEXT, BINARY = Opcode.CONT, Opcode.TEXT, Opcode.BINARY
+CLOSE, PING, PONG = Opcode.CLOSE, Opcode.PING, Opcode.PONG
+
+
+def frame(data: bytes, opcode: Opcode = BINARY, *, fin: bool = True, mask: bool = True) -> bytes:
+    """Return a frame as a client sends it."""
+    return Frame(opcode, data, fin=fin).serialize(mask=mask)
+
+
+def altered(head: int, data: bytes = b"odd") -> bytes:
+    """Return a frame with another first byte."""
+    return bytes((head,)) + frame(data)[1:]
+
+
+GOODBYE = frame(b"\x03\xe8bye", CLOSE)
+
+#: Messages, and what may come between them.
+GOOD = {
+    "empty": [frame(b"")],
+    "binary": [frame(b"hello")],
+    "text": [frame("héllo 🦄".encode(), TEXT)],
+    "longest with one byte": [frame(bytes(125))],
+    "shortest with two bytes": [frame(bytes(126))],
+    "as long as allowed": [frame(bytes(MAX_SIZE))],
+    "fragments": [frame(b"a", fin=False), frame(b"b", CONT, fin=False), frame(b"c", CONT)],
+    "fragments of text": [frame(b"\xc3", TEXT, fin=False), frame(b"\xa9", CONT)],
+    "a ping among fragments": [frame(b"a", fin=False), frame(b"now?", PING), frame(b"b", CONT)],
+    "ping": [frame(b"there?", PING)],
+    "pong": [frame(b"unasked", PONG)],
+}
+#: What ends the connection.
+BAD = {
+    "close": [GOODBYE],
+    "close without a code": [frame(b"", CLOSE)],
+    "close with half a code": [frame(b"\x03", CLOSE)],
+    "close in a message": [frame(b"a", fin=False), GOODBYE],
+    "not masked": [frame(b"bare", mask=False)],
+    "too large": [frame(bytes(MAX_SIZE + 1))],
+    "too large, by fragments": [frame(bytes(MAX_SIZE), fin=False), frame(b"x", CONT)],
+    "no message to go on with": [frame(b"lost", CONT)],
+    "another message in a message": [frame(b"a", fin=False), frame(b"b")],
+    "invalid text": [frame(b"\xff", TEXT)],
+    "a reserved bit": [altered(0xC2)],
+    "an unknown opcode": [altered(0x83)],
+    "a fragment of a ping": [altered(0x09)],
+    "a ping that is too long": [altered(0x89, bytes(126))],
+}
+
+
+async def outcome(
+    kind: type[WebSocketsSansIOProtocol], pieces: list[bytes]
+) -> tuple[list[Any], bytes]:
+    """Return what the application receives, and what the client is sent."""
+    async with Line(kind, max_size=MAX_SIZE) as line:
+        await line.feed(pieces)
+        sent = await line.end()
+        return line.events, sent
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    bounds = [0, *sorted(places), len(data)]
+    return [data[start:end] for start, end in pairwise(bounds) if start < end]
+
+
+@pytest.mark.parametrize("name", [*GOOD, *BAD])
+async def test_each_frame_means_what_it_means_to_the_library(name: str) -> None:
+    frames = (GOOD | BAD)[name]
+    expected = await outcome(STOCK, frames)
+    assert expected[0]
+    assert await outcome(WebSocketProtocol, frames) == expected
+    assert await outcome(WebSocketProtocol, [b"".join(frames)]) == expected
+
+
+@pytest.mark.parametrize("name", ["binary", "text", "shortest with two bytes", "fragments", "ping"])
+async def test_a_frame_may_be_split_at_every_byte(name: str) -> None:
+    frames = [*GOOD[name], *GOOD["binary"]]
+    expected, data = await outcome(STOCK, frames), b"".join(frames)
+    for place in range(1, len(data)):
+        assert await outcome(WebSocketProtocol, cut(data, [place])) == expected
+    assert await outcome(WebSocketProtocol, cut(data, [*range(1, len(data))])) == expected
+
+
+@given(
+    st.lists(st.sampled_from([*GOOD.values()]), max_size=6),
+    st.lists(st.sampled_from([*BAD.values()]), max_size=1),
+    st.lists(st.sampled_from([*GOOD.values()]), max_size=2),
+    st.data(),
+)
+def test_however_frames_arrive_the_messages_are_those_of_the_library(
+    good: list[list[bytes]], bad: list[list[bytes]], late: list[list[bytes]], data: st.DataObject
+) -> None:
+    frames = [part for message in good + bad + late for part in message]
+    stream = b"".join(frames)
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+
+    async def compare() -> None:
+        # The library loses a message that arrives in one read with something wrong.
+        expected = await outcome(STOCK, frames)
+        assert await outcome(WebSocketProtocol, cut(stream, places)) == expected
+
+    asyncio.run(compare())
+
+
+async def test_what_is_larger_than_allowed_is_refused_before_it_is_there() -> None:
+    async with Line(max_size=MAX_SIZE) as line:
+        await line.feed([frame(bytes(2**17))[:14]])
+        await until(lambda: line.events)
+        assert line.events[0]["code"] == 1009
+
+
+async def test_a_message_is_received_over_a_wire() -> None:
+    async with Line(max_size=2**20) as line:
+        payloads = [bytes((number,)) * 2**number for number in range(20)]
+        line.writer.writelines([frame(payload) for payload in payloads])
+        await until(lambda: len(line.events) == len(payloads))
+        assert [event["bytes"] for event in line.events] == payloads
+
+
+async def test_a_client_that_compresses_is_left_to_the_library() -> None:
+    async with Line(compressed=True) as line:
+        assert b"permessage-deflate" in line.answer
+        assert not line.protocol.write(b"hello")  # type: ignore[attr-defined]
+        await line.feed([frame(b"plain"), altered(0xC2, b"\xcaH\xcd\xc9\xc9\x07\x00")])
+        await until(lambda: len(line.events) == 2)
+        assert [event["bytes"] for event in line.events] == [b"plain", b"hello"]
+
+
+# Sending.
+
+
+def message(payload: Any) -> dict[str, Any]:
+    return {"type": "websocket.send", "text" if isinstance(payload, str) else "bytes": payload}
+
+
+PAYLOADS = [
+    *(bytes(size) for size in (0, 1, 125, 126, 2**16 - 1, 2**16, 2**18)),
+    *("", "héllo 🦄", "é" * 2**14, "é" * 2**16),
+    bytearray(b"may change"),
+]
+
+
+async def written(kind: type[WebSocketsSansIOProtocol]) -> bytes:
+    async with Line(kind) as line:
+        reading = asyncio.create_task(line.reader.read())
+        for payload in PAYLOADS * 2:
+            await line.send(message(payload))
+        await line.send({"type": "websocket.send", "bytes": None, "text": "both"})
+        await line.send({"type": "websocket.close", "code": 4000, "reason": "done"})
+        await line.feed([frame(b"\x0f\xa0done", CLOSE)])
+        return await reading
+
+
+async def test_what_is_sent_is_the_same_to_the_byte() -> None:
+    assert await written(WebSocketProtocol) == await written(STOCK)
+
+
+class Recording(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_a_frame_for_many_is_encoded_once() -> None:
+    async with Line() as one, Line() as other:
+        transports = [Recording(), Recording()]
+        payload = bytes(100)
+        for line, transport in zip((one, other), transports, strict=True):
+            own, line.protocol.transport = line.protocol.transport, transport
+            await line.send({"type": "websocket.send", "bytes": payload})
+            line.protocol.transport = own
+        assert transports[0].written[0] is transports[1].written[0]
+
+
+async def test_a_buffer_that_changes_is_sent_as_it_is_now() -> None:
+    async with Line() as line:
+        for word in (b"one", b"two"):
+            buffer = bytearray(word)
+            await line.send({"type": "websocket.send", "bytes": buffer})
+            buffer[:] = b"..."
+        assert await line.reader.readexactly(10) == b"\x82\x03one\x82\x03two"
+
+
+async def test_half_a_character_is_refused_as_the_library_does() -> None:
+    for kind in (STOCK, WebSocketProtocol):
+        async with Line(kind) as line:
+            with pytest.raises(UnicodeEncodeError):
+                await line.send({"type": "websocket.send", "text": "\ud83e"})
+
+
+async def test_nothing_is_written_at_once_to_a_client_that_does_not_read() -> None:
+    async with Line() as line:
+        socket = socket_of(line.scope)
+        assert socket is not None
+        line.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        while socket.write(bytes(2**16)):
+            pass
+        sending = asyncio.create_task(line.send({"type": "websocket.send", "text": "last"}))
+        await asyncio.wait([sending], timeout=0.01)
+        assert not sending.done()
+        line.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        reading = asyncio.create_task(line.reader.read())
+        await sending
+        assert socket.write(b"on")
+        await line.send({"type": "websocket.close"})
+        await line.feed([frame(b"\x03\xe8", CLOSE)])
+        assert (await reading).endswith(b"\x81\x04last\x82\x02on\x88\x02\x03\xe8")
+
+
+async def test_nothing_is_written_to_a_connection_that_is_closed_or_gone() -> None:
+    async with Line() as line:
+        socket = socket_of(line.scope)
+        assert socket is not None
+        await line.send({"type": "websocket.close"})
+        assert not socket.write(b"late")
+        await line.end()
+        assert not socket.write(b"too late")
+
+
+async def test_nothing_is_written_to_a_connection_that_ends() -> None:
+    async with Line() as line:
+        socket = socket_of(line.scope)
+        assert socket is not None
+        line.protocol.transport.close()
+        assert not socket.write(b"late")
+        await until(lambda: line.events)
+        assert not socket.write(b"too late")
+
+
+# Past ASGI.
+
+
+async def test_an_application_may_take_binary_messages_in_their_place() -> None:
+    async with Line() as line:
+        taken: list[bytes] = []
+
+        def take(payload: bytes) -> bool:
+            if payload != b"not now":
+                taken.append(payload)
+            return payload != b"not now"
+
+        line.scope["extensions"][EXTENSION]["socket"].take = take
+        await line.feed([frame(b"one") + frame(b"two"), frame(b"text", TEXT), frame(b"waits")])
+        await until(lambda: len(line.events) == 2)
+        await line.feed([frame(b"three") + frame(b"not now") + frame(b"waits, too")])
+        await until(lambda: len(line.events) == 4)
+        assert taken == [b"one", b"two", b"three"]
+        assert [event.get("text", event.get("bytes")) for event in line.events] == [
+            *("text", b"waits", b"not now", b"waits, too")
+        ]
+
+
+async def test_what_an_application_tells_itself_comes_before_later_frames() -> None:
+    async with Line() as line:
+        socket = socket_of(line.scope)
+        assert socket is not None
+
+        def take(payload: bytes) -> bool:
+            socket.tell({"type": "own", "n": payload})
+            return True
+
+        socket.take = take
+        await line.feed([frame(b"one") + frame(b"two")])
+        socket.tell({"type": "own", "n": b"three"})
+        await until(lambda: len(line.events) == 3)
+        assert [event.get("n", event.get("bytes")) for event in line.events] == [
+            *(b"one", b"two", b"three")
+        ]
+        await line.send({"type": "websocket.close"})
+        socket.tell({"type": "own", "n": b"late"})
+        # The client's answer is still read.
+        line.writer.write(frame(b"\x03\xe8", CLOSE))
+        assert await line.reader.read() == b"\x88\x02\x03\xe8"
