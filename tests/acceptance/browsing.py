@@ -26,6 +26,12 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 SMALL_PHONE = {"width": 320, "height": 568}
 
+#: Tells whether the cursor is at the end of a paragraph.
+AT_END = """() => {
+  const { $head, empty } = document.querySelector(".tiptap").editor.state.selection;
+  return empty && $head.parentOffset > 0 && $head.parentOffset === $head.parent.content.size;
+}"""
+
 Enter = Callable[..., "Visitor"]
 
 
@@ -79,6 +85,12 @@ class Visitor:
         """Put the cursor at the end of the paragraph with these words."""
         self.text.get_by_text(words).click()
         self.page.keyboard.press("End")
+        # The editor may put the cursor back to where it was clicked, a moment after that; one
+        # that only shows the text knows of no cursor.
+        for _ in range(20):
+            if self.page.evaluate(AT_END):
+                break
+            self.page.keyboard.press("End")
 
     def write(self, words: str) -> None:
         """Type, where the cursor is."""
