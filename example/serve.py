@@ -44,7 +44,7 @@ def main() -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             "project.asgi:application",
-            ws="websockets-sansio",
+            ws="collab.sockets:WebSocketProtocol",
             # Updates are too small for compression to be worth its time and memory.
             ws_per_message_deflate=False,
             lifespan="off",
