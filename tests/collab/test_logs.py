@@ -22,9 +22,18 @@ NO_ROOM = {
     "An observer of the document failed.",
     "%d updates of an earlier process are stored now.",
     "The channel layer fails (%s).",
-    "The channel layer is stuck; rooms learn of a change later.",
+    "The channel layer is stuck; others learn of this later, or never.",
     "The storage cannot be asked (%s).",
     "What the relay does has failed.",
+    # Rows and events are told to all processes, whatever documents their connections have.
+    "A change of %s %s cannot be told to %s.",
+    "A message of the channel layer is not understood.",
+    "A signal could not be told to %s.",
+    "An event of %r could not be passed on.",
+    "Changes of %s could not be told.",
+    "Groups of a row of %s are not known.",
+    "Rows of %s could not be read for those who watch them.",
+    "What a commit calls for could not be done.",
 }
 
 
