@@ -11,7 +11,8 @@ from .structure import Outline
 __all__ = ["Edit"]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: there is one for each keystroke, and making a frozen one takes three times as long.
+@dataclass(slots=True)
 class Edit:
     """An update on its way into the room.
 

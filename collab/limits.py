@@ -25,9 +25,10 @@ class Allowance:
 
     def take(self, units: float, now: float) -> float:
         """Use ``units`` at the time ``now``; return the seconds to wait before going on."""
-        self._left = min(self._burst, self._left + (now - self._then) * self._rate) - units
+        left = self._left + (now - self._then) * self._rate
+        self._left = left = (left if left < self._burst else self._burst) - units
         self._then = now
-        return max(0.0, -self._left / self._rate)
+        return 0.0 if left >= 0.0 else -left / self._rate
 
 
 class Throttle:
@@ -56,7 +57,9 @@ class Throttle:
             now: the time.
             answered: bytes that answered it.
         """
-        wait = max(self._frames.take(1, now), self._bytes.take(size, now))
+        wait = self._frames.take(1, now)
+        if (for_bytes := self._bytes.take(size, now)) > wait:
+            wait = for_bytes
         if answered:
             wait = max(wait, self._answers.take(answered, now))
         self.waited += wait

@@ -62,6 +62,9 @@ def read_varuint(data: bytes, position: int) -> tuple[int, int]:
     Raises:
         ProtocolViolation: it is cut off or larger than JavaScript can hold.
     """
+    if position < len(data) and (value := data[position]) < 0x80:
+        # Nearly all are that small.
+        return value, position + 1
     value = shift = 0
     for index in range(position, len(data)):
         byte = data[index]

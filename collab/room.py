@@ -280,7 +280,9 @@ class Room:
 
     def _check_size(self, added: int) -> None:
         limit = self._settings.MAX_DOCUMENT_SIZE
-        if self.size + added > limit and self._tail:
+        if self.size + added <= limit:
+            return
+        if self._tail:
             self._rebase()
         if self.size + added > limit:
             raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")

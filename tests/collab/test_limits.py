@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.limits import Allowance
+from collab.conf import Settings
+from collab.limits import Allowance, Throttle
 
 
 def test_a_burst_passes_at_once() -> None:
@@ -37,3 +38,15 @@ def test_who_waits_as_told_never_exceeds_the_rate(
         now += pause + allowance.take(units, now + pause)
         taken += units
         assert taken <= burst + (now - 1000.0) * rate + 1e-6
+
+
+def test_the_longest_of_the_waits_is_made() -> None:
+    settings = Settings(
+        MESSAGE_RATE=10, MESSAGE_BURST=1, BYTE_RATE=100, BYTE_BURST=100, MAX_DOCUMENT_SIZE=100
+    )
+    throttle = Throttle(settings)
+    assert throttle.take(100, now=1000) == 0
+    assert throttle.take(1, now=1000) == 0.1
+    assert throttle.take(99, now=1000) == 1
+    assert throttle.take(0, now=1000, answered=600) == 4
+    assert throttle.waited == 5.1
