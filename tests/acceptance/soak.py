@@ -27,6 +27,8 @@ __all__ = ["Soak", "SoakSize"]
 
 #: How long all may take to be equal after the last fault, in seconds.
 SETTLE = 60.0
+#: How often a client tries to come back in the end, ever later.
+ATTEMPTS = 8
 
 LOST = (OSError, WebSocketException, AssertionError)
 
@@ -221,7 +223,7 @@ class Soak:
         readers = [server.client(room) for server in self._servers]
         clients = [*readers, *(person.client for person in people)]
         for client in clients:
-            await client.connect()
+            await _come_back(client)
         words = {word for person in people for word in person.typed}
         saved = {word for person in self._gone if person.room == room for word in person.typed}
         await wait_until(
@@ -240,6 +242,22 @@ class Soak:
             await client.disconnect()
         self.survived["rooms equal"] += 1
         self.survived["words found"] += len(counts)
+
+
+async def _come_back(client: YjsClient) -> None:
+    """Connect, more than once if need be, as all clients do.
+
+    A process may not have noticed yet that the database was restarted.
+    """
+    for attempt in range(ATTEMPTS):
+        await client.connect()
+        try:
+            await client.hello()
+        except (ConnectionError, WebSocketException):
+            await asyncio.sleep(0.1 * 2**attempt)
+        else:
+            return
+    raise AssertionError(f"not let in: {client}")
 
 
 def _split(text: str) -> list[str]:
