@@ -49,6 +49,9 @@ class Settings:
 
     #: Largest frame a member may send.
     MAX_FRAME_SIZE: int = 16 * MiB
+    #: Largest text frame, and all calls together that wait for their turn. JSON takes much more
+    #: space once it is read.
+    MAX_TEXT_SIZE: int = 1 * MiB
     #: Largest document; an update that would make it larger is refused.
     MAX_DOCUMENT_SIZE: int = 64 * MiB
     #: Largest presence state (user name, cursor) of one client id.

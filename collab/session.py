@@ -183,7 +183,9 @@ class Session:
         Raises:
             TooBig: it is larger than allowed.
         """
-        self._check_size(len(frame.encode(errors="surrogatepass")))
+        size = len(frame.encode(errors="surrogatepass"))
+        self._check_size(size)
+        self._check_size(size, "MAX_TEXT_SIZE")
         try:
             arguments = json.loads(frame)
             action, request_id = arguments.pop("action"), arguments.pop("request_id", None)
@@ -218,10 +220,9 @@ class Session:
     def _access_data(self) -> dict[str, str]:
         return {"access": self.access.label}
 
-    def _check_size(self, size: int) -> None:
-        if size > self._settings.MAX_FRAME_SIZE:
-            limit = self._settings.MAX_FRAME_SIZE
-            raise TooBig(f"A frame may have {limit} bytes.", limit="MAX_FRAME_SIZE")
+    def _check_size(self, size: int, name: str = "MAX_FRAME_SIZE") -> None:
+        if size > (limit := getattr(self._settings, name)):
+            raise TooBig(f"A frame may have {limit} bytes.", limit=name)
 
     def _receive_sync(self, frame: bytes, position: int) -> Effect:
         kind, position = read_varuint(frame, position)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, cast
 
 from channels.consumer import get_handler_name
@@ -30,18 +32,20 @@ from .events import (
     user_group,
 )
 from .frames import as_json, frame
-from .groups import Event
+from .groups import INTERNAL, Event, check_name
 from .permissions import permission_of
 from .runtime import check_variable
 from .stateful import StateConsumer
-from .turns import CALL, EVENT, Start, Turns
+from .turns import CALL, EVENT, Start, Turns, settled
 
 __all__ = ["LiveConsumer"]
 
 logger = logging.getLogger(__name__)
 
-#: Events whose types begin so are not for clients.
-_INTERNAL = "collab."
+#: A client may say of so many groups what it has had.
+_MOST_SINCE = 1_000
+#: Largest number that the database has.
+_MOST_NUMBER = 2**63 - 1
 _TOLD_AS = {NOTIFICATION: "notification", SYSTEM: "system"}
 
 _TOO_MANY = "You have too many calls under way; wait for their answers."
@@ -105,8 +109,7 @@ class LiveConsumer(StateConsumer):
         """Tell the caller what was wrong; of an error of the server only that there was one."""
         answer = answer_of(error)
         if answer is None:
-            extra = {**self._who, "action": action}
-            logger.error("An action has failed.", exc_info=error, extra=extra)
+            logger.error("The action %r has failed.", action, exc_info=error, extra=self._who)
             answer = 500, ["Internal error."]
         status, errors = answer
         await self.reply(action, errors=errors, status=status, request_id=request_id)
@@ -172,29 +175,54 @@ class LiveConsumer(StateConsumer):
         """Hear what is published to a group; and to the channel layer's group of that name.
 
         The client is told the events that are kept for those who join later.
+
+        Raises:
+            ValueError: no group can have that name; see :func:`collab.live.groups.check_name`.
         """
-        if name in self._heard:
+        if check_name(name) in self._heard:
             return
-        self._heard[name] = None
-        if self._speaks and not name.startswith(_INTERNAL):
-            # What comes before the older events are looked up waits for them.
-            self._heard[name] = []
-        await groups.join(name, self)
-        if self.channel_layer is not None and group_name(name) == name:
-            self._joined.add(name)
-            await self.channel_layer.group_add(name, self.channel_name)
-        if self._speaks:
-            await self._replay(name)
+        try:
+            if self._speaks:
+                # What comes before the older events are looked up waits for them.
+                self._heard[name] = deque()
+            await self.hear(name)
+            if group_name(name) == name:
+                await self._tell_layer("group_add", name)
+            if self._speaks:
+                await self._replay(name)
+        except BaseException:
+            # Who tries again is told the older events then.
+            await self.remove_group(name)
+            raise
 
     async def remove_group(self, name: str) -> None:
         """Hear no more of a group."""
         if name not in self._heard:
             return
         del self._heard[name]
+        self._newest.pop(name, None)
         await groups.leave(name, self)
         if name in self._joined:
+            await self._tell_layer("group_discard", name)
             self._joined.discard(name)
-            await self.channel_layer.group_discard(name, self.channel_name)
+
+    async def hear(self, name: str) -> None:
+        """Hear what is sent to a group that may be one of ours, of which nothing is kept."""
+        self._heard.setdefault(name, None)
+        await groups.join(name, self)
+
+    async def _tell_layer(self, verb: str, name: str) -> None:
+        """Join or leave a group of the channel layer; events of ours do not need that."""
+        if self.channel_layer is None:
+            return
+        self._joined.add(name)
+        try:
+            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+                await getattr(self.channel_layer, verb)(name, self.channel_name)
+        except Exception as error:
+            # It is joined when access is checked next.
+            self._stay_due = 0.0
+            logger.warning("The channel layer fails (%s).", type(error).__name__, extra=self._who)
 
     def start_detached(self, work: Any) -> None:
         """Run a coroutine beside the connection's actions; it ends with the connection.
@@ -212,13 +240,17 @@ class LiveConsumer(StateConsumer):
         """Serve one connection."""
         settings = get_settings()
         self._turns = Turns(
-            settings.LIVE_MAX_WAITING, settings.LIVE_MAX_EVENTS, settings.LIVE_MAX_DETACHED
+            settings.LIVE_MAX_WAITING,
+            settings.LIVE_MAX_EVENTS,
+            settings.LIVE_MAX_DETACHED,
+            settings.MAX_TEXT_SIZE,
         )
         self._runtime: dict[str, Any] = {}
         #: Groups that are heard; and what was told while older events are being looked up.
-        self._heard: dict[str, list[Event] | None] = {}
-        #: Numbers of the newest events that were passed on, by group.
+        self._heard: dict[str, deque[Event] | None] = {}
+        #: Numbers of the newest events that were passed on, by group; and that the client had.
         self._newest: dict[str, int] = {}
+        self._since: dict[str, int] = {}
         #: Groups that every connection is in, and every connection of the user.
         self._own_groups: list[str] = []
         #: Calls under way that no answer was sent to.
@@ -253,7 +285,10 @@ class LiveConsumer(StateConsumer):
             await groups.join(name, self)
 
     async def _leave_own_groups(self) -> None:
-        for name in self._own_groups:
+        await self._leave_live(self._own_groups)
+
+    async def _leave_live(self, names: Iterable[str]) -> None:
+        for name in names:
             await groups.leave(name, self)
 
     async def _connect_alone(self) -> None:
@@ -277,10 +312,11 @@ class LiveConsumer(StateConsumer):
     async def _leave(self) -> None:
         if self._member is not None and self._room is None:
             self._hub.leave(self._member)
-        await asyncio.gather(self._turns.end(get_settings().CLOSE_TIMEOUT), super()._leave())
-        await self._leave_own_groups()
-        for name in self._heard:
-            await groups.leave(name, self)
+        try:
+            await asyncio.gather(self._turns.end(get_settings().CLOSE_TIMEOUT), super()._leave())
+        finally:
+            # Whatever fails, nothing is to hold the connection for ever.
+            await self._leave_live([*self._own_groups, *self._heard])
         if self._is_connected:
             await self.on_disconnected()
 
@@ -295,16 +331,15 @@ class LiveConsumer(StateConsumer):
             if isinstance(request, Reply):
                 self._member.send_frame(request.frame)
             else:
-                self._take(request)
+                self._take(request, len(text_data or ""))
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: Request, size: int) -> None:
         assert self._member is not None
         is_first, self._speaks = not self._speaks, True
         if action := actions_of(type(self)).get(request.action):
             call = partial(self._call, action, request)
-            if not (
-                self._turns.detach(call) if action.is_detached else self._turns.put(CALL, call)
-            ):
+            put = self._turns.detach if action.is_detached else partial(self._put_call, size)
+            if not put(call):
                 self._tell_refused(request, 429, _TOO_MANY)
         else:
             self._member.send_frame(self._member.session.answer(request).frame)
@@ -313,6 +348,9 @@ class LiveConsumer(StateConsumer):
         if is_first or request.action == "hello":
             self._greet(request.arguments.get("since"))
 
+    def _put_call(self, size: int, call: Start) -> bool:
+        return self._turns.put(CALL, call, size)
+
     def _greet(self, since: Any) -> None:
         """Tell a client that can be told now what it has missed.
 
@@ -320,33 +358,40 @@ class LiveConsumer(StateConsumer):
             since: numbers of the newest events, by group, that it had before, if it says so.
         """
         if isinstance(since, dict):
-            had = {group: number for group, number in since.items() if isinstance(number, int)}
-            self._newest = {**had, **self._newest}
+            self._since = {
+                group: number
+                for group, number in islice(since.items(), _MOST_SINCE)
+                if isinstance(number, int) and 0 <= number <= _MOST_NUMBER
+            }
         self._tell(frame("runtime_state", self._runtime))
         self._turns.put(EVENT, self._replay_all)
 
     async def _call(self, action: Action, request: Request) -> None:
         name, request_id = request.action, request.request_id
         self._unanswered.add(request_id)
+        error = await settled(self._run(action, request))
+        if error is not None:
+            failure = await settled(self.handle_exception(error, name, request_id))
+            if failure is not None:
+                text = "The action %r has failed."
+                logger.error(text, name, exc_info=failure, extra=self._who)
+                self._tell_refused(request, 500, "Internal error.")
+        self._unanswered.discard(request_id)
+
+    async def _run(self, action: Action, request: Request) -> None:
+        name, request_id = request.action, request.request_id
         context = {"action": name, "request_id": request_id}
-        try:
-            arguments = action.bind(request.arguments, context)
-            checked = {key: arguments[key] for key in arguments if key not in context}
-            await self.check_permissions(name, **checked, request_id=request_id)
-            result = await action.run(self, arguments)
-            data, status = action.answer(result)
-            if result is not None or request_id in self._unanswered:
-                await self.reply(name, data=data, status=status, request_id=request_id)
-        except Exception as error:
-            await self.handle_exception(error, name, request_id)
-        finally:
-            self._unanswered.discard(request_id)
+        arguments = action.bind(request.arguments, context)
+        checked = {key: arguments[key] for key in arguments if key not in context}
+        await self.check_permissions(name, **checked, request_id=request_id)
+        result = await action.run(self, arguments)
+        data, status = action.answer(result)
+        if result is not None or request_id in self._unanswered:
+            await self.reply(name, data=data, status=status, request_id=request_id)
 
     async def _guard_detached(self, work: Any) -> None:
-        try:
-            await work
-        except Exception:
-            logger.exception("A detached method has failed.", extra=self._who)
+        if error := await settled(work):
+            logger.error("A detached method has failed.", exc_info=error, extra=self._who)
 
     def _tell_refused(self, request: Request, status: int, reason: str) -> None:
         answer = frame(
@@ -357,13 +402,28 @@ class LiveConsumer(StateConsumer):
     # Events.
 
     def receive_event(self, event: Event) -> None:
-        """Take an event of a group; one without a handler goes to the client."""
-        waiting = self._heard.get(event.group)
-        if waiting is not None and event.number is not None:
-            # The client gets them behind the older ones.
-            waiting.append(event)
-        else:
+        """Take an event of a group; one without a handler goes to the client.
+
+        Those that have numbers are passed on in their order, each once.
+        """
+        group, number = event.group, event.number
+        if number is None or not self._speaks or group not in self._heard:
             self._pass_on(event)
+        elif (waiting := self._heard[group]) is not None:
+            # The client gets them behind the older ones.
+            if len(waiting) < get_settings().LIVE_MAX_EVENTS:
+                waiting.append(event)
+            else:
+                self._refuse_events()
+        elif number == self._newest_of(group) + 1:
+            self._pass_on(event)
+        elif number > self._newest_of(group):
+            # Some were lost on their way, or are overtaken.
+            self._heard[group] = deque([event])
+            self._put(partial(self._catch_up, group))
+
+    def _newest_of(self, group: str) -> int:
+        return self._newest.get(group, self._since.get(group, 0))
 
     def _pass_on(self, event: Event) -> None:
         handler = handlers_of(type(self)).get(event.type)
@@ -373,7 +433,7 @@ class LiveConsumer(StateConsumer):
             self._put(partial(self._handle, handler, event.as_dict()))
         elif told_as := _TOLD_AS.get(event.type):
             self._tell(frame(told_as, event.payload))
-        elif not event.type.startswith(_INTERNAL):
+        elif not event.type.startswith(INTERNAL):
             self._tell(event.frame)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
@@ -386,40 +446,49 @@ class LiveConsumer(StateConsumer):
 
     def _put(self, start: Start) -> None:
         if not self._turns.put(EVENT, start):
-            assert self._member is not None
+            self._refuse_events()
+
+    def _refuse_events(self) -> None:
+        # Events may come until a connection that ends has left its groups.
+        if self._member is not None and not self._member.is_closed:
             reason = "This connection cannot keep up with its events."
             self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_EVENTS"))
 
     async def _handle(self, handler: Any, event: dict[str, Any]) -> None:
-        try:
-            await handler(self, event)
-        except Exception:
-            logger.exception("A handler of %r has failed.", event["type"], extra=self._who)
+        if error := await settled(handler(self, event)):
+            text = "A handler of %r has failed."
+            logger.error(text, event["type"], exc_info=error, extra=self._who)
 
     async def _replay_all(self) -> None:
         for name in list(self._heard):
-            try:
-                await self._replay(name)
-            except Exception:
-                # What comes from now on is told all the same.
-                logger.exception("Events that were kept cannot be told.", extra=self._who)
+            await self._catch_up(name)
+
+    async def _catch_up(self, group: str) -> None:
+        if error := await settled(self._replay(group)):
+            # What comes from now on is told all the same.
+            text = "Events that were kept cannot be told."
+            logger.error(text, exc_info=error, extra=self._who)
 
     async def _replay(self, group: str) -> None:
         """Tell the client what is kept of a group, and then what has come meanwhile."""
-        if group not in self._heard or group.startswith(_INTERNAL):
+        if group not in self._heard or group.startswith(INTERNAL):
             return
-        waiting = self._heard[group] = self._heard[group] or []
+        waiting = self._heard[group] = self._heard[group] or deque()
         try:
-            after = self._newest.get(group, 0)
-            waiting[:0] = await database_sync_to_async(kept_events)(group, after)
+            after = self._newest_of(group)
+            kept = await database_sync_to_async(kept_events)(group, after)
+            waiting.extendleft(reversed(kept))
+            while waiting and self._heard.get(group) is waiting:
+                self._pass_on_newer([waiting.popleft()])
+                await self._ready()
         finally:
             if self._heard.get(group) is waiting:
                 self._heard[group] = None
-                self._pass_on_newer(group, waiting)
+                self._pass_on_newer(waiting)
 
-    def _pass_on_newer(self, group: str, events: Sequence[Event]) -> None:
+    def _pass_on_newer(self, events: Iterable[Event]) -> None:
         for event in events:
-            if cast("int", event.number) > self._newest.get(group, 0):
+            if cast("int", event.number) > self._newest_of(event.group):
                 self._pass_on(event)
 
     # Sending.
@@ -429,9 +498,13 @@ class LiveConsumer(StateConsumer):
             self._member.send_frame(text)
 
     async def _send_text(self, text: str) -> None:
+        await self._ready()
+        if self._member is not None:
+            self._member.send_frame(text)
+
+    async def _ready(self) -> None:
         if self._member is not None:
             await self._member.ready()
-            self._member.send_frame(text)
 
     def _permissions(self, classes: Sequence[Any]) -> list[Any]:
         return [permission_of(each) for each in classes]

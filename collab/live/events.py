@@ -18,7 +18,7 @@ from django.db import router, transaction
 from django.db.models import F
 
 from .frames import as_json
-from .groups import Event, send
+from .groups import Event, check_name, send
 from .models import EventGroup, KeptEvent
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "handlers_of",
     "kept_events",
     "publish",
+    "publish_internal",
     "user_group",
 ]
 
@@ -58,9 +59,14 @@ def consumer(event_type: str) -> Callable[[F_], F_]:
 
     It is called with a dictionary: ``type``, ``group``, ``payload`` and ``number``; or if the
     event was sent by a channel layer's ``group_send``, with what was sent.
+
+    Raises:
+        TypeError: the method is not async.
     """
 
     def mark(function: F_) -> F_:
+        if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__} takes events, so write async def.")
         setattr(function, _MARK, event_type)
         return function
 
@@ -84,31 +90,42 @@ def publish(group: str, event_type: str, payload: Any = None, *, replay: int = 0
     """Tell the connections of a group something; in a transaction, when it is committed.
 
     Args:
-        group: which connections join by ``add_group``; any text up to 255 characters.
-        event_type: what the event is called.
+        group: which connections join by ``add_group``; any text up to 255 characters that does
+            not begin with ``collab.``.
+        event_type: what the event is called; the same holds for it.
         payload: what REST framework can render as JSON.
         replay: keep the last so many events of the group for those who join later.
 
     Raises:
+        ValueError: the group or the event cannot be called so.
         SynchronousOnlyOperation: it is to be kept, and the caller runs in an event loop.
     """
-    # Now: who changes the payload afterwards does not change what is sent.
-    tell = partial(_tell, Event(event_type, group, as_json(payload)), replay)
-    if not _is_in_event_loop():
-        transaction.on_commit(tell, using=router.db_for_write(KeptEvent), robust=True)
-    elif replay:
-        raise SynchronousOnlyOperation("Events are kept in the database: await apublish(...).")
-    else:
-        tell()
+    publish_internal(check_name(group), check_name(event_type), payload, replay)
 
 
 async def apublish(group: str, event_type: str, payload: Any = None, *, replay: int = 0) -> None:
-    """Tell the connections of a group something; see :func:`publish`."""
-    event = Event(event_type, group, as_json(payload))
+    """Tell the connections of a group something; see :func:`publish`.
+
+    An event that is not kept is told at once: code that runs in an event loop is in no transaction.
+    """
     if replay:
-        await sync_to_async(_tell)(event, replay)
+        await sync_to_async(publish)(group, event_type, payload, replay=replay)
     else:
-        _tell(event, replay)
+        publish(group, event_type, payload)
+
+
+def publish_internal(group: str, event_type: str, payload: Any, replay: int = 0) -> None:
+    """Do as :func:`publish` does, with whatever names."""
+    # Now: who changes the payload afterwards does not change what is sent.
+    tell = partial(_tell, Event(event_type, group, as_json(payload)), replay)
+    if _is_in_event_loop():
+        if replay:
+            raise SynchronousOnlyOperation("Events are kept in the database: await apublish(...).")
+        tell()
+    elif transaction.get_connection(using := router.db_for_write(KeptEvent)).in_atomic_block:
+        transaction.on_commit(tell, using=using, robust=True)
+    else:
+        tell()
 
 
 def _is_in_event_loop() -> bool:
@@ -161,14 +178,14 @@ def broadcast_notification(payload: Any, *, user: Any = None, group: str | None 
         user: a user, or the primary key of one.
         group: which connections join by ``add_group``.
     """
-    publish(_addressed(user, group), NOTIFICATION, payload)
+    publish_internal(_addressed(user, group), NOTIFICATION, payload)
 
 
 async def abroadcast_notification(
     payload: Any, *, user: Any = None, group: str | None = None
 ) -> None:
     """Show something to people; see :func:`broadcast_notification`."""
-    await apublish(_addressed(user, group), NOTIFICATION, payload)
+    broadcast_notification(payload, user=user, group=group)
 
 
 def broadcast_system_message(source: str, message: str, *, level: str = "system") -> None:
@@ -179,10 +196,10 @@ def broadcast_system_message(source: str, message: str, *, level: str = "system"
         message: the text.
         level: ``"system"`` or ``"maintenance"``.
     """
-    publish(EVERYBODY, SYSTEM, {"level": level, "source": source, "message": message})
+    publish_internal(EVERYBODY, SYSTEM, {"level": level, "source": source, "message": message})
 
 
 def _addressed(user: Any, group: str | None) -> str:
     if user is not None:
         return user_group(str(getattr(user, "pk", user)))
-    return group or EVERYBODY
+    return EVERYBODY if group is None else check_name(group)

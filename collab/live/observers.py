@@ -37,7 +37,7 @@ from . import events, groups
 from .changes import Change, Kind, watch
 from .consumers import LiveConsumer
 from .errors import CallError
-from .events import publish
+from .events import publish_internal
 from .frames import as_json
 from .groups import Event
 from .requests import request_of_user
@@ -161,7 +161,7 @@ class BaseObserver(ABC):
             raise CallError(429, "You watch too much; unsubscribe from something first.")
         for name in names:
             requests.setdefault(name, {})[request_id] = None
-            await consumer.add_group(name)
+            await consumer.hear(name)
         return names
 
     async def unsubscribe(
@@ -197,7 +197,6 @@ class BaseObserver(ABC):
     def _group_name(self, *group: Any) -> str:
         """Return the name of a group: no two are the same, whatever it is called."""
         name = json.dumps([self.name, *map(str, group)]).encode()
-        # The colon keeps each connection from joining the channel layer's group as well.
         return f"collab.observed:{hashlib.sha256(name).hexdigest()}"
 
     # Events.
@@ -277,7 +276,7 @@ class Observer(BaseObserver):
         body = make(self, signal, *args, **kwargs) if make is not None else {}
         for group in self._groups(body, *args, **kwargs):
             # In a transaction at its end: what is rolled back has not happened.
-            publish(group, self._event_type, {"body": body})
+            publish_internal(group, self._event_type, {"body": body})
 
     def _groups(self, body: Any, *args: Any, **kwargs: Any) -> Iterable[str]:
         if self._groups_for_signal is None:

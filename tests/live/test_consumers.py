@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
 from datetime import date
@@ -16,10 +17,13 @@ from django.db import connection
 from rest_framework.exceptions import Throttled
 
 from collab.access import Access
+from collab.counts import counts
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
 from collab.live.groups import Event, local_members, send
 from collab.live.permissions import BasePermission, IsAuthenticated
+from collab.live.turns import settled
 from collab.wire import CloseCode
+from tests.collab.live import until
 
 from .talking import Refused, talking
 
@@ -229,7 +233,7 @@ async def test_an_error_of_the_server_tells_nothing_of_itself(
         answer = await ann.call(name)
         assert (answer["response_status"], answer["errors"]) == (500, ["Internal error."])
         assert (await ann.call("add", one=1))["data"] == 2
-    assert [record.getMessage() for record in caplog.records] == ["An action has failed."]
+    assert caplog.messages == [f"The action {name!r} has failed."]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"a"', "{}", '{"action": 1}', "null"])
@@ -248,6 +252,93 @@ async def test_a_long_action_holds_up_no_other_and_ends_with_the_connection() ->
         assert (await ann.call("add", one=1))["data"] == 2
         assert not Calculator.ended.is_set()
     await asyncio.wait_for(Calculator.ended.wait(), 10)
+
+
+class Panic(BaseException):
+    """What a library in Rust raises."""
+
+
+class Ending(LiveConsumer):
+    """Its methods raise what ends more than themselves."""
+
+    raised: ClassVar[type[BaseException]]
+
+    @action
+    async def run(self) -> None:
+        raise self.raised
+
+    @action
+    def run_in_thread(self) -> None:
+        raise self.raised
+
+    @action(detached=True)
+    async def run_beside(self) -> None:
+        raise self.raised
+
+    @action
+    async def start(self) -> None:
+        self.start_detached(self.run())
+
+    @action
+    async def double(self, number: int) -> int:
+        return 2 * number
+
+    @consumer("end")
+    async def on_end(self, event: dict[str, Any]) -> None:
+        raise self.raised
+
+
+@pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError, Panic])
+@pytest.mark.parametrize("name", ["run", "run_in_thread", "run_beside"])
+async def test_an_action_ends_nothing_but_itself_whatever_it_raises(
+    name: str, raised: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    Ending.raised = raised
+    async with talking(Ending) as ann:
+        await ann.send(action=name, request_id=1)
+        await ann.send(action="double", request_id=2, number=2)
+        answer = await ann.next(request_id=1)
+        assert (answer["response_status"], answer["errors"]) == (500, ["Internal error."])
+        assert (await ann.next(request_id=2))["data"] == 4
+    assert caplog.messages == [f"The action {name!r} has failed."]
+
+
+async def test_an_interruption_of_the_server_is_not_held_back() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await settled(interrupted())
+
+
+@pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError, Panic])
+async def test_a_handler_ends_nothing_but_itself_whatever_it_raises(
+    raised: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    Ending.raised = raised
+    async with talking(Ending) as ann:
+        send(Event("end", "collab.everybody", "1"))
+        await ann.call("start")
+        assert (await ann.call("double", number=2))["data"] == 4
+    assert sorted(caplog.messages) == [
+        "A detached method has failed.",
+        "A handler of 'end' has failed.",
+    ]
+
+
+async def test_an_error_that_cannot_be_told_is_answered_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(Calculator):
+        @action
+        async def odd(self) -> None:
+            raise CallError(400, {"what": object()})
+
+    async with talking(Odd) as ann:
+        answer = await ann.call("odd")
+        assert (answer["response_status"], answer["errors"]) == (500, ["Internal error."])
+        assert (await ann.call("add", one=1))["data"] == 2
+    assert caplog.messages == ["The action 'odd' has failed."]
 
 
 class Slow(LiveConsumer):
@@ -303,6 +394,30 @@ async def test_too_many_calls_at_once_are_refused(settings: Any) -> None:
         assert (await ann.next(request_id=4))["response_status"] == 429
         Slow.gate.set()
         await ann.next(request_id=1)
+
+
+async def test_calls_that_wait_have_space_for_so_many_bytes_together(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "MAX_TEXT_SIZE": 1_000}
+    Slow.gate, Slow.done = asyncio.Event(), []
+    async with talking(Slow) as ann:
+        for number in range(6):
+            call = {"action": "wait", "request_id": number, "number": number}
+            await ann.send_text(json.dumps(call) + 400 * " ")
+            # It is under way, or waits.
+            await ann.call("hello")
+        for number in (3, 4, 5):
+            assert (await ann.next(request_id=number))["response_status"] == 429
+        Slow.gate.set()
+        await ann.next(request_id=2)
+        await ann.call("wait", number=7)
+    assert Slow.done == [0, 1, 2, 7]
+
+
+async def test_a_text_frame_that_is_too_large_ends_its_connection(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "MAX_TEXT_SIZE": 1_000}
+    async with talking(Calculator) as ann:
+        await ann.send(action="add", one=1, x=1_000 * " ")
+        assert await ann.closed() == CloseCode.TOO_BIG
 
 
 async def test_too_many_detached_calls_are_refused(settings: Any) -> None:
@@ -433,7 +548,7 @@ async def test_a_client_with_a_document_is_told_nothing_in_json_before_it_speaks
     class Chatty(Calculator):
         async def on_connected(self) -> None:
             await self.set_runtime_var("unread", 1)
-            await apublish("collab.everybody", "news", 1)
+            send(Event("news", "collab.everybody", "1"))
 
     async with talking(Chatty, "ws/room") as ann:
         await ann.communicator.send_to(bytes_data=b"\x03")
@@ -654,11 +769,49 @@ async def test_groups_are_left_with_the_connection() -> None:
         @action
         async def join(self) -> None:
             await asyncio.sleep(0)
-            await self.add_group("collab.late")
+            await self.add_group("late")
 
     async with talking(Late) as ann:
         await ann.send(action="join")
-    assert local_members("collab.late") == local_members("collab.everybody") == set()
+    assert local_members("late") == local_members("collab.everybody") == set()
+
+
+async def test_groups_are_left_although_the_project_fails_when_a_connection_ends() -> None:
+    class Failing(LiveConsumer):
+        async def on_connected(self) -> None:
+            await self.hear("late")
+
+        async def on_disconnected(self) -> None:
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        async with talking(Failing):
+            assert local_members("late")
+    assert local_members("late") == local_members("collab.everybody") == set()
+
+
+async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> None:
+    class Deaf(Slow):
+        async def on_connected(self) -> None:
+            await self.hear("late")
+
+        @consumer("late")
+        async def on_late(self, event: dict[str, Any]) -> None: ...
+
+    Slow.gate, Slow.done = asyncio.Event(), []
+    before = counts.refusals.copy()
+    async with talking(Deaf) as ann:
+        await ann.send(action="wait", number=1)
+        [deaf] = local_members("late")
+        turns = deaf._turns  # type: ignore[attr-defined]
+        await until(lambda: turns._runner)
+        leaving = asyncio.create_task(ann.communicator.disconnect(timeout=10))
+        await until(lambda: turns._most_detached == 0)
+        await apublish("late", "late")
+        await asyncio.sleep(0)
+        Slow.gate.set()
+        await leaving
+    assert counts.refusals == before
 
 
 def test_a_consumer_is_open_to_everybody_until_the_project_says_who_may_connect() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.management import call_command
@@ -24,7 +24,7 @@ from collab.live import (
     events,
     publish,
 )
-from collab.live.groups import Event
+from collab.live.groups import Event, local_members, send
 from collab.live.models import EventGroup, KeptEvent
 
 from .talking import DEADLINE, Talker, talking
@@ -139,6 +139,22 @@ async def test_events_that_cannot_be_looked_up_hold_up_no_others(
         await ann.call("hello")
         await apublish("chart", "point", 1, replay=10)
         assert await numbers(ann, 1) == [1]
+    assert caplog.messages == ["Events that were kept cannot be told."]
+
+
+async def test_an_event_that_is_kept_and_cannot_be_read_holds_up_no_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Handling(Chart):
+        @consumer("point")
+        async def on_point(self, event: dict[str, Any]) -> None:
+            await self.reply("point", event["payload"])
+
+    await kept_only(1, 2, 3)
+    await KeptEvent.objects.filter(number=2).aupdate(json="{")
+    async with talking(Handling, "ws/room") as ann:
+        await ann.call("hello")
+        assert await numbers(ann, 2) == [1, 3]
     assert caplog.messages == ["Events that were kept cannot be told."]
 
 
@@ -266,6 +282,137 @@ async def test_events_of_one_commit_may_be_more_than_the_calls_that_wait(setting
             publish("chart", "noted", number)
         told = [(await ann.next(action="noted"))["data"] for _ in range(1_000)]
         assert told == list(range(1_000))
+
+
+async def kept_only(*numbers: int) -> None:
+    """Let events be kept of which nobody hears: the channel layer has lost them."""
+    for number in numbers:
+        await sync_to_async(events._keep)(Event("point", "chart", str(number)), 10)
+
+
+async def test_kept_events_that_were_lost_on_their_way_are_told_before_the_next() -> None:
+    async with talking(Chart) as ann:
+        await apublish("chart", "point", 1, replay=10)
+        await kept_only(2, 3)
+        await apublish("chart", "point", 4, replay=10)
+        assert await numbers(ann, 4) == [1, 2, 3, 4]
+        await apublish("chart", "point", 5, replay=10)
+        assert await numbers(ann, 1) == [5]
+        assert await ann.quiet()
+
+
+async def test_kept_events_that_overtake_each_other_are_told_in_their_order_and_once() -> None:
+    await kept_only(1, 2, 3, 4)
+    async with talking(Chart) as ann:
+        assert await numbers(ann, 4) == [1, 2, 3, 4]
+        await kept_only(5, 6, 7)
+        for number in (7, 6, 5, 7):
+            send(Event("point", "chart", str(number), number))
+        assert await numbers(ann, 3) == [5, 6, 7]
+        send(Event("point", "chart", "6", 6))
+        assert await ann.quiet()
+
+
+async def test_events_that_wait_for_older_ones_are_bounded(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_EVENTS": 3}
+    let = threading.Event()
+
+    def slow(group: str, after: int = 0) -> list[Event]:
+        assert let.wait(DEADLINE)
+        return []
+
+    async with talking(Chart) as ann:
+        await ann.quiet()
+        monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+        for number in range(2, 8):
+            send(Event("point", "chart", "1", number))
+        assert await ann.closed() == 1013
+        let.set()
+
+
+async def test_what_a_client_says_it_has_had_is_kept_in_bounds() -> None:
+    await kept_only(1, 2)
+    async with talking(Chart, "ws/room") as ann:
+        many = {str(number): number for number in range(5_000)}
+        for _ in range(2):
+            await ann.call("hello", since={"chart": 1, "other": 10**30, "none": -1, **many})
+        [chart] = local_members("chart")
+        assert isinstance(chart, Chart)
+        assert len(chart._since) < 1_000
+        assert chart._since.keys().isdisjoint({"other", "none"})
+        assert await numbers(ann, 1) == [2]
+        assert await ann.quiet()
+
+
+async def test_a_group_of_which_the_older_events_cannot_be_told_can_be_joined_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await apublish("late", "point", 1, replay=10)
+
+    def fail(group: str, after: int = 0) -> list[Event]:
+        raise ConnectionError("away")
+
+    async with talking(Chart) as ann:
+        monkeypatch.setattr("collab.live.consumers.kept_events", fail)
+        assert (await ann.call("listen", group="late"))["response_status"] == 500
+        assert not local_members("late")
+        monkeypatch.undo()
+        await ann.call("listen", group="late")
+        assert await numbers(ann, 1) == [1]
+        # And again, it has heard them.
+        await ann.call("listen", group="late")
+        assert await ann.quiet()
+
+
+async def test_groups_of_the_server_itself_are_out_of_reach() -> None:
+    async with talking(Chart) as ann:
+        for group in ("collab.user.7", "collab.everybody", ""):
+            assert (await ann.call("listen", group=group))["response_status"] == 500
+        await abroadcast_notification("for somebody else", user=7)
+        assert await ann.quiet()
+    for group, event_type in [("collab.everybody", "a"), ("a", "collab.rows"), ("a", "")]:
+        with pytest.raises(ValueError, match=r"for projects|1 to 255"):
+            await apublish(group, event_type)
+        with pytest.raises(ValueError, match=r"for projects|1 to 255"):
+            await in_thread(lambda: publish(group, event_type, replay=1))  # noqa: B023
+    with pytest.raises(ValueError, match="for projects"):
+        await abroadcast_notification("a", group="collab.user.7")
+    with pytest.raises(ValueError, match="1 to 255"):
+        # Not everybody.
+        await abroadcast_notification("a", group="")
+
+
+async def test_who_keeps_an_event_outside_of_transactions_is_told_that_it_cannot_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(event: Event, replay: int) -> int:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(events, "_keep", fail)
+    with pytest.raises(ConnectionError):
+        await in_thread(lambda: publish("chart", "point", 1, replay=1))
+    with pytest.raises(ConnectionError):
+        await apublish("chart", "point", 1, replay=1)
+
+
+def test_what_async_code_keeps_is_part_of_the_transaction_that_calls_it() -> None:
+    with pytest.raises(LookupError), transaction.atomic():
+        async_to_sync(apublish)("chart", "point", 1, replay=10)
+        raise LookupError
+    assert events.kept_events("chart") == []
+    with transaction.atomic():
+        async_to_sync(apublish)("chart", "point", 2, replay=10)
+        assert events.kept_events("chart") == []
+    assert [event.payload for event in events.kept_events("chart")] == [2]
+
+
+def test_handlers_of_events_are_async() -> None:
+    with pytest.raises(TypeError, match="write async def"):
+
+        @consumer("told")
+        def on_told(self: Any, event: dict[str, Any]) -> None: ...
 
 
 # Notifications.

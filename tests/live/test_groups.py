@@ -12,10 +12,12 @@ import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
 
 from collab import outlet
-from collab.live import groups
+from collab.live import LiveConsumer, action, groups
 from collab.live.groups import Event, join, leave, local_members, send
 from collab.relay import PROCESS
 from tests.collab.live import until
+
+from .talking import talking
 
 
 class Layer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types.
@@ -344,3 +346,31 @@ def test_groups_have_any_names(name: str) -> None:
 def test_names_that_no_group_can_have_are_refused(name: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         groups.check_name(name)
+
+
+class Chart(LiveConsumer):
+    """Hears of a group from the beginning."""
+
+    async def on_connected(self) -> None:
+        await self.add_group("chart")
+
+    @action
+    async def leave(self) -> None:
+        await self.remove_group("chart")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("broken", ["failing", "hanging"])
+async def test_a_layer_that_is_away_keeps_nobody_from_joining_a_group(
+    broken: str, settings: Any
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "RELAY_TIMEOUT": 0.05}
+    getattr(Layer, broken).add("group_add")
+    async with talking(Chart) as ann:
+        await until(lambda: local_members("chart"))
+        send(Event("point", "chart", "1"))
+        assert (await ann.next(action="point"))["data"] == 1
+        Layer.failing.add("group_discard")
+        await ann.call("leave")
+        assert not local_members("chart")
