@@ -12,7 +12,8 @@ __all__ = ["main"]
 
 def main(descriptor: int) -> None:
     """Serve the test project until a signal ends it."""
-    logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
+    level = os.environ.get("COLLAB_TEST_LOG_LEVEL", "INFO")
+    logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=level)
     ping = float(os.environ.get("COLLAB_TEST_PING_INTERVAL", 20))
     config = uvicorn.Config(
         os.environ["COLLAB_TEST_APPLICATION"],
