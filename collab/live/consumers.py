@@ -273,7 +273,11 @@ class LiveConsumer(StateConsumer):
         if self._is_connected and self._own_groups[1:] != self._user_groups():
             await self._leave_own_groups()
             await self._join_own_groups()
+            await self.forget_user()
             await self.on_user_changed()
+
+    async def forget_user(self) -> None:
+        """End what was begun for the former user, whatever the project overrides."""
 
     def _user_groups(self) -> list[str]:
         user_id = self._user_id()

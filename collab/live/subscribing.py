@@ -35,6 +35,8 @@ __all__ = ["SubscriptionMixin"]
 
 logger = logging.getLogger(__name__)
 
+_SOMEBODY_ELSE = "You are somebody else now; subscribe again."
+
 RequestId = str | int
 Shown = Mapping[Any, Mapping[str, Any]]
 #: Who watches: a connection, and how it calls that.
@@ -93,22 +95,24 @@ class SubscriptionMixin(_Base):
         await self._end(subscription)
         return None, 204
 
-    async def on_user_changed(self) -> None:
+    async def forget_user(self) -> None:
         """End what the former user watched."""
-        await super().on_user_changed()
+        await super().forget_user()
         for request_id in list(self._watched):
             await self._end(request_id)
-            errors = ["You are somebody else now; subscribe again."]
-            await self.reply("unsubscribe", errors=errors, status=401, request_id=request_id)
+            status, errors = 401, [_SOMEBODY_ELSE]
+            await self.reply("unsubscribe", errors=errors, status=status, request_id=request_id)
 
     async def _leave(self) -> None:
-        await super()._leave()
-        for request_id in list(self._watched):
-            await self._end(request_id)
+        try:
+            await super()._leave()
+        finally:
+            for request_id in list(self._watched):
+                await self._end(request_id)
 
     async def _end(self, request_id: RequestId) -> None:
-        audience = self._watched.pop(request_id)
-        await audience.desk.let_out((self, request_id), audience)
+        if audience := self._watched.pop(request_id, None):
+            await audience.desk.let_out((self, request_id), audience)
 
     @property
     def _watched(self) -> dict[RequestId, _Audience]:
@@ -125,22 +129,23 @@ class _Audience:
 
     Args:
         desk: of the model.
+        user_key: primary key of the user; ``None`` for nobody, or if it does not matter.
         lookups: that find the rows.
     """
 
-    def __init__(self, desk: _Desk, lookups: Mapping[str, Any]) -> None:
+    def __init__(self, desk: _Desk, user_key: Any, lookups: Mapping[str, Any]) -> None:
         self.desk = desk
+        self._user_key = user_key
         self.lookups = lookups
         self.subscribers: set[Subscriber] = set()
         #: Primary keys of the rows that were seen last.
         self.known: set[Any] = set()
 
     @property
-    def user(self) -> Any:
-        """One of them, or if there are no differences between users, ``None``."""
-        if not self.desk.subscription.per_user:
-            return None
-        return next(iter(self.subscribers))[0].user
+    def present(self) -> list[Subscriber]:
+        """Those who are still who they were when they came: somebody may have logged out."""
+        key_of = self.desk.subscription.user_key
+        return [each for each in self.subscribers if key_of(each[0].user) == self._user_key]
 
     def concerned(self, keys: Iterable[Any]) -> set[Any]:
         """Return which of these primary keys may matter."""
@@ -150,12 +155,17 @@ class _Audience:
 
     def read(self, keys: Iterable[Any] | None = None) -> Shown:
         """Return what is seen now, of all rows or of those with these primary keys."""
-        subscription, user = self.desk.subscription, self.user
+        subscription = self.desk.subscription
+        users = [consumer.user for consumer, _ in self.subscribers]
+        present = [user for user in users if subscription.user_key(user) == self._user_key]
+        if not present:
+            return {}
+        user = present[0] if subscription.per_user else None
         rows = subscription.rows(user, self.lookups)
         if keys is not None:
             rows = rows.filter(pk__in=keys)
         most = get_settings().LIVE_MAX_ROWS
-        found = list(rows[: most + 1])
+        found = subscription.found(rows[: most + 1])
         if len(found) > most:
             reason = f"There are more than {most} rows; filter by more."
             raise CallError(400, {"filter": [reason]})
@@ -174,7 +184,7 @@ class _Audience:
 
     def _tell(self, what: str, data: Any) -> None:
         json = as_json(data)
-        for consumer, request_id in self.subscribers:
+        for consumer, request_id in self.present:
             consumer.tell_json(what, json, request_id)
 
 
@@ -203,23 +213,22 @@ class _Desk:
     ) -> _Audience:
         """Let somebody watch, who is told by ``welcome`` what there is, before all changes."""
         async with self._lock:
+            user_key = self.subscription.user_key(subscriber[0].user)
+            key = user_key, self.subscription.text_of(lookups)
             if not self._audiences:
                 await groups.join(self._group, self)
-            key = self._key(subscriber, lookups)
-            audience = self._audiences.setdefault(key, _Audience(self, lookups))
+            audience = self._audiences.setdefault(key, _Audience(self, user_key, lookups))
             audience.subscribers.add(subscriber)
             try:
                 shown = await database_sync_to_async(audience.read)()
+                if subscriber not in audience.present:
+                    raise CallError(401, _SOMEBODY_ELSE)
                 welcome(shown)
             except BaseException:
                 await self._let_out(subscriber, audience)
                 raise
             audience.known |= shown.keys()
             return audience
-
-    def _key(self, subscriber: Subscriber, lookups: Mapping[str, Any]) -> tuple[Any, str]:
-        user = subscriber[0].user if self.subscription.per_user else None
-        return getattr(user, "pk", None), as_json(sorted(lookups.items()))
 
     async def let_out(self, subscriber: Subscriber, audience: _Audience) -> None:
         """Let somebody watch no more."""

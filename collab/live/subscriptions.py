@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.db.models import Model, QuerySet
 from rest_framework.serializers import ModelSerializer
 
@@ -116,6 +117,32 @@ class ModelSubscription(Generic[M]):
             return {name: self.decode_filter(name, value) for name, value in wanted.items()}
         except _NO_VALUE as error:
             raise CallError(400, _NO_ROW) from error
+
+    def text_of(self, lookups: Mapping[str, Any]) -> str:
+        """Return what is the same for the same lookups.
+
+        Raises:
+            CallError: 400, the lookups cannot be.
+        """
+        try:
+            return as_json(sorted(lookups.items()))
+        except _NO_VALUE as error:
+            raise CallError(400, _NO_ROW) from error
+
+    def found(self, rows: QuerySet[M]) -> list[M]:
+        """Return the rows that the database finds.
+
+        Raises:
+            CallError: 400, it cannot look for such values.
+        """
+        try:
+            return list(rows)
+        except (DataError, OverflowError, ValueError) as error:
+            raise CallError(400, _NO_ROW) from error
+
+    def user_key(self, user: Any) -> Any:
+        """Return what tells users apart, if there are differences between them."""
+        return getattr(user, "pk", None) if self.per_user else None
 
     def key(self, value: Any) -> Any:
         """Return the primary key that a client means.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import CharField, ModelSerializer
 
-from collab.live import LiveConsumer, ModelSubscription, SubscriptionMixin, subscribable
+from collab.hub import current_hub
+from collab.live import LiveConsumer, ModelSubscription, SubscriptionMixin, action, subscribable
 from collab.live.groups import local_members
 from collab.live.subscriptions import group_of, subscription_of, unregister
 from tests.rows.models import Board, Card, Label, Note, Task
@@ -368,14 +370,92 @@ async def test_who_becomes_somebody_else_watches_no_more_what_he_watched(board: 
     card = await Card.objects.acreate(board=board, title="Paint")
     async with talking(Changing, user=ANN) as ann:
         await watch(ann, "c", model="rows.Card", id=card.pk)
-        from collab.hub import current_hub
-
         [member] = current_hub().lobby
         await member.connection.recheck_access()
         answer = await ann.next(request_id="c")
         assert (answer["action"], answer["response_status"]) == ("unsubscribe", 401)
         await save(card, done=True)
         assert await ann.quiet()
+
+
+class LoggingOut(Live):
+    """Its users can leave, which is noticed when access is checked next."""
+
+    @action
+    async def log_out(self) -> None:
+        self.scope["user"] = AnonymousUser()
+
+    async def on_user_changed(self) -> None:
+        """Calls not what it overrides."""
+
+    async def on_disconnected(self) -> None:
+        raise LookupError
+
+
+async def test_who_logs_out_keeps_nothing_from_others_and_is_told_nothing_more(
+    board: Board,
+) -> None:
+    owner = await User.objects.acreate(username="ann")
+    card = await Card.objects.acreate(board=board, owner=owner, title="a", salary="5")
+    with pytest.raises(LookupError):
+        async with (
+            talking(Live, user=owner) as here,
+            talking(LoggingOut, user=owner) as there,
+            talking(LoggingOut, user=owner) as alone,
+        ):
+            for client in (here, there):
+                await watch(client, "c", model="rows.Card", id=card.pk)
+            await watch(alone, "l", model="rows.Card", filter={})
+            for client in (there, alone):
+                await watch(client, "other", model="rows.Card", filter={"done": True})
+                await client.call("log_out")
+            await save(card, title="b")
+            frame = await here.next(request_id="c")
+            assert (frame["action"], frame["data"]["instance"]["salary"]) == ("update", "5")
+            for client in (there, alone):
+                assert await client.quiet()
+            # It may be noticed twice at once.
+            members = 2 * [*current_hub().lobby]
+            await asyncio.gather(*(member.connection.recheck_access() for member in members))
+            assert (await there.next(request_id="c"))["response_status"] == 401
+            await save(card, title="c")
+            await here.next(request_id="c", action="update")
+            await there.next(request_id="other", action="unsubscribe")
+            assert await there.quiet()
+    # Although the project's code has failed.
+    assert not local_members(group_of(Card))
+
+
+async def test_who_logs_out_while_he_begins_to_watch_sees_nothing(board: Board) -> None:
+    @subscribable(Card)
+    class Cards(ModelSubscription[Card]):
+        fields = ("title",)
+
+        def get_queryset(self, user: Any) -> QuerySet[Card]:
+            for member in current_hub_of_test.lobby:
+                member.connection.scope["user"] = AnonymousUser()
+            return Card.objects.all()
+
+    card = await Card.objects.acreate(board=board, title="a")
+    async with talking(Live, user=ANN) as ann:
+        current_hub_of_test = current_hub()
+        answer = await ann.call("subscribe", model="rows.Card", id=card.pk)
+        assert (answer["response_status"], answer["data"]) == (401, None)
+        assert not local_members(group_of(Card))
+
+
+@pytest.mark.parametrize("value", [float("nan"), 10**30, -(10**30), "\ud800", {}, [], "x", [{}]])
+@pytest.mark.parametrize("name", ["board", "done", "id"])
+async def test_values_that_no_row_can_have_are_told_to_the_client_and_not_to_the_log(
+    name: str, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    what = {"id": value} if name == "id" else {"filter": {name: value}}
+    async with talking(Live, user=ANN) as ann:
+        answer = await ann.call("subscribe", model="rows.Card", **what)
+        assert answer["response_status"] in (201, 400, 404)
+        assert not (answer["data"] or {}).get("instances")
+        assert await ann.quiet()
+    assert not caplog.messages
 
 
 async def test_who_is_gone_is_watched_for_no_more(board: Board) -> None:
