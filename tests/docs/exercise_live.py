@@ -25,6 +25,7 @@ from notes.live import (  # type: ignore[import-not-found]
 )
 from notes.models import Message, Project, Remark, Task  # type: ignore[import-not-found]
 from notes.telling import close_chat, measured, remind  # type: ignore[import-not-found]
+from notes.watching import Everything  # type: ignore[import-not-found]
 from pycrdt import Map
 
 from collab.testing import CollabClient, ConnectionClosed, connect
@@ -35,6 +36,7 @@ routes = URLRouter(
     [
         *websockets.routes,
         *more_routes.websockets,
+        path("everything/", Everything.as_asgi()),
         path("inbox/", InboxConsumer.as_asgi()),
         path("projects/<int:project>/", ProjectLive.as_asgi()),
         path("lists/<str:letter>/", ProjectsLive.as_asgi()),
