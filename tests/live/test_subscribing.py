@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +17,20 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import CharField, ModelSerializer
 
 from collab.hub import current_hub
-from collab.live import LiveConsumer, ModelSubscription, SubscriptionMixin, action, subscribable
+from collab.live import (
+    CallError,
+    LiveConsumer,
+    ModelSubscription,
+    SubscriptionMixin,
+    action,
+    apublish,
+    consumer,
+    subscribable,
+)
 from collab.live.groups import local_members
 from collab.live.subscriptions import group_of, subscription_of, unregister
+from collab.testing import close_rooms
+from tests.collab.live import until
 from tests.rows.models import Board, Card, Label, Note, Task
 
 from .talking import Talker, talking
@@ -463,3 +476,52 @@ async def test_who_is_gone_is_watched_for_no_more(board: Board) -> None:
         await watch(ann, "l", model="rows.Board", filter={})
         assert local_members(group_of(Board))
     assert not local_members(group_of(Board))
+
+
+class Busy(Live):
+    """Does a bit of everything."""
+
+    async def on_connected(self) -> None:
+        await self.add_group("busy")
+
+    @action
+    async def fail(self) -> None:
+        raise CallError(400, "No.")
+
+    @action(detached=True)
+    async def wait(self) -> None:
+        await asyncio.Event().wait()
+
+    @action
+    def in_thread(self) -> int:
+        return 1
+
+    @consumer("told")
+    async def on_told(self, event: dict[str, Any]) -> None:
+        await self.reply("told")
+
+
+async def test_nothing_is_kept_of_connections_that_are_gone(board: Board) -> None:
+    await Card.objects.acreate(board=board, title="a")
+    gone: list[weakref.ref[Any]] = []
+    for _ in range(3):
+        async with talking(Busy, user=ANN) as ann, talking(Busy, "ws/room", user=BOB) as bob:
+            for client in (ann, bob):
+                await watch(client, "l", model="rows.Card", filter={})
+                await watch(client, "b", model="rows.Board", filter={})
+                await client.call("fail")
+                await client.call("in_thread")
+                await client.call("subscribe", model="rows.Card", filter={"done": "x"})
+                await client.send(action="wait")
+            gone += map(weakref.ref, local_members("busy"))
+            await apublish("busy", "told", replay=5)
+            await apublish("busy", "shown", replay=5)
+            await ann.next(action="shown")
+    await close_rooms()
+
+    def is_gone() -> bool:
+        gc.collect()
+        return not any(each() for each in gone)
+
+    assert len(gone) == 6
+    await until(is_gone)
