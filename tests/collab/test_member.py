@@ -463,3 +463,17 @@ async def test_a_send_that_ends_when_it_is_cancelled_is_let_end(room: Room) -> N
     await Turns(2)
     member.detach()
     await until(lambda: asyncio.all_tasks() == tasks)
+
+
+async def test_who_has_more_to_say_may_wait_until_the_client_has_read(room: Room) -> None:
+    member, socket = new_member(room)
+    await member.ready()
+    socket.block()
+    member.send_frame(b"first")
+    waiting = asyncio.create_task(member.ready())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    socket.unblock()
+    await waiting
+    member.send_frame(b"second")
+    await until(lambda: socket.frames[-1] == b"second")
