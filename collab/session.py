@@ -7,6 +7,7 @@ carries the effects out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,9 @@ class Request:
 
 
 Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
+
+#: Escapes of what are halves of characters, if they are not two by two.
+_SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 
 _READ_ONLY = "You may read this document, but not change it."
 _THROTTLED = "You send more, or ask for more, than one member may; what you send arrives late."
@@ -187,7 +191,7 @@ class Session:
         self._check_size(size)
         self._check_size(size, "MAX_TEXT_SIZE")
         try:
-            arguments = json.loads(frame)
+            arguments = _read_json(frame)
             action, request_id = arguments.pop("action"), arguments.pop("request_id", None)
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             action = request_id = None
@@ -246,6 +250,23 @@ class Session:
         if self.greeted:
             return _refusal("update", None, _READ_ONLY, 403)
         return Reply(auth_denied_frame(_READ_ONLY))
+
+
+def _read_json(frame: str) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: it is none; or it has what Python reads, but nothing that comes behind it can
+            be told: numbers that are none, and halves of characters.
+    """
+    value = json.loads(frame, parse_constant=_refuse_constant)
+    if _SURROGATE.search(frame):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON.")
 
 
 def _last_bytes(frame: bytes, position: int) -> bytes:

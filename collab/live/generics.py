@@ -114,4 +114,7 @@ class GenericAsyncAPIConsumer(LiveConsumer):
 
     def _request(self, kwargs: dict[str, Any]) -> Any:
         query = {name: value for name, value in kwargs.items() if name not in _OWN}
-        return rest_request(self.scope, "GET", query={**query, **(kwargs.get("query") or {})})
+        more = kwargs.get("query") or {}
+        if not isinstance(more, dict):
+            raise CallError(400, {"query": ["Expected `object`."]})
+        return rest_request(self.scope, "GET", query={**query, **more})

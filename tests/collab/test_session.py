@@ -243,6 +243,19 @@ def test_what_is_no_request_is_answered_with_an_error(frame: str) -> None:
     assert not member.greeted
 
 
+@pytest.mark.parametrize(
+    "value", ['"\\ud800"', '{"\\uDC00": 1}', '["\ud800"]', "NaN", "[-Infinity]", '"\\ude00\\ud83d"']
+)
+def test_what_cannot_be_told_to_anybody_is_not_taken_in(value: str) -> None:
+    reply = answer(session(), f'{{"action": "hello", "request_id": 1, "more": {value}}}')
+    assert (reply["response_status"], reply["request_id"]) == (400, None)
+
+
+def test_characters_may_be_escaped() -> None:
+    request = '{"action": "hello", "request_id": "\\ud83d\\ude00\\u00e9"}'
+    assert answer(session(), request)["request_id"] == "\U0001f600\u00e9"
+
+
 @given(st.text(max_size=50))
 def test_arbitrary_text_is_answered(frame: str) -> None:
     answer(session(), frame)

@@ -154,6 +154,7 @@ async def test_filter_backends_are_honoured(board: Board) -> None:
 
         assert await titles(search="a", ordering="-title") == ["ab", "a"]
         assert await titles(query={"search": "b", "ordering": "title"}) == ["ab", "b"]
+        assert (await ann.call("list", query=1))["response_status"] == 400
         found = await ann.call("retrieve", pk=tasks[0].pk, search="a")
         assert found["response_status"] == 404
 
