@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import compare, growth, rows, scale, trace
+from . import compare, growth, publish, rows, scale, trace
 
 __all__ = ["main"]
 
@@ -17,6 +17,7 @@ def _parser() -> argparse.ArgumentParser:
     scale.add_arguments(commands.add_parser("scale", help="what several processes cost"))
     rows.add_arguments(commands.add_parser("rows", help="what it costs to tell of saved rows"))
     growth.add_arguments(commands.add_parser("growth", help="what documents of rows grow to"))
+    publish.add_arguments(commands.add_parser("publish", help="what it costs to tell an event"))
     for name, what in (
         ("fanout", "what it costs to deliver updates"),
         ("joins", "what it costs to open a large document"),
@@ -28,7 +29,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    others = {"trace": trace.run, "scale": scale.run, "rows": rows.run, "growth": growth.run}
+    others = {
+        "trace": trace.run,
+        "scale": scale.run,
+        "rows": rows.run,
+        "growth": growth.run,
+        "publish": publish.run,
+    }
     return others.get(arguments.name, compare.run)(arguments)
 
 
