@@ -9,9 +9,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from pycrdt import Doc, Map
@@ -48,7 +48,10 @@ def authors(room_name: str, found: Found) -> Users:
 
     What a compaction has taken out of the log is nobody's any more.
     """
-    stored = async_to_sync(get_storage().load)(room_name) if found else None
+    if not found:
+        return {}
+    storage = get_storage()
+    stored = storage.wait_for(partial(storage.load, room_name))
     if stored is None:
         return {}
     try:

@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import async_to_sync
 from django.db import connections, router
 from django.db.models import Model
 from pycrdt import Doc, Map, Text
 
+from collab.conf import get_storage
 from collab.copies import load_copy
 
 from .models import MirroredRow
@@ -163,7 +164,7 @@ def known_keys(room_name: str) -> list[tuple[str, str]]:
 def unchecked(room_name: str, concerned: Iterable[ModelMirror[Any]]) -> Found:
     """Return what is stored of a document and differs from what was written last."""
     doc, found = Doc[Any](), Found()
-    async_to_sync(load_copy)(room_name, doc)
+    get_storage().wait_for(partial(load_copy, room_name, doc))
     for mirror in concerned:
         map_ = doc.get(mirror.map_name, type=Map)
         rows = MirroredRow.objects.filter(document__name=room_name, map_name=mirror.map_name)

@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from pycrdt import Doc, Map
 
 from collab.conf import get_storage
@@ -138,7 +138,7 @@ class _Document:
         self._name = room_name
         self._mirrors = mirrors_in(room_name)
         self.doc = Doc[Any]()
-        async_to_sync(load_copy)(room_name, self.doc)
+        get_storage().wait_for(partial(load_copy, room_name, self.doc))
         records = MirroredDocument.objects.filter(name=room_name)
         self._server = set(records.values_list("client_id", flat=True))
 
@@ -162,7 +162,8 @@ class _Document:
     def _stored(self) -> list[bytes]:
         # What waits to be stored is taken first: it may get stored while the rest is loaded.
         unsaved = unsaved_updates(self._name)
-        stored = async_to_sync(get_storage().load)(self._name)
+        storage = get_storage()
+        stored = storage.wait_for(partial(storage.load, self._name))
         if stored is None:
             return [EMPTY_UPDATE, *unsaved]
         read = read_stored(stored, self._name).read
