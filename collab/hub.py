@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from .door import Door
 from .exceptions import Restarting, RoomFailed, TryAgainLater
 from .lane import Lane
 from .link import Link
+from .loops import PerLoop
 from .member import Member
 from .outlet import shared_layer
 from .relay import ChannelLayer, Relay
@@ -580,8 +580,7 @@ class Hub:
         # Those that fail are logged.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tidy("")
-        with _hubs_lock:
-            _hubs.pop(self.loop, None)
+        _hubs.forget(self.loop)
 
     def _keep_task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
@@ -612,25 +611,20 @@ async def _new_doc(opener: Opener) -> tuple[Doc[Any], bytes]:
     return doc, EMPTY_UPDATE
 
 
-_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
-_hubs_lock = threading.Lock()
+def _make_hub() -> Hub:
+    hub = Hub(get_settings(), get_storage(), shared_layer(channel_layers.__getitem__))
+    drain_on_sigterm(hub.drain)
+    return hub
+
+
+_hubs = PerLoop(_make_hub)
 
 
 def current_hub() -> Hub:
     """Return the hub of the running event loop."""
-    loop = asyncio.get_running_loop()
-    with _hubs_lock:
-        hub = _hubs.get(loop)
-        if hub is None:
-            for closed in [loop for loop in _hubs if loop.is_closed()]:
-                del _hubs[closed]
-            layer = shared_layer(channel_layers.__getitem__)
-            hub = _hubs[loop] = Hub(get_settings(), get_storage(), layer)
-            drain_on_sigterm(hub.drain)
-        return hub
+    return _hubs.current()
 
 
 def live_hubs() -> list[Hub]:
     """Return the hubs of all event loops that run. May be called from any thread."""
-    with _hubs_lock:
-        return [hub for loop, hub in _hubs.items() if not loop.is_closed()]
+    return _hubs.all()

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 from channels.layers import channel_layers
 
 from collab.conf import get_settings
+from collab.loops import PerLoop
 from collab.outlet import post, shared_layer
 from collab.relay import PROCESS, ChannelLayer
 
@@ -235,33 +236,22 @@ class _Switchboard:
             self.deliver(events)
 
 
-_switchboards: dict[asyncio.AbstractEventLoop, _Switchboard] = {}
-_lock = threading.Lock()
-
-
-def _current() -> _Switchboard:
-    loop = asyncio.get_running_loop()
-    with _lock:
-        for closed in [loop for loop in _switchboards if loop.is_closed()]:
-            del _switchboards[closed]
-        if loop not in _switchboards:
-            _switchboards[loop] = _Switchboard(shared_layer(channel_layers.__getitem__))
-        return _switchboards[loop]
+_switchboards = PerLoop(lambda: _Switchboard(shared_layer(channel_layers.__getitem__)))
 
 
 async def join(group: str, member: Listener) -> None:
     """Let a connection of this event loop hear what is sent to a group."""
-    await _current().join(group, member)
+    await _switchboards.current().join(group, member)
 
 
 async def leave(group: str, member: Listener) -> None:
     """Let a connection hear it no more."""
-    await _current().leave(group, member)
+    await _switchboards.current().leave(group, member)
 
 
 def local_members(group: str) -> set[Listener]:
     """Return the connections of this event loop that are in a group."""
-    return set(_current().members.get(group, ()))
+    return set(_switchboards.current().members.get(group, ()))
 
 
 class _Unsent:
@@ -291,9 +281,7 @@ _unsent = _Unsent()
 
 def send(event: Event) -> None:
     """Send an event to its group, now; may be called from any thread, and waits for nothing."""
-    with _lock:
-        boards = [board for loop, board in _switchboards.items() if not loop.is_closed()]
-    for board in boards:
+    for board in _switchboards.all():
         # A loop that was closed meanwhile has no connections.
         with suppress(RuntimeError):
             # What it starts has nothing to do with the context of who sends.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from channels.db import database_sync_to_async
 
 from collab.conf import get_settings
+from collab.loops import PerLoop
 
 from . import groups
 from .calls import action
@@ -290,12 +291,10 @@ def _read(audience: _Audience, kinds: Mapping[Any, str]) -> Shown | None:
         return None
 
 
-_desks: dict[asyncio.AbstractEventLoop, dict[str, _Desk]] = {}
+#: By the label of the model.
+_desks = PerLoop(dict[str, _Desk])
 
 
 def _desk(subscription: ModelSubscription[Any]) -> _Desk:
-    loop = asyncio.get_running_loop()
-    for closed in [loop for loop in _desks if loop.is_closed()]:
-        del _desks[closed]
     label = subscription.model._meta.label_lower
-    return _desks.setdefault(loop, {}).setdefault(label, _Desk(subscription))
+    return _desks.current().setdefault(label, _Desk(subscription))

@@ -845,11 +845,11 @@ def test_hubs_of_loops_that_ended_are_forgotten() -> None:
     with override_settings(COLLAB=MEMORY):
         ended = asyncio.run(hub_of_this_loop())
         assert ended not in live_hubs()
-        assert ended in hub_module._hubs.values()
+        assert ended in hub_module._hubs._made.values()
 
         async def another() -> None:
             assert current_hub() is not ended
-            assert ended not in hub_module._hubs.values()
+            assert ended not in hub_module._hubs._made.values()
             await current_hub().close()
 
         asyncio.run(another())

@@ -279,7 +279,7 @@ async def test_a_group_that_is_left_while_all_are_joined_anew_is_not_joined() ->
     ann = Ear()
     await join("news", ann)
     await join("other", ann)
-    board = groups._current()
+    board = groups._switchboards.current()
     async with board._changing:
         joining = asyncio.create_task(board._join_all())
         await until(lambda: board._changing._waiters)

@@ -1,0 +1,45 @@
+"""What there is one of for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+__all__ = ["PerLoop"]
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """Makes something for each event loop that asks for it; may be used from any thread.
+
+    Args:
+        make: makes it, in its event loop.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: dict[asyncio.AbstractEventLoop, T] = {}
+        self._lock = threading.Lock()
+
+    def current(self) -> T:
+        """Return that of the running event loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop not in self._made:
+                for closed in [loop for loop in self._made if loop.is_closed()]:
+                    del self._made[closed]
+                self._made[loop] = self._make()
+            return self._made[loop]
+
+    def all(self) -> list[T]:
+        """Return those of all event loops that run."""
+        with self._lock:
+            return [made for loop, made in self._made.items() if not loop.is_closed()]
+
+    def forget(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the next to ask in an event loop have another."""
+        with self._lock:
+            self._made.pop(loop, None)
