@@ -23,14 +23,12 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import Signal
 
 from collab.commits import Part, Work, at_commit, waiting
-from collab.mirror.querysets import rows_changed, rows_created
+from collab.mirror.querysets import chunks, rows_changed, rows_created
+from collab.mirror.relations import concrete
 
 __all__ = ["Before", "Change", "Kind", "Watch", "connect_all", "unwatch", "watch"]
 
 logger = logging.getLogger(__name__)
-
-#: So many rows are read by one statement, as it names their primary keys.
-CHUNK = 500
 
 
 class Kind(StrEnum):
@@ -186,8 +184,7 @@ def _tell(model: type[Model], changes: Sequence[Change]) -> None:
 def _rows(model: type[Model], using: str, keys: Sequence[Any]) -> dict[Any, Model]:
     """Return those rows that there are now, by primary key."""
     rows = model._base_manager.using(using)
-    starts = range(0, len(keys), CHUNK)
-    return {row.pk: row for i in starts for row in rows.filter(pk__in=keys[i : i + CHUNK])}
+    return {row.pk: row for chunk in chunks(keys) for row in rows.filter(pk__in=chunk)}
 
 
 def _befores(model: type[Model], using: str, keys: Iterable[Any]) -> dict[Any, Before]:
@@ -280,16 +277,12 @@ def connect_all() -> None:
 
 def _watched_with(model: type[Model]) -> list[type[Model]]:
     """Return the watched models whose rows are those of ``model`` in part."""
-    own = _concrete(model)
-    return [each for each in _watches if _is_kin(_concrete(each), own)]
+    own = concrete(model)
+    return [each for each in _watches if _is_kin(concrete(each), own)]
 
 
 def _is_kin(one: type[Model], other: type[Model]) -> bool:
     return issubclass(one, other) or issubclass(other, one)
-
-
-def _concrete(model: type[Model]) -> type[Model]:
-    return cast("type[Model]", model._meta.concrete_model)
 
 
 def _relations_of(model: type[Model]) -> list[_Relation]:
@@ -326,7 +319,7 @@ def _saved(sender: type[Model], instance: Model, created: bool, using: str, **kw
         for model in _models[sender]:
             key = _key(model, instance)
             # A row of a parent model may have one of the watched model or not.
-            existed = not created if isinstance(instance, _concrete(model)) else None
+            existed = not created if isinstance(instance, concrete(model)) else None
             before = befores.get(model, {}).get(key)
             changes.note(model, key, existed=existed, before=before)
 
@@ -336,7 +329,7 @@ def _about_to_delete(
 ) -> None:
     with at_commit(using, _Changes) as changes:
         for model in _models[sender]:
-            if isinstance(instance, _concrete(model)):
+            if isinstance(instance, concrete(model)):
                 _note_deleted(changes, model, instance, is_fresh=origin is not instance)
 
 
@@ -392,7 +385,7 @@ def _key(model: type[Model], instance: Model) -> Any:
 def _keys_of(
     model: type[Model], sender: type[Model], using: str, keys: Collection[Any]
 ) -> Iterator[Any]:
-    if issubclass(_concrete(sender), _concrete(model)):
+    if issubclass(concrete(sender), concrete(model)):
         yield from keys
     else:
         # Not all rows of a parent model have one of the watched model.

@@ -25,10 +25,11 @@ from collab.copies import load_copy
 
 from .models import MirroredRow
 from .options import ModelMirror, Values, mirrors
+from .querysets import chunks
 from .saving import ROW, Problem, Problems, Refused, Saving
 from .text import write_text
 from .values import Odd, RowInMap, same, take_field, take_row
-from .writing import Writing, chunks, write_changed, write_row, writing
+from .writing import Writing, write_changed, write_row, writing
 
 if TYPE_CHECKING:
     from collab.member import Member

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import attrgetter
 from threading import Thread
-from typing import Any, cast
+from typing import Any
 
 from django.apps import apps
 from django.db import connections, router
@@ -23,12 +23,12 @@ from django.dispatch import Signal
 
 from collab.commits import Work, at_commit
 
-from .finding import CHUNK, Known, chunks, find
+from .finding import Known, find
 from .models import MirroredDocument
 from .options import ModelMirror
 from .patience import patiently
-from .querysets import rows_changed, rows_created
-from .relations import Path
+from .querysets import CHUNK, chunks, rows_changed, rows_created
+from .relations import Path, concrete
 from .writing import reconcile, write_rows
 
 __all__ = ["Batch", "connect", "noting"]
@@ -78,7 +78,7 @@ class Link:
 
     def rows_now(self, using: str, keys: Collection[Any]) -> Linked:
         """Return the rows that are linked now, as a link of their own and their primary keys."""
-        own = Link(self.mirror, _concrete(self.mirror.model))
+        own = Link(self.mirror, concrete(self.mirror.model))
         return own, list(self.rows(using, keys).values_list("pk", flat=True))
 
     def key(self, instance: Model) -> Any:
@@ -122,7 +122,7 @@ class Notes:
     def add_linked(self, link: Link, keys: Iterable[Any]) -> None:
         """Note the rows that are linked to others at the end of the transaction."""
         self.unread.setdefault(link, {}).update(dict.fromkeys(keys))
-        if link.path is None and link.model is _concrete(link.mirror.model):
+        if link.path is None and link.model is concrete(link.mirror.model):
             # They may be gone by then.
             for key in keys:
                 self.add(link.mirror, _text(link.mirror, key), ())
@@ -239,14 +239,10 @@ def _goes_on(path: Path, paths: Iterable[Path]) -> bool:
 
 def _in_common(one: type[Model], other: type[Model]) -> type[Model] | None:
     """Return the model whose rows are those of both in part, if one inherits from the other."""
-    one, other = _concrete(one), _concrete(other)
+    one, other = concrete(one), concrete(other)
     if issubclass(other, one):
         return one
     return other if issubclass(one, other) else None
-
-
-def _concrete(model: type[Model]) -> type[Model]:
-    return cast("type[Model]", model._meta.concrete_model)
 
 
 def _link(model: type[Model], link: Link) -> None:
@@ -289,7 +285,7 @@ def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) ->
         _note_linked(notes, instance)
         for link in _links[sender]:
             # With a row of a parent model goes one of the mirrored model, which is told as well.
-            if link.path is None and isinstance(instance, _concrete(link.mirror.model)):
+            if link.path is None and isinstance(instance, concrete(link.mirror.model)):
                 notes.add(link.mirror, _key(link.mirror, instance), ())
 
 

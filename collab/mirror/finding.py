@@ -10,20 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .models import MirroredDocument, MirroredRow
+from .querysets import CHUNK, chunks
 
-__all__ = ["CHUNK", "Known", "chunks", "find"]
-
-T = TypeVar("T")
-
-#: Rows that are read, compared and written at once.
-CHUNK = 500
+__all__ = ["Known", "find"]
 
 #: A statement and its parameters.
 _Select = tuple[str, Sequence[str]]
@@ -143,10 +138,3 @@ def _united(selects: Sequence[_Select]) -> list[_Select]:
 
 def _places(values: Collection[str]) -> str:
     return ", ".join(["%s"] * len(values))
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """Yield ``values`` in lists of :data:`CHUNK`."""
-    iterator = iter(values)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk

@@ -5,7 +5,8 @@ Imported with the models of a project, so nothing here needs models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 from django.db import router, transaction
@@ -15,6 +16,7 @@ from django.dispatch import Signal
 __all__ = ["MirroredManager", "MirroredQuerySet", "rows_changed", "rows_created", "touch"]
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 
 #: Rows of ``sender`` with the primary keys ``keys`` are changed in the transaction on ``using``.
 rows_changed = Signal()
@@ -22,9 +24,16 @@ rows_changed = Signal()
 #: with ``may_exist`` some may have been there before.
 rows_created = Signal()
 
-#: So many are updated by one statement, as it names their primary keys.
-_CHUNK = 500
+#: So many rows are read, compared or written by one statement, as it names their primary keys.
+CHUNK = 500
 _WAYS = ("ignore", "update")
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield ``values`` in lists of :data:`CHUNK`."""
+    iterator = iter(values)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
 
 
 class MirroredQuerySet(QuerySet[M]):
@@ -44,8 +53,8 @@ class MirroredQuerySet(QuerySet[M]):
             keys = _keys(self, self.db)
             rows_changed.send(self.model, keys=keys, using=self.db)
             # Without keys it still has a look at the names of the fields.
-            starts = range(0, len(keys) or 1, _CHUNK)
-            return sum(self._update_these(keys[i : i + _CHUNK], kwargs) for i in starts)
+            starts = range(0, len(keys) or 1, CHUNK)
+            return sum(self._update_these(keys[i : i + CHUNK], kwargs) for i in starts)
 
     update.alters_data = True  # type: ignore[attr-defined]
 

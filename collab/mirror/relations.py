@@ -12,7 +12,7 @@ from rest_framework.fields import Field
 from rest_framework.relations import ManyRelatedField, PrimaryKeyRelatedField
 from rest_framework.serializers import BaseSerializer, ListSerializer
 
-__all__ = ["Path", "declared_paths", "serializer_paths"]
+__all__ = ["Path", "concrete", "declared_paths", "serializer_paths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +170,8 @@ def _accessor(relation: Any) -> str:
     """Return the name of a relation as an attribute."""
     backward = isinstance(relation, ForeignObjectRel)
     return str(relation.get_accessor_name() if backward else relation.name)
+
+
+def concrete(model: type[Model]) -> type[Model]:
+    """Return the model that has the table of ``model``, which may be a proxy."""
+    return cast("type[Model]", model._meta.concrete_model)

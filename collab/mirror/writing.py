@@ -23,14 +23,15 @@ from collab.updates import merge
 from collab_storage.updates import state_vector
 
 from .cache import Copy, keep, open_copy
-from .finding import CHUNK, Known, chunks
+from .finding import Known
 from .models import MirroredDocument, MirroredRow, new_client_id
 from .options import ModelMirror, Values, mirrors, mirrors_in
 from .patience import patiently
+from .querysets import CHUNK, chunks
 from .text import write_text
 from .values import plain, same
 
-__all__ = ["CHUNK", "Writing", "chunks", "reconcile", "rename", "write_rows", "writing"]
+__all__ = ["Writing", "reconcile", "rename", "write_rows", "writing"]
 
 
 class Writing:

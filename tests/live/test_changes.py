@@ -11,9 +11,9 @@ from django.db.models import F, Model
 from django.test.utils import CaptureQueriesContext
 
 from collab.live import changes
-from collab.live.changes import CHUNK, Change, unwatch, watch
+from collab.live.changes import Change, unwatch, watch
 from collab.mirror import touch
-from collab.mirror.querysets import rows_changed
+from collab.mirror.querysets import CHUNK, rows_changed
 from tests.mirror.databases import kept_in, on_both
 from tests.rows.models import (
     Board,

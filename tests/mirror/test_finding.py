@@ -16,7 +16,7 @@ from django.urls import path
 from pycrdt import Map
 
 from collab.consumers import YjsConsumer
-from collab.mirror import finding
+from collab.mirror import finding, querysets
 from collab.mirror.finding import find
 from collab.mirror.models import MirroredDocument
 from collab.mirror.writing import write_rows
@@ -71,7 +71,8 @@ def test_of_many_rows_no_values_are_held(using: str, monkeypatch: pytest.MonkeyP
     with kept_in(using):
         board = open_board()
         rows = [Task.objects.create(board=board) for _ in range(3)]
-        monkeypatch.setattr(finding, "CHUNK", 2)
+        for module in (finding, querysets):
+            monkeypatch.setattr(module, "CHUNK", 2)
         keys = {"tasks": [str(row.pk) for row in rows]}
         known = find(keys, [name_of(board)])[name_of(board)]
         assert known.rows == {("tasks", key): None for key in keys["tasks"]}

@@ -13,7 +13,8 @@ from pycrdt import Map, Text
 from collab import documents
 from collab.mirror import reconcile
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
-from collab.mirror.writing import CHUNK, write_row, write_rows
+from collab.mirror.querysets import CHUNK
+from collab.mirror.writing import write_row, write_rows
 from collab_storage.updates import state_vector
 from tests.rows.mirrors import NoteMirror, TaskMirror
 from tests.rows.models import Board, Note, Task
