@@ -145,11 +145,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             raise NoSuchDocument from error
         self._visit.enter(current_hub().door.users, self._user_id())
         with current_hub().arriving(self.room_name, self._user_id()) as arrival:
-            self.access = await self.authorize()
-            if self.access < Access.READ:
-                raise self._refusal()
-            await self.accept()
-            await self._join()
+            await self._let_in()
         if arrival.is_outdated:
             await self.recheck_access()
 
@@ -160,12 +156,16 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """Take a frame from the client."""
         if bytes_data is not None:
             self._receive_bytes(bytes_data)
-        elif (member := self._member) is not None and not member.is_closed:
-            member.room.handle(member, member.session.receive_text(text_data or ""))
+        else:
+            self._receive_text(text_data or "")
 
     def _receive_bytes(self, frame: bytes) -> None:
         if (member := self._member) is not None and not member.is_closed:
             member.room.handle(member, member.session.receive_bytes(frame))
+
+    def _receive_text(self, frame: str) -> None:
+        if (member := self._member) is not None and not member.is_closed:
+            member.room.handle(member, member.session.receive_text(frame))
 
     @classmethod
     def is_open_to_everybody(cls) -> bool:
@@ -335,13 +335,16 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Call the method that handles ``message``; end the connection as it asks for."""
-        handler = getattr(self, get_handler_name(message), None)
+        handler = self._handler_of(message)
         if handler is None:
             raise ValueError(f"No handler for message type {message['type']}")
         try:
             await handler(message)
         except MemberError as error:
             await self._end_with(error)
+
+    def _handler_of(self, message: dict[str, Any]) -> Any:
+        return getattr(self, get_handler_name(message), None)
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Open the connection, unless its address has too many."""
@@ -488,6 +491,13 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         if not listener.cancelled():
             self._failure = listener.exception()
             self.evict()
+
+    async def _let_in(self) -> None:
+        self.access = await self.authorize()
+        if self.access < Access.READ:
+            raise self._refusal()
+        await self.accept()
+        await self._join()
 
     async def _join(self) -> None:
         member = self._new_member()

@@ -10,7 +10,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, cast
 
-from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 
 from collab.access import Access
@@ -262,7 +261,8 @@ class LiveConsumer(StateConsumer):
         if self.has_document:
             await super().connect()
         else:
-            await self._connect_alone()
+            self._visit.enter(current_hub().door.users, self._user_id())
+            await self._let_in()
         await self._join_own_groups()
         self._is_connected = True
         await self.on_connected()
@@ -295,17 +295,14 @@ class LiveConsumer(StateConsumer):
         for name in names:
             await groups.leave(name, self)
 
-    async def _connect_alone(self) -> None:
-        hub = current_hub()
-        self._visit.enter(hub.door.users, self._user_id())
-        self.access = await self.authorize()
-        if self.access < Access.READ:
-            raise self._refusal()
-        await self.accept()
+    async def _join(self) -> None:
+        if self.has_document:
+            await super()._join()
+            return
         if self.channel_layer is not None:
             await self._stay_in_groups()
-        self._hub, self._member, self._speaks = hub, self._new_member(), True
-        hub.enter(self._member)
+        self._hub, self._member, self._speaks = current_hub(), self._new_member(), True
+        self._hub.enter(self._member)
 
     def _groups(self) -> list[str]:
         own = [name for name in self._heard if group_name(name) == name]
@@ -324,18 +321,18 @@ class LiveConsumer(StateConsumer):
         if self._is_connected:
             await self.on_disconnected()
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take a frame from the client."""
-        if bytes_data is not None:
-            if not self.has_document:
-                raise ProtocolViolation("There is no document here; send text frames.")
-            await super().receive(bytes_data=bytes_data)
-        elif self._member is not None and not self._member.is_closed:
-            request = self._member.session.read_request(text_data or "")
+    def _receive_bytes(self, frame: bytes) -> None:
+        if self._member is not None and self._room is None:
+            raise ProtocolViolation("There is no document here; send text frames.")
+        super()._receive_bytes(frame)
+
+    def _receive_text(self, frame: str) -> None:
+        if self._member is not None and not self._member.is_closed:
+            request = self._member.session.read_request(frame)
             if isinstance(request, Reply):
                 self._member.send_frame(request.frame)
             else:
-                self._take(request, len(text_data or ""))
+                self._take(request, len(frame))
 
     def _take(self, request: Request, size: int) -> None:
         assert self._member is not None
@@ -440,13 +437,13 @@ class LiveConsumer(StateConsumer):
         elif not event.type.startswith(INTERNAL):
             self._tell(event.frame)
 
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle a message of the server or the channel layer."""
+    def _handler_of(self, message: dict[str, Any]) -> Any:
+        own = super()._handler_of(message)
         handler = handlers_of(type(self)).get(message["type"])
-        if handler is None or getattr(self, get_handler_name(message), None) is not None:
-            await super().dispatch(message)
-        else:
-            self._put(partial(self._handle, handler, message))
+        return partial(self._hand_on, handler) if handler and own is None else own
+
+    async def _hand_on(self, handler: Any, message: dict[str, Any]) -> None:
+        self._put(partial(self._handle, handler, message))
 
     def _put(self, start: Start) -> None:
         if not self._turns.put(EVENT, start):

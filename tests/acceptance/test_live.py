@@ -185,3 +185,21 @@ async def test_who_reads_slowly_is_told_all_that_is_kept(
             await ann.call("hello")
         numbers = [json.loads(await connection.recv())["data"][0] for _ in range(3000)]
         assert numbers == [*range(3000)]
+
+
+async def test_people_edit_a_document_of_a_live_consumer_while_they_call_actions(
+    start_server: StartServer,
+) -> None:
+    server = start_server()
+    clients = [server.client("room", "live") for _ in range(2)]
+    ann, bob = clients
+    for client in clients:
+        await client.connect()
+        await client.hello()
+    for number in range(20):
+        await ann.insert(f"<{number}>")
+        assert (await bob.request("no such action"))["response_status"] == 405
+    await bob.wait_until(lambda: bob.text == ann.text)
+    await ann.wait_saved()
+    for client in clients:
+        await client.disconnect()

@@ -17,6 +17,7 @@ from django.db import connection
 from rest_framework.exceptions import Throttled
 
 from collab.access import Access
+from collab.consumers import _is_direct
 from collab.counts import counts
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
 from collab.live.groups import Event, local_members, send
@@ -822,3 +823,7 @@ def test_a_consumer_is_open_to_everybody_until_the_project_says_who_may_connect(
     assert LiveConsumer.is_open_to_everybody()
     assert not Own.is_open_to_everybody()
     assert not Guarded.is_open_to_everybody()
+
+
+def test_frames_of_documents_may_go_past_asgi_as_those_of_other_consumers_do() -> None:
+    assert _is_direct(LiveConsumer)
