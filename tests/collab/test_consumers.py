@@ -23,7 +23,7 @@ from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer, group_name
 from collab.hub import current_hub
-from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect, use_memory_storage
+from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
 from collab.wire import CloseCode
 
 from . import poison
@@ -31,14 +31,7 @@ from .live import until
 from .watching import MEMORY
 from .yjs import HELLO
 
-
-@pytest.fixture(autouse=True)
-async def memory() -> AsyncIterator[None]:
-    with use_memory_storage():
-        yield
-        await close_rooms()
-        for layer in channel_layers.backends.values():
-            await layer.flush()
+pytestmark = pytest.mark.usefixtures("memory")
 
 
 def serve(consumer: type[YjsConsumer]) -> URLRouter:

@@ -6,13 +6,12 @@ import asyncio
 import gc
 import logging
 import weakref
-from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import pytest
 from channels.auth import AuthMiddlewareStack
-from channels.layers import channel_layers, get_channel_layer
+from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 from django.urls import path
 from pycrdt import Doc, Text, create_update_message
@@ -21,7 +20,7 @@ from collab.consumers import YjsConsumer, group_name
 from collab.hub import current_hub
 from collab.session import Effect, Session
 from collab.sockets import WebSocketProtocol
-from collab.testing import close_rooms, use_memory_storage
+from collab.testing import close_rooms
 from tests.harness.client import YjsClient
 
 from . import poison
@@ -33,13 +32,7 @@ from .yjs import HELLO
 BOTH = pytest.mark.parametrize("kind", [Noting, STOCK], ids=["own", "stock"])
 
 
-@pytest.fixture(autouse=True)
-async def memory() -> AsyncIterator[None]:
-    with use_memory_storage():
-        yield
-        await close_rooms()
-        for layer in channel_layers.backends.values():
-            await layer.flush()
+pytestmark = pytest.mark.usefixtures("memory")
 
 
 def routes(consumer: type[YjsConsumer]) -> URLRouter:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +67,21 @@ def database(request: pytest.FixtureRequest) -> str:
     """URL of an empty database of the test's own, of each kind in turn."""
     url: str = request.getfixturevalue(f"{request.param}_database")
     return url
+
+
+@pytest.fixture
+async def memory() -> AsyncIterator[None]:
+    """Keep documents in memory, and close the rooms in the end."""
+    # Not at the top: Django is not set up yet when pytest loads this.
+    from channels.layers import channel_layers
+
+    from collab.testing import close_rooms, use_memory_storage
+
+    with use_memory_storage():
+        yield
+        await close_rooms()
+        for layer in channel_layers.backends.values():
+            await layer.flush()
 
 
 class StartServer(Protocol):
