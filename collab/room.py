@@ -2,8 +2,8 @@
 
 What members send in one turn of the event loop is merged, applied to the Doc once, queued for
 the storage, and sent to the others in one frame that is encoded once. An update that pycrdt
-cannot apply costs its sender the connection and nobody else anything: the room keeps the bytes
-of its content beside the Doc, and makes the Doc anew from them.
+cannot apply costs its sender the connection and nobody else anything: the Doc is made anew, see
+:mod:`collab.content`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, Protocol
 
-from pycrdt import Doc, TransactionEvent
-
-from collab_storage.updates import is_integrated, state_vector
+from pycrdt import Doc
 
 from .access import Access
 from .conf import Settings
+from .content import Content
 from .counts import counts
 from .edits import Edit
 from .exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
-from .held import Held, Known, Waiting, extends, grow
+from .held import Held, Waiting, extends, grow
 from .member import Member
-from .nesting import Nesting
 from .presence import Owner, Presence
 from .protocol import PresenceState, presence_frame, step1_frame, step2_frame, update_frame
 from .session import (
@@ -43,13 +41,10 @@ from .updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
     PoisonedDoc,
-    apply,
     cut,
     is_failure,
-    is_panic,
     merge,
     outline,
-    release,
 )
 from .wire import CloseCode
 
@@ -57,12 +52,6 @@ __all__ = ["Edit", "Room", "Store"]
 
 logger = logging.getLogger(__name__)
 
-#: The bytes beside the Doc are encoded anew when what was added to them outgrows them, or this
-#: size, or this number of updates.
-_MIN_TAIL_SIZE = 64 * 1024
-_MAX_TAIL_LENGTH = 1_000
-#: Of a larger update, events for all that it changes would take far longer than applying it.
-_MAX_WATCHED = 64 * 1024
 #: From this size on, server code's updates are cut down to what is new before they are read.
 _LARGE = 64 * 1024
 
@@ -160,48 +149,31 @@ class Room:
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._flush_handle: asyncio.Handle | None = None
-        self._rebase_handle: asyncio.Handle | None = None
         self._expiry_handle: asyncio.TimerHandle | None = None
         self._edits: list[Edit] = []
         #: Client ids whose presence changed in this turn.
         self._present: set[int] = set()
-        #: The content as bytes: one full update, and what came since.
-        self._base = EMPTY_UPDATE
-        self._tail: list[bytes] = []
-        self._tail_size = 0
         #: What builds upon updates that have not arrived. The Doc does not get to see it.
         self._held = Held()
-        #: How far the Doc has got; ``None`` if somebody else has changed it.
-        self._known: Known | None = None
-        self._nesting = Nesting(settings.MAX_NESTING, lambda: self.encode(EMPTY_STATE))
-        self._full_state: bytes | None = None
-        self._applying = False
-        self._effect = EMPTY_UPDATE
         self._is_closed = False
         #: Whose edit is being applied; ``None`` if it is server code's or another process's.
         self.author: Member | None = None
-        self._use(doc)
-        self._rebase()
+        self._content = Content(self, settings.MAX_NESTING)
+        self._content.start(doc)
         if waiting != EMPTY_UPDATE:
             self.edit(waiting, stored=True)
 
-    def _use(self, doc: Doc[Any]) -> None:
-        self.doc = doc
-        doc.observe(self._observe)
-        for watcher in self.watchers:
-            watcher.attach(self)
-
     def close(self) -> None:
         """Let go of the Doc; the room is not to be used again."""
-        for handle in (self._flush_handle, self._rebase_handle, self._expiry_handle):
+        for handle in (self._flush_handle, self._expiry_handle):
             if handle is not None:
                 handle.cancel()
         self._is_closed = True
         self._edits.clear()
-        for watcher in self.watchers:
-            watcher.detach()
+        self._content.close()
+        self.detach_watchers()
         if not self.members:
-            release(self.doc)
+            self._content.release()
 
     # Members.
 
@@ -237,7 +209,7 @@ class Room:
         if not self.members:
             self._on_empty(self)
             if self._is_closed:
-                release(self.doc)
+                self._content.release()
 
     def close_members(self, code: CloseCode, reason: str) -> None:
         """Close all members' connections."""
@@ -280,11 +252,7 @@ class Room:
 
     def _check_size(self, added: int) -> None:
         limit = self._settings.MAX_DOCUMENT_SIZE
-        if self.size + added <= limit:
-            return
-        if self._tail:
-            self._rebase()
-        if self.size + added > limit:
+        if self._content.exact_size(limit - added) + added > limit:
             raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
 
     # Server code.
@@ -327,14 +295,19 @@ class Room:
         """Go on with ``doc``, which is empty and has the project's observers."""
         if not self._is_closed:
             self.flush()
-            self._rebuild(doc)
+            self._content.rebuild(doc)
 
     # The document's content.
 
     @property
+    def doc(self) -> Doc[Any]:
+        """The Doc with the document's content; what server code changes in it is sent to all."""
+        return self._content.doc
+
+    @property
     def size(self) -> int:
         """Bytes of the encoded document, at most."""
-        return len(self._base) + self._tail_size
+        return self._content.size
 
     def state_frame(self, state: bytes) -> bytes:
         """Return the answer to a step 1."""
@@ -343,32 +316,33 @@ class Room:
         return step2_frame(self.encode(state))
 
     def full_state_frame(self) -> bytes:
-        """Return the whole document as a step 2; encoded once for all who join meanwhile."""
-        if self._full_state is None:
-            whole = self.encode(EMPTY_STATE) if self._tail else self._base
-            self._full_state = step2_frame(whole)
-        return self._full_state
+        """Return the whole document as a step 2."""
+        return self._content.full_state_frame()
 
     def state(self) -> bytes:
         """Return the state vector."""
-        return self._guarded(lambda doc: doc.get_state())
+        return self._content.state()
 
     def encode(self, state: bytes) -> bytes:
         """Return what a document of state vector ``state`` lacks."""
-        return self._guarded(lambda doc: doc.get_update(state))
+        return self._content.encode(state)
 
-    def _guarded(self, read: Callable[[Doc[Any]], bytes]) -> bytes:
-        try:
-            return read(self.doc)
-        except BaseException as error:
-            if not is_panic(error):
-                raise
-        self._repair()
-        return read(self.doc)
+    def attach_watchers(self) -> None:
+        """Let the project's apps observe the Doc."""
+        for watcher in self.watchers:
+            watcher.attach(self)
 
-    def _repair(self) -> None:
-        """Make the Doc anew, for the moment without the project's observers."""
-        self._rebuild(Doc())
+    def detach_watchers(self) -> None:
+        """Let them observe it no longer."""
+        for watcher in self.watchers:
+            watcher.detach()
+
+    def doc_changed(self, update: bytes) -> None:
+        """Take what server code has changed in the Doc itself."""
+        self._add(Edit(update, applied=True))
+
+    def doc_rebuilt(self) -> None:
+        """The Doc had to be made anew; for the moment it is without the project's observers."""
         self._on_rebuilt(self)
 
     # The flush.
@@ -436,8 +410,8 @@ class Room:
         if len(edits) == 1 and not self._held:
             # Somebody types: what follows would do the same, and take longer.
             found = edits[0].outline
-            if found is not None and extends(found, self._state()):
-                grow(self._state(), found)
+            if found is not None and extends(found, self._content.known()):
+                grow(self._content.known(), found)
                 return self._apply_batch([(edits[0], found)])
         good = [edit for edit in edits if edit.applied]
         news = [edit.update for edit in good]
@@ -475,7 +449,7 @@ class Room:
 
     def _next_batch(self, fresh: deque[tuple[Edit, Outline]]) -> list[tuple[Edit, Outline]]:
         """Take out of ``fresh`` what comes first and extends the document, one after the other."""
-        known = self._state()
+        known = self._content.known()
         batch: list[tuple[Edit, Outline]] = []
         while fresh and extends(fresh[0][1], known):
             found = fresh[0][1]
@@ -497,7 +471,7 @@ class Room:
             try:
                 news = self._apply(merge([edit.update for edit in edits]))
             except PoisonedDoc:
-                self._repair()
+                self._content.repair()
                 edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
                 return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
         if len(edits) == 1 or news == EMPTY_UPDATE:
@@ -506,7 +480,7 @@ class Room:
 
     def _take(self, edit: Edit, waiting: Waiting) -> list[Edit]:
         """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
-        update, news = waiting.take(dict(self._state())), EMPTY_UPDATE
+        update, news = waiting.take(dict(self._content.known())), EMPTY_UPDATE
         if update != EMPTY_UPDATE:
             # Cut down as it is stored and sent: a struct of which the first part is known may say
             # something else about where it belongs than that part.
@@ -516,7 +490,7 @@ class Room:
                 self._refuse(edit)
                 return []
             applied = self._apply_alone(edit, found)
-            self._known = None
+            self._content.forget_known()
             if applied is None:
                 return []
             news = applied
@@ -531,19 +505,22 @@ class Room:
         self.author = edit.member
         try:
             if edit.member is not None:
-                self._nesting.check(found)
+                self._content.check_nesting(found)
                 for watcher in self.watchers:
                     watcher.receive(edit.member, found)
             return self._apply(found.update)
         except TooBig as error:
-            self._known = None
+            self._content.forget_known()
             self._refuse(edit, error)
         except PoisonedDoc:
-            self._repair()
+            self._content.repair()
             self._refuse(edit)
         finally:
             self.author = None
         return None
+
+    def _apply(self, update: bytes) -> bytes:
+        return self._content.apply(update, watched=bool(self.watchers))
 
     def _hold(self, edit: Edit, waiting: Waiting) -> None:
         """Keep for later what cannot be applied yet, as long as who sent it is there."""
@@ -560,15 +537,10 @@ class Room:
     def _go_on(self) -> list[Edit]:
         """Apply what has waited and need not any longer."""
         good = []
-        while ripe := self._held.pop_ripe(self._state()):
+        while ripe := self._held.pop_ripe(self._content.known()):
             for edit, waiting in ripe:
                 good += self._take(edit, waiting)
         return good
-
-    def _state(self) -> Known:
-        if self._known is None:
-            self._known = state_vector(self.state())
-        return self._known
 
     def _refuse(self, edit: Edit, error: MemberError | None = None) -> None:
         user_id = edit.member.user_id if edit.member else None
@@ -578,40 +550,6 @@ class Room:
         )
         if edit.member:
             edit.member.refuse(error or ProtocolViolation("The update cannot be applied."))
-
-    def _apply(self, update: bytes) -> bytes:
-        """Apply ``update``, all of which can be integrated; return what is new in it.
-
-        Raises:
-            PoisonedDoc: it cannot be applied.
-        """
-        # It would take them long to be told of each change in so much.
-        overlooking = self.watchers if len(update) > _MAX_WATCHED else ()
-        for watcher in overlooking:
-            watcher.detach()
-        self._applying, self._effect = True, EMPTY_UPDATE
-        try:
-            apply(self.doc, update)
-        finally:
-            for watcher in overlooking:
-                watcher.attach(self)
-            self._applying = False
-        news = self._effect
-        # Only where the effect is less than the update can part of it have been held back.
-        if len(news) < len(update) and not is_integrated(self.doc, update):
-            raise PoisonedDoc("The Doc has not taken in all of it.")
-        if news != EMPTY_UPDATE:
-            self._record(news)
-        return news
-
-    def _observe(self, event: TransactionEvent) -> None:
-        if self._applying:
-            self._effect = event.update
-        else:
-            # Server code changed the Doc itself.
-            self._known = None
-            self._record(event.update)
-            self._add(Edit(event.update, applied=True))
 
     def _send(self, update: bytes, edits: list[Edit]) -> None:
         """Send a turn's changes to all but a sole sender."""
@@ -634,33 +572,6 @@ class Room:
             update = merge([edit.update for edit in edits if edit.member is not member])
             frame = update_frame(update)
         member.send_update(update, frame)
-
-    # The bytes beside the Doc.
-
-    def _record(self, update: bytes) -> None:
-        self._full_state = None
-        self._nesting.note(update)
-        self._tail.append(update)
-        self._tail_size += len(update)
-        outgrown = self._tail_size > max(_MIN_TAIL_SIZE, len(self._base))
-        if (outgrown or len(self._tail) > _MAX_TAIL_LENGTH) and self._rebase_handle is None:
-            # Not now: the Doc may be in the middle of a transaction.
-            self._rebase_handle = self._loop.call_soon(self._rebase)
-
-    def _rebase(self) -> None:
-        self._rebase_handle = None
-        self._base = self.encode(EMPTY_STATE)
-        self._tail = []
-        self._tail_size = 0
-
-    def _rebuild(self, doc: Doc[Any]) -> None:
-        apply(doc, merge([self._base, *self._tail]))
-        for watcher in self.watchers:
-            watcher.detach()
-        release(self.doc)
-        self._known = None
-        self._nesting.forget()
-        self._use(doc)
 
     # Presence.
 

@@ -506,7 +506,7 @@ async def test_a_document_that_cannot_be_made_anew_is_given_up(
 
 
 async def test_an_error_that_is_no_panic_is_not_hidden(room: Room) -> None:
-    room.doc = None  # type: ignore[assignment]
+    room._content.doc = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
         room.state()
 
@@ -696,7 +696,7 @@ async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Sto
     await turn()
     change(room, ann, later)
     await turn()
-    room._rebase()
+    room._content._rebase()
     room.edit(poison.RAISING)
     await turn()
     change(room, ann, first)
@@ -865,7 +865,7 @@ async def test_large_updates_are_folded_as_well(room: Room) -> None:
     change(room, ann, large.get_update())
     await turn()
     await turn()
-    assert room._tail == []
+    assert room._content._tail == []
     assert len(text(room.doc)) == 70_005
 
 
