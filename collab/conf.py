@@ -95,6 +95,9 @@ class Settings:
     LOAD_TIMEOUT: float = 30
     #: Presence that is not renewed for so long is removed (Yjs clients renew every 15 s).
     PRESENCE_TIMEOUT: float = 30
+    #: A room tells presence that goes on changing no more often; a smaller one after 1 ms for
+    #: each member.
+    PRESENCE_INTERVAL: float = 0.25
     #: Least time between two writes to the storage.
     WRITE_DELAY: float = 0.05
     #: Longest pause between two attempts to reach a failing storage.

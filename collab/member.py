@@ -20,7 +20,7 @@ from .conf import Settings
 from .counts import counts
 from .direct import Send
 from .exceptions import MemberError
-from .protocol import presence_frame, update_frame
+from .protocol import update_frame
 from .session import Session, json_frame
 from .updates import EMPTY_UPDATE, merge
 
@@ -145,10 +145,10 @@ class Member:
 
     def send_everybody(self) -> None:
         """Send who is present, to a member that asks."""
-        states = self.room.presence.states()
-        frame = presence_frame(states)
+        presence = self.room.presence
+        frame = presence.frame()
         self._answered += len(frame)
-        self.send_presence([state.client_id for state in states], frame)
+        self.send_presence(presence.client_ids(), frame)
 
     def take_answered(self) -> int:
         """Return how many bytes the member has asked for since this was called last."""
@@ -300,7 +300,7 @@ class Member:
             frame = update_frame(merge(self._updates))
             self._forget_updates()
         elif self._present:
-            frame = presence_frame(self.room.presence.states(self._present))
+            frame = self.room.presence.frame(self._present)
             self._present.clear()
         elif self.session.greeted and self._saved > self._told_saved:
             frame = self._saved_frame()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .exceptions import ProtocolViolation
-from .protocol import GONE, PresenceState
+from .protocol import GONE, PresenceState, encode_presence, joined_presence
 
 __all__ = ["Owner", "Presence", "Verdict"]
 
@@ -34,9 +34,12 @@ class _Entry:
     #: The owner announced this id on its own, as a client does with its own id.
     primary: bool
     seen_at: float
+    #: As others are sent it, once that was asked for.
+    encoded: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: there is one for each cursor that moves, and a frozen one takes longer to make.
+@dataclass(slots=True)
 class Verdict:
     """What came of a presence message.
 
@@ -66,11 +69,21 @@ class Presence:
     def __bool__(self) -> bool:
         return bool(self._entries)
 
+    def client_ids(self) -> Iterable[int]:
+        """Return who is present."""
+        return self._entries.keys()
+
     def states(self, client_ids: Iterable[int] | None = None) -> list[PresenceState]:
         """Return the states of ``client_ids``, by default of all that are present."""
         if client_ids is None:
             client_ids = self._entries
         return [self._state(client_id) for client_id in client_ids]
+
+    def frame(self, client_ids: Iterable[int] | None = None) -> bytes:
+        """Return the frame that tells what ``states`` returns; each state is encoded once."""
+        if client_ids is None:
+            client_ids = self._entries
+        return joined_presence([self._encoded(client_id) for client_id in client_ids])
 
     def of(self, owner: Owner) -> set[int]:
         """Return the client ids of ``owner``."""
@@ -91,7 +104,12 @@ class Presence:
         limit = None if trusted else self._max_clients
         verdict = Verdict(set(), [])
         for state in states:
-            if state.clock <= self._departed.get(state.client_id, -1):
+            entry = self._entries.get(state.client_id)
+            if entry is not None and entry.owner is owner and state.state != GONE:
+                # A cursor moves: nearly all that is said is this.
+                if self._renew(entry, state, now):
+                    verdict.changed.add(state.client_id)
+            elif state.clock <= self._departed.get(state.client_id, -1):
                 if state.state != GONE:
                     verdict.outdated.append(self._state(state.client_id))
             elif self._may_write(owner, state.client_id, primary):
@@ -121,6 +139,22 @@ class Presence:
             return PresenceState(client_id, entry.clock, entry.state)
         return PresenceState(client_id, self._departed.get(client_id, 0), GONE)
 
+    def _encoded(self, client_id: int) -> bytes:
+        entry = self._entries.get(client_id)
+        if entry is None:
+            return encode_presence(*self._state(client_id))
+        if entry.encoded is None:
+            entry.encoded = encode_presence(client_id, entry.clock, entry.state)
+        return entry.encoded
+
+    def _renew(self, entry: _Entry, state: PresenceState, now: float) -> bool:
+        """Take the owner's own news of what is present; return whether it is any."""
+        if state.clock <= entry.clock:
+            return False
+        entry.clock, entry.state, entry.encoded = state.clock, state.state, None
+        entry.seen_at = now
+        return True
+
     def _may_write(self, owner: Owner, client_id: int, primary: bool) -> bool:
         entry = self._entries.get(client_id)
         if entry is None or entry.owner is owner:
@@ -139,10 +173,6 @@ class Presence:
             self._depart(state.client_id, state.clock)
             return True
         newer = entry is None or state.clock > entry.clock
-        if entry is not None and entry.owner is owner:
-            if not newer:
-                return False
-            primary = entry.primary
         self._departed.pop(state.client_id, None)
         # A second connection may repeat what the first has said; the others know the newest.
         newest = state if entry is None or newer else entry

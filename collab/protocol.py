@@ -7,7 +7,7 @@ messages as in y-protocols' ``sync.js``, presence as in its ``awareness.js``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
 from .exceptions import ProtocolViolation
@@ -18,6 +18,8 @@ __all__ = [
     "PresenceState",
     "auth_denied_frame",
     "decode_presence",
+    "encode_presence",
+    "joined_presence",
     "presence_frame",
     "read_bytes",
     "read_varuint",
@@ -125,12 +127,17 @@ def auth_denied_frame(reason: str) -> bytes:
 
 def presence_frame(states: Iterable[PresenceState]) -> bytes:
     """Tell the peer who is present."""
-    parts: list[bytes] = []
-    count = 0
-    for client_id, clock, state in states:
-        parts += (varuint(client_id), varuint(clock), _sized(state.encode()))
-        count += 1
-    return _AWARENESS + _sized(varuint(count) + b"".join(parts))
+    return joined_presence([encode_presence(*state) for state in states])
+
+
+def encode_presence(client_id: int, clock: int, state: str) -> bytes:
+    """Encode one state, to be joined with others."""
+    return b"".join((varuint(client_id), varuint(clock), _sized(state.encode())))
+
+
+def joined_presence(encoded: Sequence[bytes]) -> bytes:
+    """Tell the peer who is present, by what ``encode_presence`` has returned for each."""
+    return _AWARENESS + _sized(varuint(len(encoded)) + b"".join(encoded))
 
 
 def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
@@ -157,7 +164,7 @@ def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
 def _checked_json(data: bytes) -> str:
     try:
         text = data.decode()
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = _decoder.decode(text)
     except (ValueError, RecursionError):
         raise ProtocolViolation("The presence state is no JSON.") from None
     if value is None:
@@ -170,3 +177,7 @@ def _checked_json(data: bytes) -> str:
 def _refuse_constant(name: str) -> NoReturn:
     # Python's decoder takes NaN and Infinity, which JSON.parse refuses.
     raise ValueError(name)
+
+
+#: ``json.loads`` would make one for each cursor that moves.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)

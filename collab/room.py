@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from pycrdt import Doc
 
 from .access import Access
+from .attendance import Attendance
 from .conf import Settings
 from .content import Content
 from .counts import counts
@@ -27,7 +28,7 @@ from .exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
 from .held import Held, Waiting, extends, grow
 from .member import Member
 from .presence import Owner, Presence
-from .protocol import PresenceState, presence_frame, step1_frame, step2_frame, update_frame
+from .protocol import PresenceState, step1_frame, step2_frame, update_frame
 from .session import (
     Change,
     Effect,
@@ -144,15 +145,19 @@ class Room:
         self._store = store
         self._link = link
         self.watchers = watchers
+        self._attendance = Attendance(
+            self.presence,
+            self.members,
+            settings,
+            self.flush,
+            None if link is None else link.publish_presence,
+        )
         self._on_empty = on_empty
         self._on_rebuilt = on_rebuilt
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._flush_handle: asyncio.Handle | None = None
-        self._expiry_handle: asyncio.TimerHandle | None = None
         self._edits: list[Edit] = []
-        #: Client ids whose presence changed in this turn.
-        self._present: set[int] = set()
         #: What builds upon updates that have not arrived. The Doc does not get to see it.
         self._held = Held()
         self._is_closed = False
@@ -165,9 +170,9 @@ class Room:
 
     def close(self) -> None:
         """Let go of the Doc; the room is not to be used again."""
-        for handle in (self._flush_handle, self._expiry_handle):
-            if handle is not None:
-                handle.cancel()
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        self._attendance.close()
         self._is_closed = True
         self._edits.clear()
         self._content.close()
@@ -190,7 +195,7 @@ class Room:
         member.room, member.room_name = self, self.name
         self.welcome(member)
         if self.presence:
-            member.send_frame(presence_frame(self.presence.states()))
+            member.send_frame(self.presence.frame())
 
     def welcome(self, member: Member) -> None:
         """Ask a member that may write for what the server lacks."""
@@ -202,10 +207,7 @@ class Room:
         self.members.discard(member)
         member.detach()
         self._held.forget(member)
-        gone = self.presence.leave(member)
-        if self._link is not None and gone:
-            self._link.publish_presence(gone)
-        self._present_changed(gone)
+        self._attendance.leave(member)
         if not self.members:
             self._on_empty(self)
             if self._is_closed:
@@ -226,7 +228,7 @@ class Room:
             case Change():
                 self._receive_change(member, effect)
             case PresenceChange():
-                self._receive_presence(member, effect.states)
+                self._attendance.receive(member, effect.states)
             case StateRequest():
                 # What it has just sent is part of the answer.
                 self.flush()
@@ -275,16 +277,15 @@ class Room:
 
     def receive_relayed_presence(self, peer: Owner, states: list[PresenceState]) -> None:
         """Take the presence of another process's members."""
-        verdict = self.presence.receive(peer, states, self._loop.time(), trusted=True)
-        self._present_changed(verdict.changed)
+        self._attendance.receive_relayed(peer, states)
 
     def drop_relayed_presence(self, peer: Owner) -> None:
         """Remove the presence of another process's members."""
-        self._present_changed(self.presence.leave(peer))
+        self._attendance.drop_relayed(peer)
 
     def local_presence(self) -> set[int]:
         """Return the client ids that are present through members of this process."""
-        return {client_id for member in self.members for client_id in self.presence.of(member)}
+        return self._attendance.local()
 
     def broadcast(self, frame: bytes) -> None:
         """Send a frame of the project's own to all members."""
@@ -358,8 +359,6 @@ class Room:
                 edits, self._edits = self._edits, []
                 self._flush_edits(edits)
                 counts.flushed(began)
-            if self._present:
-                self._flush_presence()
         except BaseException as error:
             if not is_failure(error):
                 raise
@@ -572,38 +571,3 @@ class Room:
             update = merge([edit.update for edit in edits if edit.member is not member])
             frame = update_frame(update)
         member.send_update(update, frame)
-
-    # Presence.
-
-    def _receive_presence(self, member: Member, states: list[PresenceState]) -> None:
-        verdict = self.presence.receive(member, states, self._loop.time())
-        if self._link is not None and verdict.changed:
-            self._link.publish_presence(verdict.changed)
-        if verdict.outdated:
-            member.send_frame(presence_frame(verdict.outdated))
-        self._present_changed(verdict.changed)
-
-    def _present_changed(self, client_ids: set[int]) -> None:
-        if not client_ids:
-            return
-        self._present |= client_ids
-        self._schedule_flush()
-        self._schedule_expiry()
-
-    def _flush_presence(self) -> None:
-        client_ids, self._present = self._present, set()
-        frame = presence_frame(self.presence.states(client_ids))
-        # Its sender, too: a stock client that hears nothing for 30 s takes the line for dead.
-        for member in self.members:
-            member.send_presence(client_ids, frame)
-
-    def _schedule_expiry(self) -> None:
-        if self._expiry_handle is None and self.presence:
-            delay = self._settings.PRESENCE_TIMEOUT / 4
-            self._expiry_handle = self._loop.call_later(delay, self._expire)
-
-    def _expire(self) -> None:
-        self._expiry_handle = None
-        before = self._loop.time() - self._settings.PRESENCE_TIMEOUT
-        self._present_changed(self.presence.expire(before))
-        self._schedule_expiry()

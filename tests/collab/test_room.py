@@ -355,8 +355,7 @@ async def test_who_leaves_vanishes_for_the_others(room: Room) -> None:
     room.handle(ann, PresenceChange([PresenceState(7, 1, "{}")]))
     await turn()
     room.leave(ann)
-    await turn()
-    assert presence_in(socket)[-1] == PresenceState(7, 1, GONE)
+    await until(lambda: presence_in(socket)[-1] == PresenceState(7, 1, GONE))
 
 
 async def test_who_does_not_renew_vanishes_for_the_others() -> None:
@@ -978,7 +977,7 @@ async def test_presence_is_told_to_other_processes_and_comes_from_them(link: Lin
     room.drop_relayed_presence(peer)
     room.leave(ann)
     assert not room.presence
-    assert link.presence == [{7}, {7}]
+    await until(lambda: link.presence == [{7}, {7}])
 
 
 @dataclass(eq=False)
