@@ -104,6 +104,9 @@ class Settings:
     RETRY_DELAY: float = 5
     #: A room stays loaded for so long after its last member left.
     UNLOAD_DELAY: float = 30
+    #: A room gives its Doc up, and keeps the document's bytes only, when nothing was changed for so
+    #: long, and as long again for each MiB of them.
+    SLEEP_DELAY: float = 10
     #: A connection that ends waits at most so long until what it sent is stored.
     CLOSE_TIMEOUT: float = 10
     #: How often a room tells the other processes how far it has got, while nothing changes.

@@ -131,6 +131,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """Return a new Doc, called when this process opens the room; attach observers here."""
         return Doc()
 
+    @property
+    def makes_plain_docs(self) -> bool:
+        """The project has no ``make_ydoc`` of its own."""
+        return type(self).make_ydoc is YjsConsumer.make_ydoc
+
     async def seed_ydoc(self, doc: Doc[Any]) -> None:
         """Fill a document that was never stored; called once in the document's life (I5)."""
 

@@ -1,8 +1,9 @@
 """What a live document holds: its Doc, and beside it the same as bytes.
 
-The bytes are what a Doc is made anew from when pycrdt has broken it, and what the answers to
-clients are made of. They are one update of all there was at some time, the base, and what came
-since, the tail.
+The bytes are what a Doc is made anew from when pycrdt has broken it, and what answers to clients
+are made of. A Doc takes up several times as much memory, and nobody needs it but who changes
+something: when nothing was changed for a while, the content falls asleep, which is to be bytes
+only, and it wakes with the next change.
 """
 
 from __future__ import annotations
@@ -13,21 +14,32 @@ from typing import Any, Protocol
 
 from pycrdt import Doc, TransactionEvent
 
-from collab_storage.updates import is_integrated, state_vector
+from collab_storage.updates import is_covered, state_vector
 
 from .held import Known
 from .nesting import Nesting
 from .protocol import step2_frame
+from .record import Frozen, Record
 from .structure import Outline
-from .updates import EMPTY_STATE, EMPTY_UPDATE, PoisonedDoc, apply, is_panic, merge, release
+from .updates import (
+    EMPTY_STATE,
+    EMPTY_UPDATE,
+    PoisonedDoc,
+    apply,
+    is_panic,
+    release,
+)
 
 __all__ = ["Content", "Owner"]
 
-#: The base is encoded anew when the tail outgrows it, or this size, or this number of updates.
-_MIN_TAIL_SIZE = 64 * 1024
-_MAX_TAIL_LENGTH = 1_000
+#: A base of no more bytes is encoded anew rather than sent in two parts.
+_SMALL = 64 * 1024
+#: Of a larger base, that is put off as long as possible.
+_LARGE = 1024 * 1024
 #: Of a larger update, events for all that it changes would take far longer than applying it.
 _MAX_WATCHED = 64 * 1024
+#: Bytes of answers that are kept for others who ask the same.
+_MAX_ANSWERS = 256 * 1024
 
 
 class Owner(Protocol):
@@ -52,68 +64,180 @@ class Content:
     Args:
         owner: is told what happens to it; ``start`` is to be called before anything else.
         max_nesting: so many shared types may be inside each other.
+        sleep_after: seconds without a change after which it falls asleep, and as many again for
+            each MiB that is to be read to wake it; ``None`` if it must not.
     """
 
-    def __init__(self, owner: Owner, max_nesting: int) -> None:
+    __slots__ = (
+        "_answers",
+        "_answers_size",
+        "_applying",
+        "_doc",
+        "_effect",
+        "_is_fresh",
+        "_known",
+        "_loop",
+        "_nesting",
+        "_owner",
+        "_rebase_handle",
+        "_record",
+        "_sleep_after",
+        "_sleep_handle",
+        "_state",
+    )
+
+    def __init__(self, owner: Owner, max_nesting: int, sleep_after: float | None = None) -> None:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._rebase_handle: asyncio.Handle | None = None
-        self._base = EMPTY_UPDATE
-        self._tail: list[bytes] = []
-        self._tail_size = 0
-        #: How far the Doc has got; ``None`` if somebody else has changed it.
+        self._sleep_handle: asyncio.TimerHandle | None = None
+        self._sleep_after = sleep_after
+        #: ``None`` while it is asleep.
+        self._doc: Doc[Any] | None = None
+        self._record = Record()
+        #: The state vector; ``None`` if the Doc is to be asked.
+        self._state: bytes | None = None
+        #: The same, decoded.
         self._known: Known | None = None
-        self._nesting = Nesting(max_nesting, lambda: self.encode(EMPTY_STATE))
-        self._full_state: bytes | None = None
+        self._nesting = Nesting(max_nesting, self._whole)
+        #: State vector of a client -> the answer to its step 1.
+        self._answers: dict[bytes, bytes] = {}
+        self._answers_size = 0
         self._applying = False
         self._effect = EMPTY_UPDATE
+        #: It has changed since somebody looked whether it may sleep.
+        self._is_fresh = True
 
-    def start(self, doc: Doc[Any]) -> None:
-        """Begin with what ``doc`` has."""
-        self._use(doc)
-        self._rebase()
-
-    def _use(self, doc: Doc[Any]) -> None:
-        self.doc = doc
-        doc.observe(self._observe)
-        self._owner.attach_watchers()
+    def start(self, source: Doc[Any] | Frozen) -> None:
+        """Begin with what a Doc, which is used from now on, or bytes have."""
+        if isinstance(source, Frozen):
+            self._record, self._state = Record(source.update), source.state
+        else:
+            self._use(source)
+            self._rebase()
 
     def close(self) -> None:
         """Do nothing any more."""
-        if self._rebase_handle is not None:
-            self._rebase_handle.cancel()
+        for handle in (self._rebase_handle, self._sleep_handle):
+            if handle is not None:
+                handle.cancel()
+        self._rebase_handle = self._sleep_handle = None
+        self._sleep_after = None
 
     def release(self) -> None:
         """Let go of the Doc."""
-        release(self.doc)
+        if self._doc is not None:
+            release(self._doc)
+
+    # The Doc.
+
+    @property
+    def doc(self) -> Doc[Any]:
+        """The Doc. As whoever asks for it may keep it, and observe it, it is kept from now on."""
+        self._sleep_after = None
+        return self._awake()
+
+    @property
+    def is_asleep(self) -> bool:
+        """There is no Doc at the moment."""
+        return self._doc is None
+
+    def _awake(self) -> Doc[Any]:
+        if self._doc is None:
+            doc: Doc[Any] = Doc()
+            self._fill(doc)
+            return self._use(doc)
+        return self._doc
+
+    def _fill(self, doc: Doc[Any]) -> None:
+        for update in self._record.updates():
+            apply(doc, update)
+
+    def _use(self, doc: Doc[Any]) -> Doc[Any]:
+        self._doc = doc
+        doc.observe(self._observe)
+        self._owner.attach_watchers()
+        self._sleep_later()
+        return doc
+
+    def _sleep_later(self) -> None:
+        if self._sleep_after is not None and self._sleep_handle is None:
+            delay = self._sleep_after * (1 + self._record.size / _LARGE)
+            self._sleep_handle = self._loop.call_later(delay, self._look_tired)
+
+    def _look_tired(self) -> None:
+        self._sleep_handle = None
+        if self._sleep_after is None:
+            return
+        if self._is_fresh:
+            self._is_fresh = False
+            self._sleep_later()
+        else:
+            self.sleep()
+
+    def sleep(self) -> None:
+        """Be bytes only, until the Doc is needed again."""
+        if self._doc is None:
+            return
+        self._state = self.state()
+        if self._record.is_outgrown or (self._record.has_tail and self._record.base_size <= _LARGE):
+            self._rebase()
+        self._record.fold()
+        self._known = None
+        self._nesting.rest()
+        self._forget_answers()
+        release(self._doc)
+        self._doc = None
 
     # What it holds.
 
     @property
     def size(self) -> int:
         """Bytes of the encoded document, at most."""
-        return len(self._base) + self._tail_size
+        return self._record.size
 
     def exact_size(self, limit: int) -> int:
         """Return the size, exactly if it might be more than ``limit``."""
-        if self.size > limit and self._tail:
+        if self.size > limit and self._record.has_tail:
             self._rebase()
         return self.size
 
-    def full_state_frame(self) -> bytes:
-        """Return the whole document as a step 2; encoded once for all who join meanwhile."""
-        if self._full_state is None:
-            whole = self.encode(EMPTY_STATE) if self._tail else self._base
-            self._full_state = step2_frame(whole)
-        return self._full_state
+    def answer(self, state: bytes) -> list[bytes]:
+        """Return the frames that answer a step 1; encoded once for all who ask meanwhile."""
+        if state == EMPTY_STATE:
+            return self._answer_to_newcomer()
+        if (frame := self._answers.get(state)) is None:
+            frame = step2_frame(self.encode(state))
+            if self._answers_size + len(frame) > _MAX_ANSWERS:
+                self._forget_answers()
+            self._answers[state] = frame
+            self._answers_size += len(frame)
+        return [frame]
+
+    def _answer_to_newcomer(self) -> list[bytes]:
+        if self._record.has_tail and self._record.base_size <= _SMALL:
+            self._rebase()
+        return self._record.frames()
+
+    def _forget_answers(self) -> None:
+        self._answers.clear()
+        self._answers_size = 0
 
     def state(self) -> bytes:
         """Return the state vector."""
-        return self._guarded(lambda doc: doc.get_state())
+        if self._state is None:
+            self._state = self._guarded(lambda doc: doc.get_state())
+        return self._state
 
     def encode(self, state: bytes) -> bytes:
         """Return what a document of state vector ``state`` lacks."""
+        if self._doc is None:
+            return self._record.lacking(state)
         return self._guarded(lambda doc: doc.get_update(state))
+
+    def has(self, update: bytes) -> bool:
+        """Tell whether all of ``update`` is part of it."""
+        return is_covered(self.state(), update)
 
     def known(self) -> Known:
         """Return how far it has got; to be changed with it, or to be forgotten."""
@@ -133,14 +257,17 @@ class Content:
         """
         self._nesting.check(outline)
 
+    def _whole(self) -> bytes:
+        return self.encode(EMPTY_STATE)
+
     def _guarded(self, read: Callable[[Doc[Any]], bytes]) -> bytes:
         try:
-            return read(self.doc)
+            return read(self._awake())
         except BaseException as error:
             if not is_panic(error):
                 raise
         self.repair()
-        return read(self.doc)
+        return read(self._awake())
 
     # Changing it.
 
@@ -152,22 +279,23 @@ class Content:
         Raises:
             PoisonedDoc: it cannot be applied; ``repair`` is to be called.
         """
+        doc = self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
         if overlooking:
             self._owner.detach_watchers()
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            apply(self.doc, update)
+            apply(doc, update)
         finally:
             if overlooking:
                 self._owner.attach_watchers()
             self._applying = False
-        news = self._effect
+        news, self._state = self._effect, None
         # Only where the effect is less than the update can part of it have been held back.
-        if len(news) < len(update) and not is_integrated(self.doc, update):
+        if len(news) < len(update) and not self.has(update):
             raise PoisonedDoc("The Doc has not taken in all of it.")
         if news != EMPTY_UPDATE:
-            self._record(news)
+            self._note(news)
         return news
 
     def repair(self) -> None:
@@ -177,10 +305,11 @@ class Content:
 
     def rebuild(self, doc: Doc[Any]) -> None:
         """Go on with ``doc``, which is empty."""
-        apply(doc, merge([self._base, *self._tail]))
-        self._owner.detach_watchers()
-        release(self.doc)
-        self._known = None
+        self._fill(doc)
+        if self._doc is not None:
+            self._owner.detach_watchers()
+            release(self._doc)
+        self._known = self._state = None
         self._nesting.forget()
         self._use(doc)
 
@@ -189,24 +318,29 @@ class Content:
             self._effect = event.update
         else:
             # Server code changed the Doc itself.
-            self._known = None
-            self._record(event.update)
+            self._known = self._state = None
+            self._note(event.update)
             self._owner.doc_changed(event.update)
 
     # The bytes beside the Doc.
 
-    def _record(self, update: bytes) -> None:
-        self._full_state = None
+    def _note(self, update: bytes) -> None:
+        self._is_fresh = True
+        self._forget_answers()
         self._nesting.note(update)
-        self._tail.append(update)
-        self._tail_size += len(update)
-        outgrown = self._tail_size > max(_MIN_TAIL_SIZE, len(self._base))
-        if (outgrown or len(self._tail) > _MAX_TAIL_LENGTH) and self._rebase_handle is None:
+        self._record.add(update)
+        if self._record.is_outgrown or self._record.is_long:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        if not self._record.is_outgrown and self._record.base_size > _LARGE:
+            self._record.fold()
+        elif self._rebase_handle is None:
             # Not now: the Doc may be in the middle of a transaction.
             self._rebase_handle = self._loop.call_soon(self._rebase)
 
     def _rebase(self) -> None:
-        self._rebase_handle = None
-        self._base = self.encode(EMPTY_STATE)
-        self._tail = []
-        self._tail_size = 0
+        if self._rebase_handle is not None:
+            self._rebase_handle.cancel()
+            self._rebase_handle = None
+        self._record.replace(self._guarded(lambda doc: doc.get_update()))

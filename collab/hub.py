@@ -53,6 +53,10 @@ Key = tuple[str, bool]
 class Opener(Protocol):
     """What the project decides of a document that is opened; see ``YjsConsumer``."""
 
+    @property
+    def makes_plain_docs(self) -> bool:
+        """``make_ydoc`` does no more than to make a Doc."""
+
     async def make_ydoc(self) -> Doc[Any]:
         """Return a new Doc."""
 
@@ -89,6 +93,7 @@ class _Maker:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         self._made: list[Doc[Any]] = []
+        self.makes_plain_docs = opener.makes_plain_docs
 
     async def make_ydoc(self) -> Doc[Any]:
         doc = await self._opener.make_ydoc()
@@ -232,6 +237,7 @@ class Hub:
                 name,
                 doc,
                 self._settings,
+                may_sleep=opener.makes_plain_docs,
                 waiting=waiting,
                 store=self.writer if stored else None,
                 link=link,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
 
-from collab_storage.updates import is_integrated, state_vector
+from collab_storage.updates import state_vector
 
 from .conf import Settings
 from .counts import counts
@@ -369,7 +369,7 @@ class Link:
         peer.catch_up(message["number"])
         peer.differs = False
         self._confirm(peer, message["stored"])
-        if not is_integrated(self.room.doc, message["update"]):
+        if not self.room.has(message["update"]):
             counts.relay_repaired_gaps += 1
             self._take_update(peer, message["held"], message["update"])
         self._take_presence(peer, message["present"])

@@ -22,7 +22,7 @@ from .direct import Send
 from .exceptions import MemberError
 from .protocol import update_frame
 from .session import Session, json_frame
-from .updates import EMPTY_UPDATE, merge
+from .updates import EMPTY_STATE, EMPTY_UPDATE, merge
 
 if TYPE_CHECKING:
     from .room import Room
@@ -136,9 +136,9 @@ class Member:
     def send_state(self, state: bytes) -> None:
         """Send what a document of state vector ``state`` lacks."""
         if self._drain is None:
-            frame = self.room.state_frame(state)
-            self._answered += len(frame)
-            self.send_frame(frame)
+            for frame in self.room.answer(state):
+                self._answered += len(frame)
+                self.send_frame(frame)
         elif not self._needs_full_state:
             self._answered += self.room.size
             self._owe_full_state()
@@ -295,7 +295,10 @@ class Member:
         frame: bytes | str
         if self._needs_full_state:
             self._needs_full_state = False
-            frame = self.room.full_state_frame()
+            frame, *rest = self.room.answer(EMPTY_STATE)
+            for frame_behind in rest:
+                self._messages.append(_message(frame_behind))
+                self._messages_size += len(frame_behind)
         elif self._updates:
             frame = update_frame(merge(self._updates))
             self._forget_updates()

@@ -59,6 +59,13 @@ class Nesting:
         self._types = self._levels = None
         self._news = []
 
+    def rest(self) -> None:
+        """Keep no more than the number of types: the document is not going to change soon."""
+        if self._types is not None:
+            with self._forgiving():
+                self._catch_up()
+        self._levels = None
+
     def check(self, outline: Outline) -> None:
         """Return if the document may take in an update, which it can at once.
 

@@ -28,7 +28,8 @@ from .exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
 from .held import Held, Waiting, extends, grow
 from .member import Member
 from .presence import Owner, Presence
-from .protocol import PresenceState, step1_frame, step2_frame, update_frame
+from .protocol import PresenceState, step1_frame, update_frame
+from .record import Frozen
 from .session import (
     Change,
     Effect,
@@ -39,7 +40,6 @@ from .session import (
 )
 from .structure import Outline, check_structure
 from .updates import (
-    EMPTY_STATE,
     EMPTY_UPDATE,
     PoisonedDoc,
     cut,
@@ -112,7 +112,8 @@ class Room:
 
     Args:
         name: of the document.
-        doc: holds the document's content.
+        source: the document's content, either as a Doc, which is used from now on, or as bytes.
+        may_sleep: the Doc is a plain one, which may be made anew whenever it is needed.
         waiting: what is stored of the document and builds upon updates that are not.
         settings: for the limits.
         store: takes what is to be stored; ``None`` if the room lives in memory only.
@@ -127,9 +128,10 @@ class Room:
     def __init__(
         self,
         name: str,
-        doc: Doc[Any],
+        source: Doc[Any] | Frozen,
         settings: Settings,
         *,
+        may_sleep: bool = False,
         waiting: bytes = EMPTY_UPDATE,
         store: Store | None = None,
         link: Link | None = None,
@@ -163,8 +165,9 @@ class Room:
         self._is_closed = False
         #: Whose edit is being applied; ``None`` if it is server code's or another process's.
         self.author: Member | None = None
-        self._content = Content(self, settings.MAX_NESTING)
-        self._content.start(doc)
+        sleep_after = settings.SLEEP_DELAY if may_sleep and not watchers else None
+        self._content = Content(self, settings.MAX_NESTING, sleep_after)
+        self._content.start(source)
         if waiting != EMPTY_UPDATE:
             self.edit(waiting, stored=True)
 
@@ -302,7 +305,10 @@ class Room:
 
     @property
     def doc(self) -> Doc[Any]:
-        """The Doc with the document's content; what server code changes in it is sent to all."""
+        """The Doc with the document's content; what server code changes in it is sent to all.
+
+        A room that was asked for it keeps it until it is unloaded.
+        """
         return self._content.doc
 
     @property
@@ -310,15 +316,9 @@ class Room:
         """Bytes of the encoded document, at most."""
         return self._content.size
 
-    def state_frame(self, state: bytes) -> bytes:
-        """Return the answer to a step 1."""
-        if state == EMPTY_STATE:
-            return self.full_state_frame()
-        return step2_frame(self.encode(state))
-
-    def full_state_frame(self) -> bytes:
-        """Return the whole document as a step 2."""
-        return self._content.full_state_frame()
+    def answer(self, state: bytes) -> list[bytes]:
+        """Return the frames that answer a step 1, in this order."""
+        return self._content.answer(state)
 
     def state(self) -> bytes:
         """Return the state vector."""
@@ -327,6 +327,10 @@ class Room:
     def encode(self, state: bytes) -> bytes:
         """Return what a document of state vector ``state`` lacks."""
         return self._content.encode(state)
+
+    def has(self, update: bytes) -> bool:
+        """Tell whether all of ``update``, which was taken in or held back, is in it."""
+        return self._content.has(update)
 
     def attach_watchers(self) -> None:
         """Let the project's apps observe the Doc."""

@@ -13,7 +13,15 @@ from typing import Any
 
 from pycrdt import Doc, get_update, merge_updates
 
-__all__ = ["EMPTY_UPDATE", "Deletions", "deletions", "is_integrated", "merge", "state_vector"]
+__all__ = [
+    "EMPTY_UPDATE",
+    "Deletions",
+    "deletions",
+    "is_covered",
+    "is_integrated",
+    "merge",
+    "state_vector",
+]
 
 #: An update without insertions and without deletions.
 EMPTY_UPDATE = b"\0\0"
@@ -42,7 +50,11 @@ def merge(updates: Sequence[bytes]) -> bytes:
 
 def is_integrated(doc: Doc[Any], update: bytes) -> bool:
     """Tell whether all of ``update`` is part of ``doc``, nothing of it held back."""
-    state = doc.get_state()
+    return is_covered(doc.get_state(), update)
+
+
+def is_covered(state: bytes, update: bytes) -> bool:
+    """Tell whether a Doc of state vector ``state``, which took in ``update``, has all of it."""
     known = state_vector(state)
     rest = get_update(update, state)
     # The first number is of clients with content that the state does not cover.

@@ -68,6 +68,8 @@ CALM = {
     "UNLOAD_DELAY": 0.01,
     "DRAIN_TIME": 0.01,
     "CLOSE_TIMEOUT": 1,
+    # Rooms sleep whenever they can.
+    "SLEEP_DELAY": 0.001,
 }
 
 
@@ -82,6 +84,8 @@ QUICK: dict[str, Any] = {
 
 class Opener:
     """A project that wants nothing special; it notes how often documents are seeded."""
+
+    makes_plain_docs = True
 
     def __init__(self, seed: str = "") -> None:
         self.seed = seed

@@ -46,6 +46,7 @@ class Opener:
         observe: Callable[[Any], None] | None = None,
         pause: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
+        self.makes_plain_docs = False
         self.seed = seed
         self.filling = filling
         self.client_id = client_id

@@ -244,7 +244,7 @@ async def test_beyond_the_limit_one_full_state_stands_for_all(room: Room) -> Non
         room.flush()
     socket.unblock()
     await until(lambda: read(socket) == "abcdef")
-    assert socket.frames[1:] == [room.full_state_frame()]
+    assert socket.frames[1:] == [*room.answer(EMPTY_STATE)]
 
 
 async def test_a_full_state_is_sent_once_however_often_it_is_asked_for(room: Room) -> None:
@@ -258,7 +258,7 @@ async def test_a_full_state_is_sent_once_however_often_it_is_asked_for(room: Roo
     send(member, *UPDATES)
     socket.unblock()
     await until(lambda: len(socket.frames) == 2)
-    assert socket.frames == [b"first", room.full_state_frame()]
+    assert socket.frames == [b"first", *room.answer(EMPTY_STATE)]
 
 
 async def test_what_a_member_asks_for_is_added_up_whether_it_reads_or_not(room: Room) -> None:

@@ -259,7 +259,7 @@ async def test_questions_are_answered_to_who_asks(room: Room) -> None:
     room.handle(ann, PresenceRequest())
     room.handle(ann, Reply(b"reply"))
     room.handle(ann, None)
-    assert from_ann.frames == [room.full_state_frame(), presence_frame([]), b"reply"]
+    assert from_ann.frames == [*room.answer(b"\0"), presence_frame([]), b"reply"]
     assert received(from_ann, EMPTY_UPDATE) == "hello"
     assert from_bob.messages == []
 
@@ -280,7 +280,7 @@ async def test_the_full_state_is_encoded_once_between_changes(room: Room) -> Non
     assert len({id(socket.frames[0]) for socket in sockets}) == 1
     room.edit(LETTERS[0])
     await turn()
-    assert room.full_state_frame() is not sockets[0].frames[0]
+    assert room.answer(b"\0")[0] is not sockets[0].frames[0]
 
 
 # Server code.
@@ -296,7 +296,7 @@ async def test_what_server_code_changes_in_the_doc_is_sent_and_stored(
     await turn()
     assert received(socket) == "hello!?"
     assert len(socket.frames) == len(store.edits) == 1
-    assert room.full_state_frame() != socket.frames[0]
+    assert room.answer(b"\0")[0] != socket.frames[0]
 
 
 async def test_server_code_and_members_may_change_it_in_one_turn(room: Room, store: Store) -> None:
@@ -505,7 +505,8 @@ async def test_a_document_that_cannot_be_made_anew_is_given_up(
 
 
 async def test_an_error_that_is_no_panic_is_not_hidden(room: Room) -> None:
-    room._content.doc = None  # type: ignore[assignment]
+    room._content._doc = object()  # type: ignore[assignment]
+    room._content._state = None
     with pytest.raises(AttributeError):
         room.state()
 
@@ -864,7 +865,7 @@ async def test_large_updates_are_folded_as_well(room: Room) -> None:
     change(room, ann, large.get_update())
     await turn()
     await turn()
-    assert room._content._tail == []
+    assert not room._content._record.has_tail
     assert len(text(room.doc)) == 70_005
 
 
