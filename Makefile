@@ -138,8 +138,12 @@ soak: $(TOOLS) $(SERVICES) ## Edit for minutes while everything fails; SOAK_SECO
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_soak.py
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure speed and memory against other servers; ARGS="trace FILE" replays a trace
-	$(PY) -m bench $(ARGS)
+bench: $(TOOLS) ## Measure speed and memory against other servers, for an hour; ARGS="fanout" is a part
+	$(PY) -m bench compare $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(TOOLS) ## Measure a little of that, in two minutes
+	$(PY) -m bench compare --quick $(ARGS)
 
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included

@@ -1,47 +1,38 @@
-"""``python -m bench [name] [options]``; without a name everything is run."""
+"""``python -m bench NAME [options]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 
-from . import compare, growth, publish, rows, scale, trace
+from . import compare, growth, publish, report, rows, scale, trace
 
 __all__ = ["main"]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="name")
+    commands = parser.add_subparsers(dest="name", required=True)
+    compare.add_arguments(commands.add_parser("compare", help="measure beside other servers"))
+    report.add_arguments(commands.add_parser("report", help="show what was measured"))
     trace.add_arguments(commands.add_parser("trace", help="replay an editing trace and compare"))
     scale.add_arguments(commands.add_parser("scale", help="what several processes cost"))
     rows.add_arguments(commands.add_parser("rows", help="what it costs to tell of saved rows"))
     growth.add_arguments(commands.add_parser("growth", help="what documents of rows grow to"))
     publish.add_arguments(commands.add_parser("publish", help="what it costs to tell an event"))
-    for name, what in (
-        ("fanout", "what it costs to deliver updates"),
-        ("joins", "what it costs to open a large document"),
-        ("memory", "what members and rooms hold"),
-        ("all", "all three of these"),
-    ):
-        compare.add_arguments(commands.add_parser(name, help=what))
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    others = {
-        "trace": trace.run,
-        "scale": scale.run,
-        "rows": rows.run,
-        "growth": growth.run,
-        "publish": publish.run,
-    }
-    return others.get(arguments.name, compare.run)(arguments)
-
-
-def _all(parser: argparse.ArgumentParser) -> int:
-    """Replay the trace that is shipped, then measure every scenario."""
-    return _run(parser.parse_args(["trace"])) or _run(parser.parse_args(["all"]))
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "compare": compare.run,
+    "report": report.run,
+    "trace": trace.run,
+    "scale": scale.run,
+    "rows": rows.run,
+    "growth": growth.run,
+    "publish": publish.run,
+}
 
 
 def main() -> int:
@@ -49,7 +40,7 @@ def main() -> int:
     parser = _parser()
     arguments = parser.parse_args()
     try:
-        return _run(arguments) if arguments.name else _all(parser)
+        return _COMMANDS[arguments.name](arguments)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -16,7 +16,7 @@ import redis
 from tests.harness.server import Server
 from tests.harness.services import Redis
 
-from .process import cpu_seconds, quiet, resident_bytes
+from .process import cpu_seconds, memory_bytes, quiet
 from .servers import CONTESTANTS, UNLIMITED, Running
 
 __all__ = ["Cluster", "Setup", "Usage"]
@@ -93,7 +93,7 @@ class Cluster:
 
     def memory(self) -> int:
         """Return the bytes that all processes hold together."""
-        return sum(resident_bytes(server.pid) for server in self.running)
+        return sum(memory_bytes(server.pid) for server in self.running)
 
     def usage(self) -> Usage:
         """Return what has been used up to now."""

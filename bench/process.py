@@ -1,42 +1,79 @@
-"""What a process has used of the machine, as Linux tells it."""
+"""What processes have used of the machine, as Linux says, and which cores they may use."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cpu_seconds", "quiet", "resident_bytes"]
+__all__ = [
+    "LOAD_CORES",
+    "SERVER_CORES",
+    "cpu_seconds",
+    "memory_bytes",
+    "on_cores",
+    "process_tree",
+    "quiet",
+]
 
-#: A process rests if it uses less than this part of a core.
+_CORES = sorted(os.sched_getaffinity(0))
+#: Servers get one core, as what they do with it is to be compared; the load generator another.
+SERVER_CORES = frozenset(_CORES[:1])
+LOAD_CORES = frozenset(_CORES[-1:])
+
+#: Processes rest if they use less than this part of a core.
 _REST = 0.02
 _INTERVAL = 0.1
 _PATIENCE = 60.0
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time that all threads of a process have had, to the nanosecond."""
+@contextmanager
+def on_cores(cores: Set[int]) -> Iterator[None]:
+    """Keep this thread, and what it starts meanwhile, threads and processes, on ``cores``."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def process_tree(pid: int) -> list[int]:
+    """Return the ids of a process and of all that it has started, directly or not."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return [pid, *(each for child in children for each in process_tree(child))]
+
+
+def cpu_seconds(*pids: int) -> float:
+    """Return the processor time that all threads of these have had, to the nanosecond."""
     # What clock_getcpuclockid() of the C library returns.
-    clock = ~pid << 3 | 2
-    return time.clock_gettime(clock)
+    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the memory that a process holds."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+def memory_bytes(*pids: int) -> int:
+    """Return the memory of these: of what they share with others, their part (PSS)."""
+    return sum(map(_proportional_bytes, pids))
+
+
+def _proportional_bytes(pid: int) -> int:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
 
 
-async def quiet(pid: int) -> float:
-    """Wait until a process rests, its writes to the disk included; return its CPU seconds."""
-    before = cpu_seconds(pid)
+async def quiet(*pids: int) -> float:
+    """Wait until these rest, their writes to the disk included; return their CPU seconds."""
+    before = cpu_seconds(*pids)
     async with asyncio.timeout(_PATIENCE):
         while True:
             await asyncio.sleep(_INTERVAL)
-            now = cpu_seconds(pid)
+            now = cpu_seconds(*pids)
             if now - before < _REST * _INTERVAL:
                 return now
             before = now

@@ -33,7 +33,7 @@ from tests.settings import database
 from .compare import allow_many_sockets
 from .load import Crowd, Member, client_frame
 from .process import quiet
-from .scenarios import Figures, percentiles, times
+from .scenarios.base import Figures, percentiles, times
 from .servers import PEERS, UNLIMITED, Contestant, Running, free_port, make_venv, running_process
 from .table import circumstances, table
 

@@ -23,7 +23,7 @@ from tests.harness.fixtures import migrate
 from .cluster import Cluster, Setup, Usage
 from .compare import allow_many_sockets
 from .load import LENGTH, Author, Crowd, Member, read_text
-from .scenarios import Figures, percentiles, times
+from .scenarios.base import Figures, percentiles, times
 from .servers import Running
 from .table import Rows, circumstances, table
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-__all__ = ["Rows", "circumstances", "table"]
+__all__ = ["Rows", "circumstances", "processor", "short", "table"]
 
 #: Values by column, by title and figure of the row.
 Rows = Mapping[tuple[str, str], Mapping[str, Sequence[float]]]
@@ -43,10 +43,11 @@ def _cells(
 def _cell(value: float, reference: float | None) -> str:
     # Memory may not have grown at all.
     ratio = f"**{value / reference:.2f}** " if reference and reference > 0 else ""
-    return f"{ratio}({_short(value)})"
+    return f"{ratio}({short(value)})"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a number with as many digits as mean something."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -62,11 +63,12 @@ def circumstances(repeat: int, releases: Sequence[str], packages: Sequence[str])
     return (
         f"{date.today()}, median of {repeat}, load average {os.getloadavg()[1]:.1f}."
         f" {', '.join(releases)}; Python {platform.python_version()}, {installed};"
-        f" {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}."
+        f" {processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}."
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return what the processor is called."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

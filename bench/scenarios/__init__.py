@@ -1,0 +1,22 @@
+"""What servers are put into: one module for each kind of situation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .base import EVERY, STANDARD, Figures, Scenario, percentiles, times
+from .fanout import FANOUT
+from .joins import JOINS
+from .memory import MEMORY
+
+__all__ = [
+    "EVERY",
+    "SCENARIOS",
+    "STANDARD",
+    "Figures",
+    "Scenario",
+    "percentiles",
+    "times",
+]
+
+SCENARIOS: Sequence[Scenario] = (*FANOUT, *JOINS, *MEMORY)

@@ -1,0 +1,70 @@
+"""What a scenario is, and what all of them use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import ClassVar, Self
+
+from bench.servers import Contestant, Running
+
+__all__ = ["EVERY", "STANDARD", "Figures", "Scenario", "percentiles", "times"]
+
+#: What was measured, and in which unit, and the value; less is better, always.
+Figures = dict[str, float]
+
+#: The servers that a scenario is measured with unless it says otherwise.
+STANDARD = ("collab", "y-websocket-server", "hocuspocus", "pycrdt-websocket")
+#: All that there are.
+EVERY = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario(ABC):
+    """A situation that servers are put into.
+
+    Args:
+        name: what the command line calls it: its family, and what sets it apart there.
+        title: what tables call it.
+        servers: names of those that are measured, in their order.
+        deadline: seconds after which a server is said to have failed.
+        quick: it belongs to what is measured when there is little time.
+    """
+
+    #: What the command line calls all of the class.
+    family: ClassVar[str]
+    name: str
+    title: str
+    servers: Sequence[str] = STANDARD
+    deadline: float = 60.0
+    quick: bool = False
+
+    @abstractmethod
+    async def measure(self, server: Running) -> Figures:
+        """Put ``server``, which is new and has no documents, into it; return what that cost.
+
+        Raises:
+            Exception: of any kind, if the server does not do what it should; the message is
+                recorded in place of figures.
+        """
+
+    @abstractmethod
+    def scaled(self, factor: float) -> Self:
+        """Return one with less of everything, to try whether it works."""
+
+    def suits(self, contestant: Contestant) -> bool:
+        """Return whether a server can be put into it at all."""
+        return True
+
+
+def times(number: int, factor: float) -> int:
+    """Return ``factor`` times ``number``, but at least one."""
+    return max(1, round(number * factor))
+
+
+def percentiles(what: str, seconds: Sequence[float]) -> Figures:
+    """Return the median and what one in a hundred exceeds."""
+    cuts = quantiles(seconds, n=100, method="inclusive")
+    return {f"{what} p50, ms": cuts[49] * 1e3, f"{what} p99, ms": cuts[98] * 1e3}
