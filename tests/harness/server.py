@@ -52,7 +52,8 @@ class Server:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.log_file = log
-        self._environment = {
+        #: Of its processes.
+        self.environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'storage'}",
@@ -114,7 +115,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env=self._environment,
+                env=self.environment,
                 pass_fds=[listener.fileno()],
             )
         self._wait_ready()
@@ -166,7 +167,7 @@ class Server:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env=self._environment,
+            env=self.environment,
             timeout=3 * DEADLINE,
         )
         assert done.returncode == 0, done.stderr

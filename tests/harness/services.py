@@ -88,6 +88,12 @@ class Service(ABC):
         """It has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The id of the process of the last start."""
+        assert self._process is not None, "start() first"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it answers; does nothing if it runs."""
         if self.running:
@@ -215,11 +221,8 @@ class Postgres(Service):
             os.close(child)
 
     def _children(self) -> list[int]:
-        assert self._process is not None
-        pid = self._process.pid
-        return [
-            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        ]
+        tasks = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [int(child) for child in tasks.read_text().split()]
 
     @property
     def _data(self) -> Path:

@@ -1,4 +1,4 @@
-"""pycrdt-websocket without storage, as an ASGI application."""
+"""pycrdt-websocket's server without storage, as an ASGI application."""
 
 from __future__ import annotations
 
