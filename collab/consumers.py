@@ -409,15 +409,16 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """
         if not self._is_idle or self._turn.locked():
             return False
-        assert self._socket is not None
         try:
-            wait = self._context.run(self._take_bytes, frame)
+            if wait := self._context.run(self._take_bytes, frame):
+                self._tell({"type": "collab.throttled", "seconds": wait})
         except BaseException as error:
-            self._socket.tell({"type": "collab.failed", "error": error})
-        else:
-            if wait:
-                self._socket.tell({"type": "collab.throttled", "seconds": wait})
+            self._tell({"type": "collab.failed", "error": error})
         return True
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        assert self._socket is not None
+        self._socket.tell(event)
 
     def _take_bytes(self, frame: bytes) -> float:
         now = self._note_frame(len(frame))

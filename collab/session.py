@@ -96,6 +96,11 @@ class Request:
 
 Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
 
+# Python 3.11 takes long to find a member of an enum.
+_WRITE = Access.WRITE
+#: How an update begins as every client writes it.
+_UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
+
 #: Escapes of what are halves of characters, if they are not two by two.
 _SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 
@@ -162,6 +167,9 @@ class Session:
             TooBig: it is larger than allowed.
         """
         self._check_size(len(frame))
+        if frame.startswith(_UPDATE):
+            # Nearly all frames are.
+            return self._receive_update(_last_bytes(frame, len(_UPDATE)), whole=False)
         kind, position = read_varuint(frame, 0)
         if kind == MessageType.SYNC:
             return self._receive_sync(frame, position)
@@ -236,12 +244,14 @@ class Session:
             return StateRequest(payload)
         if kind not in (SyncType.STEP2, SyncType.UPDATE):
             raise ProtocolViolation("The sync message is of an unknown type.")
+        return self._receive_update(payload, whole=kind == SyncType.STEP2)
+
+    def _receive_update(self, update: bytes, *, whole: bool) -> Change | Reply | None:
         # Clients count those that are refused, too, and may become writers later.
         self._updates += 1
-        if self.access < Access.WRITE:
+        if self.access < _WRITE:
             return self._refuse_update()
-        found = outline(payload)
-        return Change(payload, self._updates, whole=kind == SyncType.STEP2, outline=found)
+        return Change(update, self._updates, whole, outline(update))
 
     def _refuse_update(self) -> Reply | None:
         if self._told_read_only:

@@ -27,6 +27,8 @@ _TEXT, _BINARY = _FINAL | 1, _FINAL | 2
 #: What the first byte of a frame may be.
 _HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _FINAL | 9, _FINAL | 10})
 
+#: A payload of up to this size has a header of two bytes, and a mask, before it.
+_SHORT, _SHORT_HEADER = 125, 6
 #: From this size on, a payload is not copied behind its header.
 _LARGE = 16 * 1024
 
@@ -38,6 +40,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     #: The handshake has begun, nothing is compressed, and no frame was wrong.
     _is_plain = False
     _max_size = 0
+    #: Payloads up to this size are taken before anything else is looked at.
+    _short = 0
+    #: The transport takes more.
+    _has_space = True
     #: The beginning of a frame.
     _partial: bytearray
 
@@ -49,7 +55,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # What is logged for debugging is logged by the library.
         self._is_plain = not self.conn.extensions and not self.conn.debug
         self._max_size = self.config.ws_max_size
+        self._short = min(_SHORT, self._max_size) if self._is_plain else 0
         self._partial = bytearray()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Send nothing any more."""
+        self._is_plain, self._short = False, 0
+        super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         """Run the application, which finds the socket in its scope."""
@@ -59,7 +71,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
-        if not self._is_plain:
+        size = len(data) - _SHORT_HEADER
+        if (
+            0 < size <= self._short
+            and data[0] == _BINARY
+            and data[1] == size | _MASKED
+            and not self._partial
+            and not self.frames
+            and self.conn.state is OPEN
+        ):
+            # One short message, as nearly all are.
+            self._take(_BINARY, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]))
+        elif not self._is_plain:
             super().data_received(data)
         elif self._partial:
             self._partial += data
@@ -88,14 +111,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _give_up(self, data: bytes | bytearray, start: int) -> int:
         """Leave what is wrong, and all behind it, to the library."""
-        self._is_plain = False
+        self._is_plain, self._short = False, 0
         super().data_received(bytes(data[start:]))
         return len(data)
 
     def _take(self, kind: int, payload: bytes) -> None:
         """Hand on a message, past the queue if the application takes it so."""
         if kind == _BINARY:
-            if self.take is not None and self.queue.empty() and self.take(payload):
+            # While it is paused, something waits to be received first.
+            if self.take is not None and not self.read_paused and self.take(payload):
                 return
             self.curr_msg_data_type = "bytes"
         else:
@@ -112,25 +136,38 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # Sending.
 
+    def pause_writing(self) -> None:
+        """Note that the client does not read."""
+        self._has_space = False
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it has read."""
+        self._has_space = True
+        super().resume_writing()
+
     def write(self, payload: bytes | str) -> bool:
         """Send a frame if that can be done at once, and tell whether it could."""
-        can_write = self._is_plain and self.conn.state is OPEN and self.writable.is_set()
-        if not can_write or self.disconnected or self.transport.is_closing():
+        can_write = self._is_plain and self._has_space and self.conn.state is OPEN
+        if not can_write or self.transport.is_closing():
             return False
+        last, frame = _last
         try:
-            self._put(payload)
+            if payload is last:
+                self.transport.write(frame)
+            elif len(payload) < _LARGE:
+                self.transport.write(_encode(payload))
+            else:
+                self._write_large(payload)
         except UnicodeEncodeError:
             # Whoever sends it is told so by ``send``.
             return False
         return True
 
-    def _put(self, payload: bytes | str) -> None:
-        if len(payload) < _LARGE:
-            self.transport.write(_encoded(payload))
-        else:
-            body, kind = _body(payload)
-            self.transport.write(_header(body, kind))
-            self.transport.write(body)
+    def _write_large(self, payload: bytes | str) -> None:
+        body, kind = _body(payload)
+        self.transport.write(_header(body, kind))
+        self.transport.write(body)
 
     async def send(self, message: Any) -> None:
         """Send what the application says."""
@@ -172,12 +209,10 @@ def _header(payload: bytes, kind: int) -> bytes:
 _last: tuple[bytes | str, bytes] = b"", _header(b"", _BINARY)
 
 
-def _encoded(payload: bytes | str) -> bytes:
-    """Return ``payload`` as a frame."""
+def _encode(payload: bytes | str) -> bytes:
+    """Return ``payload`` as a frame, and remember it."""
     global _last
-    last, frame = _last
-    if payload is not last:
-        body, kind = _body(payload)
-        frame = _header(body, kind) + body
-        _last = payload, frame
+    body, kind = _body(payload)
+    frame = _header(body, kind) + body
+    _last = payload, frame
     return frame
