@@ -8,6 +8,7 @@ from .base import EVERY, STANDARD, Figures, Scenario, percentiles, times
 from .fanout import FANOUT
 from .joins import JOINS
 from .memory import MEMORY
+from .week import WEEK
 
 __all__ = [
     "EVERY",
@@ -19,4 +20,4 @@ __all__ = [
     "times",
 ]
 
-SCENARIOS: Sequence[Scenario] = (*FANOUT, *JOINS, *MEMORY)
+SCENARIOS: Sequence[Scenario] = (*FANOUT, *JOINS, *MEMORY, *WEEK)

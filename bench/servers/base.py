@@ -83,6 +83,7 @@ class Running:
             returns the new process id.
         store: the directory that its documents are in, if it stores them.
         database: returns the ids of the processes of its database, if that has any.
+        run_code: runs Python in a process of its project, and returns what that has printed.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Running:
         restart: Callable[[], int] | None = None,
         store: Path | None = None,
         database: Callable[[], list[int]] | None = None,
+        run_code: Callable[[str], str] | None = None,
     ) -> None:
         self.contestant = contestant
         self.pid = pid
@@ -103,6 +105,7 @@ class Running:
         self._path = path
         self._restart = restart
         self._database = database
+        self._run_code = run_code
 
     @property
     def pids(self) -> list[int]:
@@ -123,6 +126,12 @@ class Running:
         if self._restart is None:
             raise ValueError(f"{self.contestant.name} is not started again.")
         self.pid = self._restart()
+
+    def run_code(self, source: str) -> str:
+        """Run Python in a process of its own beside the server's, and return what it prints."""
+        if self._run_code is None:
+            raise ValueError(f"{self.contestant.name} is no project of ours.")
+        return self._run_code(source)
 
 
 class Program:

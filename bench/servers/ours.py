@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +37,9 @@ UNLIMITED = {
 _APPLICATION = "tests.harness.app:application"
 _VENV = BUILD / "bench-asgi-venv"
 _REQUIREMENTS = PEERS / "asgi-servers" / "requirements.txt"
+
+#: How long code in a process of its own may take, in seconds.
+_PATIENCE = 600.0
 
 _numbers = count()
 
@@ -195,6 +198,7 @@ class Collab(Contestant):
             restart=restart,
             store=database.store if self.is_stored else None,
             database=database.pids,
+            run_code=partial(server.run_code, within=_PATIENCE),
         )
 
 

@@ -1,0 +1,47 @@
+"""What a week of typing becomes in the storage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from typing import Self
+
+from bench.servers import Running
+from bench.week import week_file
+
+from .base import Figures, Scenario, times
+
+__all__ = ["WEEK", "Week"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week(Scenario):
+    """A log of a row for each keystroke is stored, and folded into a snapshot at once.
+
+    Args:
+        keystrokes: of five people, in one document.
+    """
+
+    family = "week"
+    keystrokes: int
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, keystrokes=times(self.keystrokes, factor))
+
+    async def measure(self, server: Running) -> Figures:
+        file = await asyncio.to_thread(week_file, self.keystrokes)
+        code = f"from bench.stored import print_week\nprint_week({str(file)!r})"
+        figures: Figures = json.loads(await asyncio.to_thread(server.run_code, code))
+        return figures
+
+
+WEEK = (
+    Week(
+        name="week",
+        title="a week of typing, 500,000 keystrokes, appended and compacted",
+        servers=("collab", "collab-postgres"),
+        deadline=300.0,
+        keystrokes=500_000,
+    ),
+)
