@@ -112,6 +112,8 @@ class Content:
         """Begin with what a Doc, which is used from now on, or bytes have."""
         if isinstance(source, Frozen):
             self._record, self._state = Record(source.update), source.state
+            if self._sleep_after is None:
+                self._awake()
         else:
             self._use(source)
             self._rebase()

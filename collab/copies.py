@@ -12,7 +12,7 @@ from typing import Any
 from pycrdt import Doc, TransactionEvent
 
 from collab_storage.base import LogEntry, check_name
-from collab_storage.compaction import apply_stored
+from collab_storage.compaction import read_apart
 
 from .conf import get_storage
 from .hub import Hub, live_hubs
@@ -41,9 +41,12 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     # What waits to be stored is taken first: it may get stored while the rest is loaded.
     unsaved = unsaved_updates(room_name)
     loaded = await get_storage().load(room_name)
-    if loaded is not None and (rest := apply_stored(doc, loaded, room_name)) != EMPTY_UPDATE:
-        # It builds upon what is not stored yet.
-        unsaved.append(rest)
+    if loaded is not None:
+        content = await read_apart(loaded, room_name)
+        doc.apply_update(content.update)
+        if content.rest != EMPTY_UPDATE:
+            # It builds upon what is not stored yet.
+            unsaved.append(content.rest)
     if unsaved:
         apply(doc, merge(unsaved))
     return bool(loaded or unsaved)

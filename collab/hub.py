@@ -20,8 +20,8 @@ from typing import Any, Protocol
 from channels.layers import channel_layers
 from pycrdt import Doc
 
-from collab_storage.base import LogEntry, Mark, Storage
-from collab_storage.compaction import apply_stored, compact
+from collab_storage.base import LogEntry, Mark, Storage, StoredDocument
+from collab_storage.compaction import compact, read_apart, read_news
 from collab_storage.exceptions import StorageError
 
 from .conf import Settings, get_settings, get_storage
@@ -33,6 +33,7 @@ from .link import Link
 from .loops import PerLoop
 from .member import Member
 from .outlet import shared_layer
+from .record import Frozen
 from .relay import ChannelLayer, Relay
 from .room import Room, Watcher
 from .shutdown import drain_on_sigterm
@@ -103,7 +104,7 @@ class _Maker:
     async def seed_ydoc(self, doc: Doc[Any]) -> None:
         await self._opener.seed_ydoc(doc)
 
-    def release_all_but(self, used: Doc[Any] | None) -> None:
+    def release_all_but(self, used: object) -> None:
         for doc in self._made:
             if doc is not used:
                 release(doc)
@@ -220,7 +221,7 @@ class Hub:
 
     async def _load(self, key: Key, opener: Opener, opening: _Opening) -> Room:
         name, stored = key
-        link, room = None, None
+        link, room, source = None, None, None
         maker = _Maker(opener)
         try:
             async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
@@ -231,11 +232,13 @@ class Hub:
                     link = await self.relay.connect(name, partial(self._reread, name))
                     # What was ordered until now did not come here.
                     self._outdate_arrivals(name)
-                doc, waiting = await (self._stored_doc(name, maker) if stored else _new_doc(maker))
+                source, waiting = await (
+                    self._stored_content(name, maker) if stored else _new_content(maker)
+                )
                 watchers = await _watchers(name) if stored else []
             room = Room(
                 name,
-                doc,
+                source,
                 self._settings,
                 may_sleep=opener.makes_plain_docs,
                 waiting=waiting,
@@ -243,7 +246,7 @@ class Hub:
                 link=link,
                 watchers=watchers,
                 on_empty=lambda room: self._unload_later(key),
-                on_rebuilt=lambda room: self._keep_task(name, self._renew(room, opener)),
+                on_rebuilt=lambda room: self._renew_later(name, room, opener),
                 on_broken=lambda room: self._remove(key, room),
             )
         except Exception as error:
@@ -252,7 +255,7 @@ class Hub:
                 await self.relay.disconnect(link)
             raise RoomFailed from error
         finally:
-            maker.release_all_but(room.doc if room else None)
+            maker.release_all_but(source if room else None)
             del self._opening[key]
             if room is None:
                 # Those who waited may have gone.
@@ -267,33 +270,42 @@ class Hub:
         self._unload_later(key)
         return room
 
-    async def _stored_doc(self, name: str, opener: Opener) -> tuple[Doc[Any], bytes]:
+    async def _stored_content(self, name: str, opener: Opener) -> tuple[Doc[Any] | Frozen, bytes]:
         """Return the document, and what of it builds upon updates that are not stored."""
         loaded = await self._storage.load(name)
-        doc = await opener.make_ydoc()
-        filled = doc.get_state() != EMPTY_STATE
         if loaded is None:
-            if not filled:
-                await opener.seed_ydoc(doc)
+            doc = await _seeded_doc(opener)
             if doc.get_state() == EMPTY_STATE or await self._seed(name, doc):
                 return doc, EMPTY_UPDATE
             # Another process was first: its seed is the document's.
-            doc, loaded = await opener.make_ydoc(), await self._storage.load(name)
-            filled = doc.get_state() != EMPTY_STATE
-        if filled:
+            loaded = await self._storage.load(name)
+        if opener.makes_plain_docs:
+            return await self._read(name, loaded)
+        doc = await opener.make_ydoc()
+        if doc.get_state() != EMPTY_STATE:
             raise RoomFailed(
                 "make_ydoc() fills the document, but it is stored already, and would be doubled."
                 " Move the filling to seed_ydoc(), which is called once in a document's life."
             )
+        frozen, waiting = await self._read(name, loaded)
+        doc.apply_update(frozen.update)
+        return doc, waiting
+
+    async def _read(self, name: str, loaded: StoredDocument | None) -> tuple[Frozen, bytes]:
         if loaded is None:
-            return doc, EMPTY_UPDATE
-        waiting = apply_stored(doc, loaded, name)
+            # It was deleted a moment ago.
+            return Frozen(EMPTY_UPDATE, EMPTY_STATE), EMPTY_UPDATE
+        content = await read_apart(loaded, name)
         self._marks[name] = Mark(loaded.version, len(loaded.log))
         self._log_lengths[name] = len(loaded.log)
-        return doc, waiting
+        return Frozen(content.update, content.state), content.rest
 
     async def _seed(self, name: str, doc: Doc[Any]) -> bool:
         return await self._storage.create(LogEntry(name, doc.get_update(), datetime.now(UTC)))
+
+    def _renew_later(self, name: str, room: Room, opener: Opener) -> None:
+        if not opener.makes_plain_docs:
+            self._keep_task(name, self._renew(room, opener))
 
     async def _renew(self, room: Room, opener: Opener) -> None:
         """Put the project's observers onto a Doc that had to be made anew."""
@@ -437,7 +449,10 @@ class Hub:
         self._rereading.add(name)
         try:
             loaded = await self._loading_lane.start(self._storage.load(name))
-            update = EMPTY_UPDATE if loaded is None else merge(loaded.updates)
+            room = self.rooms.get((name, True))
+            if loaded is None or room is None:
+                return
+            update = await read_news(loaded, room.state())
         except Exception:
             logger.exception("A document could not be read again.", extra={"room": name})
             # How far it has got is not known then; the next round finds it.
@@ -445,9 +460,9 @@ class Hub:
             return
         finally:
             self._rereading.discard(name)
-        if loaded is not None and (room := self.rooms.get((name, True))):
-            counts.storage_rereads += 1
-            room.edit_relayed(update)
+        counts.storage_rereads += 1
+        # If it is closed by now, another has been read from the storage since.
+        room.edit_relayed(update)
 
     # Server code.
 
@@ -610,11 +625,15 @@ async def _settle(room: Room) -> None:
         await watcher.settle()
 
 
-async def _new_doc(opener: Opener) -> tuple[Doc[Any], bytes]:
+async def _new_content(opener: Opener) -> tuple[Doc[Any], bytes]:
+    return await _seeded_doc(opener), EMPTY_UPDATE
+
+
+async def _seeded_doc(opener: Opener) -> Doc[Any]:
     doc = await opener.make_ydoc()
     if doc.get_state() == EMPTY_STATE:
         await opener.seed_ydoc(doc)
-    return doc, EMPTY_UPDATE
+    return doc
 
 
 def _make_hub() -> Hub:

@@ -312,6 +312,11 @@ class Room:
         return self._content.doc
 
     @property
+    def is_asleep(self) -> bool:
+        """It has no Doc at the moment."""
+        return self._content.is_asleep
+
+    @property
     def size(self) -> int:
         """Bytes of the encoded document, at most."""
         return self._content.size

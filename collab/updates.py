@@ -9,7 +9,7 @@ from typing import Any
 from pycrdt import Doc, get_state, get_update
 
 from collab_storage import updates as stored_updates
-from collab_storage.updates import EMPTY_UPDATE
+from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE
 
 from .exceptions import ProtocolViolation
 from .structure import Outline, check_structure
@@ -29,9 +29,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-#: State vector of a document without content.
-EMPTY_STATE = b"\x00"
 
 
 class PoisonedDoc(Exception):

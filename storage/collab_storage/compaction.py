@@ -11,9 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from pycrdt import Doc, get_update
 
+from .apart import apart
 from .base import LogRow, Storage, StoredDocument
 from .exceptions import DocumentCorrupt
-from .updates import EMPTY_UPDATE, deletions, is_integrated, merge, state_vector
+from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, merge, state_vector
 
 __all__ = [
     "CompactionResult",
@@ -21,6 +22,8 @@ __all__ = [
     "apply_stored",
     "compact",
     "is_pycrdt_error",
+    "read_apart",
+    "read_news",
     "read_stored",
 ]
 
@@ -28,6 +31,11 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: What is larger is read in a process of its own, which takes a tenth of a second to start. So
+#: many bytes take about as long to read as one row of the log.
+_LARGE = 1024 * 1024
+_ROW_COST = 512
 
 #: So many ids are named in an error, no more.
 NAMED = 20
@@ -70,11 +78,13 @@ class Content:
 
     Args:
         update: all that it takes in at once.
+        state: the state vector that it has then.
         rest: what builds upon updates that are not stored; a Doc would hold it back.
         read: the stored document without the rows of the log that pycrdt cannot read.
     """
 
     update: bytes
+    state: bytes
     rest: bytes
     read: StoredDocument
 
@@ -102,7 +112,7 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> Content:
         DocumentCorrupt: pycrdt cannot read the snapshot, or there is nothing without those rows.
     """
     if not stored.updates:
-        return Content(EMPTY_UPDATE, EMPTY_UPDATE, stored)
+        return Content(EMPTY_UPDATE, EMPTY_STATE, EMPTY_UPDATE, stored)
     if whole := _attempt(_integrate, stored.updates):
         return Content(*whole, stored)
     read, unreadable = _readable_part(stored)
@@ -118,14 +128,47 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> Content:
     return content
 
 
-def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """Return what a Doc takes in of ``updates``, and what it holds back, each as one update."""
+async def read_apart(stored: StoredDocument, name: str | None = None) -> Content:
+    """Do as :func:`read_stored`, and hold up nobody if the document is large."""
+    return await _in_its_place(stored, read_stored, stored, name)
+
+
+async def read_news(stored: StoredDocument, state: bytes) -> bytes:
+    """Return what a document of state vector ``state`` lacks of ``stored``, as one update.
+
+    Raises:
+        DocumentCorrupt: pycrdt cannot read it.
+    """
+    return await _in_its_place(stored, _news, stored, state)
+
+
+async def _in_its_place(
+    stored: StoredDocument, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call ``function`` here, or in a process of its own if the document is large."""
+    if _is_large(stored):
+        return await apart(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def _is_large(stored: StoredDocument) -> bool:
+    return sum(map(len, stored.updates)) + _ROW_COST * len(stored.log) > _LARGE
+
+
+def _news(stored: StoredDocument, state: bytes) -> bytes:
+    with _translated(stored):
+        return get_update(merge(stored.updates or [EMPTY_UPDATE]), state)
+
+
+def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
+    """Return what a Doc takes in of ``updates``, its state then, and what it holds back."""
     merged = updates[0] if len(updates) == 1 else merge(updates)
     doc: Doc[Any] = Doc()
     doc.apply_update(merged)
-    if is_integrated(doc, merged):
-        return merged, EMPTY_UPDATE
-    return _effect(merged), get_update(merged, doc.get_state())
+    state = doc.get_state()
+    if is_covered(state, merged):
+        return merged, state, EMPTY_UPDATE
+    return _effect(merged), state, get_update(merged, state)
 
 
 def _apply(doc: Doc[Any], update: bytes) -> bool:
@@ -174,7 +217,7 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
     """Fold the log of the document ``name`` into its snapshot.
 
     May be done at any time, also while the document is being written. The work is done in
-    another thread.
+    another thread, or in another process if the document is large.
 
     Returns:
         ``None`` if there is nothing to fold, or if somebody else was faster.
@@ -185,7 +228,8 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
     stored = await storage.load(name)
     if stored is None or not stored.log:
         return None
-    snapshot, complete, folded = await asyncio.to_thread(_fold, stored, name)
+    fold = apart if _is_large(stored) else asyncio.to_thread
+    snapshot, complete, folded = await fold(_fold, stored, name)
     if not folded.log or not await storage.replace(name, folded, snapshot):
         return None
     return CompactionResult(

@@ -14,6 +14,7 @@ from typing import Any
 from pycrdt import Doc, get_update, merge_updates
 
 __all__ = [
+    "EMPTY_STATE",
     "EMPTY_UPDATE",
     "Deletions",
     "deletions",
@@ -23,6 +24,8 @@ __all__ = [
     "state_vector",
 ]
 
+#: State vector of a document without content.
+EMPTY_STATE = b"\0"
 #: An update without insertions and without deletions.
 EMPTY_UPDATE = b"\0\0"
 #: Merging many updates at once takes time in the square of their number.

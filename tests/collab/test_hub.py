@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
-from pycrdt import Doc
+from pycrdt import Doc, read_message
 
 from collab import hub as hub_module
 from collab.conf import Settings, get_storage
 from collab.exceptions import NoSuchDocument, Restarting, RoomFailed, TryAgainLater
 from collab.hub import Hub, current_hub, live_hubs
 from collab.member import Member
+from collab.session import StateRequest
 from collab.spool import spooled_files
 from collab.updates import merge
 from collab_storage.base import LogEntry, StoredDocument
@@ -311,6 +312,49 @@ async def test_a_document_that_was_stored_is_not_seeded(harness: Harness) -> Non
     opener = Opener("seed")
     member, _ = await harness.join(opener=opener)
     assert (text(member.room.doc), opener.seeded) == ("hello", 0)
+
+
+@pytest.mark.parametrize("size", [5, 1_100_000])
+async def test_a_document_that_is_only_read_never_becomes_a_doc(
+    harness: Harness, size: int
+) -> None:
+    await harness.append(new_doc("x" * size).get_update(), *LETTERS[:1], *LETTERS[2:3])
+    opener = Opener()
+    opener.makes_plain_docs = True
+    ann, socket = await harness.join(opener=opener)
+    ann.room.handle(ann, StateRequest(b"\0"))
+    assert (ann.room.is_asleep, opener.made) == (True, 0)
+    doc = new_doc(read_message(socket.frames[-1][2:]))
+    assert sorted(text(doc)) == sorted("x" * size + "a")
+    # What waits for another update has not been lost.
+    harness.change(ann, LETTERS[1])
+    ann.room.flush()
+    assert len(text(ann.room.doc)) == size + 3
+
+
+async def test_a_document_that_is_gone_before_it_is_read_is_empty(harness: Harness) -> None:
+    opener = Opener("seed")
+    opener.makes_plain_docs = True
+
+    async def be_first(entry: LogEntry) -> bool:
+        return False
+
+    harness.storage.create = be_first  # type: ignore[method-assign]
+    member, _ = await harness.join(opener=opener)
+    assert text(member.room.doc) == ""
+
+
+async def test_a_plain_doc_that_broke_is_made_anew_without_the_project(harness: Harness) -> None:
+    await harness.append(HELLO)
+    opener = Opener()
+    opener.makes_plain_docs = True
+    ann, _ = await harness.join(opener=opener)
+    eve, from_eve = await harness.join(opener=opener)
+    harness.change(eve, poison.RAISING)
+    harness.change(ann, LETTERS[0])
+    ann.room.flush()
+    assert from_eve.close_code == 1008
+    assert (len(text(ann.room.doc)), opener.made) == (6, 0)
 
 
 async def test_a_filled_doc_is_the_seed_of_a_new_document(harness: Harness) -> None:

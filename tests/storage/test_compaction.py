@@ -11,7 +11,14 @@ from pycrdt import Doc, Map, Text
 
 from collab_storage import compaction
 from collab_storage.base import LogRow, StoredDocument
-from collab_storage.compaction import apply_stored, compact, is_pycrdt_error
+from collab_storage.compaction import (
+    apply_stored,
+    compact,
+    is_pycrdt_error,
+    read_apart,
+    read_news,
+    read_stored,
+)
 from collab_storage.exceptions import DocumentCorrupt
 from collab_storage.memory import MemoryStorage
 from collab_storage.testing.material import entry
@@ -231,3 +238,55 @@ class TestCompact:
         doc: Doc[Any] = Doc()
         apply_stored(doc, after)
         assert text(doc) == text(applied(updates))
+
+
+class TestLargeDocuments:
+    """What holds up nobody, as it is done in another process."""
+
+    LARGE = Doc({"text": Text("x" * 1_100_000)}).get_update()
+
+    @pytest.mark.parametrize("snapshot", [None, LARGE])
+    async def test_they_are_read_as_others_are(
+        self, snapshot: bytes | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        updates = typed("hello")
+        document = stored(*updates[:2], b"\xff", updates[3], snapshot=snapshot)
+        content = await read_apart(document, "doc")
+        assert content == read_stored(document, "doc")
+        doc = applied([content.update])
+        assert doc.get_state() == content.state
+        doc.apply_update(updates[2])
+        doc.apply_update(content.rest)
+        assert "hell" in text(doc)
+        assert [record.room for record in caplog.records] == ["doc"] * 2  # type: ignore[attr-defined]
+
+    async def test_of_many_updates(self) -> None:
+        updates = concurrent_updates(1, 2_100)
+        assert text(applied([(await read_apart(stored(*updates))).update])) == text(
+            applied(updates)
+        )
+
+    async def test_nothing_can_be_read_of_them(self) -> None:
+        with pytest.raises(DocumentCorrupt, match="the snapshot"):
+            await read_apart(stored(snapshot=b"\xff" * 1_100_000))
+
+    @pytest.mark.parametrize("snapshot", [b"\0\0", LARGE])
+    async def test_what_somebody_lacks(self, snapshot: bytes) -> None:
+        updates = typed("hello")
+        knows = applied([snapshot, *updates[:3]])
+        news = await read_news(stored(*updates, snapshot=snapshot), knows.get_state())
+        assert len(news) < 100
+        knows.apply_update(news)
+        assert "hello" in text(knows)
+        with pytest.raises(DocumentCorrupt):
+            await read_news(stored(b"\xff", snapshot=snapshot), b"\0")
+        assert await read_news(stored(), b"\0") == b"\0\0"
+
+    async def test_they_are_compacted(self) -> None:
+        storage = await memory(self.LARGE, *typed("hello"))
+        result = await compact(storage, "doc")
+        assert result is not None
+        assert (result.rows, result.complete) == (6, True)
+        after = await storage.load("doc")
+        assert after is not None
+        assert "hello" in text(applied(after.updates))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+from collections.abc import Callable
+from io import BytesIO
+from subprocess import SubprocessError
+from typing import Any
+
+import pytest
+
+from collab_storage.apart import answer, apart
+from collab_storage.exceptions import DocumentCorrupt
+
+logger = logging.getLogger("collab_storage.compaction")
+
+
+def whose(name: str) -> tuple[str, int]:
+    return name, os.getpid()
+
+
+def complain(name: str) -> None:
+    logger.error("Something is wrong with %s.", name, extra={"room": name})
+
+
+def fail() -> None:
+    raise DocumentCorrupt("It cannot be read.")
+
+
+def crash() -> None:
+    os.abort()
+
+
+def wait_for(path: str) -> bool:
+    """Return once somebody has put a file there."""
+    while not os.path.exists(path):
+        os.sched_yield()
+    return True
+
+
+def asked(function: Callable[..., Any], *args: object) -> tuple[Any, Any, list[logging.LogRecord]]:
+    """Return the answer of a process that this one plays itself."""
+    reply = BytesIO()
+    answer(BytesIO(pickle.dumps((function, args))), reply)
+    found: tuple[Any, Any, list[logging.LogRecord]] = pickle.loads(reply.getvalue())
+    return found
+
+
+async def test_it_is_called_in_another_process() -> None:
+    name, process = await apart(whose, "notes")
+    assert name == "notes"
+    assert process != os.getpid()
+
+
+async def test_the_event_loop_goes_on(tmp_path: Any) -> None:
+    task = asyncio.ensure_future(apart(wait_for, str(tmp_path / "go")))
+    await asyncio.sleep(0)
+    (tmp_path / "go").touch()
+    assert await task
+
+
+async def test_errors_are_raised_here() -> None:
+    with pytest.raises(DocumentCorrupt, match=r"It cannot be read\."):
+        await apart(fail)
+
+
+async def test_what_is_logged_is_logged_here(caplog: pytest.LogCaptureFixture) -> None:
+    await apart(complain, "notes")
+    (record,) = caplog.records
+    assert (record.name, record.room) == (logger.name, "notes")  # type: ignore[attr-defined]
+    assert record.getMessage() == "Something is wrong with notes."
+
+
+async def test_a_process_that_crashes_is_an_error() -> None:
+    with pytest.raises(SubprocessError):
+        await apart(crash)
+
+
+def test_the_answer_holds_all_that_became_of_it() -> None:
+    assert asked(whose, "notes")[:2] == (("notes", os.getpid()), None)
+    result, error, records = asked(fail)
+    assert (result, str(error), records) == (None, "It cannot be read.", [])
+    assert [record.getMessage() for record in asked(complain, "x")[2]] == [
+        "Something is wrong with x."
+    ]
