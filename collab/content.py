@@ -328,7 +328,8 @@ class Content:
 
     def _note(self, update: bytes) -> None:
         self._is_fresh = True
-        self._forget_answers()
+        if self._answers:
+            self._forget_answers()
         self._nesting.note(update)
         self._record.add(update)
         if self._record.is_outgrown or self._record.is_long:

@@ -43,7 +43,16 @@ class Record:
         base: to begin with.
     """
 
-    __slots__ = ("_frame", "_is_answer", "_start", "_tail", "_tail_frame", "_tail_size")
+    __slots__ = (
+        "_frame",
+        "_is_answer",
+        "_max_tail_size",
+        "_start",
+        "_tail",
+        "_tail_frame",
+        "_tail_size",
+        "base_size",
+    )
 
     def __init__(self, base: bytes = EMPTY_UPDATE) -> None:
         self.replace(base)
@@ -54,6 +63,9 @@ class Record:
         self._start = len(self._frame) - len(base)
         self._tail: list[bytes] = []
         self._tail_size = 0
+        self._max_tail_size = max(_MIN_TAIL_SIZE, min(len(base), _MAX_TAIL_SIZE))
+        #: Bytes of the base.
+        self.base_size = len(base)
         #: The tail as the answer to a step 1, if it has not changed since.
         self._tail_frame: bytes | None = None
 
@@ -69,11 +81,6 @@ class Record:
         return self.base_size + self._tail_size
 
     @property
-    def base_size(self) -> int:
-        """Bytes of the base."""
-        return len(self._frame) - self._start
-
-    @property
     def has_tail(self) -> bool:
         """Something has been added to the base."""
         return bool(self._tail)
@@ -86,7 +93,7 @@ class Record:
     @property
     def is_outgrown(self) -> bool:
         """The tail has more bytes than it may have; see ``replace``."""
-        return self._tail_size > max(_MIN_TAIL_SIZE, min(self.base_size, _MAX_TAIL_SIZE))
+        return self._tail_size > self._max_tail_size
 
     def updates(self) -> list[bytes]:
         """Return the base, and the tail as one update, if there is any."""

@@ -415,12 +415,12 @@ class Room:
 
     def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
         """Apply what is not applied yet; return the good edits, and in one update their news."""
-        if len(edits) == 1 and not self._held:
+        if len(edits) == 1 and (found := edits[0].outline) is not None and not self._held:
             # Somebody types: what follows would do the same, and take longer.
-            found = edits[0].outline
-            if found is not None and extends(found, self._content.known()):
-                grow(self._content.known(), found)
-                return self._apply_batch([(edits[0], found)])
+            known = self._content.known()
+            if extends(found, known):
+                grow(known, found)
+                return self._apply_one(edits[0], found)
         good = [edit for edit in edits if edit.applied]
         news = [edit.update for edit in good]
         fresh = deque(outlined for edit in edits if (outlined := self._outlined(edit)))
@@ -470,21 +470,25 @@ class Room:
 
     def _apply_batch(self, batch: list[tuple[Edit, Outline]]) -> tuple[list[Edit], bytes]:
         """Apply edits that extend the document; return the good ones, and their news."""
-        edits = [edit for edit, _ in batch]
         if len(batch) == 1:
-            news = self._apply_alone(*batch[0])
-            if news is None:
-                return [], EMPTY_UPDATE
-        else:
-            try:
-                news = self._apply(merge([edit.update for edit in edits]))
-            except PoisonedDoc:
-                self._content.repair()
-                edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
-                return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
-        if len(edits) == 1 or news == EMPTY_UPDATE:
-            edits = [edit if news == edit.update else replace(edit, update=news) for edit in edits]
+            return self._apply_one(*batch[0])
+        edits = [edit for edit, _ in batch]
+        try:
+            news = self._apply(merge([edit.update for edit in edits]))
+        except PoisonedDoc:
+            self._content.repair()
+            edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
+            return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
+        if news == EMPTY_UPDATE:
+            edits = [replace(edit, update=news) for edit in edits]
         return edits, news
+
+    def _apply_one(self, edit: Edit, found: Outline) -> tuple[list[Edit], bytes]:
+        """Apply an edit that extends the document; return it, if it is good, and its news."""
+        news = self._apply_alone(edit, found)
+        if news is None:
+            return [], EMPTY_UPDATE
+        return [edit if news == edit.update else replace(edit, update=news)], news
 
     def _take(self, edit: Edit, waiting: Waiting) -> list[Edit]:
         """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
@@ -513,7 +517,8 @@ class Room:
         self.author = edit.member
         try:
             if edit.member is not None:
-                self._content.check_nesting(found)
+                if found.types:
+                    self._content.check_nesting(found)
                 for watcher in self.watchers:
                     watcher.receive(edit.member, found)
             return self._apply(found.update)
@@ -563,13 +568,15 @@ class Room:
         """Send a turn's changes to all but a sole sender."""
         frame = update_frame(update)
         senders = {edit.member for edit in edits}
-        is_sole = len(senders) == 1 and senders <= self.members
-        counts.sent_updates += len(self.members) - is_sole
+        sole = edits[0].member if len(senders) == 1 else None
+        counts.sent_updates += len(self.members) - (sole in self.members)
         for member in self.members:
-            if member not in senders:
-                member.send_update(update, frame)
-            elif len(senders) > 1:
+            if member is sole:
+                continue
+            if member in senders:
                 self._send_to_sender(member, edits, update, frame)
+            else:
+                member.send_update(update, frame)
 
     def _send_to_sender(
         self, member: Member, edits: list[Edit], update: bytes, frame: bytes
