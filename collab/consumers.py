@@ -411,12 +411,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             return False
         try:
             if wait := self._context.run(self._take_bytes, frame):
-                self._tell({"type": "collab.throttled", "seconds": wait})
+                self._tell_itself({"type": "collab.throttled", "seconds": wait})
         except BaseException as error:
-            self._tell({"type": "collab.failed", "error": error})
+            self._tell_itself({"type": "collab.failed", "error": error})
         return True
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _tell_itself(self, event: dict[str, Any]) -> None:
         assert self._socket is not None
         self._socket.tell(event)
 
