@@ -17,6 +17,7 @@ from pycrdt import Doc, TransactionEvent
 from collab_storage.updates import is_covered, state_vector
 
 from .held import Known
+from .memory import current_trimmer
 from .nesting import Nesting
 from .protocol import step2_frame
 from .record import Frozen, Record
@@ -190,6 +191,7 @@ class Content:
         self._forget_answers()
         release(self._doc)
         self._doc = None
+        current_trimmer().note_freed(self._record.size)
 
     # What it holds.
 
