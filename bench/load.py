@@ -1,208 +1,296 @@
-"""Many clients in one process that cost it as little as can be: they look for marks in what they
-receive, and throw it away.
+"""Many clients in one process that cost it as little as can be.
+
+They have no documents. Of each update they receive they note what it inserts, by the clocks in
+it, and that this follows on what they have: what is lost or told twice fails the measurement.
+Members of a room get equal bytes, which are looked at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from base64 import b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from itertools import cycle, islice
-from os import urandom
-from random import Random
+from json import loads
 from time import perf_counter
-from typing import Any, Self, cast
+from typing import Any, Self
 
-from pycrdt import Doc, Text
+from collab.protocol import read_bytes, read_varuint, step1_frame, step2_frame, update_frame
+from collab.wire import MessageType, SyncType
 
-from collab.protocol import read_bytes, step1_frame, update_frame
-
+from .authors import Author
+from .clocks import Clocks, LostUpdate, Range, extend, ranges, state
 from .servers import Running
+from .websocket import BINARY, PATIENCE, TEXT, Connection, client_frame, settle
 
-__all__ = ["LENGTH", "Author", "Crowd", "Member", "Update", "client_frame", "read_text"]
+__all__ = ["Crowd", "Member", "Reader", "Room", "covers", "newcomer"]
 
-#: A text that a client finds again in whatever a server makes of an update.
-_MARK = re.compile(rb"<w\d{4}r\d{6}>")
-#: Characters that each update inserts.
-LENGTH = 14
+_NOTHING = b"\0"
+_EMPTY_UPDATE = b"\0\0"
 
-#: Updates that an author writes without a move of the cursor.
-_RUN = 20
-
-_STEP2 = b"\x00\x01"
-_EMPTY_STATE = b"\x00"
-
-#: How long anything may take, in seconds.
-_PATIENCE = 120.0
 #: Connections that are opened at once.
 _AT_ONCE = 50
+#: How often something is looked at that nobody tells of, in seconds.
+_INTERVAL = 0.01
+#: Bytes up to which what was read is remembered, and how much of it.
+_SMALL, _MANY, _FEW = 4096, 50_000, 2
 
 
-def client_frame(payload: bytes, opcode: int = 0x82) -> bytes:
-    """Return a websocket frame, by default a binary one; its mask of zeros changes nothing."""
-    size = len(payload)
-    if size < 126:
-        head = bytes((opcode, 0x80 | size))
-    elif size < 1 << 16:
-        head = bytes((opcode, 0xFE)) + size.to_bytes(2)
-    else:
-        head = bytes((opcode, 0xFF)) + size.to_bytes(8)
-    return head + b"\0\0\0\0" + payload
+class _Kind(Enum):
+    UPDATE = auto()
+    STATE = auto()
+    QUESTION = auto()
+    PRESENCE = auto()
+    SAVED = auto()
+    CONTROL = auto()
+    OTHER = auto()
 
 
-class Member(asyncio.Protocol):
-    """One connection.
+#: What a frame says, and the ranges of an update, the clocks of a state or of presence, a number.
+_Message = tuple[_Kind, Any]
+_UNKNOWN: _Message = (_Kind.OTHER, None)
+
+
+class Reader:
+    """Reads frames, for all members of a crowd."""
+
+    def __init__(self) -> None:
+        #: What was in bytes that came at once.
+        self.chunks: dict[bytes, list[_Message]] = {}
+        self._small: dict[bytes, _Message] = {}
+        self._large: dict[bytes, _Message] = {}
+
+    def keep(self, data: bytes, messages: list[_Message]) -> None:
+        """Remember what came at once, if it is likely to come to others, too."""
+        if len(data) < _SMALL:
+            if len(self.chunks) >= _MANY:
+                self.chunks.clear()
+            self.chunks[data] = messages
+
+    def read(self, head: int, payload: bytes, prefix: int) -> _Message:
+        """Return what a frame says, in which so many bytes stand before each message."""
+        if head == BINARY:
+            return self._message(payload[prefix:])
+        return _read_text(payload) if head == TEXT else (_Kind.CONTROL, (head, payload))
+
+    def _message(self, payload: bytes) -> _Message:
+        known, most = (self._small, _MANY) if len(payload) < _SMALL else (self._large, _FEW)
+        if (message := known.get(payload)) is None:
+            if len(known) >= most:
+                known.clear()
+            message = known[payload] = _read(payload)
+        return message
+
+
+def _read(payload: bytes) -> _Message:
+    if payload[0] == MessageType.SYNC:
+        content = read_bytes(payload, 2)[0]
+        if payload[1] == SyncType.STEP1:
+            return _Kind.QUESTION, None
+        found = ranges(content)
+        return (
+            (_Kind.STATE, state(found)) if payload[1] == SyncType.STEP2 else (_Kind.UPDATE, found)
+        )
+    if payload[0] == MessageType.AWARENESS:
+        return _Kind.PRESENCE, _presence(read_bytes(payload, 1)[0])
+    return _UNKNOWN
+
+
+def _presence(data: bytes) -> Clocks:
+    """Return clocks by client id."""
+    clocks: Clocks = {}
+    number, position = read_varuint(data, 0)
+    for _ in range(number):
+        client, position = read_varuint(data, position)
+        clocks[client], position = read_varuint(data, position)
+        _, position = read_bytes(data, position)
+    return clocks
+
+
+def _read_text(payload: bytes) -> _Message:
+    frame = loads(payload)
+    if isinstance(frame, dict) and frame.get("action") == "saved":
+        return _Kind.SAVED, frame["data"]["count"]
+    return _UNKNOWN
+
+
+class Member(Connection):
+    """A client that knows what it has of the document, and of whom it sees the presence.
 
     Args:
         server: whose client it is.
-        room: which it joins.
-        crowd: which it belongs to.
+        room: its name.
+        reader: to be shared with others.
+        document: what it has written before and sends to a server that has lost it.
     """
 
-    def __init__(self, server: Running, room: str, crowd: Crowd | None = None) -> None:
-        self.server = server
-        self.room = room
-        #: Marks that it has to find yet.
-        self.expected: set[bytes] = set()
-        self._crowd = crowd
+    def __init__(
+        self,
+        server: Running,
+        room: str,
+        reader: Reader | None = None,
+        document: bytes = _EMPTY_UPDATE,
+    ) -> None:
+        super().__init__(server, room)
+        #: What it has of the document.
+        self.clocks: Clocks = {}
+        #: The newest clock of presence that it got, by client id.
+        self.seen: Clocks = {}
+        #: Update frames that it has sent, and of how many it was told that they are stored.
+        self.sent = self.saved = 0
+        self._document = document
+        self._reader = reader or Reader()
         self._prefix = server.contestant.prefix(room)
-        self._buffer = bytearray()
-        self._closing = False
-        loop = asyncio.get_running_loop()
-        self._opened: asyncio.Future[None] = loop.create_future()
-        #: The first answer to a step 1.
-        self._state: asyncio.Future[bytes] = loop.create_future()
+        self._has_state = False
+        self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def open(self) -> bytes:
-        """Connect, and return the document that the server has."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(_PATIENCE):
-            await loop.create_connection(lambda: self, "127.0.0.1", self.server.port)
-            await self._opened
-            self._greet()
-            return await self._state
-
-    def _greet(self) -> None:
+    async def open(self) -> None:
+        """Connect, and return when it has the document."""
+        await self.connect()
         for message in self.server.contestant.greeting(self.room):
-            self.send(self.frame(message))
-        self.send(self.frame(step1_frame(_EMPTY_STATE)))
+            self.say(message)
+        if self.server.contestant.hello is not None:
+            self.send(client_frame(self.server.contestant.hello.encode(), TEXT))
+        await self.ask()
 
-    def frame(self, message: bytes) -> bytes:
-        """Return what to ``send`` to say ``message``."""
-        return client_frame(self._prefix + message)
+    async def ask(self) -> None:
+        """Ask for the whole document, and return when it is there."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self.say(step1_frame(_NOTHING))
+        async with asyncio.timeout(PATIENCE):
+            await self._answer
 
-    def send(self, frame: bytes) -> None:
-        """Send a frame."""
-        self._transport.write(frame)
+    def say(self, message: bytes) -> None:
+        """Send a message."""
+        self.send(client_frame(self._prefix + message))
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._closing = True
-        self._transport.write(b"\x88\x82\0\0\0\0\x03\xe8")
-        self._transport.close()
+    def write(self, update: bytes) -> None:
+        """Send an update."""
+        self.sent += 1
+        self.say(update_frame(update))
 
-    # What asyncio calls.
+    @property
+    def is_saved(self) -> bool:
+        """All that it wrote is stored, as far as the server tells."""
+        return self.server.contestant.hello is None or self.saved >= self.sent
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not assured by isinstance(): those of uvloop are not derived from it.
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(
-            f"GET {self.server.path(self.room)} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {b64encode(urandom(16)).decode()}\r\n\r\n".encode()
-        )
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
+        settle(self._answer, error)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._closing:
-            return
-        lost = ConnectionError(f"A client of {self.server.contestant.name} was disconnected.")
-        _fail(self._opened, lost)
-        _fail(self._state, lost)
-        if self._crowd is not None:
-            _fail(self._crowd.finished, lost)
+    def take(self, data: bytes) -> None:
+        known = None if self.partial else self._reader.chunks.get(data)
+        if known is None:
+            known = self._read(data)
+        for kind, value in known:
+            if kind is _Kind.UPDATE:
+                if self._has_state:
+                    self.take_update(value)
+            elif kind is _Kind.PRESENCE:
+                self.seen.update(value)
+            elif kind is not _Kind.OTHER:
+                self._take_other(kind, value)
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if not self._opened.done() and not self._read_handshake():
-            return
-        self._read_frames()
+    def _read(self, data: bytes) -> list[_Message]:
+        is_whole = not self.partial
+        prefix = len(self._prefix)
+        found = [self._reader.read(head, load, prefix) for head, load in self.frames(data)]
+        if is_whole and not self.partial:
+            self._reader.keep(data, found)
+        return found
 
-    def _read_handshake(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        if not self._buffer.startswith(b"HTTP/1.1 101"):
-            raise ConnectionError(bytes(self._buffer[:end]).decode())
-        del self._buffer[: end + 4]
-        self._opened.set_result(None)
-        return True
+    def _take_other(self, kind: _Kind, value: Any) -> None:
+        if kind is _Kind.STATE:
+            self._take_state(value)
+        elif kind is _Kind.SAVED:
+            self.saved = value
+        elif kind is _Kind.QUESTION:
+            self.sent += 1
+            self.say(step2_frame(self._document))
+        else:
+            self.control(*value)
 
-    def _read_frames(self) -> None:
-        buffer, position = self._buffer, 0
-        while len(buffer) >= position + 2:
-            start, size = position + 2, buffer[position + 1]
-            if size >= 126:
-                start += 2 if size == 126 else 8
-                size = int.from_bytes(buffer[position + 2 : start])
-            if len(buffer) < start + size:
-                break
-            self._receive(buffer[position], bytes(buffer[start : start + size]))
-            position = start + size
-        del buffer[:position]
+    def take_update(self, found: Sequence[Range]) -> None:
+        """Take an update; those that come before the document are in the document."""
+        extend(self.clocks, found)
 
-    def _receive(self, head: int, payload: bytes) -> None:
-        if head == 0x82:
-            if self.expected:
-                self._look_for_marks(payload)
-            elif not self._state.done():
-                self._look_for_state(payload)
-        elif head == 0x89:
-            # A server disconnects who does not send the ping's payload back.
-            self._transport.write(client_frame(payload, 0x8A))
-        elif head not in (0x81, 0x88, 0x8A):
-            raise ConnectionError(f"A frame begins with {head:#x}.")
-
-    def _look_for_marks(self, payload: bytes) -> None:
-        for found in _MARK.findall(payload):
-            if found in self.expected:
-                self.expected.remove(found)
-                assert self._crowd is not None
-                self._crowd.found(self, found)
-
-    def _look_for_state(self, payload: bytes) -> None:
-        message = payload[len(self._prefix) :]
-        if message.startswith(_STEP2):
-            self._state.set_result(message)
+    def _take_state(self, clocks: Clocks) -> None:
+        for author, has in self.clocks.items():
+            if clocks.get(author, 0) < has:
+                raise LostUpdate(f"a document lacks what a member has of author {author}")
+        self.clocks = {**clocks}
+        self._has_state = True
+        settle(self._answer)
 
 
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+class _Inhabitant(Member):
+    """A member of a room, who may write as one author."""
+
+    def __init__(self, home: Room, server: Running, reader: Reader) -> None:
+        super().__init__(server, home.name, reader)
+        self.latencies = home.crowd.latencies[server]
+        #: Client ids whose updates come from here.
+        self.own: tuple[int, ...] = ()
+        self._home = home
+
+    def take_update(self, found: Sequence[Range]) -> None:
+        extend(self.clocks, found, self.own)
+        self._home.delivered(self, found)
+
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
+        self._home.crowd.fail(error)
 
 
-async def _open(members: Sequence[Member]) -> None:
-    for start in range(0, len(members), _AT_ONCE):
-        await asyncio.gather(*(member.open() for member in members[start : start + _AT_ONCE]))
+class Room:
+    """Members who have one document open.
+
+    Args:
+        crowd: which it belongs to.
+        name: of the document.
+        servers: whose clients the members are, each in turn.
+        size: how many members.
+        reader: of their frames.
+    """
+
+    def __init__(
+        self, crowd: Crowd, name: str, servers: Sequence[Running], size: int, reader: Reader
+    ) -> None:
+        self.crowd = crowd
+        self.name = name
+        self.members = [_Inhabitant(self, each, reader) for each in islice(cycle(servers), size)]
+        #: When each update was sent, by the author's client id; its place in the list is its clock.
+        self.sent: dict[int, list[float]] = {}
+        #: Updates that members have to get yet, each counted for each of them.
+        self.missing = 0
+        #: What is called when none is missing any more.
+        self.then: Callable[[Room], None] = _nothing
+
+    def write(self, author: Author, place: int = 0) -> None:
+        """Let the member at ``place`` send the author's next update; the others are to get it."""
+        member, sent = self.members[place], self.sent.setdefault(author.client_id, [])
+        member.own = (author.client_id,)
+        self.missing += len(self.members) - 1
+        update = author.update(len(sent))
+        sent.append(perf_counter())
+        member.write(update)
+
+    def delivered(self, member: _Inhabitant, found: Sequence[Range]) -> None:
+        """Take note of what a member got."""
+        now, number = perf_counter(), 0
+        for author, clock, length in found:
+            if author in self.sent and author not in member.own:
+                sent = self.sent[author][clock : clock + length]
+                member.latencies += [now - at for at in sent]
+                number += len(sent)
+        self.missing -= number
+        # Writers may get back what they wrote, which changes nothing.
+        if number and not self.missing:
+            self.then(self)
 
 
-async def read_text(server: Running, room: str) -> str:
-    """Return the text of a document as a newcomer gets it."""
-    member = Member(server, room)
-    message = await member.open()
-    member.close()
-    doc: Doc[Any] = Doc()
-    doc.apply_update(read_bytes(message, len(_STEP2))[0])
-    return str(doc.get("text", type=Text))
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Something to write: a Yjs update with ``mark`` in it, which may be empty."""
-
-    data: bytes
-    mark: bytes
+def _nothing(room: Room) -> None:
+    """Do nothing when all have got all."""
 
 
 class Crowd:
@@ -212,122 +300,174 @@ class Crowd:
         servers: whose clients they are; those of each room take turns.
         rooms: how many rooms.
         size: how many members each room has.
-        member_type: what they are.
+        prefix: of the rooms' names.
     """
 
     def __init__(
-        self,
-        servers: Sequence[Running],
-        rooms: int,
-        size: int,
-        member_type: type[Member] = Member,
+        self, servers: Sequence[Running], rooms: int, size: int, prefix: str = "room"
     ) -> None:
-        #: All that was written has reached everybody.
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: Seconds from sending a marked update to each member's finding it, by its server.
+        #: Seconds from sending an update to each member's getting it, by its server.
         self.latencies: dict[Running, list[float]] = {server: [] for server in servers}
-        self.rooms: dict[str, list[Member]] = {}
-        for number in range(rooms):
-            name = f"room-{number}"
-            self.rooms[name] = [
-                member_type(server, name, self) for server in islice(cycle(servers), size)
-            ]
-        self._missing = 0
-        self._sent_at: dict[tuple[str, bytes], float] = {}
+        reader = Reader()
+        self.rooms = [
+            Room(self, f"{prefix}-{number}", servers, size, reader) for number in range(rooms)
+        ]
+        self._error: Exception | None = None
+        self._busy = 0
+        self._finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def members(self) -> list[Member]:
         """All of them."""
-        return [member for members in self.rooms.values() for member in members]
+        return [member for room in self.rooms for member in room.members]
+
+    @property
+    def delivered(self) -> int:
+        """How many updates have reached members up to now, each counted for each of them."""
+        return sum(map(len, self.latencies.values()))
 
     async def __aenter__(self) -> Self:
         # A peer breaks when a room is opened by many at once.
-        await _open([member for members in self.rooms.values() for member in members[:1]])
-        await _open([member for members in self.rooms.values() for member in members[1:]])
+        await _open([member for room in self.rooms for member in room.members[:1]])
+        await _open([member for room in self.rooms for member in room.members[1:]])
         return self
 
     async def __aexit__(self, *error: object) -> None:
         for member in self.members:
             member.close()
 
-    async def write(self, updates: Sequence[Sequence[Update]], pace: float = 0.0) -> None:
-        """Let the n-th member of each room send ``updates[n]``; wait until all others have them.
+    def fail(self, error: Exception) -> None:
+        """Let what is waited for fail."""
+        self._error = self._error or error
+        settle(self._finished, error)
 
-        They take turns, update by update. A member has what another sent once it has found the
-        mark of the last.
+    # Writing.
+
+    async def write(self, authors: Sequence[Author], updates: int, pace: float = 0.0) -> None:
+        """Let the n-th member of each room send updates of ``authors[n]``; all are to get them.
 
         Args:
-            updates: of each writer.
-            pace: seconds from one update to the next, of whatever room; by default all are sent
-                at once.
+            authors: they take turns, update by update.
+            updates: of each.
+            pace: seconds from one update to the next, of whatever room; by default nobody waits.
         """
-        self._expect([of_writer[-1].mark for of_writer in updates])
-        self.finished = asyncio.get_running_loop().create_future()
-        began = perf_counter()
-        for number, (frame, member, update) in enumerate(self._frames(updates)):
-            if pace:
-                await asyncio.sleep(began + number * pace - perf_counter())
-            if update.mark:
-                self._sent_at[member.room, update.mark] = perf_counter()
-            member.send(frame)
-        if self._missing:
-            async with asyncio.timeout(_PATIENCE):
-                await self.finished
-        self._sent_at.clear()
+        began, number = perf_counter(), 0
+        for _ in range(updates):
+            for place, author in enumerate(authors):
+                for room in self.rooms:
+                    if pace:
+                        await asyncio.sleep(began + number * pace - perf_counter())
+                    number += 1
+                    room.write(author, place)
+            # What was written leaves now, not with the next as one.
+            await asyncio.sleep(0)
+        await self._delivery()
 
-    def _expect(self, marks: Sequence[bytes]) -> None:
-        for members in self.rooms.values():
-            for number, member in enumerate(members):
-                member.expected = {mark for writer, mark in enumerate(marks) if writer != number}
-                self._missing += len(member.expected)
+    async def converse(self, author: Author, seconds: float) -> None:
+        """Let one member of each room write for so long, the next when all others have the last."""
+        end = perf_counter() + seconds
 
-    def _frames(self, updates: Sequence[Sequence[Update]]) -> list[tuple[bytes, Member, Update]]:
-        return [
-            (member.frame(update_frame(update.data)), member, update)
-            for turn in zip(*updates, strict=True)
-            for members in self.rooms.values()
-            for member, update in zip(members, turn, strict=False)
-        ]
+        def go_on(room: Room) -> None:
+            if perf_counter() < end:
+                room.write(author)
+            else:
+                self._rest(room)
 
-    def found(self, member: Member, mark: bytes) -> None:
-        """Take note that ``member`` has found ``mark``."""
-        seconds = perf_counter() - self._sent_at[member.room, mark]
-        self.latencies[member.server].append(seconds)
-        self._missing -= 1
-        if not self._missing:
-            self.finished.set_result(None)
+        self._begin(go_on)
+        for room in self.rooms:
+            room.write(author)
+        await self._end()
+
+    async def stream(self, author: Author, pace: float, until: asyncio.Future[Any]) -> None:
+        """Let one member of each room write at an even pace, whatever others have, up to a moment.
+
+        Args:
+            author: who writes.
+            pace: seconds from one update to the next in a room.
+            until: which ends it.
+        """
+        began, number = perf_counter(), 0
+        while not until.done() and self._error is None:
+            for room in self.rooms:
+                room.write(author)
+            number += 1
+            await asyncio.sleep(began + number * pace - perf_counter())
+        await self._delivery()
+
+    async def _delivery(self) -> None:
+        """Wait until all have got all."""
+        self._begin(self._rest)
+        for room in self.rooms:
+            if not room.missing:
+                self._rest(room)
+        await self._end()
+
+    def _begin(self, then: Callable[[Room], None]) -> None:
+        self._busy = len(self.rooms)
+        self._finished = asyncio.get_running_loop().create_future()
+        for room in self.rooms:
+            room.then = then
+
+    def _rest(self, room: Room) -> None:
+        room.then = _nothing
+        self._busy -= 1
+        if not self._busy:
+            settle(self._finished)
+
+    async def _end(self) -> None:
+        if self._error is not None:
+            raise self._error
+        await self._finished
+
+    # What else members do.
+
+    async def saved(self) -> None:
+        """Wait until all that members wrote is stored, as far as the server tells."""
+        await self._until(lambda: all(member.is_saved for member in self.members))
+
+    async def seed(self, pieces: Sequence[bytes], clocks: Clocks) -> None:
+        """Let the first member of each room send a document in pieces; all are to get it."""
+        for piece in pieces:
+            for room in self.rooms:
+                room.members[0].write(piece)
+        others = [member for room in self.rooms for member in room.members[1:]]
+        await self._until(lambda: all(covers(member.clocks, clocks) for member in others))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                await asyncio.sleep(_INTERVAL)
+                if self._error is not None:
+                    raise self._error
+
+    async def check(self) -> None:
+        """Compare what newcomers to the first room get with what was written there.
+
+        Raises:
+            LostUpdate: they lack something.
+        """
+        room = self.rooms[0]
+        written = {author: len(sent) for author, sent in room.sent.items()}
+        for server in self.latencies:
+            if server.contestant.keeps_documents:
+                got = await newcomer(server, room.name)
+                if not covers(got, written):
+                    raise LostUpdate(f"a newcomer gets {got} of {written}")
 
 
-class Author:
-    """Writes updates: each inserts a text behind the one before, or now and then elsewhere.
+def covers(clocks: Clocks, others: Clocks) -> bool:
+    """Return whether who has ``clocks`` has all of ``others``."""
+    return all(clocks.get(author, 0) >= clock for author, clock in others.items())
 
-    Args:
-        number: of the member that sends them.
-    """
 
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._random = Random(number)
-        self._cursor = self._written = self._marks = 0
-        self._doc: Doc[Any] = Doc(client_id=1_000 + number)
-        self._text: Text = self._doc.get("text", type=Text)
+async def newcomer(server: Running, room: str) -> Clocks:
+    """Return the clocks of a document as a newcomer gets it."""
+    member = Member(server, room)
+    await member.open()
+    member.close()
+    return member.clocks
 
-    def write(self, number: int) -> list[Update]:
-        """Return so many updates; the last of them is marked."""
-        return [self._insert(marked=index == number - 1) for index in range(number)]
 
-    def _insert(self, *, marked: bool) -> Update:
-        self._marks += marked
-        mark = f"<w{self._number:04d}r{self._marks:06d}>" if marked else ""
-        known = self._doc.get_state()
-        self._text.insert(self._next_place(), mark or "." * LENGTH)
-        return Update(self._doc.get_update(known), mark.encode())
-
-    def _next_place(self) -> int:
-        # Nobody writes a whole book from start to end without going back once.
-        if self._written % _RUN == 0:
-            self._cursor = self._random.randint(0, self._written) * LENGTH
-        place = self._cursor
-        self._cursor += LENGTH
-        self._written += 1
-        return place
+async def _open(members: Sequence[Member]) -> None:
+    for start in range(0, len(members), _AT_ONCE):
+        await asyncio.gather(*(member.open() for member in members[start : start + _AT_ONCE]))

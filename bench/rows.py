@@ -22,20 +22,21 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from collab import __version__
+from collab.protocol import step1_frame
 from tests.harness.server import ROOT
 from tests.harness.services import Postgres
 from tests.settings import database
 
 from .compare import allow_many_sockets
-from .load import Crowd, Member, client_frame
 from .process import quiet
 from .scenarios.base import Figures, percentiles, times
 from .servers import PEERS, UNLIMITED, Contestant, Running, free_port, make_venv, running_process
 from .table import circumstances, table
+from .websocket import BINARY, PATIENCE, TEXT, Connection, client_frame, settle
 
 __all__ = ["DATABASES", "add_arguments", "environment", "prepare", "run"]
 
@@ -50,8 +51,6 @@ _SHARED = [
 
 DATABASES = ["sqlite", "postgres"]
 
-#: How long anything may take, in seconds.
-_PATIENCE = 120.0
 #: Tasks of the board that is open, and of the one that is loaded.
 _SMALL, _LARGE = 100, 10_000
 #: The first task of board 0.
@@ -63,20 +62,65 @@ _SUBSCRIBERS = (10, 200)
 # The contestants.
 
 
-class JsonMember(Member):
+class Watcher(Connection):
+    """A client that has a board open, and looks for a mark in all that it gets.
+
+    Args:
+        server: whose client it is.
+        found: is called when it has found the mark.
+    """
+
+    def __init__(self, server: Running, found: Callable[[], None]) -> None:
+        super().__init__(server, "room-0")
+        #: What it looks for, if for anything.
+        self.mark = b""
+        self._found = found
+        self._first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def open(self) -> None:
+        """Connect, and return when it will be told of what is saved."""
+        await self.connect()
+        self._subscribe()
+        async with asyncio.timeout(PATIENCE):
+            self._check(await self._first)
+
+    def _subscribe(self) -> None:
+        self.send(client_frame(step1_frame(b"\0")))
+
+    def _check(self, answer: bytes) -> None:
+        """See to it that the first answer is a good one."""
+
+    def _is_answer(self, payload: bytes) -> bool:
+        return payload.startswith(b"\x00\x01")
+
+    def take(self, data: bytes) -> None:
+        for head, payload in self.frames(data):
+            if head not in (BINARY, TEXT):
+                self.control(head, payload)
+            elif self.mark and self.mark in payload:
+                self.mark = b""
+                self._found()
+            elif not self._first.done() and self._is_answer(payload):
+                self._first.set_result(payload)
+
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
+        settle(self._first, error)
+
+
+class JsonWatcher(Watcher):
     """A client of djangochannelsrestframework, which gets text frames."""
 
-    def _greet(self) -> None:
+    def _subscribe(self) -> None:
         for message in self.server.contestant.greeting(self.room):
-            self.send(client_frame(message, 0x81))
+            self.send(client_frame(message, TEXT))
 
-    def _receive(self, head: int, payload: bytes) -> None:
-        super()._receive(0x82 if head == 0x81 else head, payload)
+    def _is_answer(self, payload: bytes) -> bool:
+        return True
 
-    def _look_for_state(self, payload: bytes) -> None:
-        if json.loads(payload)["response_status"] != 201:
-            raise ConnectionError(payload.decode())
-        self._state.set_result(payload)
+    def _check(self, answer: bytes) -> None:
+        if json.loads(answer)["response_status"] != 201:
+            raise ConnectionError(answer.decode())
 
 
 class Site(Contestant):
@@ -92,7 +136,7 @@ class Site(Contestant):
         self.name = name
         self.serves = serves
         self._request = request
-        self.member_type = JsonMember if request else Member
+        self.watcher_type = JsonWatcher if request else Watcher
 
     @property
     def is_ours(self) -> bool:
@@ -177,29 +221,49 @@ def prepare(python: str, variables: dict[str, str], *sizes: int) -> None:
 # What is measured.
 
 
-class Audience(Crowd):
-    """Clients that have a board open."""
+class Audience:
+    """Clients that have a board open.
+
+    Args:
+        server: which serves the project.
+        size: how many they are.
+    """
 
     def __init__(self, server: Running, size: int) -> None:
         assert isinstance(server.contestant, Site)
-        super().__init__([server], 1, size, server.contestant.member_type)
+        kind = server.contestant.watcher_type
+        self._watchers = [kind(server, self._note) for _ in range(size)]
+        self._finished: asyncio.Future[None]
         #: When each of them has found the mark of the last save.
         self.found_at: list[float] = []
 
-    def expect(self, mark: bytes) -> None:
-        """Let :attr:`finished` be done when all have found ``mark``."""
-        self.found_at = []
-        self.finished = asyncio.get_running_loop().create_future()
-        for member in self.members:
-            member.expected = {mark}
-        if not self.members:
-            self.finished.set_result(None)
+    async def __aenter__(self) -> Self:
+        for watcher in self._watchers:
+            await watcher.open()
+        return self
 
-    def found(self, member: Member, mark: bytes) -> None:
-        """Take note that ``member`` has found ``mark``."""
+    async def __aexit__(self, *error: object) -> None:
+        for watcher in self._watchers:
+            watcher.close()
+
+    def expect(self, mark: bytes) -> None:
+        """Let all look for ``mark``."""
+        self.found_at = []
+        self._finished = asyncio.get_running_loop().create_future()
+        for watcher in self._watchers:
+            watcher.mark = mark
+        if not self._watchers:
+            settle(self._finished)
+
+    async def found(self) -> None:
+        """Wait until all have found it."""
+        async with asyncio.timeout(PATIENCE):
+            await self._finished
+
+    def _note(self) -> None:
         self.found_at.append(perf_counter())
-        if len(self.found_at) == len(self.members):
-            self.finished.set_result(None)
+        if len(self.found_at) == len(self._watchers):
+            settle(self._finished)
 
 
 class Measurement:
@@ -258,8 +322,7 @@ class Measurement:
         mark = f"<w0000r{next(self._numbers):06d}>"
         audience.expect(mark.encode())
         answer = await asyncio.to_thread(self._ask, f"/save/{_TASK}/{quote(mark)}")
-        async with asyncio.timeout(_PATIENCE):
-            await audience.finished
+        await audience.found()
         return answer["seconds"], [at - answer["began"] for at in audience.found_at]
 
     def _statements(self) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from .base import EVERY, STANDARD, Figures, Scenario, percentiles, times
 from .fanout import FANOUT
-from .joins import JOINS
 from .memory import MEMORY
 from .week import WEEK
 
@@ -20,4 +19,4 @@ __all__ = [
     "times",
 ]
 
-SCENARIOS: Sequence[Scenario] = (*FANOUT, *JOINS, *MEMORY, *WEEK)
+SCENARIOS: Sequence[Scenario] = (*FANOUT, *MEMORY, *WEEK)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 from typing import ClassVar, Self
 
+from bench.load import Crowd
+from bench.process import quiet
 from bench.servers import Contestant, Running
 
-__all__ = ["EVERY", "STANDARD", "Figures", "Scenario", "percentiles", "times"]
+__all__ = ["EVERY", "STANDARD", "Figures", "Scenario", "delivery", "percentiles", "times"]
 
 #: What was measured, and in which unit, and the value; less is better, always.
 Figures = dict[str, float]
@@ -59,6 +61,23 @@ class Scenario(ABC):
         return True
 
 
+async def delivery(
+    server: Running, crowd: Crowd, what: str, work: Callable[[], Awaitable[None]]
+) -> Figures:
+    """Return what it costs to deliver what ``work`` writes, and how long that takes.
+
+    It ends when the server has told that all is stored, if it tells, and has nothing left to do.
+    """
+    for seconds in crowd.latencies.values():
+        seconds.clear()
+    before = await quiet(*server.pids)
+    await work()
+    await crowd.saved()
+    used = await quiet(*server.pids) - before
+    cost = {f"{what}: CPU per delivered update, µs": used / crowd.delivered * 1e6}
+    return cost | percentiles(f"{what}: delivered after", crowd.latencies[server])
+
+
 def times(number: int, factor: float) -> int:
     """Return ``factor`` times ``number``, but at least one."""
     return max(1, round(number * factor))
@@ -67,4 +86,4 @@ def times(number: int, factor: float) -> int:
 def percentiles(what: str, seconds: Sequence[float]) -> Figures:
     """Return the median and what one in a hundred exceeds."""
     cuts = quantiles(seconds, n=100, method="inclusive")
-    return {f"{what} p50, ms": cuts[49] * 1e3, f"{what} p99, ms": cuts[98] * 1e3}
+    return {f"{what}, p50, ms": cuts[49] * 1e3, f"{what}, p99, ms": cuts[98] * 1e3}

@@ -1,38 +1,38 @@
-"""What members write reaches the others."""
+"""What members write reaches the others: in rooms of several sizes, and in many small rooms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Self
 
-from bench.load import LENGTH, Author, Crowd, read_text
-from bench.process import quiet
+from bench.authors import author
+from bench.load import Crowd
 from bench.servers import Running
 
-from .base import Figures, Scenario, percentiles, times
+from .base import EVERY, Figures, Scenario, delivery, times
 
-__all__ = ["FANOUT", "FanOut"]
+__all__ = ["FANOUT", "FanOut", "ManyRooms"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FanOut(Scenario):
-    """What members write reaches the others.
+    """What members write reaches the others: first one update at a time, then bursts.
 
     Args:
         rooms: that are busy at once.
         size: members of each.
-        writers: how many of them write.
-        updates: that each writes in a round, without waiting.
-        rounds: each begins when everybody has what was written in the one before.
+        writers: how many of them write in a burst.
+        updates: that each of them writes in it without waiting.
+        seconds: for how long each of both goes on.
     """
 
     family = "fanout"
-    rooms: int
+    rooms: int = 1
     size: int
     writers: int
     updates: int
-    rounds: int
+    seconds: float = 1.5
 
     def scaled(self, factor: float) -> Self:
         size = max(2, times(self.size, factor))
@@ -41,73 +41,55 @@ class FanOut(Scenario):
             rooms=times(self.rooms, factor),
             size=size,
             writers=min(self.writers, size),
-            rounds=times(self.rounds, factor),
+            seconds=self.seconds * factor,
         )
 
     async def measure(self, server: Running) -> Figures:
-        authors = [Author(number) for number in range(self.writers)]
         async with Crowd([server], self.rooms, self.size) as crowd:
             # Compilers in the server get to know the work first.
-            warm_up = times(self.rounds, 0.2)
-            await self._play(crowd, authors, warm_up)
-            crowd.latencies[server].clear()
-            before = await quiet(*server.pids)
-            await self._play(crowd, authors, self.rounds)
-            used = await quiet(*server.pids) - before
-            await self._check(server, warm_up + self.rounds)
-        delivered = self.rooms * self.rounds * self.writers * self.updates * (self.size - 1)
-        cost = {"CPU per delivered update, µs": used / delivered * 1e6}
-        return cost | percentiles("delivered after,", crowd.latencies[server])
+            await crowd.converse(author(0), self.seconds / 2)
+            figures = await delivery(
+                server, crowd, "one at a time", lambda: crowd.converse(author(0), self.seconds)
+            )
+            await self._burst(crowd)
+            what = "bursts" if self.writers < self.size else "bursts of all"
+            figures |= await delivery(server, crowd, what, lambda: self._bursts(crowd))
+            await crowd.check()
+        return figures
 
-    async def _play(self, crowd: Crowd, authors: Sequence[Author], rounds: int) -> None:
-        for _ in range(rounds):
-            await crowd.write([author.write(self.updates) for author in authors])
+    async def _bursts(self, crowd: Crowd) -> None:
+        end = perf_counter() + self.seconds
+        while perf_counter() < end:
+            await self._burst(crowd)
 
-    async def _check(self, server: Running, rounds: int) -> None:
-        """Refuse figures of a server that loses something."""
-        length = len(await read_text(server, "room-0"))
-        if length != rounds * self.writers * self.updates * LENGTH:
-            raise ValueError(f"{server.contestant.name} has lost updates.")
+    async def _burst(self, crowd: Crowd) -> None:
+        await crowd.write([author(number) for number in range(self.writers)], self.updates)
 
 
-def _fan_out(
-    name: str, title: str, rooms: int, size: int, *, writers: int, updates: int, rounds: int
-) -> FanOut:
-    return FanOut(
-        name=name,
-        title=title,
-        rooms=rooms,
-        size=size,
-        writers=writers,
-        updates=updates,
-        rounds=rounds,
-        quick=size == 50,
-    )
+@dataclass(frozen=True, kw_only=True)
+class ManyRooms(FanOut):
+    """The same in many small rooms, where one member of each writes."""
+
+    family = "rooms"
+    size: int = 2
+    writers: int = 1
+    updates: int = 10
 
 
 FANOUT = (
-    _fan_out(
-        "fanout-50-burst",
-        "1 room of 50, all write at once",
-        1,
-        50,
+    FanOut(name="fanout-2", title="1 room of 2", size=2, writers=2, updates=200),
+    FanOut(name="fanout-10", title="1 room of 10", size=10, writers=10, updates=50),
+    FanOut(
+        name="fanout-50",
+        title="1 room of 50",
+        size=50,
         writers=50,
         updates=20,
-        rounds=10,
+        servers=EVERY,
+        quick=True,
     ),
-    _fan_out(
-        "fanout-50", "1 room of 50, one update at a time", 1, 50, writers=1, updates=1, rounds=1_000
-    ),
-    _fan_out(
-        "fanout-400-burst",
-        "1 room of 400, 20 write at once",
-        1,
-        400,
-        writers=20,
-        updates=5,
-        rounds=5,
-    ),
-    _fan_out(
-        "fanout-rooms", "200 rooms of 2, one writes", 200, 2, writers=1, updates=1, rounds=100
-    ),
+    FanOut(name="fanout-400", title="1 room of 400", size=400, writers=400, updates=1),
+    FanOut(name="fanout-1500", title="1 room of 1,500", size=1_500, writers=100, updates=1),
+    ManyRooms(name="rooms-200", title="200 rooms of 2", rooms=200, servers=EVERY, quick=True),
+    ManyRooms(name="rooms-2000", title="2,000 rooms of 2", rooms=2_000),
 )

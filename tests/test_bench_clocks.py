@@ -1,0 +1,66 @@
+"""The benchmark sees what a server loses, and what it tells twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pycrdt import Doc, Text, merge_updates
+
+from bench.authors import author
+from bench.clocks import Clocks, DoubledUpdate, LostUpdate, Range, extend, ranges, state
+from bench.websocket import BINARY, TEXT, split
+
+ANN, BOB = author(0), author(1)
+
+
+def test_updates_one_by_one_extend_what_a_member_has() -> None:
+    clocks: Clocks = {}
+    for clock in range(50):
+        extend(clocks, ranges(ANN.update(clock)))
+    assert clocks == {ANN.client_id: 50}
+
+
+def test_merged_update_counts_as_all_that_it_carries() -> None:
+    merged = merge_updates(*map(ANN.update, range(50)), *map(BOB.update, range(30)))
+    assert sorted(ranges(merged)) == [Range(ANN.client_id, 0, 50), Range(BOB.client_id, 0, 30)]
+
+
+def test_lost_update_is_found() -> None:
+    clocks: Clocks = {}
+    extend(clocks, ranges(ANN.update(0)))
+    with pytest.raises(LostUpdate, match="has 1 of author 1000 and gets 2 to 3"):
+        extend(clocks, ranges(ANN.update(2)))
+
+
+def test_update_lost_out_of_a_merged_one_is_found() -> None:
+    merged = merge_updates(ANN.update(0), ANN.update(1), ANN.update(3))
+    with pytest.raises(LostUpdate):
+        extend({}, ranges(merged))
+
+
+def test_doubled_update_is_found() -> None:
+    clocks: Clocks = {}
+    extend(clocks, ranges(merge_updates(ANN.update(0), ANN.update(1))))
+    with pytest.raises(DoubledUpdate):
+        extend(clocks, ranges(ANN.update(1)))
+
+
+def test_writer_may_get_back_what_it_wrote_or_not() -> None:
+    clocks: Clocks = {}
+    extend(clocks, ranges(ANN.update(7)), own=(ANN.client_id,))
+    extend(clocks, ranges(ANN.update(7)), own=(ANN.client_id,))
+
+
+def test_lengths_are_those_of_yjs_whatever_the_letters_and_deletions() -> None:
+    doc: Doc[Any] = Doc(client_id=7)
+    text = doc.get("text", type=Text)
+    text += "aé😀, and more"
+    del text[1:7]
+    # 1 + 1 + 2 code units of UTF-16, and 10 more.
+    assert state(ranges(doc.get_update())) == {7: 14}
+
+
+def test_frames_are_cut_out_of_what_comes() -> None:
+    frames = b"\x82\x03abc" + b"\x81\x7e\x01\x00" + b"x" * 256
+    assert split(frames + b"\x82\x05ab") == ([(BINARY, b"abc"), (TEXT, b"x" * 256)], 265, 7)
