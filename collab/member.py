@@ -36,6 +36,10 @@ logger = logging.getLogger(__name__)
 _MAX_REPLIES = 1_000
 
 
+#: What is before and behind the number that tells what is saved: there is one for many updates.
+_SAVED_HEAD, _SAVED_TAIL = json_frame("saved", data={"count": -1}).split("-1")
+
+
 class Connection(Protocol):
     """What a member asks of the consumer that it belongs to."""
 
@@ -179,7 +183,7 @@ class Member:
 
     def _saved_frame(self) -> str:
         self._told_saved = self._saved
-        return json_frame("saved", data={"count": self._saved})
+        return f"{_SAVED_HEAD}{self._saved}{_SAVED_TAIL}"
 
     def echo(self, update: bytes) -> None:
         """Send the member's own ``update`` back, if it wants that."""

@@ -11,15 +11,15 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from collab_storage.base import LogEntry, Storage
 from collab_storage.exceptions import StorageUnavailable
 
 from .conf import Settings
 from .counts import counts
+from .member import Member
 from .room import Edit, Room
 from .updates import EMPTY_UPDATE, merge
 
@@ -30,8 +30,7 @@ logger = logging.getLogger(__name__)
 _FIRST_RETRY_DELAY = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Unsaved:
+class Unsaved(NamedTuple):
     """An edit that waits for the storage."""
 
     edit: Edit
@@ -40,14 +39,6 @@ class Unsaved:
     @property
     def user_id(self) -> str | None:
         return self.edit.member.user_id if self.edit.member else None
-
-    def tell_saved(self) -> None:
-        """Tell the member that sent it."""
-        if self.edit.on_stored is not None:
-            self.edit.on_stored()
-        if member := self.edit.member:
-            member.send_saved(self.edit.number)
-            member.echo(self.edit.update)
 
 
 class Writer:
@@ -76,6 +67,9 @@ class Writer:
         #: Documents that the storage refuses for a reason of their own: when to try again.
         self._held: dict[str, tuple[float, float]] = {}
         self._size = 0
+        #: The time when it was last asked for, as the loop has it and as people do.
+        self._then = -1.0
+        self._now = datetime.now(UTC)
         self._task: asyncio.Task[None] | None = None
         self._stored = asyncio.Event()
 
@@ -93,11 +87,18 @@ class Writer:
         """Store ``edits`` soon and tell their members; empty ones are told in their turn."""
         if not edits:
             return
-        now = datetime.now(UTC)
-        self._waiting[room.name] += [Unsaved(edit, now) for edit in edits]
-        self._size += sum(len(edit.update) for edit in edits)
+        now, waiting = self._time(), self._waiting[room.name]
+        for edit in edits:
+            waiting.append(Unsaved(edit, now))
+            self._size += len(edit.update)
         if self._task is None:
             self._task = self._start(self._run())
+
+    def _time(self) -> datetime:
+        """Return the time; in a loop that looks at its clock once a turn, the same all the turn."""
+        if (now := asyncio.get_running_loop().time()) != self._then:
+            self._then, self._now = now, datetime.now(UTC)
+        return self._now
 
     def has(self, name: str) -> bool:
         """Tell whether anything of a document is not stored yet."""
@@ -210,8 +211,7 @@ class Writer:
             items = self._in_flight.pop(name)
             self._size -= _size(items)
             self._held.pop(name, None)
-            for item in items:
-                item.tell_saved()
+            _tell_saved(items)
             self._on_stored(name, len(of_one))
 
     def _hold(self, name: str, error: Exception) -> None:
@@ -240,6 +240,19 @@ class Writer:
 
 def _size(items: Iterable[Unsaved]) -> int:
     return sum(len(item.edit.update) for item in items)
+
+
+def _tell_saved(items: Iterable[Unsaved]) -> None:
+    """Tell members what of theirs is stored, each in one frame."""
+    numbers: dict[Member, int] = {}
+    for edit, _ in items:
+        if edit.on_stored is not None:
+            edit.on_stored()
+        if (member := edit.member) is not None:
+            numbers[member] = max(edit.number, numbers.get(member, 0))
+            member.echo(edit.update)
+    for member, number in numbers.items():
+        member.send_saved(number)
 
 
 def _entries(name: str, items: Iterable[Unsaved]) -> list[LogEntry]:

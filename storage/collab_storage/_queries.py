@@ -47,6 +47,22 @@ def _from_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_aware(at)
 
 
+class _Times(dict[datetime, Any]):
+    """Times as the database takes them; many rows have the same, and turning it takes long."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._adapt = connection.ops.adapt_datetimefield_value
+
+    def __missing__(self, at: datetime) -> Any:
+        adapted = self[at] = self._adapt(_to_database(at))
+        return adapted
+
+
+def _values(entry: LogEntry, times: _Times) -> Sequence[Any]:
+    """Return the values of ``_INSERTED`` for an update, but for its document."""
+    return entry.data, UPDATE_FORMAT, times[entry.at], entry.user_id
+
+
 def _lock_statement(connection: BaseDatabaseWrapper, count: int) -> str:
     quote = connection.ops.quote_name
     name, pk = quote("name"), quote("id")
@@ -146,7 +162,7 @@ class Queries:
         connection = connections[self.using]
         # Without a savepoint: if it fails, the caller's transaction cannot go on.
         with transaction.mark_for_rollback_on_error(self.using), connection.cursor() as cursor:
-            values = self._values(connection, entry)
+            values = _values(entry, _Times(connection))
             cursor.execute(_append_statement(connection), [*values, entry.name])
             return bool(cursor.rowcount)
 
@@ -182,15 +198,10 @@ class Queries:
     def _insert(self, entries: Sequence[LogEntry], ids: dict[str, int]) -> None:
         # As bulk_create() does, which takes several times as long: it makes an object of each
         # row and compiles each of its values.
-        connection = connections[self.using]
-        rows = [(ids[entry.name], *self._values(connection, entry)) for entry in entries]
+        connection, times = connections[self.using], _Times(connections[self.using])
+        rows = [(ids[entry.name], *_values(entry, times)) for entry in entries]
         with connection.cursor() as cursor:
             cursor.executemany(_insert_statement(connection), rows)
-
-    def _values(self, connection: BaseDatabaseWrapper, entry: LogEntry) -> Sequence[Any]:
-        """Return the values of ``_INSERTED`` for an update, but for its document."""
-        at = connection.ops.adapt_datetimefield_value(_to_database(entry.at))
-        return entry.data, UPDATE_FORMAT, at, entry.user_id
 
     def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         log = self.updates.filter(document=OuterRef("pk")).order_by().values("document")
