@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: So often something is tried, and for so long at most, in seconds: a request may wait for it.
-_ATTEMPTS = 10
+_ATTEMPTS = 20
 _LONGEST = 10.0
 #: The first pause is up to so long; the others longer and longer, but for the last of these.
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2

@@ -122,11 +122,11 @@ def test_who_holds_a_lock_for_too_long_is_not_waited_for(
         with locked_elsewhere(board, using), counting_failures(using) as failures:
             with pytest.raises(OperationalError):
                 reconcile(name_of(board))
-            assert len(failures) == 10
+            assert len(failures) == patience._ATTEMPTS
             monkeypatch.setattr(patience, "_LONGEST", 0.0)
             with pytest.raises(OperationalError):
                 reconcile(name_of(board))
-            assert len(failures) == 11
+            assert len(failures) == patience._ATTEMPTS + 1
         connections[using].close()
 
 
