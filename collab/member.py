@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import suppress
 from types import coroutine
@@ -96,7 +95,7 @@ class Member:
         #: Drains what waits while the client does not read; None while it does.
         self._drain: asyncio.Task[None] | None = None
         self._needs_task = False
-        self._messages: deque[dict[str, Any]] = deque()
+        self._messages: list[dict[str, Any]] = []
         self._messages_size = 0
         self._updates: list[bytes] = []
         self._updates_size = 0
@@ -291,7 +290,7 @@ class Member:
     def _next_message(self) -> dict[str, Any] | None:
         """Return the next message that waits, in the shortest form that tells all."""
         if self._messages:
-            message = self._messages.popleft()
+            message = self._messages.pop(0)
             self._messages_size -= _size(message)
             return message
         if self._closed:

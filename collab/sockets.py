@@ -6,10 +6,14 @@ A binary or text frame that arrives whole and is a message of its own is taken f
 and one that can be sent at once is put onto the transport here. Handshakes, pings, fragments,
 compression, closing and whatever is wrong are left to the class that this one extends, which is
 given whole frames so that both always agree on where the next one begins.
+
+What that class and its library keep for a connection is let go while nobody needs it, which is
+nearly always: it would be more than all that this project keeps for a member.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import apply_mask  # type: ignore[attr-defined]  # The fastest it has.
 from websockets.http11 import Request
 from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
 from .direct import EXTENSION
 
@@ -33,6 +38,43 @@ _SHORT, _SHORT_HEADER = 125, 6
 _LARGE = 16 * 1024
 
 
+#: Of all connections that take more. A set event never waits, and so belongs to no event loop.
+_WRITABLE = asyncio.Event()
+_WRITABLE.set()
+
+
+class Inbox:
+    """Events that an application has not received; even if empty, asyncio's queue takes 3 KB."""
+
+    __slots__ = ("_events", "_waiters")
+
+    def __init__(self) -> None:
+        self._events: list[Any] = []
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def empty(self) -> bool:
+        """Tell whether there is none."""
+        return not self._events
+
+    def put_nowait(self, event: Any) -> None:
+        """Add an event."""
+        self._events.append(event)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def get(self) -> Any:
+        """Take the first event; wait for it if there is none."""
+        while not self._events:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.remove(waiter)
+        return self._events.pop(0)
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket of uvicorn; see :class:`collab.direct.Socket` for what it is to applications."""
 
@@ -42,10 +84,33 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _max_size = 0
     #: Payloads up to this size are taken before anything else is looked at.
     _short = 0
-    #: The transport takes more.
-    _has_space = True
     #: The beginning of a frame.
     _partial: bytearray
+    #: The library's part, which is gone while the connection is open and between messages.
+    _conn: ServerProtocol | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = _WRITABLE
+
+    @property
+    def conn(self) -> ServerProtocol:
+        """The library's part; made anew if it is gone."""
+        if self._conn is None:
+            self._conn = ServerProtocol(
+                state=OPEN, max_size=self.config.ws_max_size, logger=self.logger
+            )
+        return self._conn
+
+    @conn.setter
+    def conn(self, conn: ServerProtocol) -> None:
+        self._conn = conn
+
+    def _rest(self) -> None:
+        """Let the library's part go, if it knows nothing."""
+        if self._is_plain and self.conn.state is OPEN and self.conn.current_size is None:
+            self._conn = None
 
     # Receiving.
 
@@ -76,9 +141,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             0 < size <= self._short
             and data[0] == _BINARY
             and data[1] == size | _MASKED
+            and self._conn is None
             and not self._partial
-            and not self.frames
-            and self.conn.state is OPEN
         ):
             # One short message, as nearly all are.
             self._take(_BINARY, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]))
@@ -100,12 +164,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 return self._give_up(data, start)
             if end > size:
                 break
-            if first in (_BINARY, _TEXT) and self.conn.state is OPEN and not self.frames:
+            if self._conn is None and first in (_BINARY, _TEXT):
                 self._take(first, apply_mask(data[body:end], data[body - 4 : body]))
             else:
                 super().data_received(bytes(data[start:end]))
                 if self.conn.parser_exc is not None:
                     return size
+                self._rest()
             start = end
         return start
 
@@ -138,18 +203,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         """Note that the client does not read."""
-        self._has_space = False
-        super().pause_writing()
+        self.writable = asyncio.Event()
 
     def resume_writing(self) -> None:
         """Note that it has read."""
-        self._has_space = True
-        super().resume_writing()
+        self.writable.set()
+        self.writable = _WRITABLE
 
     def write(self, payload: bytes | str) -> bool:
         """Send a frame if that can be done at once, and tell whether it could."""
-        can_write = self._is_plain and self._has_space and self.conn.state is OPEN
-        if not can_write or self.transport.is_closing():
+        is_open = self._is_plain and (self._conn is None or self._conn.state is OPEN)
+        if not is_open or self.writable is not _WRITABLE or self.transport.is_closing():
             return False
         last, frame = _last
         try:
@@ -176,6 +240,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         is_frame = message["type"] == "websocket.send" and type(payload) in (bytes, str)
         if not (is_frame and self.write(payload)):
             await super().send(message)
+            if message["type"] == "websocket.accept" and self.handshake_complete:
+                # The rest of the handshake.
+                del self.request, self.response
+                self._rest()
+
+    def send_keepalive_ping(self) -> None:
+        """Look whether the client is there."""
+        super().send_keepalive_ping()
+        self._rest()
 
 
 def _bounds(data: bytes | bytearray, start: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
 
 from collab.direct import EXTENSION, socket_of
 from collab.sockets import WebSocketProtocol
@@ -146,6 +148,47 @@ async def test_a_client_that_compresses_is_left_to_the_library() -> None:
         await line.feed([frame(b"plain"), altered(0xC2, b"\xcaH\xcd\xc9\xc9\x07\x00")])
         await until(lambda: len(line.events) == 2)
         assert [event["bytes"] for event in line.events] == [b"plain", b"hello"]
+
+
+def library_parts() -> int:
+    """Return of how many connections the library has its part."""
+    gc.collect()
+    return sum(type(thing) is ServerProtocol for thing in gc.get_objects())
+
+
+async def test_between_messages_nothing_of_the_library_is_kept() -> None:
+    before = library_parts()
+    async with Line() as line:
+        assert library_parts() == before
+        await line.feed([*GOOD["binary"], *GOOD["ping"], *GOOD["fragments"]])
+        line.protocol.send_keepalive_ping()
+        assert library_parts() == before
+        await line.feed(GOOD["a ping among fragments"][:2])
+        assert library_parts() == before + 1
+        await line.feed(GOOD["a ping among fragments"][2:])
+        assert library_parts() == before
+        await until(lambda: len(line.events) == 3)
+        assert [event["bytes"] for event in line.events] == [b"hello", b"abc", b"ab"]
+
+
+@pytest.mark.parametrize("kind", [STOCK, WebSocketProtocol])
+async def test_several_may_wait_for_what_is_received(
+    kind: type[WebSocketsSansIOProtocol],
+) -> None:
+    async with Line(kind) as line:
+        received = line.events
+
+        async def receive() -> None:
+            received.append(await line.protocol.receive())
+
+        others = [asyncio.create_task(receive()) for _ in range(3)]
+        await asyncio.sleep(0)
+        others.pop().cancel()
+        await line.feed([frame(b"one"), frame(b"two"), frame(b"three")])
+        await until(lambda: len(received) == 3)
+        assert sorted(event["bytes"] for event in received) == [b"one", b"three", b"two"]
+        for other in others:
+            other.cancel()
 
 
 # Sending.
