@@ -20,6 +20,8 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 __all__ = ["answer", "apart"]
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 #: What takes longer, in seconds, has failed.
@@ -39,15 +41,38 @@ async def apart(function: Callable[..., T], *args: object) -> T:
     """Return what ``function`` returns, called in a process of its own.
 
     Function, arguments and result are pickled. What it raises is raised here, and what it logs is
-    logged here.
+    logged here. Where there can be no such process, as where ``sys.executable`` is no Python, it is
+    called in this one, and a warning says so.
 
     Raises:
-        subprocess.SubprocessError: the process has failed.
+        subprocess.SubprocessError: the process took too long, or has been killed.
     """
     return await get_running_loop().run_in_executor(_waiters, _ask, function, args)
 
 
 def _ask(function: Callable[..., T], args: tuple[object, ...]) -> T:
+    try:
+        result, error, records = _answered(function, args)
+    except (OSError, EOFError, pickle.UnpicklingError, subprocess.CalledProcessError) as failure:
+        if getattr(failure, "returncode", 0) < 0:
+            # What has killed that one, as a lack of memory does, is not to kill this one.
+            raise
+        logger.warning(
+            "A large document is read in the process that serves, which stands still meanwhile: "
+            "%s has not run as a Python of its own.",
+            sys.executable,
+            exc_info=True,
+        )
+        return function(*args)
+    for record in records:
+        logging.getLogger(record.name).handle(record)
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def _answered(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    """Return what :func:`answer` writes in another process."""
     with TemporaryFile() as question, TemporaryFile() as reply:
         pickle.dump((function, args), question)
         question.seek(0)
@@ -60,12 +85,7 @@ def _ask(function: Callable[..., T], args: tuple[object, ...]) -> T:
             check=True,
         )
         reply.seek(0)
-        result, error, records = pickle.load(reply)
-    for record in records:
-        logging.getLogger(record.name).handle(record)
-    if error is not None:
-        raise error
-    return cast("T", result)
+        return pickle.load(reply)
 
 
 class _Keeper(logging.Handler):

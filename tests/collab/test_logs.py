@@ -27,6 +27,8 @@ NO_ROOM = {
     "What the relay does has failed.",
     # Rows and events are told to all processes, whatever documents their connections have.
     "A change of %s %s cannot be told to %s.",
+    "A large document is read in the process that serves, which stands still meanwhile: "
+    "%s has not run as a Python of its own.",
     "A message of the channel layer is not understood.",
     "A signal could not be told to %s.",
     "An event of %r could not be passed on.",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from subprocess import SubprocessError
@@ -76,6 +77,15 @@ async def test_what_is_logged_is_logged_here(caplog: pytest.LogCaptureFixture) -
 async def test_a_process_that_crashes_is_an_error() -> None:
     with pytest.raises(SubprocessError):
         await apart(crash)
+
+
+@pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false", "/bin/true"])
+async def test_without_another_python_it_is_called_here(
+    program: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    assert await apart(whose, "notes") == ("notes", os.getpid())
+    assert f"{program} has not run as a Python of its own." in caplog.text
 
 
 def test_the_answer_holds_all_that_became_of_it() -> None:
