@@ -181,11 +181,10 @@ class Presence:
 
     def _own(self, owner: Owner, client_id: int, limit: int | None) -> None:
         owned = self._owned.setdefault(owner, set())
-        if client_id not in owned:
-            if limit is not None and len(owned) >= limit:
-                raise ProtocolViolation("Too many clients are present through this connection.")
-            self._disown(client_id)
-            owned.add(client_id)
+        if limit is not None and len(owned) >= limit:
+            raise ProtocolViolation("Too many clients are present through this connection.")
+        self._disown(client_id)
+        owned.add(client_id)
 
     def _disown(self, client_id: int) -> None:
         if entry := self._entries.get(client_id):

@@ -278,6 +278,22 @@ async def test_of_a_large_document_that_changes_only_the_changes_are_encoded() -
     assert text(received(socket, b"\0\0")) == text(doc)
 
 
+async def test_a_slow_reader_gets_a_large_document_and_its_changes() -> None:
+    room = make_room(HUGE.get_update())
+    ann, socket = new_member(room)
+    socket.block()
+    ann.send_frame(b"first")
+    room.answer(EMPTY_STATE)
+    doc = new_doc(HUGE.get_update())
+    room.edit(insert(doc, "y"))
+    room.flush()
+    ann.send_state(EMPTY_STATE)
+    socket.unblock()
+    await until(lambda: len(socket.frames) == 3)
+    assert socket.frames[1:] == room.answer(EMPTY_STATE)
+    assert text(received(socket, b"\0\0")) == text(doc)
+
+
 async def test_a_large_document_is_not_encoded_for_many_small_changes() -> None:
     room = make_room(HUGE.get_update())
     base = room.answer(EMPTY_STATE)[0]

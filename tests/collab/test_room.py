@@ -186,6 +186,21 @@ async def test_what_is_known_already_is_not_sent_again(room: Room, store: Store)
     assert [edit.update for edit in store.edits] == [EMPTY_UPDATE] * 3
 
 
+async def test_what_several_delete_is_deleted_once(room: Room, store: Store) -> None:
+    ann, _ = new_member(room)
+    _, socket = new_member(room)
+    doc = new_doc(HELLO)
+    with changes(doc) as deletions:
+        del content(doc)[:2]
+    (deleted,) = deletions
+    for _ in range(2):
+        change(room, ann, deleted)
+        change(room, ann, deleted)
+        await turn()
+    assert socket.frames == [update_frame(deleted)]
+    assert [edit.update for edit in store.edits] == [deleted] * 2 + [EMPTY_UPDATE] * 2
+
+
 async def test_a_whole_document_is_cut_down_to_its_news(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     bob, socket = new_member(room)
