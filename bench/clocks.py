@@ -9,12 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Clocks", "DoubledUpdate", "LostUpdate", "Range", "extend", "ranges", "state"]
+__all__ = [
+    "Clocks",
+    "DoubledUpdate",
+    "LostUpdate",
+    "Range",
+    "covers",
+    "extend",
+    "join",
+    "ranges",
+    "state",
+]
 
 #: How many insertions there are of each author, without a gap.
 Clocks = dict[int, int]
 
 _GC, _DELETED, _STRING, _SKIP = 0, 1, 4, 10
+#: Insertions that a document has at least which is sent to those who are slow.
+_DOCUMENT = 10_000
 _KIND, _LEFT, _RIGHT, _KEY = 0x1F, 0x80, 0x40, 0x20
 
 
@@ -115,12 +127,33 @@ def state(found: Iterable[Range]) -> Clocks:
         LostUpdate: there are gaps in it.
     """
     clocks: Clocks = {}
-    extend(clocks, sorted(found))
+    join(clocks, found)
     return clocks
 
 
-def extend(clocks: Clocks, found: Iterable[Range], own: Sequence[int] = ()) -> None:
-    """Add what a member got to what it has.
+def join(clocks: Clocks, found: Iterable[Range]) -> None:
+    """Add what was asked for to what a member has, which may have some of it already.
+
+    Raises:
+        LostUpdate: there is a gap between them.
+    """
+    for author, clock, length in sorted(found):
+        has = clocks.get(author, 0)
+        if clock > has:
+            raise LostUpdate(f"a document has {has} of author {author}, and {clock} and more")
+        clocks[author] = max(has, clock + length)
+
+
+def covers(clocks: Clocks, others: Clocks) -> bool:
+    """Return whether who has ``clocks`` has all of ``others``."""
+    return all(clocks.get(author, 0) >= clock for author, clock in others.items())
+
+
+def extend(clocks: Clocks, found: Sequence[Range], own: Sequence[int] = ()) -> Sequence[Range]:
+    """Add what a member got to what it has, and return what of that is new.
+
+    Of a whole document that part is new which the member did not have: so a server may let those
+    catch up who read slowly.
 
     Args:
         clocks: of the member.
@@ -131,11 +164,28 @@ def extend(clocks: Clocks, found: Iterable[Range], own: Sequence[int] = ()) -> N
         LostUpdate: there is a gap between them.
         DoubledUpdate: it had something of that.
     """
+    for author, clock, _ in found:
+        if clock != clocks.get(author, 0) and author not in own:
+            found = _news(clocks, found, own)
+            break
+    for author, clock, length in found:
+        clocks[author] = clock + length
+    return found
+
+
+def _news(clocks: Clocks, found: Sequence[Range], own: Sequence[int]) -> Sequence[Range]:
+    if _is_document(found):
+        parts = ((author, clocks.get(author, 0), end) for author, _, end in found)
+        return [Range(author, has, end - has) for author, has, end in parts if end > has]
     for author, clock, length in found:
         has = clocks.get(author, 0)
         if clock != has and author not in own:
             wrong = LostUpdate if clock > has else DoubledUpdate
-            raise wrong(
-                f"a member has {has} of author {author} and gets {clock} to {clock + length}"
-            )
-        clocks[author] = clock + length
+            raise wrong(f"a member has {has} of author {author}, gets {clock} to {clock + length}")
+    return found
+
+
+def _is_document(found: Sequence[Range]) -> bool:
+    """Return whether this is a document from its start and not what somebody typed just now."""
+    is_whole = all(clock == 0 for _, clock, _ in found)
+    return is_whole and sum(length for _, _, length in found) >= _DOCUMENT

@@ -19,11 +19,12 @@ from collab.protocol import read_bytes, read_varuint, step1_frame, step2_frame, 
 from collab.wire import MessageType, SyncType
 
 from .authors import Author
-from .clocks import Clocks, LostUpdate, Range, extend, ranges, state
+from .clocks import Clocks, LostUpdate, Range, covers, extend, join, ranges
+from .documents import Document
 from .servers import Running
 from .websocket import BINARY, PATIENCE, TEXT, Connection, client_frame, settle
 
-__all__ = ["Crowd", "Member", "Reader", "Room", "covers", "newcomer"]
+__all__ = ["Crowd", "Member", "Reader", "Room", "newcomer"]
 
 _NOTHING = b"\0"
 _EMPTY_UPDATE = b"\0\0"
@@ -46,7 +47,7 @@ class _Kind(Enum):
     OTHER = auto()
 
 
-#: What a frame says, and the ranges of an update, the clocks of a state or of presence, a number.
+#: What a frame says, and ranges of an update or a state, clocks of presence, or a number.
 _Message = tuple[_Kind, Any]
 _UNKNOWN: _Message = (_Kind.OTHER, None)
 
@@ -86,14 +87,21 @@ def _read(payload: bytes) -> _Message:
     if payload[0] == MessageType.SYNC:
         content = read_bytes(payload, 2)[0]
         if payload[1] == SyncType.STEP1:
-            return _Kind.QUESTION, None
-        found = ranges(content)
-        return (
-            (_Kind.STATE, state(found)) if payload[1] == SyncType.STEP2 else (_Kind.UPDATE, found)
-        )
+            return _Kind.QUESTION, _state_vector(content)
+        is_state = payload[1] == SyncType.STEP2
+        return _Kind.STATE if is_state else _Kind.UPDATE, ranges(content)
     if payload[0] == MessageType.AWARENESS:
         return _Kind.PRESENCE, _presence(read_bytes(payload, 1)[0])
     return _UNKNOWN
+
+
+def _state_vector(data: bytes) -> Clocks:
+    clocks: Clocks = {}
+    number, position = read_varuint(data, 0)
+    for _ in range(number):
+        author, position = read_varuint(data, position)
+        clocks[author], position = read_varuint(data, position)
+    return clocks
 
 
 def _presence(data: bytes) -> Clocks:
@@ -121,7 +129,7 @@ class Member(Connection):
         server: whose client it is.
         room: its name.
         reader: to be shared with others.
-        document: what it has written before and sends to a server that has lost it.
+        document: what it had before, and sends to a server that has lost it.
     """
 
     def __init__(
@@ -129,7 +137,7 @@ class Member(Connection):
         server: Running,
         room: str,
         reader: Reader | None = None,
-        document: bytes = _EMPTY_UPDATE,
+        document: Document | None = None,
     ) -> None:
         super().__init__(server, room)
         #: What it has of the document.
@@ -142,6 +150,8 @@ class Member(Connection):
         self._reader = reader or Reader()
         self._prefix = server.contestant.prefix(room)
         self._has_state = False
+        #: What came before it, which it may lack or not.
+        self._early: list[Range] = []
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def open(self) -> None:
@@ -186,6 +196,8 @@ class Member(Connection):
             if kind is _Kind.UPDATE:
                 if self._has_state:
                     self.take_update(value)
+                else:
+                    self._early += value
             elif kind is _Kind.PRESENCE:
                 self.seen.update(value)
             elif kind is not _Kind.OTHER:
@@ -205,20 +217,23 @@ class Member(Connection):
         elif kind is _Kind.SAVED:
             self.saved = value
         elif kind is _Kind.QUESTION:
-            self.sent += 1
-            self.say(step2_frame(self._document))
+            self._answer_question(value)
         else:
             self.control(*value)
 
+    def _answer_question(self, known: Clocks) -> None:
+        lacks = self._document is not None and not covers(known, self._document.clocks)
+        update = self._document.data if self._document is not None and lacks else _EMPTY_UPDATE
+        self.sent += 1
+        self.say(step2_frame(update))
+
     def take_update(self, found: Sequence[Range]) -> None:
-        """Take an update; those that come before the document are in the document."""
+        """Take an update that comes after the document."""
         extend(self.clocks, found)
 
-    def _take_state(self, clocks: Clocks) -> None:
-        for author, has in self.clocks.items():
-            if clocks.get(author, 0) < has:
-                raise LostUpdate(f"a document lacks what a member has of author {author}")
-        self.clocks = {**clocks}
+    def _take_state(self, found: Sequence[Range]) -> None:
+        join(self.clocks, [*found, *self._early])
+        self._early.clear()
         self._has_state = True
         settle(self._answer)
 
@@ -234,8 +249,7 @@ class _Inhabitant(Member):
         self._home = home
 
     def take_update(self, found: Sequence[Range]) -> None:
-        extend(self.clocks, found, self.own)
-        self._home.delivered(self, found)
+        self._home.delivered(self, extend(self.clocks, found, self.own))
 
     def fail(self, error: Exception) -> None:
         super().fail(error)
@@ -423,7 +437,7 @@ class Crowd:
 
     async def saved(self) -> None:
         """Wait until all that members wrote is stored, as far as the server tells."""
-        await self._until(lambda: all(member.is_saved for member in self.members))
+        await self.until(lambda: all(member.is_saved for member in self.members))
 
     async def seed(self, pieces: Sequence[bytes], clocks: Clocks) -> None:
         """Let the first member of each room send a document in pieces; all are to get it."""
@@ -431,12 +445,13 @@ class Crowd:
             for room in self.rooms:
                 room.members[0].write(piece)
         others = [member for room in self.rooms for member in room.members[1:]]
-        await self._until(lambda: all(covers(member.clocks, clocks) for member in others))
+        await self.until(lambda: all(covers(member.clocks, clocks) for member in others))
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], interval: float = _INTERVAL) -> None:
+        """Wait until ``condition()`` holds, and look so often."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
-                await asyncio.sleep(_INTERVAL)
+                await asyncio.sleep(interval)
                 if self._error is not None:
                     raise self._error
 
@@ -453,11 +468,6 @@ class Crowd:
                 got = await newcomer(server, room.name)
                 if not covers(got, written):
                     raise LostUpdate(f"a newcomer gets {got} of {written}")
-
-
-def covers(clocks: Clocks, others: Clocks) -> bool:
-    """Return whether who has ``clocks`` has all of ``others``."""
-    return all(clocks.get(author, 0) >= clock for author, clock in others.items())
 
 
 async def newcomer(server: Running, room: str) -> Clocks:

@@ -47,9 +47,16 @@ def on_cores(cores: Set[int]) -> Iterator[None]:
 
 def process_tree(pid: int) -> list[int]:
     """Return the ids of a process and of all that it has started, directly or not."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
     return [pid, *(each for child in children for each in process_tree(child))]
+
+
+def _children(task: Path) -> list[int]:
+    try:
+        return [int(child) for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        # The thread has ended meanwhile.
+        return []
 
 
 def cpu_seconds(*pids: int) -> float:

@@ -88,8 +88,9 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close it."""
         self._closing = True
-        self._transport.write(client_frame(b"\x03\xe8", _CLOSE))
-        self._transport.close()
+        if not self._transport.is_closing():
+            self._transport.write(client_frame(b"\x03\xe8", _CLOSE))
+            self._transport.close()
 
     # What those who extend it define, and what they call.
 

@@ -9,6 +9,7 @@ from pycrdt import Doc, Text, merge_updates
 
 from bench.authors import author
 from bench.clocks import Clocks, DoubledUpdate, LostUpdate, Range, extend, ranges, state
+from bench.documents import typed_document
 from bench.websocket import BINARY, TEXT, split
 
 ANN, BOB = author(0), author(1)
@@ -29,7 +30,7 @@ def test_merged_update_counts_as_all_that_it_carries() -> None:
 def test_lost_update_is_found() -> None:
     clocks: Clocks = {}
     extend(clocks, ranges(ANN.update(0)))
-    with pytest.raises(LostUpdate, match="has 1 of author 1000 and gets 2 to 3"):
+    with pytest.raises(LostUpdate, match="has 1 of author 1000, gets 2 to 3"):
         extend(clocks, ranges(ANN.update(2)))
 
 
@@ -44,6 +45,15 @@ def test_doubled_update_is_found() -> None:
     extend(clocks, ranges(merge_updates(ANN.update(0), ANN.update(1))))
     with pytest.raises(DoubledUpdate):
         extend(clocks, ranges(ANN.update(1)))
+
+
+def test_whole_document_for_a_slow_reader_counts_as_what_is_new() -> None:
+    document = typed_document(10_000)
+    (length,) = document.clocks.values()
+    clocks = {**document.clocks, BOB.client_id: 3}
+    whole = ranges(merge_updates(document.data, *map(BOB.update, range(5))))
+    assert extend(clocks, whole) == [Range(BOB.client_id, 3, 2)]
+    assert clocks == {1: length, BOB.client_id: 5}
 
 
 def test_writer_may_get_back_what_it_wrote_or_not() -> None:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from .base import EVERY, STANDARD, Figures, Scenario, percentiles, times
 from .fanout import FANOUT
+from .joins import ISOLATION, JOINS
 from .memory import MEMORY
+from .presence import PRESENCE
+from .reconnect import RECONNECT
 from .week import WEEK
 
 __all__ = [
@@ -19,4 +22,12 @@ __all__ = [
     "times",
 ]
 
-SCENARIOS: Sequence[Scenario] = (*FANOUT, *MEMORY, *WEEK)
+SCENARIOS: Sequence[Scenario] = (
+    *FANOUT,
+    *PRESENCE,
+    *JOINS,
+    *RECONNECT,
+    *ISOLATION,
+    *MEMORY,
+    *WEEK,
+)

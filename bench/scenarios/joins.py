@@ -1,0 +1,142 @@
+"""Large documents are opened, and others who type elsewhere should not notice."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Self
+
+from bench.authors import author
+from bench.documents import Document, history_document, large_document
+from bench.load import Crowd
+from bench.process import quiet
+from bench.servers import Running
+from bench.storm import Aside, Target, aside, join, synchronize
+
+from .base import Figures, Scenario, percentiles, times
+
+__all__ = ["ISOLATION", "JOINS", "Isolation", "Joins"]
+
+_LARGE = 20_000_000
+#: Seconds from one update of those who type elsewhere to the next.
+_PACE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Storm(Scenario):
+    """Many want a document, while two others type in a room of their own.
+
+    Args:
+        size: bytes of the document; 0 for one with the history of a paper.
+        at_once: how many want it at a time.
+        seconds: for how long.
+    """
+
+    size: int = 0
+    at_once: int
+    seconds: float
+
+    def scaled(self, factor: float) -> Self:
+        return replace(
+            self,
+            size=round(self.size * factor),
+            at_once=times(self.at_once, factor),
+            seconds=self.seconds * factor,
+        )
+
+    async def measure(self, server: Running) -> Figures:
+        document = large_document(self.size) if self.size else history_document()
+        async with _open(server, document), aside() as storm, Crowd([server], 1, 2) as others:
+            await self._rage(storm, server, document, others, self.seconds / 5)
+            others.latencies[server].clear()
+            before = await quiet(*server.pids)
+            seconds = await self._rage(storm, server, document, others, self.seconds)
+            used = await quiet(*server.pids) - before
+        return self._figures(used / len(seconds), seconds) | percentiles(
+            "typing in a small room meanwhile", others.latencies[server]
+        )
+
+    async def _rage(
+        self, storm: Aside, server: Running, document: Document, others: Crowd, seconds: float
+    ) -> list[float]:
+        """Return the seconds that each had to wait for the document."""
+        raging = self._start(storm, Target.of(server), document, seconds)
+        await others.stream(author(0), _PACE, raging)
+        return await raging
+
+    @abstractmethod
+    def _start(
+        self, storm: Aside, target: Target, document: Document, seconds: float
+    ) -> asyncio.Future[list[float]]:
+        """Let them want the document for so long; return how long each waits for it."""
+
+    @abstractmethod
+    def _figures(self, cpu: float, seconds: list[float]) -> Figures:
+        """Return what to say of CPU seconds for each, and of the seconds that they waited."""
+
+
+@asynccontextmanager
+async def _open(server: Running, document: Document) -> AsyncIterator[None]:
+    """Give the server a document, which two have open."""
+    async with Crowd([server], 1, 2, prefix="large") as crowd:
+        await crowd.seed(document.pieces, document.clocks)
+        await crowd.saved()
+        yield
+
+
+class Joins(_Storm):
+    """They join one after the other, each place as soon as it is free."""
+
+    family = "joins"
+
+    def _start(
+        self, storm: Aside, target: Target, document: Document, seconds: float
+    ) -> asyncio.Future[list[float]]:
+        return storm.run(join, target, "large-0", document.clocks, self.at_once, seconds)
+
+    def _figures(self, cpu: float, seconds: list[float]) -> Figures:
+        return {"CPU per join, ms": cpu * 1e3} | percentiles("document there after", seconds)
+
+
+class Isolation(_Storm):
+    """They ask for the whole of it again and again."""
+
+    family = "isolation"
+
+    def _start(
+        self, storm: Aside, target: Target, document: Document, seconds: float
+    ) -> asyncio.Future[list[float]]:
+        return storm.run(synchronize, target, "large-0", self.at_once, seconds)
+
+    def _figures(self, cpu: float, seconds: list[float]) -> Figures:
+        return {"CPU per answer, ms": cpu * 1e3} | percentiles("whole document after", seconds)
+
+
+JOINS = (
+    Joins(
+        name="joins-history",
+        title="200 at a time join a document of 260,000 edits",
+        at_once=200,
+        seconds=2,
+        quick=True,
+    ),
+    Joins(
+        name="joins-20mb",
+        title="20 at a time join a document of 20 MB",
+        size=_LARGE,
+        at_once=20,
+        seconds=5,
+    ),
+)
+ISOLATION = (
+    Isolation(
+        name="isolation",
+        title="4 ask for a document of 20 MB again and again",
+        size=_LARGE,
+        at_once=4,
+        seconds=5,
+    ),
+)

@@ -1,0 +1,153 @@
+"""Members move their cursors, and one writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from time import perf_counter
+from typing import Self
+
+from bench.authors import author
+from bench.load import Crowd, Member
+from bench.process import quiet
+from bench.servers import Running
+from collab.protocol import PresenceState, presence_frame
+
+from .base import Figures, Scenario, percentiles, times
+
+__all__ = ["PRESENCE", "Presence"]
+
+#: Seconds from one move of a cursor to the next, and from one update to the next.
+_MOVE, _WRITE = 0.1, 0.05
+#: What is due within so many seconds is sent at once.
+_STEP = 0.005
+#: Members whose view is looked at, and how often in seconds.
+_OBSERVERS, _SAMPLE = 5, 0.05
+#: Seconds from one look at whether all has arrived to the next.
+_INTERVAL = 0.1
+
+
+class _Movers:
+    """Members who move their cursors.
+
+    Args:
+        members: who they are; their client ids of presence are 1, 2 and so on.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+        #: When they sent their states, each in the place of its clock; 0 is before the first.
+        self._sent = [[0.0] for _ in members]
+
+    def move(self, number: int) -> None:
+        """Let one of them tell where its cursor is."""
+        sent = self._sent[number]
+        state = {
+            "user": {"name": f"Member {number}", "color": "#30bced", "colorLight": "#30bced33"},
+            "cursor": {"anchor": len(sent), "head": len(sent) + number},
+        }
+        clock = len(sent)
+        sent.append(perf_counter())
+        frame = presence_frame([PresenceState(number + 1, clock, json.dumps(state))])
+        self.members[number].say(frame)
+
+    async def move_on(self, seconds: float) -> None:
+        """Let all of them move at an even pace for so long."""
+        began = perf_counter()
+        for number in range(round(seconds / _MOVE * len(self.members))):
+            due = began + number * _MOVE / len(self.members)
+            if due > perf_counter() + _STEP:
+                await asyncio.sleep(due - perf_counter())
+            self.move(number % len(self.members))
+
+    def ages(self, observer: Member) -> Iterator[float]:
+        """Yield how old the states of others are that ``observer`` sees."""
+        now = perf_counter()
+        for number, sent in enumerate(self._sent):
+            if self.members[number] is not observer:
+                yield now - sent[observer.seen[number + 1]]
+
+    def all_see(self, members: Sequence[Member]) -> bool:
+        """Return whether these have the last state of every one, apart from their own."""
+        return all(
+            member is mover or member.seen.get(number + 1, 0) == len(self._sent[number]) - 1
+            for member, (number, mover) in product(members, enumerate(self.members))
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presence(Scenario):
+    """Members move their cursors ten times a second, and one more writes.
+
+    Args:
+        movers: how many.
+        seconds: for how long.
+    """
+
+    family = "presence"
+    movers: int
+    seconds: float
+
+    def scaled(self, factor: float) -> Self:
+        movers = max(2, times(self.movers, factor))
+        return replace(self, movers=movers, seconds=max(0.3, self.seconds * factor))
+
+    async def measure(self, server: Running) -> Figures:
+        async with Crowd([server], 1, self.movers + 1) as crowd:
+            movers = _Movers(crowd.members[1:])
+            await self._appear(crowd, movers)
+            await movers.move_on(self.seconds / 4)
+            await self._arrival(crowd, movers)
+            crowd.latencies[server].clear()
+            before = await quiet(*server.pids)
+            ages = await self._move(crowd, movers)
+            await self._arrival(crowd, movers)
+            used = await quiet(*server.pids) - before
+        return {
+            "CPU per second of moving, ms": used / self.seconds * 1e3,
+            **percentiles("writer's updates delivered after", crowd.latencies[server]),
+            **percentiles("cursors are seen that are old", ages),
+        }
+
+    async def _appear(self, crowd: Crowd, movers: _Movers) -> None:
+        for number in range(self.movers):
+            movers.move(number)
+        await self._arrival(crowd, movers)
+
+    async def _arrival(self, crowd: Crowd, movers: _Movers) -> None:
+        await crowd.until(partial(movers.all_see, crowd.members), _INTERVAL)
+
+    async def _move(self, crowd: Crowd, movers: _Movers) -> list[float]:
+        """Let them move, and one write; return how old the cursors are that some see."""
+        moving = asyncio.create_task(movers.move_on(self.seconds))
+        watching = asyncio.create_task(self._watch(crowd.members[:_OBSERVERS], movers, moving))
+        await crowd.stream(author(0), _WRITE, moving)
+        await moving
+        return await watching
+
+    async def _watch(
+        self, observers: Sequence[Member], movers: _Movers, until: asyncio.Task[None]
+    ) -> list[float]:
+        ages: list[float] = []
+        while not until.done():
+            ages += [age for observer in observers for age in movers.ages(observer)]
+            await asyncio.sleep(_SAMPLE)
+        return ages
+
+
+PRESENCE = (
+    Presence(
+        name="presence-50",
+        title="50 move their cursors, one writes",
+        movers=50,
+        seconds=3,
+        quick=True,
+    ),
+    Presence(
+        name="presence-500", title="500 move their cursors, one writes", movers=500, seconds=2
+    ),
+)
