@@ -159,7 +159,9 @@ class Link:
         self._updates: list[bytes] = []
         self._updates_size = 0
         self._present: set[int] = set()
+        #: When to tell how far the room has got, and when to tell it processes that are not known.
         self._digest_at = 0.0
+        self._hail_at = 0.0
         #: When the document changed last, and until when its state is told although it does.
         self._changed_at = -inf
         self._state_due = -inf
@@ -175,7 +177,7 @@ class Link:
         early, self._early = self._early, []
         for message in early:
             self.receive(message)
-        self._digest_at = self._relay.now()
+        self._digest_at = self._hail_at = self._relay.now()
         self._ask_all()
 
     def publish(self, update: bytes) -> Callable[[], None]:
@@ -217,6 +219,11 @@ class Link:
             del self._unstored[number]
 
     @property
+    def channels(self) -> set[str]:
+        """Those of the processes that are known to hold the room."""
+        return {peer.channel for peer in self.peers.values()}
+
+    @property
     def room(self) -> Room:
         """The room, once it is loaded."""
         assert self._room is not None
@@ -225,16 +232,18 @@ class Link:
     # To the others.
 
     def next_message(self) -> Message:
-        """Return what there is to publish now, as one message."""
+        """Return what there is to publish now, as one message, or how far the room has got."""
+        if not self._updates and not self._present:
+            return self._digest()
         self._number += 1
-        message = self._message("change", number=self._number)
+        message = self._message("change", number=self._number, stored=self._stored_up_to())
         if self._updates:
             message["update"] = merge(self._updates)
         if self._present:
             message["present"] = self._presence_of(self._present)
         self._updates, self._updates_size, self._present = [], 0, set()
         # A receiver that got none of a burst learns so from the digest behind it.
-        self._digest_at = min(self._digest_at, self._relay.now() + 2 * _PATIENCE)
+        self._digest_at = min(self._hail_at, self._relay.now() + 2 * _PATIENCE)
         return message
 
     def _message(self, kind: str, **fields: Any) -> Message:
@@ -263,20 +272,25 @@ class Link:
             return _NEVER
         return max(self._unstored, default=0)
 
-    def _send_digest(self) -> None:
+    def _send_digest(self, now: float) -> None:
+        if self.peers and now < self._hail_at:
+            self._relay.schedule(self)
+            return
+        self._hail_at = now + self._relay.settings.RELAY_DIGEST_INTERVAL
+        if self._echo_due is None:
+            self._echo_due = now + self._relay.settings.RELAY_TIMEOUT
+        self._relay.post(self._digest(), group=self.group)
+
+    def _digest(self) -> Message:
         now = self._relay.now()
-        settings = self._relay.settings
-        self._digest_at = now + settings.RELAY_DIGEST_INTERVAL
+        self._digest_at = self._hail_at
         state = self._state_to_tell(now)
         # Before the storage has confirmed, the digest is out of date soon.
         if self._unstored or state is None:
             self._digest_at = now + 2 * _PATIENCE
-        if self._echo_due is None:
-            self._echo_due = now + settings.RELAY_TIMEOUT
-        digest = self._message(
+        return self._message(
             "digest", number=self._number, stored=self._stored_up_to(), state=state
         )
-        self._relay.post(digest, group=self.group)
 
     def _state_to_tell(self, now: float) -> bytes | None:
         """Return what states are compared by, but while people type only now and then.
@@ -337,6 +351,7 @@ class Link:
         if update := message.get("update"):
             self._take_update(peer, number, update)
         self._take_presence(peer, message.get("present", ()))
+        self._confirm(peer, message["stored"])
 
     def _receive_digest(self, peer: Peer, message: Message) -> None:
         self._confirm(peer, message["stored"])
@@ -421,7 +436,7 @@ class Link:
         if unconfirmed:
             self._room.adopt(now - settings.RELAY_TIMEOUT)
         if self._digest_at <= now:
-            self._send_digest()
+            self._send_digest(now)
         if self.join_at <= now:
             self._relay.start(self._relay.join_group(self))
         if self._echo_due is not None and self._echo_due <= now:
@@ -453,7 +468,7 @@ class Link:
 
     async def _rejoin(self) -> None:
         await self._relay.join_group(self)
-        self._digest_at = 0.0
+        self._digest_at = self._hail_at = 0.0
         self._resync()
 
 

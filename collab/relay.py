@@ -2,6 +2,9 @@
 
 There is one channel of the layer for the process and one group for each room. What keeps a room
 equal to those of the same document in other processes is its :class:`~collab.link.Link`.
+
+A message costs far more than what is in it: so what all rooms have to say in a few milliseconds
+goes to each process that is concerned in one message, unless groups take fewer.
 """
 
 from __future__ import annotations
@@ -9,15 +12,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
 from typing import Any, Protocol
 
+from channels.exceptions import ChannelFull
+
 from .conf import Settings
 from .counts import counts
 from .link import MESSAGE_TYPE, Link, Message
+from .updates import is_failure
 
 __all__ = ["ChannelLayer", "Relay", "order"]
 
@@ -29,8 +35,18 @@ _TICK = 0.25
 _ALL = 1.0
 #: Pause before the next attempt to receive from a layer that fails.
 _PAUSE = 0.5
+#: Least time between two rounds of messages, in seconds.
+_PACE = 0.02
 #: Messages that wait for a layer that does not take them.
 _MAX_POSTS = 10_000
+#: Messages, and bytes of updates and presence, that may go together in one.
+_MAX_PARTS = 100
+_MAX_SIZE = 256 * 1024
+#: Kind of a message that holds others.
+_SEVERAL = "several"
+
+#: A group of the layer or a channel, and which of both.
+Target = tuple[bool, str]
 
 #: Names this process; its own rooms have had its orders by other ways.
 PROCESS = secrets.token_hex(8)
@@ -59,6 +75,28 @@ def order(room_name: str, what: str, **fields: Any) -> Message:
     }
 
 
+def _together(parts: Sequence[Message]) -> Message:
+    if len(parts) == 1:
+        return parts[0]
+    return {"type": MESSAGE_TYPE, "kind": _SEVERAL, "parts": [*parts]}
+
+
+def _size(message: Message) -> int:
+    states = message.get("present", ())
+    return len(message.get("update", b"")) + sum(len(state) for _, _, state in states)
+
+
+@contextmanager
+def _guarded(what: str, room: str | None) -> Iterator[None]:
+    """Let one room fail, be it that pycrdt panics, and the others go on."""
+    try:
+        yield
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        logger.exception(what, extra={"room": room})
+
+
 class Relay:
     """Publishes and receives for all rooms of this process.
 
@@ -82,8 +120,10 @@ class Relay:
         #: Links that have something due soon; the others are looked at now and then.
         self._restless: set[Link] = set()
         self._changed: dict[Link, None] = {}
-        self._posts: deque[tuple[bool, str, Message]] = deque(maxlen=_MAX_POSTS)
-        self._sender: asyncio.Task[None] | None = None
+        self._posts: deque[tuple[Target, Message]] = deque(maxlen=_MAX_POSTS)
+        #: There is something to send; there is nothing, and nothing is on its way to the layer.
+        self._filled, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
         self._keepers: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
@@ -115,6 +155,7 @@ class Relay:
         await self._take_channel()
         self._keepers = [
             self._loop.create_task(self._listen()),
+            self._loop.create_task(self._keep_sending()),
             self._loop.create_task(self._keep_time()),
         ]
 
@@ -133,10 +174,12 @@ class Relay:
 
     async def disconnect(self, link: Link) -> None:
         """Leave the other processes that hold the room."""
+        if link in self._changed:
+            del self._changed[link]
+            self.post(link.next_message(), group=link.group)
         link.say_goodbye()
         self._links.pop(link.name, None)
         self._restless.discard(link)
-        self._changed.pop(link, None)
         with suppress(Exception):
             async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
                 await self._layer.group_discard(link.group, self.channel)
@@ -144,8 +187,10 @@ class Relay:
     async def close(self) -> None:
         """End; all rooms are closed."""
         keepers, self._keepers = self._keepers, []
-        if self._sender is not None:
-            await asyncio.wait([self._sender], timeout=self.settings.RELAY_TIMEOUT)
+        if keepers:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
+                    await self._idle.wait()
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, *self._tasks, return_exceptions=True)
@@ -156,12 +201,21 @@ class Relay:
         """Send what the link has to publish; what comes until its turn is one message."""
         self._changed[link] = None
         self.wake(link)
-        self._start_sender()
+        self._fill()
 
     def post(self, message: Message, *, group: str = "", channel: str = "") -> None:
         """Send a message to a group or to one process."""
-        self._posts.append((bool(group), group or channel, message))
-        self._start_sender()
+        self._posts.append(((bool(group), group or channel), message))
+        self._fill()
+
+    @property
+    def is_idle(self) -> bool:
+        """The layer has all that was to be sent."""
+        return self._idle.is_set()
+
+    def _fill(self) -> None:
+        self._filled.set()
+        self._idle.clear()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something slow beside the relay."""
@@ -174,30 +228,59 @@ class Relay:
         if not task.cancelled() and (error := task.exception()):
             logger.error("What the relay does has failed.", exc_info=error)
 
-    def _start_sender(self) -> None:
-        if self._sender is None:
-            self._sender = self._loop.create_task(self._send_all())
-            self._sender.add_done_callback(self._task_done)
+    async def _keep_sending(self) -> None:
+        due = self.now()
+        while True:
+            await self._filled.wait()
+            # At least the rest of this turn, in which more rooms may have something to say.
+            await asyncio.sleep(due - self.now())
+            self._filled.clear()
+            for target, messages in self._next_round().items():
+                await self._send_together(target, messages)
+            if not self._filled.is_set():
+                self._idle.set()
+            due = self.now() + _PACE
 
-    async def _send_all(self) -> None:
-        try:
-            while self._posts or self._changed:
-                if self._posts:
-                    await self._send(*self._posts.popleft())
-                    continue
-                link = next(iter(self._changed))
-                del self._changed[link]
-                await self._send(True, link.group, link.next_message())
-        finally:
-            self._sender = None
+    def _next_round(self) -> Mapping[Target, Sequence[Message]]:
+        """Return what is to be sent now, by where to."""
+        messages: defaultdict[Target, list[Message]] = defaultdict(list)
+        while self._posts:
+            target, message = self._posts.popleft()
+            messages[target].append(message)
+        links, self._changed = [*self._changed], {}
+        channels = {channel for link in links for channel in link.channels}
+        for link in links:
+            # Who has just come, and is not known yet, asks for what he has missed.
+            direct = link.channels if len(channels) <= len(links) else ()
+            targets = [(False, channel) for channel in direct] or [(True, link.group)]
+            # What cannot be told of one room is lost.
+            with _guarded("A room cannot be told of.", link.name):
+                news = link.next_message()
+                for target in targets:
+                    messages[target].append(news)
+        return messages
 
-    async def _send(self, to_group: bool, target: str, message: Message) -> None:
-        with self._watching():
+    async def _send_together(self, target: Target, messages: Sequence[Message]) -> None:
+        """Send messages to one place, in as few as they fit into."""
+        parts: list[Message] = []
+        size = 0
+        for message in messages:
+            size += _size(message)
+            if parts and (len(parts) == _MAX_PARTS or size > _MAX_SIZE):
+                await self._send(target, _together(parts))
+                parts, size = [], _size(message)
+            parts.append(message)
+        await self._send(target, _together(parts))
+
+    async def _send(self, target: Target, message: Message) -> None:
+        to_group, name = target
+        # A process that does not come after is told by and by what it has missed.
+        with self._watching(), suppress(ChannelFull):
             async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
                 if to_group:
-                    await self._layer.group_send(target, message)
+                    await self._layer.group_send(name, message)
                 else:
-                    await self._layer.send(target, message)
+                    await self._layer.send(name, message)
             counts.relay_sent_messages += 1
 
     @contextmanager
@@ -226,17 +309,18 @@ class Relay:
             if message is None:
                 await asyncio.sleep(_PAUSE)
                 continue
-            try:
-                self._receive(message)
-            except Exception:
-                logger.exception(
-                    "A message of another process cannot be understood.",
-                    extra={"room": message.get("room")},
-                )
+            counts.relay_received_messages += 1
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        with _guarded("A message of another process cannot be understood.", message.get("room")):
+            self._receive(message)
 
     def _receive(self, message: Message) -> None:
-        counts.relay_received_messages += 1
-        if message["kind"] == "order":
+        if message["kind"] == _SEVERAL:
+            for part in message["parts"]:
+                self._take(part)
+        elif message["kind"] == "order":
             if message["from"] != PROCESS:
                 self._on_order(message)
         elif link := self._links.get(message["room"]):
@@ -260,9 +344,6 @@ class Relay:
             self._restless |= {link for link in links if self._tick(link, now)}
 
     def _tick(self, link: Link, now: float) -> bool:
-        try:
+        with _guarded("A room cannot be kept equal.", link.name):
             return link.tick(now)
-        except Exception:
-            # The clock of the other rooms goes on.
-            logger.exception("A room cannot be kept equal.", extra={"room": link.name})
-            return False
+        return False

@@ -140,11 +140,15 @@ class Wire(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
 
     async def send(self, channel: str, message: Message) -> None:
         await self._hinder("send")
-        if self.loses(channel, message):
-            self.lost.append((channel, message))
-            return
-        self.carried.append((channel, message))
-        await super().send(channel, message)
+        parts = message.get("parts", [message])
+        lost = [part for part in parts if self.loses(channel, part)]
+        kept = [part for part in parts if part not in lost]
+        self.lost += [(channel, part) for part in lost]
+        self.carried += [(channel, part) for part in kept]
+        if lost and kept:
+            message = {**message, "parts": kept}
+        if kept:
+            await super().send(channel, message)
 
     async def receive(self, channel: str) -> Message:
         await self._hinder("receive")
@@ -357,7 +361,7 @@ def _open(gates: dict[str, asyncio.Event]) -> None:
 def _is_quiet(process: Process) -> bool:
     sending = process.hub.relay
     assert sending is not None
-    return sending._sender is None
+    return sending.is_idle
 
 
 @asynccontextmanager
@@ -389,6 +393,7 @@ def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "_TICK", 0.002)
     monkeypatch.setattr(relay, "_ALL", 0.01)
     monkeypatch.setattr(relay, "_PAUSE", 0.01)
+    monkeypatch.setattr(relay, "_PACE", 0.001)
     monkeypatch.setattr(link, "_PATIENCE", 0.01)
 
 
