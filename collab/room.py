@@ -395,19 +395,20 @@ class Room:
                     edit.member.echo(edit.update)
             return
         if self._link is not None:
-            edits = self._publish(self._link, edits)
+            edits = self._publish(self._link, edits, update)
         self._put(edits)
 
-    def _publish(self, link: Link, edits: list[Edit]) -> list[Edit]:
+    def _publish(self, link: Link, edits: list[Edit], news: bytes) -> list[Edit]:
         """Send the turn's own changes to other processes; return ``edits`` with the receipt."""
         own = [edit for edit in edits if not edit.relayed and edit.update != EMPTY_UPDATE]
-        unstored = [edit for edit in own if not edit.stored]
-        if unstored:
-            receipt = link.publish(merge([edit.update for edit in own]))
-            return [*edits, Edit(EMPTY_UPDATE, on_stored=receipt)]
-        if own:
-            link.publish_stored(merge([edit.update for edit in own]))
-        return edits
+        if not own:
+            return edits
+        if any(edit.relayed for edit in edits):
+            news = merge([edit.update for edit in own])
+        if all(edit.stored for edit in own):
+            link.publish_stored(news)
+            return edits
+        return [*edits, Edit(EMPTY_UPDATE, on_stored=link.publish(news))]
 
     def _put(self, edits: list[Edit]) -> None:
         if self._store is not None:

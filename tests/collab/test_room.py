@@ -930,7 +930,7 @@ async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
     change(room, ann, LETTERS[1], 2)
     room.edit(LETTERS[2], stored=True)
     await turn()
-    assert link.published == [merge(LETTERS[:3])]
+    assert [text(new_doc(update)) for update in link.published] == ["abc"]
     assert [edit.update for edit in store.edits] == [*LETTERS[:2], EMPTY_UPDATE]
     receipt = store.edits[-1].on_stored
     assert receipt is not None
@@ -955,6 +955,17 @@ async def test_what_other_processes_bring_is_neither_stored_nor_sent_back(
     await turn()
     assert received(socket, EMPTY_UPDATE) == "a"
     assert (link.published, link.published_stored, store.edits) == ([], [], [])
+
+
+async def test_only_a_turns_own_changes_are_told_to_other_processes(
+    store: Store, link: Link
+) -> None:
+    room = make_room(store, link=link)
+    ann, _ = new_member(room)
+    room.edit_relayed(LETTERS[0])
+    change(room, ann, LETTERS[1], 1)
+    await turn()
+    assert link.published == [LETTERS[1]]
 
 
 async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
