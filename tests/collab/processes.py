@@ -121,6 +121,8 @@ class Wire(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
         #: What has arrived, or was lost: the channel and the message.
         self.carried: list[tuple[str, Message]] = []
         self.lost: list[tuple[str, Message]] = []
+        #: What was given to it: to which group or channel, and the messages that were one.
+        self.given: list[tuple[str, list[Message]]] = []
         #: Tells which messages to which channel are lost.
         self.loses: Callable[[str, Message], bool] = lambda channel, message: False
         #: What each verb raises, and what each waits for.
@@ -141,6 +143,7 @@ class Wire(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
     async def send(self, channel: str, message: Message) -> None:
         await self._hinder("send")
         parts = message.get("parts", [message])
+        self.given.append((channel, parts))
         lost = [part for part in parts if self.loses(channel, part)]
         kept = [part for part in parts if part not in lost]
         self.lost += [(channel, part) for part in lost]
@@ -165,6 +168,7 @@ class Wire(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
 
     async def group_send(self, group: str, message: Message) -> None:
         await self._hinder("group_send")
+        self.given.append((group, message.get("parts", [message])))
         await super().group_send(group, message)
 
     def kinds(self, sender: Process | None = None, to: Process | None = None) -> list[str]:
@@ -181,6 +185,15 @@ class Wire(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
         """Forget what was carried so far."""
         self.carried.clear()
         self.lost.clear()
+        self.given.clear()
+
+    def changes(self) -> list[tuple[str, list[str]]]:
+        """Return where messages with changes were sent, and the rooms that were in each."""
+        told = [
+            (target, [part["room"] for part in parts if part["kind"] == "change"])
+            for target, parts in self.given
+        ]
+        return [(target, rooms) for target, rooms in told if rooms]
 
 
 class Process:

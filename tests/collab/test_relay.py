@@ -7,18 +7,23 @@ import logging
 from typing import Any
 
 import pytest
+from channels.exceptions import ChannelFull
 
 from collab import relay
+from collab.link import Message, relay_group
 
 from .live import until
 from .processes import (
     NOTES,
     QUICK,
+    Client,
+    Cluster,
     Wire,
     cluster,
     hasten,
     hold_no_updates,
     losing,
+    met,
     pause,
     present,
     two,
@@ -90,6 +95,143 @@ async def test_messages_of_a_room_that_is_not_open_here_are_left_alone() -> None
         await processes.layer.send(bob.process.channel, message)
         ann.type("hello")
         await until(lambda: bob.text == "hello")
+
+
+# Many rooms, and many processes.
+
+ROOMS = [f"room{number}" for number in range(5)]
+
+
+async def meet_in_all(processes: Cluster) -> list[tuple[Client, Client]]:
+    """Return a client in each of two processes for each of the rooms; all have met."""
+    ann, bob = await two(processes)
+    pairs = [(await ann.process.open(name), await bob.process.open(name)) for name in ROOMS]
+    for one, other in pairs:
+        one.type("before ")
+        await until(lambda other=other: other.text == "before ")  # type: ignore[misc]
+        other.type("before ")
+        await until(lambda one=one: one.text == "before before ")  # type: ignore[misc]
+    await processes.calm()
+    await pause()
+    processes.wire.forget()
+    return pairs
+
+
+async def all_type(processes: Cluster, letters: str) -> list[list[str]]:
+    """Let somebody type in all rooms at once; return which rooms were told of together."""
+    pairs = await meet_in_all(processes)
+    (channel,) = {other.process.channel for _, other in pairs}
+    for one, _ in pairs:
+        one.type(letters)
+    await until(lambda: all(other.text.startswith(letters) for _, other in pairs))
+    told = processes.wire.changes()
+    assert {target for target, _ in told} == {channel}
+    assert sorted(room for _, rooms in told for room in rooms) == ROOMS
+    return [rooms for _, rooms in told]
+
+
+async def test_what_is_typed_in_many_rooms_in_a_turn_is_one_message() -> None:
+    async with cluster() as processes:
+        assert len(await all_type(processes, "hello")) == 1
+
+
+async def test_no_more_messages_go_together_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_MAX_PARTS", 2)
+    async with cluster() as processes:
+        assert [len(rooms) for rooms in await all_type(processes, "hello")] == [2, 2, 1]
+
+
+async def test_no_more_bytes_go_together_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "_MAX_SIZE", 1000)
+    async with cluster() as processes:
+        told = await all_type(processes, "letters " * 50)
+    assert [len(rooms) for rooms in told] == [2, 2, 1]
+
+
+async def test_what_is_too_large_to_go_with_others_goes_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay, "_MAX_SIZE", 100)
+    async with cluster() as processes:
+        told = await all_type(processes, "letters " * 50)
+    assert [len(rooms) for rooms in told] == [1, 1, 1, 1, 1]
+
+
+def test_presence_counts_among_the_bytes() -> None:
+    assert relay._size({"kind": "change", "present": [[1, 1, "{}"], [2, 1, "null"]]}) == 6
+
+
+async def test_one_room_in_many_processes_is_told_of_by_its_group() -> None:
+    async with cluster() as processes:
+        clients = [await processes.start().open() for _ in range(4)]
+        await met(processes)
+        clients[0].type("hello")
+        await until(lambda: all(client.text == "hello" for client in clients))
+        assert (relay_group(NOTES), [NOTES]) in processes.wire.changes()
+
+
+async def test_the_first_message_after_a_pause_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with cluster(RELAY_TIMEOUT=0.1) as processes:
+        ann, bob = await two(processes)
+        monkeypatch.setattr(relay, "_PACE", 1000)
+        ann.type("hello")
+        await until(lambda: bob.text == "hello")
+        ann.type("oh, ")
+        await pause()
+        assert len(processes.wire.changes()) == 1
+
+
+async def test_what_a_room_has_to_say_when_it_is_closed_comes_before_its_goodbye(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        monkeypatch.setattr(relay, "_PACE", 0.2)
+        ann.type("hello")
+        await until(lambda: bob.text == "hello")
+        ann.type("oh, ")
+        ann.leave()
+        await until(lambda: not ann.process.hub.rooms)
+        await until(lambda: "bye" in processes.wire.kinds())
+        assert bob.text == "oh, hello"
+        assert processes.wire.kinds()[-2:] == ["change", "bye"]
+        assert "ask" not in processes.wire.kinds()
+
+
+@pytest.mark.parametrize("error", [LookupError, type("PanicException", (BaseException,), {})])
+async def test_a_room_that_cannot_be_told_of_does_not_hold_up_the_others(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Message:
+        raise error
+
+    async with cluster() as processes:
+        pairs = await meet_in_all(processes)
+        with monkeypatch.context() as patch:
+            patch.setattr(pairs[1][0].process.link(ROOMS[1]), "next_message", fail)
+            for ann, _ in pairs:
+                ann.type("hello, ")
+            await until(lambda: pairs[-1][1].text.startswith("hello, "))
+        assert caplog.records[0].__dict__["room"] == ROOMS[1]
+        # What it was is still there, and goes with what comes next.
+        ann, bob = pairs[1]
+        ann.type("oh, ")
+        await until(lambda: bob.text.startswith("oh, hello, "))
+
+
+async def test_a_process_that_cannot_come_after_is_told_again_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        processes.wire.failures = {"send": ChannelFull()}
+        ann.type("hello")
+        await processes.calm()
+        processes.wire.failures.clear()
+        await until(lambda: bob.text == "hello")
+        assert caplog.records == []
 
 
 # The layer is cut off.
@@ -309,6 +451,8 @@ async def test_what_the_relay_does_is_logged_if_it_fails(
         {"kind": "change", "number": "one"},
         {"kind": "answer", "number": 1, "stored": 1},
         {"kind": "change", "number": 10_000_000, "update": b"nonsense"},
+        {"kind": "several"},
+        {"kind": "several", "parts": [1]},
     ],
     ids=str,
 )
