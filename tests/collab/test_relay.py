@@ -221,6 +221,11 @@ async def test_a_room_that_cannot_be_told_of_does_not_hold_up_the_others(
         await until(lambda: bob.text.startswith("oh, hello, "))
 
 
+def test_who_ends_the_process_is_not_held_up() -> None:
+    with pytest.raises(KeyboardInterrupt), relay._guarded("A room fails.", NOTES):
+        raise KeyboardInterrupt
+
+
 async def test_a_process_that_cannot_come_after_is_told_again_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
