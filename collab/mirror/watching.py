@@ -146,7 +146,7 @@ class RowsWatcher:
             self._worker.hold()
             for row, names in self._found.items():
                 for name in names:
-                    self._note(row, name, LEFT)
+                    self._note(row, name, LEFT, self._loop.time())
         else:
             # What the room has just applied was not seen.
             self._sweep(self._author())
@@ -191,13 +191,14 @@ class RowsWatcher:
     # What is noted.
 
     def _observe(self, map_name: str, events: Iterable[Any]) -> None:
-        author = self._author()
+        # What comes at once is checked at once, so that refusals are counted together.
+        author, now = self._author(), self._loop.time()
         for event in events:
             is_typing = isinstance(event, TextEvent)
             for key, name in spots(event):
                 if name == ROW:
                     self._overtake((map_name, key), author)
-                self._note((map_name, key), name, author, is_typing)
+                self._note((map_name, key), name, author, now, is_typing)
 
     def _overtake(self, row: RowKey, author: Author) -> None:
         change = Change(*row, Odd.MISSING, self._notes.overtake(row, author))
@@ -214,12 +215,13 @@ class RowsWatcher:
             self._authors[member] = Author(member.user or AnonymousUser(), member)
         return self._authors[member]
 
-    def _note(self, row: RowKey, name: str, author: Author, is_typing: bool = False) -> None:
+    def _note(
+        self, row: RowKey, name: str, author: Author, now: float, is_typing: bool = False
+    ) -> None:
         if self._notes.has_room(row):
-            now = self._loop.time()
             self._wake(self._notes.add(row, name, author, now, is_typing=is_typing).due)
         elif author in UNKNOWN:
-            self._later = self._loop.time() + self._settings.ROWS_CHECK_INTERVAL
+            self._later = now + self._settings.ROWS_CHECK_INTERVAL
             self._wake(self._later)
         else:
             self._sweep(author)
@@ -338,7 +340,7 @@ class RowsWatcher:
         tell_all(Outcome(refusals=traces.refusals))
         for change in traces.kept:
             for name, author in change.authors.items():
-                self._note((change.map_name, change.key), name, author)
+                self._note((change.map_name, change.key), name, author, self._loop.time())
 
     async def _ask_whose(self, changes: Iterable[Change]) -> None:
         """Look whose those changes are of which that is not known here, if there are any."""
@@ -350,7 +352,7 @@ class RowsWatcher:
             names, of_row = found.get(row, set()), users.get(row, {})
             for name in names - change.authors.keys():
                 if not self._notes.is_noted(row, name):
-                    self._note(row, name, LEFT)
+                    self._note(row, name, LEFT, self._loop.time())
             unknown = {name for name, author in change.authors.items() if author in UNKNOWN}
             for name in unknown - names:
                 del change.authors[name]

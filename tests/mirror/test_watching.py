@@ -711,6 +711,24 @@ async def test_a_check_that_takes_long_lets_others_have_the_document_meanwhile(
             await wait_for_row(task, title="two")
 
 
+async def test_what_comes_at_once_is_checked_at_once(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[int] = []
+
+    def count(name: str, changes: list[Any], **options: Any) -> Any:
+        checked.append(len(changes))
+        return checking.check(name, changes, **options)
+
+    monkeypatch.setattr(watching, "check", count)
+    async with visit(board) as ann:
+        with ann.doc.transaction():
+            for number in range(500):
+                rows(ann)[f"new-{number}"] = Map({"title": ""})
+        await ann.wait_until(lambda: not len(rows(ann)))
+    assert checked == [500]
+
+
 async def test_two_large_changes_at_once_are_both_checked_in_the_end(
     board: Board, task: Task
 ) -> None:
