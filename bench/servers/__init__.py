@@ -12,7 +12,7 @@ from .base import (
     running_process,
 )
 from .node import Hocuspocus, NodePeer, node_version
-from .ours import UNLIMITED, Collab, CollabElsewhere, collab_server
+from .ours import UNLIMITED, Collab, CollabElsewhere, collab_server, migrated_file
 from .pycrdt import PycrdtWebsocket
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "collab_server",
     "free_port",
     "make_venv",
+    "migrated_file",
     "node_version",
     "running_process",
 ]

@@ -22,7 +22,7 @@ from tests.harness.services import Postgres
 
 from .base import BUILD, PEERS, Contestant, Program, Running, free_port, make_venv
 
-__all__ = ["UNLIMITED", "Collab", "CollabElsewhere", "collab_server"]
+__all__ = ["UNLIMITED", "Collab", "CollabElsewhere", "collab_server", "migrated_file"]
 
 #: A load generator sends faster than the server lets anybody by default.
 UNLIMITED = {
@@ -33,6 +33,8 @@ UNLIMITED = {
     "BYTE_RATE": 1e12,
     "BYTE_BURST": 10**12,
 }
+#: Nobody should have to wait as long as by default until rooms are asleep.
+_SETTINGS = {**UNLIMITED, "SLEEP_DELAY": 5}
 
 _APPLICATION = "tests.harness.app:application"
 _VENV = BUILD / "bench-asgi-venv"
@@ -40,6 +42,9 @@ _REQUIREMENTS = PEERS / "asgi-servers" / "requirements.txt"
 
 #: How long code in a process of its own may take, in seconds.
 _PATIENCE = 600.0
+
+#: Who says this is told what is stored.
+_HELLO = '{"action": "hello", "request_id": 1}'
 
 _numbers = count()
 
@@ -56,7 +61,7 @@ def _kept() -> ExitStack:
 
 
 @cache
-def _migrated_file() -> Path:
+def migrated_file() -> Path:
     """Return an empty SQLite database with all tables, to be copied."""
     file = Path(_kept().enter_context(TemporaryDirectory())) / "migrated.sqlite3"
     migrate(f"sqlite://{file}")
@@ -64,10 +69,13 @@ def _migrated_file() -> Path:
 
 
 class _Cluster(Postgres):
-    """PostgreSQL that writes to the disk, as one in production does."""
+    """PostgreSQL that writes to the disk, as one in production does.
+
+    Which has files of its log to use again, where a new one would fill new ones with zeros first.
+    """
 
     def _command(self) -> list[str]:
-        return [*super()._command(), "-c", "fsync=on"]
+        return [*super()._command(), "-c", "fsync=on", "-c", "wal_init_zero=off"]
 
 
 @cache
@@ -99,7 +107,7 @@ class Database:
 def _sqlite(directory: Path) -> Database:
     store = directory / "store"
     store.mkdir()
-    return Database(f"sqlite://{shutil.copy(_migrated_file(), store / 'bench.sqlite3')}", store)
+    return Database(f"sqlite://{shutil.copy(migrated_file(), store / 'bench.sqlite3')}", store)
 
 
 def _postgres(directory: Path) -> Database:
@@ -122,10 +130,13 @@ def _database_for(kind: str) -> Iterator[tuple[Path, Database]]:
 
 
 def _server(directory: Path, database: Database, environment: Mapping[str, str]) -> Server:
+    log = directory / "server.log"
+    # Also of one that is served in another way, and writes nothing there.
+    log.touch()
     return Server(
-        directory / "server.log",
+        log,
         database.url,
-        collab=UNLIMITED,
+        collab=_SETTINGS,
         # None of the others writes a line for each connection.
         environment={"COLLAB_TEST_LOG_LEVEL": "WARNING", **environment},
     )
@@ -154,7 +165,6 @@ class Collab(Contestant):
     """
 
     is_peer = False
-    hello = '{"action": "hello", "request_id": 1}'
 
     def __init__(
         self,
@@ -165,12 +175,13 @@ class Collab(Contestant):
     ) -> None:
         self.name = name
         self.is_stored = route == "ws"
+        self.hello = _HELLO if self.is_stored else None
         self._route = route
         self._database = database
         self._environment = {"COLLAB_TEST_WS": websockets}
 
     def install(self) -> None:
-        {"sqlite": _migrated_file, "postgres": _cluster}[self._database]()
+        {"sqlite": migrated_file, "postgres": _cluster}[self._database]()
 
     def version(self) -> str:
         return __version__
@@ -212,7 +223,7 @@ class CollabElsewhere(Contestant):
     """
 
     is_peer = False
-    hello = Collab.hello
+    hello = _HELLO
     is_stored = True
 
     def __init__(self, name: str, package: str, arguments: str) -> None:
@@ -221,7 +232,7 @@ class CollabElsewhere(Contestant):
         self._arguments = arguments
 
     def install(self) -> None:
-        _migrated_file()
+        migrated_file()
         ours = Path(sysconfig.get_path("purelib"))
         make_venv(_VENV, _REQUIREMENTS.read_text().splitlines(), ours)
 
@@ -235,8 +246,8 @@ class CollabElsewhere(Contestant):
     def run(self) -> Iterator[Running]:
         with _database_for("sqlite") as (directory, database):
             # What uvicorn gets from its environment, these get, too.
-            environment = _server(directory, database, {}).environment
-            program = self._program(environment)
+            server = _server(directory, database, {})
+            program = self._program(server.environment)
             try:
                 yield Running(
                     self,
@@ -245,9 +256,11 @@ class CollabElsewhere(Contestant):
                     "/ws/",
                     restart=program.restart,
                     store=database.store,
+                    run_code=partial(server.run_code, within=_PATIENCE),
                 )
             finally:
                 program.kill()
+                server.close()
 
     def _program(self, environment: Mapping[str, str]) -> Program:
         port = free_port()
