@@ -7,91 +7,101 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from bench.authors import author
-from bench.documents import typed_document
+from bench.documents import history_document
 from bench.load import Crowd
 from bench.process import memory_bytes, quiet
 from bench.servers import Running
 
-from .base import Figures, Scenario, times
+from .base import STANDARD, Figures, Scenario, times
 
-__all__ = ["MEMORY", "Documents", "Idle"]
+__all__ = ["MEMORY", "Documents", "Members", "Rooms"]
 
-_SERVERS = (
-    *("collab", "y-websocket-server", "y-websocket-leveldb", "hocuspocus", "pycrdt-websocket"),
-    "pycrdt-consumer",
-)
+
+async def _rest(server: Running) -> int:
+    """Return the memory once there is nothing left to do."""
+    await quiet(*server.pids)
+    return memory_bytes(*server.pids)
 
 
 async def _before(server: Running) -> int:
     """Return the memory of a server that has done everything once, as that is nobody's."""
     async with Crowd([server], 1, 10, prefix="before") as crowd:
         await crowd.write([author(0)], 1)
-    await quiet(*server.pids)
-    return memory_bytes(*server.pids)
+    return await _rest(server)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Idle(Scenario):
-    """Members who are there and read.
+class Members(Scenario):
+    """Members of one room are there and read.
 
     Args:
-        rooms: that are open at once.
-        size: members of each.
-        updates: that were written in each room before.
+        size: how many.
+    """
+
+    family = "memory"
+    size: int
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, size=times(self.size, factor))
+
+    async def measure(self, server: Running) -> Figures:
+        before = await _before(server)
+        async with Crowd([server], 1, self.size) as crowd:
+            await crowd.write([author(0)], 1)
+            used = await _rest(server) - before
+        return {"memory per member, KB": used / self.size / 1e3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms(Scenario):
+    """Rooms are open, each with one member, who has written in it.
+
+    Args:
+        rooms: how many.
+        updates: of each.
     """
 
     family = "memory"
     rooms: int
-    size: int
     updates: int
 
     def scaled(self, factor: float) -> Self:
-        rooms = 1 if self.rooms == 1 else max(2, times(self.rooms, factor))
-        return replace(self, rooms=rooms, size=times(self.size, factor))
+        return replace(self, rooms=max(2, times(self.rooms, factor)))
 
     async def measure(self, server: Running) -> Figures:
         before = await _before(server)
-        async with Crowd([server], self.rooms, self.size) as crowd:
+        async with Crowd([server], self.rooms, 1) as crowd:
             await crowd.write([author(0)], self.updates)
-            await quiet(*server.pids)
-            used = memory_bytes(*server.pids) - before
-        what = "member" if self.rooms == 1 else "room"
-        return {f"memory per {what}, KB": used / (self.rooms * self.size) / 1e3}
+            used = await _rest(server) - before
+        return {"memory per room, KB": used / self.rooms / 1e3}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Documents(Scenario):
-    """Documents with a history are open; each has one member, who has long stopped to write.
+    """Documents with a history are open, each with one member, who has stopped to write.
 
     Args:
         rooms: how many documents.
-        edits: that each has seen.
-        seconds: without a change.
+        seconds: that servers have to make them small.
     """
 
     family = "memory"
     rooms: int
-    edits: int
     seconds: float
 
     def scaled(self, factor: float) -> Self:
-        return replace(
-            self,
-            rooms=max(2, times(self.rooms, factor)),
-            edits=times(self.edits, factor),
-            seconds=self.seconds * factor,
-        )
+        rooms = max(2, times(self.rooms, factor))
+        return replace(self, rooms=rooms, seconds=self.seconds * factor)
 
     async def measure(self, server: Running) -> Figures:
-        document = typed_document(self.edits)
+        document = history_document()
         before = await _before(server)
         async with Crowd([server], self.rooms, 1) as crowd:
             await crowd.seed([document.data], document.clocks)
             await crowd.write([author(0)], 1)
-            await quiet(*server.pids)
-            at_once = memory_bytes(*server.pids) - before
+            at_once = await _rest(server) - before
             await asyncio.sleep(self.seconds)
-            later = memory_bytes(*server.pids) - before
+            later = await _rest(server) - before
         return {
             "memory per document, just written, KB": at_once / self.rooms / 1e3,
             f"memory per document, {self.seconds:g} s later, KB": later / self.rooms / 1e3,
@@ -99,29 +109,23 @@ class Documents(Scenario):
 
 
 MEMORY = (
-    Idle(
+    Members(
         name="memory-members",
         title="1 room of 500 who read",
-        servers=_SERVERS,
-        rooms=1,
+        servers=(*STANDARD, "y-websocket-leveldb"),
         size=500,
-        updates=1,
     ),
-    Idle(
+    Rooms(
         name="memory-rooms",
         title="500 rooms of one, 100 updates each",
-        servers=_SERVERS,
         rooms=500,
-        size=1,
         updates=100,
     ),
     Documents(
         name="memory-documents",
-        title="30 documents of 20,000 edits, one member each",
-        servers=_SERVERS[:-1],
+        title="30 documents of 259,778 edits, one member each",
         rooms=30,
-        edits=20_000,
-        # Ours sleep by then: see SLEEP_DELAY in docs/settings.md.
-        seconds=22,
+        # Ours sleep by then.
+        seconds=15,
     ),
 )
