@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .base import EVERY, STANDARD, Figures, Scenario, percentiles, times
+from .cold import COLD
 from .fanout import FANOUT
 from .joins import ISOLATION, JOINS
 from .memory import MEMORY
 from .presence import PRESENCE
 from .reconnect import RECONNECT
+from .relay import RELAY
+from .storage import STORAGE
 from .week import WEEK
 
 __all__ = [
@@ -29,5 +32,8 @@ SCENARIOS: Sequence[Scenario] = (
     *RECONNECT,
     *ISOLATION,
     *MEMORY,
+    *COLD,
+    *RELAY,
+    *STORAGE,
     *WEEK,
 )

@@ -1,0 +1,125 @@
+"""What it costs to store what is written, and how much of it goes to the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Self
+
+from bench.authors import author
+from bench.documents import typed_document
+from bench.load import Crowd
+from bench.process import quiet, written_bytes
+from bench.servers import Contestant, Running
+
+from .base import Figures, Scenario, times
+
+__all__ = ["STORAGE", "Burst", "Typing"]
+
+#: By then everybody has stored what was written, in seconds.
+_DEBOUNCE = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst(Scenario):
+    """One of the two members of each room writes as fast as can be.
+
+    Args:
+        rooms: that are busy at once.
+        updates: of each writer.
+    """
+
+    family = "storage"
+    rooms: int
+    updates: int
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, rooms=times(self.rooms, factor), updates=times(self.updates, factor))
+
+    async def measure(self, server: Running) -> Figures:
+        async with Crowd([server], self.rooms, 2) as crowd:
+            # Compilers in the server get to know the work first.
+            await crowd.write([author(0)], times(self.updates, 0.2))
+            before = await quiet(*server.pids)
+            began = perf_counter()
+            await crowd.write([author(0)], self.updates)
+            seconds = perf_counter() - began
+            await crowd.saved()
+            await crowd.check()
+        # Some store what is left when the last member has gone.
+        used = await quiet(*server.pids) - before
+        written = self.rooms * self.updates
+        return {
+            "time per update, µs": seconds / written * 1e6,
+            "CPU per update, µs": used / written * 1e6,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typing(Scenario):
+    """One of the two members of each room types, in a document that has a history.
+
+    Args:
+        rooms: in which somebody types.
+        edits: that each document has seen before.
+        rate: keystrokes a second of each writer, a character each.
+        seconds: for how long they type.
+    """
+
+    family = "storage"
+    rooms: int
+    edits: int
+    rate: float
+    seconds: float
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, edits=times(self.edits, factor), seconds=self.seconds * factor)
+
+    def suits(self, contestant: Contestant) -> bool:
+        return contestant.is_stored
+
+    async def measure(self, server: Running) -> Figures:
+        document = typed_document(self.edits)
+        async with Crowd([server], self.rooms, 2) as crowd:
+            await crowd.seed([document.data], document.clocks)
+            await asyncio.sleep(_DEBOUNCE)
+            before, disk_before = await quiet(*server.pids), _written(server)
+            keystrokes = times(round(self.rate * self.seconds), 1)
+            await crowd.write([author(0)], keystrokes, 1 / self.rate / self.rooms)
+            await crowd.saved()
+            await crowd.check()
+        # Some store what is left when the last member has gone.
+        used, disk = await quiet(*server.pids) - before, _written(server) - disk_before
+        typed = keystrokes * self.rooms
+        return {
+            "bytes written to the disk per byte typed": disk / typed,
+            "CPU per keystroke, µs": used / typed * 1e6,
+        }
+
+
+def _written(server: Running) -> int:
+    return written_bytes(*server.pids, *server.database_pids)
+
+
+STORAGE = (
+    Burst(
+        name="storage-burst",
+        title="10 rooms of 2, one writes as fast as can be",
+        servers=(
+            *("collab", "collab-postgres", "collab-memory", "hocuspocus", "hocuspocus-memory"),
+            *("y-websocket-leveldb", "y-websocket-server"),
+        ),
+        rooms=10,
+        updates=3_000,
+    ),
+    Typing(
+        name="storage-typing",
+        title="10 people type 10 letters a second in documents of 125 KB",
+        servers=("collab", "collab-postgres", "hocuspocus", "y-websocket-leveldb"),
+        rooms=10,
+        edits=48_000,
+        rate=10,
+        seconds=10,
+    ),
+)
