@@ -24,6 +24,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from .direct import EXTENSION
+from .newcomers import current_newcomers
 
 __all__ = ["WebSocketProtocol"]
 
@@ -88,6 +89,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _partial: bytearray
     #: The library's part, which is gone while the connection is open and between messages.
     _conn: ServerProtocol | None
+    #: What the client has sent before it was its turn.
+    _request = b""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -112,7 +115,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._is_plain and self.conn.state is OPEN and self.conn.current_size is None:
             self._conn = None
 
-    # Receiving.
+    # Coming in.
+
+    def _knock(self, data: bytes) -> None:
+        """Wait for its turn with the request, or what comes behind it meanwhile."""
+        if not self._request:
+            current_newcomers().add(self._come_in)
+        self._request += data
+
+    def _come_in(self) -> None:
+        """Take the request, unless the client is gone."""
+        if not self.transport.is_closing():
+            data, self._request = self._request, b""
+            super().data_received(data)
 
     def handle_connect(self, event: Request) -> None:
         """Look at how the client wants to speak."""
@@ -146,6 +161,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         ):
             # One short message, as nearly all are.
             self._take(_BINARY, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]))
+        elif not self.handshake_initiated:
+            self._knock(data)
         elif not self._is_plain:
             super().data_received(data)
         elif self._partial:

@@ -1,0 +1,139 @@
+"""Hundreds who come at once are let in a few at a time, and nobody is kept out."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+from websockets.frames import Opcode
+
+from collab.newcomers import current_newcomers
+from collab.sockets import WebSocketProtocol
+
+from .lines import REQUEST
+from .live import until
+from .test_sockets import frame
+
+#: What may be let in while those who are inside are not looked at.
+FEW = 10
+
+
+async def test_those_who_are_inside_get_a_turn_after_a_few_newcomers() -> None:
+    inside: list[int] = []
+    for number in range(100):
+        current_newcomers().add(partial(inside.append, number))
+    seen = 0
+    while seen < 100:
+        await asyncio.sleep(0)
+        assert len(inside) - seen <= FEW
+        seen = len(inside)
+    assert inside == [*range(100)]
+
+
+async def test_a_newcomer_who_cannot_be_let_in_keeps_out_nobody() -> None:
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+    inside: list[int] = []
+
+    def stumble() -> None:
+        raise LookupError
+
+    for let_in in (stumble, partial(inside.append, 1)):
+        current_newcomers().add(let_in)
+    await until(lambda: inside)
+    assert [type(error["exception"]) for error in errors] == [LookupError]
+
+
+class Pipe(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 80)})
+        self.written = b""
+        self.end = ""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return bool(self.end)
+
+    def close(self) -> None:
+        self.end = "closed"
+
+    def pause_reading(self) -> None:
+        """Tests do not send too much."""
+
+    def resume_reading(self) -> None:
+        """Nothing has been held back."""
+
+
+@pytest.fixture
+def events() -> list[dict[str, Any]]:
+    """What the application receives."""
+    return []
+
+
+@pytest.fixture
+async def newcomer(events: list[dict[str, Any]]) -> WebSocketProtocol:
+    """A connection that has sent nothing yet."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        events.append(await receive())
+        await send({"type": "websocket.accept"})
+        while events[-1]["type"] != "websocket.disconnect":
+            events.append(await receive())
+
+    config = uvicorn.Config(application, interface="asgi3", log_config=None, ws_ping_interval=None)
+    config.load()
+    protocol = WebSocketProtocol(config, ServerState(), {})
+    protocol.connection_made(Pipe())
+    return protocol
+
+
+def pipe(protocol: WebSocketProtocol) -> Pipe:
+    assert isinstance(protocol.transport, Pipe)
+    return protocol.transport
+
+
+async def its_turn_is_over() -> None:
+    over = asyncio.Event()
+    current_newcomers().add(over.set)
+    await over.wait()
+
+
+async def test_what_comes_before_it_is_its_turn_is_received_then(
+    newcomer: WebSocketProtocol, events: list[dict[str, Any]]
+) -> None:
+    request = REQUEST % b""
+    for piece in (request[:50], request[50:], frame(b"early"), frame(b"", Opcode.CLOSE)):
+        newcomer.data_received(piece)
+    assert not newcomer.handshake_initiated
+    await until(lambda: len(events) == 3)
+    assert [event["type"] for event in events] == [
+        *("websocket.connect", "websocket.receive", "websocket.disconnect")
+    ]
+    assert events[1]["bytes"] == b"early"
+
+
+async def test_who_is_gone_before_it_is_its_turn_is_not_let_in(
+    newcomer: WebSocketProtocol, events: list[dict[str, Any]]
+) -> None:
+    newcomer.data_received(REQUEST % b"")
+    newcomer.connection_lost(None)
+    await its_turn_is_over()
+    assert (newcomer.handshake_initiated, events) == (False, [])
+
+
+async def test_who_waits_when_the_server_ends_is_told_so(
+    newcomer: WebSocketProtocol, events: list[dict[str, Any]]
+) -> None:
+    newcomer.data_received(REQUEST % b"")
+    newcomer.shutdown()
+    await its_turn_is_over()
+    assert pipe(newcomer).written.startswith(b"HTTP/1.1 500")
+    assert (pipe(newcomer).end, events) == ("closed", [])
