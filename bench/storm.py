@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import uvloop
 
 from .authors import author
-from .clocks import Clocks, LostUpdate, covers
+from .clocks import Clocks, LostUpdate, Range, covers
 from .load import Member, Reader
 from .process import LOAD_CORES
 from .servers import CONTESTANTS, Running
@@ -92,10 +92,18 @@ def _run(function: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
         return runner.run(function())
 
 
+class _Client(Member):
+    """Asks again and again; a server may answer with what it tells the members a moment later."""
+
+    def take_update(self, found: Sequence[Range]) -> None:
+        known = self.clocks
+        super().take_update([each for each in found if each.clock >= known.get(each.author, 0)])
+
+
 async def join(
     target: Target, room: str, clocks: Clocks, at_once: int, seconds: float
 ) -> list[float]:
-    """Let clients join a document again and again, so many at a time, for so long.
+    """Let clients join a document one after the other, in so many places, for so long.
 
     Returns:
         the seconds from connecting to having the document, of each.
@@ -113,7 +121,7 @@ async def _join_on(
 ) -> list[float]:
     found: list[float] = []
     while not found or perf_counter() < end:
-        member = Member(server, room, reader)
+        member = _Client(server, room, reader)
         began = perf_counter()
         await member.open()
         found.append(perf_counter() - began)
@@ -130,7 +138,7 @@ async def synchronize(target: Target, room: str, clients: int, seconds: float) -
         the seconds that each answer took.
     """
     server, reader, end = target.running(), Reader(), perf_counter() + seconds
-    members = [Member(server, room, reader) for _ in range(clients)]
+    members = [_Client(server, room, reader) for _ in range(clients)]
     await asyncio.gather(*(member.open() for member in members))
     editing = asyncio.create_task(_edit(members[0]))
     found = await asyncio.gather(*(_ask_on(member, end) for member in members))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Self
 
-from bench.authors import author
+from bench.authors import Author, author
 from bench.load import Crowd
 from bench.servers import Running
 
@@ -14,17 +16,23 @@ from .base import EVERY, Figures, Scenario, delivery, times
 
 __all__ = ["FANOUT", "FanOut", "ManyRooms"]
 
+#: Updates of a burst of one member, and how often they are delivered at most.
+_ALONE, _DELIVERIES = 100, 40_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class FanOut(Scenario):
-    """What members write reaches the others: first one update at a time, then bursts.
+    """What members write reaches the others.
+
+    One of them writes first, the next update when all have the last one; then it does not wait any
+    more, and then several write at once.
 
     Args:
         rooms: that are busy at once.
         size: members of each.
         writers: how many of them write in a burst.
         updates: that each of them writes in it without waiting.
-        seconds: for how long each of both goes on.
+        seconds: for how long each of these goes on.
     """
 
     family = "fanout"
@@ -32,7 +40,7 @@ class FanOut(Scenario):
     size: int
     writers: int
     updates: int
-    seconds: float = 1.5
+    seconds: float = 1.0
 
     def scaled(self, factor: float) -> Self:
         size = max(2, times(self.size, factor))
@@ -51,19 +59,30 @@ class FanOut(Scenario):
             figures = await delivery(
                 server, crowd, "one at a time", lambda: crowd.converse(author(0), self.seconds)
             )
-            await self._burst(crowd)
-            what = "bursts" if self.writers < self.size else "bursts of all"
-            figures |= await delivery(server, crowd, what, lambda: self._bursts(crowd))
+            for what, writers, updates in self._bursts():
+                writing = partial(self._write, crowd, _authors(writers), updates)
+                figures |= await delivery(server, crowd, what, writing)
             await crowd.check()
         return figures
 
-    async def _bursts(self, crowd: Crowd) -> None:
-        end = perf_counter() + self.seconds
-        while perf_counter() < end:
-            await self._burst(crowd)
+    def _bursts(self) -> Iterator[tuple[str, int, int]]:
+        """Yield what to call bursts, how many members write then, and how much each of them."""
+        yield "bursts of one", 1, max(1, min(_ALONE, _DELIVERIES // self.size))
+        yield "bursts of all", self.writers, self.updates
 
-    async def _burst(self, crowd: Crowd) -> None:
-        await crowd.write([author(number) for number in range(self.writers)], self.updates)
+    async def _write(self, crowd: Crowd, authors: Sequence[Author], updates: int) -> None:
+        end, is_first = perf_counter() + self.seconds, True
+        while is_first or perf_counter() < end:
+            await crowd.write(authors, updates)
+            is_first = False
+
+
+def _authors(number: int) -> Sequence[Author]:
+    """Return so many, who have thought of what they are going to write."""
+    authors = [author(each) for each in range(number)]
+    for each in authors:
+        each.update(0)
+    return authors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +93,9 @@ class ManyRooms(FanOut):
     size: int = 2
     writers: int = 1
     updates: int = 10
+
+    def _bursts(self) -> Iterator[tuple[str, int, int]]:
+        yield "bursts", self.writers, self.updates
 
 
 FANOUT = (
@@ -89,7 +111,14 @@ FANOUT = (
         quick=True,
     ),
     FanOut(name="fanout-400", title="1 room of 400", size=400, writers=400, updates=1),
-    FanOut(name="fanout-1500", title="1 room of 1,500", size=1_500, writers=100, updates=1),
+    FanOut(
+        name="fanout-1500",
+        title="1 room of 1,500",
+        size=1_500,
+        writers=1_500,
+        updates=1,
+        servers=("collab", "y-websocket-server", "hocuspocus"),
+    ),
     ManyRooms(name="rooms-200", title="200 rooms of 2", rooms=200, servers=EVERY, quick=True),
-    ManyRooms(name="rooms-2000", title="2,000 rooms of 2", rooms=2_000),
+    ManyRooms(name="rooms-2000", title="2,000 rooms of 2", rooms=2_000, updates=5),
 )

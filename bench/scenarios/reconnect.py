@@ -83,6 +83,8 @@ RECONNECT = (
     Reconnect(
         name="reconnect",
         title="1,000 come back after the server was killed",
+        # The others do not come to an end.
+        servers=("collab", "y-websocket-server", "hocuspocus"),
         members=1_000,
     ),
 )
