@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
@@ -143,3 +144,7 @@ async def by_path(scope: Scope, receive: Any, send: Any) -> None:
 
 
 application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": by_path})
+
+# As docs/deployment.md advises.
+gc.collect()
+gc.freeze()
