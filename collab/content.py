@@ -283,6 +283,9 @@ class Content:
         Raises:
             PoisonedDoc: it cannot be applied; ``repair`` is to be called.
         """
+        if update == EMPTY_UPDATE:
+            # What newcomers have of their own, nearly always. Nobody wakes up for that.
+            return update
         doc = self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
         if overlooking:

@@ -22,7 +22,7 @@ from collab.record import Frozen
 from collab.room import Edit, Room
 from collab.session import Change, StateRequest
 from collab.structure import check_structure
-from collab.updates import EMPTY_STATE, merge
+from collab.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from collab_storage.updates import state_vector
 
 from . import poison
@@ -105,6 +105,18 @@ async def test_joining_and_reading_wake_nobody(room: Room) -> None:
     assert not room.has(LETTERS[0])
     assert room.size == len(HELLO)
     assert inside(room).is_asleep
+
+
+async def test_a_newcomer_who_has_nothing_wakes_nobody() -> None:
+    store = Store()
+    room = make_room(store=store)
+    sleep(room)
+    member, _ = new_member(room)
+    nothing = Change(EMPTY_UPDATE, 1, whole=True, outline=check_structure(EMPTY_UPDATE))
+    room.handle(member, nothing)
+    assert inside(room).is_asleep
+    # Who waits to be told that it is saved, is told so.
+    assert [(edit.member, edit.number) for edit in store.edits] == [(member, 1)]
 
 
 async def test_a_change_wakes_it_and_reaches_all(room: Room) -> None:
