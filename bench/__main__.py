@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from . import compare, growth, publish, report, rows, scale, trace
+from . import compare, growth, plots, publish, report, rows, scale, trace
 
 __all__ = ["main"]
 
@@ -16,6 +16,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True)
     compare.add_arguments(commands.add_parser("compare", help="measure beside other servers"))
     report.add_arguments(commands.add_parser("report", help="show what was measured"))
+    plots.add_arguments(commands.add_parser("plots", help="make plots of what was measured"))
     trace.add_arguments(commands.add_parser("trace", help="replay an editing trace and compare"))
     scale.add_arguments(commands.add_parser("scale", help="what several processes cost"))
     rows.add_arguments(commands.add_parser("rows", help="what it costs to tell of saved rows"))
@@ -27,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "compare": compare.run,
     "report": report.run,
+    "plots": plots.run,
     "trace": trace.run,
     "scale": scale.run,
     "rows": rows.run,

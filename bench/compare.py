@@ -16,6 +16,7 @@ from time import perf_counter
 
 import uvloop
 
+from .plots import make_plots
 from .process import LOAD_CORES, SERVER_CORES, on_cores
 from .report import report
 from .results import RESULTS, Circumstances, Measurement, read, write
@@ -48,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--repeat", type=int, help="take the median of so many (5)")
     parser.add_argument("--scale", type=float, default=1.0, help="less, to try it (1.0)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help=f"for the results ({RESULTS})")
+    what = f"for the results, with the plots beside it ({RESULTS})"
+    parser.add_argument("--out", type=Path, default=RESULTS, help=what)
     parser.add_argument("--quick", action="store_true", help="once, few scenarios and servers")
 
 
@@ -67,7 +69,7 @@ class Cell:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, and print a table; return 1 if one of ours has failed."""
+    """Measure, print tables, and make plots beside the results; return 1 if ours has failed."""
     repeat = arguments.repeat or (1 if arguments.quick else 5)
     scenarios = _chosen(arguments.scenarios, quick=arguments.quick)
     servers = arguments.servers or (_QUICK_SERVERS if arguments.quick else None)
@@ -80,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     write(arguments.out, _circumstances(contestants, repeat, arguments.scale))
     measurements = list(_measure(cells, arguments.scale, arguments.out))
     print(report(*read(arguments.out)))
+    make_plots(measurements, arguments.out.parent / "plots")
     ours = {contestant.name for contestant in contestants if not contestant.is_peer}
     return any(found.error is not None and found.server in ours for found in measurements)
 

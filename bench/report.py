@@ -6,76 +6,63 @@ import argparse
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
-from .results import RESULTS, Circumstances, Measurement, read
+from .aims import verdicts
+from .results import RESULTS, Circumstances, Measurement, medians, read
 from .table import short
 
 __all__ = ["add_arguments", "report", "run"]
-
-#: Medians by server, by what they tell, by the title of the scenario.
-_Medians = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to ``parser``."""
     parser.add_argument("file", nargs="?", type=Path, default=RESULTS, help=f"({RESULTS})")
-    parser.add_argument("--plots", type=Path, metavar="DIR", help="make plots there, PNG and SVG")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table of a file of results, and make plots of it."""
-    circumstances, measurements = read(arguments.file)
-    print(report(circumstances, measurements))
-    if arguments.plots is not None:
-        # Nothing else needs what makes plots.
-        from .plots import make_plots
-
-        make_plots(measurements, arguments.plots)
+    """Print the tables of a file of results."""
+    print(report(*read(arguments.file)))
     return 0
 
 
 def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measurement]) -> str:
-    """Return a table in Markdown, what has failed, and on what everything was measured."""
+    """Return tables in Markdown, what has failed, and on what everything was measured."""
     peers = {name for each in circumstances for name in each.peers}
     columns = list(dict.fromkeys(name for each in circumstances for name in each.servers))
+    found, titles = medians(measurements), {each.scenario: each.title for each in measurements}
+    failed = {(each.scenario, each.server) for each in measurements if each.error is not None}
     lines = [["", "", *columns], ["---", "---", *("---:" for _ in columns)]]
-    failed = {(found.title, found.server) for found in measurements if found.error is not None}
-    for title, rows in _medians(measurements).items():
-        absent = ["failed" if (title, name) in failed else "" for name in columns]
-        for number, (what, medians) in enumerate(rows.items()):
-            cells = _cells(medians, columns, absent, peers)
-            lines.append(["" if number else title, what, *cells])
-    table = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([*table, "", *_failures(measurements), *map(str, circumstances)])
-
-
-def _medians(measurements: Sequence[Measurement]) -> _Medians:
-    values: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for found in measurements:
-        rows = values.setdefault(found.title, {})
-        for what, value in found.figures.items():
-            rows.setdefault(what, {}).setdefault(found.server, []).append(value)
-    return {
+    for scenario, rows in found.items():
+        absent = ["failed" if (scenario, name) in failed else "" for name in columns]
         # Where all have failed there is a row to say so.
-        title: {what: _each_median(cells) for what, cells in rows.items()} or {"": {}}
-        for title, rows in values.items()
-    }
+        for number, (what, values) in enumerate(rows.items() or [("", {})]):
+            cells = _cells(values, columns, absent, peers)
+            lines.append(["" if number else titles[scenario], what, *cells])
+    reached = _aims([*verdicts(found, titles, peers)])
+    return "\n".join(
+        [*_table(lines), "", *reached, *_failures(measurements), *map(str, circumstances)]
+    )
 
 
-def _each_median(cells: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    return {server: median(values) for server, values in cells.items()}
+def _aims(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table of what was to be reached, and an empty line behind it."""
+    head = [["", "", "to reach", "found", ""], ["---", "---", "---:", "---:", "---"]]
+    return [*_table([*head, *lines]), ""] if lines else []
+
+
+def _table(lines: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def _cells(
-    medians: Mapping[str, float],
+    values: Mapping[str, float],
     columns: Sequence[str],
     absent: Sequence[str],
     peers: Collection[str],
 ) -> list[str]:
-    best = min((value for name, value in medians.items() if name in peers), default=None)
+    best = min((value for name, value in values.items() if name in peers), default=None)
     return [
-        _cell(medians[name], best) if name in medians else instead
+        _cell(values[name], best) if name in values else instead
         for name, instead in zip(columns, absent, strict=True)
     ]
 

@@ -10,14 +10,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from .table import processor
 
-__all__ = ["RESULTS", "Circumstances", "Measurement", "read", "write"]
+__all__ = ["RESULTS", "Circumstances", "Measurement", "Medians", "medians", "read", "write"]
 
 #: Where results are unless the command line says otherwise.
 RESULTS = Path("build/bench/results.jsonl")
+
+#: By server, by what they tell, by the name of the scenario.
+Medians = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 _PACKAGES = ("pycrdt", "uvicorn", "uvloop", "websockets")
 
@@ -115,3 +119,19 @@ def _only(records: Iterable[dict[str, Any]], kind: type) -> list[dict[str, Any]]
 
 def _of(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "record"}
+
+
+def medians(measurements: Iterable[Measurement]) -> Medians:
+    """Return the median of each figure over all repetitions; what has failed has none."""
+    values: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for found in measurements:
+        rows = values.setdefault(found.scenario, {})
+        for what, value in found.figures.items():
+            rows.setdefault(what, {}).setdefault(found.server, []).append(value)
+    return {
+        scenario: {
+            what: {server: median(each) for server, each in cells.items()}
+            for what, cells in rows.items()
+        }
+        for scenario, rows in values.items()
+    }

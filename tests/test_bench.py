@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 from bench.make_trace import SMALL, make_trace
+from bench.scenarios import SCENARIOS
 from bench.trace import replay
 from bench.trace_file import Patch, Trace, in_bytes, load
 
 from .harness.server import ROOT, Server
 
 pytestmark = pytest.mark.client
+
+#: Scenarios: the first of each family.
+ONE_OF_EACH = [
+    next(each.name for each in group) for _, group in groupby(SCENARIOS, attrgetter("family"))
+]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -82,9 +90,13 @@ async def test_used_document_is_refused(server: Server) -> None:
 def test_servers_are_compared(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     options = ["--scale", "0.01", "--repeat", "1", "--servers", "collab", "y-websocket-server"]
-    done = bench("compare", *options, "--out", str(file))
+    done = bench("compare", *ONE_OF_EACH, *options, "--out", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     head, _, *rows = done.stdout.splitlines()
     assert head == "|  |  | collab | y-websocket-server |"
     assert "y-websocket-server 0.1.5" in rows[-1]
     assert bench("report", str(file)).stdout == done.stdout
+    assert {plot.name for plot in (tmp_path / "plots").iterdir()} == {
+        "compared.png",
+        "compared.svg",
+    }

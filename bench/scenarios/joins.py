@@ -20,7 +20,7 @@ from .base import Figures, Scenario, percentiles, times
 
 __all__ = ["ISOLATION", "JOINS", "Isolation", "Joins"]
 
-_LARGE = 20_000_000
+_PAPER, _LARGE = 223_414, 20_000_000
 #: Seconds from one update of those who type elsewhere to the next.
 _PACE = 0.01
 #: Part of the work that comes before, so that compilers in the server get to know it.
@@ -32,12 +32,14 @@ class _Storm(Scenario):
     """Many want a document, while two others type in a room of their own.
 
     Args:
-        size: bytes of the document; 0 for one with the history of a paper.
+        size: bytes of the document.
+        is_paper: it is one with a long history.
         at_once: how many want it at a time.
         seconds: for how long; each of them gets it once at least.
     """
 
-    size: int = 0
+    size: int
+    is_paper: bool = False
     at_once: int
     seconds: float
 
@@ -53,7 +55,7 @@ class _Storm(Scenario):
         return replace(self, seconds=self.seconds * factor)
 
     async def measure(self, server: Running) -> Figures:
-        document = large_document(self.size) if self.size else history_document()
+        document = history_document() if self.is_paper else large_document(self.size)
         async with _open(server, document), aside() as storm, Crowd([server], 1, 2) as others:
             await self.shortened(_WARM_UP).rage(storm, server, document, others)
             others.latencies[server].clear()
@@ -124,6 +126,8 @@ JOINS = (
     Joins(
         name="joins-history",
         title="200 at a time join a document of 260,000 edits",
+        size=_PAPER,
+        is_paper=True,
         at_once=200,
         seconds=2,
         quick=True,

@@ -1,0 +1,127 @@
+"""The benchmark's tables and plots say what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.aims import AIMS
+from bench.compare import plan
+from bench.plots import BARS, PLOTS, make_plots
+from bench.report import report
+from bench.results import Circumstances, Measurement, read, write
+from bench.scenarios import SCENARIOS
+from bench.servers import CONTESTANTS
+
+CPU = "bursts of all: CPU per delivered update, µs"
+JOIN = "typing in a small room meanwhile, p99, ms"
+ON = Circumstances({"collab": "1", "left": "2", "right": "3"}, ["left", "right"], 3)
+
+
+def found(
+    server: str, value: float, run: int = 1, scenario: str = "fanout-50", figure: str = CPU
+) -> Measurement:
+    """Return a measurement of one figure, in a room of so many members as the scenario says."""
+    family, _, size = scenario.partition("-")
+    members = {"size": int(size) if size.isdecimal() else 1}
+    figures = {figure: value}
+    return Measurement(scenario, family, "the title", members, server, run, figures)
+
+
+def failed(server: str) -> Measurement:
+    """Return a measurement that has come to nothing."""
+    return Measurement("fanout-50", "fanout", "the title", {}, server, 1, error="it broke")
+
+
+def lines(*measurements: Measurement) -> list[str]:
+    """Return the lines of the report."""
+    return report([ON], measurements).splitlines()
+
+
+def test_cells_are_medians_and_how_many_times_better_than_the_best_peer() -> None:
+    ours = [found("collab", value, run) for run, value in enumerate([9, 2, 1], 1)]
+    row = lines(*ours, found("left", 8), found("right", 6))[2]
+    assert row == f"| the title | {CPU} | **3.00** (2) | **0.75** (8) | **1.00** (6) |"
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [(2, "| 3.00 times | reached |"), (3, "not reached |")]
+)
+def test_aim_is_reached_or_not(value: float, verdict: str) -> None:
+    (line,) = [line for line in lines(found("collab", value), found("left", 6)) if "2.5" in line]
+    assert line.startswith(f"| the title | {CPU} | 2.5 times | ")
+    assert line.endswith(verdict)
+
+
+def test_aim_with_a_bound_needs_no_peer() -> None:
+    (_, line) = [line for line in lines(found("collab", 50, 1, "joins-20mb", JOIN)) if JOIN in line]
+    assert line == f"| the title | {JOIN} | at most 50 | 50 | reached |"
+
+
+def test_aim_that_no_peer_can_be_compared_in_is_told() -> None:
+    assert any("no peer has done it" in line for line in lines(found("collab", 1), failed("left")))
+
+
+def test_failure_is_told_with_its_reason() -> None:
+    text = lines(found("collab", 1), failed("left"), failed("left"))
+    assert text[2].endswith("| (1) | failed |  |")
+    assert "- left failed in \u201cthe title\u201d: it broke (2 times)" in text
+
+
+def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
+    file, measurements = tmp_path / "deep" / "results.jsonl", [found("collab", 1), failed("left")]
+    write(file, ON)
+    for each in measurements:
+        write(file, each)
+    assert read(file) == ([ON], measurements)
+
+
+def test_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text('{"record": "Measurement"}')
+    with pytest.raises(ValueError, match="has no results of the benchmark"):
+        read(file)
+
+
+def test_plots_are_made_of_what_was_measured_in_several_places(tmp_path: Path) -> None:
+    rooms = [found("collab", size, 1, f"fanout-{size}") for size in (50, 400)]
+    files = make_plots(rooms, tmp_path)
+    assert sorted(file.name for file in files) == [
+        "compared.png",
+        "compared.svg",
+        "growth-members.png",
+        "growth-members.svg",
+    ]
+    assert all(file.stat().st_size for file in files)
+
+
+def test_same_results_make_the_same_drawing(tmp_path: Path) -> None:
+    first, second = (make_plots([found("collab", 1)], tmp_path / name) for name in "ab")
+    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
+
+
+def test_aims_and_plots_are_of_scenarios_that_there_are() -> None:
+    names = {scenario.name for scenario in SCENARIOS}
+    assert {aim.scenario for aim in AIMS} | {bar.scenario for bar in BARS} <= names
+    families = {scenario.family: scenario for scenario in SCENARIOS}
+    assert all(hasattr(families[plot.family], plot.parameter) for plot in PLOTS)
+
+
+def test_servers_take_turns_and_each_is_the_first_in_turn() -> None:
+    scenario = next(each for each in SCENARIOS if each.name == "rooms-200")
+    cells = [*plan([scenario], ["collab", "hocuspocus"], 3)]
+    assert [(cell.run, cell.contestant.name) for cell in cells] == [
+        (1, "collab"),
+        (1, "hocuspocus"),
+        (2, "hocuspocus"),
+        (2, "collab"),
+        (3, "collab"),
+        (3, "hocuspocus"),
+    ]
+
+
+def test_every_server_is_measured_in_a_room_and_in_many() -> None:
+    for name in ("fanout-50", "rooms-200"):
+        scenario = next(each for each in SCENARIOS if each.name == name)
+        assert {cell.contestant.name for cell in plan([scenario], None, 1)} == {*CONTESTANTS}
