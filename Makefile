@@ -138,11 +138,11 @@ soak: $(TOOLS) $(SERVICES) ## Edit for minutes while everything fails; SOAK_SECO
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_soak.py
 
 .PHONY: bench
-bench: $(TOOLS) ## Measure speed and memory against other servers, for an hour; ARGS="fanout" is a part
+bench: $(TOOLS) $(SERVICES) ## Measure beside other servers, for three quarters of an hour; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(TOOLS) ## Measure a little of that, in two minutes
+bench-quick: $(TOOLS) ## Measure a little of that, in less than two minutes
 	$(PY) -m bench compare --quick $(ARGS)
 
 .PHONY: clean
