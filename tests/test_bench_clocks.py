@@ -8,7 +8,17 @@ import pytest
 from pycrdt import Doc, Text, merge_updates
 
 from bench.authors import author
-from bench.clocks import Clocks, DoubledUpdate, LostUpdate, Range, extend, ranges, state
+from bench.clocks import (
+    Clocks,
+    DoubledUpdate,
+    LostUpdate,
+    Range,
+    covers,
+    extend,
+    join,
+    ranges,
+    state,
+)
 from bench.documents import typed_document
 from bench.websocket import BINARY, TEXT, split
 
@@ -54,6 +64,19 @@ def test_whole_document_for_a_slow_reader_counts_as_what_is_new() -> None:
     whole = ranges(merge_updates(document.data, *map(BOB.update, range(5))))
     assert extend(clocks, whole) == [Range(BOB.client_id, 3, 2)]
     assert clocks == {1: length, BOB.client_id: 5}
+
+
+def test_document_that_was_asked_for_may_have_what_is_known_already() -> None:
+    clocks = {ANN.client_id: 5}
+    join(clocks, [Range(BOB.client_id, 0, 2), Range(ANN.client_id, 0, 3)])
+    assert clocks == {ANN.client_id: 5, BOB.client_id: 2}
+    assert covers(clocks, {ANN.client_id: 4, BOB.client_id: 2})
+    assert not covers(clocks, {BOB.client_id: 3})
+
+
+def test_gap_in_a_document_is_found() -> None:
+    with pytest.raises(LostUpdate, match="a document has 0 of author 1001, and 1 and more"):
+        join({}, [Range(BOB.client_id, 1, 2)])
 
 
 def test_writer_may_get_back_what_it_wrote_or_not() -> None:
