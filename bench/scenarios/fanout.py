@@ -12,7 +12,7 @@ from bench.authors import Author, author
 from bench.load import Crowd
 from bench.servers import Running
 
-from .base import EVERY, Figures, Scenario, delivery, times
+from .base import EVERY, FASTEST, Figures, Scenario, delivery, times
 
 __all__ = ["FANOUT", "FanOut", "ManyRooms"]
 
@@ -99,8 +99,22 @@ class ManyRooms(FanOut):
 
 
 FANOUT = (
-    FanOut(name="fanout-2", title="1 room of 2", size=2, writers=2, updates=200),
-    FanOut(name="fanout-10", title="1 room of 10", size=10, writers=10, updates=50),
+    FanOut(
+        name="fanout-2",
+        title="1 room of 2",
+        size=2,
+        writers=2,
+        updates=200,
+        servers=FASTEST,
+    ),
+    FanOut(
+        name="fanout-10",
+        title="1 room of 10",
+        size=10,
+        writers=10,
+        updates=50,
+        servers=FASTEST,
+    ),
     FanOut(
         name="fanout-50",
         title="1 room of 50",
@@ -110,15 +124,28 @@ FANOUT = (
         servers=EVERY,
         quick=True,
     ),
-    FanOut(name="fanout-400", title="1 room of 400", size=400, writers=400, updates=1),
+    FanOut(
+        name="fanout-400",
+        title="1 room of 400",
+        size=400,
+        writers=400,
+        updates=1,
+        servers=FASTEST,
+    ),
     FanOut(
         name="fanout-1500",
         title="1 room of 1,500",
         size=1_500,
         writers=1_500,
         updates=1,
-        servers=("collab", "y-websocket-server", "hocuspocus"),
+        servers=FASTEST,
     ),
     ManyRooms(name="rooms-200", title="200 rooms of 2", rooms=200, servers=EVERY, quick=True),
-    ManyRooms(name="rooms-2000", title="2,000 rooms of 2", rooms=2_000, updates=5),
+    ManyRooms(
+        name="rooms-2000",
+        title="2,000 rooms of 2",
+        rooms=2_000,
+        updates=5,
+        servers=FASTEST,
+    ),
 )

@@ -16,7 +16,7 @@ from bench.process import quiet
 from bench.servers import Running
 from bench.storm import Aside, Target, aside, join, synchronize
 
-from .base import Figures, Scenario, percentiles, times
+from .base import FASTEST, Figures, Scenario, percentiles, times
 
 __all__ = ["ISOLATION", "JOINS", "Isolation", "Joins"]
 
@@ -135,6 +135,7 @@ JOINS = (
     Joins(
         name="joins-20mb",
         title="20 at a time join a document of 20 MB",
+        servers=("collab", "hocuspocus", "pycrdt-websocket"),
         size=_LARGE,
         at_once=20,
         seconds=3,
@@ -146,7 +147,7 @@ ISOLATION = (
         title="4 ask for a document of 20 MB again and again",
         size=_LARGE,
         # The others do not always come to an end.
-        servers=("collab", "y-websocket-server", "hocuspocus"),
+        servers=FASTEST,
         at_once=4,
         seconds=3,
     ),

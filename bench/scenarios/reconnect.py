@@ -15,7 +15,7 @@ from bench.load import Crowd, Member, Reader
 from bench.process import SERVER_CORES, cpu_seconds, on_cores, quiet
 from bench.servers import Running
 
-from .base import Figures, Scenario, percentiles, times
+from .base import FASTEST, Figures, Scenario, percentiles, times
 
 __all__ = ["RECONNECT", "Reconnect"]
 
@@ -84,7 +84,7 @@ RECONNECT = (
         name="reconnect",
         title="1,000 come back after the server was killed",
         # The others do not come to an end.
-        servers=("collab", "y-websocket-server", "hocuspocus"),
+        servers=FASTEST,
         members=1_000,
     ),
 )
