@@ -124,6 +124,8 @@ MEMORY = (
     Documents(
         name="memory-documents",
         title="30 documents of 259,778 edits, one member each",
+        # Of the two that have Yjs in them one, for the other has the same.
+        servers=("collab", "y-websocket-server", "pycrdt-websocket"),
         rooms=30,
         # Ours sleep by then.
         seconds=15,
