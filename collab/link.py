@@ -159,6 +159,8 @@ class Link:
         self._updates: list[bytes] = []
         self._updates_size = 0
         self._present: set[int] = set()
+        #: Until when nothing is said if nobody is known to hold the room, too.
+        self._quiet_until = -inf
         #: When to tell how far the room has got, and when to tell it processes that are not known.
         self._digest_at = 0.0
         self._hail_at = 0.0
@@ -196,12 +198,12 @@ class Link:
             # The layer is stuck. A number that is never sent makes the others ask.
             self._number += 1
             self._updates, self._updates_size = [], 0
-        self._relay.schedule(self)
+        self._say_soon()
 
     def publish_presence(self, client_ids: set[int]) -> None:
         """Send the newest presence of these client ids to the other processes."""
         self._present |= client_ids
-        self._relay.schedule(self)
+        self._say_soon()
 
     def adopt(self, before: float | None = None) -> list[bytes]:
         """Take over the storing of what others have not confirmed, by default all of it."""
@@ -218,6 +220,21 @@ class Link:
         if not self._unstored[number]:
             del self._unstored[number]
 
+    def _say_soon(self) -> None:
+        """Send what there is to say: at once, unless nobody else seems to hold the room.
+
+        Who opens it asks, and is told all there is.
+        """
+        if self.peers or self._quiet_until <= self._relay.now():
+            self._relay.schedule(self)
+        else:
+            self._relay.wake(self)
+
+    @property
+    def has_news(self) -> bool:
+        """There is something to say."""
+        return bool(self._updates or self._present)
+
     @property
     def channels(self) -> set[str]:
         """Those of the processes that are known to hold the room."""
@@ -233,9 +250,10 @@ class Link:
 
     def next_message(self) -> Message:
         """Return what there is to publish now, as one message, or how far the room has got."""
-        if not self._updates and not self._present:
+        if not self.has_news:
             return self._digest()
         self._number += 1
+        self._quiet_until = self._relay.now() + 2 * _PATIENCE
         message = self._message("change", number=self._number, stored=self._stored_up_to())
         if self._updates:
             message["update"] = merge(self._updates)
@@ -435,6 +453,8 @@ class Link:
         unconfirmed = any(peer.unconfirmed for peer in self.peers.values())
         if unconfirmed:
             self._room.adopt(now - settings.RELAY_TIMEOUT)
+        if self.has_news:
+            self._say_soon()
         if self._digest_at <= now:
             self._send_digest(now)
         if self.join_at <= now:
@@ -444,7 +464,8 @@ class Link:
             self._echo_due = None
             self._relay.start(self._rejoin())
         asking = any(peer.is_waited_for for peer in self.peers.values())
-        return bool(unconfirmed or asking or self._unstored or self._echo_due is not None)
+        waits = self.has_news or self._unstored or self._echo_due is not None
+        return bool(unconfirmed or asking or waits)
 
     def _await_late(self, peer: Peer) -> None:
         if peer.lacks and peer.gap_at is None:

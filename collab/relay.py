@@ -174,8 +174,8 @@ class Relay:
 
     async def disconnect(self, link: Link) -> None:
         """Leave the other processes that hold the room."""
-        if link in self._changed:
-            del self._changed[link]
+        self._changed.pop(link, None)
+        if link.has_news:
             self.post(link.next_message(), group=link.group)
         link.say_goodbye()
         self._links.pop(link.name, None)

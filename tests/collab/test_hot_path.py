@@ -242,7 +242,8 @@ async def test_other_processes_get_one_message_for_what_a_turn_has_brought(
 
 def changes() -> list[str]:
     """Return what there was in the messages to other processes that tell of a change."""
-    return [key for message in Layer.carried for key in message if key in {"update", "present"}]
+    parts = [part for message in Layer.carried for part in message.get("parts", [message])]
+    return [key for part in parts for key in part if key in {"update", "present"}]
 
 
 # Presence.

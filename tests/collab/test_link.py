@@ -8,12 +8,13 @@ import pytest
 
 from collab import link
 from collab.counts import counts
-from collab.link import Message
+from collab.link import Message, relay_group
 
 from .live import until
 from .processes import (
     NOTES,
     Client,
+    Cluster,
     Opener,
     cluster,
     hasten,
@@ -237,6 +238,56 @@ async def test_what_waits_for_a_stuck_layer_is_bounded_and_its_loss_is_noticed(
         processes.wire.gates.pop("group_send").set()
         await until(lambda: bob.text == ann.text)
         assert "ask" in processes.wire.kinds(bob.process, ann.process)
+
+
+# Nobody else is there.
+
+
+def said(processes: Cluster) -> int:
+    """Return how many changes a room has told its group."""
+    return [target for target, _ in processes.wire.changes()].count(relay_group(NOTES))
+
+
+async def test_a_room_that_nobody_else_holds_says_at_once_only_what_comes_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link, "_PATIENCE", 1000)
+    async with cluster() as processes:
+        ann = await processes.start().open()
+        for letter in "cba":
+            ann.type(letter)
+            ann.show()
+            await processes.calm()
+        await pause()
+        assert said(processes) == 1
+        # Who comes then misses nothing of it, nor of what follows.
+        bob = await processes.start().open()
+        await until(lambda: bob.text == "abc" and bob.sees == present(ann))
+        ann.type("d", 3)
+        await until(lambda: bob.text == "abcd")
+
+
+async def test_what_a_room_did_not_say_at_once_it_says_soon() -> None:
+    async with cluster() as processes:
+        ann = await processes.start().open()
+        ann.type("a")
+        await until(lambda: said(processes) == 1)
+        ann.type("b")
+        await until(lambda: said(processes) == 2)
+
+
+async def test_what_a_room_did_not_say_at_once_it_says_when_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link, "_PATIENCE", 1000)
+    async with cluster() as processes:
+        ann = await processes.start().open()
+        for letter in "ba":
+            ann.type(letter)
+            await processes.calm()
+        assert said(processes) == 1
+        ann.leave()
+        await until(lambda: said(processes) == 2)
 
 
 # Processes that come and go.
