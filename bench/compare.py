@@ -27,6 +27,8 @@ __all__ = ["add_arguments", "allow_many_sockets", "plan", "run"]
 
 #: What has failed so often in a scenario is not tried again.
 _CHANCES = 2
+#: Where results of ``--quick`` are, which takes nobody's place who has measured for long.
+_QUICK = RESULTS.parent / "quick" / RESULTS.name
 #: Of ``--quick``, in their order.
 _QUICK_SERVERS = ["collab", "y-websocket-server", "hocuspocus"]
 
@@ -49,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--repeat", type=int, help="take the median of so many (5)")
     parser.add_argument("--scale", type=float, default=1.0, help="less, to try it (1.0)")
-    what = f"for the results, with the plots beside it ({RESULTS})"
-    parser.add_argument("--out", type=Path, default=RESULTS, help=what)
+    what = f"for the results, with the plots beside it ({RESULTS}, or {_QUICK})"
+    parser.add_argument("--out", type=Path, help=what)
     parser.add_argument("--quick", action="store_true", help="once, few scenarios and servers")
 
 
@@ -70,6 +72,7 @@ class Cell:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print tables, and make plots beside the results; return 1 if ours has failed."""
+    out: Path = arguments.out or (_QUICK if arguments.quick else RESULTS)
     repeat = arguments.repeat or (1 if arguments.quick else 5)
     scenarios = _chosen(arguments.scenarios, quick=arguments.quick)
     servers = arguments.servers or (_QUICK_SERVERS if arguments.quick else None)
@@ -78,11 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
     for contestant in contestants:
         contestant.install()
     allow_many_sockets()
-    arguments.out.unlink(missing_ok=True)
-    write(arguments.out, _circumstances(contestants, repeat, arguments.scale))
-    measurements = list(_measure(cells, arguments.scale, arguments.out))
-    print(report(*read(arguments.out)))
-    make_plots(measurements, arguments.out.parent / "plots")
+    out.unlink(missing_ok=True)
+    write(out, _circumstances(contestants, repeat, arguments.scale))
+    measurements = list(_measure(cells, arguments.scale, out))
+    print(report(*read(out)))
+    make_plots(measurements, out.parent / "plots")
     ours = {contestant.name for contestant in contestants if not contestant.is_peer}
     return any(found.error is not None and found.server in ours for found in measurements)
 
