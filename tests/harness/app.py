@@ -148,4 +148,4 @@ application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": b
 # As docs/deployment.md advises.
 gc.collect()
 gc.freeze()
-gc.set_threshold(20_000, 20, 20)
+gc.set_threshold(10_000, 5, 5)
