@@ -315,7 +315,7 @@ class Measurement:
             "CPU of the server, ms": used / number * 1e3,
         }
         latencies = [latency for _, those in answers for latency in those]
-        return figures | (percentiles("with clients after,", latencies) if latencies else {})
+        return figures | (percentiles("with clients after", latencies) if latencies else {})
 
     async def _save_once(self, audience: Audience) -> tuple[float, list[float]]:
         """Save a task; return how long that took, and when each client had it."""
