@@ -246,10 +246,10 @@ def _compared(bars: Sequence[tuple[Bar, Mapping[str, float]]]) -> Figure:
     rows = ceil(len(bars) / _COLUMNS)
     figure = Figure(figsize=(11.5, 0.4 + 1.4 * rows), layout="constrained")
     figure.suptitle("Less is better; medians, each server on one core", fontsize=9, color="#57606a")
-    panels = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    panels: list[Axes] = [*figure.subplots(rows, _COLUMNS, squeeze=False).flat]
     for axes, (bar, values) in zip(panels, bars, strict=False):
         _draw_bars(axes, bar, values)
-    for axes in [*panels][len(bars) :]:
+    for axes in panels[len(bars) :]:
         axes.set_axis_off()
     return figure
 
