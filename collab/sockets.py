@@ -14,7 +14,9 @@ nearly always: it would be more than all that this project keeps for a member.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from socket import AF_INET, AF_INET6, IPPROTO_TCP
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -38,6 +40,10 @@ _SHORT, _SHORT_HEADER = 125, 6
 #: From this size on, a payload is not copied behind its header.
 _LARGE = 16 * 1024
 
+#: The system takes no more of what is to be sent while it has so many bytes that are not on their
+#: way yet. Else it copies megabytes at a time for each who opens a large document, and keeps them.
+_MAX_UNSENT = 128 * 1024
+_UNSENT_OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 #: Of all connections that take more. A set event never waits, and so belongs to no event loop.
 _WRITABLE = asyncio.Event()
@@ -116,6 +122,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._conn = None
 
     # Coming in.
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; a large document will be sent in pieces, between which others have their turn."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        is_tcp = sock is not None and sock.family in (AF_INET, AF_INET6)
+        if is_tcp and _UNSENT_OPTION is not None:
+            sock.setsockopt(IPPROTO_TCP, _UNSENT_OPTION, _MAX_UNSENT)
 
     def _knock(self, data: bytes) -> None:
         """Wait for its turn with the request, or what comes behind it meanwhile."""

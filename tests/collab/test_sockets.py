@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from itertools import pairwise
 from typing import Any
 
@@ -232,6 +233,18 @@ class Recording(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return False
+
+
+async def test_the_system_takes_large_documents_in_pieces() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    protocol = Line().protocol
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, server)
+    assert 0 < server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) <= 1 << 18
+    protocol.transport.abort()
+    for sock in (client, listener):
+        sock.close()
 
 
 async def test_a_frame_for_many_is_encoded_once() -> None:
