@@ -138,7 +138,7 @@ soak: $(TOOLS) $(SERVICES) ## Edit for minutes while everything fails; SOAK_SECO
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_soak.py
 
 .PHONY: bench
-bench: $(TOOLS) $(SERVICES) ## Measure beside other servers, for three quarters of an hour; ARGS="fanout" is a part
+bench: $(TOOLS) $(SERVICES) ## Measure beside other servers, in less than an hour; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)
 
 .PHONY: bench-quick
