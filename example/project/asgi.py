@@ -1,5 +1,6 @@
 """ASGI application: pages over HTTP, documents over websockets."""
 
+import gc
 import os
 
 from channels.auth import AuthMiddlewareStack
@@ -36,3 +37,7 @@ application = ProtocolTypeRouter(
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(websocket_application)),
     }
 )
+
+# What is there by now stays: Python need not look whether it is garbage, which would take a while.
+gc.collect()
+gc.freeze()
