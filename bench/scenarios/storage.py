@@ -120,6 +120,6 @@ STORAGE = (
         rooms=10,
         edits=48_000,
         rate=10,
-        seconds=6,
+        seconds=10,
     ),
 )
