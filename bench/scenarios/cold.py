@@ -111,25 +111,15 @@ async def _open(server: Running, room: str, content: Clocks) -> float:
     return seconds
 
 
-_OURS = ("collab", "collab-postgres")
-
-
-def _cold(rows: int, documents: int, *peers: str) -> Cold:
+def _cold(rows: int, documents: int) -> Cold:
     return Cold(
         name=f"cold-{rows}",
         title=f"open a cold document of {rows:,} update{'s' if rows > 1 else ''}",
-        servers=(*_OURS, *peers),
+        servers=("collab", "collab-postgres", "hocuspocus", "y-websocket-leveldb"),
         rows=rows,
         documents=documents,
         deadline=120.0,
     )
 
 
-_PEERS = ("hocuspocus", "y-websocket-leveldb")
-
-COLD = (
-    _cold(1, 20, *_PEERS),
-    _cold(1_000, 5, *_PEERS),
-    # The others need minutes to get it.
-    _cold(100_000, 1),
-)
+COLD = (_cold(1, documents=20), _cold(1_000, documents=5), _cold(100_000, documents=1))
