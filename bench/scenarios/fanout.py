@@ -40,7 +40,7 @@ class FanOut(Scenario):
     size: int
     writers: int
     updates: int
-    seconds: float = 0.6
+    seconds: float = 0.5
 
     def scaled(self, factor: float) -> Self:
         size = max(2, times(self.size, factor))

@@ -138,7 +138,7 @@ JOINS = (
         servers=("collab", "hocuspocus", "pycrdt-websocket"),
         size=_LARGE,
         at_once=20,
-        seconds=3,
+        seconds=2,
     ),
 )
 ISOLATION = (
@@ -149,6 +149,6 @@ ISOLATION = (
         # The others do not always come to an end.
         servers=FASTEST,
         at_once=4,
-        seconds=3,
+        seconds=2,
     ),
 )
