@@ -50,6 +50,9 @@ logger = logging.getLogger(__name__)
 #: A document's name, and whether it is stored: a room in memory only is another room.
 Key = tuple[str, bool]
 
+#: In the place of the version of a document that was not stored yet when it was opened here.
+_UNSEEN = -1
+
 
 class Opener(Protocol):
     """What the project decides of a document that is opened; see ``YjsConsumer``."""
@@ -275,7 +278,9 @@ class Hub:
         loaded = await self._storage.load(name)
         if loaded is None:
             doc = await _seeded_doc(opener)
-            if doc.get_state() == EMPTY_STATE or await self._seed(name, doc):
+            is_empty = doc.get_state() == EMPTY_STATE
+            if is_empty or await self._seed(name, doc):
+                self._marks[name] = Mark(_UNSEEN, 0 if is_empty else 1)
                 return doc, EMPTY_UPDATE
             # Another process was first: its seed is the document's.
             loaded = await self._storage.load(name)
@@ -436,10 +441,13 @@ class Hub:
                 logger.warning("The storage cannot be asked (%s).", type(error).__name__)
                 continue
             for name, mark in found.items():
-                # What this process has stored meanwhile is counted by the next round.
-                if mark != known[name] and mark != self._marks.get(name):
+                # What this process stores meanwhile may have been counted here, or not yet.
+                is_known = _agree(known[name], mark) or _agree(self._marks.get(name), mark)
+                if not is_known:
                     self._marks[name] = mark
                     await self._reread(name)
+                elif (last := self._marks.get(name)) and last.version == _UNSEEN:
+                    self._marks[name] = last._replace(version=mark.version)
 
     async def _reread(self, name: str) -> None:
         """Take into a live room what the storage has and the room may have missed."""
@@ -613,6 +621,11 @@ class Hub:
         if not task.cancelled() and (error := task.exception()):
             what = "What was to be done for a document has failed."
             logger.error(what, exc_info=error, extra={"room": name})
+
+
+def _agree(counted: Mark | None, found: Mark) -> bool:
+    """Tell whether a document is in the storage as this process has left it."""
+    return counted is not None and counted in (found, found._replace(version=_UNSEEN))
 
 
 async def _watchers(name: str) -> list[Watcher]:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from collab.relay import order
 from collab.spool import spooled_files
 from collab_storage.exceptions import StorageUnavailable
 
-from .live import until
-from .processes import NOTES, Client, Cluster, Process, cluster, hasten
+from .live import HinderedStorage, until
+from .processes import NOTES, Client, Cluster, Opener, Process, cluster, hasten
 from .yjs import HELLO
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
@@ -197,19 +198,22 @@ async def test_a_storage_that_cannot_be_read_is_logged_and_read_later(
         await until(lambda: bob.text == "a")
 
 
-async def test_what_this_process_has_stored_is_not_read_again() -> None:
+def asked_for_marks(storage: HinderedStorage, times: int) -> bool:
+    return storage.calls["marks"] >= times
+
+
+@pytest.mark.parametrize("seed", ["", "seed"])
+async def test_what_this_process_has_stored_is_not_read_again(seed: str) -> None:
     async with cluster(RELAY_STORAGE_INTERVAL=0.01) as processes:
-        ann = await processes.start().open()
+        ann = await processes.start().open(opener=Opener(seed))
+        await until(lambda: ann.text == seed)
         storage = ann.process.storage
-        ann.type("a")
-        await processes.wait_stored("a")
-        # The first row makes the document, of which the room has known nothing.
-        await asyncio.sleep(0.05)
-        loads, asked = storage.calls["load"], storage.calls["marks"]
-        for at, letter in enumerate("bcd", 1):
+        loads = storage.calls["load"]
+        for at, letter in enumerate("abcd"):
+            enough = storage.calls["marks"] + 4
             ann.type(letter, at)
-            await processes.wait_stored("abcd"[: at + 1])
-        await until(lambda: storage.calls["marks"] > asked + 3)
+            await processes.wait_stored("abcd"[: at + 1] + seed)
+            await until(partial(asked_for_marks, storage, enough))
         assert storage.calls["load"] == loads
 
 
