@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from .aims import verdicts
@@ -26,22 +27,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measurement]) -> str:
-    """Return tables in Markdown, what has failed, and on what everything was measured."""
+    """Return tables in Markdown, what has failed, and on what everything was measured.
+
+    There is a table for scenarios in a row that the same servers were put into.
+    """
     peers = {name for each in circumstances for name in each.peers}
-    columns = list(dict.fromkeys(name for each in circumstances for name in each.servers))
+    order = list(dict.fromkeys(name for each in circumstances for name in each.servers))
     found, titles = medians(measurements), {each.scenario: each.title for each in measurements}
+    tried = {(each.scenario, each.server) for each in measurements}
     failed = {(each.scenario, each.server) for each in measurements if each.error is not None}
-    lines = [["", "", *columns], ["---", "---", *("---:" for _ in columns)]]
-    for scenario, rows in found.items():
-        absent = ["failed" if (scenario, name) in failed else "" for name in columns]
-        # Where all have failed there is a row to say so.
-        for number, (what, values) in enumerate(rows.items() or [("", {})]):
-            cells = _cells(values, columns, absent, peers)
-            lines.append(["" if number else titles[scenario], what, *cells])
+
+    def columns(scenario: str) -> list[str]:
+        return [name for name in order if (scenario, name) in tried]
+
+    lines: list[str] = []
+    for names, scenarios in groupby(found, columns):
+        table = [["", "", *names], ["---", "---", *("---:" for _ in names)]]
+        for scenario in scenarios:
+            absent = ["failed" if (scenario, name) in failed else "" for name in names]
+            # Where all have failed there is a row to say so.
+            for number, (what, values) in enumerate(found[scenario].items() or [("", {})]):
+                cells = _cells(values, names, absent, peers)
+                table.append(["" if number else titles[scenario], what, *cells])
+        lines += [*_table(table), ""]
     reached = _aims([*verdicts(found, titles, peers)])
-    return "\n".join(
-        [*_table(lines), "", *reached, *_failures(measurements), *map(str, circumstances)]
-    )
+    return "\n".join([*lines, *reached, *_failures(measurements), *map(str, circumstances)])
 
 
 def _aims(lines: Sequence[Sequence[str]]) -> list[str]:

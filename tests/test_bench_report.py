@@ -63,9 +63,17 @@ def test_aim_that_no_peer_can_be_compared_in_is_told() -> None:
     assert any("no peer has done it" in line for line in lines(found("collab", 1), failed("left")))
 
 
+def test_a_table_has_the_servers_that_were_put_into_its_scenarios() -> None:
+    both = [found(name, 1, 1, scenario) for scenario in "ab" for name in ("collab", "left")]
+    text = lines(*both, found("collab", 1, 1, "c"), found("right", 1, 1, "c"))
+    heads = [line for line in text if line.startswith("|  |  |")]
+    assert heads == ["|  |  | collab | left |", "|  |  | collab | right |"]
+    assert text.index(heads[1]) == 5
+
+
 def test_failure_is_told_with_its_reason() -> None:
     text = lines(found("collab", 1), failed("left"), failed("left"))
-    assert text[2].endswith("| (1) | failed |  |")
+    assert text[2].endswith("| (1) | failed |")
     assert "- left failed in \u201cthe title\u201d: it broke (2 times)" in text
 
 
