@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from .aims import verdicts
@@ -13,6 +14,9 @@ from .results import RESULTS, Circumstances, Measurement, medians, read
 from .table import short
 
 __all__ = ["add_arguments", "report", "run"]
+
+#: A table of more servers than that has them below each other.
+_MANY = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
 def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measurement]) -> str:
     """Return tables in Markdown, what has failed, and on what everything was measured.
 
-    There is a table for scenarios in a row that the same servers were put into.
+    There is a table for scenarios in a row that the same servers were put into, and one of its own
+    for a scenario that many were.
     """
     peers = {name for each in circumstances for name in each.peers}
     order = list(dict.fromkeys(name for each in circumstances for name in each.servers))
@@ -42,26 +47,48 @@ def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measur
 
     lines: list[str] = []
     for names, scenarios in groupby(found, columns):
-        table = [["", "", *names], ["---", "---", *("---:" for _ in names)]]
+        rows = []
         for scenario in scenarios:
             absent = ["failed" if (scenario, name) in failed else "" for name in names]
             # Where all have failed there is a row to say so.
-            for number, (what, values) in enumerate(found[scenario].items() or [("", {})]):
-                cells = _cells(values, names, absent, peers)
-                table.append(["" if number else titles[scenario], what, *cells])
-        lines += [*_table(table), ""]
+            for what, values in found[scenario].items() or [("", {})]:
+                rows.append([titles[scenario], what, *_cells(values, names, absent, peers)])
+        lines += _wide(names, rows) if len(names) > _MANY else _narrow(names, rows)
     reached = _aims([*verdicts(found, titles, peers)])
     return "\n".join([*lines, *reached, *_failures(measurements), *map(str, circumstances)])
 
 
+def _narrow(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table with a column for each server, and an empty line behind it."""
+    told, lines = "", []
+    for title, *cells in rows:
+        lines.append([title if title != told else "", *cells])
+        told = title
+    return _table(["", "", *names], ["---", "---"], lines)
+
+
+def _wide(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table for each scenario with a line for each server."""
+    lines: list[str] = []
+    for title, figures in groupby(rows, itemgetter(0)):
+        _, whats, *columns = zip(*figures, strict=True)
+        cells = [[name, *column] for name, column in zip(names, columns, strict=True)]
+        lines += _table([title, *whats], ["---"], cells)
+    return lines
+
+
 def _aims(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table of what was to be reached, and an empty line behind it."""
-    head = [["", "", "to reach", "found", ""], ["---", "---", "---:", "---:", "---"]]
-    return [*_table([*head, *lines]), ""] if lines else []
+    """Return a table of what was to be reached."""
+    head = ["", "", "to reach", "found", ""]
+    return _table(head, ["---", "---", "---:", "---:", "---"], lines) if lines else []
 
 
-def _table(lines: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(line)} |" for line in lines]
+def _table(
+    head: Sequence[str], alignment: Sequence[str], lines: Sequence[Sequence[str]]
+) -> list[str]:
+    """Return the lines of a table, and an empty one; further columns are of numbers."""
+    numbers = ["---:"] * (len(head) - len(alignment))
+    return [*(f"| {' | '.join(line)} |" for line in [head, [*alignment, *numbers], *lines]), ""]
 
 
 def _cells(

@@ -71,6 +71,14 @@ def test_a_table_has_the_servers_that_were_put_into_its_scenarios() -> None:
     assert text.index(heads[1]) == 5
 
 
+def test_many_servers_are_below_each_other() -> None:
+    names = [f"server {number}" for number in range(7)]
+    on = Circumstances(dict.fromkeys(names, "1"), names, 1)
+    text = report([on], [found(name, 2) for name in names]).splitlines()
+    assert text[:3] == [f"| the title | {CPU} |", "| --- | ---: |", "| server 0 | **1.00** (2) |"]
+    assert text[8:10] == ["| server 6 | **1.00** (2) |", ""]
+
+
 def test_failure_is_told_with_its_reason() -> None:
     text = lines(found("collab", 1), failed("left"), failed("left"))
     assert text[2].endswith("| (1) | failed |")
