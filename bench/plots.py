@@ -95,7 +95,7 @@ BARS = (
     Bar(
         "memory-documents",
         "memory per document, 15 s",
-        "An idle document of 260,000 edits",
+        "Idle document of 260,000 edits",
         "KB of memory",
     ),
 )
