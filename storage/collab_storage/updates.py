@@ -3,7 +3,7 @@
 A Doc holds back an update that builds on one it has not got yet. Of several such updates pycrdt
 may lose some, from ``Doc.get_update()`` too, and even when the missing one comes later. Bytes
 that are merged lose nothing. So updates of which some may be missing or out of order are merged
-before they are applied, and stay bytes until :func:`is_integrated` says yes.
+before they are applied, and stay bytes until :func:`is_covered` says yes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ __all__ = [
     "Deletions",
     "deletions",
     "is_covered",
-    "is_integrated",
     "merge",
     "state_vector",
 ]
@@ -51,13 +50,11 @@ def merge(updates: Sequence[bytes]) -> bytes:
             return merged[0]
 
 
-def is_integrated(doc: Doc[Any], update: bytes) -> bool:
-    """Tell whether all of ``update`` is part of ``doc``, nothing of it held back."""
-    return is_covered(doc.get_state(), update)
-
-
 def is_covered(state: bytes, update: bytes) -> bool:
-    """Tell whether a Doc of state vector ``state``, which took in ``update``, has all of it."""
+    """Tell whether a Doc of state vector ``state``, which took in ``update``, has all of it.
+
+    If not, it holds something back.
+    """
     known = state_vector(state)
     rest = get_update(update, state)
     # The first number is of clients with content that the state does not cover.
