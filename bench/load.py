@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from collab.protocol import read_bytes, read_varuint, step1_frame, step2_frame, update_frame
 from collab.wire import MessageType, SyncType
+from collab_storage.updates import state_vector
 
 from .authors import Author
 from .clocks import Clocks, LostUpdate, Range, covers, extend, join, ranges
@@ -87,21 +88,12 @@ def _read(payload: bytes) -> _Message:
     if payload[0] == MessageType.SYNC:
         content = read_bytes(payload, 2)[0]
         if payload[1] == SyncType.STEP1:
-            return _Kind.QUESTION, _state_vector(content)
+            return _Kind.QUESTION, state_vector(content)
         is_state = payload[1] == SyncType.STEP2
         return _Kind.STATE if is_state else _Kind.UPDATE, ranges(content)
     if payload[0] == MessageType.AWARENESS:
         return _Kind.PRESENCE, _presence(read_bytes(payload, 1)[0])
     return _UNKNOWN
-
-
-def _state_vector(data: bytes) -> Clocks:
-    clocks: Clocks = {}
-    number, position = read_varuint(data, 0)
-    for _ in range(number):
-        author, position = read_varuint(data, position)
-        clocks[author], position = read_varuint(data, position)
-    return clocks
 
 
 def _presence(data: bytes) -> Clocks:
