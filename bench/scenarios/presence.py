@@ -153,7 +153,7 @@ PRESENCE = (
     Presence(
         name="presence-500",
         title="500 move their cursors, one writes",
-        # The others need minutes for it.
+        # y-websocket-server needs more than twenty seconds for it.
         servers=("collab", "hocuspocus"),
         movers=500,
         seconds=2,
