@@ -14,6 +14,7 @@ __all__ = [
     "LOAD_CORES",
     "SERVER_CORES",
     "cpu_seconds",
+    "highest_memory_bytes",
     "memory_bytes",
     "on_cores",
     "process_tree",
@@ -87,10 +88,12 @@ def memory_bytes(*pids: int) -> int:
 
 
 def _proportional_bytes(pid: int) -> int:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
+    return _number("Pss", f"/proc/{pid}/smaps_rollup") * 1024
+
+
+def highest_memory_bytes() -> int:
+    """Return how much memory this process has had at most, of what it shares the whole."""
+    return _number("VmHWM", "/proc/self/status") * 1024
 
 
 def written_bytes(*pids: int) -> int:
@@ -99,7 +102,12 @@ def written_bytes(*pids: int) -> int:
 
 
 def _disk_bytes(pid: int) -> int:
-    found = re.search(r"^write_bytes: (\d+)$", Path(f"/proc/{pid}/io").read_text(), re.MULTILINE)
+    return _number("write_bytes", f"/proc/{pid}/io")
+
+
+def _number(name: str, file: str) -> int:
+    """Return what a line of a file of Linux says, in bytes, or in KB if it says so."""
+    found = re.search(rf"^{name}:\s+(\d+)(?: kB)?$", Path(file).read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1])
 

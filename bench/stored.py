@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from collab.conf import get_storage
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import compact
 
+from .process import highest_memory_bytes
 from .week import read_updates, text_of
 
 __all__ = ["append", "print_week"]
@@ -67,17 +67,11 @@ class _Usage:
     def __enter__(self) -> None:
         # The highest that was ever reached begins anew.
         Path("/proc/self/clear_refs").write_text("5")
-        self._memory, self._began = _highest(), time.perf_counter()
+        self._memory, self._began = highest_memory_bytes(), time.perf_counter()
 
     def __exit__(self, *error: object) -> None:
         self.seconds = time.perf_counter() - self._began
-        self.peak = _highest() - self._memory
-
-
-def _highest() -> int:
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024
+        self.peak = highest_memory_bytes() - self._memory
 
 
 async def _size(storage: Storage) -> int:

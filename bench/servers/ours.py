@@ -143,15 +143,21 @@ def _server(directory: Path, database: Database, environment: Mapping[str, str])
 
 
 @contextmanager
-def collab_server() -> Iterator[Server]:
-    """Run ours, on a new SQLite database."""
-    with _database_for("sqlite") as (directory, database):
-        server = _server(directory, database, {})
+def _serving(kind: str, environment: Mapping[str, str]) -> Iterator[tuple[Server, Database]]:
+    with _database_for(kind) as (directory, database):
+        server = _server(directory, database, environment)
         try:
             server.start()
-            yield server
+            yield server, database
         finally:
             server.close()
+
+
+@contextmanager
+def collab_server() -> Iterator[Server]:
+    """Run ours, on a new SQLite database."""
+    with _serving("sqlite", {}) as (server, _):
+        yield server
 
 
 class Collab(Contestant):
@@ -188,13 +194,8 @@ class Collab(Contestant):
 
     @contextmanager
     def run(self) -> Iterator[Running]:
-        with _database_for(self._database) as (directory, database):
-            server = _server(directory, database, self._environment)
-            try:
-                server.start()
-                yield self._running(server, database)
-            finally:
-                server.close()
+        with _serving(self._database, self._environment) as (server, database):
+            yield self._running(server, database)
 
     def _running(self, server: Server, database: Database) -> Running:
         def restart() -> int:
