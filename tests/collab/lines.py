@@ -16,13 +16,63 @@ from collab.sockets import WebSocketProtocol
 
 from .live import DEADLINE
 
-__all__ = ["Line", "Noting", "served"]
+__all__ = ["Line", "Noting", "Pipe", "new_protocol", "request", "served"]
 
-REQUEST = (
-    b"GET /ws/room HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+_REQUEST = (
+    b"GET /ws/%b HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n"
 )
-DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+_DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
+def request(room: str = "room", *, compressed: bool = False) -> bytes:
+    """Return how a client begins, which asks for compression or does not."""
+    return _REQUEST % (room.encode(), _DEFLATE if compressed else b"")
+
+
+def new_protocol(
+    application: Any,
+    kind: type[WebSocketsSansIOProtocol] = WebSocketProtocol,
+    *,
+    compressed: bool = False,
+    max_size: int = 1 << 24,
+) -> WebSocketsSansIOProtocol:
+    """Return a protocol object that serves ``application``, and is not connected yet."""
+    config = uvicorn.Config(
+        application,
+        interface="asgi3",
+        ws=kind,
+        ws_max_size=max_size,
+        ws_per_message_deflate=compressed,
+        ws_ping_interval=None,
+        log_config=None,
+    )
+    config.load()
+    return kind(config, ServerState(), {})
+
+
+class Pipe(asyncio.Transport):
+    """A transport without a socket; it keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 80)})
+        self.written: list[bytes] = []
+        self._is_closing = False
+
+    def write(self, data: Any) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        self._is_closing = True
+
+    def pause_reading(self) -> None:
+        """Whoever sends too much would notice; tests do not."""
+
+    def resume_reading(self) -> None:
+        """Nothing has been held back."""
 
 
 class Line:
@@ -41,20 +91,12 @@ class Line:
         compressed: bool = False,
         max_size: int = 1024,
     ) -> None:
-        config = uvicorn.Config(
-            self._application,
-            interface="asgi3",
-            ws=kind,
-            ws_max_size=max_size,
-            ws_per_message_deflate=compressed,
-            ws_ping_interval=None,
-            log_config=None,
+        self.protocol = new_protocol(
+            self._application, kind, compressed=compressed, max_size=max_size
         )
-        config.load()
-        self.protocol = kind(config, ServerState(), {})
         self.events: list[Any] = []
         self.scope: dict[str, Any] = {}
-        self._request = REQUEST % (DEFLATE if compressed else b"")
+        self._request = request(compressed=compressed)
         self._accepted = asyncio.Event()
         self._ended = asyncio.Event()
 

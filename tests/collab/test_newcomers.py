@@ -7,14 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Opcode
 
 from collab.newcomers import current_newcomers
-from collab.sockets import WebSocketProtocol
 
-from .lines import REQUEST
+from .lines import Pipe, new_protocol, request
 from .live import until
 from .test_sockets import frame
 
@@ -48,30 +46,6 @@ async def test_a_newcomer_who_cannot_be_let_in_keeps_out_nobody() -> None:
     assert [type(error["exception"]) for error in errors] == [LookupError]
 
 
-class Pipe(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 80)})
-        self.written = b""
-        self.end = ""
-
-    def write(self, data: Any) -> None:
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return bool(self.end)
-
-    def close(self) -> None:
-        self.end = "closed"
-
-    def pause_reading(self) -> None:
-        """Tests do not send too much."""
-
-    def resume_reading(self) -> None:
-        """Nothing has been held back."""
-
-
 @pytest.fixture
 def events() -> list[dict[str, Any]]:
     """What the application receives."""
@@ -79,7 +53,7 @@ def events() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def newcomer(events: list[dict[str, Any]]) -> WebSocketProtocol:
+async def newcomer(events: list[dict[str, Any]]) -> WebSocketsSansIOProtocol:
     """A connection that has sent nothing yet."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -88,14 +62,12 @@ async def newcomer(events: list[dict[str, Any]]) -> WebSocketProtocol:
         while events[-1]["type"] != "websocket.disconnect":
             events.append(await receive())
 
-    config = uvicorn.Config(application, interface="asgi3", log_config=None, ws_ping_interval=None)
-    config.load()
-    protocol = WebSocketProtocol(config, ServerState(), {})
+    protocol = new_protocol(application)
     protocol.connection_made(Pipe())
     return protocol
 
 
-def pipe(protocol: WebSocketProtocol) -> Pipe:
+def pipe(protocol: WebSocketsSansIOProtocol) -> Pipe:
     assert isinstance(protocol.transport, Pipe)
     return protocol.transport
 
@@ -107,10 +79,10 @@ async def its_turn_is_over() -> None:
 
 
 async def test_what_comes_before_it_is_its_turn_is_received_then(
-    newcomer: WebSocketProtocol, events: list[dict[str, Any]]
+    newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
-    request = REQUEST % b""
-    for piece in (request[:50], request[50:], frame(b"early"), frame(b"", Opcode.CLOSE)):
+    whole = request()
+    for piece in (whole[:50], whole[50:], frame(b"early"), frame(b"", Opcode.CLOSE)):
         newcomer.data_received(piece)
     assert not newcomer.handshake_initiated
     await until(lambda: len(events) == 3)
@@ -121,19 +93,19 @@ async def test_what_comes_before_it_is_its_turn_is_received_then(
 
 
 async def test_who_is_gone_before_it_is_its_turn_is_not_let_in(
-    newcomer: WebSocketProtocol, events: list[dict[str, Any]]
+    newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
-    newcomer.data_received(REQUEST % b"")
+    newcomer.data_received(request())
     newcomer.connection_lost(None)
     await its_turn_is_over()
     assert (newcomer.handshake_initiated, events) == (False, [])
 
 
 async def test_who_waits_when_the_server_ends_is_told_so(
-    newcomer: WebSocketProtocol, events: list[dict[str, Any]]
+    newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
-    newcomer.data_received(REQUEST % b"")
+    newcomer.data_received(request())
     newcomer.shutdown()
     await its_turn_is_over()
-    assert pipe(newcomer).written.startswith(b"HTTP/1.1 500")
-    assert (pipe(newcomer).end, events) == ("closed", [])
+    assert b"".join(pipe(newcomer).written).startswith(b"HTTP/1.1 500")
+    assert (pipe(newcomer).is_closing(), events) == (True, [])

@@ -18,7 +18,7 @@ from websockets.server import ServerProtocol
 from collab.direct import EXTENSION, socket_of
 from collab.sockets import WebSocketProtocol
 
-from .lines import Line
+from .lines import Line, Pipe
 from .live import until
 
 STOCK = WebSocketsSansIOProtocol
@@ -221,20 +221,6 @@ async def test_what_is_sent_is_the_same_to_the_byte() -> None:
     assert await written(WebSocketProtocol) == await written(STOCK)
 
 
-class Recording(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[bytes] = []
-
-    def write(self, data: Any) -> None:
-        self.written.append(data)
-
-    def is_closing(self) -> bool:
-        return False
-
-
 async def test_the_system_takes_large_documents_in_pieces() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(listener.getsockname())
@@ -249,7 +235,7 @@ async def test_the_system_takes_large_documents_in_pieces() -> None:
 
 async def test_a_frame_for_many_is_encoded_once() -> None:
     async with Line() as one, Line() as other:
-        transports = [Recording(), Recording()]
+        transports = [Pipe(), Pipe()]
         payload = bytes(100)
         for line, transport in zip((one, other), transports, strict=True):
             own, line.protocol.transport = line.protocol.transport, transport
