@@ -14,7 +14,7 @@ from math import inf
 
 from .conf import Settings
 from .member import Member
-from .presence import Owner, Presence
+from .presence import Owner, Presence, TooManyClients
 from .protocol import PresenceState, presence_frame
 
 __all__ = ["Attendance", "interval"]
@@ -74,9 +74,14 @@ class Attendance:
         """Take what a member says.
 
         Raises:
-            ProtocolViolation: more client ids than one member may have.
+            TooManyClients: more client ids than one member may have.
         """
-        verdict = self._presence.receive(member, states, self._loop.time())
+        try:
+            verdict = self._presence.receive(member, states, self._loop.time())
+        except TooManyClients as error:
+            # Who has gone with the first of it does not go with the member any more.
+            self._note_own(error.changed)
+            raise
         if verdict.outdated:
             member.send_frame(presence_frame(verdict.outdated))
         if verdict.changed:

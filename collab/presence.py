@@ -14,7 +14,7 @@ from typing import Protocol
 from .exceptions import ProtocolViolation
 from .protocol import GONE, PresenceState, encode_presence, joined_presence
 
-__all__ = ["Owner", "Presence", "Verdict"]
+__all__ = ["Owner", "Presence", "TooManyClients", "Verdict"]
 
 #: Clocks of client ids that left, kept to recognise one that comes back with an old clock.
 _MAX_DEPARTED = 1_000
@@ -51,6 +51,22 @@ class Verdict:
 
     changed: set[int]
     outdated: list[PresenceState]
+
+
+class TooManyClients(ProtocolViolation):
+    """A member is present as more clients than it may be.
+
+    Args:
+        changed: client ids of which the others must hear, as what was said before that was taken.
+    """
+
+    def __init__(self, changed: set[int]) -> None:
+        super().__init__("Too many clients are present through this connection.")
+        self.changed = changed
+
+    @property
+    def cause(self) -> str:
+        return ProtocolViolation.__name__
 
 
 class Presence:
@@ -98,7 +114,7 @@ class Presence:
         what is its own.
 
         Raises:
-            ProtocolViolation: more client ids than one member may have.
+            TooManyClients: more client ids than one member may have.
         """
         primary = trusted or (len(states) == 1 and owner not in self._owned)
         limit = None if trusted else self._max_clients
@@ -114,7 +130,9 @@ class Presence:
                     verdict.outdated.append(self._state(state.client_id))
             elif self._may_write(owner, state.client_id, primary):
                 if state.state != GONE:
-                    self._own(owner, state.client_id, limit)
+                    if limit is not None and len(self.of(owner)) >= limit:
+                        raise TooManyClients(verdict.changed)
+                    self._own(owner, state.client_id)
                 if self._write(owner, state, primary, now):
                     verdict.changed.add(state.client_id)
         return verdict
@@ -179,12 +197,9 @@ class Presence:
         self._entries[state.client_id] = _Entry(newest.clock, newest.state, owner, primary, now)
         return newer
 
-    def _own(self, owner: Owner, client_id: int, limit: int | None) -> None:
-        owned = self._owned.setdefault(owner, set())
-        if limit is not None and len(owned) >= limit:
-            raise ProtocolViolation("Too many clients are present through this connection.")
+    def _own(self, owner: Owner, client_id: int) -> None:
         self._disown(client_id)
-        owned.add(client_id)
+        self._owned.setdefault(owner, set()).add(client_id)
 
     def _disown(self, client_id: int) -> None:
         if entry := self._entries.get(client_id):

@@ -9,6 +9,7 @@ import pytest
 
 from collab.attendance import Attendance, interval
 from collab.conf import Settings
+from collab.exceptions import ProtocolViolation
 from collab.member import Member
 from collab.presence import Presence
 from collab.protocol import GONE, PresenceState, decode_presence, read_bytes
@@ -125,6 +126,22 @@ async def test_many_who_come_or_go_at_once_are_told_in_one_frame_each() -> None:
     came, went = told(watcher)
     assert sorted(came) == [PresenceState(number, 1, "{}") for number in range(1, 200)]
     assert sorted(went) == [PresenceState(number, 1, GONE) for number in range(1, 200)]
+
+
+async def test_who_has_gone_is_told_although_too_many_come() -> None:
+    hall = Hall(2)
+    ann = hall.members[0]
+    hall.attendance.receive(ann, [PresenceState(number, 1, "{}") for number in range(3)])
+    await turns()
+    gone = PresenceState(0, 2, GONE)
+    with pytest.raises(ProtocolViolation) as raised:
+        hall.attendance.receive(ann, [gone, *(PresenceState(each, 1, "{}") for each in (7, 8))])
+    assert raised.value.cause == "ProtocolViolation"
+    hall.leave(ann)
+    await until(lambda: len(told(hall.sockets[1])) == 2)
+    last = {state.client_id: state.state for state in told(hall.sockets[1])[1]}
+    assert last.keys() >= {0, 1, 2}
+    assert {*last.values()} == {GONE}
 
 
 async def test_all_get_one_frame() -> None:

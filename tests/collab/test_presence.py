@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from collab.exceptions import ProtocolViolation
-from collab.presence import Presence, Verdict
+from collab.presence import Presence, TooManyClients, Verdict
 from collab.protocol import GONE, PresenceState
 
 HERE, THERE = '{"cursor":1}', '{"cursor":2}'
@@ -244,12 +244,11 @@ class PresenceMachine(RuleBasedStateMachine):
         ),
     )
     def receive(self, owner: int, states: list[PresenceState]) -> None:
-        before = {state.client_id: state for state in self.presence.states()}
         try:
             verdict = self.presence.receive(self.owners[owner], states, self.now)
-        except ProtocolViolation:
+        except TooManyClients as error:
             # Its connection ends.
-            self.tell({state.client_id for state in self.presence.states()} - before.keys())
+            self.tell(error.changed)
             self.leave(owner)
             return
         self.tell(verdict.changed)
