@@ -15,7 +15,7 @@ from json import loads
 from time import perf_counter
 from typing import Any, Self
 
-from collab.protocol import read_bytes, read_varuint, step1_frame, step2_frame, update_frame
+from collab.protocol.frames import read_bytes, read_varuint, step1_frame, step2_frame, update_frame
 from collab.wire import MessageType, SyncType
 from collab_storage.updates import state_vector
 

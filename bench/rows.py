@@ -26,7 +26,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from collab import __version__
-from collab.protocol import step1_frame
+from collab.protocol.frames import step1_frame
 from tests.harness.server import ROOT
 from tests.harness.services import Postgres
 from tests.settings import database

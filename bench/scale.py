@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from collab import __version__
-from collab.protocol import PresenceState, presence_frame
+from collab.protocol.frames import PresenceState, presence_frame
 from tests.harness.fixtures import migrate
 
 from .authors import Author, author

@@ -20,10 +20,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import module_has_submodule
 
+from collab.engine.connections.routes import applications
 from collab_storage.base import Storage
 
 from .conf import Settings, get_storage, unknown_settings
-from .routing import applications
 
 if TYPE_CHECKING:
     from collab_storage.orm import ORMStorage

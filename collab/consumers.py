@@ -28,28 +28,28 @@ from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
 from pycrdt import Doc
 
+from collab.engine.connections.fast_path import Receive, Send, Socket, socket_of
+from collab.engine.connections.throttle import Throttle
+from collab.engine.hub.admission import Visit, address_of
+from collab.engine.hub.hub import Hub, current_hub
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Room
+from collab.engine.runtime.counters import counts
+from collab.engine.runtime.timers import Deadline
+from collab.protocol.frames import read_bytes, read_varuint
+from collab.protocol.session import Session
+from collab.protocol.yjs.updates import check
 from collab_storage.base import check_name
 from collab_storage.exceptions import InvalidName
 
 from .access import Access
 from .conf import get_settings
-from .counts import counts
-from .direct import Receive, Send, Socket, socket_of
-from .door import Visit, address_of
 from .exceptions import Forbidden, MemberError, NoSuchDocument, ProtocolViolation, Unauthenticated
-from .hub import Hub, current_hub
-from .limits import Throttle
-from .member import Member
-from .protocol import read_bytes, read_varuint
-from .room import Room
-from .session import Session
-from .timers import Deadline
-from .updates import check
 from .wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
 __all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("collab.consumers")
 
 #: Pause before the next attempt to receive from a channel layer that fails, in seconds.
 _LAYER_RETRY = 1.0

@@ -15,11 +15,7 @@ from typing import Any
 from asgiref.sync import async_to_sync, sync_to_async
 from pycrdt import Doc
 
-from collab_storage.base import DocumentInfo
-from collab_storage.exceptions import DocumentNotFound
-
-from .conf import get_storage
-from .copies import (
+from collab.engine.hub.working_copies import (
     in_all_hubs,
     load_copy,
     new_entry,
@@ -29,9 +25,13 @@ from .copies import (
     unsaved_updates,
     user_key,
 )
-from .outlet import publish
-from .relay import order
-from .updates import apply, check, merge
+from collab.engine.relay.publisher import publish
+from collab.engine.relay.relay import order
+from collab.protocol.yjs.updates import apply, check, merge
+from collab_storage.base import DocumentInfo
+from collab_storage.exceptions import DocumentNotFound
+
+from .conf import get_storage
 
 __all__ = [
     "adelete",

@@ -25,8 +25,8 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from .direct import EXTENSION
-from .newcomers import current_newcomers
+from collab.engine.connections.fast_path import EXTENSION
+from collab.engine.connections.join_queue import current_newcomers
 
 __all__ = ["WebSocketProtocol"]
 
@@ -83,7 +83,7 @@ class Inbox:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A websocket of uvicorn; see :class:`collab.direct.Socket` for what it is to applications."""
+    """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
 
     take: Callable[[bytes], bool] | None = None
     #: The handshake has begun, nothing is compressed, and no frame was wrong.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import views
+from collab.metrics import views
 
 __all__ = ["app_name", "urlpatterns"]
 

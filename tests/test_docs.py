@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import collab
 from collab.access import Access
 from collab.conf import Settings
-from collab.session import Session, json_frame
+from collab.protocol.session import Session, json_frame
 from collab.wire import CloseCode
 from tests.harness.client import DEADLINE, YjsClient
 from tests.harness.services import Redis, poll_until

@@ -15,7 +15,7 @@ from bench.authors import author
 from bench.load import Crowd, Member
 from bench.process import quiet
 from bench.servers import Running
-from collab.protocol import PresenceState, presence_frame
+from collab.protocol.frames import PresenceState, presence_frame
 
 from .base import FASTEST, Figures, Scenario, percentiles, times
 

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
-    from .calls import action, detached
-    from .consumers import LiveConsumer
-    from .errors import CallError
-    from .events import (
+    from collab.live.actions.actions import action, detached
+    from collab.live.events.events import (
         abroadcast_notification,
         apublish,
         broadcast_notification,
@@ -22,13 +20,16 @@ if TYPE_CHECKING:
         consumer,
         publish,
     )
-    from .generics import GenericAsyncAPIConsumer
-    from .instances import ObserverModelInstanceMixin
-    from .layers import CREATE, DELETE, SAVE, related_property
-    from .observers import model_observer, observer
-    from .subscribing import SubscriptionMixin
-    from .subscriptions import ModelSubscription, subscribable
-    from .views import view_as_consumer
+    from collab.live.rest.generics import GenericAsyncAPIConsumer
+    from collab.live.rest.instance_observers import ObserverModelInstanceMixin
+    from collab.live.rest.views import view_as_consumer
+    from collab.live.state.layers import CREATE, DELETE, SAVE, related_property
+    from collab.live.watching.observers import model_observer, observer
+    from collab.live.watching.subscription_mixin import SubscriptionMixin
+    from collab.live.watching.subscriptions import ModelSubscription, subscribable
+
+    from .consumers import LiveConsumer
+    from .errors import CallError
 
 __all__ = [
     "CREATE",
@@ -57,28 +58,28 @@ __all__ = [
 
 #: Where the names are: this module is imported before models may be.
 _MODULES = {
-    "CREATE": "layers",
-    "DELETE": "layers",
-    "SAVE": "layers",
+    "CREATE": "state.layers",
+    "DELETE": "state.layers",
+    "SAVE": "state.layers",
     "CallError": "errors",
-    "GenericAsyncAPIConsumer": "generics",
+    "GenericAsyncAPIConsumer": "rest.generics",
     "LiveConsumer": "consumers",
-    "ModelSubscription": "subscriptions",
-    "ObserverModelInstanceMixin": "instances",
-    "SubscriptionMixin": "subscribing",
-    "abroadcast_notification": "events",
-    "action": "calls",
-    "apublish": "events",
-    "broadcast_notification": "events",
-    "broadcast_system_message": "events",
-    "consumer": "events",
-    "detached": "calls",
-    "model_observer": "observers",
-    "observer": "observers",
-    "publish": "events",
-    "related_property": "layers",
-    "subscribable": "subscriptions",
-    "view_as_consumer": "views",
+    "ModelSubscription": "watching.subscriptions",
+    "ObserverModelInstanceMixin": "rest.instance_observers",
+    "SubscriptionMixin": "watching.subscription_mixin",
+    "abroadcast_notification": "events.events",
+    "action": "actions.actions",
+    "apublish": "events.events",
+    "broadcast_notification": "events.events",
+    "broadcast_system_message": "events.events",
+    "consumer": "events.events",
+    "detached": "actions.actions",
+    "model_observer": "watching.observers",
+    "observer": "watching.observers",
+    "publish": "events.events",
+    "related_property": "state.layers",
+    "subscribable": "watching.subscriptions",
+    "view_as_consumer": "rest.views",
 }
 
 

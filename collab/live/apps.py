@@ -22,4 +22,4 @@ class LiveConfig(AppConfig):
             import_module("collab.live.checks")
         autodiscover_modules("consumers", "live", "subscriptions")
         # For those who have observed rows before all models were there.
-        import_module("collab.live.changes").connect_all()
+        import_module("collab.live.watching.row_changes").connect_all()

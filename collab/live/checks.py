@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
-from .layers import CREATE, Layer, Operation
-from .state import State, states
-from .stateful import StateConsumer
+from collab.live.state.declared_state import State, states
+from collab.live.state.layers import CREATE, Layer, Operation
+from collab.live.state.state_consumer import StateConsumer
 
 __all__ = ["check_states"]
 

@@ -15,14 +15,14 @@ from channels.db import database_sync_to_async
 from collab.access import Access
 from collab.conf import get_settings
 from collab.consumers import group_name
+from collab.engine.hub.hub import current_hub
 from collab.exceptions import ProtocolViolation, TryAgainLater
-from collab.hub import current_hub
-from collab.session import Reply, Request
-
-from . import groups
-from .calls import Action, actions_of
-from .errors import CallError, answer_of
-from .events import (
+from collab.live.actions.actions import Action, actions_of
+from collab.live.actions.call_queue import CALL, EVENT, Start, Turns, settled
+from collab.live.actions.runtime_state import check_variable
+from collab.live.events import groups
+from collab.live.events.encoding import as_json, frame
+from collab.live.events.events import (
     EVERYBODY,
     NOTIFICATION,
     SYSTEM,
@@ -30,16 +30,16 @@ from .events import (
     kept_events,
     user_group,
 )
-from .frames import as_json, frame
-from .groups import INTERNAL, Event, check_name
+from collab.live.events.groups import INTERNAL, Event, check_name
+from collab.live.state.state_consumer import StateConsumer
+from collab.protocol.session import Reply, Request
+
+from .errors import CallError, answer_of
 from .permissions import permission_of
-from .runtime import check_variable
-from .stateful import StateConsumer
-from .turns import CALL, EVENT, Start, Turns, settled
 
 __all__ = ["LiveConsumer"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("collab.live")
 
 #: A client may say of so many groups what it has had.
 _MOST_SINCE = 1_000
@@ -176,7 +176,8 @@ class LiveConsumer(StateConsumer):
         The client is told the events that are kept for those who join later.
 
         Raises:
-            ValueError: no group can have that name; see :func:`collab.live.groups.check_name`.
+            ValueError: no group can have that name; see
+                :func:`collab.live.events.groups.check_name`.
         """
         if check_name(name) in self._heard:
             return

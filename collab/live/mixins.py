@@ -1,21 +1,15 @@
-"""Actions of a ``GenericAsyncAPIConsumer``: what REST framework's views do, on the connection."""
+"""Mixins for generic consumers, under the path that djangochannelsrestframework has for them."""
 
-from __future__ import annotations
-
-import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from channels.db import database_sync_to_async
-from rest_framework import status
-
-from .calls import action
-from .generics import GenericAsyncAPIConsumer
-from .pagination import WebsocketLimitOffsetPagination
-
-if TYPE_CHECKING:
-    _Base = GenericAsyncAPIConsumer
-else:
-    _Base = object
+from collab.live.rest.mixins import (
+    CreateModelMixin,
+    DeleteModelMixin,
+    ListModelMixin,
+    PaginatedModelListMixin,
+    PatchModelMixin,
+    RetrieveModelMixin,
+    StreamedPaginatedListMixin,
+    UpdateModelMixin,
+)
 
 __all__ = [
     "CreateModelMixin",
@@ -27,158 +21,3 @@ __all__ = [
     "StreamedPaginatedListMixin",
     "UpdateModelMixin",
 ]
-
-#: Data and status.
-Answer = tuple[Any, int]
-RequestId = str | int
-
-
-class CreateModelMixin(_Base):
-    """``create``, with ``data``."""
-
-    @action
-    def create(self, data: dict[str, Any], **kwargs: Any) -> Answer:
-        """Save a new row."""
-        serializer = self.get_serializer(data=data, action_kwargs=kwargs)
-        serializer.is_valid(raise_exception=True)
-        self.perform_create(serializer, **kwargs)
-        return serializer.data, status.HTTP_201_CREATED
-
-    def perform_create(self, serializer: Any, **kwargs: Any) -> None:
-        """Save the row of a serializer that is valid."""
-        serializer.save()
-
-
-class ListModelMixin(_Base):
-    """``list``: all rows."""
-
-    @action
-    def list(self, **kwargs: Any) -> Answer:
-        """Return all rows that the filter backends leave."""
-        rows = self.filter_queryset(self.get_queryset(**kwargs), **kwargs)
-        serializer = self.get_serializer(instance=rows, many=True, action_kwargs=kwargs)
-        return serializer.data, status.HTTP_200_OK
-
-
-class RetrieveModelMixin(_Base):
-    """``retrieve``, with ``pk`` or what ``lookup_field`` says."""
-
-    @action
-    def retrieve(self, **kwargs: Any) -> Answer:
-        """Return a row."""
-        row = self.get_object(**kwargs)
-        serializer = self.get_serializer(instance=row, action_kwargs=kwargs)
-        return serializer.data, status.HTTP_200_OK
-
-
-class UpdateModelMixin(_Base):
-    """``update``, with ``pk`` and ``data``, which has all fields."""
-
-    @action
-    def update(self, data: dict[str, Any], **kwargs: Any) -> Answer:
-        """Save a row with other values."""
-        row = self.get_object(**kwargs)
-        serializer = self.get_serializer(instance=row, data=data, action_kwargs=kwargs)
-        serializer.is_valid(raise_exception=True)
-        self.perform_update(serializer, **kwargs)
-        return serializer.data, status.HTTP_200_OK
-
-    def perform_update(self, serializer: Any, **kwargs: Any) -> None:
-        """Save the row of a serializer that is valid."""
-        serializer.save()
-
-
-class PatchModelMixin(_Base):
-    """``patch``, with ``pk`` and ``data``, which has some fields."""
-
-    @action
-    def patch(self, data: dict[str, Any], **kwargs: Any) -> Answer:
-        """Save a row with some other values."""
-        row = self.get_object(**kwargs)
-        serializer = self.get_serializer(
-            instance=row, data=data, partial=True, action_kwargs=kwargs
-        )
-        serializer.is_valid(raise_exception=True)
-        self.perform_patch(serializer, **kwargs)
-        return serializer.data, status.HTTP_200_OK
-
-    def perform_patch(self, serializer: Any, **kwargs: Any) -> None:
-        """Save the row of a serializer that is valid."""
-        serializer.save()
-
-
-class DeleteModelMixin(_Base):
-    """``delete``, with ``pk``."""
-
-    @action
-    def delete(self, **kwargs: Any) -> Answer:
-        """Delete a row."""
-        row = self.get_object(**kwargs)
-        self.perform_delete(row, **kwargs)
-        return None, status.HTTP_204_NO_CONTENT
-
-    def perform_delete(self, instance: Any, **kwargs: Any) -> None:
-        """Delete a row."""
-        instance.delete()
-
-
-class PaginatedModelListMixin(_Base):
-    """``list``, with ``limit`` and ``offset``: a page."""
-
-    pagination_class: ClassVar[Any] = WebsocketLimitOffsetPagination
-
-    @action
-    def list(self, **kwargs: Any) -> Answer:
-        """Return a page: ``count``, ``results``, ``limit`` and ``offset``."""
-        return self._page(**kwargs), status.HTTP_200_OK
-
-    def _page(self, **kwargs: Any) -> Any:
-        rows = self.filter_queryset(self.get_queryset(**kwargs), **kwargs)
-        paginator = self.pagination_class()
-        page = paginator.paginate_queryset(rows, **kwargs)
-        serializer = self.get_serializer(instance=page, many=True, action_kwargs=kwargs)
-        return paginator.get_paginated_response(serializer.data)
-
-
-class StreamedPaginatedListMixin(PaginatedModelListMixin):
-    """``list`` sends one page after the other, all with its ``request_id``.
-
-    ``list_cancel`` ends all lists that are under way, or with ``list_id`` the one whose
-    ``request_id`` that is.
-    """
-
-    #: Seconds between two pages.
-    sleep_time_between_pages: ClassVar[float] = 0
-
-    @action(detached=True)
-    async def list(self, request_id: RequestId | None = None, **kwargs: Any) -> None:  # type: ignore[override]
-        """Send all pages, while the client takes them."""
-        tasks = self._lists.setdefault(request_id, set())
-        task = asyncio.current_task()
-        tasks.add(task)
-        try:
-            await self._send_pages(request_id, kwargs)
-        finally:
-            tasks.discard(task)
-
-    async def _send_pages(self, request_id: RequestId | None, kwargs: dict[str, Any]) -> None:
-        while True:
-            page = await database_sync_to_async(self._page)(request_id=request_id, **kwargs)
-            await self.reply(kwargs["action"], page, request_id=request_id)
-            kwargs["offset"] = page["offset"] + page["limit"]
-            if kwargs["offset"] >= page["count"]:
-                return
-            await asyncio.sleep(self.sleep_time_between_pages)
-
-    @action
-    async def list_cancel(self, list_id: RequestId | None = None) -> None:
-        """Send no more pages."""
-        for request_id, tasks in self._lists.items():
-            if list_id in (None, request_id):
-                for task in tasks:
-                    task.cancel()
-
-    @property
-    def _lists(self) -> dict[RequestId | None, set[Any]]:
-        lists: dict[RequestId | None, set[Any]] = self.__dict__.setdefault("_list_tasks", {})
-        return lists

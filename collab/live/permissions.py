@@ -9,7 +9,7 @@ from channels.db import database_sync_to_async
 from rest_framework import permissions
 from rest_framework.permissions import AND, OperandHolder, SingleOperandHolder
 
-from .requests import rest_request
+from collab.live.actions.requests import rest_request
 
 __all__ = [
     "AllowAny",

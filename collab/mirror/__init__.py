@@ -7,8 +7,8 @@ checked and saved. See :class:`ModelMirror`.
 from django.core.exceptions import ImproperlyConfigured
 
 try:
-    from .audiences import OwnRowsMirror, is_own_or_shared, split_room_name
-    from .options import ModelMirror, register
+    from collab.mirror.owned import OwnRowsMirror, is_own_or_shared, split_room_name
+    from collab.mirror.registry import ModelMirror, register
 except ModuleNotFoundError as error:
     if error.name != "rest_framework":
         raise
@@ -40,6 +40,6 @@ def reconcile(room_name: str) -> bool:
         False if no mirror has rows for the document.
     """
     # Not with this module, which is there before models are.
-    from . import writing
+    from collab.mirror.outgoing import writing
 
     return writing.reconcile(room_name)

@@ -13,14 +13,14 @@ class MirrorConfig(AppConfig):
     def ready(self) -> None:
         """Find the mirrors of all apps, in their modules ``mirrors``, and follow live rooms."""
         from collab.documents import rename_watchers
-        from collab.hub import room_watchers
+        from collab.engine.hub.hub import room_watchers
+        from collab.mirror.outgoing.signals import connect
+        from collab.mirror.outgoing.writing import rename
+        from collab.mirror.registry import mirrors
+        from collab.mirror.watchers.rows_watcher import watch
+        from collab.mirror.watchers.stale_watcher import watch as watch_returning
 
         from .checks import is_sound
-        from .collecting import connect
-        from .options import mirrors
-        from .returning import watch as watch_returning
-        from .watching import watch
-        from .writing import rename
 
         room_watchers.extend([watch, watch_returning])
         rename_watchers.append(rename)

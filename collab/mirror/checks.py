@@ -14,10 +14,11 @@ from django.db.models import UUIDField
 from rest_framework.fields import CharField, Field
 from rest_framework.serializers import BaseSerializer, ModelSerializer
 
-from .audiences import OwnRowsMirror
+from collab.mirror.owned import OwnRowsMirror
+from collab.mirror.registry import ModelMirror, mirrors
+from collab.mirror.rows.relations import declared_paths
+
 from .models import MirroredRow
-from .options import ModelMirror, mirrors
-from .relations import declared_paths
 
 __all__ = ["check_mirrors", "is_sound"]
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .options import User
+    from collab.mirror.registry import User
 
 __all__ = ["acting_as", "current_user"]
 

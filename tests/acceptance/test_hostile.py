@@ -12,9 +12,9 @@ import pytest
 from pycrdt import Text, write_var_uint
 from websockets.exceptions import InvalidStatus
 
-from tests.collab import poison
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
+from tests.protocol.yjs import poison
 
 from .attacks import (
     HELLO,

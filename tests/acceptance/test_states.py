@@ -8,7 +8,7 @@ from typing import Any
 
 from pycrdt import Map
 
-from collab.live.state import ANCHORS
+from collab.live.state.declared_state import ANCHORS
 from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server

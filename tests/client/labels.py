@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from collab.live import mixins
-from collab.live.generics import GenericAsyncAPIConsumer
-from collab.live.instances import ObserverModelInstanceMixin
+from collab.live.rest import mixins
+from collab.live.rest.generics import GenericAsyncAPIConsumer
+from collab.live.rest.instance_observers import ObserverModelInstanceMixin
 from tests.rows.models import Label
 
 __all__ = ["Labels"]

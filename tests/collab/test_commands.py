@@ -20,8 +20,8 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
 from collab import documents
 from collab.conf import get_storage
-from collab.management.content import clear, fill
-from collab.management.documents import human_size, progress
+from collab.management.file_formats import clear, fill
+from collab.management.selection import human_size, progress
 from collab.testing import use_memory_storage
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.compaction import compact

@@ -22,14 +22,13 @@ from pycrdt import Doc, Text, TransactionEvent, create_update_message
 from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer, group_name
-from collab.hub import current_hub
+from collab.engine.hub.hub import current_hub
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
 from collab.wire import CloseCode
-
-from . import poison
-from .live import until
-from .watching import MEMORY
-from .yjs import HELLO
+from tests.engine.fakes import until
+from tests.engine.watchers import MEMORY
+from tests.protocol.yjs import poison
+from tests.protocol.yjs.samples import HELLO
 
 pytestmark = pytest.mark.usefixtures("memory")
 

@@ -25,10 +25,9 @@ from collab.exceptions import DocumentExists, DocumentNotFound, InvalidName
 from collab.testing import CollabClient, close_rooms, connect, use_memory_storage
 from collab_storage.compaction import apply_stored
 from collab_storage.models import Update
+from tests.engine.fakes import HinderedStorage, until
 
-from .live import HinderedStorage, until
-
-HINDERED = {"BACKEND": "tests.collab.live.HinderedStorage"}
+HINDERED = {"BACKEND": "tests.engine.fakes.HinderedStorage"}
 
 
 class Consumer(YjsConsumer):

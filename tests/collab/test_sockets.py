@@ -15,11 +15,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from collab.direct import EXTENSION, socket_of
+from collab.engine.connections.fast_path import EXTENSION, socket_of
 from collab.sockets import WebSocketProtocol
-
-from .lines import Line, Pipe
-from .live import until
+from tests.engine.fakes import until
+from tests.engine.transports import Line, Pipe
 
 STOCK = WebSocketsSansIOProtocol
 MAX_SIZE = 1024

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from collab.live import mixins
-from collab.live.generics import GenericAsyncAPIConsumer
+from collab.live.rest import mixins
+from collab.live.rest.generics import GenericAsyncAPIConsumer
 from tests.rows.models import Task
 
 __all__ = ["TaskConsumer", "TaskSerializer"]

@@ -10,9 +10,11 @@ from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework import serializers
 
-from collab.live import CREATE, DELETE, SAVE, LiveConsumer, state
-from collab.live import following as following_module
-from collab.mirror import collecting, options
+from collab.live import CREATE, DELETE, SAVE, LiveConsumer
+from collab.live.state import declared_state as state
+from collab.live.state import state_mirrors as following_module
+from collab.mirror import registry as options
+from collab.mirror.outgoing import signals as collecting
 from tests.projects.consumers import ForThoseLoggedIn
 from tests.projects.models import Project, Step, Task
 from tests.projects.serializers import (

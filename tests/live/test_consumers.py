@@ -18,13 +18,13 @@ from rest_framework.exceptions import Throttled
 
 from collab.access import Access
 from collab.consumers import _is_direct
-from collab.counts import counts
+from collab.engine.runtime.counters import counts
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
-from collab.live.groups import Event, local_members, send
+from collab.live.actions.call_queue import settled
+from collab.live.events.groups import Event, local_members, send
 from collab.live.permissions import BasePermission, IsAuthenticated
-from collab.live.turns import settled
 from collab.wire import CloseCode
-from tests.collab.live import until
+from tests.engine.fakes import until
 
 from .talking import Refused, talking
 
@@ -561,7 +561,7 @@ async def test_a_client_with_a_document_is_told_nothing_in_json_before_it_speaks
 
 
 async def test_a_process_that_ends_sends_those_away_that_have_no_document() -> None:
-    from collab.hub import current_hub
+    from collab.engine.hub.hub import current_hub
 
     async with talking(Calculator) as ann:
         await current_hub().drain()

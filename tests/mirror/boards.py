@@ -7,9 +7,9 @@ from typing import Any
 from pycrdt import Doc, Map
 
 from collab import documents
-from collab.mirror.options import ModelMirror, mirrors
-from collab.mirror.values import plain
-from collab.mirror.writing import reconcile
+from collab.mirror.outgoing.writing import reconcile
+from collab.mirror.registry import ModelMirror, mirrors
+from collab.mirror.rows.values import plain
 from tests.rows.mirrors import room_name
 from tests.rows.models import Board
 

@@ -21,7 +21,7 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.consumers import YjsConsumer
 from collab.mirror import ModelMirror
-from collab.mirror.values import plain
+from collab.mirror.rows.values import plain
 from collab.testing import CollabClient, connect
 from tests.rows.mirrors import NoteMirror, TaskMirror, room_name
 from tests.rows.models import Board, Note, Task

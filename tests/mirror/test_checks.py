@@ -15,9 +15,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet, UUIDField
 from rest_framework import serializers
 
-from collab import hub
-from collab.mirror import ModelMirror, OwnRowsMirror, collecting, options, register
+from collab.engine.hub import hub
+from collab.mirror import ModelMirror, OwnRowsMirror, register
+from collab.mirror import registry as options
 from collab.mirror.checks import TAG, is_sound
+from collab.mirror.outgoing import signals as collecting
 from tests.rows.models import Board, Label, Task
 
 

@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from collab.mirror.checking import Author, Change, check
-from collab.mirror.saving import ROW
-from collab.mirror.values import Odd
+from collab.mirror.incoming.client_changes import Author, Change, check
+from collab.mirror.incoming.saving import ROW
+from collab.mirror.rows.values import Odd
 from tests.rows.mirrors import NoteMirror, TaskMirror, board_id
 from tests.rows.models import Board, Note, Task
 

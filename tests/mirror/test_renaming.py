@@ -8,15 +8,15 @@ from pycrdt import Map
 
 from collab import documents
 from collab.mirror import reconcile
-from collab.mirror.checking import unchecked
+from collab.mirror.history.refresh import arrive, refresh
+from collab.mirror.incoming.client_changes import unchecked
 from collab.mirror.models import MirroredDocument
-from collab.mirror.options import mirrors_in
-from collab.mirror.refreshing import arrive, refresh
+from collab.mirror.registry import mirrors_in
+from tests.mirror.history.test_refresh import worn_board
 from tests.rows.models import Board, Note, Task
 
 from .boards import in_maps, name_of, open_board, row_values
 from .databases import kept_in, on_both
-from .test_refreshing import worn_board
 
 
 @on_both

@@ -312,7 +312,7 @@ def test_error_in_one_document_leaves_the_others_alone(
                 Task.objects.create(board=board, title="one")
     assert [titles(board) for board in boards] == [["one"], [], ["one"]]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert (record.name, vars(record)["room"]) == ("collab.mirror.collecting", bad)
+    assert (record.name, vars(record)["room"]) == ("collab.mirror", bad)
     # As after a crash between the commit and the writing.
     reconcile(bad)
     assert titles(boards[1]) == ["one"]

@@ -11,14 +11,14 @@ from django.core.management import CommandError
 from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
 from django.utils.regex_helper import normalize
 
-from collab.live.calls import Action, Parameter, actions_of, is_pair
+from collab.engine.connections.routes import Route, routes
+from collab.live.actions.actions import Action, Parameter, actions_of, is_pair
+from collab.live.actions.runtime_state import variables_of
 from collab.live.consumers import LiveConsumer
-from collab.live.following import writable_fields
-from collab.live.layers import CREATE, DELETE, SAVE, Layer, flat_serializer
-from collab.live.runtime import variables_of
-from collab.live.state import State, state_of
-from collab.live.subscribing import SubscriptionMixin
-from collab.routing import Route, routes
+from collab.live.state.declared_state import State, state_of
+from collab.live.state.layers import CREATE, DELETE, SAVE, Layer, flat_serializer
+from collab.live.state.state_mirrors import writable_fields
+from collab.live.watching.subscription_mixin import SubscriptionMixin
 
 from .fields import Serializers, column_type, interface_name
 from .files import Files, block, camel, literal, property_name

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
 
-from collab.live.subscriptions import ModelSubscription, subscriptions
-from collab.mirror.options import default_serializer
+from collab.live.watching.subscriptions import ModelSubscription, subscriptions
+from collab.mirror.registry import default_serializer
 
 from .fields import Serializers, column_type
 from .files import File, Files, block, literal, property_name

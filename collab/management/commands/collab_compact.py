@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from collab.conf import get_storage
 from collab.documents import exists, list_documents
-from collab.management.documents import DocumentsCommand, human_size
+from collab.management.selection import DocumentsCommand, human_size
 from collab_storage.compaction import CompactionResult, compact
 from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound
 
@@ -73,7 +73,7 @@ def _refresh(is_wanted: bool) -> Callable[[str], bool] | None:
         return None
     if not apps.is_installed("collab.mirror"):
         raise CommandError("Only rows can be written anew: collab.mirror is not installed.")
-    from collab.mirror.refreshing import refresh
+    from collab.mirror.history.refresh import refresh
 
     return refresh
 

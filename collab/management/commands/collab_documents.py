@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from collab.documents import list_documents
-from collab.management.documents import DocumentsCommand, human_size
+from collab.management.selection import DocumentsCommand, human_size
 from collab_storage.base import DocumentInfo
 
 

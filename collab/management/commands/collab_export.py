@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from collab.conf import get_storage
 from collab.documents import read
-from collab.management.documents import DocumentsCommand
+from collab.management.selection import DocumentsCommand
 from collab_storage.exceptions import DocumentNotFound
 from collab_storage.render import render_json, render_text
 from collab_storage.updates import merge

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from collab.documents import edit, exists, send_doc_update
-from collab.management.content import clear, fill
-from collab.management.documents import DocumentsCommand
+from collab.management.file_formats import clear, fill
+from collab.management.selection import DocumentsCommand
 
 _SUFFIXES = {".json": "json", ".txt": "text", ".yjs": "update"}
 

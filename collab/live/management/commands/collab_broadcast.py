@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from collab.live.events import broadcast_system_message
+from collab.live.events.events import broadcast_system_message
 
 
 class Command(BaseCommand):

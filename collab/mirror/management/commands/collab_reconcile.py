@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from collab.documents import exists, list_documents
-from collab.management.documents import DocumentsCommand
-from collab.mirror.writing import reconcile
+from collab.management.selection import DocumentsCommand
+from collab.mirror.outgoing.writing import reconcile
 from collab_storage.exceptions import DocumentNotFound
 
 

@@ -1,0 +1,3 @@
+"""Documents that are live in this process."""
+
+__all__: list[str] = []

@@ -1,0 +1,126 @@
+"""A document as bytes: one update of all there was at some time, the base, and what came since.
+
+The base is kept as the frame in which newcomers get it, so that a large document is in memory
+once, and a newcomer costs nothing but the sending. While there is nothing else, that frame is the
+answer to the newcomer's step 1. What came since, the tail, is merged once for all who ask before
+the next change, and then it is the tail that is the answer, with the base sent as an update before
+it: clients take themselves for synced with the answer, and must not do so before they have all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from collab.protocol.frames import step2_frame, update_frame
+from collab.protocol.yjs.updates import EMPTY_UPDATE, cut, merge
+
+__all__ = ["Frozen", "Record"]
+
+#: The base is to be made anew when the tail outgrows it, but not for less than the first of these,
+#: and for no more than the second.
+_MIN_TAIL_SIZE = 64 * 1024
+_MAX_TAIL_SIZE = 1024 * 1024
+#: Updates that the tail may have.
+_MAX_TAIL_LENGTH = 1_000
+
+
+class Frozen(NamedTuple):
+    """A document without a Doc.
+
+    Args:
+        update: all there is, which a Doc takes in at once.
+        state: its state vector.
+    """
+
+    update: bytes
+    state: bytes
+
+
+class Record:
+    """All that a document holds.
+
+    Args:
+        base: to begin with.
+    """
+
+    __slots__ = (
+        "_frame",
+        "_is_answer",
+        "_max_tail_size",
+        "_start",
+        "_tail",
+        "_tail_frame",
+        "_tail_size",
+        "base_size",
+    )
+
+    def __init__(self, base: bytes = EMPTY_UPDATE) -> None:
+        self.replace(base)
+
+    def replace(self, base: bytes) -> None:
+        """Begin anew with ``base``, which holds all there was."""
+        self._frame, self._is_answer = step2_frame(base), True
+        self._start = len(self._frame) - len(base)
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self._max_tail_size = max(_MIN_TAIL_SIZE, min(len(base), _MAX_TAIL_SIZE))
+        #: Bytes of the base.
+        self.base_size = len(base)
+        #: The tail as the answer to a step 1, if it has not changed since.
+        self._tail_frame: bytes | None = None
+
+    def add(self, update: bytes) -> None:
+        """Add what is new."""
+        self._tail.append(update)
+        self._tail_size += len(update)
+        self._tail_frame = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all there is, at most."""
+        return self.base_size + self._tail_size
+
+    @property
+    def has_tail(self) -> bool:
+        """Something has been added to the base."""
+        return bool(self._tail)
+
+    @property
+    def is_long(self) -> bool:
+        """The tail has more updates than it may have; see ``fold``."""
+        return len(self._tail) > _MAX_TAIL_LENGTH
+
+    @property
+    def is_outgrown(self) -> bool:
+        """The tail has more bytes than it may have; see ``replace``."""
+        return self._tail_size > self._max_tail_size
+
+    def updates(self) -> list[bytes]:
+        """Return the base, and the tail as one update, if there is any."""
+        self.fold()
+        return [self._frame[self._start :], *self._tail]
+
+    def fold(self) -> None:
+        """Let the tail be one update."""
+        if len(self._tail) > 1:
+            self._tail = [merge(self._tail)]
+            self._tail_size = len(self._tail[0])
+
+    def frames(self) -> list[bytes]:
+        """Return what is sent to a client that has nothing, in this order."""
+        if not self._tail:
+            return [self._frame]
+        if self._is_answer:
+            self._frame, self._is_answer = update_frame(self._frame[self._start :]), False
+        if self._tail_frame is None:
+            self.fold()
+            self._tail_frame = step2_frame(self._tail[0])
+        return [self._frame, self._tail_frame]
+
+    def lacking(self, state: bytes) -> bytes:
+        """Return what a document of state vector ``state`` lacks.
+
+        Raises:
+            PoisonedDoc: pycrdt cannot tell.
+        """
+        return merge([cut(update, state) for update in self.updates()])

@@ -1,0 +1,353 @@
+"""What a live document holds: its Doc, and beside it the same as bytes.
+
+The bytes are what a Doc is made anew from when pycrdt has broken it, and what answers to clients
+are made of. A Doc takes up several times as much memory, and nobody needs it but who changes
+something: when nothing was changed for a while, the content falls asleep, which is to be bytes
+only, and it wakes with the next change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pycrdt import Doc, TransactionEvent
+
+from collab.engine.rooms.encoded_document import Frozen, Record
+from collab.engine.runtime.malloc_trim import current_trimmer
+from collab.protocol.frames import step2_frame
+from collab.protocol.yjs.nesting import Nesting
+from collab.protocol.yjs.partial import Known
+from collab.protocol.yjs.updates import (
+    EMPTY_STATE,
+    EMPTY_UPDATE,
+    PoisonedDoc,
+    apply,
+    is_panic,
+    release,
+)
+from collab.protocol.yjs.validation import Outline
+from collab_storage.updates import is_covered, state_vector
+
+__all__ = ["Content", "Owner"]
+
+#: A base of no more bytes is encoded anew rather than sent in two parts.
+_SMALL = 64 * 1024
+#: Of a larger base, that is put off as long as possible.
+_LARGE = 1024 * 1024
+#: Of a larger update, events for all that it changes would take far longer than applying it.
+_MAX_WATCHED = 64 * 1024
+#: Bytes of answers that are kept for others who ask the same.
+_MAX_ANSWERS = 256 * 1024
+
+
+class Owner(Protocol):
+    """Whose content it is: the room."""
+
+    def attach_watchers(self) -> None:
+        """Let the project's apps observe the Doc."""
+
+    def detach_watchers(self) -> None:
+        """Let them observe it no longer."""
+
+    def doc_changed(self, update: bytes) -> None:
+        """Take what server code has changed in the Doc itself."""
+
+    def doc_rebuilt(self) -> None:
+        """The Doc had to be made anew; for the moment it is without the project's observers."""
+
+
+class Content:
+    """The content of one live document.
+
+    Args:
+        owner: is told what happens to it; ``start`` is to be called before anything else.
+        max_nesting: so many shared types may be inside each other.
+        sleep_after: seconds without a change after which it falls asleep, and as many again for
+            each MiB that is to be read to wake it; ``None`` if it must not.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_answers_size",
+        "_applying",
+        "_doc",
+        "_effect",
+        "_is_fresh",
+        "_known",
+        "_loop",
+        "_nesting",
+        "_owner",
+        "_rebase_handle",
+        "_record",
+        "_sleep_after",
+        "_sleep_handle",
+        "_state",
+    )
+
+    def __init__(self, owner: Owner, max_nesting: int, sleep_after: float | None = None) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._rebase_handle: asyncio.Handle | None = None
+        self._sleep_handle: asyncio.TimerHandle | None = None
+        self._sleep_after = sleep_after
+        #: ``None`` while it is asleep.
+        self._doc: Doc[Any] | None = None
+        self._record = Record()
+        #: The state vector; ``None`` if the Doc is to be asked.
+        self._state: bytes | None = None
+        #: The same, decoded.
+        self._known: Known | None = None
+        self._nesting = Nesting(max_nesting, self._whole)
+        #: State vector of a client -> the answer to its step 1.
+        self._answers: dict[bytes, bytes] = {}
+        self._answers_size = 0
+        self._applying = False
+        self._effect = EMPTY_UPDATE
+        #: It has changed since somebody looked whether it may sleep.
+        self._is_fresh = True
+
+    def start(self, source: Doc[Any] | Frozen) -> None:
+        """Begin with what a Doc, which is used from now on, or bytes have."""
+        if isinstance(source, Frozen):
+            self._record, self._state = Record(source.update), source.state
+            if self._sleep_after is None:
+                self._awake()
+        else:
+            self._use(source)
+            self._rebase()
+
+    def close(self) -> None:
+        """Do nothing any more."""
+        for handle in (self._rebase_handle, self._sleep_handle):
+            if handle is not None:
+                handle.cancel()
+        self._rebase_handle = self._sleep_handle = None
+        self._sleep_after = None
+
+    def release(self) -> None:
+        """Let go of the Doc."""
+        if self._doc is not None:
+            release(self._doc)
+
+    # The Doc.
+
+    @property
+    def doc(self) -> Doc[Any]:
+        """The Doc. As whoever asks for it may keep it, and observe it, it is kept from now on."""
+        self._sleep_after = None
+        return self._awake()
+
+    @property
+    def is_asleep(self) -> bool:
+        """There is no Doc at the moment."""
+        return self._doc is None
+
+    def _awake(self) -> Doc[Any]:
+        if self._doc is None:
+            doc: Doc[Any] = Doc()
+            self._fill(doc)
+            return self._use(doc)
+        return self._doc
+
+    def _fill(self, doc: Doc[Any]) -> None:
+        for update in self._record.updates():
+            apply(doc, update)
+
+    def _use(self, doc: Doc[Any]) -> Doc[Any]:
+        self._doc = doc
+        doc.observe(self._observe)
+        self._owner.attach_watchers()
+        self._sleep_later()
+        return doc
+
+    def _sleep_later(self) -> None:
+        if self._sleep_after is not None and self._sleep_handle is None:
+            delay = self._sleep_after * (1 + self._record.size / _LARGE)
+            self._sleep_handle = self._loop.call_later(delay, self._look_tired)
+
+    def _look_tired(self) -> None:
+        self._sleep_handle = None
+        if self._sleep_after is None:
+            return
+        if self._is_fresh:
+            self._is_fresh = False
+            self._sleep_later()
+        else:
+            self.sleep()
+
+    def sleep(self) -> None:
+        """Be bytes only, until the Doc is needed again."""
+        if self._doc is None:
+            return
+        self._state = self.state()
+        if self._record.is_outgrown or (self._record.has_tail and self._record.base_size <= _LARGE):
+            self._rebase()
+        self._record.fold()
+        self._known = None
+        self._nesting.rest()
+        self._forget_answers()
+        release(self._doc)
+        self._doc = None
+        current_trimmer().note_freed(self._record.size)
+
+    # What it holds.
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded document, at most."""
+        return self._record.size
+
+    def exact_size(self, limit: int) -> int:
+        """Return the size, exactly if it might be more than ``limit``."""
+        if self.size > limit and self._record.has_tail:
+            self._rebase()
+        return self.size
+
+    def answer(self, state: bytes) -> list[bytes]:
+        """Return the frames that answer a step 1; encoded once for all who ask meanwhile."""
+        if state == EMPTY_STATE:
+            return self._answer_to_newcomer()
+        if (frame := self._answers.get(state)) is None:
+            frame = step2_frame(self.encode(state))
+            if self._answers_size + len(frame) > _MAX_ANSWERS:
+                self._forget_answers()
+            self._answers[state] = frame
+            self._answers_size += len(frame)
+        return [frame]
+
+    def _answer_to_newcomer(self) -> list[bytes]:
+        if self._record.has_tail and self._record.base_size <= _SMALL:
+            self._rebase()
+        return self._record.frames()
+
+    def _forget_answers(self) -> None:
+        self._answers.clear()
+        self._answers_size = 0
+
+    def state(self) -> bytes:
+        """Return the state vector."""
+        if self._state is None:
+            self._state = self._guarded(lambda doc: doc.get_state())
+        return self._state
+
+    def encode(self, state: bytes) -> bytes:
+        """Return what a document of state vector ``state`` lacks."""
+        if self._doc is None:
+            return self._record.lacking(state)
+        return self._guarded(lambda doc: doc.get_update(state))
+
+    def has(self, update: bytes) -> bool:
+        """Tell whether all of ``update`` is part of it."""
+        return is_covered(self.state(), update)
+
+    def known(self) -> Known:
+        """Return how far it has got; to be changed with it, or to be forgotten."""
+        if self._known is None:
+            self._known = state_vector(self.state())
+        return self._known
+
+    def forget_known(self) -> None:
+        """Find out anew how far it has got."""
+        self._known = None
+
+    def check_nesting(self, outline: Outline) -> None:
+        """Return if an update, which can be taken in at once, does not nest it too deep.
+
+        Raises:
+            TooBig: it would.
+        """
+        self._nesting.check(outline)
+
+    def _whole(self) -> bytes:
+        return self.encode(EMPTY_STATE)
+
+    def _guarded(self, read: Callable[[Doc[Any]], bytes]) -> bytes:
+        try:
+            return read(self._awake())
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+        self.repair()
+        return read(self._awake())
+
+    # Changing it.
+
+    def apply(self, update: bytes, *, watched: bool) -> bytes:
+        """Apply ``update``, all of which can be integrated; return what is new in it.
+
+        The Doc's watchers are not told of each change in a large one.
+
+        Raises:
+            PoisonedDoc: it cannot be applied; ``repair`` is to be called.
+        """
+        if update == EMPTY_UPDATE:
+            # What newcomers have of their own, nearly always. Nobody wakes up for that.
+            return update
+        doc = self._awake()
+        overlooking = watched and len(update) > _MAX_WATCHED
+        if overlooking:
+            self._owner.detach_watchers()
+        self._applying, self._effect = True, EMPTY_UPDATE
+        try:
+            apply(doc, update)
+        finally:
+            if overlooking:
+                self._owner.attach_watchers()
+            self._applying = False
+        news, self._state = self._effect, None
+        # Only where the effect is less than the update can part of it have been held back.
+        if len(news) < len(update) and not self.has(update):
+            raise PoisonedDoc("The Doc has not taken in all of it.")
+        if news != EMPTY_UPDATE:
+            self._note(news)
+        return news
+
+    def repair(self) -> None:
+        """Make the Doc anew, for the moment without the project's observers."""
+        self.rebuild(Doc())
+        self._owner.doc_rebuilt()
+
+    def rebuild(self, doc: Doc[Any]) -> None:
+        """Go on with ``doc``, which is empty."""
+        self._fill(doc)
+        if self._doc is not None:
+            self._owner.detach_watchers()
+            release(self._doc)
+        self._known = self._state = None
+        self._nesting.forget()
+        self._use(doc)
+
+    def _observe(self, event: TransactionEvent) -> None:
+        if self._applying:
+            self._effect = event.update
+        else:
+            # Server code changed the Doc itself.
+            self._known = self._state = None
+            self._note(event.update)
+            self._owner.doc_changed(event.update)
+
+    # The bytes beside the Doc.
+
+    def _note(self, update: bytes) -> None:
+        self._is_fresh = True
+        if self._answers:
+            self._forget_answers()
+        self._nesting.note(update)
+        self._record.add(update)
+        if self._record.is_outgrown or self._record.is_long:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        if not self._record.is_outgrown and self._record.base_size > _LARGE:
+            self._record.fold()
+        elif self._rebase_handle is None:
+            # Not now: the Doc may be in the middle of a transaction.
+            self._rebase_handle = self._loop.call_soon(self._rebase)
+
+    def _rebase(self) -> None:
+        if self._rebase_handle is not None:
+            self._rebase_handle.cancel()
+            self._rebase_handle = None
+        self._record.replace(self._guarded(lambda doc: doc.get_update()))

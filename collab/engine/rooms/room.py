@@ -1,0 +1,584 @@
+"""One live document: its Doc, who is present, its members, and one flush per loop turn.
+
+What members send in one turn of the event loop is merged, applied to the Doc once, queued for
+the storage, and sent to the others in one frame that is encoded once. An update that pycrdt
+cannot apply costs its sender the connection and nobody else anything: the Doc is made anew, see
+:mod:`collab.engine.rooms.live_document`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Protocol
+
+from pycrdt import Doc
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.engine.rooms.edit import Edit
+from collab.engine.rooms.encoded_document import Frozen
+from collab.engine.rooms.live_document import Content
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.pending import Held
+from collab.engine.rooms.presence import Owner, Presence
+from collab.engine.rooms.presence_broadcast import Attendance
+from collab.engine.runtime.counters import counts
+from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
+from collab.protocol.frames import PresenceState, step1_frame, update_frame
+from collab.protocol.session import (
+    Change,
+    Effect,
+    PresenceChange,
+    PresenceRequest,
+    Reply,
+    StateRequest,
+)
+from collab.protocol.yjs.partial import Waiting, extends, grow
+from collab.protocol.yjs.updates import EMPTY_UPDATE, PoisonedDoc, cut, is_failure, merge, outline
+from collab.protocol.yjs.validation import Outline, check_structure
+from collab.wire import CloseCode
+
+__all__ = ["Edit", "Room", "Store"]
+
+logger = logging.getLogger("collab.room")
+
+#: From this size on, server code's updates are cut down to what is new before they are read.
+_LARGE = 64 * 1024
+
+
+class Store(Protocol):
+    """Where a room hands over what is to be stored."""
+
+    @property
+    def is_full(self) -> bool:
+        """Too much waits to be stored already."""
+
+    def put(self, room: Room, edits: Sequence[Edit]) -> None:
+        """Store ``edits`` soon and tell their members; empty updates are told only."""
+
+
+class Link(Protocol):
+    """What keeps the room equal to those of the same document in other processes."""
+
+    def publish(self, update: bytes) -> Callable[[], None]:
+        """Send ``update`` to them; call what is returned when it is stored."""
+
+    def publish_stored(self, update: bytes) -> None:
+        """Send them an update that is stored already."""
+
+    def publish_presence(self, client_ids: set[int]) -> None:
+        """Send them the newest presence of these client ids."""
+
+    def adopt(self, before: float | None = None) -> list[bytes]:
+        """Return updates of theirs that they have not confirmed to be stored."""
+
+
+class Watcher(Protocol):
+    """What follows a room's document for another app, such as ``collab.mirror``."""
+
+    def attach(self, room: Room) -> None:
+        """Observe ``room.doc``, which has its content.
+
+        It is new to the room, or ``room.author`` has just changed more of it than can be watched.
+        """
+
+    def detach(self) -> None:
+        """Take the observers off the Doc that they were put onto last."""
+
+    def receive(self, member: Member, outline: Outline) -> None:
+        """Look at what ``member`` has sent, or part of it, before it is applied."""
+
+    @property
+    def is_busy(self) -> bool:
+        """It has seen something that it has not dealt with yet."""
+
+    async def settle(self) -> None:
+        """Deal with all that was seen, at once."""
+
+
+class Room:
+    """One live document.
+
+    Args:
+        name: of the document.
+        source: the document's content, either as a Doc, which is used from now on, or as bytes.
+        may_sleep: the Doc is a plain one, which may be made anew whenever it is needed.
+        waiting: what is stored of the document and builds upon updates that are not.
+        settings: for the limits.
+        store: takes what is to be stored; ``None`` if the room lives in memory only.
+        link: to the other processes, if there may be any.
+        watchers: follow the document; if there are any, each member's edits are applied alone, so
+            that they can be told by ``author``.
+        on_empty: called when the last member has left.
+        on_rebuilt: called when the Doc had to be made anew, without the project's observers.
+        on_broken: called when even that failed; the room is not to be used again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Doc[Any] | Frozen,
+        settings: Settings,
+        *,
+        may_sleep: bool = False,
+        waiting: bytes = EMPTY_UPDATE,
+        store: Store | None = None,
+        link: Link | None = None,
+        watchers: Sequence[Watcher] = (),
+        on_empty: Callable[[Room], object] = lambda room: None,
+        on_rebuilt: Callable[[Room], object] = lambda room: None,
+        on_broken: Callable[[Room], object] = lambda room: None,
+    ) -> None:
+        self.name = name
+        self.members: set[Member] = set()
+        self.presence = Presence(settings.MAX_PRESENCE_CLIENTS)
+        self._settings = settings
+        self._store = store
+        self._link = link
+        self.watchers = watchers
+        self._attendance = Attendance(
+            self.presence,
+            self.members,
+            settings,
+            self.flush,
+            None if link is None else link.publish_presence,
+        )
+        self._on_empty = on_empty
+        self._on_rebuilt = on_rebuilt
+        self._on_broken = on_broken
+        self._loop = asyncio.get_running_loop()
+        self._flush_handle: asyncio.Handle | None = None
+        self._edits: list[Edit] = []
+        #: What builds upon updates that have not arrived. The Doc does not get to see it.
+        self._held = Held()
+        self._is_closed = False
+        #: Whose edit is being applied; ``None`` if it is server code's or another process's.
+        self.author: Member | None = None
+        sleep_after = settings.SLEEP_DELAY if may_sleep and not watchers else None
+        self._content = Content(self, settings.MAX_NESTING, sleep_after)
+        self._content.start(source)
+        if waiting != EMPTY_UPDATE:
+            self.edit(waiting, stored=True)
+
+    def close(self) -> None:
+        """Let go of the Doc; the room is not to be used again."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        self._attendance.close()
+        self._is_closed = True
+        self._edits.clear()
+        self._content.close()
+        self.detach_watchers()
+        if not self.members:
+            self._content.release()
+
+    # Members.
+
+    def join(self, member: Member) -> None:
+        """Let ``member`` in, and send it what a client needs first.
+
+        Raises:
+            TryAgainLater: the room is full.
+        """
+        if len(self.members) >= self._settings.MAX_ROOM_MEMBERS:
+            raise TryAgainLater("Too many people are in this document.", limit="MAX_ROOM_MEMBERS")
+        self.members.add(member)
+        counts.joins += 1
+        member.room, member.room_name = self, self.name
+        self.welcome(member)
+        if self.presence:
+            member.send_frame(self.presence.frame())
+
+    def welcome(self, member: Member) -> None:
+        """Ask a member that may write for what the server lacks."""
+        if member.session.access >= Access.WRITE:
+            member.send_frame(step1_frame(self.state()))
+
+    def leave(self, member: Member) -> None:
+        """Let ``member`` go, and whoever was present through it."""
+        self.members.discard(member)
+        member.detach()
+        self._held.forget(member)
+        self._attendance.leave(member)
+        if not self.members:
+            self._on_empty(self)
+            if self._is_closed:
+                self._content.release()
+
+    def close_members(self, code: CloseCode, reason: str) -> None:
+        """Close all members' connections."""
+        for member in list(self.members):
+            member.close(code, reason)
+
+    def handle(self, member: Member, effect: Effect) -> None:
+        """Carry out what a member's frame asked for.
+
+        Raises:
+            MemberError: the member asked for too much.
+        """
+        match effect:
+            case Change():
+                self._receive_change(member, effect)
+            case PresenceChange():
+                self._attendance.receive(member, effect.states)
+            case StateRequest():
+                # What it has just sent is part of the answer.
+                self.flush()
+                member.send_state(effect.state)
+            case PresenceRequest():
+                member.send_everybody()
+            case Reply():
+                member.send_frame(effect.frame)
+                member.send_saved()
+
+    def _receive_change(self, member: Member, change: Change) -> None:
+        counts.received_updates += 1
+        if self._store is not None and self._store.is_full:
+            raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
+        self._check_size(len(change.update))
+        if change.whole:
+            # Most of it is known; by itself, it is cut down to what is new.
+            self.flush()
+            self.adopt()
+        self._add(Edit(change.update, member, change.number, outline=change.outline))
+        if change.whole:
+            self.flush()
+
+    def _check_size(self, added: int) -> None:
+        limit = self._settings.MAX_DOCUMENT_SIZE
+        if self._content.exact_size(limit - added) + added > limit:
+            raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
+
+    # Server code.
+
+    def edit(self, update: bytes, *, stored: bool = False) -> None:
+        """Take an update from server code; ``stored`` tells that the storage has it already."""
+        self._add(Edit(update, stored=stored))
+
+    def edit_relayed(self, update: bytes) -> None:
+        """Take an update from another process, which stores it."""
+        self._add(Edit(update, stored=True, relayed=True))
+
+    def adopt(self, before: float | None = None) -> None:
+        """Store what other processes have not confirmed to be stored.
+
+        A member that sends something again is told that it is saved, so it must be.
+        """
+        if self._link is not None and (updates := self._link.adopt(before)):
+            self._put([Edit(merge(updates), applied=True)])
+
+    def receive_relayed_presence(self, peer: Owner, states: list[PresenceState]) -> None:
+        """Take the presence of another process's members."""
+        self._attendance.receive_relayed(peer, states)
+
+    def drop_relayed_presence(self, peer: Owner) -> None:
+        """Remove the presence of another process's members."""
+        self._attendance.drop_relayed(peer)
+
+    def local_presence(self) -> set[int]:
+        """Return the client ids that are present through members of this process."""
+        return self._attendance.local()
+
+    def broadcast(self, frame: bytes) -> None:
+        """Send a frame of the project's own to all members."""
+        for member in self.members:
+            member.send_frame(frame)
+
+    def renew(self, doc: Doc[Any]) -> None:
+        """Go on with ``doc``, which is empty and has the project's observers."""
+        if not self._is_closed:
+            self.flush()
+            self._content.rebuild(doc)
+
+    # The document's content.
+
+    @property
+    def doc(self) -> Doc[Any]:
+        """The Doc with the document's content; what server code changes in it is sent to all.
+
+        A room that was asked for it keeps it until it is unloaded.
+        """
+        return self._content.doc
+
+    @property
+    def is_asleep(self) -> bool:
+        """It has no Doc at the moment."""
+        return self._content.is_asleep
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded document, at most."""
+        return self._content.size
+
+    def answer(self, state: bytes) -> list[bytes]:
+        """Return the frames that answer a step 1, in this order."""
+        return self._content.answer(state)
+
+    def state(self) -> bytes:
+        """Return the state vector."""
+        return self._content.state()
+
+    def encode(self, state: bytes) -> bytes:
+        """Return what a document of state vector ``state`` lacks."""
+        return self._content.encode(state)
+
+    def has(self, update: bytes) -> bool:
+        """Tell whether all of ``update``, which was taken in or held back, is in it."""
+        return self._content.has(update)
+
+    def attach_watchers(self) -> None:
+        """Let the project's apps observe the Doc."""
+        for watcher in self.watchers:
+            watcher.attach(self)
+
+    def detach_watchers(self) -> None:
+        """Let them observe it no longer."""
+        for watcher in self.watchers:
+            watcher.detach()
+
+    def doc_changed(self, update: bytes) -> None:
+        """Take what server code has changed in the Doc itself."""
+        self._add(Edit(update, applied=True))
+
+    def doc_rebuilt(self) -> None:
+        """The Doc had to be made anew; for the moment it is without the project's observers."""
+        self._on_rebuilt(self)
+
+    # The flush.
+
+    def flush(self) -> None:
+        """Apply, hand to the storage and send what this turn has brought so far."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        try:
+            if self._edits:
+                began = perf_counter()
+                edits, self._edits = self._edits, []
+                self._flush_edits(edits)
+                counts.flushed(began)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            # Some of what members have sent is lost; they send it again when they come back.
+            logger.exception("A document broke beyond repair.", extra={"room": self.name})
+            self.close_members(CloseCode.INTERNAL, "The document has to be opened again.")
+            self._on_broken(self)
+
+    def _add(self, edit: Edit) -> None:
+        if not self._is_closed:
+            self._edits.append(edit)
+            self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
+        if self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self.flush)
+
+    def _flush_edits(self, edits: list[Edit]) -> None:
+        edits, update = self._apply_turn(edits)
+        if update != EMPTY_UPDATE:
+            self._send(update, edits)
+        if self._store is None:
+            for edit in edits:
+                if edit.member:
+                    edit.member.echo(edit.update)
+            return
+        if self._link is not None:
+            edits = self._publish(self._link, edits, update)
+        self._put(edits)
+
+    def _publish(self, link: Link, edits: list[Edit], news: bytes) -> list[Edit]:
+        """Send the turn's own changes to other processes; return ``edits`` with the receipt."""
+        own = [edit for edit in edits if not edit.relayed and edit.update != EMPTY_UPDATE]
+        if not own:
+            return edits
+        if any(edit.relayed for edit in edits):
+            news = merge([edit.update for edit in own])
+        if all(edit.stored for edit in own):
+            link.publish_stored(news)
+            return edits
+        return [*edits, Edit(EMPTY_UPDATE, on_stored=link.publish(news))]
+
+    def _put(self, edits: list[Edit]) -> None:
+        if self._store is not None:
+            self._store.put(self, [edit for edit in edits if not edit.stored])
+
+    def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
+        """Apply what is not applied yet; return the good edits, and in one update their news."""
+        if len(edits) == 1 and (found := edits[0].outline) is not None and not self._held:
+            # Somebody types: what follows would do the same, and take longer.
+            known = self._content.known()
+            if extends(found, known):
+                grow(known, found)
+                return self._apply_one(edits[0], found)
+        good = [edit for edit in edits if edit.applied]
+        news = [edit.update for edit in good]
+        fresh = deque(outlined for edit in edits if (outlined := self._outlined(edit)))
+        while fresh:
+            if batch := self._next_batch(fresh):
+                applied, new = self._apply_batch(batch)
+                news.append(new)
+            else:
+                edit, found = fresh.popleft()
+                applied = self._take(edit, Waiting(found))
+                news += [edit.update for edit in applied]
+            good += applied
+        if self._held:
+            late = self._go_on()
+            news += [edit.update for edit in late]
+            good = self._held.number(good + late)
+        return good, merge(news or [EMPTY_UPDATE])
+
+    def _outlined(self, edit: Edit) -> tuple[Edit, Outline] | None:
+        """Return what there is to apply of an edit; ``None`` if it is applied, or refused."""
+        if edit.applied:
+            return None
+        if edit.outline is not None:
+            return edit, edit.outline
+        try:
+            update = edit.update
+            if len(update) > _LARGE:
+                # Most of it may be known, and pycrdt reads faster.
+                update = cut(update, self.state())
+            return replace(edit, update=update), outline(update)
+        except (ProtocolViolation, PoisonedDoc):
+            self._refuse(edit)
+            return None
+
+    def _next_batch(self, fresh: deque[tuple[Edit, Outline]]) -> list[tuple[Edit, Outline]]:
+        """Take out of ``fresh`` what comes first and extends the document, one after the other."""
+        known = self._content.known()
+        batch: list[tuple[Edit, Outline]] = []
+        while fresh and extends(fresh[0][1], known):
+            found = fresh[0][1]
+            # For what has types, all before it must be in the Doc.
+            if batch and (self.watchers or found.types or batch[0][1].types):
+                break
+            grow(known, found)
+            batch.append(fresh.popleft())
+        return batch
+
+    def _apply_batch(self, batch: list[tuple[Edit, Outline]]) -> tuple[list[Edit], bytes]:
+        """Apply edits that extend the document; return the good ones, and their news."""
+        if len(batch) == 1:
+            return self._apply_one(*batch[0])
+        edits = [edit for edit, _ in batch]
+        try:
+            news = self._apply(merge([edit.update for edit in edits]))
+        except PoisonedDoc:
+            self._content.repair()
+            edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
+            return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
+        if news == EMPTY_UPDATE:
+            edits = [replace(edit, update=news) for edit in edits]
+        return edits, news
+
+    def _apply_one(self, edit: Edit, found: Outline) -> tuple[list[Edit], bytes]:
+        """Apply an edit that extends the document; return it, if it is good, and its news."""
+        news = self._apply_alone(edit, found)
+        if news is None:
+            return [], EMPTY_UPDATE
+        return [edit if news == edit.update else replace(edit, update=news)], news
+
+    def _take(self, edit: Edit, waiting: Waiting) -> list[Edit]:
+        """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
+        update, news = waiting.take(dict(self._content.known())), EMPTY_UPDATE
+        if update != EMPTY_UPDATE:
+            # Cut down as it is stored and sent: a struct of which the first part is known may say
+            # something else about where it belongs than that part.
+            try:
+                found = check_structure(cut(update, self.state()))
+            except (ProtocolViolation, PoisonedDoc):
+                self._refuse(edit)
+                return []
+            applied = self._apply_alone(edit, found)
+            self._content.forget_known()
+            if applied is None:
+                return []
+            news = applied
+        if not waiting.is_done:
+            self._hold(edit, waiting)
+            if news == EMPTY_UPDATE:
+                return []
+        return [replace(edit, update=news)]
+
+    def _apply_alone(self, edit: Edit, found: Outline) -> bytes | None:
+        """Apply an update, or part of one; return what is new in it, ``None`` if it is refused."""
+        self.author = edit.member
+        try:
+            if edit.member is not None:
+                if found.types:
+                    self._content.check_nesting(found)
+                for watcher in self.watchers:
+                    watcher.receive(edit.member, found)
+            return self._apply(found.update)
+        except TooBig as error:
+            self._content.forget_known()
+            self._refuse(edit, error)
+        except PoisonedDoc:
+            self._content.repair()
+            self._refuse(edit)
+        finally:
+            self.author = None
+        return None
+
+    def _apply(self, update: bytes) -> bytes:
+        return self._content.apply(update, watched=bool(self.watchers))
+
+    def _hold(self, edit: Edit, waiting: Waiting) -> None:
+        """Keep for later what cannot be applied yet, as long as who sent it is there."""
+        member, limit = edit.member, self._settings.MAX_HELD
+        if member is None:
+            # It is stored, or other processes have it, and it comes again.
+            limit = self._settings.MAX_DOCUMENT_SIZE
+        cost = self._held.add(edit, waiting)
+        if cost > limit or not (member is None or member in self.members):
+            self._held.forget(member)
+        if cost > limit:
+            self._refuse(edit, TooBig("Too much waits for what is missing.", limit="MAX_HELD"))
+
+    def _go_on(self) -> list[Edit]:
+        """Apply what has waited and need not any longer."""
+        good = []
+        while ripe := self._held.pop_ripe(self._content.known()):
+            for edit, waiting in ripe:
+                good += self._take(edit, waiting)
+        return good
+
+    def _refuse(self, edit: Edit, error: MemberError | None = None) -> None:
+        user_id = edit.member.user_id if edit.member else None
+        logger.warning(
+            "An update cannot be applied and is dropped.",
+            extra={"room": self.name, "user": user_id},
+        )
+        if edit.member:
+            edit.member.refuse(error or ProtocolViolation("The update cannot be applied."))
+
+    def _send(self, update: bytes, edits: list[Edit]) -> None:
+        """Send a turn's changes to all but a sole sender."""
+        frame = update_frame(update)
+        senders = {edit.member for edit in edits}
+        sole = edits[0].member if len(senders) == 1 else None
+        counts.sent_updates += len(self.members) - (sole in self.members)
+        for member in self.members:
+            if member is sole:
+                continue
+            if member in senders:
+                self._send_to_sender(member, edits, update, frame)
+            else:
+                member.send_update(update, frame)
+
+    def _send_to_sender(
+        self, member: Member, edits: list[Edit], update: bytes, frame: bytes
+    ) -> None:
+        """Send a turn's changes to one of several who made them."""
+        if member.echo_updates:
+            # Its own come back once they are stored, and not before.
+            update = merge([edit.update for edit in edits if edit.member is not member])
+            frame = update_frame(update)
+        member.send_update(update, frame)

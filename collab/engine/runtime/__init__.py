@@ -1,0 +1,3 @@
+"""Services of the process that know nothing of documents: counters, timers, shutdown."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Events: publishing, groups, replay and encoding."""
+
+__all__: list[str] = []

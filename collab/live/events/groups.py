@@ -1,0 +1,293 @@
+"""Groups of connections over all processes, and the events that are sent to them.
+
+A process is in a group of the channel layer once for all of its connections, so an event crosses
+the layer once for each process and not for each connection, and becomes a text frame once. What
+is sent while the layer is busy goes to it as one message. The layer may lose messages: what must
+not get lost belongs into a document, or is kept to be replayed (see
+:mod:`collab.live.events.events`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import inf
+from typing import Any, Protocol
+
+from channels.layers import channel_layers
+
+from collab.conf import get_settings
+from collab.engine.relay.publisher import post, shared_layer
+from collab.engine.relay.relay import PROCESS, ChannelLayer
+from collab.engine.runtime.per_loop import PerLoop
+from collab.live.events.encoding import spliced_frame
+
+__all__ = ["INTERNAL", "Event", "Listener", "check_name", "join", "leave", "local_members", "send"]
+
+logger = logging.getLogger("collab.live")
+
+#: Groups and events whose names begin so are not the project's.
+INTERNAL = "collab."
+
+_MESSAGE_TYPE = "collab.live"
+#: What the database has space for.
+_MAX_LENGTH = 255
+#: Pause before the next attempt to receive from a layer that fails, in seconds.
+_PAUSE = 0.5
+
+
+def check_name(name: str) -> str:
+    """Return the name that a project has given to a group or to an event.
+
+    Raises:
+        ValueError: it cannot have it, and why.
+    """
+    if not isinstance(name, str) or not 0 < len(name) <= _MAX_LENGTH:
+        raise ValueError(f"{name!r:.300} is no text of 1 to {_MAX_LENGTH} characters.")
+    if name.startswith(INTERNAL):
+        raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are not for projects.")
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name):
+        raise ValueError(f"{name!r} has characters that no database stores.")
+    return name
+
+
+@dataclass
+class Event:
+    """Something that connections of a group are told.
+
+    Args:
+        type: what it is called.
+        group: to which it was sent.
+        json: what it says, as JSON.
+        number: its position among those of the group that are kept to be replayed.
+    """
+
+    type: str
+    group: str
+    json: str
+    number: int | None = None
+
+    @cached_property
+    def payload(self) -> Any:
+        """What it says."""
+        return json.loads(self.json)
+
+    @cached_property
+    def frame(self) -> str:
+        """What clients are sent, made once for all of them."""
+        return spliced_frame(self.type, self.json, group=self.group, number=self.number)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as its handlers get it."""
+        return {
+            "type": self.type,
+            "group": self.group,
+            "payload": self.payload,
+            "number": self.number,
+        }
+
+
+class Listener(Protocol):
+    """A connection."""
+
+    def receive_event(self, event: Event) -> None:
+        """Take an event; called in the connection's event loop, and raises nothing."""
+
+
+class _Switchboard:
+    """The groups of one event loop's connections."""
+
+    def __init__(self, layer: ChannelLayer | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.members: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._layer = layer
+        #: Layers that forget who is in a group say after how many seconds they do.
+        self._expiry: float = getattr(layer, "group_expiry", inf) / 2
+        self._channel = ""
+        self._keepers: list[asyncio.Task[None]] = []
+        self._changing = asyncio.Lock()
+        #: The layer has failed, and may not know of all groups.
+        self._is_away = False
+        self._failed = asyncio.Event()
+
+    async def join(self, group: str, member: Listener) -> None:
+        # One after the other: who returns from here hears all that is sent from now on.
+        async with self._changing:
+            is_new = group not in self.members
+            self.members[group].add(member)
+            if self._layer is not None and is_new:
+                if not self._keepers:
+                    await self._start()
+                await self._tell("group_add", group)
+
+    async def leave(self, group: str, member: Listener) -> None:
+        async with self._changing:
+            if member not in self.members.get(group, ()):
+                return
+            self.members[group].discard(member)
+            if self.members[group]:
+                return
+            del self.members[group]
+            await self._tell("group_discard", group)
+            if not self.members:
+                keepers, self._keepers = self._keepers, []
+                for keeper in keepers:
+                    keeper.cancel()
+
+    def deliver(self, events: Iterable[Event]) -> None:
+        for event in events:
+            for member in list(self.members.get(event.group, ())):
+                try:
+                    member.receive_event(event)
+                except Exception:
+                    # The others are to hear it all the same.
+                    logger.exception("An event of %r could not be passed on.", event.group)
+
+    # The channel layer.
+
+    async def _start(self) -> None:
+        try:
+            await self._take_channel()
+        except Exception as error:
+            self._note_failure(error)
+        self._keepers = [
+            self.loop.create_task(self._listen()),
+            self.loop.create_task(self._stay()),
+        ]
+
+    async def _take_channel(self) -> None:
+        assert self._layer is not None
+        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+            self._channel = await self._layer.new_channel()
+
+    async def _tell(self, verb: str, group: str) -> None:
+        """Tell the layer, unless it is away: nobody waits for that, and `_stay` makes it good."""
+        if self._layer is not None and not self._is_away:
+            try:
+                await self._ask(verb, group)
+            except Exception as error:
+                self._note_failure(error)
+
+    async def _ask(self, verb: str, group: str) -> None:
+        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
+            await getattr(self._layer, verb)(_layer_group(group), self._channel)
+
+    def _note_failure(self, error: Exception) -> None:
+        if not self._is_away:
+            logger.warning("The channel layer fails (%s).", type(error).__name__)
+        self._is_away = True
+        self._failed.set()
+
+    async def _stay(self) -> None:
+        """Be in all groups: a layer forgets them in time, or while it is away."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._expiry):
+                    await self._failed.wait()
+                await asyncio.sleep(_PAUSE)
+            self._failed.clear()
+            try:
+                if not self._channel:
+                    await self._take_channel()
+                await self._join_all()
+            except Exception as error:
+                self._note_failure(error)
+
+    async def _join_all(self) -> None:
+        joined: set[str] = set()
+        while missing := self.members.keys() - joined:
+            for group in missing:
+                async with self._changing:
+                    if group in self.members:
+                        await self._ask("group_add", group)
+            joined |= missing
+        # Nothing comes between this and the last look at the groups.
+        self._is_away = False
+
+    async def _listen(self) -> None:
+        assert self._layer is not None
+        while True:
+            try:
+                message = await self._layer.receive(self._channel)
+            except Exception as error:
+                self._note_failure(error)
+                await asyncio.sleep(_PAUSE)
+            else:
+                self._take(message)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if message.get("from") == PROCESS:
+            return
+        try:
+            events = [Event(*event) for event in message["events"]]
+        except (LookupError, TypeError):
+            # Of another version of this, as while servers are replaced one by one.
+            logger.warning("A message of the channel layer is not understood.")
+        else:
+            self.deliver(events)
+
+
+_switchboards = PerLoop(lambda: _Switchboard(shared_layer(channel_layers.__getitem__)))
+
+
+async def join(group: str, member: Listener) -> None:
+    """Let a connection of this event loop hear what is sent to a group."""
+    await _switchboards.current().join(group, member)
+
+
+async def leave(group: str, member: Listener) -> None:
+    """Let a connection hear it no more."""
+    await _switchboards.current().leave(group, member)
+
+
+def local_members(group: str) -> set[Listener]:
+    """Return the connections of this event loop that are in a group."""
+    return set(_switchboards.current().members.get(group, ()))
+
+
+class _Unsent:
+    """Events that wait for their turn at the channel layer."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, list[tuple[Any, ...]]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, event: Event) -> None:
+        with self._lock:
+            self._events.setdefault(event.group, []).append(
+                (event.type, event.group, event.json, event.number)
+            )
+        if not post(_layer_group(event.group), partial(self._take, event.group)):
+            self._take(event.group)
+
+    def _take(self, group: str) -> dict[str, Any] | None:
+        """Return all that waits for a group as one message, unless an earlier one has had it."""
+        with self._lock:
+            events = self._events.pop(group, None)
+        return {"type": _MESSAGE_TYPE, "from": PROCESS, "events": events} if events else None
+
+
+_unsent = _Unsent()
+
+
+def send(event: Event) -> None:
+    """Send an event to its group, now; may be called from any thread, and waits for nothing."""
+    for board in _switchboards.all():
+        # A loop that was closed meanwhile has no connections.
+        with suppress(RuntimeError):
+            # What it starts has nothing to do with the context of who sends.
+            board.loop.call_soon_threadsafe(board.deliver, [event], context=Context())
+    _unsent.put(event)
+
+
+def _layer_group(group: str) -> str:
+    return f"collab.live.{hashlib.sha256(group.encode()).hexdigest()}"

@@ -1,0 +1,3 @@
+"""REST framework's generics, mixins and views on a connection."""
+
+__all__: list[str] = []

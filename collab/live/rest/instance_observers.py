@@ -1,0 +1,197 @@
+"""Watching rows of a ``GenericAsyncAPIConsumer``: what ``retrieve`` returns, as it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.db import router
+from django.db.models import Model
+from django.shortcuts import get_object_or_404
+from rest_framework import status
+
+from collab.live.actions.actions import action
+from collab.live.errors import CallError
+from collab.live.permissions import ObservedAction
+from collab.live.rest.generics import GenericAsyncAPIConsumer
+from collab.live.rest.mixins import RetrieveModelMixin
+from collab.live.watching.observers import ModelObserver, shared
+from collab.live.watching.row_changes import Kind
+
+if TYPE_CHECKING:
+    _Base = GenericAsyncAPIConsumer
+else:
+    _Base = object
+
+__all__ = ["ObserverModelInstanceMixin"]
+
+RequestId = str | int
+
+#: Methods that may show a user other rows than another, or show them otherwise.
+_CHOOSING = ("get_queryset", "get_object", "filter_queryset", "retrieve")
+
+
+class _InstanceObserver(ModelObserver):
+    """Has a group for each row, which no row leaves."""
+
+    wants_before = False
+
+    def groups_of(self, row: Model) -> Iterable[str]:
+        return [self._group_name(row.pk)]
+
+    def _names_for(self, consumer: Any, args: Any, kwargs: Mapping[str, Any]) -> list[str]:
+        return [self._group_name(kwargs["pk"])]
+
+    async def __call__(self, consumer: Any, event: dict[str, Any]) -> None:
+        # Handlers of a connection run one after the other.
+        consumer.observed_event = event
+        await super().__call__(consumer, event)
+
+
+class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
+    """``subscribe_instance`` and ``unsubscribe_instance``, with ``pk``.
+
+    Who watches a row is sent what ``retrieve`` returns when it has changed, if he may still
+    retrieve it; that is found out once for each user who watches.
+    """
+
+    #: Changes of many-to-many relations are changes of the row.
+    observer_many_to_many_relationships: ClassVar[bool] = False
+    #: Whose rows; by default that of ``queryset``, or of ``serializer_class``.
+    model: ClassVar[Any] = None
+
+    handle_instance_change: Any
+    #: The one that is being handled.
+    observed_event: Mapping[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if (model := _model_of(cls)) is not None:
+            observer = _InstanceObserver(
+                _handle_instance_change,
+                model,
+                many_to_many=cls.observer_many_to_many_relationships,
+                name=f"{cls.__module__}.{cls.__qualname__} of {model._meta.label}",
+            )
+            cls.handle_instance_change = observer
+            observer.__set_name__(cls, "handle_instance_change")
+
+    @action
+    async def subscribe_instance(
+        self, request_id: RequestId | None = None, **kwargs: Any
+    ) -> tuple[None, int]:
+        """Watch a row; the id of this request is that of the subscription."""
+        if request_id is None:
+            raise CallError(400, {"request_id": ["This argument is required."]})
+        if _model_of(type(self)) is None:
+            raise ImproperlyConfigured(f"{type(self).__name__} does not say whose rows: set model.")
+        row = await database_sync_to_async(self.get_object)(request_id=request_id, **kwargs)
+        await self.handle_instance_change.subscribe(pk=row.pk, request_id=request_id)
+        # The row may be looked up by something that changes.
+        arguments = {name: value for name, value in kwargs.items() if name != "action"}
+        self._watched_rows[request_id, self._looked_up(kwargs)] = row.pk, arguments
+        return None, status.HTTP_201_CREATED
+
+    @action
+    async def unsubscribe_instance(
+        self, request_id: RequestId | None = None, **kwargs: Any
+    ) -> tuple[None, int]:
+        """End a subscription of a row, or without a ``request_id`` all of it."""
+        wanted = self._looked_up(kwargs)
+        for key in list(self._watched_rows):
+            if key[1] == wanted and request_id in (None, key[0]):
+                pk, _ = self._watched_rows.pop(key)
+                await self.handle_instance_change.unsubscribe(pk=pk, request_id=key[0])
+        return None, status.HTTP_204_NO_CONTENT
+
+    async def handle_observed_action(
+        self, action: str, group: str | None = None, **kwargs: Any
+    ) -> None:
+        """Tell the client what has become of a row, for each of its subscriptions.
+
+        Args:
+            action: ``"update"``, ``"create"`` or ``"delete"``.
+            group: of the observer, that was told.
+            kwargs: the row's ``pk``.
+        """
+        for (request_id, _), (pk, arguments) in list(self._watched_rows.items()):
+            if str(pk) == str(kwargs["pk"]):
+                try:
+                    data, code = await self._what_is_told(action, pk, arguments)
+                    await self.reply(action, data, status=code, request_id=request_id)
+                except Exception as error:
+                    await self.handle_exception(error, action, request_id)
+
+    async def _what_is_told(self, action: str, pk: Any, arguments: dict[str, Any]) -> Any:
+        """Return data and status; found out once for all whom it does not differ for."""
+        happened = ObservedAction(action)
+
+        async def find_out() -> Any:
+            await self.check_permissions(happened, **arguments)
+            if action == Kind.DELETE:
+                return {"pk": pk}, status.HTTP_204_NO_CONTENT
+            row = await self._shared(
+                "row", partial(database_sync_to_async(self._read), pk, arguments)
+            )
+            return await database_sync_to_async(self._shown)(row, arguments)
+
+        user = getattr(self.user, "pk", None)
+        return await self._shared((user, repr(sorted(arguments.items()))), find_out)
+
+    async def _shared(self, what: object, find_out: Any) -> Any:
+        return await shared(self.observed_event["payload"], (type(self), what), find_out)
+
+    def _read(self, pk: Any, arguments: dict[str, Any]) -> Any:
+        model = _model_of(type(self))
+        rows: Any = self.get_queryset(**arguments) if self._is_plain else model._base_manager.all()
+        # Not by a replica, which may not have the change yet.
+        return get_object_or_404(rows.using(rows._db or router.db_for_write(model)), pk=pk)
+
+    def _shown(self, row: Any, arguments: dict[str, Any]) -> Any:
+        if not self._is_plain:
+            now = attrgetter(self.lookup_field.replace("__", "."))(row)
+            return self.retrieve(**{**arguments, "action": "retrieve", self.lookup_name(): now})
+        async_to_sync(self.check_object_permissions)("retrieve", row)
+        serializer = self.get_serializer(instance=row, action_kwargs=arguments)
+        return serializer.data, status.HTTP_200_OK
+
+    @property
+    def _is_plain(self) -> bool:
+        """Every user may be shown the same rows, of which one is read for all."""
+        own = [getattr(type(self), name) for name in _CHOOSING]
+        plain = [getattr(_Plain, name) for name in _CHOOSING]
+        return own == plain and not self.filter_backends
+
+    def _looked_up(self, arguments: Mapping[str, Any]) -> str:
+        name = self.lookup_name()
+        if name not in arguments:
+            raise CallError(400, {name: ["This argument is required."]})
+        return str(arguments[name])
+
+    @property
+    def _watched_rows(self) -> dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]]:
+        """Primary key and arguments, by the request's id and what the row was looked up by."""
+        watched: dict[Any, Any] = self.__dict__.setdefault("_rows_watched", {})
+        return watched
+
+
+class _Plain(RetrieveModelMixin, GenericAsyncAPIConsumer):
+    """Has the methods of which a project may have others."""
+
+
+async def _handle_instance_change(
+    self: ObserverModelInstanceMixin, message: dict[str, Any], action: str, group: str
+) -> None:
+    await self.handle_observed_action(action=action, group=group, **message)
+
+
+def _model_of(consumer: type[ObserverModelInstanceMixin]) -> Any:
+    """Return the model whose rows a consumer is for; ``None`` if it does not say."""
+    if consumer.model is not None or consumer.queryset is not None:
+        return consumer.model or consumer.queryset.model
+    return getattr(getattr(consumer.serializer_class, "Meta", None), "model", None)

@@ -1,0 +1,3 @@
+"""Follow saved rows: observers and subscriptions."""
+
+__all__: list[str] = []

@@ -1,0 +1,131 @@
+"""What this process does, in numbers: what it has counted, and what its hubs hold now.
+
+Names and kinds follow Prometheus' conventions, which :mod:`collab.metrics.prometheus` needs;
+nothing here needs Prometheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from collab.engine.hub.hub import Hub, live_hubs
+from collab.engine.runtime.counters import counts
+
+__all__ = ["Metric", "Sample", "read_metrics", "snapshot"]
+
+
+class Sample(NamedTuple):
+    """A number; ``suffix`` is what its name has behind that of the metric."""
+
+    suffix: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class Metric(NamedTuple):
+    """A metric with its numbers."""
+
+    name: str
+    kind: Literal["counter", "gauge", "summary"]
+    help: str
+    samples: list[Sample]
+
+
+_COUNTERS = {
+    "joins": "Times somebody entered a room.",
+    "received_frames": "Frames that members sent.",
+    "received_bytes": "Bytes of the frames that members sent; characters of text frames.",
+    "received_updates": "Changes of documents that members sent, answers to a step 1 included.",
+    "sent_updates": "Changes of documents that members were sent, each counted per member.",
+    "sent_bytes": "Bytes of the frames that members were sent; characters of text frames.",
+    "full_states": "Times a member read so slowly that a full state replaced what waited for it.",
+    "evictions": "Members that were disconnected since they did not read.",
+    "throttled_seconds": "Seconds that members had to wait since they sent or asked for too much.",
+    "stored_rows": "Rows added to the logs of documents.",
+    "store_failures": "Batches that the storage did not take; they are tried again.",
+    "storage_rereads": "Times a live document was read again for what others had stored.",
+    "spooled_updates": "Updates put into a spool file as the storage did not take them.",
+    "unspooled_updates": "Updates taken from spool files into the storage.",
+    "relay_sent_messages": "Messages sent to other processes through the channel layer.",
+    "relay_received_messages": "Messages received through the channel layer, own ones included.",
+    "relay_repaired_gaps": "Answers of other processes that brought what this one lacked.",
+}
+
+
+class _Gauge(NamedTuple):
+    name: str
+    help: str
+
+    def of(self, value: float) -> Metric:
+        return Metric(f"collab_{self.name}", "gauge", self.help, [Sample("", {}, value)])
+
+
+_ROOMS = _Gauge("rooms", "Documents that are open.")
+_MEMBERS = _Gauge("members", "Connections in rooms.")
+_UNSAVED = _Gauge("unsaved_bytes", "Bytes of updates that wait for the storage.")
+_LAG = _Gauge("event_loop_lag_seconds", "How late the event loop was at worst in the last minute.")
+_DRAINING = _Gauge("draining", "1 while the process sends its members away to end, else 0.")
+
+
+def read_metrics() -> Iterator[Metric]:
+    """Return all metrics of this process. May be called from any thread."""
+    yield from _gauges(live_hubs())
+    for name, text in _COUNTERS.items():
+        yield Metric(
+            f"collab_{name}", "counter", text, [Sample("_total", {}, getattr(counts, name))]
+        )
+    yield _summary("flush", "Turns in which a room took and sent changes.", "flushes")
+    yield _summary("store", "Batches written to the storage.", "store_batches")
+    yield Metric(
+        "collab_refusals",
+        "counter",
+        "Connections refused or ended, by close code and by the limit or error that was the cause.",
+        [
+            Sample("_total", {"code": code, "cause": cause}, value)
+            for (code, cause), value in list(counts.refusals.items())
+        ],
+    )
+    yield Metric(
+        "collab_access_changes",
+        "counter",
+        "Members whose access changed while they were connected, by what it is now.",
+        [
+            Sample("_total", {"access": access}, value)
+            for access, value in list(counts.access_changes.items())
+        ],
+    )
+
+
+def _gauges(hubs: list[Hub]) -> Iterator[Metric]:
+    rooms = [room for hub in hubs for room in list(hub.rooms.values())]
+    yield _ROOMS.of(len(rooms))
+    yield _MEMBERS.of(sum(len(room.members) for room in rooms))
+    yield _UNSAVED.of(sum(hub.writer.unsaved_size for hub in hubs))
+    yield _LAG.of(max((hub.pulse.worst_lag for hub in hubs), default=0.0))
+    yield _DRAINING.of(any(hub.is_draining for hub in hubs))
+
+
+def _summary(what: str, text: str, times: str) -> Metric:
+    samples = [
+        Sample("_count", {}, getattr(counts, times)),
+        Sample("_sum", {}, getattr(counts, f"{what}_seconds")),
+    ]
+    return Metric(f"collab_{what}_seconds", "summary", text, samples)
+
+
+def snapshot() -> dict[str, float]:
+    """Return all numbers by their names as Prometheus writes them, for tests and shells.
+
+    A name with labels reads ``collab_refusals_total{cause="MAX_ROOMS",code="1013"}``.
+    """
+    return {
+        f"{metric.name}{sample.suffix}{_braces(sample.labels)}": sample.value
+        for metric in read_metrics()
+        for sample in metric.samples
+    }
+
+
+def _braces(labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+    return f"{{{pairs}}}" if pairs else ""

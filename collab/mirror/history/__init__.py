@@ -1,0 +1,3 @@
+"""Changes that meet rows which were removed, moved or refreshed meanwhile."""
+
+__all__: list[str] = []

@@ -1,0 +1,363 @@
+"""Saving what a user has changed of a row: checked by the serializer, and by who may do what.
+
+Nothing here knows of documents. What is not saved is told as problems: why, by field.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    connections,
+    router,
+    transaction,
+)
+from django.db.models import Model, ProtectedError, RestrictedError, UUIDField
+from rest_framework import exceptions as rest
+from rest_framework.fields import HiddenField
+from rest_framework.relations import ManyRelatedField
+from rest_framework.serializers import ModelSerializer
+from rest_framework.utils.model_meta import get_field_info
+
+from collab.mirror.registry import ModelMirror, Values
+from collab.mirror.retry import is_outage
+from collab.mirror.rows.values import Odd
+from collab.mirror.users import acting_as
+
+if TYPE_CHECKING:
+    from collab.mirror.registry import User
+
+__all__ = ["ROW", "Problem", "Problems", "Refused", "Saving"]
+
+logger = logging.getLogger("collab.mirror")
+
+#: In the place of a field: the row as a whole.
+ROW = ""
+
+#: So many rows may be named in one field; each costs a query to check.
+_MAX_RELATED = 1_000
+
+_READ_ONLY = "You may not change this."
+_FORBIDDEN = "You may not do this."
+_NO_SUCH_ROW = "There is no such row here."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something is not saved; the status is one of HTTP."""
+
+    status: int
+    reasons: tuple[str, ...]
+
+
+#: By field, or for the :data:`ROW`.
+Problems = dict[str, Problem]
+
+
+class Refused(Exception):
+    """Nothing was saved."""
+
+    def __init__(self, problems: Problems) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class _NotTheirs(Refused):
+    """Others may not change a new row like that."""
+
+
+def _refused(status: int, reason: str, field: str = ROW) -> Refused:
+    return Refused({field: Problem(status, (reason,))})
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Saves rows of a mirror, as they are in one document, for one user.
+
+    Args:
+        mirror: the rows'.
+        room_name: the document.
+        user: who has changed them.
+        patient: raise what may pass, such as a deadlock, for the caller to try again.
+    """
+
+    mirror: ModelMirror[Any]
+    room_name: str
+    user: User
+    patient: bool = False
+
+    def update(self, row: Model, changes: Values) -> Problems:
+        """Save ``changes`` of ``row``, except those that have problems, which are returned."""
+        problems = self._unfit(changes)
+        while fit := {name: changes[name] for name in changes if name not in problems}:
+            try:
+                # A copy, as one that could not be saved is changed all the same.
+                self._attempt(row, lambda fit=fit: self._update(copy(row), fit))  # type: ignore[misc]
+                break
+            except Refused as refused:
+                found = {name: refused.problems[name] for name in fit if name in refused.problems}
+                problems |= found or dict.fromkeys(fit, _joined(refused.problems))
+        return problems
+
+    def create(
+        self, key: str, values: Values, others: Mapping[str, User]
+    ) -> tuple[Model, Problems]:
+        """Create the row that a client has added under ``key``.
+
+        Args:
+            key: of the map.
+            values: what is in it.
+            others: who else has changed it since, by field.
+
+        Returns:
+            the row, and what is wrong with values that have nothing to do with it.
+
+        Raises:
+            Refused: it is not created.
+        """
+        if not self.mirror.can_create:
+            raise _refused(403, "You may not add rows.")
+        self._check_key(key)
+        problems = self._unfit(values)
+        made: list[Model] = []
+        while not made:
+            fit = {name: values[name] for name in values if name not in problems}
+            try:
+                self._attempt(
+                    self.mirror.model(),
+                    lambda fit=fit: made.append(self._create(key, fit, others)),  # type: ignore[misc]
+                )
+            except _NotTheirs as error:
+                problems |= error.problems
+        return made[0], problems
+
+    def delete(self, row: Model) -> None:
+        """Delete ``row``.
+
+        Raises:
+            Refused: it is still there.
+        """
+        if not self.mirror.can_delete:
+            raise _refused(403, "You may not remove rows.")
+        self._attempt(row, lambda: self._delete(copy(row)))
+
+    # What may be changed at all.
+
+    @property
+    def _writable(self) -> Sequence[str]:
+        return self.mirror.get_writable_fields(self.room_name)
+
+    def _unfit(self, changes: Values) -> Problems:
+        fields = self._serializer().fields
+        problems = {}
+        for name, value in changes.items():
+            if problem := self._problem_of(fields.get(name), name, value):
+                problems[name] = problem
+        return problems
+
+    def _problem_of(self, field: Any, name: str, value: Any) -> Problem | None:
+        if field is None:
+            return Problem(400, ("There is no such field.",))
+        if field.read_only or name not in self._writable:
+            return Problem(403, (_READ_ONLY,))
+        if value is Odd.MISSING:
+            return Problem(400, ("A field cannot be removed.",))
+        if value is Odd.NOT_JSON:
+            return Problem(400, ("This is no value of JSON.",))
+        is_list = isinstance(field, ManyRelatedField) and isinstance(value, list)
+        if is_list and len(value) > _MAX_RELATED:
+            return Problem(400, (f"At most {_MAX_RELATED} can be chosen.",))
+        return None
+
+    def _check_key(self, key: str) -> None:
+        """Raise Refused unless ``key`` is one that a client may draw."""
+        try:
+            is_uuid = str(UUID(key)) == key
+        except ValueError:
+            is_uuid = False
+        if not is_uuid:
+            raise _refused(400, "The key of a new row is a UUID.")
+        if self._draws_pk and self.mirror.model._base_manager.filter(pk=key).exists():
+            raise _refused(404, _NO_SUCH_ROW)
+
+    @property
+    def _draws_pk(self) -> bool:
+        return isinstance(self.mirror.model._meta.pk, UUIDField)
+
+    # How it is saved.
+
+    def _update(self, row: Model, changes: Values) -> None:
+        serializer = self._valid(row, changes)
+        self._ask(row, _by_field(serializer, changes))
+        if type(serializer).update is ModelSerializer.update:
+            _save(row, serializer.validated_data)
+        else:
+            serializer.save()
+
+    def _create(self, key: str, values: Values, others: Mapping[str, User]) -> Model:
+        serializer = self._valid(None, values)
+        given = dict(self.mirror.get_initial(self.room_name, self.user))
+        if self._draws_pk:
+            given["pk"] = UUID(key)
+        draft = self.mirror.model(**given)
+        _check_given(draft, given)
+        changes = _by_field(serializer, values)
+        self._ask(draft, changes)
+        self._ask_others(draft, changes, others)
+        row: Model = serializer.save(**given)
+        rows = self.mirror.rows(self.room_name)
+        if rows is None or not rows.filter(pk=row.pk).exists():
+            raise _refused(403, "The new row does not belong here.")
+        return row
+
+    def _delete(self, row: Model) -> None:
+        self._ask(row, {})
+        row.delete()
+
+    def _ask(self, row: Model, changes: Mapping[str, Any]) -> None:
+        if not self._may(self.user, row, changes):
+            raise _refused(403, _FORBIDDEN)
+
+    def _may(self, user: User, row: Model, changes: Mapping[str, Any]) -> bool:
+        return self.mirror.is_allowed(self.room_name, user, row, changes)
+
+    def _ask_others(
+        self, draft: Model, changes: Mapping[str, Any], others: Mapping[str, User]
+    ) -> None:
+        """Raise _NotTheirs if somebody may not change a row that another has added."""
+        problems = {
+            name: Problem(403, (_FORBIDDEN,))
+            for name in changes.keys() & others.keys()
+            if not self._may(others[name], draft, {name: changes[name]})
+        }
+        if problems:
+            raise _NotTheirs(problems)
+
+    def _serializer(self, *args: Any, **kwargs: Any) -> ModelSerializer[Any]:
+        context = {"user": self.user, "room_name": self.room_name}
+        return self.mirror.get_serializer_class(self.room_name)(*args, context=context, **kwargs)
+
+    def _valid(self, row: Model | None, values: Values) -> ModelSerializer[Any]:
+        serializer = self._serializer(row, data=values, partial=row is not None)
+        for name in serializer.fields.keys() & set(self.mirror.text_fields):
+            # Who types a space is about to type a word.
+            serializer.fields[name].trim_whitespace = False  # type: ignore[attr-defined]
+        for name, field in serializer.fields.items():
+            is_given = name in self._writable or isinstance(field, HiddenField)
+            if row is None and not is_given:
+                # A new row does not need it from the client, either.
+                field.read_only = True
+        serializer.is_valid(raise_exception=True)
+        return serializer
+
+    def _attempt(self, row: Model, save: Callable[[], object]) -> None:
+        """Call ``save`` as the user, in a transaction.
+
+        Raises:
+            Refused: for whatever reason it has failed, and has left nothing.
+        """
+        using = router.db_for_write(type(row), instance=row)
+        try:
+            with acting_as(self.user), transaction.atomic(using):
+                save()
+        except Refused:
+            raise
+        except Exception as error:
+            if is_outage(error) and (self.patient or not connections[using].is_usable()):
+                raise
+            raise Refused(self._problems_of(error)) from error
+
+    def _problems_of(self, error: Exception) -> Problems:
+        if isinstance(error, ValidationError | rest.ValidationError):
+            return _invalid(error)
+        if isinstance(error, PermissionDenied | rest.PermissionDenied):
+            return {ROW: Problem(403, (_FORBIDDEN,))}
+        if isinstance(error, ProtectedError | RestrictedError):
+            return {ROW: Problem(400, ("Other rows depend on this one.",))}
+        if isinstance(error, IntegrityError | DataError):
+            return {ROW: Problem(400, ("This contradicts other data.",))}
+        if not isinstance(error, DatabaseError):
+            logger.error(
+                "A row could not be saved.", exc_info=error, extra={"room": self.room_name}
+            )
+        return {ROW: Problem(500, ("The server cannot save this.",))}
+
+
+def _invalid(error: ValidationError | rest.ValidationError) -> Problems:
+    if isinstance(error, rest.ValidationError):
+        detail: Any = error.detail
+    else:
+        detail = error.message_dict if hasattr(error, "error_dict") else error.messages
+    if not isinstance(detail, dict):
+        detail = {ROW: detail}
+    return {
+        ROW if name in ("non_field_errors", NON_FIELD_ERRORS) else name: Problem(
+            400, tuple(_flat(reasons))
+        )
+        for name, reasons in detail.items()
+    }
+
+
+def _flat(detail: Any) -> list[str]:
+    if isinstance(detail, dict):
+        detail = list(detail.values())
+    if isinstance(detail, list | tuple):
+        return [reason for item in detail for reason in _flat(item)]
+    return [str(detail)]
+
+
+def _joined(problems: Problems) -> Problem:
+    """Return what stands in the way of the row as that of one of its fields."""
+    reasons = [reason for problem in problems.values() for reason in problem.reasons]
+    return Problem(max(problem.status for problem in problems.values()), tuple(reasons))
+
+
+def _check_given(draft: Model, given: Mapping[str, Any]) -> None:
+    """Raise ValidationError if a row cannot begin like that, as it refers to one that is not there.
+
+    Databases notice that at the commit only, which would undo what others have changed, too.
+    """
+    others = [
+        field.name
+        for field in draft._meta.concrete_fields
+        if field.primary_key or not {field.name, field.attname} & given.keys()
+    ]
+    draft.clean_fields(exclude=others)
+
+
+def _by_field(serializer: ModelSerializer[Any], values: Values) -> dict[str, Any]:
+    """Return validated values under the names of their fields."""
+    return {name: _source(serializer, name) for name in values}
+
+
+def _source(serializer: ModelSerializer[Any], name: str) -> Any:
+    value: Any = serializer.validated_data
+    for attribute in serializer.fields[name].source_attrs:
+        value = value.get(attribute)
+    return value
+
+
+def _save(row: Model, values: Mapping[str, Any]) -> None:
+    """Save what is changed, and nothing that somebody else may have changed meanwhile."""
+    relations = get_field_info(type(row)).relations
+    many = {name for name in values if name in relations and relations[name].to_many}
+    for name in values.keys() - many:
+        setattr(row, name, values[name])
+    concrete = {field.name: field for field in row._meta.concrete_fields}
+    if values.keys() - many <= concrete.keys():
+        # As ``save()`` would do without ``update_fields``.
+        touched = {name for name, field in concrete.items() if getattr(field, "auto_now", False)}
+        row.save(update_fields=[*(values.keys() - many), *(touched - values.keys())])
+    else:
+        row.save()
+    for name in many:
+        getattr(row, name).set(values[name])

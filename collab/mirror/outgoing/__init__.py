@@ -1,0 +1,3 @@
+"""From a saved row to an update of the document."""
+
+__all__: list[str] = []

@@ -1,0 +1,406 @@
+"""Rows to maps: what the database has changed is written into documents, under their locks.
+
+A document's row in ``MirroredDocument`` is its lock. Who holds it reads the rows as they are then,
+compares them with what was written last, and writes the difference: so the last to hold it has
+seen the last commit, and the document ends as the database (I10). What a client has changed in a
+map, and is not checked yet, is left alone: it differs from what was written last, the row does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import QuerySet
+from pycrdt import Doc, Map, Text
+
+from collab.conf import get_storage
+from collab.engine.hub.working_copies import noting, store_update
+from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
+from collab.mirror.outgoing.copy_cache import Copy, keep, open_copy
+from collab.mirror.outgoing.lookup import Known
+from collab.mirror.querysets import CHUNK, chunks
+from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
+from collab.mirror.retry import patiently
+from collab.mirror.rows.text import write_text
+from collab.mirror.rows.values import plain, same
+from collab.protocol.yjs.updates import merge
+from collab_storage.updates import state_vector
+
+__all__ = ["Writing", "reconcile", "rename", "write_rows", "writing"]
+
+
+class Writing:
+    """A document that rows are being written into, by who holds its lock.
+
+    Args:
+        record: its row, which is locked.
+        create: make the document again if it was deleted.
+    """
+
+    def __init__(self, record: MirroredDocument, *, create: bool = False) -> None:
+        self.record = record
+        self.name = record.name
+        #: It is not the document that rows were written into: all of them are to be written.
+        self.is_new = False
+        self._create = create
+        self._is_gone = False
+        self._copy: Copy | None = None
+        self._typed: bytes | None = None
+        self._entered: dict[ModelMirror[Any], list[str]] = {}
+        #: Rows to be looked at, as others have changed that they belong to.
+        self._companions: dict[str, dict[str, None]] = {}
+        self._updates: list[bytes] = []
+
+    @cached_property
+    def doc(self) -> Doc[Any] | None:
+        """A private copy, loaded when it is first needed; ``None`` if it was deleted."""
+        client_id = self.record.client_id or new_client_id()
+        copy = get_storage().wait_for(partial(open_copy, self.name, client_id))
+        self._typed = copy.typed
+        if self.record.client_id in state_vector(copy.doc.get_state()):
+            self._copy = copy
+            return copy.doc
+        # A document that nothing was written into yet need not be stored.
+        self._is_gone = not (copy.is_there or self._create or self.record.client_id is None)
+        return None if self._is_gone else self._begin(copy.doc)
+
+    def _begin(self, doc: Doc[Any]) -> Doc[Any]:
+        """Return ``doc`` with a client id that was not used in it.
+
+        If rows were written into another document of that name, what is left of it somewhere must
+        not be taken for the beginning of this one.
+        """
+        self.is_new = True
+        self.record.rows.all().delete()
+        self.record.refreshes.all().delete()
+        self.record.client_id = new_client_id()
+        fresh = Doc[Any](client_id=self.record.client_id)
+        fresh.apply_update(doc.get_update())
+        return fresh
+
+    def map_of(self, mirror: ModelMirror[Any]) -> Map[Any] | None:
+        """Return the map of a mirror; ``None`` if there is no document."""
+        return None if self.doc is None else self.doc.get(mirror.map_name, type=Map)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """What the block changes in :attr:`doc` is one change, stored at the end."""
+        assert self.doc is not None
+        with noting(self.doc) as updates, self.doc.transaction():
+            yield
+        self._updates += updates
+
+    def enter(self, mirror: ModelMirror[Any], keys: Iterable[str]) -> None:
+        """Note that rows are in the document now that were not in it before.
+
+        Who takes one of them out of the queryset before this is committed, but after it was read
+        here, does not learn that it is in the document. So afterwards it is looked at again.
+        """
+        self._entered.setdefault(mirror, []).extend(keys)
+
+    def note_change(
+        self, mirror: ModelMirror[Any], key: str, before: Values | None, now: Values | None
+    ) -> None:
+        """Note that a row has other values in the document; see ``get_companions()``."""
+        companions = mirror.get_companions(self.name, key, before, now)
+        for map_name, keys in companions.items():
+            self._companions.setdefault(map_name, {}).update(dict.fromkeys(map(str, keys)))
+
+    def write_rows(self, keys: Mapping[str, Collection[str]], known: Known | None = None) -> None:
+        """Write rows as they are now, by ``map_name``, and those that come or go with them."""
+        while keys:
+            for mirror in mirrors():
+                for chunk in chunks(keys.get(mirror.map_name, ())):
+                    _write_chunk(self, mirror, chunk, known)
+            keys, known = self._take_companions(), None
+
+    def _take_companions(self) -> dict[str, dict[str, None]]:
+        taken, self._companions = self._companions, {}
+        return taken
+
+    def write_all(self, concerned: Iterable[ModelMirror[Any]]) -> None:
+        """Write all rows of these mirrors, which are all that have any in the document."""
+        for mirror in concerned:
+            _write_all(self, mirror)
+        self._companions = {}
+
+    def finish(self) -> None:
+        """Store what was changed; live rooms learn of it when it is committed."""
+        self.write_rows(self._take_companions())
+        if self._is_gone:
+            # Who opens the document begins it anew.
+            self.record.delete()
+            return
+        if self.is_new:
+            self._write_all_rows()
+        if self._updates:
+            # With what it builds upon: were that lost in a crash, the next change would contradict
+            # this one, as both would have the same numbers.
+            typed = [] if self._typed is None else [self._typed]
+            self._store(merge([*typed, *self._updates]))
+        using = router.db_for_write(MirroredDocument)
+        if self._copy is not None and self._copy.version is not None:
+            transaction.on_commit(partial(keep, self.name, self._copy), using=using)
+        if any(self._entered.values()):
+            transaction.on_commit(self._look_again, using=using, robust=True)
+
+    def _look_again(self) -> None:
+        for mirror, keys in self._entered.items():
+            for chunk in chunks(keys):
+                there = _rows(mirror, self.name, chunk).values_list("pk", flat=True)
+                if gone := set(chunk).difference(map(str, there)):
+                    write_rows(self.name, {mirror.map_name: gone})
+
+    def _store(self, update: bytes) -> None:
+        get_storage().wait_for(partial(store_update, self.name, update, None))
+        if self._copy is not None:
+            self._copy.stored(update)
+
+    def _write_all_rows(self) -> None:
+        self.write_all(mirrors())
+        if not self._updates:
+            self.record.client_id = None
+        self.record.save(update_fields=["client_id"])
+
+
+@contextmanager
+def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]:
+    """Hold a document's lock, in a transaction; yields ``None`` if no rows are mirrored to it."""
+    using = router.db_for_write(MirroredDocument)
+    with transaction.atomic(using):
+        record = _lock(room_name, using)
+        if record is None:
+            yield None
+            return
+        document = Writing(record, create=create)
+        yield document
+        document.finish()
+
+
+def _lock(room_name: str, using: str) -> MirroredDocument | None:
+    """Lock a document's record, with one statement, and count that."""
+    # Nobody else can do so, nor read it for that, until this is committed.
+    quote = connections[using].ops.quote_name
+    table, writings = quote(MirroredDocument._meta.db_table), quote("writings")
+    sql = f"UPDATE {table} SET {writings} = {writings} + 1 WHERE {quote('name')} = %s RETURNING *"
+    records = MirroredDocument.objects.using(using).raw(sql, [room_name])
+    return next(iter(list(records)), None)
+
+
+@patiently
+def write_rows(
+    room_name: str, keys: Mapping[str, Collection[str]], known: Known | None = None
+) -> None:
+    """Write rows into a document as they are now; those that are not in it any more are taken out.
+
+    Args:
+        room_name: the document; if no rows are mirrored to it yet, nothing is done.
+        keys: primary keys as text, by the mirror's ``map_name``.
+        known: what was known a moment ago of the document and all of these rows.
+    """
+    with writing(room_name) as document:
+        if document is not None:
+            is_current = known is not None and known.is_before(document.record)
+            document.write_rows(keys, known if is_current else None)
+
+
+@patiently
+def rename(old: str, new: str) -> None:
+    """Let what is known of a document's rows go along with it when it gets another name.
+
+    Else its maps would be taken for what somebody has added, and nobody would be told of changes
+    that come too late.
+    """
+    if old == new or not (mirrors_in(old) or mirrors_in(new)):
+        return
+    using = router.db_for_write(MirroredDocument)
+    records = MirroredDocument.objects.using(using)
+    with transaction.atomic(using):
+        if (record := _lock(old, using)) is not None:
+            # Of a document that was deleted, or is open and empty.
+            records.filter(name=new).delete()
+            records.filter(pk=record.pk).update(name=new)
+
+
+@patiently
+def reconcile(room_name: str, *, create: bool = True) -> bool:
+    """Make a document's maps equal to its rows, in one pass over them.
+
+    Args:
+        room_name: the document.
+        create: make the document if it is not stored.
+
+    Returns:
+        False if no mirror has rows for the document.
+    """
+    concerned = mirrors_in(room_name)
+    if not concerned:
+        return False
+    while not _reconcile(room_name, concerned, create):
+        # It was found to be deleted, right after this has made a record of it.
+        pass
+    return True
+
+
+def _reconcile(room_name: str, concerned: Iterable[ModelMirror[Any]], create: bool) -> bool:
+    using = router.db_for_write(MirroredDocument)
+    # Before the rows are read: from now on, whoever saves one writes it here.
+    _, is_new = MirroredDocument.objects.using(using).get_or_create(name=room_name)
+    if is_new and connections[using].in_atomic_block:
+        # Others do not see it before the commit.
+        again = partial(reconcile, room_name, create=False)
+        transaction.on_commit(again, using=using)
+    with writing(room_name, create=create) as document:
+        if document is not None and document.doc is not None and not document.is_new:
+            document.write_all(concerned)
+    return document is not None
+
+
+def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
+    if (rows := mirror.rows(document.name)) is None:
+        return
+    known = {row.key: row for row in document.record.rows.filter(map_name=mirror.map_name)}
+    for instances in chunks(rows.iterator(chunk_size=CHUNK)):
+        there = _values(mirror, document.name, instances)
+        write_changed(
+            document, mirror, there, {key: known.pop(key) for key in there if key in known}
+        )
+    write_changed(document, mirror, {}, known)
+
+
+def _write_chunk(
+    document: Writing, mirror: ModelMirror[Any], keys: list[str], known: Known | None
+) -> None:
+    rows = None if known is None else known.of(mirror.map_name, keys)
+    if rows is None:
+        found = document.record.rows.filter(map_name=mirror.map_name, key__in=keys)
+        rows = {row.key: row for row in found}
+    there = _values(mirror, document.name, list(_rows(mirror, document.name, keys)))
+    write_changed(document, mirror, there, rows)
+
+
+def _rows(mirror: ModelMirror[Any], room_name: str, keys: Collection[str]) -> QuerySet[Any]:
+    """Return those rows with these keys that belong in a document."""
+    rows = mirror.rows(room_name)
+    return mirror.model._base_manager.none() if rows is None else rows.filter(pk__in=keys)
+
+
+def _values(mirror: ModelMirror[Any], room_name: str, rows: list[Any]) -> dict[str, Values]:
+    values = mirror.values(rows, room_name)
+    return {str(row.pk): value for row, value in zip(rows, values, strict=True)}
+
+
+def write_changed(
+    document: Writing,
+    mirror: ModelMirror[Any],
+    there: Mapping[str, Values],
+    known: Mapping[str, MirroredRow],
+) -> None:
+    """Write rows into the document.
+
+    Args:
+        document: where to.
+        mirror: the rows'.
+        there: values of the rows that belong in the document, by key.
+        known: those that were written into it before, of the same and others; the others leave.
+    """
+    gone = [row for key, row in known.items() if key not in there]
+    fresh = {key: values for key, values in there.items() if key not in known}
+    changed = {
+        key: values
+        for key, values in there.items()
+        if key in known and not same(known[key].values, values)
+    }
+    if not (gone or fresh or changed):
+        return
+    if (map_ := document.map_of(mirror)) is None:
+        return
+    with document.changing():
+        for row in gone:
+            map_.pop(row.key, None)
+        for key, values in fresh.items():
+            if document.is_new:
+                # What is there is of a row of another document, or its name has changed.
+                map_.pop(key, None)
+            write_row(map_, key, {}, values, mirror.text_fields)
+        for key, values in changed.items():
+            write_row(map_, key, known[key].values, values, mirror.text_fields)
+    document.enter(mirror, fresh)
+    for row in gone:
+        document.note_change(mirror, row.key, row.values, None)
+    for key, values in (fresh | changed).items():
+        document.note_change(mirror, key, known[key].values if key in known else None, values)
+    _remember(
+        document.record, mirror.map_name, gone, fresh, [(known[k], changed[k]) for k in changed]
+    )
+
+
+def _remember(
+    record: MirroredDocument,
+    map_name: str,
+    gone: list[MirroredRow],
+    fresh: Mapping[str, Values],
+    changed: list[tuple[MirroredRow, Values]],
+) -> None:
+    if gone:
+        record.rows.filter(pk__in=[row.pk for row in gone]).delete()
+    record.rows.bulk_create(
+        MirroredRow(document=record, map_name=map_name, key=key, values=values)
+        for key, values in fresh.items()
+    )
+    for row, values in changed:
+        row.values = values
+    _update([row for row, _ in changed])
+
+
+def _update(rows: Sequence[MirroredRow]) -> None:
+    """Store the values of rows; ``bulk_update()`` takes several times as long."""
+    if not rows:
+        return
+    connection = connections[router.db_for_write(MirroredRow)]
+    quote, values = connection.ops.quote_name, MirroredRow._meta.get_field("values")
+    table = quote(MirroredRow._meta.db_table)
+    sql = f"UPDATE {table} SET {quote('values')} = %s WHERE {quote('id')} = %s"
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            sql, [(values.get_db_prep_save(row.values, connection), row.pk) for row in rows]
+        )
+
+
+def write_row(
+    map_: Map[Any], key: str, before: Values, now: Values, text_fields: Collection[str]
+) -> None:
+    """Write what has changed in a row into its map, which is made if it is missing.
+
+    Args:
+        map_: of all rows.
+        key: of the row.
+        before: its values when they were last written.
+        now: its values now.
+        text_fields: which of them are Text.
+    """
+    row = map_.get(key)
+    if not isinstance(row, Map):
+        map_[key] = Map({name: _shared(name, now[name], text_fields) for name in now})
+        return
+    for name in before.keys() - now.keys():
+        row.pop(name, None)
+    for name, value in now.items():
+        if name in before and same(before[name], value):
+            continue
+        there = row.get(name)
+        if name not in text_fields:
+            if name not in row or not same(plain(there), value):
+                row[name] = value
+        elif isinstance(there, Text):
+            write_text(there, before.get(name, str(there)) or "", value or "")
+        else:
+            row[name] = Text(value or "")
+
+
+def _shared(name: str, value: Any, text_fields: Collection[str]) -> Any:
+    return Text(value or "") if name in text_fields else value

@@ -1,0 +1,3 @@
+"""Follow the mirrored maps of live rooms."""
+
+__all__: list[str] = []

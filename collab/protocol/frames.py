@@ -1,0 +1,183 @@
+"""Frames to values and back; pure functions.
+
+Binary frames are those of y-websocket: a message type and its payload in lib0 encoding, sync
+messages as in y-protocols' ``sync.js``, presence as in its ``awareness.js``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, NoReturn
+
+from collab.exceptions import ProtocolViolation
+from collab.wire import MessageType, SyncType
+
+__all__ = [
+    "GONE",
+    "PresenceState",
+    "auth_denied_frame",
+    "decode_presence",
+    "encode_presence",
+    "joined_presence",
+    "presence_frame",
+    "read_bytes",
+    "read_varuint",
+    "step1_frame",
+    "step2_frame",
+    "update_frame",
+    "varuint",
+]
+
+#: lib0 refuses integers that JavaScript cannot hold.
+_MAX_SAFE_INTEGER = 2**53 - 1
+
+#: Presence state of a client that has left.
+GONE = "null"
+
+_PERMISSION_DENIED = 0
+
+
+class PresenceState(NamedTuple):
+    """What one client id says of itself: JSON text, and a clock that grows with each change."""
+
+    client_id: int
+    clock: int
+    state: str
+
+
+def varuint(value: int) -> bytes:
+    """Encode ``value`` as a lib0 variable length unsigned integer."""
+    if value < 0x80:
+        return bytes((value,))
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def read_varuint(data: bytes, position: int) -> tuple[int, int]:
+    """Return the integer at ``position`` and the position behind it.
+
+    Raises:
+        ProtocolViolation: it is cut off or larger than JavaScript can hold.
+    """
+    if position < len(data) and (value := data[position]) < 0x80:
+        # Nearly all are that small.
+        return value, position + 1
+    value = shift = 0
+    for index in range(position, len(data)):
+        byte = data[index]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if value > _MAX_SAFE_INTEGER:
+                break
+            return value, index + 1
+        shift += 7
+        if shift > 56:
+            break
+    raise ProtocolViolation("The frame has no valid integer where one must be.")
+
+
+def read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
+    """Return the length-prefixed bytes at ``position`` and the position behind them.
+
+    Raises:
+        ProtocolViolation: they are cut off.
+    """
+    length, start = read_varuint(data, position)
+    end = start + length
+    if end > len(data):
+        raise ProtocolViolation("The frame is cut off.")
+    return data[start:end], end
+
+
+def _sized(data: bytes) -> bytes:
+    return varuint(len(data)) + data
+
+
+_STEP1 = bytes((MessageType.SYNC, SyncType.STEP1))
+_STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
+_UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
+_AWARENESS = bytes((MessageType.AWARENESS,))
+_AUTH_DENIED = bytes((MessageType.AUTH, _PERMISSION_DENIED))
+
+
+def step1_frame(state: bytes) -> bytes:
+    """Ask the peer for what a document of state vector ``state`` lacks."""
+    return _STEP1 + _sized(state)
+
+
+def step2_frame(update: bytes) -> bytes:
+    """Answer a step 1."""
+    return _STEP2 + _sized(update)
+
+
+def update_frame(update: bytes) -> bytes:
+    """Tell the peer of a change."""
+    return _UPDATE + _sized(update)
+
+
+def auth_denied_frame(reason: str) -> bytes:
+    """Tell the peer that it may not do what it tried; stock clients print the reason."""
+    return _AUTH_DENIED + _sized(reason.encode())
+
+
+def presence_frame(states: Iterable[PresenceState]) -> bytes:
+    """Tell the peer who is present."""
+    return joined_presence([encode_presence(*state) for state in states])
+
+
+def encode_presence(client_id: int, clock: int, state: str) -> bytes:
+    """Encode one state, to be joined with others."""
+    return b"".join((varuint(client_id), varuint(clock), _sized(state.encode())))
+
+
+def joined_presence(encoded: Sequence[bytes]) -> bytes:
+    """Tell the peer who is present, by what ``encode_presence`` has returned for each."""
+    return _AWARENESS + _sized(varuint(len(encoded)) + b"".join(encoded))
+
+
+def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
+    """Decode the payload of an awareness message; states are at most ``max_size`` bytes.
+
+    Raises:
+        ProtocolViolation: it is cut off, too large, or has a state that is no JSON object: it
+            would make every other member's client fail.
+    """
+    count, position = read_varuint(payload, 0)
+    states = []
+    for _ in range(count):
+        client_id, position = read_varuint(payload, position)
+        clock, position = read_varuint(payload, position)
+        state, position = read_bytes(payload, position)
+        if len(state) > max_size:
+            raise ProtocolViolation("The presence state is too large.")
+        states.append(PresenceState(client_id, clock, _checked_json(state)))
+    if position != len(payload):
+        raise ProtocolViolation("The frame has bytes behind its end.")
+    return states
+
+
+def _checked_json(data: bytes) -> str:
+    try:
+        text = data.decode()
+        value = _decoder.decode(text)
+    except (ValueError, RecursionError):
+        raise ProtocolViolation("The presence state is no JSON.") from None
+    if value is None:
+        return GONE
+    if not isinstance(value, dict):
+        raise ProtocolViolation("The presence state is no JSON object.")
+    return text
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    # Python's decoder takes NaN and Infinity, which JSON.parse refuses.
+    raise ValueError(name)
+
+
+#: ``json.loads`` would make one for each cursor that moves.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)

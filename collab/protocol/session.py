@@ -1,0 +1,296 @@
+"""One member's side of the protocol, without I/O: frames in, effects out.
+
+:class:`Session` decides what a frame means and whether this member may send it; the room
+carries the effects out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collab import __version__
+from collab.access import Access
+from collab.conf import Settings
+from collab.exceptions import ProtocolViolation, TooBig
+from collab.protocol.frames import (
+    PresenceState,
+    auth_denied_frame,
+    decode_presence,
+    read_bytes,
+    read_varuint,
+)
+from collab.protocol.yjs.updates import outline
+from collab.protocol.yjs.validation import Outline, check_state
+from collab.wire import MessageType, SyncType
+
+__all__ = [
+    "Change",
+    "Effect",
+    "PresenceChange",
+    "PresenceRequest",
+    "Reply",
+    "Request",
+    "Session",
+    "StateRequest",
+    "envelope",
+    "json_frame",
+]
+
+
+# Not frozen: there is one for each keystroke, and making a frozen one takes three times as long.
+@dataclass(slots=True)
+class Change:
+    """The member changed the document.
+
+    Args:
+        update: Yjs update bytes that can be decoded.
+        number: of this update among those of the connection, from 1.
+        whole: it answers a step 1, so most of it may be known already.
+        outline: of the update.
+    """
+
+    update: bytes
+    number: int
+    whole: bool
+    outline: Outline | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StateRequest:
+    """The member asks for what a document of state vector ``state`` lacks."""
+
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceChange:
+    """The member tells of client ids that are present through it."""
+
+    states: list[PresenceState]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceRequest:
+    """The member asks who is present."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A frame for this member alone."""
+
+    frame: bytes | str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a text frame asks for.
+
+    Args:
+        action: its name.
+        request_id: comes back with the answer.
+        arguments: whatever else the frame has.
+    """
+
+    action: str
+    request_id: str | int | None
+    arguments: dict[str, Any]
+
+
+Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
+
+# Python 3.11 takes long to find a member of an enum.
+_WRITE = Access.WRITE
+#: How an update begins as every client writes it.
+_UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
+
+#: Escapes of what are halves of characters, if they are not two by two.
+_SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
+
+_READ_ONLY = "You may read this document, but not change it."
+_THROTTLED = "You send more, or ask for more, than one member may; what you send arrives late."
+
+
+def envelope(
+    action: object,
+    *,
+    data: Any = None,
+    request_id: object = None,
+    errors: Sequence[Any] = (),
+    status: int = 200,
+) -> dict[str, Any]:
+    """Return what a text frame says, in the one shape that all of them have."""
+    return {
+        "action": action,
+        "request_id": request_id,
+        "data": data,
+        "errors": [*errors],
+        "response_status": status,
+    }
+
+
+def json_frame(
+    action: object,
+    *,
+    data: Any = None,
+    request_id: object = None,
+    errors: Sequence[str] = (),
+    status: int = 200,
+) -> str:
+    """Return a text frame; see :func:`envelope`."""
+    return json.dumps(
+        envelope(action, data=data, request_id=request_id, errors=errors, status=status)
+    )
+
+
+class Session:
+    """The protocol state of one member.
+
+    Args:
+        access: what the member may do; may change later.
+        settings: for the limits.
+        durable: whether what the member sends is going to be stored.
+    """
+
+    def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:
+        self.access = access
+        #: The member said hello: it wants to be told in JSON what is saved.
+        self.greeted = False
+        self._durable = durable
+        self._settings = settings
+        self._updates = 0
+        self._told_read_only = False
+        self._told_throttled = False
+
+    def receive_bytes(self, frame: bytes) -> Effect:
+        """Return what a binary frame asks for.
+
+        Raises:
+            ProtocolViolation: it is not of the protocol.
+            TooBig: it is larger than allowed.
+        """
+        self._check_size(len(frame))
+        if frame.startswith(_UPDATE):
+            # Nearly all frames are.
+            return self._receive_update(_last_bytes(frame, len(_UPDATE)), whole=False)
+        kind, position = read_varuint(frame, 0)
+        if kind == MessageType.SYNC:
+            return self._receive_sync(frame, position)
+        if kind == MessageType.AWARENESS:
+            payload = _last_bytes(frame, position)
+            return PresenceChange(decode_presence(payload, self._settings.MAX_PRESENCE_SIZE))
+        if kind == MessageType.QUERY_AWARENESS:
+            return PresenceRequest()
+        raise ProtocolViolation("The frame is of an unknown type.")
+
+    def receive_text(self, frame: str) -> Reply:
+        """Return the answer to a JSON frame; one that is wrong is answered with an error.
+
+        Raises:
+            TooBig: it is larger than allowed.
+        """
+        request = self.read_request(frame)
+        return request if isinstance(request, Reply) else self.answer(request)
+
+    def read_request(self, frame: str) -> Request | Reply:
+        """Return what a JSON frame asks for, or the answer to one that is wrong.
+
+        Raises:
+            TooBig: it is larger than allowed.
+        """
+        size = len(frame.encode(errors="surrogatepass"))
+        self._check_size(size)
+        self._check_size(size, "MAX_TEXT_SIZE")
+        try:
+            arguments = _read_json(frame)
+            action, request_id = arguments.pop("action"), arguments.pop("request_id", None)
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+            action = request_id = None
+        # Both are sent back, so they are of types that can be.
+        if not isinstance(action, str) or not isinstance(request_id, str | int | None):
+            return _refusal(None, None, 'Send a JSON object with an "action".', 400)
+        return Request(action, request_id, arguments)
+
+    def answer(self, request: Request) -> Reply:
+        """Return the answer to a request that every consumer understands, or that none does."""
+        if request.action != "hello":
+            return _refusal(request.action, request.request_id, "There is no such action.", 405)
+        self.greeted = True
+        hello = {**self._access_data(), "server": __version__, "durable": self._durable}
+        return Reply(json_frame("hello", request_id=request.request_id, data=hello))
+
+    def change_access(self, access: Access) -> Reply | None:
+        """Let the member do more or less than before; return what to tell it."""
+        self.access = access
+        self._told_read_only = False
+        return Reply(json_frame("access", data=self._access_data())) if self.greeted else None
+
+    def tell_throttled(self) -> Reply | None:
+        """Return what to tell a member whose frames are taken in more slowly than it sends."""
+        if self._told_throttled or not self.greeted:
+            return None
+        self._told_throttled = True
+        return _refusal("throttled", None, _THROTTLED, 429)
+
+    def _access_data(self) -> dict[str, str]:
+        return {"access": self.access.label}
+
+    def _check_size(self, size: int, name: str = "MAX_FRAME_SIZE") -> None:
+        if size > (limit := getattr(self._settings, name)):
+            raise TooBig(f"A frame may have {limit} bytes.", limit=name)
+
+    def _receive_sync(self, frame: bytes, position: int) -> Effect:
+        kind, position = read_varuint(frame, position)
+        payload = _last_bytes(frame, position)
+        if kind == SyncType.STEP1:
+            check_state(payload)
+            return StateRequest(payload)
+        if kind not in (SyncType.STEP2, SyncType.UPDATE):
+            raise ProtocolViolation("The sync message is of an unknown type.")
+        return self._receive_update(payload, whole=kind == SyncType.STEP2)
+
+    def _receive_update(self, update: bytes, *, whole: bool) -> Change | Reply | None:
+        # Clients count those that are refused, too, and may become writers later.
+        self._updates += 1
+        if self.access < _WRITE:
+            return self._refuse_update()
+        return Change(update, self._updates, whole, outline(update))
+
+    def _refuse_update(self) -> Reply | None:
+        if self._told_read_only:
+            return None
+        self._told_read_only = True
+        if self.greeted:
+            return _refusal("update", None, _READ_ONLY, 403)
+        return Reply(auth_denied_frame(_READ_ONLY))
+
+
+def _read_json(frame: str) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: it is none; or it has what Python reads, but nothing that comes behind it can
+            be told: numbers that are none, and halves of characters.
+    """
+    value = json.loads(frame, parse_constant=_refuse_constant)
+    if _SURROGATE.search(frame):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON.")
+
+
+def _last_bytes(frame: bytes, position: int) -> bytes:
+    payload, end = read_bytes(frame, position)
+    if end != len(frame):
+        raise ProtocolViolation("The frame has bytes behind its end.")
+    return payload
+
+
+def _refusal(action: object, request_id: object, error: str, status: int) -> Reply:
+    return Reply(json_frame(action, request_id=request_id, errors=[error], status=status))

@@ -1,0 +1,208 @@
+"""Splits an update into what a document can integrate now and what is pending.
+
+pycrdt keeps inside the Doc what builds on insertions that are missing. It may lose some of it, and
+what is pending may contradict what is there or arrives later. So a Doc gets only what it integrates
+at once: an item is integrated when the insertions of its client before it, its neighbours and its
+parent are there; a deletion when what it deletes is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+from collab.protocol.frames import varuint
+from collab.protocol.yjs.validation import Outline, read_deletions, read_struct
+
+__all__ = ["Known", "Note", "Waiting", "extends", "grow"]
+
+#: Client id -> clock up to which its insertions are there.
+Known = dict[int, int]
+
+
+#: Called with the bytes a struct is in, its position there, its client id and its clock.
+Note = Callable[[bytes, int, int, int], None]
+
+
+#: What waits takes up more memory than its bytes: so much for an update, and for a client in it.
+_UPDATE_COST = 512
+
+
+_SECTION_COST = 128
+
+
+def extends(outline: Outline, known: Known) -> bool:
+    """Tell whether a document takes in all of an update, and had none of its insertions."""
+    if outline.has_gaps:
+        return False
+    have = known.get
+    for section in outline.sections:
+        if have(section[0], 0) != section[1]:
+            return False
+    for client, end in outline.needs.items():
+        if have(client, 0) < end:
+            return False
+    return not outline.deletes or _can_delete(outline, known)
+
+
+def _can_delete(outline: Outline, known: Known) -> bool:
+    after = {section[0]: section[2] for section in outline.sections}
+    return all(
+        end <= after.get(client, 0) or end <= known.get(client, 0)
+        for client, end in outline.deletes.items()
+    )
+
+
+def grow(known: Known, outline: Outline) -> None:
+    """Note in ``known`` that the document has the insertions of an update that extends it."""
+    for section in outline.sections:
+        known[section[0]] = section[2]
+
+
+class _Section:
+    """The structs of one client that an update still has."""
+
+    __slots__ = ("began", "client", "clock", "data", "first", "position", "structs", "taken")
+
+    def __init__(self, client: int, clock: int, structs: int, data: bytes) -> None:
+        self.client = client
+        self.clock = self.first = clock
+        self.structs = structs
+        self.data = data
+        self.began = self.position = 0
+        #: So many structs from the clock ``first`` on are to be integrated.
+        self.taken = 0
+
+    def advance(self, known: Known, note: Note | None) -> tuple[int, int] | None:
+        """Go past what is known and what can be integrated, and note that in ``known``.
+
+        Returns:
+            what the next struct needs: a client id and the clock up to which it must be there.
+        """
+        while self.structs:
+            length, end, outline = read_struct(self.data, self.position, self.client, self.clock)
+            after = self.clock + length
+            if known.get(self.client, 0) >= after:
+                self.began, self.first = end, after
+            elif need := self._need(after, outline, known):
+                return need
+            else:
+                if note is not None:
+                    note(self.data, self.position, self.client, self.clock)
+                self.taken += 1
+                known[self.client] = after
+            self.clock, self.position = after, end
+            self.structs -= 1
+        return None
+
+    def _need(self, after: int, outline: Outline, known: Known) -> tuple[int, int] | None:
+        if outline.has_gaps:
+            return self.client, after
+        if known.get(self.client, 0) < self.clock:
+            return self.client, self.clock
+        for client, end in outline.needs.items():
+            if known.get(client, 0) < end:
+                return client, end
+        return None
+
+    def cut(self) -> bytes:
+        """Return what is to be integrated as a section of an update, and forget it."""
+        head = varuint(self.taken) + varuint(self.client) + varuint(self.first)
+        taken = head + self.data[self.began : self.position]
+        self.data, self.began, self.position = self.data[self.position :], 0, 0
+        self.taken, self.first = 0, self.clock
+        return taken
+
+
+class Waiting:
+    """What of an update a document has not taken in yet.
+
+    Args:
+        outline: of the update.
+    """
+
+    def __init__(self, outline: Outline) -> None:
+        self._sections = [
+            _Section(client, clock, structs, outline.update[start:stop])
+            for client, clock, _, structs, start, stop in outline.sections
+        ]
+        self._deletions = outline.update[outline.deletions :]
+        #: Client id -> the least clock up to which it must be there for anything to go on.
+        self._wanted: Known = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing waits any longer."""
+        return not self._wanted
+
+    @property
+    def cost(self) -> int:
+        """The bytes of memory that it takes up, roughly."""
+        sections = sum(len(section.data) + _SECTION_COST for section in self._sections)
+        return _UPDATE_COST + sections + len(self._deletions)
+
+    def is_ripe(self, known: Known) -> bool:
+        """Tell whether some of it may go on."""
+        return any(known.get(client, 0) >= end for client, end in self._wanted.items())
+
+    def take(self, known: Known, note: Note | None = None) -> bytes:
+        """Return as an update what can be integrated now, noted in ``known``; the rest waits on.
+
+        ``note`` is called with each struct of it, in an order in which they can be integrated.
+        """
+        self._wanted = {}
+        self._advance(known, note)
+        cuts = [section.cut() for section in self._sections if section.taken]
+        self._sections = [section for section in self._sections if section.structs]
+        return varuint(len(cuts)) + b"".join(cuts) + self._take_deletions(known)
+
+    def _advance(self, known: Known, note: Note | None) -> None:
+        """Let all sections go on as far as they can, which may let others go on."""
+        #: Client id -> those that wait for it, the least clock first.
+        blocked: dict[int, list[tuple[int, int, _Section]]] = {}
+        ready = deque(enumerate(self._sections))
+        while ready:
+            number, section = ready.popleft()
+            if need := section.advance(known, note):
+                heappush(blocked.setdefault(need[0], []), (need[1], number, section))
+            for_it = blocked.get(section.client)
+            while for_it and for_it[0][0] <= known.get(section.client, 0):
+                _, number, section_of_other = heappop(for_it)
+                ready.append((number, section_of_other))
+        for client, waiting in blocked.items():
+            if waiting:
+                self._want(client, waiting[0][0])
+
+    def _take_deletions(self, known: Known) -> bytes:
+        now, later = _Deletions(), _Deletions()
+        for client, clock, end in read_deletions(self._deletions, 0):
+            have = known.get(client, 0)
+            if clock < have:
+                now.add(client, clock, min(end, have))
+            if have < end:
+                later.add(client, max(clock, have), end)
+                self._want(client, max(clock, have) + 1)
+        self._deletions = later.encode()
+        return now.encode()
+
+    def _want(self, client: int, end: int) -> None:
+        self._wanted[client] = min(end, self._wanted.get(client, end))
+
+
+class _Deletions:
+    """The deletions of an update in the making."""
+
+    def __init__(self) -> None:
+        self._ranges: dict[int, tuple[list[int], bytearray]] = {}
+
+    def add(self, client: int, clock: int, end: int) -> None:
+        counter, encoded = self._ranges.setdefault(client, ([0], bytearray()))
+        counter[0] += 1
+        encoded += varuint(clock) + varuint(end - clock)
+
+    def encode(self) -> bytes:
+        parts = [varuint(len(self._ranges))]
+        for client, (counter, encoded) in self._ranges.items():
+            parts += [varuint(client), varuint(counter[0]), bytes(encoded)]
+        return b"".join(parts)

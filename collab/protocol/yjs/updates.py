@@ -1,0 +1,113 @@
+"""Yjs update bytes: checking, merging, and applying them without trusting them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pycrdt import Doc, get_state, get_update
+
+from collab.exceptions import ProtocolViolation
+from collab.protocol.yjs.validation import Outline, check_structure
+from collab_storage import updates as stored_updates
+from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE
+
+__all__ = [
+    "EMPTY_STATE",
+    "EMPTY_UPDATE",
+    "PoisonedDoc",
+    "apply",
+    "check",
+    "cut",
+    "is_failure",
+    "is_panic",
+    "merge",
+    "outline",
+    "release",
+]
+
+logger = logging.getLogger("collab.updates")
+
+
+class PoisonedDoc(Exception):
+    """An update could not be applied, and the Doc may be broken by the attempt."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Tell whether pycrdt panicked: it raises a BaseException that it does not export."""
+    return type(error).__name__ == "PanicException"
+
+
+def is_failure(error: BaseException) -> bool:
+    """Tell an error from what is to end the process."""
+    return isinstance(error, Exception) or is_panic(error)
+
+
+def check(update: bytes) -> bytes:
+    """Return ``update`` if it can be decoded; it may still be one that cannot be applied.
+
+    Raises:
+        ProtocolViolation: it is no Yjs update (format 1).
+    """
+    return outline(update).update
+
+
+def outline(update: bytes) -> Outline:
+    """Return the outline of ``update``, which can be decoded; see :func:`check`.
+
+    Raises:
+        ProtocolViolation: it is no Yjs update (format 1).
+    """
+    found = check_structure(update)
+    try:
+        get_state(update)
+    except ValueError:
+        raise ProtocolViolation("That is no Yjs update.") from None
+    return found
+
+
+def merge(updates: Sequence[bytes]) -> bytes:
+    """Merge one or more updates into one."""
+    return updates[0] if len(updates) == 1 else stored_updates.merge(updates)
+
+
+def apply(doc: Doc[Any], update: bytes) -> None:
+    """Apply ``update``. What the project's own observers raise is logged, not raised.
+
+    Raises:
+        PoisonedDoc: it could not be applied; ``doc`` is not to be used again.
+    """
+    try:
+        doc.apply_update(update)
+    except ExceptionGroup:
+        # pycrdt raises observers' errors after the commit: the update is in the Doc.
+        logger.exception("An observer of the document failed.")
+    except BaseException as error:
+        if is_failure(error):
+            raise PoisonedDoc(type(error).__name__) from None
+        raise
+
+
+def cut(update: bytes, state: bytes) -> bytes:
+    """Return what a document of state vector ``state`` lacks of ``update``; all deletions stay.
+
+    Raises:
+        PoisonedDoc: pycrdt cannot tell.
+    """
+    try:
+        return get_update(update, state)
+    except BaseException as error:
+        if is_failure(error):
+            raise PoisonedDoc(type(error).__name__) from None
+        raise
+
+
+def release(doc: Doc[Any]) -> None:
+    """Take all observers off ``doc``: as long as one is left, pycrdt never frees it.
+
+    Those that the project has put onto shared types, and not onto the Doc, cannot be reached.
+    """
+    # There is no public list of them.
+    for subscription in list(doc._subscriptions):
+        doc.unobserve(subscription)

@@ -1,0 +1,418 @@
+"""The form of Yjs updates and state vectors, checked before pycrdt sees them.
+
+pycrdt trusts what it decodes. An update of 27 bytes makes it loop for ever, a longer one overflows
+its stack, and others can be applied but leave a document that cannot be encoded, or not be read
+again. None of that can be caught. What such updates have in common is a form in which Yjs does
+not write them, so they are told by that. For a state vector pycrdt sets memory aside by the
+number of clients that its first bytes announce.
+
+The form is that of ``readClientsStructRefs``, ``readItemContent`` and ``readDeleteSet`` in Yjs.
+
+The same reading notes what an update extends and what it builds upon, as an :class:`Outline`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from collab.exceptions import ProtocolViolation
+
+__all__ = [
+    "SHARED_TYPE",
+    "Outline",
+    "Place",
+    "Section",
+    "check_state",
+    "check_structure",
+    "read_deletions",
+    "read_place",
+    "read_struct",
+]
+
+#: A client's last clock; pycrdt counts in 32 bits.
+_MAX_CLOCK = 2**31 - 1
+#: Lists and objects inside each other in one value; decoders recurse.
+_MAX_DEPTH = 64
+
+_HAS_ORIGINS = 0xC0
+_HAS_KEY = 0x20
+_KIND = 0x1F
+_GC = 0
+#: What the lowest five bits of a struct's first byte are if it is a shared type.
+SHARED_TYPE = 7
+_SKIP = 10
+#: Of Yjs's shared types that of an XML element has a name, and the last is XmlText. The hook is
+#: not among them: pycrdt reads it otherwise than Yjs does.
+_ELEMENT, _HOOK, _LAST_TYPE = 3, 5, 6
+
+_NUMBER = rb"[\x80-\xff]{0,7}[\x00-\x7f]"
+_ONE_NUMBER = re.compile(_NUMBER)
+_ID = re.compile(b"(%b)" % _NUMBER * 2)
+_HEADER = re.compile(b"(%b)" % _NUMBER * 3)
+_TWO_IDS = re.compile(b"(%b)" % _NUMBER * 4)
+#: What somebody sends who types: of one client one string, behind an item or between two.
+_TYPED = re.compile(b"\x01\x01(N)(N)(?:\x84|(\xc4))(N)(N)(?(3)(N)(N))(N)".replace(b"N", _NUMBER))
+
+#: What reads at a position and returns a number, and the position behind.
+Reader = Callable[[bytes, int], tuple[int, int]]
+
+
+#: What an update has of one client: the client's id, the clock of the first struct, the clock
+#: behind the last, the number of structs, gaps included, and the bytes of the update they are in.
+Section = tuple[int, int, int, int, int, int]
+
+
+class Outline:
+    """What there is to know of an update before it is applied.
+
+    Attributes:
+        update: its bytes.
+        sections: its insertions.
+        needs: client id -> clock up to which that client's insertions must be there, those of
+            the same section not counted.
+        deletes: client id -> clock up to which it deletes.
+        deletions: where in the update the deletions start.
+        types: the number of its items that are shared types.
+        has_gaps: a section skips some clocks.
+    """
+
+    __slots__ = ("deletes", "deletions", "has_gaps", "needs", "sections", "types", "update")
+
+    def __init__(self, update: bytes) -> None:
+        self.update = update
+        self.sections: list[Section] = []
+        self.needs: dict[int, int] = {}
+        self.deletes: dict[int, int] = {}
+        self.deletions = 0
+        self.types = 0
+        self.has_gaps = False
+
+
+def check_structure(update: bytes) -> Outline:
+    """Return the outline of ``update``, which has the form of a Yjs update (format 1).
+
+    Raises:
+        ProtocolViolation: it has not.
+    """
+    outline = Outline(update)
+    try:
+        if _read_typed(update, outline):
+            return outline
+        outline.deletions = _read_insertions(update, outline)
+        end = _read_deletions(update, outline)
+    except (LookupError, ValueError):
+        end = -1
+    if end != len(update):
+        raise ProtocolViolation("That is no Yjs update.")
+    return outline
+
+
+def read_struct(data: bytes, position: int, client: int, clock: int) -> tuple[int, int, Outline]:
+    """Read one struct of an update that was checked.
+
+    Returns:
+        its length in clocks, the position behind it, and an outline with its needs.
+    """
+    outline = Outline(data)
+    length, end = _read_struct(data, position, client, clock, outline)
+    return length, end, outline
+
+
+class Place(NamedTuple):
+    """Where a struct belongs.
+
+    Args:
+        is_item: it is not garbage.
+        is_type: it is a shared type.
+        beside: client id and clock of an item that is in the same type.
+        inside: those of the type that it is in. Without either it is in a root.
+    """
+
+    is_item: bool
+    is_type: bool = False
+    beside: tuple[int, int] | None = None
+    inside: tuple[int, int] | None = None
+
+
+def read_place(data: bytes, position: int) -> Place:
+    """Return where a struct of an update that was checked belongs."""
+    info = data[position]
+    if info in (_GC, _SKIP):
+        return Place(False)
+    is_type = info & _KIND == SHARED_TYPE
+    if info & _HAS_ORIGINS:
+        return Place(True, is_type, beside=_read_id(data, position + 1))
+    is_root, position = _number(data, position + 1)
+    return Place(True, is_type, inside=None if is_root else _read_id(data, position))
+
+
+def _read_id(data: bytes, position: int) -> tuple[int, int]:
+    client, position = _number(data, position)
+    return client, _number(data, position)[0]
+
+
+def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
+    """Yield client id, first clock and the clock behind the last of what an update deletes."""
+    sections, position = _number(data, position)
+    for _ in range(sections):
+        client, position = _number(data, position)
+        ranges, position = _number(data, position)
+        for _ in range(ranges):
+            clock, position = _number(data, position)
+            length, position = _number(data, position)
+            yield client, clock, clock + length
+
+
+def check_state(state: bytes) -> None:
+    """Return if ``state`` has the form of a state vector.
+
+    Raises:
+        ProtocolViolation: it has not.
+    """
+    try:
+        end = _read_state(state)
+    except (LookupError, ValueError):
+        end = -1
+    if end != len(state):
+        raise ProtocolViolation("That is no state vector.")
+
+
+def _number(data: bytes, position: int) -> tuple[int, int]:
+    value = data[position]
+    if value < 0x80:
+        return value, position + 1
+    match = _ONE_NUMBER.match(data, position)
+    if match is None:
+        raise ValueError
+    return _decode(match[0]), match.end()
+
+
+def _chunk(data: bytes, position: int) -> tuple[int, int]:
+    """Read a length and so many bytes. A position behind the end is noticed by who reads next."""
+    length, position = _number(data, position)
+    return length, position + length
+
+
+def _read_state(data: bytes) -> int:
+    clients, position = _number(data, 0)
+    for _ in range(clients):
+        _, position = _number(data, position)
+        clock, position = _number(data, position)
+        if clock > _MAX_CLOCK:
+            raise ValueError
+    return position
+
+
+def _read_typed(data: bytes, outline: Outline) -> bool:
+    """Read an update that is typed text and nothing else; tell whether it is one.
+
+    Most are, and this takes half the time. What is wrong is no such update, or raises as it does
+    when it is read as any other.
+    """
+    match = _TYPED.match(data)
+    if match is None:
+        return False
+    whose, clock, is_between, left, left_clock, right, right_clock, size = match.groups()
+    client, start = _decode(whose), _decode(clock)
+    length, end = _text(data, match.end(), _decode(size))
+    if not 0 < length <= _MAX_CLOCK - start or data[end:] != b"\0":
+        return False
+    _note_id(left, left_clock, client, start, outline)
+    if is_between:
+        if left == right and left_clock == right_clock:
+            return False
+        _note_id(right, right_clock, client, start, outline)
+    outline.sections.append((client, start, start + length, 1, match.end(2), end))
+    outline.deletions = end
+    return True
+
+
+def _read_insertions(data: bytes, outline: Outline) -> int:
+    sections, position = _number(data, 0)
+    clients = set()
+    for _ in range(sections):
+        structs, client, start, position = _header(data, position)
+        if client in clients or not structs:
+            raise ValueError
+        clients.add(client)
+        clock, first = start, position
+        for _ in range(structs):
+            length, position = _read_struct(data, position, client, clock, outline)
+            if not length:
+                raise ValueError
+            clock += length
+        if clock > _MAX_CLOCK:
+            raise ValueError
+        outline.sections.append((client, start, clock, structs, first, position))
+    return position
+
+
+def _header(data: bytes, position: int) -> tuple[int, int, int, int]:
+    match = _HEADER.match(data, position)
+    if match is None:
+        raise ValueError
+    structs, client, clock = match.groups()
+    return _decode(structs), _decode(client), _decode(clock), match.end()
+
+
+def _read_deletions(data: bytes, outline: Outline) -> int:
+    sections, position = _number(data, outline.deletions)
+    for _ in range(sections):
+        client, position = _number(data, position)
+        ranges, position = _number(data, position)
+        last = outline.deletes.get(client, 0)
+        for _ in range(ranges):
+            clock, position = _number(data, position)
+            length, position = _number(data, position)
+            if not 0 < length <= _MAX_CLOCK - clock:
+                raise ValueError
+            last = max(last, clock + length)
+        outline.deletes[client] = last
+    return position
+
+
+def _read_struct(
+    data: bytes, position: int, client: int, clock: int, outline: Outline
+) -> tuple[int, int]:
+    """Return the length of a struct, in clocks, and the position behind it."""
+    info = data[position]
+    if origins := info & _HAS_ORIGINS:
+        match = (_TWO_IDS if origins == _HAS_ORIGINS else _ID).match(data, position + 1)
+        position = _note_ids(match, client, clock, outline)
+    elif info in (_GC, _SKIP):
+        outline.has_gaps |= info == _SKIP
+        return _number(data, position + 1)
+    else:
+        position = _read_parent(data, position + 1, client, clock, outline)
+    kind = info & _KIND
+    if kind == SHARED_TYPE:
+        outline.types += 1
+    return _CONTENT[kind](data, position)
+
+
+def _note_ids(match: re.Match[bytes] | None, client: int, clock: int, outline: Outline) -> int:
+    """Note that a struct builds upon those items; return the position behind the ids."""
+    if match is None:
+        raise ValueError
+    ids = match.groups()
+    if ids[:2] == ids[2:]:
+        # Behind an item and before it: where it comes to stand would depend on what came when.
+        raise ValueError
+    for at in (0, 2) if len(ids) == 4 else (0,):
+        _note_id(ids[at], ids[at + 1], client, clock, outline)
+    return match.end()
+
+
+def _note_id(whose: bytes, which: bytes, client: int, clock: int, outline: Outline) -> None:
+    other, end = _decode(whose), _decode(which) + 1
+    if other != client:
+        if outline.needs.get(other, 0) < end:
+            outline.needs[other] = end
+    elif end > clock:
+        # Itself, or what comes behind it: decoders would never find it.
+        raise ValueError
+
+
+@lru_cache(maxsize=4096)
+def _decode(digits: bytes) -> int:
+    value = 0
+    for digit in reversed(digits):
+        value = value << 7 | digit & 0x7F
+    return value
+
+
+def _read_parent(data: bytes, position: int, client: int, clock: int, outline: Outline) -> int:
+    is_root, key = _number(data, position)
+    if is_root == 1:
+        _, end = _chunk(data, key)
+    elif is_root == 0:
+        end = _note_ids(_ID.match(data, key), client, clock, outline)
+    else:
+        raise ValueError
+    return _chunk(data, end)[1] if data[position - 1] & _HAS_KEY else end
+
+
+# The content of an item: its length, and the position behind it.
+
+
+def _one_chunk(data: bytes, position: int) -> tuple[int, int]:
+    return 1, _chunk(data, position)[1]
+
+
+def _string(data: bytes, position: int) -> tuple[int, int]:
+    size, start = _number(data, position)
+    return _text(data, start, size)
+
+
+def _text(data: bytes, start: int, size: int) -> tuple[int, int]:
+    text = data[start : start + size]
+    # Yjs counts as JavaScript does.
+    length = size if text.isascii() else len(text.decode().encode("utf-16-le")) // 2
+    return length, start + size
+
+
+def _format(data: bytes, position: int) -> tuple[int, int]:
+    _, position = _chunk(data, position)
+    return _one_chunk(data, position)
+
+
+def _type(data: bytes, position: int) -> tuple[int, int]:
+    kind, position = _number(data, position)
+    if kind == _HOOK or kind > _LAST_TYPE:
+        raise ValueError
+    return _one_chunk(data, position) if kind == _ELEMENT else (1, position)
+
+
+def _values(data: bytes, position: int) -> tuple[int, int]:
+    length, position = _number(data, position)
+    for _ in range(length):
+        position = _read_value(data, position, 0)
+    return length, position
+
+
+def _document(data: bytes, position: int) -> tuple[int, int]:
+    _, position = _chunk(data, position)
+    return 1, _read_value(data, position, 0)
+
+
+#: By the kind of the item. Kind 2, of the first versions of Yjs, is not among them: pycrdt reads
+#: one string more than there are.
+_CONTENT: dict[int, Reader] = {
+    1: _number,  # deleted
+    3: _one_chunk,  # binary
+    4: _string,
+    5: _one_chunk,  # embed
+    6: _format,
+    SHARED_TYPE: _type,
+    8: _values,
+    9: _document,
+}
+
+
+# Values as lib0 encodes them.
+
+_UNDEFINED, _NULL, _INTEGER, _FLOAT32, _FLOAT64, _BIGINT = 127, 126, 125, 124, 123, 122
+_FALSE, _TRUE, _STRING, _OBJECT, _LIST, _BYTES = 121, 120, 119, 118, 117, 116
+_SIZES = {_UNDEFINED: 0, _NULL: 0, _FALSE: 0, _TRUE: 0, _FLOAT32: 4, _FLOAT64: 8, _BIGINT: 8}
+
+
+def _read_value(data: bytes, position: int, depth: int) -> int:
+    kind = data[position]
+    position += 1
+    if kind in (_STRING, _BYTES):
+        return _chunk(data, position)[1]
+    if kind == _INTEGER:
+        return _number(data, position)[1]
+    if kind not in (_LIST, _OBJECT):
+        return position + _SIZES[kind]
+    if depth == _MAX_DEPTH:
+        raise ValueError
+    length, position = _number(data, position)
+    for _ in range(length):
+        if kind == _OBJECT:
+            _, position = _chunk(data, position)
+        position = _read_value(data, position, depth + 1)
+    return position

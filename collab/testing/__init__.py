@@ -1,0 +1,21 @@
+"""Helpers for the tests of projects that use the app."""
+
+from collab.testing.client import (
+    Application,
+    CollabClient,
+    ConnectionClosed,
+    close_rooms,
+    connect,
+    use_memory_storage,
+)
+from collab.testing.lossy_layer import LossyChannelLayer
+
+__all__ = [
+    "Application",
+    "CollabClient",
+    "ConnectionClosed",
+    "LossyChannelLayer",
+    "close_rooms",
+    "connect",
+    "use_memory_storage",
+]

@@ -1,0 +1,110 @@
+"""Hundreds who come at once are let in a few at a time, and nobody is kept out."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Opcode
+
+from collab.engine.connections.join_queue import current_newcomers
+from tests.collab.test_sockets import frame
+from tests.engine.fakes import until
+from tests.engine.transports import Pipe, new_protocol, request
+
+#: What may be let in while those who are inside are not looked at.
+FEW = 10
+
+
+async def test_those_who_are_inside_get_a_turn_after_a_few_newcomers() -> None:
+    inside: list[int] = []
+    for number in range(100):
+        current_newcomers().add(partial(inside.append, number))
+    seen = 0
+    while seen < 100:
+        await asyncio.sleep(0)
+        assert len(inside) - seen <= FEW
+        seen = len(inside)
+    assert inside == [*range(100)]
+
+
+async def test_a_newcomer_who_cannot_be_let_in_keeps_out_nobody() -> None:
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+    inside: list[int] = []
+
+    def stumble() -> None:
+        raise LookupError
+
+    for let_in in (stumble, partial(inside.append, 1)):
+        current_newcomers().add(let_in)
+    await until(lambda: inside)
+    assert [type(error["exception"]) for error in errors] == [LookupError]
+
+
+@pytest.fixture
+def events() -> list[dict[str, Any]]:
+    """What the application receives."""
+    return []
+
+
+@pytest.fixture
+async def newcomer(events: list[dict[str, Any]]) -> WebSocketsSansIOProtocol:
+    """A connection that has sent nothing yet."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        events.append(await receive())
+        await send({"type": "websocket.accept"})
+        while events[-1]["type"] != "websocket.disconnect":
+            events.append(await receive())
+
+    protocol = new_protocol(application)
+    protocol.connection_made(Pipe())
+    return protocol
+
+
+def pipe(protocol: WebSocketsSansIOProtocol) -> Pipe:
+    assert isinstance(protocol.transport, Pipe)
+    return protocol.transport
+
+
+async def its_turn_is_over() -> None:
+    over = asyncio.Event()
+    current_newcomers().add(over.set)
+    await over.wait()
+
+
+async def test_what_comes_before_it_is_its_turn_is_received_then(
+    newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
+) -> None:
+    whole = request()
+    for piece in (whole[:50], whole[50:], frame(b"early"), frame(b"", Opcode.CLOSE)):
+        newcomer.data_received(piece)
+    assert not newcomer.handshake_initiated
+    await until(lambda: len(events) == 3)
+    assert [event["type"] for event in events] == [
+        *("websocket.connect", "websocket.receive", "websocket.disconnect")
+    ]
+    assert events[1]["bytes"] == b"early"
+
+
+async def test_who_is_gone_before_it_is_its_turn_is_not_let_in(
+    newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
+) -> None:
+    newcomer.data_received(request())
+    newcomer.connection_lost(None)
+    await its_turn_is_over()
+    assert (newcomer.handshake_initiated, events) == (False, [])
+
+
+async def test_who_waits_when_the_server_ends_is_told_so(
+    newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
+) -> None:
+    newcomer.data_received(request())
+    newcomer.shutdown()
+    await its_turn_is_over()
+    assert b"".join(pipe(newcomer).written).startswith(b"HTTP/1.1 500")
+    assert (pipe(newcomer).is_closing(), events) == (True, [])

@@ -1,0 +1,42 @@
+"""The ways through an ASGI application, whatever routers and middleware are in it."""
+
+from __future__ import annotations
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import OriginValidator
+from django.urls import path, re_path
+
+from collab.consumers import YjsConsumer
+from collab.engine.connections.routes import applications, routes
+
+
+class One(YjsConsumer):
+    """A consumer."""
+
+
+class Two(YjsConsumer):
+    """Another."""
+
+
+def ways(application: object) -> list[tuple[object, list[str]]]:
+    """Return the consumers of an application, and how each is reached."""
+    return [
+        (route.application.consumer_class, [str(pattern) for pattern in route.patterns])
+        for route in routes(application)
+        if hasattr(route.application, "consumer_class")
+    ]
+
+
+def test_routers_in_middleware_in_routers_are_followed_in_their_order() -> None:
+    inner = URLRouter([path("<int:pk>/", One.as_asgi()), re_path(r"^x/$", Two.as_asgi())])
+    outer = URLRouter([path("a/", AuthMiddlewareStack(inner)), path("b/", Two.as_asgi())])
+    application = ProtocolTypeRouter({"websocket": OriginValidator(outer, ["*"])})
+    assert ways(application) == [(One, ["a/", "<int:pk>/"]), (Two, ["a/", "^x/$"]), (Two, ["b/"])]
+
+
+def test_what_is_reached_in_two_ways_is_told_once() -> None:
+    consumer = One.as_asgi()
+    application = URLRouter([path("first", consumer), path("second", consumer)])
+    assert ways(application) == [(One, ["first"])]
+    assert [*applications(application)] == [application, consumer]

@@ -1,0 +1,164 @@
+"""What tests of live rooms share: a storage that obeys, a websocket that obeys, and patience."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Room
+from collab.protocol.session import Session
+from collab_storage.base import LogEntry, StoredDocument
+from collab_storage.memory import MemoryStorage
+
+__all__ = ["DEADLINE", "HinderedStorage", "Socket", "new_member", "until"]
+
+#: How long a test waits for what should happen at once, in seconds.
+DEADLINE = 10.0
+
+
+async def until(condition: Callable[[], object], *, within: float = DEADLINE) -> None:
+    """Return when ``condition()`` holds, which is tried in every turn of the event loop.
+
+    Raises:
+        TimeoutError: it does not hold ``within`` so many seconds.
+    """
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110
+            # Nothing tells when; other threads may have a part in it.
+            await asyncio.sleep(0.001)
+
+
+class HinderedStorage(MemoryStorage):
+    """Keeps documents in memory; its verbs wait or fail as a test has it."""
+
+    #: The object that was made last: settings name a class only.
+    latest: ClassVar[HinderedStorage]
+
+    def __init__(self) -> None:
+        super().__init__()
+        HinderedStorage.latest = self
+        self.calls: Counter[str] = Counter()
+        #: What a verb raises, once it is no longer held up.
+        self.failures: dict[str, Exception] = {}
+        #: What a verb waits for.
+        self.gates: dict[str, asyncio.Event] = {}
+        #: The documents that cannot be appended to, and why.
+        self.spoilt: dict[str, Exception] = {}
+
+    def hold(self, verb: str) -> asyncio.Event:
+        """Let ``verb`` wait until the event that this returns is set."""
+        self.gates[verb] = asyncio.Event()
+        return self.gates[verb]
+
+    async def _hinder(self, verb: str) -> None:
+        self.calls[verb] += 1
+        if gate := self.gates.get(verb):
+            await gate.wait()
+        if error := self.failures.get(verb):
+            raise error
+
+    async def load(self, name: str) -> StoredDocument | None:
+        await self._hinder("load")
+        return await super().load(name)
+
+    async def create(self, entry: LogEntry) -> bool:
+        await self._hinder("create")
+        return await super().create(entry)
+
+    async def append(self, entries: Sequence[LogEntry]) -> None:
+        await self._hinder("append")
+        for entry in entries:
+            if error := self.spoilt.get(entry.name):
+                raise error
+        await super().append(entries)
+
+    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        await self._hinder("replace")
+        return await super().replace(name, loaded, snapshot)
+
+
+class Socket:
+    """A connection's way out, which the client may read from or not."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.scope: dict[str, Any] = {}
+        self.evicted = False
+        self.rechecked = 0
+        self._open = asyncio.Event()
+        self._open.set()
+        self._broken = False
+
+    def block(self) -> None:
+        """Stop reading."""
+        self._open.clear()
+
+    def unblock(self) -> None:
+        """Read on."""
+        self._open.set()
+
+    def break_off(self) -> None:
+        """Go away; who sends now, or waits to, is told so."""
+        self._broken = True
+        self._open.set()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Do what an ASGI server's ``send`` does."""
+        await self._open.wait()
+        if self._broken:
+            raise ConnectionError("The client is gone.")
+        self.messages.append(message)
+
+    # What a member asks of its consumer.
+
+    def evict(self) -> None:
+        self.evicted = True
+
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        self.rechecked += 1
+
+    async def keep_up(self) -> None:
+        await self.recheck_access(routine=True)
+
+    # What has arrived.
+
+    @property
+    def frames(self) -> list[bytes]:
+        return [message["bytes"] for message in self.messages if "bytes" in message]
+
+    @property
+    def replies(self) -> list[dict[str, Any]]:
+        return [json.loads(message["text"]) for message in self.messages if "text" in message]
+
+    @property
+    def close_code(self) -> int | None:
+        codes = [message["code"] for message in self.messages if "code" in message]
+        return codes[0] if codes else None
+
+
+def new_member(
+    room: Room | None = None,
+    *,
+    access: Access = Access.WRITE,
+    greeted: bool = False,
+    user_id: str | None = None,
+    echo_updates: bool = False,
+    **limits: Any,
+) -> tuple[Member, Socket]:
+    """Return a member that has joined ``room``, and its way out, which has told nothing yet."""
+    socket, settings = Socket(), Settings(**limits)
+    session = Session(access, settings, durable=True)
+    session.greeted = greeted
+    member = Member(
+        socket, session, socket.send, settings, user_id=user_id, echo_updates=echo_updates
+    )
+    if room is not None:
+        room.join(member)
+    socket.messages.clear()
+    return member, socket

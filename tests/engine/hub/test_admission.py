@@ -1,0 +1,285 @@
+"""Who comes in: limits of one user and one address, and what is kept of those who come."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab.conf import Settings
+from collab.engine.hub.admission import Door, Gate, Pace, Visit, address_of
+from collab.engine.runtime.counters import counts
+from collab.engine.runtime.timers import Deadline
+from collab.exceptions import TryAgainLater
+from tests.engine.watchers import MEMORY, ManualLoop, hub, join, visitor
+
+MINUTE = 60.0
+
+#: When somebody comes, as pauses between two visits of anybody, and who.
+visits = st.lists(st.tuples(st.floats(0, 40), st.sampled_from("abc")), max_size=60)
+
+
+# Pace.
+
+
+@given(visits, st.integers(1, 8))
+def test_nobody_does_it_more_often_than_the_pace_allows(
+    visits: list[tuple[float, str]], times: int
+) -> None:
+    pace, now = Pace(times, MINUTE), 1000.0
+    done: dict[str, list[float]] = {who: [] for who in "abc"}
+    for pause, who in visits:
+        now += pause
+        if pace.take(who, now):
+            done[who].append(now)
+    for moments in done.values():
+        for first, begin in enumerate(moments):
+            for last, end in enumerate(moments[first:], first):
+                assert last - first + 1 <= times + (end - begin) * times / MINUTE + 1e-3
+
+
+@given(visits, st.integers(1, 8))
+def test_who_is_refused_may_do_it_once_his_tokens_are_back(
+    visits: list[tuple[float, str]], times: int
+) -> None:
+    pace, now = Pace(times, MINUTE), 1000.0
+    for pause, who in visits:
+        now += pause
+        if not pace.take(who, now):
+            assert pace.take(who, now + MINUTE / times)
+            now += MINUTE / times
+
+
+@given(visits, st.integers(1, 8))
+def test_what_others_do_and_what_is_forgotten_makes_no_difference(
+    visits: list[tuple[float, str]], times: int
+) -> None:
+    shared = Pace(times, MINUTE)
+    alone = {who: Pace(times, MINUTE) for who in "abc"}
+    now = 1000.0
+    for pause, who in visits:
+        now += pause
+        assert shared.take(who, now) == alone[who].take(who, now)
+
+
+@given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 99)), max_size=200))
+def test_a_pace_keeps_a_bounded_number(visits: list[tuple[float, int]]) -> None:
+    pace, now = Pace(3, MINUTE, most=10), 0.0
+    for pause, who in visits:
+        now += pause
+        pace.take(str(who), now)
+        assert len(pace) <= 10
+
+
+def test_a_pace_forgets_whose_tokens_are_all_back() -> None:
+    pace = Pace(2, MINUTE)
+    for who in "abc":
+        assert pace.take(who, 0.0)
+    assert len(pace) == 3
+    assert pace.take("d", 30.0)
+    assert len(pace) == 1
+
+
+@pytest.mark.parametrize("times", [1, 7, 120, 1200, 10**12])
+def test_as_many_as_allowed_may_come_at_once(times: int) -> None:
+    pace = Pace(times, MINUTE)
+    assert all(pace.take("a", 1e6) for _ in range(min(times, 2000)))
+    assert pace.take("a", 1e6) == (times > 2000)
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [
+        (["192.0.2.7", 50000], "192.0.2.7"),
+        (["::ffff:192.0.2.7", 50000], "192.0.2.7"),
+        (["2001:db8:1:2:3:4:5:6", 50000], "2001:db8:1:2::/64"),
+        (["2001:db8:1:2::9", 50000], "2001:db8:1:2::/64"),
+        (["fe80::1%eth0", 50000], "fe80::/64"),
+        (["testclient", 50000], "testclient"),
+        (["", 0], None),
+        (None, None),
+    ],
+)
+def test_address_stands_for_one_visitor(client: list[Any] | None, address: str | None) -> None:
+    assert address_of({"client": client}) == address
+
+
+def test_a_server_need_not_know_the_address() -> None:
+    assert address_of({}) is None
+
+
+# Gates and visits.
+
+
+def gate(most: int = 2, joins: int = 3) -> Gate:
+    return Gate("address", most=most, most_name="MOST", joins=joins, joins_name="JOINS")
+
+
+def test_who_has_too_many_connections_comes_in_when_one_of_them_has_ended() -> None:
+    one = gate(most=2, joins=100)
+    one.enter("a", 0.0)
+    one.enter("a", 0.0)
+    with pytest.raises(TryAgainLater, match="address") as refusal:
+        one.enter("a", 0.0)
+    assert refusal.value.cause == "MOST"
+    one.enter("b", 0.0)
+    one.leave("a")
+    one.enter("a", 0.0)
+
+
+def test_who_comes_too_often_comes_in_later() -> None:
+    one = gate(most=100, joins=3)
+    for _ in range(3):
+        one.enter("a", 0.0)
+        one.leave("a")
+    with pytest.raises(TryAgainLater, match="in a minute") as refusal:
+        one.enter("a", 1.0)
+    assert refusal.value.cause == "JOINS"
+    one.enter("a", 20.0)
+
+
+def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    one = gate(most=0)
+    for now in (0.0, 1.0, 59.0, 60.0):
+        with pytest.raises(TryAgainLater):
+            one.enter("192.0.2.7", now)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert vars(caplog.records[0])["address"] == "192.0.2.7"
+    assert "192.0.2.7" not in caplog.text
+
+
+def test_a_visit_leaves_the_gates_that_it_has_entered() -> None:
+    address, user = gate(most=1), gate(most=0)
+    for _ in range(2):
+        visit = Visit()
+        visit.enter(address, "a")
+        with pytest.raises(TryAgainLater):
+            visit.enter(user, "7")
+        visit.end()
+        visit.end()
+
+
+def test_whoever_is_not_known_is_not_limited() -> None:
+    visit, closed = Visit(), gate(most=0)
+    visit.enter(closed, None)
+    visit.end()
+
+
+def test_by_default_an_office_behind_one_address_comes_back_at_once_after_a_restart() -> None:
+    settings = Settings()
+    assert settings.MAX_ADDRESS_JOINS >= settings.MAX_ADDRESS_CONNECTIONS >= 1000
+    assert settings.MAX_USER_JOINS >= settings.MAX_USER_CONNECTIONS >= 100
+    visits = [Visit() for _ in range(settings.MAX_ADDRESS_CONNECTIONS)]
+    door = Door(settings)
+    for number, visit in enumerate(visits):
+        visit.enter(door.addresses, "192.0.2.7")
+        visit.enter(door.users, str(number // settings.MAX_USER_CONNECTIONS))
+
+
+# The deadline.
+
+
+def test_a_deadline_that_is_met_is_over() -> None:
+    loop, missed = ManualLoop(), []
+    deadline = Deadline(loop, 30, lambda: missed.append(loop.now))
+    loop.pass_time(29)
+    deadline.meet()
+    loop.pass_time(100)
+    assert missed == []
+
+
+def test_a_deadline_is_missed_once() -> None:
+    loop, missed = ManualLoop(), []
+    Deadline(loop, 30, lambda: missed.append(loop.now))
+    for _ in range(200):
+        loop.pass_time(0.5)
+    assert missed == [1030.0]
+
+
+def test_a_process_that_hung_gives_those_another_chance_whose_frames_it_has_not_read() -> None:
+    loop, missed = ManualLoop(), []
+    Deadline(loop, 30, lambda: missed.append(loop.now))
+    loop.pass_time(90)
+    assert missed == []
+    loop.pass_time(30)
+    assert missed == [1120.0]
+
+
+# The consumer's.
+
+
+def user(key: int) -> SimpleNamespace:
+    return SimpleNamespace(pk=key)
+
+
+async def refused(room: str, **scope: Any) -> tuple[int, str]:
+    """Return with which code and reason a client is refused that understands both."""
+    client = visitor(room, **scope)
+    connected, _ = await client.connect()
+    assert connected
+    closing = await client.receive_output()
+    await client.disconnect()
+    return closing["code"], closing["reason"]
+
+
+def refusals(cause: str) -> int:
+    return counts.refusals["1013", cause]
+
+
+async def test_one_user_has_so_many_connections_and_others_theirs() -> None:
+    before = refusals("MAX_USER_CONNECTIONS")
+    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_USER_CONNECTIONS": 1}):
+        async with hub() as here:
+            async with join("room", user=user(7)):
+                reason = "Too many connections of your user."
+                assert await refused("other", user=user(7)) == (1013, reason)
+                assert [name for name, _ in here.rooms] == ["room"]
+                async with join("room", user=user(8)), join("room"), join("room"):
+                    pass
+            async with join("other", user=user(7)):
+                pass
+    assert refusals("MAX_USER_CONNECTIONS") == before + 1
+
+
+async def test_one_address_has_so_many_connections_whoever_uses_them() -> None:
+    before = refusals("MAX_ADDRESS_CONNECTIONS")
+    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}):
+        async with hub():
+            here, there = ["192.0.2.7", 1], ["192.0.2.8", 1]
+            async with join("room", client=here), join("room", client=there):
+                assert (await refused("room", client=here, user=user(7)))[0] == 1013
+            async with join("room", client=here):
+                pass
+    assert refusals("MAX_ADDRESS_CONNECTIONS") == before + 1
+
+
+async def test_a_client_without_close_codes_is_refused_before_the_connection_is_open() -> None:
+    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}):
+        async with hub():
+            here = ["192.0.2.7", 1]
+            async with join("room", client=here):
+                stock = visitor("room", client=here, subprotocols=[])
+                assert await stock.connect() == (False, 1013)
+                await stock.disconnect()
+
+
+async def test_who_sends_nothing_is_disconnected() -> None:
+    before = counts.refusals["1008", "FIRST_FRAME_TIMEOUT"]
+    with override_settings(COLLAB={"STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05}):
+        async with hub():
+            async with join("room") as silent:
+                closing = await silent.receive_output()
+                assert (closing["code"], closing["reason"]) == (1008, "No frame came in time.")
+            async with join("room") as talking:
+                await talking.send_to(text_data='{"action": "hello", "request_id": 1}')
+                assert "hello" in await talking.receive_from()
+                assert await talking.receive_nothing(0.2)
+    assert counts.refusals["1008", "FIRST_FRAME_TIMEOUT"] == before + 1

@@ -1,0 +1,49 @@
+"""Rooms that go in one way while another is about to take them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.engine.fakes import until
+from tests.engine.hub.test_hub import LETTERS, harness_of
+from tests.protocol.yjs.samples import text
+
+
+async def test_an_idle_room_that_is_deleted_is_not_unloaded_once_more(tmp_path: Path) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=0.01) as harness:
+        member, _ = await harness.join()
+        await harness.leave(member)
+        harness.hub.discard("notes")
+        await until(lambda: not harness.hub._unload_handles)
+        assert not harness.hub.rooms
+
+
+async def test_a_room_that_is_deleted_while_the_hub_closes_is_closed_once(tmp_path: Path) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        member, _ = await harness.join()
+        let = harness.storage.hold("append")
+        harness.change(member, LETTERS[0])
+        closing = asyncio.create_task(harness.hub.close())
+        await until(lambda: harness.storage.calls["append"])
+        harness.hub.discard("notes")
+        let.set()
+        await closing
+        assert not harness.hub.rooms
+        assert not await harness.storage.exists("notes")
+
+
+async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        member, _ = await harness.join()
+        await harness.append(LETTERS[0])
+        let = harness.storage.hold("load")
+        before = harness.storage.calls["load"]
+        reading = [asyncio.create_task(harness.hub._reread("notes")) for _ in range(3)]
+        await until(lambda: harness.storage.calls["load"] > before)
+        let.set()
+        await asyncio.gather(*reading)
+        member.room.flush()
+        assert harness.storage.calls["load"] == before + 1
+        assert text(member.room.doc) == "a"
+        await harness.leave(member)

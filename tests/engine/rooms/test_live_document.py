@@ -1,0 +1,392 @@
+"""Rooms whose content sleeps as bytes, and wakes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycrdt import Doc, Map, read_message
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.engine.rooms.encoded_document import Frozen
+from collab.engine.rooms.live_document import Content
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Edit, Room
+from collab.exceptions import TooBig
+from collab.protocol.session import Change, StateRequest
+from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
+from collab.protocol.yjs.validation import check_structure
+from collab_storage.updates import state_vector
+from tests.engine.fakes import Socket, new_member, until
+from tests.protocol.yjs import poison
+from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
+
+LETTERS = typed("abcdef")
+HUGE = new_doc("x" * 1_200_000, client_id=7)
+
+
+class Store:
+    """Keeps what the room hands over."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self.edits: list[Edit] = []
+
+    def put(self, room: Room, edits: Sequence[Edit]) -> None:
+        self.edits += edits
+
+
+def make_room(start: bytes = HELLO, *, may_sleep: bool = True, **options: Any) -> Room:
+    limits = {key: options.pop(key) for key in list(options) if key.isupper()}
+    return Room("notes", new_doc(start), Settings(**limits), may_sleep=may_sleep, **options)
+
+
+def frozen_room(start: bytes = HELLO, **options: Any) -> Room:
+    source = Frozen(start, new_doc(start).get_state())
+    return Room("notes", source, Settings(**options), may_sleep=True)
+
+
+@pytest.fixture
+async def room() -> Room:
+    room = make_room()
+    sleep(room)
+    return room
+
+
+def inside(room: Room) -> Content:
+    return room._content
+
+
+def sleep(room: Room) -> None:
+    inside(room).sleep()
+    assert inside(room).is_asleep
+
+
+def text_of(room: Room) -> str:
+    """Return the text without waking the room."""
+    return text(new_doc(room.encode(EMPTY_STATE)))
+
+
+def change(room: Room, member: Member, update: bytes, number: int = 1) -> None:
+    room.handle(member, Change(update, number, whole=False, outline=check_structure(update)))
+    room.flush()
+
+
+def received(socket: Socket, start: bytes = HELLO) -> Doc[Any]:
+    """Return what a client has that had ``start`` and applied what has come."""
+    doc = new_doc(start)
+    for frame in socket.frames:
+        if frame[0] == 0 and frame[1] != 0:
+            doc.apply_update(read_message(frame[2:]))
+    return doc
+
+
+# Asleep.
+
+
+async def test_joining_and_reading_wake_nobody(room: Room) -> None:
+    member, socket = new_member(room)
+    knows = new_doc(HELLO)
+    member.room.welcome(member)
+    assert socket.frames == [b"\0\0\3" + knows.get_state()]
+    for state in (EMPTY_STATE, knows.get_state()):
+        room.handle(member, StateRequest(state))
+    assert text(received(socket, b"\0\0")) == "hello"
+    assert room.has(HELLO)
+    assert not room.has(LETTERS[0])
+    assert room.size == len(HELLO)
+    assert inside(room).is_asleep
+
+
+async def test_a_newcomer_who_has_nothing_wakes_nobody() -> None:
+    store = Store()
+    room = make_room(store=store)
+    sleep(room)
+    member, _ = new_member(room)
+    nothing = Change(EMPTY_UPDATE, 1, whole=True, outline=check_structure(EMPTY_UPDATE))
+    room.handle(member, nothing)
+    assert inside(room).is_asleep
+    # Who waits to be told that it is saved, is told so.
+    assert [(edit.member, edit.number) for edit in store.edits] == [(member, 1)]
+
+
+async def test_a_change_wakes_it_and_reaches_all(room: Room) -> None:
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    change(room, ann, LETTERS[0])
+    assert not inside(room).is_asleep
+    assert text(received(socket)) == text_of(room)
+    assert "a" in text_of(room)
+
+
+async def test_what_is_known_already_is_not_told_again(room: Room) -> None:
+    store = Store()
+    room._store = store
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    change(room, ann, HELLO)
+    assert socket.frames == []
+    assert {edit.update for edit in store.edits} == {b"\0\0"}
+
+
+async def test_a_doc_nobody_needs_is_freed() -> None:
+    room = make_room()
+    doc = weakref.ref(inside(room)._awake())
+    sleep(room)
+    gc.collect()
+    assert doc() is None
+
+
+async def test_what_somebody_may_observe_is_kept() -> None:
+    room = make_room(SLEEP_DELAY=0.001)
+    doc = room.doc
+    seen: list[object] = []
+    doc.observe(seen.append)
+    ann, _ = new_member(room)
+    change(room, ann, LETTERS[0])
+    await asyncio.sleep(0.02)
+    change(room, ann, LETTERS[1])
+    assert room.doc is doc
+    assert len(seen) == 2
+
+
+async def test_a_room_that_sleeps_gives_its_doc_to_who_asks(room: Room) -> None:
+    assert text(room.doc) == "hello"
+    _, socket = new_member(room, access=Access.READ)
+    content(room.doc).insert(5, "!")
+    room.flush()
+    assert text(received(socket)) == "hello!" == text_of(room)
+
+
+async def test_it_falls_asleep_when_nothing_has_changed_for_a_while() -> None:
+    room = make_room(SLEEP_DELAY=0.001)
+    await until(lambda: inside(room).is_asleep)
+    ann, _ = new_member(room)
+    change(room, ann, LETTERS[0])
+    assert not inside(room).is_asleep
+    await until(lambda: inside(room).is_asleep)
+    assert sorted(text_of(room)) == sorted("helloa")
+    sleep(room)
+
+
+async def test_a_large_document_is_kept_awake_for_longer() -> None:
+    rooms = [frozen_room(start) for start in (HELLO, HUGE.get_update())]
+    for room in rooms:
+        ann, _ = new_member(room)
+        change(room, ann, LETTERS[0])
+    small, large = (inside(room)._sleep_handle for room in rooms)
+    assert small is not None
+    assert large is not None
+    assert large.when() - small.when() > Settings().SLEEP_DELAY
+
+
+async def test_rooms_of_docs_that_are_not_plain_do_not_sleep() -> None:
+    assert inside(make_room(may_sleep=False))._sleep_handle is None
+
+
+async def test_a_room_that_is_closed_does_nothing_any_more() -> None:
+    room = make_room(SLEEP_DELAY=0.001)
+    content(inside(room)._awake()).insert(0, "x" * 70_000)
+    room.close()
+    await asyncio.sleep(0.01)
+    assert not inside(room).is_asleep
+    sleep(closed := make_room())
+    closed.close()
+
+
+async def test_a_document_may_begin_without_a_doc() -> None:
+    room = frozen_room()
+    assert inside(room).is_asleep
+    assert text_of(room) == "hello"
+    ann, _ = new_member(room)
+    change(room, ann, insert(new_doc(HELLO), "!", 5))
+    assert text_of(room) == text(room.doc) == "hello!"
+
+
+async def test_a_room_that_sleeps_can_be_renewed(room: Room) -> None:
+    doc: Doc[Any] = Doc()
+    room.renew(doc)
+    assert room.doc is doc
+    assert text(doc) == "hello"
+
+
+# Bytes that cannot be applied.
+
+
+async def test_poison_wakes_it_and_harms_its_sender_only(room: Room) -> None:
+    eve, from_eve = new_member(room)
+    change(room, eve, poison.RAISING)
+    assert from_eve.close_code == 1008
+    assert text_of(room) == "hello"
+
+
+async def test_what_cannot_be_made_a_doc_is_given_up() -> None:
+    broken: list[Room] = []
+    source = Frozen(b"\xff", EMPTY_STATE)
+    room = Room("notes", source, Settings(), may_sleep=True, on_broken=broken.append)
+    ann, socket = new_member(room)
+    change(room, ann, LETTERS[0])
+    assert broken == [room]
+    assert socket.close_code == 1011
+
+
+async def test_limits_hold_for_a_room_that_has_slept() -> None:
+    room = make_room(MAX_NESTING=3, MAX_DOCUMENT_SIZE=100)
+    ann, from_ann = new_member(room)
+    change(room, ann, poison.nested(2, "list"))
+    sleep(room)
+    change(room, ann, poison.nested(1, "list", start=2))
+    sleep(room)
+    with pytest.raises(TooBig):
+        change(room, ann, insert(new_doc(), "x" * 100))
+    assert from_ann.close_code is None
+    change(room, ann, poison.nested(1, "list", start=3))
+    assert from_ann.close_code == 1009
+
+
+# Answers.
+
+
+async def test_equal_questions_get_one_answer_until_something_changes(room: Room) -> None:
+    state = new_doc(HELLO).get_state()
+    (answer,) = room.answer(state)
+    assert room.answer(state)[0] is answer
+    assert room.answer(b"\1\7\1") != [answer]
+    room.edit(LETTERS[0])
+    room.flush()
+    assert room.answer(state)[0] is not answer
+
+
+async def test_answers_that_are_kept_are_few() -> None:
+    room = make_room(HUGE.get_update())
+    for client in range(8):
+        room.answer(bytes((1, client, 1)))
+    assert len(inside(room)._answers) == 1
+
+
+async def test_of_a_large_document_that_changes_only_the_changes_are_encoded() -> None:
+    room = make_room(HUGE.get_update())
+    (whole,) = room.answer(EMPTY_STATE)
+    doc = new_doc(HUGE.get_update())
+    frames = []
+    for letter in "ab":
+        room.edit(insert(doc, letter))
+        room.flush()
+        frames.append(room.answer(EMPTY_STATE))
+    assert frames[0][0] is frames[1][0]
+    assert len(frames[1][0]) == len(whole)
+    assert len(frames[1][1]) < 100
+    ann, socket = new_member(room)
+    room.handle(ann, StateRequest(EMPTY_STATE))
+    assert text(received(socket, b"\0\0")) == text(doc)
+
+
+async def test_a_slow_reader_gets_a_large_document_and_its_changes() -> None:
+    room = make_room(HUGE.get_update())
+    ann, socket = new_member(room)
+    socket.block()
+    ann.send_frame(b"first")
+    room.answer(EMPTY_STATE)
+    doc = new_doc(HUGE.get_update())
+    room.edit(insert(doc, "y"))
+    room.flush()
+    ann.send_state(EMPTY_STATE)
+    socket.unblock()
+    await until(lambda: len(socket.frames) == 3)
+    assert socket.frames[1:] == room.answer(EMPTY_STATE)
+    assert text(received(socket, b"\0\0")) == text(doc)
+
+
+async def test_a_large_document_is_not_encoded_for_many_small_changes() -> None:
+    room = make_room(HUGE.get_update())
+    base = room.answer(EMPTY_STATE)[0]
+    doc = new_doc(HUGE.get_update())
+    for number in range(1_100):
+        room.edit(insert(doc, "y", number))
+        room.flush()
+    await asyncio.sleep(0)
+    sleep(room)
+    assert len(inside(room)._record._tail) == 1
+    assert room.answer(EMPTY_STATE)[0][2:] == base[2:]
+    room.edit(insert(doc, "z"))
+    room.flush()
+    assert text_of(room) == text(doc) == text(room.doc)
+
+
+async def test_a_tail_that_has_outgrown_the_base_is_folded_into_it_for_the_night() -> None:
+    room = make_room(HUGE.get_update())
+    room.edit(new_doc("y" * 1_200_000).get_update())
+    room.flush()
+    sleep(room)
+    await asyncio.sleep(0)
+    assert inside(room).is_asleep
+    assert not inside(room)._record.has_tail
+    assert len(text_of(room)) == 2_400_000
+
+
+# Whatever comes.
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_room_that_sleeps_at_times_equals_one_that_never_does(data: st.DataObject) -> None:
+    asyncio.run(compare(data))
+
+
+async def compare(data: st.DataObject) -> None:
+    stores = [Store(), Store()]
+    sleeper = make_room(store=stores[0])
+    other = make_room(store=stores[1], may_sleep=False)
+    docs = [new_doc(HELLO, client_id=client) for client in (2, 3)]
+    members = [[new_member(room) for _ in docs] for room in (sleeper, other)]
+    unsent: list[list[bytes]] = [[], []]
+    for number in range(data.draw(st.integers(1, 14))):
+        who = data.draw(st.integers(0, 1))
+        unsent[who] += write(data, docs[who])
+        if data.draw(st.booleans()):
+            sleep(sleeper)
+        if data.draw(st.booleans()):
+            updates = data.draw(st.permutations(unsent[who]))
+            for of_room in members:
+                for update in updates:
+                    change(of_room[who][0].room, of_room[who][0], update, number)
+            unsent[who] = []
+        if data.draw(st.booleans()):
+            late, told = new_member(sleeper)
+            sleeper.handle(late, StateRequest(EMPTY_STATE))
+            assert everything(received(told, b"\0\0")) == everything(new_doc(other.encode(b"\0")))
+        assert state_vector(sleeper.state()) == state_vector(other.state())
+    for one, another in zip(*members, strict=True):
+        assert everything(received(one[1])) == everything(received(another[1]))
+    assert everything(sleeper.doc) == everything(other.doc)
+    stored = [merge([HELLO, *(edit.update for edit in store.edits)]) for store in stores]
+    assert everything(new_doc(stored[0])) == everything(new_doc(stored[1])) == everything(other.doc)
+
+
+def write(data: st.DataObject, doc: Doc[Any]) -> list[bytes]:
+    """Change something, and return that as updates."""
+    with changes(doc) as updates:
+        length = len(content(doc))
+        at = data.draw(st.integers(0, length))
+        match data.draw(st.integers(0, 3)):
+            case 0 if at < length:
+                del content(doc)[at : at + 1]
+            case 1:
+                doc.get("map", type=Map)[data.draw(st.sampled_from("ab"))] = at
+            case 2:
+                doc.get("map", type=Map)["inner"] = Map({"at": at})
+            case _:
+                content(doc).insert(at, "ab")
+    return updates
+
+
+def everything(doc: Doc[Any]) -> tuple[str, Any]:
+    return text(doc), doc.get("map", type=Map).to_py()

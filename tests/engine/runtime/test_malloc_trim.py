@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from typing import Any
+
+import pytest
+
+from collab.engine.runtime import malloc_trim as memory
+from collab.engine.runtime.malloc_trim import Trimmer, _find_trim, current_trimmer
+from tests.engine.fakes import until
+
+
+@pytest.fixture
+def trims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what a trimmer calls with, at once."""
+    monkeypatch.setattr(memory, "_INTERVAL", 0.001)
+    return []
+
+
+async def test_what_was_freed_is_given_back_once_it_is_worth_it(trims: list[int]) -> None:
+    trimmer = Trimmer(trims.append)
+    trimmer.note_freed(1)
+    assert trimmer._handle is None
+    for _ in range(3):
+        trimmer.note_freed(1024 * 1024)
+    await until(lambda: trims)
+    assert trims == [0]
+    trimmer.note_freed(1)
+    await asyncio.sleep(0.01)
+    assert trims == [0]
+
+
+async def test_there_is_one_for_each_event_loop() -> None:
+    assert current_trimmer() is current_trimmer()
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
+def test_without_glibc_nothing_is_done(error: type[Exception]) -> None:
+    def library(name: None) -> ctypes.CDLL:
+        raise error
+
+    assert _find_trim(library)(0) is None
+
+
+def test_with_glibc_it_is_asked() -> None:
+    class Library:
+        malloc_trim: Any = abs
+
+    assert _find_trim(lambda name: Library())(-1) == 1  # type: ignore[arg-type,return-value]

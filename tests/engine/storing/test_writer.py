@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+import uvloop
+from pycrdt import Doc
+
+from collab.conf import Settings
+from collab.engine.rooms.room import Edit, Room
+from collab.engine.storing.writer import Writer
+from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
+from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
+from tests.engine.fakes import HinderedStorage, Socket, new_member, until
+from tests.protocol.yjs.samples import HELLO, text, typed
+
+UPDATES = typed("abcdef")
+SIZE = len(UPDATES[0])
+
+
+class Harness:
+    """A writer, and what it has told."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.settings = Settings(**{"WRITE_DELAY": 0.001, "RETRY_DELAY": 0.005, **limits})
+        self.storage = HinderedStorage()
+        self.tasks: list[asyncio.Task[None]] = []
+        self.stored: list[tuple[str, int]] = []
+        self.writer = Writer(
+            self.storage,
+            self.settings,
+            self._start,
+            lambda name, rows: self.stored.append((name, rows)),
+        )
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self.tasks.append(asyncio.create_task(work))
+        return self.tasks[-1]
+
+    def room(self, name: str = "notes") -> Room:
+        return Room(name, Doc(), self.settings)
+
+    async def text(self, name: str = "notes") -> str:
+        """Return the text of what is stored."""
+        stored = await self.storage.load(name)
+        doc: Doc[Any] = Doc()
+        if stored:
+            doc.apply_update(merge(stored.updates))
+        return text(doc)
+
+
+@pytest.fixture
+async def harness() -> AsyncIterator[Harness]:
+    harness = Harness()
+    yield harness
+    for task in harness.tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def edits(*updates: bytes) -> list[Edit]:
+    return [Edit(update) for update in updates]
+
+
+def saved(socket: Socket) -> list[int]:
+    return [reply["data"]["count"] for reply in socket.replies if reply["action"] == "saved"]
+
+
+# Storing.
+
+
+async def test_what_is_put_is_stored(harness: Harness) -> None:
+    harness.writer.put(harness.room(), edits(*UPDATES))
+    await harness.writer.saved("notes")
+    assert await harness.text() == "abcdef"
+    assert not harness.writer.has("notes")
+
+
+async def test_what_waits_together_is_one_call_and_one_row_a_document(harness: Harness) -> None:
+    notes, plans = harness.room("notes"), harness.room("plans")
+    harness.writer.put(notes, edits(*UPDATES[:2]))
+    harness.writer.put(plans, edits(HELLO))
+    harness.writer.put(notes, edits(*UPDATES[2:]))
+    await harness.writer.saved("notes")
+    assert harness.storage.calls["append"] == 1
+    assert sorted(harness.stored) == [("notes", 1), ("plans", 1)]
+    assert await harness.text("notes") == "abcdef"
+    assert await harness.text("plans") == "hello"
+
+
+async def test_each_user_has_a_row_of_its_own(harness: Harness) -> None:
+    room = harness.room()
+    ann, _ = new_member(room, user_id="ann")
+    bob, _ = new_member(room, user_id="bob")
+    authors = [ann, bob, ann, None, bob, ann]
+    harness.writer.put(
+        room, [Edit(update, by) for update, by in zip(UPDATES, authors, strict=True)]
+    )
+    await harness.writer.saved("notes")
+    assert harness.stored == [("notes", 3)]
+    assert await harness.text() == "abcdef"
+
+
+async def test_one_batch_is_in_flight_at_a_time(harness: Harness) -> None:
+    gate = harness.storage.hold("append")
+    room = harness.room()
+    harness.writer.put(room, edits(UPDATES[0]))
+    await until(lambda: harness.storage.calls["append"] == 1)
+    for update in UPDATES[1:]:
+        harness.writer.put(room, edits(update))
+    gate.set()
+    await harness.writer.saved("notes")
+    assert harness.storage.calls["append"] == 2
+    assert await harness.text() == "abcdef"
+
+
+async def test_putting_nothing_starts_nothing(harness: Harness) -> None:
+    harness.writer.put(harness.room(), [])
+    assert harness.tasks == []
+
+
+async def test_an_idle_writer_has_no_task(harness: Harness) -> None:
+    for update in UPDATES:
+        harness.writer.put(harness.room(), edits(update))
+        await asyncio.wait(harness.tasks)
+        assert harness.tasks[-1].done()
+    assert len(harness.tasks) == len(UPDATES)
+    assert await harness.text() == "abcdef"
+
+
+# Telling.
+
+
+async def test_saved_is_told_after_the_storage_has_said_so_and_not_before(
+    harness: Harness,
+) -> None:
+    gate = harness.storage.hold("append")
+    room = harness.room()
+    ann, socket = new_member(room, greeted=True)
+    harness.writer.put(room, [Edit(UPDATES[0], ann, 1), Edit(UPDATES[1], ann, 2)])
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.put(room, [Edit(UPDATES[2], ann, 3)])
+    assert saved(socket) == []
+    gate.set()
+    await until(lambda: 2 in saved(socket))
+    await harness.writer.saved("notes")
+    # Once for each batch, whatever was in it.
+    assert saved(socket) == [2, 3]
+
+
+async def test_what_changed_nothing_is_told_saved_but_in_its_turn(harness: Harness) -> None:
+    gate = harness.storage.hold("append")
+    room = harness.room()
+    ann, socket = new_member(room, greeted=True)
+    harness.writer.put(room, [Edit(UPDATES[0], ann, 1), Edit(EMPTY_UPDATE, ann, 2)])
+    await until(lambda: harness.storage.calls["append"])
+    assert saved(socket) == []
+    gate.set()
+    await until(lambda: saved(socket) == [2])
+    harness.writer.put(room, [Edit(EMPTY_UPDATE, ann, 3)])
+    await until(lambda: saved(socket) == [2, 3])
+    # There was nothing to be stored.
+    assert harness.storage.calls["append"] == 1
+
+
+async def test_an_echo_comes_after_storing(harness: Harness) -> None:
+    gate = harness.storage.hold("append")
+    room = harness.room()
+    ann, socket = new_member(room, echo_updates=True)
+    harness.writer.put(room, [Edit(UPDATES[0], ann, 1), Edit(EMPTY_UPDATE, ann, 2)])
+    await until(lambda: harness.storage.calls["append"])
+    assert socket.frames == []
+    gate.set()
+    await until(lambda: socket.frames)
+    assert socket.frames[0][3:] == UPDATES[0]
+    await harness.writer.saved("notes")
+    assert len(socket.frames) == 1
+
+
+# Failing.
+
+
+async def test_an_outage_loses_nothing_and_tells_nothing(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.storage.failures["append"] = StorageUnavailable("no disk")
+    room = harness.room()
+    ann, socket = new_member(room, greeted=True)
+    with caplog.at_level(logging.ERROR, "collab"):
+        harness.writer.put(room, [Edit(UPDATES[0], ann, 1)])
+        await until(lambda: harness.storage.calls["append"] >= 2)
+    harness.writer.put(room, [Edit(UPDATES[1], ann, 2)])
+    await until(lambda: harness.storage.calls["append"] >= 4)
+    assert saved(socket) == []
+    assert harness.writer.has("notes")
+    assert harness.writer.unsaved_updates("notes") == UPDATES[:2]
+    assert "StorageUnavailable" in caplog.text
+    assert f"{SIZE} bytes wait" in caplog.text
+    del harness.storage.failures["append"]
+    await harness.writer.saved("notes")
+    assert saved(socket) == [1, 2]
+    assert await harness.text() == "ab"
+
+
+async def test_the_traceback_of_an_outage_is_logged_once(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.storage.failures["append"] = StorageUnavailable("no disk")
+    with caplog.at_level(logging.ERROR, "collab"):
+        harness.writer.put(harness.room(), edits(HELLO))
+        await until(lambda: harness.storage.calls["append"] >= 4)
+    assert caplog.text.count("Traceback") == 1
+
+
+async def test_a_document_that_cannot_be_stored_does_not_hold_up_the_others(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.storage.spoilt["bad"] = DocumentCorrupt()
+    with caplog.at_level(logging.ERROR, "collab"):
+        for name in ("bad", "good", "fine"):
+            harness.writer.put(harness.room(name), edits(HELLO))
+        await harness.writer.saved("good")
+        await harness.writer.saved("fine")
+    assert {record.__dict__["room"] for record in caplog.records} == {"bad"}
+    assert harness.writer.unsaved_updates("bad") == [HELLO]
+    # Alone in a batch, it is tried on.
+    calls = harness.storage.calls["append"]
+    await until(lambda: harness.storage.calls["append"] > calls)
+    harness.writer.put(harness.room("good"), edits(HELLO))
+    await harness.writer.saved("good")
+    del harness.storage.spoilt["bad"]
+    await harness.writer.saved("bad")
+    assert await harness.text("bad") == "hello"
+
+
+async def test_a_document_that_is_held_back_keeps_what_comes_meanwhile_in_order(
+    harness: Harness,
+) -> None:
+    harness.storage.spoilt["notes"] = DocumentCorrupt()
+    room = harness.room()
+    ann, socket = new_member(room, greeted=True)
+    for number, update in enumerate(UPDATES, 1):
+        calls = harness.storage.calls["append"]
+        harness.writer.put(room, [Edit(update, ann, number)])
+        await until(partial(lambda before: harness.storage.calls["append"] > before, calls))
+    assert harness.writer.unsaved_updates("notes") == UPDATES
+    del harness.storage.spoilt["notes"]
+    await harness.writer.saved("notes")
+    assert saved(socket) == [6]
+
+
+async def test_an_outage_while_a_spoilt_document_is_looked_for_blames_nobody(
+    harness: Harness,
+) -> None:
+    harness.storage.spoilt["a bad one"] = DocumentCorrupt()
+    harness.storage.spoilt["good"] = StorageUnavailable()
+    for name in ("a bad one", "good"):
+        harness.writer.put(harness.room(name), edits(HELLO))
+    await until(lambda: harness.storage.calls["append"] >= 3)
+    harness.storage.spoilt.clear()
+    await harness.writer.saved("a bad one")
+    await harness.writer.saved("good")
+    assert await harness.text("good") == "hello"
+
+
+# Limits.
+
+
+async def test_it_is_full_while_too_much_waits() -> None:
+    harness = Harness(MAX_UNSAVED=2 * SIZE)
+    gate = harness.storage.hold("append")
+    room = harness.room()
+    harness.writer.put(room, edits(UPDATES[0]))
+    assert not harness.writer.is_full
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.put(room, edits(UPDATES[1]))
+    assert harness.writer.is_full
+    gate.set()
+    await harness.writer.saved("notes")
+    assert not harness.writer.is_full
+    await asyncio.wait(harness.tasks)
+
+
+async def test_dropping_gives_the_room_back() -> None:
+    harness = Harness(MAX_UNSAVED=SIZE)
+    harness.writer.put(harness.room(), edits(UPDATES[0]))
+    assert harness.writer.is_full
+    harness.writer.drop("notes")
+    assert not harness.writer.is_full
+    await asyncio.wait(harness.tasks)
+
+
+# Documents that go away.
+
+
+async def test_what_is_dropped_is_not_stored_and_not_waited_for(harness: Harness) -> None:
+    gate = harness.storage.hold("append")
+    harness.writer.put(harness.room("other"), edits(HELLO))
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.put(harness.room(), edits(HELLO))
+    waiting = asyncio.create_task(harness.writer.saved("notes"))
+    await asyncio.sleep(0)
+    harness.writer.drop("notes")
+    assert not harness.writer.has("notes")
+    await asyncio.wait_for(waiting, 1)
+    gate.set()
+    await harness.writer.saved("other")
+    assert not await harness.storage.exists("notes")
+
+
+async def test_nobody_waits_for_what_was_dropped_in_a_pause() -> None:
+    harness = Harness(WRITE_DELAY=0.05)
+    harness.writer.put(harness.room("other"), edits(HELLO))
+    await harness.writer.saved("other")
+    harness.writer.put(harness.room(), edits(HELLO))
+    waiting = asyncio.create_task(harness.writer.saved("notes"))
+    await asyncio.sleep(0)
+    harness.writer.drop("notes")
+    await asyncio.wait(harness.tasks)
+    await asyncio.wait_for(waiting, 1)
+    assert not await harness.storage.exists("notes")
+
+
+async def test_what_is_in_flight_lands(harness: Harness) -> None:
+    gate = harness.storage.hold("append")
+    harness.writer.put(harness.room(), edits(HELLO))
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.drop("notes")
+    assert harness.writer.has("notes")
+    landing = asyncio.create_task(harness.writer.landed("notes"))
+    await asyncio.sleep(0)
+    assert not landing.done()
+    gate.set()
+    await asyncio.wait_for(landing, 1)
+    assert await harness.storage.exists("notes")
+
+
+async def test_what_waits_goes_along_to_a_new_name(harness: Harness) -> None:
+    gate = harness.storage.hold("append")
+    harness.writer.put(harness.room("other"), edits(HELLO))
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.move("notes", "plans")
+    assert not harness.writer.has("plans")
+    harness.writer.put(harness.room(), edits(HELLO))
+    waiting = asyncio.create_task(harness.writer.saved("notes"))
+    await asyncio.sleep(0)
+    harness.writer.move("notes", "plans")
+    assert not harness.writer.has("notes")
+    await asyncio.wait_for(waiting, 1)
+    gate.set()
+    await harness.writer.saved("plans")
+    assert await harness.text("plans") == "hello"
+    assert not await harness.storage.exists("notes")
+
+
+async def test_when_it_gives_up_it_returns_all_that_is_not_stored(harness: Harness) -> None:
+    assert harness.writer.give_up() == []
+    harness.storage.failures["append"] = StorageUnavailable()
+    room = harness.room()
+    ann, socket = new_member(room, user_id="ann", greeted=True)
+    harness.writer.put(room, [Edit(UPDATES[0], ann, 1)])
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.put(room, [Edit(UPDATES[1], ann, 2)])
+    harness.writer.put(harness.room("plans"), edits(HELLO))
+    waiting = asyncio.create_task(harness.writer.saved("notes"))
+    await asyncio.sleep(0)
+    kept = {entry.name: entry for entry in harness.writer.give_up()}
+    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait(harness.tasks)
+    assert merge([kept["notes"].data, HELLO]) == merge([*UPDATES[:2], HELLO])
+    assert (kept["notes"].user_id, kept["plans"].data) == ("ann", HELLO)
+    assert saved(socket) == []
+    assert not harness.writer.has("notes")
+    assert harness.writer.unsaved_size == 0
+
+
+def test_what_comes_in_one_turn_of_a_fast_loop_came_at_one_time() -> None:
+    async def times() -> set[datetime]:
+        harness = Harness()
+        for name in ("notes", "plans", "tasks"):
+            harness.writer.put(harness.room(name), edits(HELLO))
+        return {entry.at for entry in harness.writer.give_up()}
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        (at,) = runner.run(times())
+    assert abs(datetime.now(UTC) - at) < timedelta(minutes=1)
+
+
+async def test_it_is_idle_when_nothing_is_left_to_do(harness: Harness) -> None:
+    await harness.writer.idle()
+    gate = harness.storage.hold("append")
+    harness.writer.put(harness.room(), edits(HELLO))
+    idle = asyncio.create_task(harness.writer.idle())
+    await until(lambda: harness.storage.calls["append"])
+    assert not idle.done()
+    gate.set()
+    await asyncio.wait_for(idle, 1)
+    assert harness.tasks[-1].done()
+
+
+async def test_who_wants_to_know_is_told_when_an_edit_is_stored(harness: Harness) -> None:
+    told: list[bool] = []
+    harness.writer.put(
+        harness.room(), [Edit(HELLO, on_stored=lambda: told.append(harness.writer.has("notes")))]
+    )
+    await until(lambda: told)
+    assert told == [False]
+
+
+async def test_waiting_for_nothing_ends_at_once(harness: Harness) -> None:
+    await harness.writer.saved("notes")
+    await harness.writer.landed("notes")
+    assert harness.writer.unsaved_updates("notes") == []
+
+
+async def test_saved_waits_for_what_was_there_and_not_for_what_comes_after(
+    harness: Harness,
+) -> None:
+    room = harness.room()
+    harness.writer.put(room, edits(UPDATES[0]))
+    waiting = asyncio.create_task(harness.writer.saved("notes"))
+    await until(lambda: harness.storage.calls["append"])
+    harness.storage.hold("append")
+    harness.writer.put(room, edits(UPDATES[1]))
+    await asyncio.wait_for(waiting, 1)
+    assert harness.writer.has("notes")

@@ -1,0 +1,52 @@
+"""Connections without a network: uvicorn's protocol objects, to which bytes are handed.
+
+What a client sends is taken in before ``send`` returns, so that a test can tell what follows from
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
+
+from tests.collab.test_sockets import frame
+from tests.engine.fakes import until
+from tests.engine.transports import Pipe, new_protocol, request
+
+__all__ = ["Tap", "party"]
+
+
+class Tap(Pipe):
+    """A connection to ``application``; it keeps what the server writes."""
+
+    def __init__(self, application: Any, room: str) -> None:
+        super().__init__()
+        self._request = request(room)
+        self._protocol = new_protocol(application)
+
+    async def __aenter__(self) -> Self:
+        self._protocol.connection_made(self)
+        self._protocol.data_received(self._request)
+        # The server's answer, and a step 1.
+        await until(lambda: len(self.written) > 1)
+        assert self.written[0].startswith(b"HTTP/1.1 101")
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._protocol.connection_lost(None)
+        await until(lambda: not self._protocol.tasks)
+
+    def send(self, message: bytes) -> None:
+        """Let a message of the client arrive."""
+        self._protocol.data_received(frame(message))
+
+
+@asynccontextmanager
+async def party(application: Any, size: int, room: str = "room") -> AsyncIterator[list[Tap]]:
+    """Let so many connections into a room; what they were told meanwhile is forgotten."""
+    async with AsyncExitStack() as stack:
+        taps = [await stack.enter_async_context(Tap(application, room)) for _ in range(size)]
+        for tap in taps:
+            tap.written.clear()
+        yield taps

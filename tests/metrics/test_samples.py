@@ -1,0 +1,275 @@
+"""What a process counts of its own work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+
+import pytest
+from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.consumers import YjsConsumer
+from collab.engine.connections.throttle import Throttle
+from collab.engine.runtime.counters import Counts, counts
+from collab.engine.runtime.timers import Pulse
+from collab.metrics import read_metrics, snapshot
+from collab.protocol.frames import step1_frame
+from collab.protocol.yjs.updates import EMPTY_STATE
+from tests.engine.watchers import MEMORY, ManualLoop, hub, join, typed, until, visitor
+
+
+@contextmanager
+def counting() -> Iterator[dict[str, float]]:
+    """What is in the dictionary after the block is by how much the block has raised each number."""
+    raised: dict[str, float] = {}
+    before = snapshot()
+    yield raised
+    raised |= {name: value - before.get(name, 0) for name, value in snapshot().items()}
+
+
+def test_all_that_is_counted_is_shown() -> None:
+    shown = {name.removeprefix("collab_").removesuffix("_total") for name in snapshot()}
+    plain = {field.name for field in fields(Counts) if field.type in ("int", "float")}
+    summaries = {"flushes", "flush_seconds", "store_batches", "store_seconds"}
+    assert plain - summaries <= shown
+    for what in ("flush", "store"):
+        assert {f"{what}_seconds_count", f"{what}_seconds_sum"} <= shown
+
+
+def test_each_metric_has_a_name_of_its_own_and_says_what_it_is() -> None:
+    metrics = list(read_metrics())
+    names = [metric.name for metric in metrics]
+    assert len(names) == len(set(names))
+    assert all(name.startswith("collab_") for name in names)
+    assert all(metric.help.endswith(".") for metric in metrics)
+
+
+async def test_what_members_do_is_counted() -> None:
+    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+        async with hub() as here, join("room") as ann, join("room") as bob:
+            frame = typed("hello")
+            await ann.send_to(bytes_data=frame)
+            assert await bob.receive_from()
+            assert (await ann.receive_nothing()) is True
+            await until(lambda: not here.writer.unsaved_size)
+    assert raised["collab_joins_total"] == 2
+    assert raised["collab_received_frames_total"] == raised["collab_received_updates_total"] == 1
+    assert raised["collab_received_bytes_total"] == len(frame)
+    assert raised["collab_sent_updates_total"] == 1
+    assert raised["collab_sent_bytes_total"] >= len(frame)
+    assert raised["collab_flush_seconds_count"] >= 1
+    assert raised["collab_store_seconds_count"] == raised["collab_stored_rows_total"] == 1
+    assert 0 < raised["collab_flush_seconds_sum"] < 10
+    assert 0 < raised["collab_store_seconds_sum"] < 10
+
+
+async def test_rooms_and_members_of_all_event_loops_are_counted() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    async def stay() -> None:
+        async with hub(), join("there"):
+            inside.set()
+            await asyncio.to_thread(leave.wait)
+
+    with override_settings(COLLAB={"STORAGE": MEMORY}):
+        other = threading.Thread(target=asyncio.run, args=[stay()])
+        other.start()
+        await asyncio.to_thread(inside.wait)
+        async with hub(), join("here"), join("here"):
+            numbers = snapshot()
+        leave.set()
+        await asyncio.to_thread(other.join)
+    assert (numbers["collab_rooms"], numbers["collab_members"]) == (2, 3)
+    assert (snapshot()["collab_rooms"], snapshot()["collab_members"]) == (0, 0)
+
+
+async def test_batches_that_fail_are_counted_apart() -> None:
+    counts = Counts()
+    with counts.storing(3):
+        pass
+    with pytest.raises(OSError), counts.storing(4):
+        raise OSError
+    assert (counts.store_batches, counts.stored_rows, counts.store_failures) == (1, 3, 1)
+
+
+def test_refusals_are_counted_by_code_and_cause() -> None:
+    before = snapshot()
+    counts.refuse(1013, "MAX_ROOMS")
+    name = 'collab_refusals_total{cause="MAX_ROOMS",code="1013"}'
+    assert snapshot()[name] == before.get(name, 0) + 1
+
+
+async def test_frames_that_end_a_connection_are_counted_with_what_is_wrong() -> None:
+    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_FRAME_SIZE": 100}):
+        async with hub():
+            with counting() as raised:
+                async with join("room") as member:
+                    await member.send_to(bytes_data=bytes(101))
+                    assert (await member.receive_output())["code"] == 1009
+                async with join("room") as member:
+                    await member.send_to(bytes_data=b"\x09")
+                    assert (await member.receive_output())["code"] == 1008
+    assert raised['collab_refusals_total{cause="MAX_FRAME_SIZE",code="1009"}'] == 1
+    assert raised['collab_refusals_total{cause="ProtocolViolation",code="1008"}'] == 1
+
+
+class Moody(YjsConsumer):
+    """Gives everybody the access that a test says."""
+
+    mood = Access.WRITE
+
+    async def authorize(self) -> Access:
+        return type(self).mood
+
+
+async def test_access_that_changes_is_counted_and_who_loses_it_as_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+        async with hub() as here, join("room", Moody) as member:
+            await member.send_to(text_data='{"action": "hello", "request_id": 1}')
+            await member.receive_from()
+            here.recheck_access("room")
+            monkeypatch.setattr(Moody, "mood", Access.READ)
+            here.recheck_access("room")
+            assert "read" in await member.receive_from()
+            monkeypatch.setattr(Moody, "mood", Access.NONE)
+            here.recheck_access("room")
+            assert (await member.receive_output())["code"] == 4401
+    assert raised['collab_access_changes_total{access="read"}'] == 1
+    assert raised['collab_access_changes_total{access="none"}'] == 1
+    assert raised['collab_refusals_total{cause="Unauthenticated",code="4401"}'] == 1
+
+
+async def test_a_connection_that_the_project_refuses_is_counted() -> None:
+    class Closed(YjsConsumer):
+        async def connect(self) -> None:
+            await self.close(4403)
+
+    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+        async with hub():
+            member = visitor("room", Closed)
+            await member.connect()
+            await member.disconnect()
+    assert raised['collab_refusals_total{cause="close",code="4403"}'] == 1
+
+
+# Members that are slowed down.
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3000)), max_size=50))
+def test_no_more_is_taken_than_the_rates_allow(frames: list[tuple[float, int]]) -> None:
+    settings = Settings(MESSAGE_RATE=10, MESSAGE_BURST=5, BYTE_RATE=1000, BYTE_BURST=2000)
+    throttle, now, waited, taken = Throttle(settings), 1000.0, 0.0, 0
+    for pause, size in frames:
+        now += pause
+        wait = throttle.take(size, now)
+        now, waited, taken = now + wait, waited + wait, taken + size
+    assert throttle.waited == pytest.approx(waited)
+    assert len(frames) <= 5 + (now - 1000) * 10 + 1e-6
+    assert taken <= 2000 + (now - 1000) * 1000 + 1e-6
+
+
+async def test_a_member_is_told_once_that_it_is_slowed_down() -> None:
+    collab = {"STORAGE": MEMORY, "MESSAGE_RATE": 5, "MESSAGE_BURST": 1}
+    with override_settings(COLLAB=collab), counting() as raised:
+        async with hub(), join("room") as member:
+            for number in range(12):
+                await member.send_to(
+                    text_data=json.dumps({"action": "hello", "request_id": number})
+                )
+            frames = [json.loads(await member.receive_from(timeout=5)) for _ in range(13)]
+    told = [frame for frame in frames if frame["action"] == "throttled"]
+    assert [(frame["response_status"], frame["request_id"]) for frame in told] == [(429, None)]
+    assert told[0]["errors"]
+    assert raised["collab_throttled_seconds_total"] == pytest.approx(2.2, abs=0.3)
+
+
+async def test_a_member_that_has_sent_no_text_is_told_nothing_in_text() -> None:
+    collab = {"STORAGE": MEMORY, "BYTE_RATE": 30, "BYTE_BURST": 1}
+    with override_settings(COLLAB=collab), counting() as raised:
+        async with hub(), join("room") as member:
+            frame = typed("many characters, many characters")
+            await member.send_to(bytes_data=frame)
+            assert await member.receive_nothing(0.2)
+    assert raised["collab_throttled_seconds_total"] > 1
+
+
+async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> None:
+    # One frame: of another client the number may take more bytes.
+    document = typed("x" * 1000)
+    size = len(document)
+    limits = {"MAX_DOCUMENT_SIZE": 2 * size, "BYTE_BURST": 2 * size, "BYTE_RATE": 10 * size}
+    with override_settings(COLLAB={"STORAGE": MEMORY, **limits}), counting() as raised:
+        async with hub(), join("room") as member:
+            await member.send_to(bytes_data=document)
+            began = asyncio.get_running_loop().time()
+            for _ in range(8):
+                await member.send_to(bytes_data=step1_frame(EMPTY_STATE))
+                assert len(await member.receive_from(timeout=5)) == size
+            took = asyncio.get_running_loop().time() - began
+    # A whole document and a burst are free, and of the rest all but the last is waited for.
+    assert took > 0.3
+    assert raised["collab_throttled_seconds_total"] > 0.3
+
+
+async def test_who_is_sent_away_waits_no_longer() -> None:
+    collab = {"STORAGE": MEMORY, "MESSAGE_RATE": 0.01, "MESSAGE_BURST": 1}
+    with override_settings(COLLAB=collab), counting() as raised:
+        async with hub() as here, join("room") as member:
+            for _ in range(3):
+                await member.send_to(bytes_data=typed("x"))
+            await until(lambda: counts.throttled_seconds > 0)
+            (other,) = here.rooms["room", True].members
+            other.close(1012, "")
+            # All that it has sent is passed over.
+            await member.send_input({"type": "websocket.disconnect", "code": 1012})
+            await until(lambda: member.future.done())
+    assert raised["collab_throttled_seconds_total"] > 100
+
+
+def test_answers_use_up_nothing_of_what_may_be_sent() -> None:
+    throttle = Throttle(Settings(BYTE_RATE=1000, BYTE_BURST=100, MAX_DOCUMENT_SIZE=900))
+    assert throttle.take(10, now=100, answered=1000) == 0
+    assert throttle.take(90, now=100) == 0
+    assert throttle.take(0, now=100, answered=500) == 0.5
+
+
+# The event loop.
+
+
+def test_a_loop_that_hung_is_late_and_that_is_remembered_for_a_minute() -> None:
+    loop = ManualLoop()
+    pulse = Pulse(loop)
+    assert (pulse.lag, pulse.worst_lag) == (0, 0)
+    pulse.start()
+    loop.pass_time(1)
+    assert (pulse.lag, pulse.worst_lag) == (0, 0)
+    loop.now += 4
+    assert pulse.lag == 3
+    loop.pass_time(0)
+    assert pulse.lag == 3
+    for _ in range(59):
+        loop.pass_time(1)
+        assert (pulse.lag, pulse.worst_lag) == (0, 3)
+    loop.pass_time(1)
+    assert pulse.worst_lag == 0
+
+
+def test_a_loop_that_is_not_watched_is_not_late() -> None:
+    loop = ManualLoop()
+    pulse = Pulse(loop)
+    pulse.start()
+    loop.pass_time(5)
+    pulse.stop()
+    pulse.stop()
+    loop.pass_time(100)
+    assert (pulse.lag, pulse.worst_lag) == (0, 0)
