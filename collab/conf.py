@@ -76,7 +76,7 @@ class Settings:
     MAX_NESTING: int = 500
     #: Updates kept for a member that sends them before those that they build upon; beyond it the
     #: member is disconnected.
-    MAX_HELD: int = 1 * MiB
+    MAX_PENDING: int = 1 * MiB
     #: Updates of this process that wait for the storage; beyond it new ones are refused.
     MAX_UNSAVED: int = 64 * MiB
 

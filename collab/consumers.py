@@ -30,11 +30,11 @@ from pycrdt import Doc
 
 from collab.engine.connections.fast_path import Receive, Send, Socket, socket_of
 from collab.engine.connections.throttle import Throttle
-from collab.engine.hub.admission import Visit, address_of
+from collab.engine.hub.admission import Admission, address_of
 from collab.engine.hub.hub import Hub, current_hub
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.protocol.frames import read_bytes, read_varuint
 from collab.protocol.session import Session
@@ -250,7 +250,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self.scope["user"] = await get_user({**self.scope, "session": current})
 
     def _note_access(self, access: Access) -> None:
-        counts.access_changes[access.label] += access != self.access
+        counters.access_changes[access.label] += access != self.access
         self.access = access
 
     def evict(self) -> None:
@@ -276,7 +276,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             if self._offers_subprotocol():
                 await self.accept()
         if code is not None and code != CloseCode.NORMAL:
-            counts.refuse(code, self._cause)
+            counters.refuse(code, self._cause)
         if self._member is not None:
             self._member.close(code or CloseCode.NORMAL, reason or "")
         else:
@@ -296,7 +296,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         # Channels handles one message of a connection at a time; so do we.
         self._turn = asyncio.Lock()
         self._throttle = Throttle(get_settings())
-        self._visit = Visit()
+        self._visit = Admission()
         #: Groups of the channel layer.
         self._joined: set[str] = set()
         self._socket = socket_of(scope)
@@ -372,8 +372,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         if self._deadline is not None:
             self._deadline.meet()
             self._deadline = None
-        counts.received_frames += 1
-        counts.received_bytes += size
+        counters.received_frames += 1
+        counters.received_bytes += size
         return self._loop.time()
 
     def _charge(self, size: int, now: float) -> float:
@@ -382,7 +382,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         return self._throttle.take(size, now, answered=answered)
 
     async def _make_wait(self, seconds: float) -> None:
-        counts.throttled_seconds += seconds
+        counters.throttled_seconds += seconds
         member, is_long = self._member, self._throttle.waited > _LONG_WAIT
         if member is not None and is_long and (reply := member.session.tell_throttled()):
             member.send_frame(reply.frame)

@@ -19,8 +19,8 @@ from collab.engine.hub.working_copies import (
     in_all_hubs,
     load_copy,
     new_entry,
-    noting,
     on_commit,
+    recording_updates,
     store_update,
     unsaved_updates,
     user_key,
@@ -141,7 +141,7 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
     """
     doc = Doc[Any]()
     await load_copy(room_name, doc)
-    with noting(doc) as updates:
+    with recording_updates(doc) as updates:
         yield doc
     await _finish(room_name, updates, user)
 
@@ -151,7 +151,7 @@ def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
     """See :func:`aedit`."""
     doc = Doc[Any]()
     async_to_sync(load_copy)(room_name, doc)
-    with noting(doc) as updates:
+    with recording_updates(doc) as updates:
         yield doc
     async_to_sync(_finish)(room_name, updates, user)
 

@@ -97,9 +97,16 @@ def test_every_close_code_is_documented() -> None:
 
 
 def test_every_logger_is_documented() -> None:
-    modules = [path for path in (ROOT / "collab").rglob("*.py") if "logger." in path.read_text()]
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules}
+    named = re.compile(r'logging\.getLogger\("(collab[a-z_.]*)"\)')
+    sources = [path.read_text() for path in (ROOT / "collab").rglob("*.py")]
+    names = {name for source in sources for name in named.findall(source)}
+    assert "collab.hub" in names
     assert names <= {row[0].strip("`") for row in rows("docs/deployment.md")}
+
+
+def test_every_module_names_its_logger() -> None:
+    sources = [*(ROOT / "collab").rglob("*.py")]
+    assert [path for path in sources if "getLogger(__name__)" in path.read_text()] == []
 
 
 def test_every_command_is_documented() -> None:

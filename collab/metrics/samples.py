@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from collab.engine.hub.hub import Hub, live_hubs
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 
 __all__ = ["Metric", "Sample", "read_metrics", "snapshot"]
 
@@ -73,7 +73,7 @@ def read_metrics() -> Iterator[Metric]:
     yield from _gauges(live_hubs())
     for name, text in _COUNTERS.items():
         yield Metric(
-            f"collab_{name}", "counter", text, [Sample("_total", {}, getattr(counts, name))]
+            f"collab_{name}", "counter", text, [Sample("_total", {}, getattr(counters, name))]
         )
     yield _summary("flush", "Turns in which a room took and sent changes.", "flushes")
     yield _summary("store", "Batches written to the storage.", "store_batches")
@@ -83,7 +83,7 @@ def read_metrics() -> Iterator[Metric]:
         "Connections refused or ended, by close code and by the limit or error that was the cause.",
         [
             Sample("_total", {"code": code, "cause": cause}, value)
-            for (code, cause), value in list(counts.refusals.items())
+            for (code, cause), value in list(counters.refusals.items())
         ],
     )
     yield Metric(
@@ -92,7 +92,7 @@ def read_metrics() -> Iterator[Metric]:
         "Members whose access changed while they were connected, by what it is now.",
         [
             Sample("_total", {"access": access}, value)
-            for access, value in list(counts.access_changes.items())
+            for access, value in list(counters.access_changes.items())
         ],
     )
 
@@ -108,8 +108,8 @@ def _gauges(hubs: list[Hub]) -> Iterator[Metric]:
 
 def _summary(what: str, text: str, times: str) -> Metric:
     samples = [
-        Sample("_count", {}, getattr(counts, times)),
-        Sample("_sum", {}, getattr(counts, f"{what}_seconds")),
+        Sample("_count", {}, getattr(counters, times)),
+        Sample("_sum", {}, getattr(counters, f"{what}_seconds")),
     ]
     return Metric(f"collab_{what}_seconds", "summary", text, samples)
 

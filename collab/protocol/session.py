@@ -24,7 +24,7 @@ from collab.protocol.frames import (
     read_varuint,
 )
 from collab.protocol.yjs.updates import outline
-from collab.protocol.yjs.validation import Outline, check_state
+from collab.protocol.yjs.validation import UpdateOutline, check_state
 from collab.wire import MessageType, SyncType
 
 __all__ = [
@@ -56,7 +56,7 @@ class Change:
     update: bytes
     number: int
     whole: bool
-    outline: Outline | None = field(default=None, compare=False, repr=False)
+    outline: UpdateOutline | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collab.engine.hub.hub import Hub
 from collab.engine.relay import relay
 from collab.engine.relay import room_link as link
 from collab.engine.relay.relay import ChannelLayer, order
-from collab.engine.relay.room_link import Link, Message
+from collab.engine.relay.room_link import Message, RoomLink
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.protocol.frames import (
@@ -212,7 +212,7 @@ class Process:
     def room(self, name: str = NOTES) -> Room:
         return self.hub.rooms[name, True]
 
-    def link(self, name: str = NOTES) -> Link:
+    def link(self, name: str = NOTES) -> RoomLink:
         return self.hub._links[name, True]
 
     def text(self, name: str = NOTES) -> str:

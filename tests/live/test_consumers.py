@@ -18,7 +18,7 @@ from rest_framework.exceptions import Throttled
 
 from collab.access import Access
 from collab.consumers import _is_direct
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
 from collab.live.actions.call_queue import settled
 from collab.live.events.groups import Event, local_members, send
@@ -800,7 +800,7 @@ async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> No
         async def on_late(self, event: dict[str, Any]) -> None: ...
 
     Slow.gate, Slow.done = asyncio.Event(), []
-    before = counts.refusals.copy()
+    before = counters.refusals.copy()
     async with talking(Deaf) as ann:
         await ann.send(action="wait", number=1)
         [deaf] = local_members("late")
@@ -812,7 +812,7 @@ async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> No
         await asyncio.sleep(0)
         Slow.gate.set()
         await leaving
-    assert counts.refusals == before
+    assert counters.refusals == before
 
 
 def test_a_consumer_is_open_to_everybody_until_the_project_says_who_may_connect() -> None:

@@ -18,8 +18,8 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.consumers import YjsConsumer
 from collab.engine.connections.throttle import Throttle
-from collab.engine.runtime.counters import Counts, counts
-from collab.engine.runtime.timers import Pulse
+from collab.engine.runtime.counters import Counters, counters
+from collab.engine.runtime.timers import LoopLag
 from collab.metrics import read_metrics, snapshot
 from collab.protocol.frames import step1_frame
 from collab.protocol.yjs.updates import EMPTY_STATE
@@ -37,7 +37,7 @@ def counting() -> Iterator[dict[str, float]]:
 
 def test_all_that_is_counted_is_shown() -> None:
     shown = {name.removeprefix("collab_").removesuffix("_total") for name in snapshot()}
-    plain = {field.name for field in fields(Counts) if field.type in ("int", "float")}
+    plain = {field.name for field in fields(Counters) if field.type in ("int", "float")}
     summaries = {"flushes", "flush_seconds", "store_batches", "store_seconds"}
     assert plain - summaries <= shown
     for what in ("flush", "store"):
@@ -92,17 +92,17 @@ async def test_rooms_and_members_of_all_event_loops_are_counted() -> None:
 
 
 async def test_batches_that_fail_are_counted_apart() -> None:
-    counts = Counts()
-    with counts.storing(3):
+    counters = Counters()
+    with counters.storing(3):
         pass
-    with pytest.raises(OSError), counts.storing(4):
+    with pytest.raises(OSError), counters.storing(4):
         raise OSError
-    assert (counts.store_batches, counts.stored_rows, counts.store_failures) == (1, 3, 1)
+    assert (counters.store_batches, counters.stored_rows, counters.store_failures) == (1, 3, 1)
 
 
 def test_refusals_are_counted_by_code_and_cause() -> None:
     before = snapshot()
-    counts.refuse(1013, "MAX_ROOMS")
+    counters.refuse(1013, "MAX_ROOMS")
     name = 'collab_refusals_total{cause="MAX_ROOMS",code="1013"}'
     assert snapshot()[name] == before.get(name, 0) + 1
 
@@ -227,7 +227,7 @@ async def test_who_is_sent_away_waits_no_longer() -> None:
         async with hub() as here, join("room") as member:
             for _ in range(3):
                 await member.send_to(bytes_data=typed("x"))
-            await until(lambda: counts.throttled_seconds > 0)
+            await until(lambda: counters.throttled_seconds > 0)
             (other,) = here.rooms["room", True].members
             other.close(1012, "")
             # All that it has sent is passed over.
@@ -248,7 +248,7 @@ def test_answers_use_up_nothing_of_what_may_be_sent() -> None:
 
 def test_a_loop_that_hung_is_late_and_that_is_remembered_for_a_minute() -> None:
     loop = ManualLoop()
-    pulse = Pulse(loop)
+    pulse = LoopLag(loop)
     assert (pulse.lag, pulse.worst_lag) == (0, 0)
     pulse.start()
     loop.pass_time(1)
@@ -266,7 +266,7 @@ def test_a_loop_that_hung_is_late_and_that_is_remembered_for_a_minute() -> None:
 
 def test_a_loop_that_is_not_watched_is_not_late() -> None:
     loop = ManualLoop()
-    pulse = Pulse(loop)
+    pulse = LoopLag(loop)
     pulse.start()
     loop.pass_time(5)
     pulse.stop()

@@ -14,8 +14,8 @@ from django.urls import reverse
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from collab.engine.runtime.counters import counts
-from collab.engine.runtime.timers import Pulse
+from collab.engine.runtime.counters import counters
+from collab.engine.runtime.timers import LoopLag
 from collab.metrics import snapshot
 from collab.metrics.prometheus import CollabCollector
 from collab_storage.base import LogEntry
@@ -160,7 +160,7 @@ async def test_a_backlog_at_its_limit_is_not_healthy() -> None:
 async def test_an_event_loop_that_is_late_is_not_healthy() -> None:
     async with hub() as here:
         clock = ManualLoop()
-        here.pulse = Pulse(clock)
+        here.pulse = LoopLag(clock)
         here.pulse.start()
         clock.pass_time(6)
         assert await failure("event_loop") == "5.0 s late"
@@ -197,7 +197,7 @@ async def test_metrics_come_in_the_format_that_is_asked_for() -> None:
 
 
 async def test_refusals_are_labelled_with_code_and_cause() -> None:
-    counts.refuse(1013, "MAX_ROOMS")
+    counters.refuse(1013, "MAX_ROOMS")
     response = await AsyncClient().get(reverse("collab:metrics"))
     assert b'collab_refusals_total{cause="MAX_ROOMS",code="1013"}' in response.content
 

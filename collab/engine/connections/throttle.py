@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collab.conf import Settings
 
-__all__ = ["Allowance", "Throttle"]
+__all__ = ["Throttle", "TokenBucket"]
 
 
-class Allowance:
+class TokenBucket:
     """A token bucket that slows its user down instead of refusing.
 
     Args:
@@ -41,11 +41,11 @@ class Throttle:
     __slots__ = ("_answers", "_bytes", "_frames", "waited")
 
     def __init__(self, settings: Settings) -> None:
-        self._frames = Allowance(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
-        self._bytes = Allowance(settings.BYTE_RATE, settings.BYTE_BURST)
+        self._frames = TokenBucket(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
+        self._bytes = TokenBucket(settings.BYTE_RATE, settings.BYTE_BURST)
         # Each member needs the document once, however large it is.
         burst = settings.BYTE_BURST + settings.MAX_DOCUMENT_SIZE
-        self._answers = Allowance(settings.BYTE_RATE, burst)
+        self._answers = TokenBucket(settings.BYTE_RATE, burst)
         #: Seconds that the member had to wait so far, all in all.
         self.waited = 0.0
 

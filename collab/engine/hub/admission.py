@@ -16,7 +16,7 @@ from typing import Any
 from collab.conf import Settings
 from collab.exceptions import TryAgainLater
 
-__all__ = ["Door", "Gate", "Pace", "Visit", "address_of"]
+__all__ = ["Admission", "ConnectionLimits", "Limit", "RateLimit", "address_of"]
 
 logger = logging.getLogger("collab.admission")
 
@@ -47,7 +47,7 @@ def address_of(scope: Mapping[str, Any]) -> str | None:
     return str(address)
 
 
-class Pace:
+class RateLimit:
     """How often each of many may do something: a token bucket each.
 
     One number is kept of each: when all its tokens will be back. What lies in the past need not
@@ -87,7 +87,7 @@ class Pace:
         return any(full_at <= now for full_at in islice(self._full_at.values(), 1))
 
 
-class Gate:
+class Limit:
     """The limits of one kind of visitor.
 
     Args:
@@ -105,7 +105,7 @@ class Gate:
         self._most, self._most_name = most, most_name
         self._joins_name = joins_name
         self._inside: Counter[str] = Counter()
-        self._pace = Pace(joins)
+        self._pace = RateLimit(joins)
         self._quiet_until = 0.0
 
     def enter(self, who: str, now: float) -> None:
@@ -139,18 +139,18 @@ class Gate:
         raise TryAgainLater(reason, limit=limit)
 
 
-class Door:
+class ConnectionLimits:
     """The door of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self.addresses = Gate(
+        self.addresses = Limit(
             "address",
             most=settings.MAX_ADDRESS_CONNECTIONS,
             most_name="MAX_ADDRESS_CONNECTIONS",
             joins=settings.MAX_ADDRESS_JOINS,
             joins_name="MAX_ADDRESS_JOINS",
         )
-        self.users = Gate(
+        self.users = Limit(
             "user",
             most=settings.MAX_USER_CONNECTIONS,
             most_name="MAX_USER_CONNECTIONS",
@@ -159,15 +159,15 @@ class Door:
         )
 
 
-class Visit:
+class Admission:
     """One connection, from when it knocks until it is gone."""
 
     __slots__ = ("_entered",)
 
     def __init__(self) -> None:
-        self._entered: list[tuple[Gate, str]] = []
+        self._entered: list[tuple[Limit, str]] = []
 
-    def enter(self, gate: Gate, who: str | None) -> None:
+    def enter(self, gate: Limit, who: str | None) -> None:
         """Go through ``gate``, unless it is not known as whom.
 
         Raises:

@@ -21,19 +21,19 @@ from channels.layers import channel_layers
 from pycrdt import Doc
 
 from collab.conf import Settings, get_settings, get_storage
-from collab.engine.hub.admission import Door
+from collab.engine.hub.admission import ConnectionLimits
 from collab.engine.relay.publisher import shared_layer
 from collab.engine.relay.relay import ChannelLayer, Relay
-from collab.engine.relay.room_link import Link
-from collab.engine.rooms.encoded_document import Frozen
+from collab.engine.relay.room_link import RoomLink
+from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room, Watcher
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.runtime.shutdown import drain_on_sigterm
-from collab.engine.runtime.timers import Pulse
+from collab.engine.runtime.timers import LoopLag
 from collab.engine.storing.spool import read_spool, spooled_files, write_spool
-from collab.engine.storing.storage_context import Lane
+from collab.engine.storing.storage_context import StorageContext
 from collab.engine.storing.writer import Writer
 from collab.exceptions import Restarting, RoomFailed, TryAgainLater
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge, release
@@ -122,8 +122,8 @@ class Hub:
         self.rooms: dict[Key, Room] = {}
         #: Connections without a document; see :meth:`enter`.
         self.lobby: set[Member] = set()
-        self.door = Door(settings)
-        self.pulse = Pulse(self.loop)
+        self.door = ConnectionLimits(settings)
+        self.pulse = LoopLag(self.loop)
         self._settings = settings
         self._storage = storage
         self._opening: dict[Key, _Opening] = {}
@@ -132,7 +132,7 @@ class Hub:
         self._unload_handles: dict[Key, asyncio.TimerHandle] = {}
         self._log_lengths: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links: dict[Key, Link] = {}
+        self._links: dict[Key, RoomLink] = {}
         #: How far the storage had got with each linked room, as far as the room knows.
         self._marks: dict[str, Mark] = {}
         self._watches: list[asyncio.Task[None]] = []
@@ -142,8 +142,8 @@ class Hub:
         self._spool_taken = False
         #: Keeps rooms equal to those of other processes, if there may be any.
         self.relay = None if layer is None else Relay(layer, settings, self._carry_out)
-        self._loading_lane = Lane(storage)
-        self._writing_lane = Lane(storage)
+        self._loading_lane = StorageContext(storage)
+        self._writing_lane = StorageContext(storage)
         self.writer = Writer(storage, settings, self._writing_lane.start, self._count_stored)
 
     # Joining.
@@ -272,7 +272,9 @@ class Hub:
         self._unload_later(key)
         return room
 
-    async def _stored_content(self, name: str, opener: Opener) -> tuple[Doc[Any] | Frozen, bytes]:
+    async def _stored_content(
+        self, name: str, opener: Opener
+    ) -> tuple[Doc[Any] | DocumentBytes, bytes]:
         """Return the document, and what of it builds upon updates that are not stored."""
         loaded = await self._storage.load(name)
         if loaded is None:
@@ -295,14 +297,14 @@ class Hub:
         doc.apply_update(frozen.update)
         return doc, waiting
 
-    async def _read(self, name: str, loaded: StoredDocument | None) -> tuple[Frozen, bytes]:
+    async def _read(self, name: str, loaded: StoredDocument | None) -> tuple[DocumentBytes, bytes]:
         if loaded is None:
             # It was deleted a moment ago.
-            return Frozen(EMPTY_UPDATE, EMPTY_STATE), EMPTY_UPDATE
+            return DocumentBytes(EMPTY_UPDATE, EMPTY_STATE), EMPTY_UPDATE
         content = await read_apart(loaded, name)
         self._marks[name] = Mark(loaded.version, len(loaded.log))
         self._log_lengths[name] = len(loaded.log)
-        return Frozen(content.update, content.state), content.rest
+        return DocumentBytes(content.update, content.state), content.rest
 
     async def _seed(self, name: str, doc: Doc[Any]) -> bool:
         return await self._storage.create(LogEntry(name, doc.get_update(), datetime.now(UTC)))
@@ -467,7 +469,7 @@ class Hub:
             return
         finally:
             self._rereading.discard(name)
-        counts.storage_rereads += 1
+        counters.storage_rereads += 1
         # If it is closed by now, another has been read from the storage since.
         room.edit_relayed(update)
 
@@ -558,7 +560,7 @@ class Hub:
             entries = list(read_spool(path))
             await self._storage.append(entries)
             path.unlink(missing_ok=True)
-            counts.unspooled_updates += len(entries)
+            counters.unspooled_updates += len(entries)
             logger.info("%d updates of an earlier process are stored now.", len(entries))
         self._spool_taken = True
 
@@ -581,7 +583,7 @@ class Hub:
 
     def _put_aside(self, entries: list[LogEntry]) -> None:
         path = write_spool(self._spool, entries)
-        counts.spooled_updates += len(entries)
+        counters.spooled_updates += len(entries)
         sizes: Counter[str] = Counter()
         for entry in entries:
             sizes[entry.name] += len(entry.data)

@@ -23,8 +23,8 @@ __all__ = [
     "in_all_hubs",
     "load_copy",
     "new_entry",
-    "noting",
     "on_commit",
+    "recording_updates",
     "store_update",
     "unsaved_updates",
     "user_key",
@@ -52,7 +52,7 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
 
 
 @contextmanager
-def noting(doc: Doc[Any]) -> Iterator[list[bytes]]:
+def recording_updates(doc: Doc[Any]) -> Iterator[list[bytes]]:
     """Note the updates that the block makes; a Doc that stays observed is never freed."""
     updates: list[bytes] = []
 

@@ -2,7 +2,7 @@
 
 There is one channel of the layer for the process and one group for each room. What keeps a room
 equal to those of the same document in other processes is its
-:class:`~collab.engine.relay.room_link.Link`.
+:class:`~collab.engine.relay.room_link.RoomLink`.
 
 A message costs far more than what is in it: so what all rooms have to say in a few milliseconds
 goes to each process that is concerned in one message, unless groups take fewer.
@@ -22,8 +22,8 @@ from typing import Any, Protocol
 from channels.exceptions import ChannelFull
 
 from collab.conf import Settings
-from collab.engine.relay.room_link import MESSAGE_TYPE, Link, Message
-from collab.engine.runtime.counters import counts
+from collab.engine.relay.room_link import MESSAGE_TYPE, Message, RoomLink
+from collab.engine.runtime.counters import counters
 from collab.protocol.yjs.updates import is_failure
 
 __all__ = ["ChannelLayer", "Relay", "order"]
@@ -117,10 +117,10 @@ class Relay:
         #: Layers that forget who is in a group say after how many seconds they do.
         self._membership: float = getattr(layer, "group_expiry", inf) / 2
         self._loop = asyncio.get_running_loop()
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, RoomLink] = {}
         #: Links that have something due soon; the others are looked at now and then.
-        self._restless: set[Link] = set()
-        self._changed: dict[Link, None] = {}
+        self._restless: set[RoomLink] = set()
+        self._changed: dict[RoomLink, None] = {}
         self._posts: deque[tuple[Target, Message]] = deque(maxlen=_MAX_POSTS)
         #: There is something to send; there is nothing, and nothing is on its way to the layer.
         self._filled, self._idle = asyncio.Event(), asyncio.Event()
@@ -136,7 +136,7 @@ class Relay:
 
     # Rooms.
 
-    async def connect(self, name: str, reread: Callable[[], Coroutine[Any, Any, None]]) -> Link:
+    async def connect(self, name: str, reread: Callable[[], Coroutine[Any, Any, None]]) -> RoomLink:
         """Meet the processes that hold the room ``name``, which is going to be loaded.
 
         Args:
@@ -145,7 +145,7 @@ class Relay:
         """
         async with self._starting:
             await self._start()
-        link = self._links[name] = Link(self, name, reread)
+        link = self._links[name] = RoomLink(self, name, reread)
         await self.join_group(link)
         self.wake(link)
         return link
@@ -166,14 +166,14 @@ class Relay:
                 # Of the prefix that consumers use, too: the Redis layer reads one at a time.
                 self.channel = await self._layer.new_channel()
 
-    async def join_group(self, link: Link) -> None:
+    async def join_group(self, link: RoomLink) -> None:
         """Let messages of the room's group come to this process."""
         link.join_at = self.now() + self._membership
         with self._watching():
             async with asyncio.timeout(self.settings.RELAY_TIMEOUT):
                 await self._layer.group_add(link.group, self.channel)
 
-    async def disconnect(self, link: Link) -> None:
+    async def disconnect(self, link: RoomLink) -> None:
         """Leave the other processes that hold the room."""
         self._changed.pop(link, None)
         if link.has_news:
@@ -198,7 +198,7 @@ class Relay:
 
     # Sending.
 
-    def schedule(self, link: Link) -> None:
+    def schedule(self, link: RoomLink) -> None:
         """Send what the link has to publish; what comes until its turn is one message."""
         self._changed[link] = None
         self.wake(link)
@@ -282,7 +282,7 @@ class Relay:
                     await self._layer.group_send(name, message)
                 else:
                     await self._layer.send(name, message)
-            counts.relay_sent_messages += 1
+            counters.relay_sent_messages += 1
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
@@ -310,7 +310,7 @@ class Relay:
             if message is None:
                 await asyncio.sleep(_PAUSE)
                 continue
-            counts.relay_received_messages += 1
+            counters.relay_received_messages += 1
             self._take(message)
 
     def _take(self, message: Message) -> None:
@@ -329,7 +329,7 @@ class Relay:
 
     # Time.
 
-    def wake(self, link: Link) -> None:
+    def wake(self, link: RoomLink) -> None:
         """Look at the link's clock with the next tick."""
         self._restless.add(link)
 
@@ -344,7 +344,7 @@ class Relay:
             self._restless = set()
             self._restless |= {link for link in links if self._tick(link, now)}
 
-    def _tick(self, link: Link, now: float) -> bool:
+    def _tick(self, link: RoomLink, now: float) -> bool:
         with _guarded("A room cannot be kept equal.", link.name):
             return link.tick(now)
         return False

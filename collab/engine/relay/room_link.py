@@ -23,12 +23,12 @@ from typing import Any, Protocol
 
 from collab.conf import Settings
 from collab.engine.rooms.room import Room
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.protocol.frames import PresenceState
 from collab.protocol.yjs.updates import check, merge
 from collab_storage.updates import state_vector
 
-__all__ = ["MESSAGE_TYPE", "Carrier", "Link", "Message", "Peer", "relay_group"]
+__all__ = ["MESSAGE_TYPE", "Message", "Peer", "RoomLink", "Transport", "relay_group"]
 
 #: The layer hands messages to consumers by their type; the relay reads its own channel.
 MESSAGE_TYPE = "collab.engine.relay.relay"
@@ -46,7 +46,7 @@ _NEVER = 2**53
 Message = dict[str, Any]
 
 
-class Carrier(Protocol):
+class Transport(Protocol):
     """What a link needs of the relay."""
 
     settings: Settings
@@ -56,10 +56,10 @@ class Carrier(Protocol):
     def now(self) -> float:
         """Return the event loop's clock."""
 
-    def wake(self, link: Link) -> None:
+    def wake(self, link: RoomLink) -> None:
         """Look at the link's clock with the next tick."""
 
-    def schedule(self, link: Link) -> None:
+    def schedule(self, link: RoomLink) -> None:
         """Send what the link has to publish."""
 
     def post(self, message: Message, *, group: str = "", channel: str = "") -> None:
@@ -68,7 +68,7 @@ class Carrier(Protocol):
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something slow."""
 
-    async def join_group(self, link: Link) -> None:
+    async def join_group(self, link: RoomLink) -> None:
         """Let messages of the room's group come to this process."""
 
 
@@ -130,7 +130,7 @@ class Peer:
             self.ask_at = 0.0
 
 
-class Link:
+class RoomLink:
     """One room, as the relay knows it.
 
     Args:
@@ -140,7 +140,7 @@ class Link:
     """
 
     def __init__(
-        self, relay: Carrier, name: str, reread: Callable[[], Coroutine[Any, Any, None]]
+        self, relay: Transport, name: str, reread: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         self.name = name
         self.group = relay_group(name)
@@ -402,7 +402,7 @@ class Link:
         peer.differs = False
         self._confirm(peer, message["stored"])
         if not self.room.has(message["update"]):
-            counts.relay_repaired_gaps += 1
+            counters.relay_repaired_gaps += 1
             self._take_update(peer, message["held"], message["update"])
         self._take_presence(peer, message["present"])
 

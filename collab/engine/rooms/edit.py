@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from collab.engine.rooms.member import Member
-from collab.protocol.yjs.validation import Outline
+from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["Edit"]
 
@@ -34,4 +34,4 @@ class Edit:
     stored: bool = False
     relayed: bool = False
     on_stored: Callable[[], None] | None = None
-    outline: Outline | None = field(default=None, compare=False, repr=False)
+    outline: UpdateOutline | None = field(default=None, compare=False, repr=False)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from collab.protocol.frames import step2_frame, update_frame
 from collab.protocol.yjs.updates import EMPTY_UPDATE, cut, merge
 
-__all__ = ["Frozen", "Record"]
+__all__ = ["DocumentBytes", "EncodedDocument"]
 
 #: The base is to be made anew when the tail outgrows it, but not for less than the first of these,
 #: and for no more than the second.
@@ -24,7 +24,7 @@ _MAX_TAIL_SIZE = 1024 * 1024
 _MAX_TAIL_LENGTH = 1_000
 
 
-class Frozen(NamedTuple):
+class DocumentBytes(NamedTuple):
     """A document without a Doc.
 
     Args:
@@ -36,7 +36,7 @@ class Frozen(NamedTuple):
     state: bytes
 
 
-class Record:
+class EncodedDocument:
     """All that a document holds.
 
     Args:
@@ -87,7 +87,7 @@ class Record:
 
     @property
     def is_long(self) -> bool:
-        """The tail has more updates than it may have; see ``fold``."""
+        """The tail has more updates than it may have; see ``merge_tail``."""
         return len(self._tail) > _MAX_TAIL_LENGTH
 
     @property
@@ -97,10 +97,10 @@ class Record:
 
     def updates(self) -> list[bytes]:
         """Return the base, and the tail as one update, if there is any."""
-        self.fold()
+        self.merge_tail()
         return [self._frame[self._start :], *self._tail]
 
-    def fold(self) -> None:
+    def merge_tail(self) -> None:
         """Let the tail be one update."""
         if len(self._tail) > 1:
             self._tail = [merge(self._tail)]
@@ -113,7 +113,7 @@ class Record:
         if self._is_answer:
             self._frame, self._is_answer = update_frame(self._frame[self._start :]), False
         if self._tail_frame is None:
-            self.fold()
+            self.merge_tail()
             self._tail_frame = step2_frame(self._tail[0])
         return [self._frame, self._tail_frame]
 

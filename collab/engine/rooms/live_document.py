@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 from pycrdt import Doc, TransactionEvent
 
-from collab.engine.rooms.encoded_document import Frozen, Record
+from collab.engine.rooms.encoded_document import DocumentBytes, EncodedDocument
 from collab.engine.runtime.malloc_trim import current_trimmer
 from collab.protocol.frames import step2_frame
 from collab.protocol.yjs.nesting import Nesting
-from collab.protocol.yjs.partial import Known
+from collab.protocol.yjs.partial import StateVector
 from collab.protocol.yjs.updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
@@ -27,10 +27,10 @@ from collab.protocol.yjs.updates import (
     is_panic,
     release,
 )
-from collab.protocol.yjs.validation import Outline
+from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.updates import is_covered, state_vector
 
-__all__ = ["Content", "Owner"]
+__all__ = ["LiveDocument", "Owner"]
 
 #: A base of no more bytes is encoded anew rather than sent in two parts.
 _SMALL = 64 * 1024
@@ -58,7 +58,7 @@ class Owner(Protocol):
         """The Doc had to be made anew; for the moment it is without the project's observers."""
 
 
-class Content:
+class LiveDocument:
     """The content of one live document.
 
     Args:
@@ -94,11 +94,11 @@ class Content:
         self._sleep_after = sleep_after
         #: ``None`` while it is asleep.
         self._doc: Doc[Any] | None = None
-        self._record = Record()
+        self._record = EncodedDocument()
         #: The state vector; ``None`` if the Doc is to be asked.
         self._state: bytes | None = None
         #: The same, decoded.
-        self._known: Known | None = None
+        self._known: StateVector | None = None
         self._nesting = Nesting(max_nesting, self._whole)
         #: State vector of a client -> the answer to its step 1.
         self._answers: dict[bytes, bytes] = {}
@@ -108,10 +108,10 @@ class Content:
         #: It has changed since somebody looked whether it may sleep.
         self._is_fresh = True
 
-    def start(self, source: Doc[Any] | Frozen) -> None:
+    def start(self, source: Doc[Any] | DocumentBytes) -> None:
         """Begin with what a Doc, which is used from now on, or bytes have."""
-        if isinstance(source, Frozen):
-            self._record, self._state = Record(source.update), source.state
+        if isinstance(source, DocumentBytes):
+            self._record, self._state = EncodedDocument(source.update), source.state
             if self._sleep_after is None:
                 self._awake()
         else:
@@ -165,9 +165,9 @@ class Content:
     def _sleep_later(self) -> None:
         if self._sleep_after is not None and self._sleep_handle is None:
             delay = self._sleep_after * (1 + self._record.size / _LARGE)
-            self._sleep_handle = self._loop.call_later(delay, self._look_tired)
+            self._sleep_handle = self._loop.call_later(delay, self._check_idle)
 
-    def _look_tired(self) -> None:
+    def _check_idle(self) -> None:
         self._sleep_handle = None
         if self._sleep_after is None:
             return
@@ -184,7 +184,7 @@ class Content:
         self._state = self.state()
         if self._record.is_outgrown or (self._record.has_tail and self._record.base_size <= _LARGE):
             self._rebase()
-        self._record.fold()
+        self._record.merge_tail()
         self._known = None
         self._nesting.rest()
         self._forget_answers()
@@ -242,7 +242,7 @@ class Content:
         """Tell whether all of ``update`` is part of it."""
         return is_covered(self.state(), update)
 
-    def known(self) -> Known:
+    def known(self) -> StateVector:
         """Return how far it has got; to be changed with it, or to be forgotten."""
         if self._known is None:
             self._known = state_vector(self.state())
@@ -252,7 +252,7 @@ class Content:
         """Find out anew how far it has got."""
         self._known = None
 
-    def check_nesting(self, outline: Outline) -> None:
+    def check_nesting(self, outline: UpdateOutline) -> None:
         """Return if an update, which can be taken in at once, does not nest it too deep.
 
         Raises:
@@ -341,7 +341,7 @@ class Content:
 
     def _shorten(self) -> None:
         if not self._record.is_outgrown and self._record.base_size > _LARGE:
-            self._record.fold()
+            self._record.merge_tail()
         elif self._rebase_handle is None:
             # Not now: the Doc may be in the middle of a transaction.
             self._rebase_handle = self._loop.call_soon(self._rebase)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.exceptions import MemberError
 from collab.protocol.frames import update_frame
 from collab.protocol.session import Session, json_frame
@@ -113,7 +113,7 @@ class Member:
 
     def send_frame(self, frame: bytes | str) -> None:
         """Send a frame of which none may be left out."""
-        counts.sent_bytes += len(frame)
+        counters.sent_bytes += len(frame)
         if self._drain is None:
             self._put(frame)
         else:
@@ -127,13 +127,13 @@ class Member:
     def send_update(self, update: bytes, frame: bytes) -> None:
         """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
         if self._drain is None:
-            counts.sent_bytes += len(frame)
+            counters.sent_bytes += len(frame)
             self._put(frame)
         elif not self._needs_full_state:
             self._updates.append(update)
             self._updates_size += len(update)
             if self._updates_size > self._settings.MAX_MEMBER_BACKLOG:
-                counts.full_states += 1
+                counters.full_states += 1
                 self._owe_full_state()
 
     def send_state(self, state: bytes) -> None:
@@ -166,7 +166,7 @@ class Member:
     def send_presence(self, client_ids: Iterable[int], frame: bytes) -> None:
         """Send who is present; ``frame`` holds the states of ``client_ids``."""
         if self._drain is None:
-            counts.sent_bytes += len(frame)
+            counters.sent_bytes += len(frame)
             self._put(frame)
         else:
             self._present.update(client_ids)
@@ -205,7 +205,7 @@ class Member:
 
     def refuse(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
-        counts.refuse(error.close_code, error.cause)
+        counters.refuse(error.close_code, error.cause)
         self.close(error.close_code, str(error))
 
     def detach(self) -> None:
@@ -283,7 +283,7 @@ class Member:
             self._drain = None
 
     def _evict(self) -> None:
-        counts.evictions += 1
+        counters.evictions += 1
         self._closed = True
         self.connection.evict()
 
@@ -312,7 +312,7 @@ class Member:
             frame = self._saved_frame()
         else:
             return None
-        counts.sent_bytes += len(frame)
+        counters.sent_bytes += len(frame)
         return _message(frame)
 
     def _forget_updates(self) -> None:

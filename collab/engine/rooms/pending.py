@@ -17,9 +17,9 @@ from dataclasses import replace
 
 from collab.engine.rooms.edit import Edit
 from collab.engine.rooms.member import Member
-from collab.protocol.yjs.partial import Known, Waiting
+from collab.protocol.yjs.partial import PartialUpdate, StateVector
 
-__all__ = ["Held"]
+__all__ = ["PendingUpdates"]
 
 
 class _Sender:
@@ -31,7 +31,7 @@ class _Sender:
     """
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Edit, Waiting]] = []
+        self.waiting: list[tuple[Edit, PartialUpdate]] = []
         self.last = 0
 
     def number(self, edit: Edit) -> Edit:
@@ -40,7 +40,7 @@ class _Sender:
         return replace(edit, number=first - 1)
 
 
-class Held:
+class PendingUpdates:
     """What waits in a room, by sender; server code and the other processes are one."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Held:
     def __bool__(self) -> bool:
         return bool(self._senders)
 
-    def add(self, edit: Edit, waiting: Waiting) -> int:
+    def add(self, edit: Edit, waiting: PartialUpdate) -> int:
         """Keep what waits of ``edit``; return what all that waits of its sender costs."""
         sender = self._senders.setdefault(edit.member, _Sender())
         sender.waiting.append((edit, waiting))
@@ -60,11 +60,11 @@ class Held:
         """Drop all that waits of a sender."""
         self._senders.pop(member, None)
 
-    def pop_ripe(self, known: Known) -> list[tuple[Edit, Waiting]]:
+    def pop_ready(self, known: StateVector) -> list[tuple[Edit, PartialUpdate]]:
         """Return what may go on, which is held no longer."""
-        ripe: list[tuple[Edit, Waiting]] = []
+        ripe: list[tuple[Edit, PartialUpdate]] = []
         for sender in self._senders.values():
-            if found := [held for held in sender.waiting if held[1].is_ripe(known)]:
+            if found := [held for held in sender.waiting if held[1].is_ready(known)]:
                 sender.waiting = [held for held in sender.waiting if held not in found]
                 ripe += found
         return ripe

@@ -17,7 +17,7 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.presence import Owner, Presence, TooManyClients
 from collab.protocol.frames import PresenceState, presence_frame
 
-__all__ = ["Attendance", "interval"]
+__all__ = ["PresenceBroadcaster", "interval"]
 
 #: What each member adds to the interval, in seconds: a room of any size sends a thousand frames
 #: a second.
@@ -29,7 +29,7 @@ def interval(size: int, longest: float) -> float:
     return min(size * _SHARE, longest)
 
 
-class Attendance:
+class PresenceBroadcaster:
     """Takes in and tells the presence of one room.
 
     Args:

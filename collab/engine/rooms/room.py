@@ -21,13 +21,13 @@ from pycrdt import Doc
 from collab.access import Access
 from collab.conf import Settings
 from collab.engine.rooms.edit import Edit
-from collab.engine.rooms.encoded_document import Frozen
-from collab.engine.rooms.live_document import Content
+from collab.engine.rooms.encoded_document import DocumentBytes
+from collab.engine.rooms.live_document import LiveDocument
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.pending import Held
+from collab.engine.rooms.pending import PendingUpdates
 from collab.engine.rooms.presence import Owner, Presence
-from collab.engine.rooms.presence_broadcast import Attendance
-from collab.engine.runtime.counters import counts
+from collab.engine.rooms.presence_broadcast import PresenceBroadcaster
+from collab.engine.runtime.counters import counters
 from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
 from collab.protocol.frames import PresenceState, step1_frame, update_frame
 from collab.protocol.session import (
@@ -38,9 +38,9 @@ from collab.protocol.session import (
     Reply,
     StateRequest,
 )
-from collab.protocol.yjs.partial import Waiting, extends, grow
+from collab.protocol.yjs.partial import PartialUpdate, advance, can_extend
 from collab.protocol.yjs.updates import EMPTY_UPDATE, PoisonedDoc, cut, is_failure, merge, outline
-from collab.protocol.yjs.validation import Outline, check_structure
+from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab.wire import CloseCode
 
 __all__ = ["Edit", "Room", "Store"]
@@ -90,7 +90,7 @@ class Watcher(Protocol):
     def detach(self) -> None:
         """Take the observers off the Doc that they were put onto last."""
 
-    def receive(self, member: Member, outline: Outline) -> None:
+    def receive(self, member: Member, outline: UpdateOutline) -> None:
         """Look at what ``member`` has sent, or part of it, before it is applied."""
 
     @property
@@ -122,7 +122,7 @@ class Room:
     def __init__(
         self,
         name: str,
-        source: Doc[Any] | Frozen,
+        source: Doc[Any] | DocumentBytes,
         settings: Settings,
         *,
         may_sleep: bool = False,
@@ -141,7 +141,7 @@ class Room:
         self._store = store
         self._link = link
         self.watchers = watchers
-        self._attendance = Attendance(
+        self._presence_broadcaster = PresenceBroadcaster(
             self.presence,
             self.members,
             settings,
@@ -155,13 +155,13 @@ class Room:
         self._flush_handle: asyncio.Handle | None = None
         self._edits: list[Edit] = []
         #: What builds upon updates that have not arrived. The Doc does not get to see it.
-        self._held = Held()
+        self._pending = PendingUpdates()
         self._is_closed = False
         #: Whose edit is being applied; ``None`` if it is server code's or another process's.
         self.author: Member | None = None
         sleep_after = settings.SLEEP_DELAY if may_sleep and not watchers else None
-        self._content = Content(self, settings.MAX_NESTING, sleep_after)
-        self._content.start(source)
+        self._document = LiveDocument(self, settings.MAX_NESTING, sleep_after)
+        self._document.start(source)
         if waiting != EMPTY_UPDATE:
             self.edit(waiting, stored=True)
 
@@ -169,13 +169,13 @@ class Room:
         """Let go of the Doc; the room is not to be used again."""
         if self._flush_handle is not None:
             self._flush_handle.cancel()
-        self._attendance.close()
+        self._presence_broadcaster.close()
         self._is_closed = True
         self._edits.clear()
-        self._content.close()
+        self._document.close()
         self.detach_watchers()
         if not self.members:
-            self._content.release()
+            self._document.release()
 
     # Members.
 
@@ -188,7 +188,7 @@ class Room:
         if len(self.members) >= self._settings.MAX_ROOM_MEMBERS:
             raise TryAgainLater("Too many people are in this document.", limit="MAX_ROOM_MEMBERS")
         self.members.add(member)
-        counts.joins += 1
+        counters.joins += 1
         member.room, member.room_name = self, self.name
         self.welcome(member)
         if self.presence:
@@ -203,12 +203,12 @@ class Room:
         """Let ``member`` go, and whoever was present through it."""
         self.members.discard(member)
         member.detach()
-        self._held.forget(member)
-        self._attendance.leave(member)
+        self._pending.forget(member)
+        self._presence_broadcaster.leave(member)
         if not self.members:
             self._on_empty(self)
             if self._is_closed:
-                self._content.release()
+                self._document.release()
 
     def close_members(self, code: CloseCode, reason: str) -> None:
         """Close all members' connections."""
@@ -225,7 +225,7 @@ class Room:
             case Change():
                 self._receive_change(member, effect)
             case PresenceChange():
-                self._attendance.receive(member, effect.states)
+                self._presence_broadcaster.receive(member, effect.states)
             case StateRequest():
                 # What it has just sent is part of the answer.
                 self.flush()
@@ -237,7 +237,7 @@ class Room:
                 member.send_saved()
 
     def _receive_change(self, member: Member, change: Change) -> None:
-        counts.received_updates += 1
+        counters.received_updates += 1
         if self._store is not None and self._store.is_full:
             raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
         self._check_size(len(change.update))
@@ -251,7 +251,7 @@ class Room:
 
     def _check_size(self, added: int) -> None:
         limit = self._settings.MAX_DOCUMENT_SIZE
-        if self._content.exact_size(limit - added) + added > limit:
+        if self._document.exact_size(limit - added) + added > limit:
             raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
 
     # Server code.
@@ -274,15 +274,15 @@ class Room:
 
     def receive_relayed_presence(self, peer: Owner, states: list[PresenceState]) -> None:
         """Take the presence of another process's members."""
-        self._attendance.receive_relayed(peer, states)
+        self._presence_broadcaster.receive_relayed(peer, states)
 
     def drop_relayed_presence(self, peer: Owner) -> None:
         """Remove the presence of another process's members."""
-        self._attendance.drop_relayed(peer)
+        self._presence_broadcaster.drop_relayed(peer)
 
     def local_presence(self) -> set[int]:
         """Return the client ids that are present through members of this process."""
-        return self._attendance.local()
+        return self._presence_broadcaster.local()
 
     def broadcast(self, frame: bytes) -> None:
         """Send a frame of the project's own to all members."""
@@ -293,7 +293,7 @@ class Room:
         """Go on with ``doc``, which is empty and has the project's observers."""
         if not self._is_closed:
             self.flush()
-            self._content.rebuild(doc)
+            self._document.rebuild(doc)
 
     # The document's content.
 
@@ -303,33 +303,33 @@ class Room:
 
         A room that was asked for it keeps it until it is unloaded.
         """
-        return self._content.doc
+        return self._document.doc
 
     @property
     def is_asleep(self) -> bool:
         """It has no Doc at the moment."""
-        return self._content.is_asleep
+        return self._document.is_asleep
 
     @property
     def size(self) -> int:
         """Bytes of the encoded document, at most."""
-        return self._content.size
+        return self._document.size
 
     def answer(self, state: bytes) -> list[bytes]:
         """Return the frames that answer a step 1, in this order."""
-        return self._content.answer(state)
+        return self._document.answer(state)
 
     def state(self) -> bytes:
         """Return the state vector."""
-        return self._content.state()
+        return self._document.state()
 
     def encode(self, state: bytes) -> bytes:
         """Return what a document of state vector ``state`` lacks."""
-        return self._content.encode(state)
+        return self._document.encode(state)
 
     def has(self, update: bytes) -> bool:
         """Tell whether all of ``update``, which was taken in or held back, is in it."""
-        return self._content.has(update)
+        return self._document.has(update)
 
     def attach_watchers(self) -> None:
         """Let the project's apps observe the Doc."""
@@ -361,7 +361,7 @@ class Room:
                 began = perf_counter()
                 edits, self._edits = self._edits, []
                 self._flush_edits(edits)
-                counts.flushed(began)
+                counters.flushed(began)
         except BaseException as error:
             if not is_failure(error):
                 raise
@@ -410,11 +410,11 @@ class Room:
 
     def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
         """Apply what is not applied yet; return the good edits, and in one update their news."""
-        if len(edits) == 1 and (found := edits[0].outline) is not None and not self._held:
+        if len(edits) == 1 and (found := edits[0].outline) is not None and not self._pending:
             # Somebody types: what follows would do the same, and take longer.
-            known = self._content.known()
-            if extends(found, known):
-                grow(known, found)
+            known = self._document.known()
+            if can_extend(found, known):
+                advance(known, found)
                 return self._apply_one(edits[0], found)
         good = [edit for edit in edits if edit.applied]
         news = [edit.update for edit in good]
@@ -425,16 +425,16 @@ class Room:
                 news.append(new)
             else:
                 edit, found = fresh.popleft()
-                applied = self._take(edit, Waiting(found))
+                applied = self._take(edit, PartialUpdate(found))
                 news += [edit.update for edit in applied]
             good += applied
-        if self._held:
+        if self._pending:
             late = self._go_on()
             news += [edit.update for edit in late]
-            good = self._held.number(good + late)
+            good = self._pending.number(good + late)
         return good, merge(news or [EMPTY_UPDATE])
 
-    def _outlined(self, edit: Edit) -> tuple[Edit, Outline] | None:
+    def _outlined(self, edit: Edit) -> tuple[Edit, UpdateOutline] | None:
         """Return what there is to apply of an edit; ``None`` if it is applied, or refused."""
         if edit.applied:
             return None
@@ -450,20 +450,22 @@ class Room:
             self._refuse(edit)
             return None
 
-    def _next_batch(self, fresh: deque[tuple[Edit, Outline]]) -> list[tuple[Edit, Outline]]:
+    def _next_batch(
+        self, fresh: deque[tuple[Edit, UpdateOutline]]
+    ) -> list[tuple[Edit, UpdateOutline]]:
         """Take out of ``fresh`` what comes first and extends the document, one after the other."""
-        known = self._content.known()
-        batch: list[tuple[Edit, Outline]] = []
-        while fresh and extends(fresh[0][1], known):
+        known = self._document.known()
+        batch: list[tuple[Edit, UpdateOutline]] = []
+        while fresh and can_extend(fresh[0][1], known):
             found = fresh[0][1]
             # For what has types, all before it must be in the Doc.
             if batch and (self.watchers or found.types or batch[0][1].types):
                 break
-            grow(known, found)
+            advance(known, found)
             batch.append(fresh.popleft())
         return batch
 
-    def _apply_batch(self, batch: list[tuple[Edit, Outline]]) -> tuple[list[Edit], bytes]:
+    def _apply_batch(self, batch: list[tuple[Edit, UpdateOutline]]) -> tuple[list[Edit], bytes]:
         """Apply edits that extend the document; return the good ones, and their news."""
         if len(batch) == 1:
             return self._apply_one(*batch[0])
@@ -471,23 +473,25 @@ class Room:
         try:
             news = self._apply(merge([edit.update for edit in edits]))
         except PoisonedDoc:
-            self._content.repair()
-            edits = [good for edit, found in batch for good in self._take(edit, Waiting(found))]
+            self._document.repair()
+            edits = [
+                good for edit, found in batch for good in self._take(edit, PartialUpdate(found))
+            ]
             return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
         if news == EMPTY_UPDATE:
             edits = [replace(edit, update=news) for edit in edits]
         return edits, news
 
-    def _apply_one(self, edit: Edit, found: Outline) -> tuple[list[Edit], bytes]:
+    def _apply_one(self, edit: Edit, found: UpdateOutline) -> tuple[list[Edit], bytes]:
         """Apply an edit that extends the document; return it, if it is good, and its news."""
         news = self._apply_alone(edit, found)
         if news is None:
             return [], EMPTY_UPDATE
         return [edit if news == edit.update else replace(edit, update=news)], news
 
-    def _take(self, edit: Edit, waiting: Waiting) -> list[Edit]:
+    def _take(self, edit: Edit, waiting: PartialUpdate) -> list[Edit]:
         """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
-        update, news = waiting.take(dict(self._content.known())), EMPTY_UPDATE
+        update, news = waiting.take(dict(self._document.known())), EMPTY_UPDATE
         if update != EMPTY_UPDATE:
             # Cut down as it is stored and sent: a struct of which the first part is known may say
             # something else about where it belongs than that part.
@@ -497,7 +501,7 @@ class Room:
                 self._refuse(edit)
                 return []
             applied = self._apply_alone(edit, found)
-            self._content.forget_known()
+            self._document.forget_known()
             if applied is None:
                 return []
             news = applied
@@ -507,45 +511,45 @@ class Room:
                 return []
         return [replace(edit, update=news)]
 
-    def _apply_alone(self, edit: Edit, found: Outline) -> bytes | None:
+    def _apply_alone(self, edit: Edit, found: UpdateOutline) -> bytes | None:
         """Apply an update, or part of one; return what is new in it, ``None`` if it is refused."""
         self.author = edit.member
         try:
             if edit.member is not None:
                 if found.types:
-                    self._content.check_nesting(found)
+                    self._document.check_nesting(found)
                 for watcher in self.watchers:
                     watcher.receive(edit.member, found)
             return self._apply(found.update)
         except TooBig as error:
-            self._content.forget_known()
+            self._document.forget_known()
             self._refuse(edit, error)
         except PoisonedDoc:
-            self._content.repair()
+            self._document.repair()
             self._refuse(edit)
         finally:
             self.author = None
         return None
 
     def _apply(self, update: bytes) -> bytes:
-        return self._content.apply(update, watched=bool(self.watchers))
+        return self._document.apply(update, watched=bool(self.watchers))
 
-    def _hold(self, edit: Edit, waiting: Waiting) -> None:
+    def _hold(self, edit: Edit, waiting: PartialUpdate) -> None:
         """Keep for later what cannot be applied yet, as long as who sent it is there."""
-        member, limit = edit.member, self._settings.MAX_HELD
+        member, limit = edit.member, self._settings.MAX_PENDING
         if member is None:
             # It is stored, or other processes have it, and it comes again.
             limit = self._settings.MAX_DOCUMENT_SIZE
-        cost = self._held.add(edit, waiting)
+        cost = self._pending.add(edit, waiting)
         if cost > limit or not (member is None or member in self.members):
-            self._held.forget(member)
+            self._pending.forget(member)
         if cost > limit:
             self._refuse(edit, TooBig("Too much waits for what is missing.", limit="MAX_HELD"))
 
     def _go_on(self) -> list[Edit]:
         """Apply what has waited and need not any longer."""
         good = []
-        while ripe := self._held.pop_ripe(self._content.known()):
+        while ripe := self._pending.pop_ready(self._document.known()):
             for edit, waiting in ripe:
                 good += self._take(edit, waiting)
         return good
@@ -564,7 +568,7 @@ class Room:
         frame = update_frame(update)
         senders = {edit.member for edit in edits}
         sole = edits[0].member if len(senders) == 1 else None
-        counts.sent_updates += len(self.members) - (sole in self.members)
+        counters.sent_updates += len(self.members) - (sole in self.members)
         for member in self.members:
             if member is sole:
                 continue

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-__all__ = ["Counts", "counts"]
+__all__ = ["Counters", "counters"]
 
 
 @dataclass(slots=True)
-class Counts:
+class Counters:
     """Numbers that only grow; ``collab.metrics`` says what each of them means."""
 
     joins: int = 0
@@ -72,4 +72,4 @@ class Counts:
 
 
 #: Those of this process.
-counts = Counts()
+counters = Counters()

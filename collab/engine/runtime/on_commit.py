@@ -3,8 +3,8 @@
 Work lives in the list of functions that Django calls after the commit and nowhere else, so it
 goes when the transaction does. It is in there once for each stack of savepoints that it was asked
 for in, as Django drops what was registered within a savepoint that is rolled back. What was asked
-for within such a savepoint can be told by its :class:`Part`; who does not care keeps hints in the
-work, and reads afterwards what became of them.
+for within such a savepoint can be told by its :class:`SavepointScope`; who does not care keeps
+hints in the work, and reads afterwards what became of them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any, TypeVar, cast
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Part", "Work", "at_commit", "waiting"]
+__all__ = ["CommitWork", "SavepointScope", "at_commit", "waiting"]
 
 logger = logging.getLogger("collab.commits")
 
-W = TypeVar("W", bound="Work")
+W = TypeVar("W", bound="CommitWork")
 
 
-class Part:
+class SavepointScope:
     """What is asked for within one stack of savepoints of a transaction."""
 
     def __init__(self, batch: _Batch) -> None:
@@ -40,11 +40,11 @@ class Part:
         self.is_committed = True
 
 
-class Work(ABC):
+class CommitWork(ABC):
     """Something to be done after a transaction on the database ``using``."""
 
     #: Of the transaction, that is asked for now.
-    part: Part
+    part: SavepointScope
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -81,14 +81,14 @@ class _Batch:
 
     def __init__(self, using: str) -> None:
         self._using = using
-        self._works: dict[type[Work], Work] = {}
-        self._parts: dict[frozenset[str], Part] = {}
+        self._works: dict[type[CommitWork], CommitWork] = {}
+        self._parts: dict[frozenset[str], SavepointScope] = {}
 
-    def part(self, savepoints: Iterable[str | None]) -> Part:
+    def part(self, savepoints: Iterable[str | None]) -> SavepointScope:
         """Return the part within these savepoints."""
         # Blocks without a savepoint are told as None.
         key = frozenset(savepoint for savepoint in savepoints if savepoint)
-        return self._parts.setdefault(key, Part(self))
+        return self._parts.setdefault(key, SavepointScope(self))
 
     def find(self, kind: type[W]) -> W | None:
         """Return the work of a kind, if it was asked for."""
@@ -111,7 +111,7 @@ class _Batch:
 def _batch(connection: BaseDatabaseWrapper) -> _Batch | None:
     """Return the transaction's batch, if there is one."""
     for _, function, *_ in connection.run_on_commit[:1]:
-        if isinstance(part := getattr(function, "__self__", None), Part):
+        if isinstance(part := getattr(function, "__self__", None), SavepointScope):
             return part.batch
     return None
 
@@ -125,7 +125,7 @@ def _is_test(connection: BaseDatabaseWrapper) -> bool:
     return any(getattr(block, "_from_testcase", False) for block in blocks[:1])
 
 
-def _register(connection: BaseDatabaseWrapper, part: Part) -> None:
+def _register(connection: BaseDatabaseWrapper, part: SavepointScope) -> None:
     with _manual_transaction(connection):
         transaction.on_commit(part.commit, using=connection.alias)
         transaction.on_commit(part.batch.run, using=connection.alias)
@@ -144,7 +144,7 @@ def _put_first(functions: list[Any]) -> None:
 
 
 def _is_no_part(registered: Any) -> bool:
-    return not isinstance(getattr(registered[1], "__self__", None), Part)
+    return not isinstance(getattr(registered[1], "__self__", None), SavepointScope)
 
 
 def _manual_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:

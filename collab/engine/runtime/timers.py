@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "Deadline", "Pulse", "Timer"]
+__all__ = ["Clock", "Deadline", "LoopLag", "Timer"]
 
 #: Seconds between two beats.
 _INTERVAL = 1.0
@@ -29,7 +29,7 @@ class Clock(Protocol):
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer: ...
 
 
-class Pulse:
+class LoopLag:
     """A timer that measures how late it is called."""
 
     def __init__(self, loop: Clock) -> None:

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 from collab_storage.base import Storage
 
-__all__ = ["Lane"]
+__all__ = ["StorageContext"]
 
 T = TypeVar("T")
 
 
-class Lane:
+class StorageContext:
     """Runs coroutines inside ``storage.serving()``, which it enters with the first of them."""
 
     def __init__(self, storage: Storage) -> None:

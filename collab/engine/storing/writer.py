@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Edit, Room
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.base import LogEntry, Storage
 from collab_storage.exceptions import StorageUnavailable
@@ -64,7 +64,7 @@ class Writer:
         self._waiting: defaultdict[str, list[Unsaved]] = defaultdict(list)
         self._in_flight: dict[str, list[Unsaved]] = {}
         #: Documents that the storage refuses for a reason of their own: when to try again.
-        self._held: dict[str, tuple[float, float]] = {}
+        self._pending: dict[str, tuple[float, float]] = {}
         self._size = 0
         #: The time when it was last asked for, as the loop has it and as people do.
         self._then = -1.0
@@ -120,14 +120,14 @@ class Writer:
     def drop(self, name: str) -> None:
         """Forget what waits of a document; what is in flight may still be stored."""
         self._size -= _size(self._waiting.pop(name, ()))
-        self._held.pop(name, None)
+        self._pending.pop(name, None)
         self._wake()
 
     def move(self, old: str, new: str) -> None:
         """Let what waits of a document go to the document's new name."""
         if old in self._waiting:
             self._waiting[new] += self._waiting.pop(old)
-            self._held.pop(old, None)
+            self._pending.pop(old, None)
             self._wake()
 
     async def idle(self) -> None:
@@ -170,7 +170,7 @@ class Writer:
 
     def _next_batch(self) -> dict[str, list[Unsaved]]:
         now = asyncio.get_running_loop().time()
-        names = [name for name in self._waiting if self._held.get(name, (0, 0))[0] <= now]
+        names = [name for name in self._waiting if self._pending.get(name, (0, 0))[0] <= now]
         return {name: self._waiting.pop(name) for name in names}
 
     async def _store_batch(self) -> None:
@@ -204,19 +204,19 @@ class Writer:
     async def _append(self, names: Iterable[str]) -> None:
         entries = {name: _entries(name, self._in_flight[name]) for name in names}
         if rows := [entry for of_one in entries.values() for entry in of_one]:
-            with counts.storing(len(rows)):
+            with counters.storing(len(rows)):
                 await self._storage.append(rows)
         for name, of_one in entries.items():
             items = self._in_flight.pop(name)
             self._size -= _size(items)
-            self._held.pop(name, None)
+            self._pending.pop(name, None)
             _tell_saved(items)
             self._on_stored(name, len(of_one))
 
     def _hold(self, name: str, error: Exception) -> None:
-        _, before = self._held.get(name, (0, 0))
+        _, before = self._pending.get(name, (0, 0))
         delay = min(2 * before or _FIRST_RETRY_DELAY, self._settings.RETRY_DELAY)
-        self._held[name] = (asyncio.get_running_loop().time() + delay, delay)
+        self._pending[name] = (asyncio.get_running_loop().time() + delay, delay)
         self._put_back(name)
         self._log_failure("A document cannot be stored", error, delay, room=name)
 

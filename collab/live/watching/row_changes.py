@@ -22,7 +22,7 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_save
 from django.dispatch import Signal
 
-from collab.engine.runtime.on_commit import Part, Work, at_commit, waiting
+from collab.engine.runtime.on_commit import CommitWork, SavepointScope, at_commit, waiting
 from collab.mirror.querysets import chunks, rows_changed, rows_created
 from collab.mirror.rows.relations import concrete
 
@@ -115,7 +115,7 @@ class _Note:
     #: As it was when it was deleted.
     last: Model | None = None
     #: Where it was touched, and whether that was the row itself and not only a relation of it.
-    parts: dict[Part, bool] = field(default_factory=dict)
+    parts: dict[SavepointScope, bool] = field(default_factory=dict)
 
     @property
     def is_committed(self) -> bool:
@@ -135,7 +135,7 @@ class _Note:
         return Change(Kind.DELETE, pk, last, self.before) if self.existed and last else None
 
 
-class _Changes(Work):
+class _Changes(CommitWork):
     """What one transaction has touched so far."""
 
     def __init__(self, using: str) -> None:

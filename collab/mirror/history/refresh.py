@@ -23,7 +23,7 @@ from pycrdt import Doc, Map, Text, get_state
 
 from collab.conf import get_settings, get_storage
 from collab.engine.hub.hub import live_hubs
-from collab.engine.hub.working_copies import in_all_hubs, noting
+from collab.engine.hub.working_copies import in_all_hubs, recording_updates
 from collab.mirror.incoming.client_changes import unchecked
 from collab.mirror.models import MirroredDocument, MirroredRefresh
 from collab.mirror.outgoing.writing import Writing, writing
@@ -31,7 +31,13 @@ from collab.mirror.registry import mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.values import plain
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
-from collab.protocol.yjs.validation import Outline, Place, check_structure, read_place, read_struct
+from collab.protocol.yjs.validation import (
+    Place,
+    UpdateOutline,
+    check_structure,
+    read_place,
+    read_struct,
+)
 from collab_storage.compaction import compact
 from collab_storage.updates import state_vector
 
@@ -174,7 +180,7 @@ def _refreshed(document: Writing, before: bytes) -> tuple[bytes, bytes, list[Key
     copy = Doc[Any](client_id=document.record.client_id)
     copy.apply_update(before)
     keys, left = _rows(document, copy)
-    with noting(copy) as updates, copy.transaction():
+    with recording_updates(copy) as updates, copy.transaction():
         for number, (map_name, key) in enumerate(keys):
             _replace(copy.get(map_name, type=Map), key, is_first=not number)
     return _folded(copy), updates[0] if updates else EMPTY_UPDATE, left
@@ -271,7 +277,7 @@ def _replaced(update: bytes, known: Mapping[int, int]) -> Iterator[Range]:
                 yield client, clock, clock + 1
 
 
-def structs(outline: Outline) -> Iterator[tuple[int, int, int, Place]]:
+def structs(outline: UpdateOutline) -> Iterator[tuple[int, int, int, Place]]:
     """Yield the client id, clock and length of each insertion, and where it belongs."""
     for client, clock, _, number, position, _ in outline.sections:
         for _ in range(number):

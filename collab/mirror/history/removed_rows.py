@@ -26,7 +26,12 @@ from collab.mirror.registry import ModelMirror, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
 from collab.protocol.frames import varuint
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
-from collab.protocol.yjs.validation import Outline, check_structure, read_deletions, read_struct
+from collab.protocol.yjs.validation import (
+    UpdateOutline,
+    check_structure,
+    read_deletions,
+    read_struct,
+)
 from collab_storage.compaction import read_stored
 from collab_storage.updates import state_vector
 
@@ -90,7 +95,7 @@ def trace_late(room_name: str, author: Author, updates: Sequence[bytes]) -> Trac
     return replace(traces, is_lost=is_unknown and not document.has_more_than_rows)
 
 
-def has_garbage(news: bytes, received: Outline) -> bool:
+def has_garbage(news: bytes, received: UpdateOutline) -> bool:
     """Tell whether the document took in as garbage what was none when it was received."""
     if news == received.update:
         return False
@@ -99,7 +104,7 @@ def has_garbage(news: bytes, received: Outline) -> bool:
     return any(not _overlaps(known, found) for found in _garbage(check_structure(news)))
 
 
-def _taken_in(doc: Doc[Any], outline: Outline) -> bytes:
+def _taken_in(doc: Doc[Any], outline: UpdateOutline) -> bytes:
     """Return what ``doc`` has made of an update, and what came after it."""
     clocks = state_vector(doc.get_state())
     clocks |= {client: clock for client, clock, *_ in outline.sections if client in clocks}
@@ -107,7 +112,7 @@ def _taken_in(doc: Doc[Any], outline: Outline) -> bytes:
     return doc.get_update(b"".join(map(varuint, numbers)))
 
 
-def _garbage(outline: Outline) -> Iterator[Range]:
+def _garbage(outline: UpdateOutline) -> Iterator[Range]:
     for client, clock, length, place in structs(outline):
         if not place.is_item:
             yield client, clock, clock + length
@@ -146,7 +151,7 @@ class _Document:
         """There is something else in it than rows."""
         return bool(set(self.doc.keys()) - {mirror.map_name for mirror in self._mirrors})
 
-    def without_removals(self, late: Outline | None = None) -> tuple[Doc[Any], Past]:
+    def without_removals(self, late: UpdateOutline | None = None) -> tuple[Doc[Any], Past]:
         """Return it with the rows that the log removes, and without what is ``late``."""
         snapshot, *updates = self._stored()
         removals = self._removals(snapshot, updates)
@@ -185,7 +190,7 @@ class _Document:
             rows.unobserve(subscription)
         return found
 
-    def _note(self, found: _Removals, row: Key, action: str, outline: Outline) -> None:
+    def _note(self, found: _Removals, row: Key, action: str, outline: UpdateOutline) -> None:
         if action != "add":
             found.deletions += read_deletions(outline.update, outline.deletions)
         if action == "update" or (action == "add" and row in found.keys):
@@ -250,7 +255,7 @@ def _noting(map_name: str, changed: list[tuple[str, str, str]]) -> Any:
     return note
 
 
-def _cut(outline: Outline, deletions: Sequence[Range], until: Mapping[int, int]) -> bytes:
+def _cut(outline: UpdateOutline, deletions: Sequence[Range], until: Mapping[int, int]) -> bytes:
     """Return an update without ``deletions``, and without what is of clients from clocks on."""
     sections = [
         found

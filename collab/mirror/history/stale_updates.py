@@ -23,7 +23,7 @@ from collab.mirror.models import MirroredRefresh
 from collab.mirror.registry import ModelMirror, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
 from collab.protocol.yjs.updates import apply
-from collab.protocol.yjs.validation import Outline, read_deletions
+from collab.protocol.yjs.validation import UpdateOutline, read_deletions
 
 __all__ = ["Forgotten", "Late", "Lateness", "Past", "before_refresh"]
 
@@ -57,7 +57,7 @@ class Lateness:
         self._witness: Id = tuple(refresh.witness)
         self._ids: list[Range] = [tuple(found) for found in refresh.ids]
 
-    def look(self, outline: Outline) -> Late:
+    def look(self, outline: UpdateOutline) -> Late:
         """Tell what an update may change of them."""
         deletions = list(read_deletions(outline.update, outline.deletions))
         if any(_within(self._witness, deleted) for deleted in deletions):
@@ -72,7 +72,7 @@ class Lateness:
         is_late = any(self._overlaps(*deleted) for deleted in deletions)
         return Late.DELETIONS if is_late else Late.NOTHING
 
-    def _late(self, outline: Outline) -> Iterator[Id]:
+    def _late(self, outline: UpdateOutline) -> Iterator[Id]:
         """Yield the ids of insertions next to, or in, what is gone."""
         for client, clock, _, place in structs(outline):
             where = place.beside or place.inside

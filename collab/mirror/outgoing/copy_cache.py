@@ -17,9 +17,9 @@ from pycrdt import Doc
 from collab.conf import get_storage
 from collab.engine.hub.working_copies import unsaved_updates
 from collab.exceptions import ProtocolViolation
-from collab.protocol.yjs.partial import extends
+from collab.protocol.yjs.partial import can_extend
 from collab.protocol.yjs.updates import PoisonedDoc, apply, merge
-from collab.protocol.yjs.validation import Outline, check_structure
+from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.base import StoredDocument
 from collab_storage.compaction import apply_stored
 from collab_storage.updates import EMPTY_UPDATE, state_vector
@@ -121,7 +121,7 @@ def _apply_known(copy: Copy, update: bytes) -> bool:
     known = state_vector(copy.doc.get_state())
     try:
         outline = check_structure(update)
-        if not (_has(outline, known) or extends(outline, known)):
+        if not (_has(outline, known) or can_extend(outline, known)):
             return False
         apply(copy.doc, update)
     except (ProtocolViolation, PoisonedDoc):
@@ -130,7 +130,7 @@ def _apply_known(copy: Copy, update: bytes) -> bool:
     return True
 
 
-def _has(outline: Outline, known: dict[int, int]) -> bool:
+def _has(outline: UpdateOutline, known: dict[int, int]) -> bool:
     """Tell whether a document has all insertions of an update, and what it deletes."""
     ends = [(section[0], section[2]) for section in outline.sections]
     return all(end <= known.get(client, 0) for client, end in [*ends, *outline.deletes.items()])

@@ -21,7 +21,7 @@ from django.db.models import ManyToManyField, Model, QuerySet
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.dispatch import Signal
 
-from collab.engine.runtime.on_commit import Work, at_commit
+from collab.engine.runtime.on_commit import CommitWork, at_commit
 from collab.mirror.models import MirroredDocument
 from collab.mirror.outgoing.lookup import Known, find
 from collab.mirror.outgoing.writing import reconcile, write_rows
@@ -30,7 +30,7 @@ from collab.mirror.registry import ModelMirror
 from collab.mirror.retry import patiently
 from collab.mirror.rows.relations import Path, concrete
 
-__all__ = ["Batch", "connect", "noting"]
+__all__ = ["Batch", "connect", "recording_updates"]
 
 logger = logging.getLogger("collab.mirror")
 
@@ -164,7 +164,7 @@ class Notes:
                 logger.exception("Rows could not be written.", extra={"room": room_name})
 
 
-class Batch(Work):
+class Batch(CommitWork):
     """What one transaction has changed so far."""
 
     def __init__(self, using: str) -> None:
@@ -195,7 +195,7 @@ def _write_elsewhere(notes: Notes, using: str) -> None:
 
 
 @contextmanager
-def noting(using: str) -> Iterator[Notes]:
+def recording_updates(using: str) -> Iterator[Notes]:
     """Yield what takes notes of the current transaction; if there is none, of the block."""
     with at_commit(using, Batch) as batch:
         yield batch.notes
@@ -259,7 +259,7 @@ def _link(model: type[Model], link: Link) -> None:
 
 
 def _saved(sender: type[Model], instance: Model, raw: bool, using: str, **kwargs: Any) -> None:
-    with noting(using) as notes:
+    with recording_updates(using) as notes:
         _note_linked(notes, instance)
         for link in filter(_shows, _links[sender]):
             mirror = link.mirror
@@ -280,7 +280,7 @@ def _tells_rooms(instance: Model, mirror: ModelMirror[Any]) -> bool:
 
 
 def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
-    with noting(using) as notes:
+    with recording_updates(using) as notes:
         _note_linked(notes, instance)
         for link in _links[sender]:
             # With a row of a parent model goes one of the mirrored model, which is told as well.
@@ -307,7 +307,7 @@ def _note_linked(notes: Notes, instance: Model) -> None:
 
 def _touched(sender: type[Model], keys: Collection[Any], using: str, **kwargs: Any) -> None:
     if keys:
-        with noting(using) as notes:
+        with recording_updates(using) as notes:
             for link in filter(_shows, _links[sender]):
                 notes.add_linked(link, keys)
                 if link.path and link.path.is_backward:
@@ -318,7 +318,7 @@ def _touched(sender: type[Model], keys: Collection[Any], using: str, **kwargs: A
 def _created(sender: type[Model], instances: Sequence[Model], using: str, **kwargs: Any) -> None:
     _touched(sender, [row.pk for row in instances if row.pk is not None], using)
     if unknown := [row for row in instances if row.pk is None]:
-        with noting(using) as notes:
+        with recording_updates(using) as notes:
             for link in _links[sender]:
                 if link.path is None:
                     for row in unknown:
@@ -347,7 +347,7 @@ def _related(model: type[Model], keys: Collection[Any], using: str) -> None:
     """Note that rows of ``model`` are related to others than before, by many to many."""
     links = [link for link in _links.get(model, ()) if link.goes_on]
     if keys and links:
-        with noting(using) as notes:
+        with recording_updates(using) as notes:
             for link in links:
                 notes.add_linked(link, keys)
 

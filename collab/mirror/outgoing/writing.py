@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from pycrdt import Doc, Map, Text
 
 from collab.conf import get_storage
-from collab.engine.hub.working_copies import noting, store_update
+from collab.engine.hub.working_copies import recording_updates, store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.copy_cache import Copy, keep, open_copy
 from collab.mirror.outgoing.lookup import Known
@@ -90,7 +90,7 @@ class Writing:
     def changing(self) -> Iterator[None]:
         """What the block changes in :attr:`doc` is one change, stored at the end."""
         assert self.doc is not None
-        with noting(self.doc) as updates, self.doc.transaction():
+        with recording_updates(self.doc) as updates, self.doc.transaction():
             yield
         self._updates += updates
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collab.engine.rooms.member import Member
     from collab.engine.rooms.room import Room
     from collab.mirror.registry import User
-    from collab.protocol.yjs.validation import Outline
+    from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["LOST", "UNTRACED", "RowsWatcher", "tell", "tell_all", "watch"]
 
@@ -158,7 +158,7 @@ class RowsWatcher:
         self._maps.clear()
         self._loop.call_soon(self._end_if_detached)
 
-    def receive(self, member: Member, outline: Outline) -> None:
+    def receive(self, member: Member, outline: UpdateOutline) -> None:
         """What it changes is seen when it is applied."""
 
     def _end_if_detached(self) -> None:

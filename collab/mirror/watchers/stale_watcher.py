@@ -29,7 +29,7 @@ from collab.mirror.watchers.worker import Worker, current_worker
 if TYPE_CHECKING:
     from collab.engine.rooms.member import Member
     from collab.engine.rooms.room import Room
-    from collab.protocol.yjs.validation import Outline
+    from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["ReturnWatcher", "watch"]
 
@@ -80,7 +80,7 @@ class ReturnWatcher:
         self._room: Room | None = None
         self._subscription: Subscription | None = None
         #: What is being applied.
-        self._received: Outline | None = None
+        self._received: UpdateOutline | None = None
         #: By member what the document has taken in garbage of.
         self._overtaken: dict[Member, list[bytes]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -111,7 +111,7 @@ class ReturnWatcher:
                 if task is not None:
                     task.cancel()
 
-    def receive(self, member: Member, outline: Outline) -> None:
+    def receive(self, member: Member, outline: UpdateOutline) -> None:
         """Look whether ``member`` changes maps that were replaced."""
         self._received = outline
         for refresh, lateness in self._refreshes:
@@ -205,6 +205,6 @@ class ReturnWatcher:
         past = self._pasts.pop(change.refresh.pk, None)
         past = past or before_refresh(self._name, change.refresh)
         refusals = past.apply(change.author, change.update)
-        if past.taken <= get_settings().MAX_HELD:
+        if past.taken <= get_settings().MAX_PENDING:
             self._pasts[change.refresh.pk] = past
         return refusals

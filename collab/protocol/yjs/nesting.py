@@ -17,8 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from collab.exceptions import ProtocolViolation, TooBig
-from collab.protocol.yjs.partial import Known, Waiting
-from collab.protocol.yjs.validation import SHARED_TYPE, Outline, Place, check_structure, read_place
+from collab.protocol.yjs.partial import PartialUpdate, StateVector
+from collab.protocol.yjs.validation import (
+    SHARED_TYPE,
+    Place,
+    UpdateOutline,
+    check_structure,
+    read_place,
+)
 
 __all__ = ["Nesting"]
 
@@ -66,7 +72,7 @@ class Nesting:
                 self._catch_up()
         self._levels = None
 
-    def check(self, outline: Outline) -> None:
+    def check(self, outline: UpdateOutline) -> None:
         """Return if the document may take in an update, which it can at once.
 
         Raises:
@@ -88,14 +94,14 @@ class Nesting:
             # Server code, or another server, has put in what no client writes.
             self.forget()
 
-    def _may_be_too_deep(self, outline: Outline) -> bool:
+    def _may_be_too_deep(self, outline: UpdateOutline) -> bool:
         """Tell whether there would be more types than may be inside each other."""
         if self._types is None:
             self._types = _most_types(self._whole())
         self._catch_up()
         return self._types + outline.types > self._limit
 
-    def _is_too_deep(self, outline: Outline) -> bool:
+    def _is_too_deep(self, outline: UpdateOutline) -> bool:
         if self._levels is None:
             whole = check_structure(self._whole())
             self._types = whole.types
@@ -124,18 +130,18 @@ class _Levels:
     """On which level each insertion of a document is: in how many types, the root included."""
 
     def __init__(self) -> None:
-        self._known: Known = {}
+        self._known: StateVector = {}
         self._runs: _Runs = {}
 
-    def add(self, outline: Outline) -> None:
+    def add(self, outline: UpdateOutline) -> None:
         """Note the insertions of an update, which the document has taken in."""
         self._walk(outline, self._known, self._runs)
 
-    def depth_of(self, outline: Outline) -> int:
+    def depth_of(self, outline: UpdateOutline) -> int:
         """Return the level of the deepest type in an update, which the document can take in."""
         return self._walk(outline, dict(self._known), {})
 
-    def _walk(self, outline: Outline, known: Known, runs: _Runs) -> int:
+    def _walk(self, outline: UpdateOutline, known: StateVector, runs: _Runs) -> int:
         deepest = 0
 
         def note(data: bytes, position: int, client: int, clock: int) -> None:
@@ -149,7 +155,7 @@ class _Levels:
             if place.is_type:
                 deepest = max(deepest, level)
 
-        Waiting(outline).take(known, note)
+        PartialUpdate(outline).take(known, note)
         return deepest
 
     def _level(self, place: Place, runs: _Runs) -> int:

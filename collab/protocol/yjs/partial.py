@@ -13,12 +13,12 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 from collab.protocol.frames import varuint
-from collab.protocol.yjs.validation import Outline, read_deletions, read_struct
+from collab.protocol.yjs.validation import UpdateOutline, read_deletions, read_struct
 
-__all__ = ["Known", "Note", "Waiting", "extends", "grow"]
+__all__ = ["Note", "PartialUpdate", "StateVector", "advance", "can_extend"]
 
 #: Client id -> clock up to which its insertions are there.
-Known = dict[int, int]
+StateVector = dict[int, int]
 
 
 #: Called with the bytes a struct is in, its position there, its client id and its clock.
@@ -32,7 +32,7 @@ _UPDATE_COST = 512
 _SECTION_COST = 128
 
 
-def extends(outline: Outline, known: Known) -> bool:
+def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
     """Tell whether a document takes in all of an update, and had none of its insertions."""
     if outline.has_gaps:
         return False
@@ -46,7 +46,7 @@ def extends(outline: Outline, known: Known) -> bool:
     return not outline.deletes or _can_delete(outline, known)
 
 
-def _can_delete(outline: Outline, known: Known) -> bool:
+def _can_delete(outline: UpdateOutline, known: StateVector) -> bool:
     after = {section[0]: section[2] for section in outline.sections}
     return all(
         end <= after.get(client, 0) or end <= known.get(client, 0)
@@ -54,7 +54,7 @@ def _can_delete(outline: Outline, known: Known) -> bool:
     )
 
 
-def grow(known: Known, outline: Outline) -> None:
+def advance(known: StateVector, outline: UpdateOutline) -> None:
     """Note in ``known`` that the document has the insertions of an update that extends it."""
     for section in outline.sections:
         known[section[0]] = section[2]
@@ -74,7 +74,7 @@ class _Section:
         #: So many structs from the clock ``first`` on are to be integrated.
         self.taken = 0
 
-    def advance(self, known: Known, note: Note | None) -> tuple[int, int] | None:
+    def advance(self, known: StateVector, note: Note | None) -> tuple[int, int] | None:
         """Go past what is known and what can be integrated, and note that in ``known``.
 
         Returns:
@@ -96,7 +96,9 @@ class _Section:
             self.structs -= 1
         return None
 
-    def _need(self, after: int, outline: Outline, known: Known) -> tuple[int, int] | None:
+    def _need(
+        self, after: int, outline: UpdateOutline, known: StateVector
+    ) -> tuple[int, int] | None:
         if outline.has_gaps:
             return self.client, after
         if known.get(self.client, 0) < self.clock:
@@ -115,21 +117,21 @@ class _Section:
         return taken
 
 
-class Waiting:
+class PartialUpdate:
     """What of an update a document has not taken in yet.
 
     Args:
         outline: of the update.
     """
 
-    def __init__(self, outline: Outline) -> None:
+    def __init__(self, outline: UpdateOutline) -> None:
         self._sections = [
             _Section(client, clock, structs, outline.update[start:stop])
             for client, clock, _, structs, start, stop in outline.sections
         ]
         self._deletions = outline.update[outline.deletions :]
         #: Client id -> the least clock up to which it must be there for anything to go on.
-        self._wanted: Known = {}
+        self._wanted: StateVector = {}
 
     @property
     def is_done(self) -> bool:
@@ -142,11 +144,11 @@ class Waiting:
         sections = sum(len(section.data) + _SECTION_COST for section in self._sections)
         return _UPDATE_COST + sections + len(self._deletions)
 
-    def is_ripe(self, known: Known) -> bool:
+    def is_ready(self, known: StateVector) -> bool:
         """Tell whether some of it may go on."""
         return any(known.get(client, 0) >= end for client, end in self._wanted.items())
 
-    def take(self, known: Known, note: Note | None = None) -> bytes:
+    def take(self, known: StateVector, note: Note | None = None) -> bytes:
         """Return as an update what can be integrated now, noted in ``known``; the rest waits on.
 
         ``note`` is called with each struct of it, in an order in which they can be integrated.
@@ -157,7 +159,7 @@ class Waiting:
         self._sections = [section for section in self._sections if section.structs]
         return varuint(len(cuts)) + b"".join(cuts) + self._take_deletions(known)
 
-    def _advance(self, known: Known, note: Note | None) -> None:
+    def _advance(self, known: StateVector, note: Note | None) -> None:
         """Let all sections go on as far as they can, which may let others go on."""
         #: Client id -> those that wait for it, the least clock first.
         blocked: dict[int, list[tuple[int, int, _Section]]] = {}
@@ -174,7 +176,7 @@ class Waiting:
             if waiting:
                 self._want(client, waiting[0][0])
 
-    def _take_deletions(self, known: Known) -> bytes:
+    def _take_deletions(self, known: StateVector) -> bytes:
         now, later = _Deletions(), _Deletions()
         for client, clock, end in read_deletions(self._deletions, 0):
             have = known.get(client, 0)

@@ -9,7 +9,7 @@ from typing import Any
 from pycrdt import Doc, get_state, get_update
 
 from collab.exceptions import ProtocolViolation
-from collab.protocol.yjs.validation import Outline, check_structure
+from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage import updates as stored_updates
 from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE
 
@@ -53,7 +53,7 @@ def check(update: bytes) -> bytes:
     return outline(update).update
 
 
-def outline(update: bytes) -> Outline:
+def outline(update: bytes) -> UpdateOutline:
     """Return the outline of ``update``, which can be decoded; see :func:`check`.
 
     Raises:

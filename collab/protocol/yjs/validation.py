@@ -8,7 +8,7 @@ number of clients that its first bytes announce.
 
 The form is that of ``readClientsStructRefs``, ``readItemContent`` and ``readDeleteSet`` in Yjs.
 
-The same reading notes what an update extends and what it builds upon, as an :class:`Outline`.
+The same reading notes what an update extends and what it builds upon, as an :class:`UpdateOutline`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from collab.exceptions import ProtocolViolation
 
 __all__ = [
     "SHARED_TYPE",
-    "Outline",
     "Place",
     "Section",
+    "UpdateOutline",
     "check_state",
     "check_structure",
     "read_deletions",
@@ -65,7 +65,7 @@ Reader = Callable[[bytes, int], tuple[int, int]]
 Section = tuple[int, int, int, int, int, int]
 
 
-class Outline:
+class UpdateOutline:
     """What there is to know of an update before it is applied.
 
     Attributes:
@@ -91,13 +91,13 @@ class Outline:
         self.has_gaps = False
 
 
-def check_structure(update: bytes) -> Outline:
+def check_structure(update: bytes) -> UpdateOutline:
     """Return the outline of ``update``, which has the form of a Yjs update (format 1).
 
     Raises:
         ProtocolViolation: it has not.
     """
-    outline = Outline(update)
+    outline = UpdateOutline(update)
     try:
         if _read_typed(update, outline):
             return outline
@@ -110,13 +110,15 @@ def check_structure(update: bytes) -> Outline:
     return outline
 
 
-def read_struct(data: bytes, position: int, client: int, clock: int) -> tuple[int, int, Outline]:
+def read_struct(
+    data: bytes, position: int, client: int, clock: int
+) -> tuple[int, int, UpdateOutline]:
     """Read one struct of an update that was checked.
 
     Returns:
         its length in clocks, the position behind it, and an outline with its needs.
     """
-    outline = Outline(data)
+    outline = UpdateOutline(data)
     length, end = _read_struct(data, position, client, clock, outline)
     return length, end, outline
 
@@ -206,7 +208,7 @@ def _read_state(data: bytes) -> int:
     return position
 
 
-def _read_typed(data: bytes, outline: Outline) -> bool:
+def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
     """Read an update that is typed text and nothing else; tell whether it is one.
 
     Most are, and this takes half the time. What is wrong is no such update, or raises as it does
@@ -230,7 +232,7 @@ def _read_typed(data: bytes, outline: Outline) -> bool:
     return True
 
 
-def _read_insertions(data: bytes, outline: Outline) -> int:
+def _read_insertions(data: bytes, outline: UpdateOutline) -> int:
     sections, position = _number(data, 0)
     clients = set()
     for _ in range(sections):
@@ -258,7 +260,7 @@ def _header(data: bytes, position: int) -> tuple[int, int, int, int]:
     return _decode(structs), _decode(client), _decode(clock), match.end()
 
 
-def _read_deletions(data: bytes, outline: Outline) -> int:
+def _read_deletions(data: bytes, outline: UpdateOutline) -> int:
     sections, position = _number(data, outline.deletions)
     for _ in range(sections):
         client, position = _number(data, position)
@@ -275,7 +277,7 @@ def _read_deletions(data: bytes, outline: Outline) -> int:
 
 
 def _read_struct(
-    data: bytes, position: int, client: int, clock: int, outline: Outline
+    data: bytes, position: int, client: int, clock: int, outline: UpdateOutline
 ) -> tuple[int, int]:
     """Return the length of a struct, in clocks, and the position behind it."""
     info = data[position]
@@ -293,7 +295,9 @@ def _read_struct(
     return _CONTENT[kind](data, position)
 
 
-def _note_ids(match: re.Match[bytes] | None, client: int, clock: int, outline: Outline) -> int:
+def _note_ids(
+    match: re.Match[bytes] | None, client: int, clock: int, outline: UpdateOutline
+) -> int:
     """Note that a struct builds upon those items; return the position behind the ids."""
     if match is None:
         raise ValueError
@@ -306,7 +310,7 @@ def _note_ids(match: re.Match[bytes] | None, client: int, clock: int, outline: O
     return match.end()
 
 
-def _note_id(whose: bytes, which: bytes, client: int, clock: int, outline: Outline) -> None:
+def _note_id(whose: bytes, which: bytes, client: int, clock: int, outline: UpdateOutline) -> None:
     other, end = _decode(whose), _decode(which) + 1
     if other != client:
         if outline.needs.get(other, 0) < end:
@@ -324,7 +328,9 @@ def _decode(digits: bytes) -> int:
     return value
 
 
-def _read_parent(data: bytes, position: int, client: int, clock: int, outline: Outline) -> int:
+def _read_parent(
+    data: bytes, position: int, client: int, clock: int, outline: UpdateOutline
+) -> int:
     is_root, key = _number(data, position)
     if is_root == 1:
         _, end = _chunk(data, key)

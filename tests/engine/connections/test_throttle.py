@@ -4,21 +4,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.conf import Settings
-from collab.engine.connections.throttle import Allowance, Throttle
+from collab.engine.connections.throttle import Throttle, TokenBucket
 
 
 def test_a_burst_passes_at_once() -> None:
-    allowance = Allowance(rate=10, burst=3)
+    allowance = TokenBucket(rate=10, burst=3)
     assert [allowance.take(1, now=100) for _ in range(3)] == [0, 0, 0]
 
 
 def test_what_exceeds_the_burst_waits_for_the_rate() -> None:
-    allowance = Allowance(rate=10, burst=3)
+    allowance = TokenBucket(rate=10, burst=3)
     assert [allowance.take(1, now=100) for _ in range(5)] == [0, 0, 0, 0.1, 0.2]
 
 
 def test_time_gives_back_what_was_used_up_to_the_burst() -> None:
-    allowance = Allowance(rate=8, burst=3)
+    allowance = TokenBucket(rate=8, burst=3)
     allowance.take(3, now=100)
     assert allowance.take(1, now=100.125) == 0
     assert allowance.take(3, now=200) == 0
@@ -33,7 +33,7 @@ def test_time_gives_back_what_was_used_up_to_the_burst() -> None:
 def test_who_waits_as_told_never_exceeds_the_rate(
     steps: list[tuple[float, float]], rate: float, burst: float
 ) -> None:
-    allowance, now, taken = Allowance(rate, burst), 1000.0, 0.0
+    allowance, now, taken = TokenBucket(rate, burst), 1000.0, 0.0
     for units, pause in steps:
         now += pause + allowance.take(units, now + pause)
         taken += units

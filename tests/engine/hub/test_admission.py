@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.conf import Settings
-from collab.engine.hub.admission import Door, Gate, Pace, Visit, address_of
-from collab.engine.runtime.counters import counts
+from collab.engine.hub.admission import Admission, ConnectionLimits, Limit, RateLimit, address_of
+from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.exceptions import TryAgainLater
 from tests.engine.watchers import MEMORY, ManualLoop, hub, join, visitor
@@ -31,7 +31,7 @@ visits = st.lists(st.tuples(st.floats(0, 40), st.sampled_from("abc")), max_size=
 def test_nobody_does_it_more_often_than_the_pace_allows(
     visits: list[tuple[float, str]], times: int
 ) -> None:
-    pace, now = Pace(times, MINUTE), 1000.0
+    pace, now = RateLimit(times, MINUTE), 1000.0
     done: dict[str, list[float]] = {who: [] for who in "abc"}
     for pause, who in visits:
         now += pause
@@ -47,7 +47,7 @@ def test_nobody_does_it_more_often_than_the_pace_allows(
 def test_who_is_refused_may_do_it_once_his_tokens_are_back(
     visits: list[tuple[float, str]], times: int
 ) -> None:
-    pace, now = Pace(times, MINUTE), 1000.0
+    pace, now = RateLimit(times, MINUTE), 1000.0
     for pause, who in visits:
         now += pause
         if not pace.take(who, now):
@@ -59,8 +59,8 @@ def test_who_is_refused_may_do_it_once_his_tokens_are_back(
 def test_what_others_do_and_what_is_forgotten_makes_no_difference(
     visits: list[tuple[float, str]], times: int
 ) -> None:
-    shared = Pace(times, MINUTE)
-    alone = {who: Pace(times, MINUTE) for who in "abc"}
+    shared = RateLimit(times, MINUTE)
+    alone = {who: RateLimit(times, MINUTE) for who in "abc"}
     now = 1000.0
     for pause, who in visits:
         now += pause
@@ -69,7 +69,7 @@ def test_what_others_do_and_what_is_forgotten_makes_no_difference(
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 99)), max_size=200))
 def test_a_pace_keeps_a_bounded_number(visits: list[tuple[float, int]]) -> None:
-    pace, now = Pace(3, MINUTE, most=10), 0.0
+    pace, now = RateLimit(3, MINUTE, most=10), 0.0
     for pause, who in visits:
         now += pause
         pace.take(str(who), now)
@@ -77,7 +77,7 @@ def test_a_pace_keeps_a_bounded_number(visits: list[tuple[float, int]]) -> None:
 
 
 def test_a_pace_forgets_whose_tokens_are_all_back() -> None:
-    pace = Pace(2, MINUTE)
+    pace = RateLimit(2, MINUTE)
     for who in "abc":
         assert pace.take(who, 0.0)
     assert len(pace) == 3
@@ -87,7 +87,7 @@ def test_a_pace_forgets_whose_tokens_are_all_back() -> None:
 
 @pytest.mark.parametrize("times", [1, 7, 120, 1200, 10**12])
 def test_as_many_as_allowed_may_come_at_once(times: int) -> None:
-    pace = Pace(times, MINUTE)
+    pace = RateLimit(times, MINUTE)
     assert all(pace.take("a", 1e6) for _ in range(min(times, 2000)))
     assert pace.take("a", 1e6) == (times > 2000)
 
@@ -119,8 +119,8 @@ def test_a_server_need_not_know_the_address() -> None:
 # Gates and visits.
 
 
-def gate(most: int = 2, joins: int = 3) -> Gate:
-    return Gate("address", most=most, most_name="MOST", joins=joins, joins_name="JOINS")
+def gate(most: int = 2, joins: int = 3) -> Limit:
+    return Limit("address", most=most, most_name="MOST", joins=joins, joins_name="JOINS")
 
 
 def test_who_has_too_many_connections_comes_in_when_one_of_them_has_ended() -> None:
@@ -159,7 +159,7 @@ def test_refusals_are_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> 
 def test_a_visit_leaves_the_gates_that_it_has_entered() -> None:
     address, user = gate(most=1), gate(most=0)
     for _ in range(2):
-        visit = Visit()
+        visit = Admission()
         visit.enter(address, "a")
         with pytest.raises(TryAgainLater):
             visit.enter(user, "7")
@@ -168,7 +168,7 @@ def test_a_visit_leaves_the_gates_that_it_has_entered() -> None:
 
 
 def test_whoever_is_not_known_is_not_limited() -> None:
-    visit, closed = Visit(), gate(most=0)
+    visit, closed = Admission(), gate(most=0)
     visit.enter(closed, None)
     visit.end()
 
@@ -177,8 +177,8 @@ def test_by_default_an_office_behind_one_address_comes_back_at_once_after_a_rest
     settings = Settings()
     assert settings.MAX_ADDRESS_JOINS >= settings.MAX_ADDRESS_CONNECTIONS >= 1000
     assert settings.MAX_USER_JOINS >= settings.MAX_USER_CONNECTIONS >= 100
-    visits = [Visit() for _ in range(settings.MAX_ADDRESS_CONNECTIONS)]
-    door = Door(settings)
+    visits = [Admission() for _ in range(settings.MAX_ADDRESS_CONNECTIONS)]
+    door = ConnectionLimits(settings)
     for number, visit in enumerate(visits):
         visit.enter(door.addresses, "192.0.2.7")
         visit.enter(door.users, str(number // settings.MAX_USER_CONNECTIONS))
@@ -231,7 +231,7 @@ async def refused(room: str, **scope: Any) -> tuple[int, str]:
 
 
 def refusals(cause: str) -> int:
-    return counts.refusals["1013", cause]
+    return counters.refusals["1013", cause]
 
 
 async def test_one_user_has_so_many_connections_and_others_theirs() -> None:
@@ -272,7 +272,7 @@ async def test_a_client_without_close_codes_is_refused_before_the_connection_is_
 
 
 async def test_who_sends_nothing_is_disconnected() -> None:
-    before = counts.refusals["1008", "FIRST_FRAME_TIMEOUT"]
+    before = counters.refusals["1008", "FIRST_FRAME_TIMEOUT"]
     with override_settings(COLLAB={"STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05}):
         async with hub():
             async with join("room") as silent:
@@ -282,4 +282,4 @@ async def test_who_sends_nothing_is_disconnected() -> None:
                 await talking.send_to(text_data='{"action": "hello", "request_id": 1}')
                 assert "hello" in await talking.receive_from()
                 assert await talking.receive_nothing(0.2)
-    assert counts.refusals["1008", "FIRST_FRAME_TIMEOUT"] == before + 1
+    assert counters.refusals["1008", "FIRST_FRAME_TIMEOUT"] == before + 1

@@ -13,7 +13,7 @@ import pytest
 
 from collab.engine.relay.relay import order
 from collab.engine.relay.room_link import relay_group
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import RoomFailed
 from collab_storage.exceptions import StorageUnavailable
@@ -52,9 +52,9 @@ async def test_an_order_for_a_room_that_is_being_opened_is_kept_until_it_is() ->
         gate = process.storage.hold("load")
         opening = asyncio.create_task(process.open())
         await until(lambda: process.storage.calls["load"])
-        before = counts.relay_received_messages
+        before = counters.relay_received_messages
         await processes.tell(NOTES, "deliver", update=HELLO)
-        await until(lambda: counts.relay_received_messages > before)
+        await until(lambda: counters.relay_received_messages > before)
         gate.set()
         client = await opening
         await until(lambda: client.text == "hello")
@@ -130,9 +130,9 @@ async def test_an_order_of_the_own_process_has_been_carried_out_already() -> Non
     async with cluster() as processes:
         ann = await processes.start().open()
         message = order(NOTES, "deliver", update=HELLO)
-        before = counts.relay_received_messages
+        before = counters.relay_received_messages
         await processes.layer.group_send(relay_group(NOTES), message)
-        await until(lambda: counts.relay_received_messages > before)
+        await until(lambda: counters.relay_received_messages > before)
         ann.process.room().flush()
         assert ann.text == ""
 

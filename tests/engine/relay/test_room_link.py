@@ -8,7 +8,7 @@ import pytest
 
 from collab.engine.relay import room_link as link
 from collab.engine.relay.room_link import Message, relay_group
-from collab.engine.runtime.counters import counts
+from collab.engine.runtime.counters import counters
 from tests.engine.fakes import until
 from tests.engine.processes import (
     NOTES,
@@ -39,7 +39,7 @@ async def test_a_lost_message_is_asked_for_when_the_next_one_shows_the_gap() -> 
     async with cluster() as processes:
         ann, bob = await two(processes)
         processes.wire.loses = losing("change", "digest")
-        before = counts.relay_repaired_gaps
+        before = counters.relay_repaired_gaps
         ann.type("a")
         await until(lambda: processes.wire.lost)
         processes.wire.loses = losing("digest")
@@ -47,7 +47,7 @@ async def test_a_lost_message_is_asked_for_when_the_next_one_shows_the_gap() -> 
         await until(lambda: bob.text == "ab")
         assert processes.wire.kinds(bob.process, ann.process) == ["ask"]
         assert processes.wire.kinds(ann.process, bob.process) == ["change", "answer"]
-        assert counts.relay_repaired_gaps == before + 1
+        assert counters.relay_repaired_gaps == before + 1
 
 
 async def test_messages_that_overtake_each_other_raise_no_question() -> None:
@@ -198,10 +198,10 @@ async def test_when_nobody_answers_the_storage_is_read() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         processes.wire.loses = losing("change", "answer")
-        before = counts.storage_rereads
+        before = counters.storage_rereads
         ann.type("hello")
         await until(lambda: bob.text == "hello")
-        assert counts.storage_rereads > before
+        assert counters.storage_rereads > before
         asked = processes.wire.kinds(bob.process, ann.process)
         assert asked.count("ask") == link._MAX_ASKS
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import read_message
 
-from collab.engine.rooms.encoded_document import Record
+from collab.engine.rooms.encoded_document import EncodedDocument
 from collab.protocol.frames import step2_frame, update_frame
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE
 from tests.protocol.yjs.samples import HELLO, changes, content, new_doc, text, typed
@@ -16,8 +16,8 @@ LETTERS = typed("abcdef", client_id=2)
 LARGE = 70_000
 
 
-def record_of(base: bytes, tail: Sequence[bytes] = ()) -> Record:
-    record = Record(base)
+def record_of(base: bytes, tail: Sequence[bytes] = ()) -> EncodedDocument:
+    record = EncodedDocument(base)
     for update in tail:
         record.add(update)
     return record
@@ -55,7 +55,7 @@ def test_what_was_encoded_is_sent_again_until_something_is_added() -> None:
 
 
 def test_nothing_is_an_empty_update() -> None:
-    record = Record()
+    record = EncodedDocument()
     assert (record.size, record.frames()) == (2, [step2_frame(EMPTY_UPDATE)])
     assert record.lacking(EMPTY_STATE) == EMPTY_UPDATE
 
@@ -72,7 +72,7 @@ def test_a_long_tail_is_folded() -> None:
     record = record_of(HELLO, typed("x" * 1_001, client_id=2))
     assert record.is_long
     before = record.size
-    record.fold()
+    record.merge_tail()
     assert not record.is_long
     assert record.has_tail
     assert record.size < before
@@ -96,7 +96,7 @@ def test_it_reads_as_a_doc_with_the_same_updates(
 ) -> None:
     """Two write, and sometimes delete; all is told to the other at once."""
     docs = [new_doc(HELLO, client_id=client) for client in (2, 3, 4)]
-    record, news = Record(HELLO), [HELLO]
+    record, news = EncodedDocument(HELLO), [HELLO]
     for who, at in edits:
         with changes(docs[who]) as updates:
             if at < len(text(docs[who])):
@@ -109,7 +109,7 @@ def test_it_reads_as_a_doc_with_the_same_updates(
             record.add(update)
             news.append(update)
         if data.draw(st.booleans()):
-            record.fold()
+            record.merge_tail()
         if data.draw(st.booleans()):
             record.replace(docs[who].get_update())
     assert read(record.frames()) == text(docs[0])

@@ -15,8 +15,8 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
-from collab.engine.rooms.encoded_document import Frozen
-from collab.engine.rooms.live_document import Content
+from collab.engine.rooms.encoded_document import DocumentBytes
+from collab.engine.rooms.live_document import LiveDocument
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Edit, Room
 from collab.exceptions import TooBig
@@ -50,7 +50,7 @@ def make_room(start: bytes = HELLO, *, may_sleep: bool = True, **options: Any) -
 
 
 def frozen_room(start: bytes = HELLO, **options: Any) -> Room:
-    source = Frozen(start, new_doc(start).get_state())
+    source = DocumentBytes(start, new_doc(start).get_state())
     return Room("notes", source, Settings(**options), may_sleep=True)
 
 
@@ -61,8 +61,8 @@ async def room() -> Room:
     return room
 
 
-def inside(room: Room) -> Content:
-    return room._content
+def inside(room: Room) -> LiveDocument:
+    return room._document
 
 
 def sleep(room: Room) -> None:
@@ -230,7 +230,7 @@ async def test_poison_wakes_it_and_harms_its_sender_only(room: Room) -> None:
 
 async def test_what_cannot_be_made_a_doc_is_given_up() -> None:
     broken: list[Room] = []
-    source = Frozen(b"\xff", EMPTY_STATE)
+    source = DocumentBytes(b"\xff", EMPTY_STATE)
     room = Room("notes", source, Settings(), may_sleep=True, on_broken=broken.append)
     ann, socket = new_member(room)
     change(room, ann, LETTERS[0])

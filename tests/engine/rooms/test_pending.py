@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Map
 
 from collab.engine.rooms.edit import Edit
-from collab.engine.rooms.pending import Held
-from collab.protocol.yjs.partial import Known, Waiting, extends, grow
+from collab.engine.rooms.pending import PendingUpdates
+from collab.protocol.yjs.partial import PartialUpdate, StateVector, advance, can_extend
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import is_covered, state_vector
@@ -17,15 +17,15 @@ from tests.engine.fakes import new_member
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
 
 
-def waiting(update: bytes) -> Waiting:
-    return Waiting(check_structure(update))
+def waiting(update: bytes) -> PartialUpdate:
+    return PartialUpdate(check_structure(update))
 
 
 def is_extension(update: bytes, doc: Doc[Any]) -> bool:
-    return extends(check_structure(update), known(doc))
+    return can_extend(check_structure(update), known(doc))
 
 
-def known(doc: Doc[Any]) -> Known:
+def known(doc: Doc[Any]) -> StateVector:
     return state_vector(doc.get_state())
 
 
@@ -48,10 +48,10 @@ def test_the_next_letter_extends_and_no_other_does() -> None:
 
 def test_one_that_extends_may_be_followed_by_the_next() -> None:
     first, second = map(check_structure, typed("ab", client_id=2))
-    state: Known = {}
-    grow(state, first)
+    state: StateVector = {}
+    advance(state, first)
     assert state == {2: 1}
-    assert extends(second, state)
+    assert can_extend(second, state)
 
 
 def test_what_builds_upon_somebody_elses_letter_needs_it() -> None:
@@ -81,13 +81,13 @@ def test_what_skips_clocks_does_not_extend() -> None:
 def test_what_can_be_integrated_is_taken_and_the_rest_waits() -> None:
     letters = typed("abcd", client_id=2)
     held = waiting(merge([letters[0], letters[2], letters[3]]))
-    state: Known = {}
+    state: StateVector = {}
     assert text(new_doc(held.take(state))) == "a"
     assert state == {2: 1}
-    assert not held.is_done and not held.is_ripe(state)
+    assert not held.is_done and not held.is_ready(state)
     assert held.take(state) == EMPTY_UPDATE
     state = {2: 2}
-    assert held.is_ripe(state)
+    assert held.is_ready(state)
     doc = new_doc(merge(letters[:2]))
     doc.apply_update(held.take(state))
     assert text(doc) == "abcd"
@@ -111,7 +111,7 @@ def test_structs_may_wait_for_each_other_across_clients() -> None:
             content(writer).insert(len(content(writer)), "x")
         parts.append(updates[0])
         other.apply_update(updates[0])
-    state: Known = {}
+    state: StateVector = {}
     taken = waiting(merge(parts)).take(state)
     assert text(new_doc(taken)) == "x" * 6
     assert state == {2: 3, 3: 3}
@@ -119,7 +119,7 @@ def test_structs_may_wait_for_each_other_across_clients() -> None:
 
 def test_structs_that_wait_for_each_other_in_a_circle_wait_for_ever() -> None:
     held = waiting(update(section(2, 0, "84030001" + "61"), section(3, 0, "84020001" + "61")))
-    state: Known = {}
+    state: StateVector = {}
     assert held.take(state) == EMPTY_UPDATE
     assert state == {} and not held.is_done
 
@@ -131,7 +131,7 @@ def test_a_deletion_is_taken_as_far_as_it_can_be() -> None:
     assert text(doc) == "ho"
     assert not held.is_done
     state = {1: 7}
-    assert held.is_ripe(state)
+    assert held.is_ready(state)
     assert held.take(state) == update(deletions=b"\1\1\1\6\1")
     assert not held.is_done
 
@@ -156,7 +156,7 @@ def test_in_any_order_and_in_any_parts_nothing_is_lost_and_a_doc_holds_nothing_b
     bounds = sorted({0, len(updates), *cut})
     parts = [shuffled[a:b] for a, b in pairwise(bounds)]
     doc: Doc[Any] = Doc()
-    state: Known = {}
+    state: StateVector = {}
     held = [waiting(merge(part)) for part in parts]
     # Each round takes in at least one update.
     for _ in updates:
@@ -196,9 +196,9 @@ def written(steps: list[tuple[int, str, int]]) -> list[bytes]:
 # What is kept for whom.
 
 
-def held_for(numbers: list[int]) -> tuple[Held, Any]:
+def held_for(numbers: list[int]) -> tuple[PendingUpdates, Any]:
     member, _ = new_member()
-    held = Held()
+    held = PendingUpdates()
     for number in numbers:
         one = waiting(update(section(2, number, "0001")))
         one.take({})
@@ -206,7 +206,7 @@ def held_for(numbers: list[int]) -> tuple[Held, Any]:
     return held, member
 
 
-def numbers_of(held: Held, *edits: Edit) -> list[int]:
+def numbers_of(held: PendingUpdates, *edits: Edit) -> list[int]:
     return [edit.number for edit in held.number(edits)]
 
 
@@ -215,10 +215,10 @@ def test_nothing_counts_that_comes_behind_what_waits() -> None:
     other, _ = new_member()
     edits = Edit(EMPTY_UPDATE, member, 3), Edit(EMPTY_UPDATE, other, 9), Edit(EMPTY_UPDATE)
     assert numbers_of(held, *edits) == [1, 9, 0]
-    assert [edit.number for edit, _ in held.pop_ripe({2: 2})] == [2]
+    assert [edit.number for edit, _ in held.pop_ready({2: 2})] == [2]
     assert numbers_of(held, Edit(EMPTY_UPDATE, member, 2)) == [3]
     assert numbers_of(held, Edit(EMPTY_UPDATE, member, 5)) == [3]
-    held.pop_ripe({2: 4})
+    held.pop_ready({2: 4})
     assert numbers_of(held, Edit(EMPTY_UPDATE, member, 4)) == [5]
     assert numbers_of(held, Edit(EMPTY_UPDATE, member, 6)) == [6]
 
@@ -226,13 +226,13 @@ def test_nothing_counts_that_comes_behind_what_waits() -> None:
 def test_what_is_forgotten_holds_nothing_up() -> None:
     held, member = held_for([1, 2])
     held.forget(member)
-    assert held.pop_ripe({2: 9}) == []
+    assert held.pop_ready({2: 9}) == []
     assert numbers_of(held, Edit(EMPTY_UPDATE, member, 3)) == [3]
 
 
 def test_the_cost_is_of_all_that_a_sender_has_waiting() -> None:
     member, _ = new_member()
-    held, numbers = Held(), count(1)
+    held, numbers = PendingUpdates(), count(1)
     costs = []
     for number in (1, 2, 3):
         one = waiting(update(section(2, number, "0001")))

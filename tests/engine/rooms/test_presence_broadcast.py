@@ -10,7 +10,7 @@ import pytest
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.presence import Presence
-from collab.engine.rooms.presence_broadcast import Attendance, interval
+from collab.engine.rooms.presence_broadcast import PresenceBroadcaster, interval
 from collab.exceptions import ProtocolViolation
 from collab.protocol.frames import GONE, PresenceState, decode_presence, read_bytes
 from tests.engine.fakes import Socket, new_member, until
@@ -34,7 +34,7 @@ class Hall:
         self.members = [member for member, _ in people]
         self.sockets = [socket for _, socket in people]
         settings = Settings(PRESENCE_INTERVAL=interval)
-        self.attendance = Attendance(
+        self.attendance = PresenceBroadcaster(
             self.presence, self.members, settings, settle, self.published.append
         )
 

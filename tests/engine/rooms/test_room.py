@@ -525,8 +525,8 @@ async def test_a_document_that_cannot_be_made_anew_is_given_up(
 
 
 async def test_an_error_that_is_no_panic_is_not_hidden(room: Room) -> None:
-    room._content._doc = object()  # type: ignore[assignment]
-    room._content._state = None
+    room._document._doc = object()  # type: ignore[assignment]
+    room._document._state = None
     with pytest.raises(AttributeError):
         room.state()
 
@@ -642,7 +642,7 @@ async def test_what_waits_goes_with_its_sender(room: Room, store: Store) -> None
 
 
 async def test_too_much_that_waits_closes_its_sender_only(store: Store) -> None:
-    room = make_room(store, MAX_HELD=5_000)
+    room = make_room(store, MAX_PENDING=5_000)
     eve, from_eve = new_member(room)
     ann, from_ann = new_member(room)
     change(room, ann, out_of_order()[0])
@@ -716,7 +716,7 @@ async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Sto
     await turn()
     change(room, ann, later)
     await turn()
-    room._content._rebase()
+    room._document._rebase()
     room.edit(poison.RAISING)
     await turn()
     change(room, ann, first)
@@ -885,14 +885,14 @@ async def test_large_updates_are_folded_as_well(room: Room) -> None:
     change(room, ann, large.get_update())
     await turn()
     await turn()
-    assert not room._content._record.has_tail
+    assert not room._document._record.has_tail
     assert len(text(room.doc)) == 70_005
 
 
 # Other processes.
 
 
-class Link:
+class RoomLink:
     """Notes what the room tells other processes."""
 
     def __init__(self) -> None:
@@ -922,12 +922,12 @@ class Link:
 
 
 @pytest.fixture
-def link() -> Link:
-    return Link()
+def link() -> RoomLink:
+    return RoomLink()
 
 
 async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
-    store: Store, link: Link
+    store: Store, link: RoomLink
 ) -> None:
     room = make_room(store, link=link)
     ann, _ = new_member(room)
@@ -943,7 +943,7 @@ async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
     assert link.confirmed == 1
 
 
-async def test_what_is_stored_already_needs_no_receipt(store: Store, link: Link) -> None:
+async def test_what_is_stored_already_needs_no_receipt(store: Store, link: RoomLink) -> None:
     room = make_room(store, link=link)
     room.edit(LETTERS[0], stored=True)
     await turn()
@@ -952,7 +952,7 @@ async def test_what_is_stored_already_needs_no_receipt(store: Store, link: Link)
 
 
 async def test_what_other_processes_bring_is_neither_stored_nor_sent_back(
-    store: Store, link: Link
+    store: Store, link: RoomLink
 ) -> None:
     room = make_room(store, link=link)
     _, socket = new_member(room)
@@ -963,7 +963,7 @@ async def test_what_other_processes_bring_is_neither_stored_nor_sent_back(
 
 
 async def test_only_a_turns_own_changes_are_told_to_other_processes(
-    store: Store, link: Link
+    store: Store, link: RoomLink
 ) -> None:
     room = make_room(store, link=link)
     ann, _ = new_member(room)
@@ -974,7 +974,7 @@ async def test_only_a_turns_own_changes_are_told_to_other_processes(
 
 
 async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
-    store: Store, link: Link
+    store: Store, link: RoomLink
 ) -> None:
     # A client that has it may send it again, and is told then that it is saved.
     room = make_room(store, link=link)
@@ -989,13 +989,13 @@ async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
     ]
 
 
-async def test_a_room_in_memory_stores_nothing_of_theirs_either(link: Link) -> None:
+async def test_a_room_in_memory_stores_nothing_of_theirs_either(link: RoomLink) -> None:
     link.unconfirmed.append(LETTERS[0])
     make_room(link=link).adopt()
     assert link.unconfirmed == []
 
 
-async def test_presence_is_told_to_other_processes_and_comes_from_them(link: Link) -> None:
+async def test_presence_is_told_to_other_processes_and_comes_from_them(link: RoomLink) -> None:
     room = make_room(Store(), link=link)
     ann, from_ann = new_member(room)
     room.handle(ann, PresenceChange([PresenceState(7, 1, "{}")]))

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from collab.engine.runtime.on_commit import Part, Work, at_commit, waiting
+from collab.engine.runtime.on_commit import CommitWork, SavepointScope, at_commit, waiting
 
 done: list[str] = []
 
 
-class Telling(Work):
+class Telling(CommitWork):
     """Says what was asked for."""
 
     def __init__(self, using: str) -> None:
@@ -25,7 +25,7 @@ class Telling(Work):
         self.asked = ""
 
 
-class Failing(Work):
+class Failing(CommitWork):
     def run(self) -> None:
         raise ZeroDivisionError
 
@@ -103,12 +103,12 @@ def test_work_is_not_done_for_a_block_that_fails() -> None:
     assert done == []
 
 
-class Marking(Work):
+class Marking(CommitWork):
     """Tells which of the marks were made in what has been committed."""
 
     def __init__(self, using: str) -> None:
         super().__init__(using)
-        self.marks: list[tuple[Part, str]] = []
+        self.marks: list[tuple[SavepointScope, str]] = []
 
     def run(self) -> None:
         if committed := [mark for mark in self.marks if mark[0].is_committed]:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from collab.engine.storing.storage_context import Lane
+from collab.engine.storing.storage_context import StorageContext
 from collab_storage.exceptions import StorageUnavailable
 from collab_storage.memory import MemoryStorage
 
@@ -41,20 +41,22 @@ def storage() -> Storage:
 
 
 @pytest.fixture
-def lane(storage: Storage) -> Lane:
-    return Lane(storage)
+def lane(storage: Storage) -> StorageContext:
+    return StorageContext(storage)
 
 
 async def which() -> int | None:
     return resources.get()
 
 
-async def test_nothing_is_set_apart_before_there_is_work(lane: Lane, storage: Storage) -> None:
+async def test_nothing_is_set_apart_before_there_is_work(
+    lane: StorageContext, storage: Storage
+) -> None:
     await lane.close()
     assert storage.entered == 0
 
 
-async def test_all_work_has_the_same_resources(lane: Lane, storage: Storage) -> None:
+async def test_all_work_has_the_same_resources(lane: StorageContext, storage: Storage) -> None:
     assert await asyncio.gather(*(lane.start(which()) for _ in range(3))) == [1, 1, 1]
     assert await lane.start(which()) == 1
     assert await which() is None
@@ -63,7 +65,7 @@ async def test_all_work_has_the_same_resources(lane: Lane, storage: Storage) -> 
 
 
 async def test_two_lanes_have_resources_of_their_own(storage: Storage) -> None:
-    one, other = Lane(storage), Lane(storage)
+    one, other = StorageContext(storage), StorageContext(storage)
     assert await one.start(which()) == 1
     assert await other.start(which()) == 2
     await one.close()
@@ -71,7 +73,7 @@ async def test_two_lanes_have_resources_of_their_own(storage: Storage) -> None:
     await other.close()
 
 
-async def test_closing_waits_for_the_work(lane: Lane, storage: Storage) -> None:
+async def test_closing_waits_for_the_work(lane: StorageContext, storage: Storage) -> None:
     release = asyncio.Event()
 
     async def work() -> int | None:
@@ -93,7 +95,7 @@ async def test_closing_waits_for_the_work(lane: Lane, storage: Storage) -> None:
     assert storage.left == 2
 
 
-async def test_work_that_fails_fails_for_who_asked_for_it(lane: Lane) -> None:
+async def test_work_that_fails_fails_for_who_asked_for_it(lane: StorageContext) -> None:
     async def fail() -> None:
         raise LookupError
 
@@ -120,7 +122,7 @@ class Away(Storage):
 
 async def test_work_fails_if_there_are_no_resources_and_the_next_is_another_attempt() -> None:
     storage = Away()
-    lane = Lane(storage)
+    lane = StorageContext(storage)
     working = [lane.start(which()) for _ in range(2)]
     results = await asyncio.gather(*working, return_exceptions=True)
     assert [type(result) for result in results] == [StorageUnavailable] * 2
@@ -130,7 +132,7 @@ async def test_work_fails_if_there_are_no_resources_and_the_next_is_another_atte
 
 
 async def test_a_lane_that_has_no_resources_can_be_closed() -> None:
-    lane = Lane(Away())
+    lane = StorageContext(Away())
     working = lane.start(which())
     closing = asyncio.create_task(lane.close())
     await asyncio.sleep(0)
@@ -154,13 +156,13 @@ class Sticky(Storage):
 
 
 async def test_that_resources_cannot_be_given_back_is_told_to_who_closes() -> None:
-    lane = Lane(Sticky())
+    lane = StorageContext(Sticky())
     assert await lane.start(which()) is None
     with pytest.raises(StorageUnavailable):
         await lane.close()
 
 
-async def test_a_lane_can_be_used_again(lane: Lane, storage: Storage) -> None:
+async def test_a_lane_can_be_used_again(lane: StorageContext, storage: Storage) -> None:
     assert await lane.start(which()) == 1
     await lane.close()
     await lane.close()

@@ -15,7 +15,7 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.conf import get_storage
 from collab.engine.hub import working_copies as copies
-from collab.engine.hub.working_copies import noting
+from collab.engine.hub.working_copies import recording_updates
 from collab.mirror.models import MirroredDocument
 from collab.mirror.outgoing import copy_cache as cache
 from collab.mirror.outgoing.writing import writing
@@ -135,7 +135,7 @@ def test_what_members_have_just_typed_is_in_it(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = documents.read(name_of(board))
-    with noting(other) as updates:
+    with recording_updates(other) as updates:
         other.get("text", type=Text).insert(0, "typed")
         other.get("text", type=Text).insert(5, "!")
     doc = kept(board)
@@ -149,7 +149,7 @@ def test_what_members_have_just_typed_is_in_it(
         assert change("b")
         assert str(kept(board).get("text", type=Text)) == "typed!"
         # The first of these is another process's, which has not stored it yet.
-        with noting(other) as late:
+        with recording_updates(other) as late:
             other.get("text", type=Text).insert(6, "?")
             other.get("text", type=Text).insert(7, "?")
         cache._copies.clear()
@@ -162,7 +162,7 @@ def test_what_is_stored_upon_what_members_have_just_typed_is_in_it(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = documents.read(name_of(board))
-    with noting(other) as updates:
+    with recording_updates(other) as updates:
         other.get("text", type=Text).insert(0, "typed")
         other.get("text", type=Text).insert(5, "!")
     documents.send_doc_update(name_of(board), updates[1])
