@@ -1,9 +1,4 @@
-"""Documents for server code: in views, commands, tasks and shells, in any process.
-
-Each function has an async twin whose name begins with ``a``. What they change is stored at
-once, seen by live members when it is committed, and part of the surrounding
-``transaction.atomic()`` if documents are kept in the project's database.
-"""
+"""Reading, editing, listing, deleting and renaming documents."""
 
 from __future__ import annotations
 
@@ -15,6 +10,7 @@ from typing import Any
 from asgiref.sync import async_to_sync, sync_to_async
 from pycrdt import Doc
 
+from collab.conf import get_storage
 from collab.engine.hub.working_copies import (
     in_all_hubs,
     load_copy,
@@ -30,8 +26,6 @@ from collab.engine.relay.relay import order
 from collab.protocol.yjs.updates import apply, check, merge
 from collab_storage.base import DocumentInfo
 from collab_storage.exceptions import DocumentNotFound
-
-from .conf import get_storage
 
 __all__ = [
     "adelete",
