@@ -35,7 +35,7 @@ $(RUNTIME): pyproject.toml scripts/setup-python
 	@touch $@
 
 $(TOOLS): $(RUNTIME)
-	scripts/setup-python $(VENV) test lint build
+	scripts/setup-python $(VENV) test lint docs build
 	@touch $@
 
 .PHONY: services-setup
@@ -71,8 +71,8 @@ run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
 ##@ Checks
 
 .PHONY: test
-test: setup lint imports types test-unit test-postgres coverage test-client test-browser test-wheel ## Run all of the checks below
-	@echo "All checks passed: lint, imports, types, unit, postgres, coverage, client, browser, wheel."
+test: setup lint imports types docs test-unit test-postgres coverage test-client test-browser test-wheel ## Run all of the checks below
+	@echo "All checks passed: lint, imports, types, docs, unit, postgres, coverage, client, browser, wheel."
 
 .PHONY: lint
 lint: $(TOOLS) ## Check style and formatting
@@ -89,6 +89,11 @@ types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python a
 	cd client-js && npm run --silent lint
 	cd example && ../$(PY) manage.py makefrontend --check
 	cd example && npm exec tsc
+
+.PHONY: docs
+docs: $(TOOLS) ## Build the documentation's site in build/docs/html; its warnings are errors
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -b html docs build/docs/html
+	@echo "The documentation: file://$(CURDIR)/build/docs/html/index.html"
 
 .PHONY: test-unit
 test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python

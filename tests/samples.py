@@ -18,7 +18,7 @@ __all__ = ["PAGES", "ROOT", "Project", "Sample", "samples"]
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: The first line of a sample says which file it is, or is to be added to.
 FILE = re.compile(r"(?:#|//|<!--) (?P<path>[\w./-]+\.\w+)(?P<added>: add)?(?: -->)?\n")
 
@@ -67,7 +67,12 @@ class Sample:
 def samples(page: Path, *languages: str) -> list[Sample]:
     """Return the samples in a page, of some languages only if any are named."""
     blocks = BLOCK.finditer(page.read_text("utf-8"))
-    found = [Sample(block["language"], block["code"]) for block in blocks]
+    # Sphinx' directives have braces.
+    found = [
+        Sample(block["language"], block["code"])
+        for block in blocks
+        if not block["language"].startswith("{")
+    ]
     return [sample for sample in found if not languages or sample.language in languages]
 
 

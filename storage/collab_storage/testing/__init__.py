@@ -1,4 +1,4 @@
-"""The tests of the storage contract, for every backend.
+"""The tests of the storage contract, for every backend::
 
     import pytest
     from collab_storage.testing import StorageContract
