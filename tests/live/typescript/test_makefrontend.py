@@ -19,7 +19,7 @@ from tests.harness.services import poll_until
 from tests.samples import Project
 
 OTHER = "tests.projects.consumers.application"
-STUDIO = "tests.live.typescript.studio.application"
+STUDIO = "tests.live.studio.application"
 
 
 @pytest.fixture(autouse=True)

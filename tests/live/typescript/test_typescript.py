@@ -19,7 +19,7 @@ from collab.live.typescript.fields import Serializers
 from collab.live.typescript.files import Files, camel
 from collab.live.typescript.types import Types
 from collab.live.watching.subscriptions import unregister
-from tests.live.typescript import studio
+from tests.live import studio
 from tests.projects.consumers import application as projects
 from tests.rows.models import Label, Task
 
