@@ -20,6 +20,7 @@ CLIENT := client-js/dist/index.js
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
 EXAMPLE := example/static/dist/editor.js
 TEST_CLIENTS := tests/js/node_modules/.installed
+TEST_EDITORS := tests/editors/node_modules/.installed
 
 ##@ Set-up (every other target does what it needs of it)
 
@@ -46,7 +47,7 @@ $(SERVICES): $(RUNTIME) scripts/setup-services
 	@touch $@
 
 .PHONY: node-setup
-node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) ## Install the JavaScript packages and build the client and the example
+node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) $(TEST_EDITORS) ## Install the JavaScript packages and build the client and the example
 
 %/node_modules/.installed: %/package-lock.json scripts/setup-node
 	scripts/setup-node $*
@@ -111,7 +112,7 @@ coverage: test-unit test-postgres ## Check that both of the above together ran e
 	$(COVERAGE) report
 
 .PHONY: test-client
-test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) ## Run JavaScript clients against a real server
+test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) $(TEST_EDITORS) ## Run JavaScript clients against a real server
 	$(PY) -m pytest -m client
 
 .PHONY: test-browser

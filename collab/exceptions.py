@@ -1,6 +1,10 @@
 """Errors of the document server.
 
     CollabError
+     ├── ContentError               content that cannot be read or written
+     │    ├── InvalidContent        it does not fit the schema of its editor
+     │    ├── Conflict              it was changed since the writer had read it
+     │    └── TextNotFound          the text that an edit replaces is not there, or more than once
      └── MemberError                ends one member's connection with its ``close_code``
           ├── ProtocolViolation     1008
           ├── TooBig                1009
@@ -17,7 +21,7 @@ The storage's errors are in ``collab_storage.exceptions``; ``DocumentNotFound`` 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from collab_storage.exceptions import (
     DocumentExists,
@@ -31,9 +35,12 @@ from .wire import CloseCode
 
 __all__ = [
     "CollabError",
+    "Conflict",
+    "ContentError",
     "DocumentExists",
     "DocumentNotFound",
     "Forbidden",
+    "InvalidContent",
     "InvalidName",
     "MemberError",
     "NoSuchDocument",
@@ -42,6 +49,7 @@ __all__ = [
     "RoomFailed",
     "StorageError",
     "StorageUnavailable",
+    "TextNotFound",
     "TooBig",
     "TryAgainLater",
     "Unauthenticated",
@@ -53,6 +61,33 @@ class CollabError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
+
+
+class ContentError(CollabError, ValueError):
+    """The content cannot be read or written."""
+
+
+class InvalidContent(ContentError):
+    """The content does not fit the schema, so that an editor would delete it."""
+
+
+class TextNotFound(ContentError):
+    """The text that an edit replaces is not in the document, or more than once."""
+
+
+class Conflict(ContentError):
+    """The content was changed since the writer had read it.
+
+    Args:
+        message: a description.
+        wanted: the content that the writer wanted, as JSON.
+        current: the content of the document now, as JSON.
+    """
+
+    def __init__(self, message: str, *, wanted: Any = None, current: Any = None) -> None:
+        super().__init__(message)
+        self.wanted = wanted
+        self.current = current
 
 
 class MemberError(CollabError):

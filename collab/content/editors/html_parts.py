@@ -1,0 +1,194 @@
+"""HTML of nodes that are more than one element, or that read as another than they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from collab.content.formats.html_elements import HtmlElement
+from collab.content.formats.html_writer import html_attributes, tag
+from collab.content.formats.links import is_safe_url
+from collab.content.formats.markdown_inline import mention_text
+from collab.content.schema import Attribute
+from collab.content.trees import Node, children
+
+__all__ = [
+    "CELL_ATTRIBUTES",
+    "code_block",
+    "heading",
+    "link_attributes",
+    "mention",
+    "ordered_list",
+    "read_cell",
+    "read_code_block",
+    "read_image",
+    "read_link",
+    "read_ordered_list",
+    "read_task",
+    "read_weight",
+    "table",
+    "task_item",
+    "unless_normal",
+]
+
+#: Pixels of a table's column whose width is not said.
+_COLUMN_WIDTH = 25
+_LANGUAGE = "language-"
+#: Columns or rows that one cell may span, as in browsers.
+_MAX_SPAN = 1000
+
+CELL_ATTRIBUTES: Mapping[str, Attribute] = {
+    "colspan": Attribute(default=1, types=(int,), html="colspan"),
+    "rowspan": Attribute(default=1, types=(int,), html="rowspan"),
+    "colwidth": Attribute(types=(list, type(None)), html="colwidth"),
+    "align": Attribute(types=(str, type(None)), style="text-align"),
+}
+
+
+def heading(attributes: Mapping[str, Attribute]) -> Any:
+    """Return a function for the HTML of headings with these attributes."""
+
+    def html(node: Node, inner: str) -> str:
+        level = node["attrs"].get("level")
+        name = f"h{level}" if level in range(1, 7) else "h1"
+        return tag(name, html_attributes(attributes, node["attrs"]), inner)
+
+    return html
+
+
+def code_block(node: Node, inner: str) -> str:
+    """Return the HTML of a code block."""
+    language = node["attrs"].get("language")
+    return tag("pre", {}, tag("code", {"class": language and f"{_LANGUAGE}{language}"}, inner))
+
+
+def read_code_block(element: HtmlElement) -> Mapping[str, Any]:
+    """Return the language of a code block."""
+    names = [name for part in (element, *element.elements()) for name in part.classes()]
+    languages = [name for name in names if name.startswith(_LANGUAGE)]
+    return {"language": languages[0].removeprefix(_LANGUAGE)} if languages else {}
+
+
+def ordered_list(node: Node, inner: str) -> str:
+    """Return the HTML of a numbered list; a start of 1 goes without saying."""
+    start, kind = node["attrs"].get("start"), node["attrs"].get("type")
+    shown = {"start": start if start != 1 else None, "type": kind if kind != "1" else None}
+    return tag("ol", shown, inner)
+
+
+def read_ordered_list(element: HtmlElement) -> Mapping[str, Any]:
+    """Return the number that a list starts with, and its kind."""
+    start = element.attributes.get("start", "")
+    found: dict[str, Any] = {"start": int(start)} if start.isascii() and start.isdigit() else {}
+    kind = element.attributes.get("type")
+    return found | ({"type": kind} if kind else {})
+
+
+def task_item(node: Node, inner: str) -> str:
+    """Return the HTML of an item with a box to check."""
+    checked = node["attrs"].get("checked") is True
+    box = tag("input", {"type": "checkbox", "checked": "checked" if checked else None})
+    label = tag("label", {}, box + tag("span", {}))
+    return tag(
+        "li", {"data-checked": checked, "data-type": "taskItem"}, label + tag("div", {}, inner)
+    )
+
+
+def read_task(element: HtmlElement) -> Mapping[str, Any] | None:
+    """Return whether a task is checked; ``None`` if the element has no box."""
+    if element.attributes.get("data-type") == "taskItem" or "data-checked" in element.attributes:
+        return {"checked": element.attributes.get("data-checked") in ("", "true")}
+    box = element.find("input")
+    if box is None or box.attributes.get("type") != "checkbox":
+        return None
+    return {"checked": "checked" in box.attributes}
+
+
+def table(node: Node, inner: str) -> str:
+    """Return the HTML of a table, with the widths of its columns."""
+    rows = children(node)
+    widths = [width for cell in (children(rows[0]) if rows else ()) for width in _widths(cell)]
+    total = sum(width or _COLUMN_WIDTH for width in widths)
+    columns = "".join(
+        tag("col", {"style": f"width: {max(width, _COLUMN_WIDTH)}px;"})
+        if width
+        else tag("col", {"style": f"min-width: {_COLUMN_WIDTH}px;"})
+        for width in widths
+    )
+    name = "width" if widths and all(widths) else "min-width"
+    style = f"{name}: {total}px;" if widths else None
+    return tag("table", {"style": style}, tag("colgroup", {}, columns) + tag("tbody", {}, inner))
+
+
+def _widths(cell: Node) -> list[int]:
+    """Return the width of each column that a cell spans; 0 where it is not said."""
+    given = cell.get("attrs", {})
+    span, widths = given.get("colspan", 1), given.get("colwidth") or []
+    count = span if isinstance(span, int) and 0 < span <= _MAX_SPAN else 1
+    known = [width if isinstance(width, int) else 0 for width in widths[:count]]
+    return known + [0] * (count - len(known))
+
+
+def mention(node: Node, inner: str) -> str:
+    """Return the HTML of a mention."""
+    values = node["attrs"]
+    shown = {
+        "data-type": "mention",
+        "data-id": values.get("id") or None,
+        "data-label": values.get("label") or None,
+        "data-mention-suggestion-char": values.get("mentionSuggestionChar"),
+    }
+    return tag("span", shown, escape(mention_text(values), quote=False))
+
+
+def read_image(element: HtmlElement) -> Mapping[str, Any] | None:
+    """Return an image's attributes that a number says; ``None`` for one without a source."""
+    if not element.attributes.get("src"):
+        return None
+    sizes = {key: element.attributes.get(key, "") for key in ("width", "height")}
+    return {key: int(value) for key, value in sizes.items() if value.isascii() and value.isdigit()}
+
+
+def link_attributes(*, target: str | None, rel: str | None) -> Mapping[str, Attribute]:
+    """Return the attributes of links, with the defaults of an editor."""
+    text = (str, type(None))
+    return {
+        "href": Attribute(types=text, html="href", is_url=True),
+        "target": Attribute(default=target, types=text, html="target"),
+        "rel": Attribute(default=rel, types=text, html="rel"),
+        "class": Attribute(types=text, html="class"),
+        "title": Attribute(types=text, html="title"),
+    }
+
+
+def read_link(element: HtmlElement) -> Mapping[str, Any] | None:
+    """Return nothing more than a link's attributes; ``None`` if it leads nowhere."""
+    href = element.attributes.get("href", "")
+    return {} if href and is_safe_url(href) else None
+
+
+def read_cell(element: HtmlElement) -> Mapping[str, Any]:
+    """Return what the attributes of a cell say in numbers."""
+    numbers = {key: element.attributes.get(key, "") for key in ("colspan", "rowspan")}
+    found: dict[str, Any] = {
+        key: int(value)
+        for key, value in numbers.items()
+        if value.isascii() and value.isdigit() and 0 < int(value) <= _MAX_SPAN
+    }
+    widths = element.attributes.get("colwidth", "").split(",")
+    if all(width.isascii() and width.isdigit() for width in widths):
+        found["colwidth"] = [int(width) for width in widths]
+    return found
+
+
+def unless_normal(element: HtmlElement) -> Mapping[str, Any] | None:
+    """Return ``None`` for a ``b`` that is not bold, which word processors wrap their text in."""
+    return None if element.styles.get("font-weight") == "normal" else {}
+
+
+def read_weight(element: HtmlElement) -> Mapping[str, Any] | None:
+    """Return ``None`` unless the font is bold."""
+    weight = element.styles.get("font-weight", "")
+    is_bold = weight in ("bold", "bolder") or (weight.isdigit() and int(weight) >= 500)
+    return {} if is_bold else None

@@ -1,0 +1,190 @@
+"""Tiptap 3: StarterKit with task lists, tables, images, mentions, highlights and alignment.
+
+Nodes and marks are in the order of Tiptap's own schema, by which marks are sorted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from collab.content.formats.html_writer import tag
+from collab.content.schema import Attribute, MarkType, NodeType, Schema
+from collab.content.shared_types.prosemirror import ProseMirrorLayout
+
+from . import html_parts as parts
+
+__all__ = ["TIPTAP"]
+
+_TEXT = (str, type(None))
+_ALIGN = {"textAlign": Attribute(types=_TEXT, style="text-align")}
+_HEADING = {**_ALIGN, "level": Attribute(default=1, types=(int,))}
+
+_NODES = (
+    NodeType(
+        name="paragraph",
+        content="inline*",
+        group="block",
+        attributes=_ALIGN,
+        html="p",
+        parse={"p": {}},
+    ),
+    NodeType(
+        name="mention",
+        group="inline",
+        is_inline=True,
+        attributes={
+            "id": Attribute(html="data-id"),
+            "label": Attribute(types=_TEXT, html="data-label"),
+            "mentionSuggestionChar": Attribute(
+                default="@", types=_TEXT, html="data-mention-suggestion-char"
+            ),
+        },
+        html=parts.mention,
+        parse={"span[data-type=mention]": {}},
+    ),
+    NodeType(
+        name="blockquote",
+        content="block+",
+        group="block",
+        html="blockquote",
+        parse={"blockquote": {}},
+    ),
+    NodeType(
+        name="bulletList",
+        content="listItem+",
+        group="block list",
+        html="ul",
+        parse={"ul": {}},
+    ),
+    NodeType(
+        name="codeBlock",
+        content="text*",
+        group="block",
+        attributes={"language": Attribute(types=_TEXT)},
+        marks=(),
+        is_code=True,
+        html=parts.code_block,
+        parse={"pre": parts.read_code_block},
+    ),
+    NodeType(name="doc", content="block+"),
+    NodeType(name="hardBreak", group="inline", is_inline=True, html="br", parse={"br": {}}),
+    NodeType(
+        name="heading",
+        content="inline*",
+        group="block",
+        attributes=_HEADING,
+        html=parts.heading(_HEADING),
+        parse={f"h{level}": {"level": level} for level in range(1, 7)},
+    ),
+    NodeType(name="horizontalRule", group="block", html="hr", parse={"hr": {}}),
+    NodeType(name="listItem", content="paragraph block*", html="li", parse={"li": {}}),
+    NodeType(
+        name="orderedList",
+        content="listItem+",
+        group="block list",
+        attributes={
+            "start": Attribute(default=1, types=(int,)),
+            "type": Attribute(types=_TEXT),
+        },
+        html=parts.ordered_list,
+        parse={"ol": parts.read_ordered_list},
+    ),
+    NodeType(name="text", group="inline", is_inline=True),
+    NodeType(
+        name="taskList",
+        content="taskItem+",
+        group="block list",
+        html=lambda node, inner: tag("ul", {"data-type": "taskList"}, inner),
+        parse={"ul[data-type=taskList]": {}},
+    ),
+    NodeType(
+        name="taskItem",
+        content="paragraph block*",
+        attributes={"checked": Attribute(default=False, types=(bool,))},
+        html=parts.task_item,
+        parse={"li": parts.read_task},
+    ),
+    NodeType(
+        name="table",
+        content="tableRow+",
+        group="block",
+        html=parts.table,
+        parse={"table": {}},
+    ),
+    NodeType(
+        name="tableCell",
+        content="block+",
+        attributes=parts.CELL_ATTRIBUTES,
+        html="td",
+        parse={"td": parts.read_cell},
+    ),
+    NodeType(
+        name="tableHeader",
+        content="block+",
+        attributes=parts.CELL_ATTRIBUTES,
+        html="th",
+        parse={"th": parts.read_cell},
+    ),
+    NodeType(
+        name="tableRow",
+        content="(tableCell | tableHeader)*",
+        html="tr",
+        parse={"tr": {}},
+    ),
+    NodeType(
+        name="image",
+        group="block",
+        attributes={
+            "src": Attribute(types=_TEXT, html="src", is_url=True),
+            "alt": Attribute(types=_TEXT, html="alt"),
+            "title": Attribute(types=_TEXT, html="title"),
+            "width": Attribute(html="width"),
+            "height": Attribute(html="height"),
+        },
+        html="img",
+        parse={"img": parts.read_image},
+    ),
+)
+
+_MARKS = (
+    MarkType(
+        name="link",
+        attributes=parts.link_attributes(target="_blank", rel="noopener noreferrer nofollow"),
+        html="a",
+        parse={"a": parts.read_link},
+    ),
+    MarkType(
+        name="bold",
+        html="strong",
+        parse={"strong": {}, "b": parts.unless_normal, "[style:font-weight]": parts.read_weight},
+        markdown=("**", "**"),
+    ),
+    MarkType(name="code", excludes=None, html="code", parse={"code": {}}),
+    MarkType(
+        name="italic",
+        html="em",
+        parse={"em": {}, "i": {}, "[style:font-style=italic]": {}},
+        markdown=("*", "*"),
+    ),
+    MarkType(
+        name="strike",
+        html="s",
+        parse={"s": {}, "del": {}, "strike": {}, "[style:text-decoration=line-through]": {}},
+        markdown=("~~", "~~"),
+    ),
+    MarkType(
+        name="underline",
+        html="u",
+        parse={"u": {}, "ins": {}, "[style:text-decoration=underline]": {}},
+        markdown=("<u>", "</u>"),
+    ),
+    MarkType(name="highlight", html="mark", parse={"mark": {}}, markdown=("<mark>", "</mark>")),
+)
+
+TIPTAP: Final = Schema(
+    name="tiptap",
+    field="default",
+    nodes=_NODES,
+    marks=_MARKS,
+    layout=ProseMirrorLayout(),
+)

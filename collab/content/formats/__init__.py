@@ -1,0 +1,3 @@
+"""Trees written as HTML, Markdown and text, and read from these."""
+
+__all__: list[str] = []

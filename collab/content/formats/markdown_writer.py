@@ -1,0 +1,176 @@
+"""Markdown from trees, in GitHub's flavour.
+
+What Markdown cannot say, such as alignment, colours and comments, is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from collab.content.schema import Schema
+from collab.content.trees import Node, children, inline_text, is_text, walk
+
+from .markdown_inline import InlineMarkdown, escape_lines, image
+
+__all__ = ["write_markdown"]
+
+_LISTS = {"bulletList", "orderedList", "taskList"}
+
+
+def write_markdown(tree: Node, schema: Schema) -> str:
+    """Return the Markdown of what is inside the top node of a tree."""
+    markdown = _MarkdownWriter(schema).blocks(children(tree))
+    return f"{markdown}\n" if markdown else ""
+
+
+class _MarkdownWriter:
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._inline = InlineMarkdown(schema)
+        self._cell = InlineMarkdown(schema, line_break="<br>")
+        self._writers: dict[str, Callable[[Node], str]] = {
+            "blockquote": self._quote,
+            "bulletList": self._list,
+            "codeBlock": self._code_block,
+            "heading": self._heading,
+            "horizontalRule": lambda node: "---",
+            "image": lambda node: image(schema.attributes_of(node)),
+            "orderedList": self._list,
+            "paragraph": self._paragraph,
+            "table": self._table,
+            "taskList": self._list,
+        }
+
+    def blocks(self, nodes: Iterable[Node], between: str = "\n\n") -> str:
+        """Return the Markdown of blocks; text that is not in one is a paragraph."""
+        written: list[str] = []
+        last, count = "", 0
+        for node in self._wrapped(nodes):
+            kind = self._kind(node)
+            # A list after one of its kind would be read as the same list.
+            count = count + 1 if kind == last and kind in _LISTS else 0
+            block = self._list(node, alternative=count % 2 == 1) if count else self._block(node)
+            if block:
+                written.append(block)
+                last = kind
+        return between.join(written)
+
+    def _wrapped(self, nodes: Iterable[Node]) -> Iterable[Node]:
+        texts: list[Node] = []
+        for node in nodes:
+            if self._is_inline(node):
+                texts.append(node)
+                continue
+            if texts:
+                yield {"type": "paragraph", "content": texts}
+                texts = []
+            yield node
+        if texts:
+            yield {"type": "paragraph", "content": texts}
+
+    def _is_inline(self, node: Node) -> bool:
+        known = self._schema.node_types.get(node["type"])
+        return is_text(node) or (known is not None and known.is_inline)
+
+    def _kind(self, node: Node) -> str:
+        known = self._schema.node_types.get(node["type"])
+        return (known.like if known else "") or str(node["type"])
+
+    def _block(self, node: Node) -> str:
+        known = self._schema.node_types.get(node["type"])
+        if known is not None and known.markdown is not None:
+            return known.markdown(self._schema.attributes_of(node), self.blocks(children(node)))
+        write = self._writers.get(self._kind(node))
+        return write(node) if write else self.blocks(children(node))
+
+    def _paragraph(self, node: Node) -> str:
+        return escape_lines(self._inline.write(children(node)))
+
+    def _heading(self, node: Node) -> str:
+        level = self._schema.attributes_of(node).get("level")
+        sign = "#" * level if isinstance(level, int) and 0 < level <= 6 else "#"
+        # Signs at the end would be read as the heading's own.
+        text = re.sub(r"(#+)$", r"\\\1", self._cell.write(children(node)))
+        return f"{sign} {text}".rstrip()
+
+    def _quote(self, node: Node) -> str:
+        lines = self.blocks(children(node)).split("\n")
+        return "\n".join(f"> {line}".rstrip() for line in lines)
+
+    def _code_block(self, node: Node) -> str:
+        code = inline_text(node)
+        language = self._schema.attributes_of(node).get("language") or ""
+        runs = [len(run) for run in re.findall(r"`{3,}", code)]
+        fence = "`" * max([3, *(run + 1 for run in runs)])
+        info = re.sub(r"[`\s]", "", str(language))
+        return f"{fence}{info}\n{code}\n{fence}" if code else f"{fence}{info}\n{fence}"
+
+    def _list(self, node: Node, *, alternative: bool = False) -> str:
+        items = children(node)
+        is_tight = all(self._is_tight(item) for item in items)
+        start = self._schema.attributes_of(node).get("start", 1)
+        number = start if isinstance(start, int) and 0 <= start < 10**9 else 1
+        written = []
+        for index, item in enumerate(items):
+            sign = self._sign(node, number + index, alternative)
+            written.append(self._item(item, sign, "\n" if is_tight else "\n\n"))
+        return ("\n" if is_tight else "\n\n").join(written)
+
+    def _sign(self, node: Node, number: int, alternative: bool) -> str:
+        if self._kind(node) == "orderedList":
+            return f"{number}{')' if alternative else '.'} "
+        return "* " if alternative else "- "
+
+    def _is_tight(self, item: Node) -> bool:
+        """Return whether an item is a paragraph, with nothing but lists after it."""
+        kinds = [self._kind(child) for child in children(item)]
+        return kinds[:1] in ([], ["paragraph"]) and _LISTS.issuperset(kinds[1:])
+
+    def _item(self, item: Node, sign: str, between: str) -> str:
+        box = ""
+        if self._kind(item) == "taskItem":
+            box = "[x] " if self._schema.attributes_of(item).get("checked") is True else "[ ] "
+        lines = (box + self.blocks(children(item), between)).split("\n")
+        indent = " " * len(sign)
+        rest = [f"{indent}{line}" if line else "" for line in lines[1:]]
+        return "\n".join([f"{sign}{lines[0]}".rstrip(), *rest])
+
+    def _table(self, node: Node) -> str:
+        rows = [children(row) for row in children(node)]
+        texts = [[text for cell in row for text in self._cells(cell)] for row in rows]
+        width = max((len(row) for row in texts), default=0)
+        if not width:
+            return ""
+        has_header = all(self._kind(cell) == "tableHeader" for cell in rows[0])
+        header = texts.pop(0) if has_header else []
+        aligned = rows[0] if rows else []
+        rules = [self._rule(cell) for cell in aligned[:width]]
+        lines = [header, rules + ["---"] * (width - len(rules)), *texts]
+        return "\n".join(f"| {' | '.join(row + [''] * (width - len(row)))} |" for row in lines)
+
+    def _cells(self, cell: Node) -> Sequence[str]:
+        """Return a cell's text, and empty ones for the other columns that it spans."""
+        parts = [self._cell.write(_line(block)) for block in _text_blocks(cell, self._is_inline)]
+        text = "<br>".join(filter(None, parts)).replace("|", "\\|")
+        span = self._schema.attributes_of(cell).get("colspan", 1)
+        count = span if isinstance(span, int) and 0 < span <= 100 else 1
+        return [text] + [""] * (count - 1)
+
+    def _rule(self, cell: Node) -> str:
+        align = self._schema.attributes_of(cell).get("align")
+        return {"left": ":--", "center": ":-:", "right": "--:"}.get(str(align), "---")
+
+
+def _text_blocks(cell: Node, is_inline: Callable[[Node], bool]) -> Iterable[Node]:
+    """Yield the blocks inside a cell that hold text."""
+    for node in walk(cell):
+        if any(is_inline(child) for child in children(node)):
+            yield node
+
+
+def _line(block: Node) -> Sequence[Node]:
+    return [
+        child | {"text": child["text"].replace("\n", " ")} if is_text(child) else child
+        for child in children(block)
+    ]

@@ -1,0 +1,228 @@
+"""Schemas: the nodes and marks that an editor knows, and how each looks in other formats.
+
+A schema says the same as the editor's own, in a table: an editor deletes, for everybody, what its
+schema does not allow, so content is checked before it is written into a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from .expressions import ContentExpression
+from .trees import Mark, Node
+
+if TYPE_CHECKING:
+    from .formats.html_elements import HtmlElement
+    from .layouts import Layout
+
+__all__ = [
+    "REQUIRED",
+    "Attribute",
+    "HtmlOutput",
+    "MarkType",
+    "NodeType",
+    "ParseRule",
+    "Schema",
+]
+
+#: The default of an attribute that must be given.
+REQUIRED: Final = "<required>"
+
+#: A tag, or a function of the node or mark, with all its attributes, and the HTML inside.
+HtmlOutput: TypeAlias = str | Callable[[Node, str], str]
+#: Attributes that an HTML element gives a node, or a function that finds them, or says ``None``
+#: if the element is not such a node.
+ParseRule: TypeAlias = "Mapping[str, Any] | Callable[[HtmlElement], Mapping[str, Any] | None]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """An attribute of a node or a mark.
+
+    Args:
+        default: its value where none is given; :data:`REQUIRED` if there is no such.
+        types: types that a value may have; all if none is named.
+        html: the HTML attribute that holds it.
+        style: the CSS property that holds it.
+        is_url: it is an address; only addresses with a safe protocol are written to HTML.
+        is_identity: it names the node for good. It is made where it is missing, and content
+            without it keeps that of the node which it replaces.
+    """
+
+    default: Any = None
+    types: tuple[type, ...] = ()
+    html: str | None = None
+    style: str | None = None
+    is_url: bool = False
+    is_identity: bool = False
+
+    def allows(self, value: Any) -> bool:
+        """Return whether the attribute may have this value."""
+        if type(value) is type(self.default) and value == self.default:
+            return bool(self.default != REQUIRED)
+        if not self.types or isinstance(value, bool):
+            return not self.types or bool in self.types
+        return isinstance(value, self.types)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeType:
+    """A kind of node.
+
+    Args:
+        name: its name in the editor.
+        like: the node of :data:`TIPTAP` that it is written as in Markdown and text, if that has
+            another name.
+        content: the content expression; empty for a node without children.
+        group: names of the groups that it belongs to, with spaces between.
+        attributes: by name.
+        marks: names of the marks that its text may have; ``None`` for all.
+        is_inline: it is in the text, as a mention is.
+        is_code: its text is shown as it is, spaces and line ends included.
+        html: how it looks in HTML; where that is not said, it is an element with the attribute
+            ``data-node``.
+        parse: the HTML elements that become such a node, as selectors: ``h1``,
+            ``li[data-type=taskItem]``, or ``[data-note]``; with the attributes they say.
+        markdown: how it looks in Markdown, of its attributes and its content in Markdown; by
+            default as its content.
+        text: the same for plain text.
+    """
+
+    name: str
+    like: str = ""
+    content: str = ""
+    group: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    marks: tuple[str, ...] | None = None
+    is_inline: bool = False
+    is_code: bool = False
+    html: HtmlOutput | None = None
+    parse: Mapping[str, ParseRule] = field(default_factory=dict)
+    markdown: Callable[[Mapping[str, Any], str], str] | None = None
+    text: Callable[[Mapping[str, Any], str], str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkType:
+    """A kind of mark: bold, a link, a comment.
+
+    Args:
+        name: its name in the editor.
+        like: see :class:`NodeType`.
+        attributes: by name.
+        overlaps: a text may have it several times with other attributes, as comments
+            (ProseMirror's ``excludes: ""``).
+        excludes: names of the marks that a text with this one cannot have; ``None`` for all.
+        html: see :class:`NodeType`.
+        parse: see :class:`NodeType`; ``[style:font-weight=bold]`` selects by a CSS property.
+        markdown: what is written before and after the text.
+    """
+
+    name: str
+    like: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    overlaps: bool = False
+    excludes: tuple[str, ...] | None = ()
+    html: HtmlOutput | None = None
+    parse: Mapping[str, ParseRule] = field(default_factory=dict)
+    markdown: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """The content that an editor knows, and where it keeps it.
+
+    Args:
+        name: names it in settings, commands and errors.
+        field: the name of the root that the editor uses by default.
+        nodes: in the order of the editor's own schema; the first block is what bare text goes to.
+        marks: in the order of the editor's own schema, which is the order they are written in.
+        layout: how the content lies in a document.
+        top: the node at the top.
+    """
+
+    name: str
+    field: str
+    nodes: Sequence[NodeType]
+    marks: Sequence[MarkType]
+    layout: Layout
+    top: str = "doc"
+
+    def extend(
+        self,
+        *,
+        nodes: Iterable[NodeType] = (),
+        marks: Iterable[MarkType] = (),
+        name: str | None = None,
+        field: str | None = None,
+    ) -> Schema:
+        """Return a schema with more nodes and marks, or others in the place of those it has."""
+        return replace(
+            self,
+            name=name or self.name,
+            field=field or self.field,
+            nodes=tuple(_merge(self.nodes, nodes)),
+            marks=tuple(_merge(self.marks, marks)),
+        )
+
+    @cached_property
+    def node_types(self) -> Mapping[str, NodeType]:
+        """The nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def mark_types(self) -> Mapping[str, MarkType]:
+        """The marks by name."""
+        return {mark.name: mark for mark in self.marks}
+
+    @cached_property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The names of the nodes that a name in a content expression stands for."""
+        groups: dict[str, list[str]] = {}
+        for node in self.nodes:
+            for group in (node.name, *node.group.split()):
+                groups.setdefault(group, []).append(node.name)
+        return groups
+
+    @cached_property
+    def expressions(self) -> Mapping[str, ContentExpression]:
+        """The compiled content expressions by the name of their node."""
+        return {node.name: ContentExpression(node.content, self.groups) for node in self.nodes}
+
+    @cached_property
+    def _ranks(self) -> Mapping[str, int]:
+        return {mark.name: rank for rank, mark in enumerate(self.marks)}
+
+    def sort_marks(self, marks: Iterable[Mark]) -> list[Mark]:
+        """Return marks in the order of the schema, unknown ones last and by name."""
+        unknown = len(self._ranks)
+        return sorted(
+            marks, key=lambda mark: (self._ranks.get(mark["type"], unknown), mark["type"])
+        )
+
+    def holds_text(self, name: str) -> bool:
+        """Return whether a node of this name holds text, as a paragraph does."""
+        expression = self.expressions.get(name)
+        return expression is not None and any(
+            self.node_types[inner].is_inline for inner in expression.names
+        )
+
+    def attributes_of(self, node: Node) -> Mapping[str, Any]:
+        """Return the attributes of a node or a mark, with defaults where it has none."""
+        known = self.node_types.get(node["type"]) or self.mark_types.get(node["type"])
+        given: Mapping[str, Any] = node.get("attrs") or {}
+        return given if known is None else with_defaults(known.attributes, given)
+
+
+def with_defaults(attributes: Mapping[str, Attribute], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all ``attributes`` and of what else is given."""
+    values = {key: attribute.default for key, attribute in attributes.items()}
+    values.update(given)
+    return values
+
+
+def _merge(old: Iterable[Any], new: Iterable[Any]) -> Iterable[Any]:
+    return ({part.name: part for part in old} | {part.name: part for part in new}).values()

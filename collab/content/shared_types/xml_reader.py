@@ -1,0 +1,134 @@
+"""Trees from shared XML, as the ProseMirror editors lay out their content.
+
+A node is an XML element, the texts between two elements are one XML text, and marks are its
+formatting. The result without a schema equals what y-prosemirror makes of the same document, with
+one a ProseMirror editor's own JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from pycrdt import Doc, XmlElement, XmlFragment, XmlText
+
+from collab.content.schema import Schema, with_defaults
+from collab.content.trees import (
+    Mark,
+    Node,
+    children,
+    document,
+    is_text,
+    join_texts,
+    make_node,
+    make_text,
+)
+from collab.exceptions import ContentError
+
+from .mark_keys import mark_name
+from .values import plain
+
+__all__ = ["MAX_DEPTH", "attributes", "complete", "read_delta", "read_node", "read_xml"]
+
+#: Nodes deeper inside each other cannot be read; no editor makes such.
+MAX_DEPTH = 200
+#: Marks that editors use in their views only.
+_NOT_CONTENT = {"ychange"}
+
+
+def read_xml(doc: Doc[Any], field: str, schema: Schema | None = None) -> Node:
+    """Return the tree of a root.
+
+    Args:
+        doc: the document.
+        field: the name of the root.
+        schema: completes attributes with defaults and orders marks.
+
+    Raises:
+        ContentError: nodes are nested too deeply.
+    """
+    root = doc.get(field, type=XmlFragment)
+    with doc.transaction():
+        if schema is None:
+            # As y-prosemirror does: a text at the top, which no editor writes, is a list.
+            return document([cast(Node, _raw(child, 1)) for child in root.children])
+        return document(complete(_flat(root.children, 1), schema))
+
+
+def read_node(element: XmlElement, schema: Schema, depth: int = 1) -> Node:
+    """Return the tree of one element."""
+    with element.doc.transaction():
+        return complete([_element(element, depth)], schema)[0]
+
+
+def complete(nodes: Iterable[Node], schema: Schema) -> list[Node]:
+    """Return nodes as an editor with that schema has them in its JSON."""
+    return join_texts(_complete_node(node, schema) for node in nodes)
+
+
+def _complete_node(node: Node, schema: Schema) -> Node:
+    if is_text(node):
+        marks = [_complete_mark(mark, schema) for mark in node.get("marks", ())]
+        return make_text(node["text"], schema.sort_marks(marks))
+    known = schema.node_types.get(node["type"])
+    given = node.get("attrs", {})
+    values = given if known is None else with_defaults(known.attributes, given)
+    return make_node(node["type"], values, complete(children(node), schema))
+
+
+def _complete_mark(mark: Mark, schema: Schema) -> Mark:
+    given = mark.get("attrs")
+    # Documents of early editors have ``true`` in the place of attributes.
+    given = given if isinstance(given, dict) else {}
+    known = schema.mark_types.get(mark["type"])
+    values = given if known is None else with_defaults(known.attributes, given)
+    return {"type": mark["type"], "attrs": values} if values else {"type": mark["type"]}
+
+
+def _raw(child: Any, depth: int) -> Node | list[Node]:
+    return _texts(child) if isinstance(child, XmlText) else _element(child, depth)
+
+
+def _flat(nodes: Iterable[Any], depth: int) -> Iterator[Node]:
+    for child in nodes:
+        if isinstance(child, XmlText):
+            yield from _texts(child)
+        else:
+            yield _element(child, depth)
+
+
+def _element(element: XmlElement, depth: int) -> Node:
+    if depth > MAX_DEPTH:
+        raise ContentError(f"The document has more than {MAX_DEPTH} nodes inside each other.")
+    inner = list(_flat(element.children, depth + 1))
+    return make_node(element.tag or "", attributes(element), inner)
+
+
+def attributes(element: XmlElement) -> dict[str, Any]:
+    """Return the attributes of an element; editors do not store such that are null."""
+    # pycrdt's annotation says that these cannot be iterated over.
+    pairs = cast(Iterable[tuple[str, Any]], element.attributes)
+    return {key: plain(value) for key, value in sorted(pairs) if value is not None}
+
+
+def _texts(text: XmlText) -> list[Node]:
+    return [_chunk(value, formatting) for value, formatting in read_delta(text)]
+
+
+def read_delta(text: XmlText) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the chunks of a text with their formatting."""
+    return [
+        (value, {key: plain(given[key]) for key in sorted(given)} if given else {})
+        for value, given in text.diff()
+    ]
+
+
+def _chunk(value: Any, formatting: dict[str, Any]) -> Node:
+    if not isinstance(value, str):
+        return make_node("embed", {"value": plain(value)})
+    marks = [
+        {"type": mark_name(key), "attrs": given}
+        for key, given in formatting.items()
+        if given is not None and key not in _NOT_CONTENT
+    ]
+    return make_text(value, marks)

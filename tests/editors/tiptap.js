@@ -1,0 +1,56 @@
+// The nodes and marks of Tiptap that collab.content's TIPTAP has.
+
+import { getSchema } from "@tiptap/core";
+import Highlight from "@tiptap/extension-highlight";
+import Image from "@tiptap/extension-image";
+import { TaskItem, TaskList } from "@tiptap/extension-list";
+import Mention from "@tiptap/extension-mention";
+import { TableKit } from "@tiptap/extension-table";
+import TextAlign from "@tiptap/extension-text-align";
+import { generateHTML } from "@tiptap/html";
+import { MarkdownManager } from "@tiptap/markdown";
+import StarterKit from "@tiptap/starter-kit";
+import * as binding from "@tiptap/y-tiptap";
+import { outline } from "./prosemirror.js";
+
+export const extensions = [
+  StarterKit.configure({ undoRedo: false }),
+  TaskList,
+  TaskItem.configure({ nested: true }),
+  TableKit,
+  Image,
+  Mention,
+  Highlight,
+  TextAlign.configure({ types: ["heading", "paragraph"] }),
+];
+
+const schema = getSchema(extensions);
+const markdown = new MarkdownManager({ extensions });
+
+export const attributes = {
+  textAlign: ["left", "center", "right", null],
+  level: [1, 2, 3, 4, 5, 6],
+  start: [1, 3, 12],
+  type: [null, "a"],
+  checked: [true, false],
+  language: [null, "python", "c++"],
+  src: ["https://example.org/a.png?b=1&c=%20", "/relative.png"],
+  alt: [null, "a <picture>", "שלום"],
+  title: [null, "ti\"tle"],
+  width: [null, 120],
+  href: ["https://example.org/?a=1&b=2", "mailto:a@example.org", "/path (1)", "javascript:alert(1)"],
+  id: ["7", 7],
+  label: [null, "Ann 😀"],
+  align: [null, "right", "center"],
+  colwidth: [null, [120]],
+};
+
+export const editor = {
+  binding,
+  schema,
+  field: "default",
+  attributes,
+  describe: (root) => ({ html: generateHTML(root.toJSON(), extensions), markdown: markdown.serialize(root.toJSON()) }),
+  outline: () => outline(schema),
+  fromMarkdown: (text) => schema.nodeFromJSON(markdown.parse(text)).toJSON(),
+};
