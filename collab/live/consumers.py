@@ -32,7 +32,8 @@ from collab.live.events.events import (
 )
 from collab.live.events.groups import INTERNAL, Event, check_name
 from collab.live.state.state_consumer import StateConsumer
-from collab.protocol.session import Reply, Request
+from collab.protocol.effects import Reply
+from collab.protocol.session import Request
 
 from .errors import CallError, answer_of
 from .permissions import permission_of

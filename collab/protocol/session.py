@@ -9,80 +9,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from collab import __version__
 from collab.access import Access
 from collab.conf import Settings
 from collab.exceptions import ProtocolViolation, TooBig
-from collab.protocol.frames import (
-    PresenceState,
-    auth_denied_frame,
-    decode_presence,
-    read_bytes,
-    read_varuint,
+from collab.protocol.effects import (
+    Effect,
+    PresenceChange,
+    PresenceRequest,
+    Reply,
+    RoomUpdate,
+    StateRequest,
 )
+from collab.protocol.frames import auth_denied_frame, decode_presence, read_bytes, read_varuint
 from collab.protocol.yjs.updates import outline
-from collab.protocol.yjs.validation import UpdateOutline, check_state
+from collab.protocol.yjs.validation import check_state
 from collab.wire import MessageType, SyncType
 
-__all__ = [
-    "Change",
-    "Effect",
-    "PresenceChange",
-    "PresenceRequest",
-    "Reply",
-    "Request",
-    "Session",
-    "StateRequest",
-    "envelope",
-    "json_frame",
-]
-
-
-# Not frozen: there is one for each keystroke, and making a frozen one takes three times as long.
-@dataclass(slots=True)
-class Change:
-    """The member changed the document.
-
-    Args:
-        update: Yjs update bytes that can be decoded.
-        number: of this update among those of the connection, from 1.
-        whole: it answers a step 1, so most of it may be known already.
-        outline: of the update.
-    """
-
-    update: bytes
-    number: int
-    whole: bool
-    outline: UpdateOutline | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StateRequest:
-    """The member asks for what a document of state vector ``state`` lacks."""
-
-    state: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PresenceChange:
-    """The member tells of client ids that are present through it."""
-
-    states: list[PresenceState]
-
-
-@dataclass(frozen=True, slots=True)
-class PresenceRequest:
-    """The member asks who is present."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A frame for this member alone."""
-
-    frame: bytes | str
+__all__ = ["Request", "Session", "envelope", "json_frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +46,6 @@ class Request:
     request_id: str | int | None
     arguments: dict[str, Any]
 
-
-Effect = Change | StateRequest | PresenceChange | PresenceRequest | Reply | None
 
 # Python 3.11 takes long to find a member of an enum.
 _WRITE = Access.WRITE
@@ -165,7 +110,7 @@ class Session:
         self._told_read_only = False
         self._told_throttled = False
 
-    def receive_bytes(self, frame: bytes) -> Effect:
+    def receive_bytes(self, frame: bytes) -> Effect[Any]:
         """Return what a binary frame asks for.
 
         Raises:
@@ -175,7 +120,7 @@ class Session:
         self._check_size(len(frame))
         if frame.startswith(_UPDATE):
             # Nearly all frames are.
-            return self._receive_update(_last_bytes(frame, len(_UPDATE)), whole=False)
+            return self._receive_update(_last_bytes(frame, len(_UPDATE)), is_whole=False)
         kind, position = read_varuint(frame, 0)
         if kind == MessageType.SYNC:
             return self._receive_sync(frame, position)
@@ -242,7 +187,7 @@ class Session:
         if size > (limit := getattr(self._settings, name)):
             raise TooBig(f"A frame may have {limit} bytes.", limit=name)
 
-    def _receive_sync(self, frame: bytes, position: int) -> Effect:
+    def _receive_sync(self, frame: bytes, position: int) -> Effect[Any]:
         kind, position = read_varuint(frame, position)
         payload = _last_bytes(frame, position)
         if kind == SyncType.STEP1:
@@ -250,14 +195,14 @@ class Session:
             return StateRequest(payload)
         if kind not in (SyncType.STEP2, SyncType.UPDATE):
             raise ProtocolViolation("The sync message is of an unknown type.")
-        return self._receive_update(payload, whole=kind == SyncType.STEP2)
+        return self._receive_update(payload, is_whole=kind == SyncType.STEP2)
 
-    def _receive_update(self, update: bytes, *, whole: bool) -> Change | Reply | None:
+    def _receive_update(self, update: bytes, *, is_whole: bool) -> RoomUpdate[Any] | Reply | None:
         # Clients count those that are refused, too, and may become writers later.
         self._updates += 1
         if self.access < _WRITE:
             return self._refuse_update()
-        return Change(update, self._updates, whole, outline(update))
+        return RoomUpdate(update, self._updates, is_whole, outline(update))
 
     def _refuse_update(self) -> Reply | None:
         if self._told_read_only:

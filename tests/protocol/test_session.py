@@ -12,6 +12,14 @@ from collab import __version__
 from collab.access import Access
 from collab.conf import Settings
 from collab.exceptions import ProtocolViolation, TooBig
+from collab.protocol.effects import (
+    Effect,
+    PresenceChange,
+    PresenceRequest,
+    Reply,
+    RoomUpdate,
+    StateRequest,
+)
 from collab.protocol.frames import (
     PresenceState,
     presence_frame,
@@ -20,15 +28,7 @@ from collab.protocol.frames import (
     update_frame,
     varuint,
 )
-from collab.protocol.session import (
-    Change,
-    PresenceChange,
-    PresenceRequest,
-    Reply,
-    Session,
-    StateRequest,
-    json_frame,
-)
+from collab.protocol.session import Session, json_frame
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, new_doc
 
@@ -45,13 +45,19 @@ def answer(session: Session, request: str) -> dict[str, Any]:
     return reply
 
 
+def update_in(effect: Effect[Any]) -> tuple[bytes, int, bool]:
+    """Return the bytes and the number of an update, and whether it is a whole document."""
+    assert isinstance(effect, RoomUpdate)
+    return effect.data, effect.number, effect.is_whole
+
+
 # Binary frames.
 
 
 def test_changes_are_numbered_from_one_whatever_their_kind() -> None:
     member = session()
-    assert member.receive_bytes(step2_frame(HELLO)) == Change(HELLO, 1, whole=True)
-    assert member.receive_bytes(update_frame(HELLO)) == Change(HELLO, 2, whole=False)
+    assert update_in(member.receive_bytes(step2_frame(HELLO))) == (HELLO, 1, True)
+    assert update_in(member.receive_bytes(update_frame(HELLO))) == (HELLO, 2, False)
 
 
 def test_questions_are_told_from_changes() -> None:
@@ -166,7 +172,7 @@ def test_refused_updates_count_as_the_client_counts_them() -> None:
     member = session(Access.READ)
     member.receive_bytes(update_frame(HELLO))
     member.change_access(Access.WRITE)
-    assert member.receive_bytes(update_frame(HELLO)) == Change(HELLO, 2, whole=False)
+    assert update_in(member.receive_bytes(update_frame(HELLO))) == (HELLO, 2, False)
 
 
 def test_a_change_of_access_is_told_to_those_who_understand_it() -> None:

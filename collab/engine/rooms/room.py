@@ -20,7 +20,6 @@ from pycrdt import Doc
 
 from collab.access import Access
 from collab.conf import Settings
-from collab.engine.rooms.edit import Edit
 from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.live_document import LiveDocument
 from collab.engine.rooms.member import Member
@@ -29,21 +28,22 @@ from collab.engine.rooms.presence import Owner, Presence
 from collab.engine.rooms.presence_broadcast import PresenceBroadcaster
 from collab.engine.runtime.counters import counters
 from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
-from collab.protocol.frames import PresenceState, step1_frame, update_frame
-from collab.protocol.session import (
-    Change,
+from collab.protocol.effects import (
     Effect,
+    Origin,
     PresenceChange,
     PresenceRequest,
     Reply,
+    RoomUpdate,
     StateRequest,
 )
+from collab.protocol.frames import PresenceState, step1_frame, update_frame
 from collab.protocol.yjs.partial import PartialUpdate, advance, can_extend
 from collab.protocol.yjs.updates import EMPTY_UPDATE, PoisonedDoc, cut, is_failure, merge, outline
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab.wire import CloseCode
 
-__all__ = ["Edit", "Room", "Store"]
+__all__ = ["Link", "Room", "Store", "Watcher"]
 
 logger = logging.getLogger("collab.room")
 
@@ -58,8 +58,8 @@ class Store(Protocol):
     def is_full(self) -> bool:
         """Too much waits to be stored already."""
 
-    def put(self, room: Room, edits: Sequence[Edit]) -> None:
-        """Store ``edits`` soon and tell their members; empty updates are told only."""
+    def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
+        """Store updates of a document soon and tell their members; empty ones are told only."""
 
 
 class Link(Protocol):
@@ -153,7 +153,7 @@ class Room:
         self._on_broken = on_broken
         self._loop = asyncio.get_running_loop()
         self._flush_handle: asyncio.Handle | None = None
-        self._edits: list[Edit] = []
+        self._queue: list[RoomUpdate[Member]] = []
         #: What builds upon updates that have not arrived. The Doc does not get to see it.
         self._pending = PendingUpdates()
         self._is_closed = False
@@ -171,7 +171,7 @@ class Room:
             self._flush_handle.cancel()
         self._presence_broadcaster.close()
         self._is_closed = True
-        self._edits.clear()
+        self._queue.clear()
         self._document.close()
         self.detach_watchers()
         if not self.members:
@@ -215,15 +215,16 @@ class Room:
         for member in list(self.members):
             member.close(code, reason)
 
-    def handle(self, member: Member, effect: Effect) -> None:
+    def handle(self, member: Member, effect: Effect[Member]) -> None:
         """Carry out what a member's frame asked for.
 
         Raises:
             MemberError: the member asked for too much.
         """
         match effect:
-            case Change():
-                self._receive_change(member, effect)
+            case RoomUpdate():
+                effect.member = member
+                self._receive_update(effect)
             case PresenceChange():
                 self._presence_broadcaster.receive(member, effect.states)
             case StateRequest():
@@ -236,17 +237,17 @@ class Room:
                 member.send_frame(effect.frame)
                 member.send_saved()
 
-    def _receive_change(self, member: Member, change: Change) -> None:
+    def _receive_update(self, update: RoomUpdate[Member]) -> None:
         counters.received_updates += 1
         if self._store is not None and self._store.is_full:
             raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
-        self._check_size(len(change.update))
-        if change.whole:
+        self._check_size(len(update.data))
+        if update.is_whole:
             # Most of it is known; by itself, it is cut down to what is new.
             self.flush()
             self.adopt()
-        self._add(Edit(change.update, member, change.number, outline=change.outline))
-        if change.whole:
+        self._add(update)
+        if update.is_whole:
             self.flush()
 
     def _check_size(self, added: int) -> None:
@@ -258,11 +259,11 @@ class Room:
 
     def edit(self, update: bytes, *, stored: bool = False) -> None:
         """Take an update from server code; ``stored`` tells that the storage has it already."""
-        self._add(Edit(update, stored=stored))
+        self._add(RoomUpdate(update, origin=Origin.STORAGE if stored else Origin.SENT))
 
     def edit_relayed(self, update: bytes) -> None:
         """Take an update from another process, which stores it."""
-        self._add(Edit(update, stored=True, relayed=True))
+        self._add(RoomUpdate(update, origin=Origin.RELAY))
 
     def adopt(self, before: float | None = None) -> None:
         """Store what other processes have not confirmed to be stored.
@@ -270,7 +271,7 @@ class Room:
         A member that sends something again is told that it is saved, so it must be.
         """
         if self._link is not None and (updates := self._link.adopt(before)):
-            self._put([Edit(merge(updates), applied=True)])
+            self._put([RoomUpdate(merge(updates), origin=Origin.DOC)])
 
     def receive_relayed_presence(self, peer: Owner, states: list[PresenceState]) -> None:
         """Take the presence of another process's members."""
@@ -343,7 +344,7 @@ class Room:
 
     def doc_changed(self, update: bytes) -> None:
         """Take what server code has changed in the Doc itself."""
-        self._add(Edit(update, applied=True))
+        self._add(RoomUpdate(update, origin=Origin.DOC))
 
     def doc_rebuilt(self) -> None:
         """The Doc had to be made anew; for the moment it is without the project's observers."""
@@ -357,10 +358,10 @@ class Room:
             self._flush_handle.cancel()
             self._flush_handle = None
         try:
-            if self._edits:
+            if self._queue:
                 began = perf_counter()
-                edits, self._edits = self._edits, []
-                self._flush_edits(edits)
+                queue, self._queue = self._queue, []
+                self._flush_updates(queue)
                 counters.flushed(began)
         except BaseException as error:
             if not is_failure(error):
@@ -370,92 +371,104 @@ class Room:
             self.close_members(CloseCode.INTERNAL, "The document has to be opened again.")
             self._on_broken(self)
 
-    def _add(self, edit: Edit) -> None:
+    def _add(self, update: RoomUpdate[Member]) -> None:
         if not self._is_closed:
-            self._edits.append(edit)
+            self._queue.append(update)
             self._schedule_flush()
 
     def _schedule_flush(self) -> None:
         if self._flush_handle is None:
             self._flush_handle = self._loop.call_soon(self.flush)
 
-    def _flush_edits(self, edits: list[Edit]) -> None:
-        edits, update = self._apply_turn(edits)
-        if update != EMPTY_UPDATE:
-            self._send(update, edits)
+    def _flush_updates(self, queue: list[RoomUpdate[Member]]) -> None:
+        updates, news = self._apply_turn(queue)
+        if news != EMPTY_UPDATE:
+            self._send(news, updates)
         if self._store is None:
-            for edit in edits:
-                if edit.member:
-                    edit.member.echo(edit.update)
+            for update in updates:
+                if update.member:
+                    update.member.echo(update.data)
             return
         if self._link is not None:
-            edits = self._publish(self._link, edits, update)
-        self._put(edits)
+            updates = self._publish(self._link, updates, news)
+        self._put(updates)
 
-    def _publish(self, link: Link, edits: list[Edit], news: bytes) -> list[Edit]:
-        """Send the turn's own changes to other processes; return ``edits`` with the receipt."""
-        own = [edit for edit in edits if not edit.relayed and edit.update != EMPTY_UPDATE]
+    def _publish(
+        self, link: Link, updates: list[RoomUpdate[Member]], news: bytes
+    ) -> list[RoomUpdate[Member]]:
+        """Send the turn's own changes to other processes; return ``updates`` with the receipt."""
+        own = [
+            update
+            for update in updates
+            if update.origin is not Origin.RELAY and update.data != EMPTY_UPDATE
+        ]
         if not own:
-            return edits
-        if any(edit.relayed for edit in edits):
-            news = merge([edit.update for edit in own])
-        if all(edit.stored for edit in own):
+            return updates
+        if any(update.origin is Origin.RELAY for update in updates):
+            news = merge([update.data for update in own])
+        if all(update.origin is Origin.STORAGE for update in own):
             link.publish_stored(news)
-            return edits
-        return [*edits, Edit(EMPTY_UPDATE, on_stored=link.publish(news))]
+            return updates
+        return [*updates, RoomUpdate(EMPTY_UPDATE, on_stored=link.publish(news))]
 
-    def _put(self, edits: list[Edit]) -> None:
+    def _put(self, updates: list[RoomUpdate[Member]]) -> None:
         if self._store is not None:
-            self._store.put(self, [edit for edit in edits if not edit.stored])
+            stored = Origin.STORAGE, Origin.RELAY
+            self._store.put(
+                self.name, [update for update in updates if update.origin not in stored]
+            )
 
-    def _apply_turn(self, edits: list[Edit]) -> tuple[list[Edit], bytes]:
-        """Apply what is not applied yet; return the good edits, and in one update their news."""
-        if len(edits) == 1 and (found := edits[0].outline) is not None and not self._pending:
+    def _apply_turn(
+        self, queue: list[RoomUpdate[Member]]
+    ) -> tuple[list[RoomUpdate[Member]], bytes]:
+        """Apply the queued updates; return the integrated ones, and in one update their news."""
+        if len(queue) == 1 and (found := queue[0].outline) is not None and not self._pending:
             # Somebody types: what follows would do the same, and take longer.
             known = self._document.known()
             if can_extend(found, known):
                 advance(known, found)
-                return self._apply_one(edits[0], found)
-        good = [edit for edit in edits if edit.applied]
-        news = [edit.update for edit in good]
-        fresh = deque(outlined for edit in edits if (outlined := self._outlined(edit)))
+                return self._apply_one(queue[0], found)
+        good = [update for update in queue if update.origin is Origin.DOC]
+        news = [update.data for update in good]
+        fresh = deque(
+            (update, found)
+            for update in queue
+            if update.origin is not Origin.DOC and (found := self._outline(update))
+        )
         while fresh:
             if batch := self._next_batch(fresh):
                 applied, new = self._apply_batch(batch)
                 news.append(new)
             else:
-                edit, found = fresh.popleft()
-                applied = self._take(edit, PartialUpdate(found))
-                news += [edit.update for edit in applied]
+                update, found = fresh.popleft()
+                update.partial = PartialUpdate(found)
+                applied = self._take(update)
+                news += [update.data for update in applied]
             good += applied
         if self._pending:
             late = self._go_on()
-            news += [edit.update for edit in late]
+            news += [update.data for update in late]
             good = self._pending.number(good + late)
         return good, merge(news or [EMPTY_UPDATE])
 
-    def _outlined(self, edit: Edit) -> tuple[Edit, UpdateOutline] | None:
-        """Return what there is to apply of an edit; ``None`` if it is applied, or refused."""
-        if edit.applied:
-            return None
-        if edit.outline is not None:
-            return edit, edit.outline
-        try:
-            update = edit.update
-            if len(update) > _LARGE:
-                # Most of it may be known, and pycrdt reads faster.
-                update = cut(update, self.state())
-            return replace(edit, update=update), outline(update)
-        except (ProtocolViolation, PoisonedDoc):
-            self._refuse(edit)
-            return None
+    def _outline(self, update: RoomUpdate[Member]) -> UpdateOutline | None:
+        """Return the outline of an update, ``None`` if it is refused."""
+        if update.outline is None:
+            try:
+                if len(update.data) > _LARGE:
+                    # Most of it may be known, and pycrdt reads faster.
+                    update.data = cut(update.data, self.state())
+                update.outline = outline(update.data)
+            except (ProtocolViolation, PoisonedDoc):
+                self._refuse(update)
+        return update.outline
 
     def _next_batch(
-        self, fresh: deque[tuple[Edit, UpdateOutline]]
-    ) -> list[tuple[Edit, UpdateOutline]]:
+        self, fresh: deque[tuple[RoomUpdate[Member], UpdateOutline]]
+    ) -> list[tuple[RoomUpdate[Member], UpdateOutline]]:
         """Take out of ``fresh`` what comes first and extends the document, one after the other."""
         known = self._document.known()
-        batch: list[tuple[Edit, UpdateOutline]] = []
+        batch: list[tuple[RoomUpdate[Member], UpdateOutline]] = []
         while fresh and can_extend(fresh[0][1], known):
             found = fresh[0][1]
             # For what has types, all before it must be in the Doc.
@@ -465,68 +478,75 @@ class Room:
             batch.append(fresh.popleft())
         return batch
 
-    def _apply_batch(self, batch: list[tuple[Edit, UpdateOutline]]) -> tuple[list[Edit], bytes]:
-        """Apply edits that extend the document; return the good ones, and their news."""
+    def _apply_batch(
+        self, batch: list[tuple[RoomUpdate[Member], UpdateOutline]]
+    ) -> tuple[list[RoomUpdate[Member]], bytes]:
+        """Apply updates that extend the document; return the good ones, and their news."""
         if len(batch) == 1:
             return self._apply_one(*batch[0])
-        edits = [edit for edit, _ in batch]
+        updates = [update for update, _ in batch]
         try:
-            news = self._apply(merge([edit.update for edit in edits]))
+            news = self._apply(merge([update.data for update in updates]))
         except PoisonedDoc:
             self._document.repair()
-            edits = [
-                good for edit, found in batch for good in self._take(edit, PartialUpdate(found))
-            ]
-            return edits, merge([edit.update for edit in edits] or [EMPTY_UPDATE])
+            for update, found in batch:
+                update.partial = PartialUpdate(found)
+            updates = [good for update in updates for good in self._take(update)]
+            return updates, merge([update.data for update in updates] or [EMPTY_UPDATE])
         if news == EMPTY_UPDATE:
-            edits = [replace(edit, update=news) for edit in edits]
-        return edits, news
+            for update in updates:
+                update.data = news
+        return updates, news
 
-    def _apply_one(self, edit: Edit, found: UpdateOutline) -> tuple[list[Edit], bytes]:
-        """Apply an edit that extends the document; return it, if it is good, and its news."""
-        news = self._apply_alone(edit, found)
+    def _apply_one(
+        self, update: RoomUpdate[Member], found: UpdateOutline
+    ) -> tuple[list[RoomUpdate[Member]], bytes]:
+        """Apply an update that extends the document; return it, if it is good, and its news."""
+        news = self._apply_alone(update, found)
         if news is None:
             return [], EMPTY_UPDATE
-        return [edit if news == edit.update else replace(edit, update=news)], news
+        update.data = news
+        return [update], news
 
-    def _take(self, edit: Edit, waiting: PartialUpdate) -> list[Edit]:
-        """Apply what of an edit can be; return it cut down to what is new, and hold the rest."""
-        update, news = waiting.take(dict(self._document.known())), EMPTY_UPDATE
-        if update != EMPTY_UPDATE:
+    def _take(self, update: RoomUpdate[Member]) -> list[RoomUpdate[Member]]:
+        """Apply what of an update can be; return it cut down to what is new, and hold the rest."""
+        assert update.partial is not None
+        part, news = update.partial.take(dict(self._document.known())), EMPTY_UPDATE
+        if part != EMPTY_UPDATE:
             # Cut down as it is stored and sent: a struct of which the first part is known may say
             # something else about where it belongs than that part.
             try:
-                found = check_structure(cut(update, self.state()))
+                found = check_structure(cut(part, self.state()))
             except (ProtocolViolation, PoisonedDoc):
-                self._refuse(edit)
+                self._refuse(update)
                 return []
-            applied = self._apply_alone(edit, found)
+            applied = self._apply_alone(update, found)
             self._document.forget_known()
             if applied is None:
                 return []
             news = applied
-        if not waiting.is_done:
-            self._hold(edit, waiting)
+        if not update.partial.is_done:
+            self._hold(update)
             if news == EMPTY_UPDATE:
                 return []
-        return [replace(edit, update=news)]
+        return [replace(update, data=news, partial=None)]
 
-    def _apply_alone(self, edit: Edit, found: UpdateOutline) -> bytes | None:
+    def _apply_alone(self, update: RoomUpdate[Member], found: UpdateOutline) -> bytes | None:
         """Apply an update, or part of one; return what is new in it, ``None`` if it is refused."""
-        self.author = edit.member
+        self.author = update.member
         try:
-            if edit.member is not None:
+            if update.member is not None:
                 if found.types:
                     self._document.check_nesting(found)
                 for watcher in self.watchers:
-                    watcher.receive(edit.member, found)
+                    watcher.receive(update.member, found)
             return self._apply(found.update)
         except TooBig as error:
             self._document.forget_known()
-            self._refuse(edit, error)
+            self._refuse(update, error)
         except PoisonedDoc:
             self._document.repair()
-            self._refuse(edit)
+            self._refuse(update)
         finally:
             self.author = None
         return None
@@ -534,55 +554,55 @@ class Room:
     def _apply(self, update: bytes) -> bytes:
         return self._document.apply(update, watched=bool(self.watchers))
 
-    def _hold(self, edit: Edit, waiting: PartialUpdate) -> None:
+    def _hold(self, update: RoomUpdate[Member]) -> None:
         """Keep for later what cannot be applied yet, as long as who sent it is there."""
-        member, limit = edit.member, self._settings.MAX_PENDING
+        member, limit = update.member, self._settings.MAX_PENDING
         if member is None:
             # It is stored, or other processes have it, and it comes again.
             limit = self._settings.MAX_DOCUMENT_SIZE
-        cost = self._pending.add(edit, waiting)
+        cost = self._pending.add(update)
         if cost > limit or not (member is None or member in self.members):
             self._pending.forget(member)
         if cost > limit:
-            self._refuse(edit, TooBig("Too much waits for what is missing.", limit="MAX_HELD"))
+            self._refuse(update, TooBig("Too much waits for what is missing.", limit="MAX_PENDING"))
 
-    def _go_on(self) -> list[Edit]:
+    def _go_on(self) -> list[RoomUpdate[Member]]:
         """Apply what has waited and need not any longer."""
         good = []
-        while ripe := self._pending.pop_ready(self._document.known()):
-            for edit, waiting in ripe:
-                good += self._take(edit, waiting)
+        while ready := self._pending.pop_ready(self._document.known()):
+            for update in ready:
+                good += self._take(update)
         return good
 
-    def _refuse(self, edit: Edit, error: MemberError | None = None) -> None:
-        user_id = edit.member.user_id if edit.member else None
+    def _refuse(self, update: RoomUpdate[Member], error: MemberError | None = None) -> None:
+        user_id = update.member.user_id if update.member else None
         logger.warning(
             "An update cannot be applied and is dropped.",
             extra={"room": self.name, "user": user_id},
         )
-        if edit.member:
-            edit.member.refuse(error or ProtocolViolation("The update cannot be applied."))
+        if update.member:
+            update.member.refuse(error or ProtocolViolation("The update cannot be applied."))
 
-    def _send(self, update: bytes, edits: list[Edit]) -> None:
+    def _send(self, news: bytes, updates: list[RoomUpdate[Member]]) -> None:
         """Send a turn's changes to all but a sole sender."""
-        frame = update_frame(update)
-        senders = {edit.member for edit in edits}
-        sole = edits[0].member if len(senders) == 1 else None
+        frame = update_frame(news)
+        senders = {update.member for update in updates}
+        sole = updates[0].member if len(senders) == 1 else None
         counters.sent_updates += len(self.members) - (sole in self.members)
         for member in self.members:
             if member is sole:
                 continue
             if member in senders:
-                self._send_to_sender(member, edits, update, frame)
+                self._send_to_sender(member, updates, news, frame)
             else:
-                member.send_update(update, frame)
+                member.send_update(news, frame)
 
     def _send_to_sender(
-        self, member: Member, edits: list[Edit], update: bytes, frame: bytes
+        self, member: Member, updates: list[RoomUpdate[Member]], news: bytes, frame: bytes
     ) -> None:
         """Send a turn's changes to one of several who made them."""
         if member.echo_updates:
             # Its own come back once they are stored, and not before.
-            update = merge([edit.update for edit in edits if edit.member is not member])
-            frame = update_frame(update)
-        member.send_update(update, frame)
+            news = merge([update.data for update in updates if update.member is not member])
+            frame = update_frame(news)
+        member.send_update(news, frame)

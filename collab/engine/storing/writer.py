@@ -12,32 +12,21 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.room import Edit, Room
 from collab.engine.runtime.counters import counters
+from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.base import LogEntry, Storage
 from collab_storage.exceptions import StorageUnavailable
 
-__all__ = ["Unsaved", "Writer"]
+__all__ = ["Writer"]
 
 logger = logging.getLogger("collab.writer")
 
 _FIRST_RETRY_DELAY = 0.1
-
-
-class Unsaved(NamedTuple):
-    """An edit that waits for the storage."""
-
-    edit: Edit
-    at: datetime
-
-    @property
-    def user_id(self) -> str | None:
-        return self.edit.member.user_id if self.edit.member else None
 
 
 class Writer:
@@ -61,8 +50,8 @@ class Writer:
         self._settings = settings
         self._start = start
         self._on_stored = on_stored
-        self._waiting: defaultdict[str, list[Unsaved]] = defaultdict(list)
-        self._in_flight: dict[str, list[Unsaved]] = {}
+        self._waiting: defaultdict[str, list[RoomUpdate[Member]]] = defaultdict(list)
+        self._in_flight: dict[str, list[RoomUpdate[Member]]] = {}
         #: Documents that the storage refuses for a reason of their own: when to try again.
         self._pending: dict[str, tuple[float, float]] = {}
         self._size = 0
@@ -82,14 +71,15 @@ class Writer:
         """Bytes that wait. May be called from any thread."""
         return self._size
 
-    def put(self, room: Room, edits: Sequence[Edit]) -> None:
-        """Store ``edits`` soon and tell their members; empty ones are told in their turn."""
-        if not edits:
+    def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
+        """Store updates soon and tell their members; empty ones are told in their turn."""
+        if not updates:
             return
-        now, waiting = self._time(), self._waiting[room.name]
-        for edit in edits:
-            waiting.append(Unsaved(edit, now))
-            self._size += len(edit.update)
+        now, waiting = self._time(), self._waiting[name]
+        for update in updates:
+            update.queued_at = now
+            waiting.append(update)
+            self._size += len(update.data)
         if self._task is None:
             self._task = self._start(self._run())
 
@@ -105,10 +95,10 @@ class Writer:
 
     def unsaved_updates(self, name: str) -> list[bytes]:
         """Return what of a document is not stored yet. May be called from any thread."""
-        updates = [item.edit.update for item in self._items(name)]
+        updates = [item.data for item in self._items(name)]
         return [update for update in updates if update != EMPTY_UPDATE]
 
-    def _items(self, name: str) -> list[Unsaved]:
+    def _items(self, name: str) -> list[RoomUpdate[Member]]:
         return [*self._in_flight.get(name, ()), *self._waiting.get(name, ())]
 
     async def saved(self, name: str) -> None:
@@ -168,7 +158,7 @@ class Writer:
         finally:
             self._task = None
 
-    def _next_batch(self) -> dict[str, list[Unsaved]]:
+    def _next_batch(self) -> dict[str, list[RoomUpdate[Member]]]:
         now = asyncio.get_running_loop().time()
         names = [name for name in self._waiting if self._pending.get(name, (0, 0))[0] <= now]
         return {name: self._waiting.pop(name) for name in names}
@@ -237,30 +227,34 @@ class Writer:
         )
 
 
-def _size(items: Iterable[Unsaved]) -> int:
-    return sum(len(item.edit.update) for item in items)
+def _size(items: Iterable[RoomUpdate[Member]]) -> int:
+    return sum(len(item.data) for item in items)
 
 
-def _tell_saved(items: Iterable[Unsaved]) -> None:
+def _tell_saved(items: Iterable[RoomUpdate[Member]]) -> None:
     """Tell members what of theirs is stored, each in one frame."""
     numbers: dict[Member, int] = {}
-    for edit, _ in items:
-        if edit.on_stored is not None:
-            edit.on_stored()
-        if (member := edit.member) is not None:
-            numbers[member] = max(edit.number, numbers.get(member, 0))
-            member.echo(edit.update)
+    for item in items:
+        if item.on_stored is not None:
+            item.on_stored()
+        if (member := item.member) is not None:
+            numbers[member] = max(item.number, numbers.get(member, 0))
+            member.echo(item.data)
     for member, number in numbers.items():
         member.send_saved(number)
 
 
-def _entries(name: str, items: Iterable[Unsaved]) -> list[LogEntry]:
+def _entries(name: str, items: Iterable[RoomUpdate[Member]]) -> list[LogEntry]:
     """Merge what each user sent to one row of the log."""
-    by_user: dict[str | None, list[Unsaved]] = {}
+    by_user: dict[str | None, list[RoomUpdate[Member]]] = {}
     for item in items:
-        if item.edit.update != EMPTY_UPDATE:
-            by_user.setdefault(item.user_id, []).append(item)
-    return [
-        LogEntry(name, merge([item.edit.update for item in of_user]), of_user[-1].at, user_id)
-        for user_id, of_user in by_user.items()
-    ]
+        if item.data != EMPTY_UPDATE:
+            user_id = item.member.user_id if item.member else None
+            by_user.setdefault(user_id, []).append(item)
+    return [_entry(name, user_id, of_user) for user_id, of_user in by_user.items()]
+
+
+def _entry(name: str, user_id: str | None, items: Sequence[RoomUpdate[Member]]) -> LogEntry:
+    at = items[-1].queued_at
+    assert at is not None
+    return LogEntry(name, merge([item.data for item in items]), at, user_id)

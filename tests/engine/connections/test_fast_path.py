@@ -18,7 +18,8 @@ from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.hub import current_hub
-from collab.protocol.session import Effect, Session
+from collab.protocol.effects import Effect
+from collab.protocol.session import Session
 from collab.sockets import WebSocketProtocol
 from collab.testing import close_rooms
 from tests.collab.test_sockets import STOCK
@@ -180,7 +181,7 @@ async def test_an_error_of_the_server_ends_the_connection_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Failing(Session):
-        def receive_bytes(self, frame: bytes) -> Effect:
+        def receive_bytes(self, frame: bytes) -> Effect[Any]:
             if frame == b"fail":
                 raise LookupError("broken")
             return super().receive_bytes(frame)

@@ -22,7 +22,7 @@ from collab.engine.hub.hub import Hub, current_hub, live_hubs
 from collab.engine.rooms.member import Member
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import NoSuchDocument, Restarting, RoomFailed, TryAgainLater
-from collab.protocol.session import StateRequest
+from collab.protocol.effects import StateRequest
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.exceptions import StorageUnavailable

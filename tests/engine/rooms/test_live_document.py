@@ -18,9 +18,9 @@ from collab.conf import Settings
 from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.live_document import LiveDocument
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.room import Edit, Room
+from collab.engine.rooms.room import Room
 from collab.exceptions import TooBig
-from collab.protocol.session import Change, StateRequest
+from collab.protocol.effects import RoomUpdate, StateRequest
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import state_vector
@@ -38,9 +38,9 @@ class Store:
     is_full = False
 
     def __init__(self) -> None:
-        self.edits: list[Edit] = []
+        self.edits: list[RoomUpdate[Member]] = []
 
-    def put(self, room: Room, edits: Sequence[Edit]) -> None:
+    def put(self, name: str, edits: Sequence[RoomUpdate[Member]]) -> None:
         self.edits += edits
 
 
@@ -76,7 +76,7 @@ def text_of(room: Room) -> str:
 
 
 def change(room: Room, member: Member, update: bytes, number: int = 1) -> None:
-    room.handle(member, Change(update, number, whole=False, outline=check_structure(update)))
+    room.handle(member, RoomUpdate(update, number, False, check_structure(update)))
     room.flush()
 
 
@@ -111,7 +111,7 @@ async def test_a_newcomer_who_has_nothing_wakes_nobody() -> None:
     room = make_room(store=store)
     sleep(room)
     member, _ = new_member(room)
-    nothing = Change(EMPTY_UPDATE, 1, whole=True, outline=check_structure(EMPTY_UPDATE))
+    nothing: RoomUpdate[Member] = RoomUpdate(EMPTY_UPDATE, 1, True, check_structure(EMPTY_UPDATE))
     room.handle(member, nothing)
     assert inside(room).is_asleep
     # Who waits to be told that it is saved, is told so.
@@ -134,7 +134,7 @@ async def test_what_is_known_already_is_not_told_again(room: Room) -> None:
     _, socket = new_member(room, access=Access.READ)
     change(room, ann, HELLO)
     assert socket.frames == []
-    assert {edit.update for edit in store.edits} == {b"\0\0"}
+    assert {edit.data for edit in store.edits} == {b"\0\0"}
 
 
 async def test_a_doc_nobody_needs_is_freed() -> None:
@@ -367,7 +367,7 @@ async def compare(data: st.DataObject) -> None:
     for one, another in zip(*members, strict=True):
         assert everything(received(one[1])) == everything(received(another[1]))
     assert everything(sleeper.doc) == everything(other.doc)
-    stored = [merge([HELLO, *(edit.update for edit in store.edits)]) for store in stores]
+    stored = [merge([HELLO, *(edit.data for edit in store.edits)]) for store in stores]
     assert everything(new_doc(stored[0])) == everything(new_doc(stored[1])) == everything(other.doc)
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Map
 
-from collab.engine.rooms.edit import Edit
+from collab.engine.rooms.member import Member
 from collab.engine.rooms.pending import PendingUpdates
+from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.partial import PartialUpdate, StateVector, advance, can_extend
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
@@ -202,32 +203,36 @@ def held_for(numbers: list[int]) -> tuple[PendingUpdates, Any]:
     for number in numbers:
         one = waiting(update(section(2, number, "0001")))
         one.take({})
-        held.add(Edit(EMPTY_UPDATE, member, number), one)
+        held.add(RoomUpdate(EMPTY_UPDATE, number, member=member, partial=one))
     return held, member
 
 
-def numbers_of(held: PendingUpdates, *edits: Edit) -> list[int]:
+def numbers_of(held: PendingUpdates, *edits: RoomUpdate[Member]) -> list[int]:
     return [edit.number for edit in held.number(edits)]
 
 
 def test_nothing_counts_that_comes_behind_what_waits() -> None:
     held, member = held_for([2, 4])
     other, _ = new_member()
-    edits = Edit(EMPTY_UPDATE, member, 3), Edit(EMPTY_UPDATE, other, 9), Edit(EMPTY_UPDATE)
+    edits: tuple[RoomUpdate[Member], ...] = (
+        RoomUpdate(EMPTY_UPDATE, 3, member=member),
+        RoomUpdate(EMPTY_UPDATE, 9, member=other),
+        RoomUpdate(EMPTY_UPDATE),
+    )
     assert numbers_of(held, *edits) == [1, 9, 0]
-    assert [edit.number for edit, _ in held.pop_ready({2: 2})] == [2]
-    assert numbers_of(held, Edit(EMPTY_UPDATE, member, 2)) == [3]
-    assert numbers_of(held, Edit(EMPTY_UPDATE, member, 5)) == [3]
+    assert [edit.number for edit in held.pop_ready({2: 2})] == [2]
+    assert numbers_of(held, RoomUpdate(EMPTY_UPDATE, 2, member=member)) == [3]
+    assert numbers_of(held, RoomUpdate(EMPTY_UPDATE, 5, member=member)) == [3]
     held.pop_ready({2: 4})
-    assert numbers_of(held, Edit(EMPTY_UPDATE, member, 4)) == [5]
-    assert numbers_of(held, Edit(EMPTY_UPDATE, member, 6)) == [6]
+    assert numbers_of(held, RoomUpdate(EMPTY_UPDATE, 4, member=member)) == [5]
+    assert numbers_of(held, RoomUpdate(EMPTY_UPDATE, 6, member=member)) == [6]
 
 
 def test_what_is_forgotten_holds_nothing_up() -> None:
     held, member = held_for([1, 2])
     held.forget(member)
     assert held.pop_ready({2: 9}) == []
-    assert numbers_of(held, Edit(EMPTY_UPDATE, member, 3)) == [3]
+    assert numbers_of(held, RoomUpdate(EMPTY_UPDATE, 3, member=member)) == [3]
 
 
 def test_the_cost_is_of_all_that_a_sender_has_waiting() -> None:
@@ -237,5 +242,6 @@ def test_the_cost_is_of_all_that_a_sender_has_waiting() -> None:
     for number in (1, 2, 3):
         one = waiting(update(section(2, number, "0001")))
         one.take({})
-        costs.append(held.add(Edit(EMPTY_UPDATE, member, next(numbers)), one))
+        update_of = RoomUpdate(EMPTY_UPDATE, next(numbers), member=member, partial=one)
+        costs.append(held.add(update_of))
     assert costs == [costs[0], 2 * costs[0], 3 * costs[0]]

@@ -16,8 +16,9 @@ from pycrdt import Doc, Map, read_message
 from collab.access import Access
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.room import Edit, Room
+from collab.engine.rooms.room import Room
 from collab.exceptions import TooBig, TryAgainLater
+from collab.protocol.effects import PresenceChange, PresenceRequest, Reply, RoomUpdate, StateRequest
 from collab.protocol.frames import (
     GONE,
     PresenceState,
@@ -25,7 +26,6 @@ from collab.protocol.frames import (
     presence_frame,
     update_frame,
 )
-from collab.protocol.session import Change, PresenceChange, PresenceRequest, Reply, StateRequest
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab.wire import CloseCode
@@ -41,16 +41,16 @@ class Store:
     """Keeps what the room hands over."""
 
     def __init__(self) -> None:
-        self.edits: list[Edit] = []
+        self.edits: list[RoomUpdate[Member]] = []
         self.is_full = False
 
-    def put(self, room: Room, edits: Sequence[Edit]) -> None:
+    def put(self, name: str, edits: Sequence[RoomUpdate[Member]]) -> None:
         self.edits += edits
 
     @property
     def text(self) -> str:
         """The text of a document that had "hello" before."""
-        return text(new_doc(merge([HELLO, *(edit.update for edit in self.edits)])))
+        return text(new_doc(merge([HELLO, *(edit.data for edit in self.edits)])))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def change(
     room: Room, member: Member, update: bytes, number: int = 1, *, whole: bool = False
 ) -> None:
     outline = check_structure(update)
-    room.handle(member, Change(update, number, whole=whole, outline=outline))
+    room.handle(member, RoomUpdate(update, number, whole, outline))
 
 
 async def turn() -> None:
@@ -156,7 +156,7 @@ async def test_a_change_reaches_the_others_and_the_store_once(room: Room, store:
     assert from_ann.messages == []
     assert text(room.doc) == "hello!"
     (edit,) = store.edits
-    assert (edit.update, edit.member, edit.number) == (update, ann, 4)
+    assert (edit.data, edit.member, edit.number) == (update, ann, 4)
 
 
 async def test_a_turn_is_one_flush_one_frame_and_no_task(room: Room, store: Store) -> None:
@@ -188,7 +188,7 @@ async def test_what_is_known_already_is_not_sent_again(room: Room, store: Store)
     await turn()
     assert socket.frames == []
     # The store tells the sender in its turn.
-    assert [edit.update for edit in store.edits] == [EMPTY_UPDATE] * 3
+    assert [edit.data for edit in store.edits] == [EMPTY_UPDATE] * 3
 
 
 async def test_what_several_delete_is_deleted_once(room: Room, store: Store) -> None:
@@ -203,7 +203,7 @@ async def test_what_several_delete_is_deleted_once(room: Room, store: Store) -> 
         change(room, ann, deleted)
         await turn()
     assert socket.frames == [update_frame(deleted)]
-    assert [edit.update for edit in store.edits] == [deleted] * 2 + [EMPTY_UPDATE] * 2
+    assert [edit.data for edit in store.edits] == [deleted] * 2 + [EMPTY_UPDATE] * 2
 
 
 async def test_a_whole_document_is_cut_down_to_its_news(room: Room, store: Store) -> None:
@@ -213,7 +213,7 @@ async def test_a_whole_document_is_cut_down_to_its_news(room: Room, store: Store
     news = insert(doc, "!", 5)
     change(room, bob, LETTERS[0])
     change(room, ann, doc.get_update(), whole=True)
-    assert [edit.update for edit in store.edits] == [LETTERS[0], news]
+    assert [edit.data for edit in store.edits] == [LETTERS[0], news]
     assert socket.frames == [update_frame(news)]
 
 
@@ -338,7 +338,7 @@ async def test_what_the_storage_has_is_not_stored_again(room: Room, store: Store
     room.edit(LETTERS[1])
     await turn()
     assert received(socket, EMPTY_UPDATE) == "ab"
-    assert [edit.update for edit in store.edits] == [LETTERS[1]]
+    assert [edit.data for edit in store.edits] == [LETTERS[1]]
 
 
 async def test_a_broadcast_reaches_all(room: Room) -> None:
@@ -423,7 +423,7 @@ async def test_an_update_that_cannot_be_applied_costs_its_sender_the_connection(
     assert from_eve.close_code == 1008
     assert from_ann.close_code is from_bob.close_code is None
     assert sorted(received(from_bob)) == sorted("hello!a")
-    assert [edit.update for edit in store.edits] == [LETTERS[0], good]
+    assert [edit.data for edit in store.edits] == [LETTERS[0], good]
     (record,) = caplog.records
     assert (record.__dict__["room"], record.__dict__["user"]) == ("notes", "eve")
     # The room goes on.
@@ -615,7 +615,7 @@ async def test_a_doc_that_holds_something_back_after_all_is_made_anew(store: Sto
     outline = check_structure(update)
     # It is not noticed that there is something between them.
     outline.has_gaps = False
-    room.handle(eve, Change(update, 1, whole=False, outline=outline))
+    room.handle(eve, RoomUpdate(update, 1, False, outline))
     await turn()
     assert (rebuilt, from_eve.close_code) == ([room], CloseCode.PROTOCOL_VIOLATION)
     assert text(room.doc) == "hello"
@@ -737,7 +737,7 @@ async def test_what_waits_for_ever_holds_nobody_up(room: Room, store: Store) -> 
         room.edit(letter)
         room.edit(letter)
         await turn()
-    assert [edit.update for edit in store.edits if edit.update != EMPTY_UPDATE] == LETTERS
+    assert [edit.data for edit in store.edits if edit.data != EMPTY_UPDATE] == LETTERS
     assert socket.frames == [update_frame(letter) for letter in LETTERS]
     assert sorted(text(room.doc)) == sorted("helloabcdef")
 
@@ -776,7 +776,7 @@ async def test_what_waits_and_cannot_be_applied_then_costs_its_sender_the_connec
     await turn()
     assert from_eve.close_code == CloseCode.PROTOCOL_VIOLATION
     assert from_ann.close_code is None
-    assert [edit.update for edit in store.edits] == [letter]
+    assert [edit.data for edit in store.edits] == [letter]
     assert store.text == text(room.doc)
 
 
@@ -815,7 +815,7 @@ async def test_what_nests_too_deep_costs_its_sender_the_connection(store: Store)
     change(room, ann, LETTERS[0])
     await turn()
     assert (from_eve.close_code, from_ann.close_code) == (CloseCode.TOO_BIG, None)
-    assert [edit.update for edit in store.edits] == [good, LETTERS[0]]
+    assert [edit.data for edit in store.edits] == [good, LETTERS[0]]
     assert sorted(received(from_bob)) == sorted("helloa")
     # What is deleted is deleted level by level.
     change(room, ann, b"\0\1\2\1\0\1", 2)
@@ -834,14 +834,14 @@ async def test_what_has_waited_may_nest_too_deep_as_well(store: Store) -> None:
     change(room, ann, poison.nested(6))
     await turn()
     assert (from_eve.close_code, from_ann.close_code) == (CloseCode.TOO_BIG, None)
-    assert [edit.update for edit in store.edits] == [poison.nested(6)]
+    assert [edit.data for edit in store.edits] == [poison.nested(6)]
 
 
 async def test_server_code_may_nest_as_it_likes(store: Store) -> None:
     room = make_room(store, MAX_NESTING=10)
     room.edit(poison.nested(20))
     await turn()
-    assert [edit.update for edit in store.edits] == [poison.nested(20)]
+    assert [edit.data for edit in store.edits] == [poison.nested(20)]
     ann, from_ann = new_member(room)
     change(room, ann, poison.nested(1, start=20))
     await turn()
@@ -936,7 +936,7 @@ async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
     room.edit(LETTERS[2], stored=True)
     await turn()
     assert [text(new_doc(update)) for update in link.published] == ["abc"]
-    assert [edit.update for edit in store.edits] == [*LETTERS[:2], EMPTY_UPDATE]
+    assert [edit.data for edit in store.edits] == [*LETTERS[:2], EMPTY_UPDATE]
     receipt = store.edits[-1].on_stored
     assert receipt is not None
     receipt()
@@ -983,7 +983,7 @@ async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
     link.unconfirmed.append(LETTERS[0])
     change(room, ann, merge([HELLO, LETTERS[0]]), whole=True)
     room.adopt()
-    assert [(edit.update, edit.member) for edit in store.edits] == [
+    assert [(edit.data, edit.member) for edit in store.edits] == [
         (LETTERS[0], None),
         (EMPTY_UPDATE, ann),
     ]
@@ -1100,7 +1100,7 @@ async def converge(data: st.DataObject) -> None:
     for doc, (_, socket) in zip(docs, members, strict=True):
         assert socket.close_code is None
         texts.add(received(socket, doc.get_update()))
-    stored = merge([HELLO, *(edit.update for edit in store.edits)])
+    stored = merge([HELLO, *(edit.data for edit in store.edits)])
     assert texts == {text(room.doc)} == {text(new_doc(stored))}
 
 
@@ -1135,7 +1135,7 @@ async def hold_back(data: st.DataObject) -> None:
     await turn()
     assert from_ann.close_code is None
     # Each of Ann's letters is there, nothing is held back in the Doc, and all have the same.
-    stored = new_doc(merge([HELLO, *(edit.update for edit in store.edits)]))
+    stored = new_doc(merge([HELLO, *(edit.data for edit in store.edits)]))
     assert received(from_ann, doc.get_update()) == text(stored) == text(room.doc)
     assert stored.get("map", type=Map).to_py() == room.doc.get("map", type=Map).to_py()
     assert state_vector(stored.get_state()) == state_vector(room.doc.get_state())

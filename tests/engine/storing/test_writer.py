@@ -13,8 +13,9 @@ import uvloop
 from pycrdt import Doc
 
 from collab.conf import Settings
-from collab.engine.rooms.room import Edit, Room
+from collab.engine.rooms.member import Member
 from collab.engine.storing.writer import Writer
+from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
 from tests.engine.fakes import HinderedStorage, Socket, new_member, until
@@ -43,9 +44,6 @@ class Harness:
         self.tasks.append(asyncio.create_task(work))
         return self.tasks[-1]
 
-    def room(self, name: str = "notes") -> Room:
-        return Room(name, Doc(), self.settings)
-
     async def text(self, name: str = "notes") -> str:
         """Return the text of what is stored."""
         stored = await self.storage.load(name)
@@ -65,8 +63,8 @@ async def harness() -> AsyncIterator[Harness]:
             await task
 
 
-def edits(*updates: bytes) -> list[Edit]:
-    return [Edit(update) for update in updates]
+def edits(*updates: bytes) -> list[RoomUpdate[Member]]:
+    return [RoomUpdate(update) for update in updates]
 
 
 def saved(socket: Socket) -> list[int]:
@@ -77,17 +75,16 @@ def saved(socket: Socket) -> list[int]:
 
 
 async def test_what_is_put_is_stored(harness: Harness) -> None:
-    harness.writer.put(harness.room(), edits(*UPDATES))
+    harness.writer.put("notes", edits(*UPDATES))
     await harness.writer.saved("notes")
     assert await harness.text() == "abcdef"
     assert not harness.writer.has("notes")
 
 
 async def test_what_waits_together_is_one_call_and_one_row_a_document(harness: Harness) -> None:
-    notes, plans = harness.room("notes"), harness.room("plans")
-    harness.writer.put(notes, edits(*UPDATES[:2]))
-    harness.writer.put(plans, edits(HELLO))
-    harness.writer.put(notes, edits(*UPDATES[2:]))
+    harness.writer.put("notes", edits(*UPDATES[:2]))
+    harness.writer.put("plans", edits(HELLO))
+    harness.writer.put("notes", edits(*UPDATES[2:]))
     await harness.writer.saved("notes")
     assert harness.storage.calls["append"] == 1
     assert sorted(harness.stored) == [("notes", 1), ("plans", 1)]
@@ -96,12 +93,12 @@ async def test_what_waits_together_is_one_call_and_one_row_a_document(harness: H
 
 
 async def test_each_user_has_a_row_of_its_own(harness: Harness) -> None:
-    room = harness.room()
-    ann, _ = new_member(room, user_id="ann")
-    bob, _ = new_member(room, user_id="bob")
+    ann, _ = new_member(user_id="ann")
+    bob, _ = new_member(user_id="bob")
     authors = [ann, bob, ann, None, bob, ann]
     harness.writer.put(
-        room, [Edit(update, by) for update, by in zip(UPDATES, authors, strict=True)]
+        "notes",
+        [RoomUpdate(update, member=by) for update, by in zip(UPDATES, authors, strict=True)],
     )
     await harness.writer.saved("notes")
     assert harness.stored == [("notes", 3)]
@@ -110,11 +107,10 @@ async def test_each_user_has_a_row_of_its_own(harness: Harness) -> None:
 
 async def test_one_batch_is_in_flight_at_a_time(harness: Harness) -> None:
     gate = harness.storage.hold("append")
-    room = harness.room()
-    harness.writer.put(room, edits(UPDATES[0]))
+    harness.writer.put("notes", edits(UPDATES[0]))
     await until(lambda: harness.storage.calls["append"] == 1)
     for update in UPDATES[1:]:
-        harness.writer.put(room, edits(update))
+        harness.writer.put("notes", edits(update))
     gate.set()
     await harness.writer.saved("notes")
     assert harness.storage.calls["append"] == 2
@@ -122,13 +118,13 @@ async def test_one_batch_is_in_flight_at_a_time(harness: Harness) -> None:
 
 
 async def test_putting_nothing_starts_nothing(harness: Harness) -> None:
-    harness.writer.put(harness.room(), [])
+    harness.writer.put("notes", [])
     assert harness.tasks == []
 
 
 async def test_an_idle_writer_has_no_task(harness: Harness) -> None:
     for update in UPDATES:
-        harness.writer.put(harness.room(), edits(update))
+        harness.writer.put("notes", edits(update))
         await asyncio.wait(harness.tasks)
         assert harness.tasks[-1].done()
     assert len(harness.tasks) == len(UPDATES)
@@ -142,11 +138,12 @@ async def test_saved_is_told_after_the_storage_has_said_so_and_not_before(
     harness: Harness,
 ) -> None:
     gate = harness.storage.hold("append")
-    room = harness.room()
-    ann, socket = new_member(room, greeted=True)
-    harness.writer.put(room, [Edit(UPDATES[0], ann, 1), Edit(UPDATES[1], ann, 2)])
+    ann, socket = new_member(greeted=True)
+    harness.writer.put(
+        "notes", [RoomUpdate(UPDATES[0], 1, member=ann), RoomUpdate(UPDATES[1], 2, member=ann)]
+    )
     await until(lambda: harness.storage.calls["append"])
-    harness.writer.put(room, [Edit(UPDATES[2], ann, 3)])
+    harness.writer.put("notes", [RoomUpdate(UPDATES[2], 3, member=ann)])
     assert saved(socket) == []
     gate.set()
     await until(lambda: 2 in saved(socket))
@@ -157,14 +154,15 @@ async def test_saved_is_told_after_the_storage_has_said_so_and_not_before(
 
 async def test_what_changed_nothing_is_told_saved_but_in_its_turn(harness: Harness) -> None:
     gate = harness.storage.hold("append")
-    room = harness.room()
-    ann, socket = new_member(room, greeted=True)
-    harness.writer.put(room, [Edit(UPDATES[0], ann, 1), Edit(EMPTY_UPDATE, ann, 2)])
+    ann, socket = new_member(greeted=True)
+    harness.writer.put(
+        "notes", [RoomUpdate(UPDATES[0], 1, member=ann), RoomUpdate(EMPTY_UPDATE, 2, member=ann)]
+    )
     await until(lambda: harness.storage.calls["append"])
     assert saved(socket) == []
     gate.set()
     await until(lambda: saved(socket) == [2])
-    harness.writer.put(room, [Edit(EMPTY_UPDATE, ann, 3)])
+    harness.writer.put("notes", [RoomUpdate(EMPTY_UPDATE, 3, member=ann)])
     await until(lambda: saved(socket) == [2, 3])
     # There was nothing to be stored.
     assert harness.storage.calls["append"] == 1
@@ -172,9 +170,10 @@ async def test_what_changed_nothing_is_told_saved_but_in_its_turn(harness: Harne
 
 async def test_an_echo_comes_after_storing(harness: Harness) -> None:
     gate = harness.storage.hold("append")
-    room = harness.room()
-    ann, socket = new_member(room, echo_updates=True)
-    harness.writer.put(room, [Edit(UPDATES[0], ann, 1), Edit(EMPTY_UPDATE, ann, 2)])
+    ann, socket = new_member(echo_updates=True)
+    harness.writer.put(
+        "notes", [RoomUpdate(UPDATES[0], 1, member=ann), RoomUpdate(EMPTY_UPDATE, 2, member=ann)]
+    )
     await until(lambda: harness.storage.calls["append"])
     assert socket.frames == []
     gate.set()
@@ -191,12 +190,11 @@ async def test_an_outage_loses_nothing_and_tells_nothing(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness.storage.failures["append"] = StorageUnavailable("no disk")
-    room = harness.room()
-    ann, socket = new_member(room, greeted=True)
+    ann, socket = new_member(greeted=True)
     with caplog.at_level(logging.ERROR, "collab"):
-        harness.writer.put(room, [Edit(UPDATES[0], ann, 1)])
+        harness.writer.put("notes", [RoomUpdate(UPDATES[0], 1, member=ann)])
         await until(lambda: harness.storage.calls["append"] >= 2)
-    harness.writer.put(room, [Edit(UPDATES[1], ann, 2)])
+    harness.writer.put("notes", [RoomUpdate(UPDATES[1], 2, member=ann)])
     await until(lambda: harness.storage.calls["append"] >= 4)
     assert saved(socket) == []
     assert harness.writer.has("notes")
@@ -214,7 +212,7 @@ async def test_the_traceback_of_an_outage_is_logged_once(
 ) -> None:
     harness.storage.failures["append"] = StorageUnavailable("no disk")
     with caplog.at_level(logging.ERROR, "collab"):
-        harness.writer.put(harness.room(), edits(HELLO))
+        harness.writer.put("notes", edits(HELLO))
         await until(lambda: harness.storage.calls["append"] >= 4)
     assert caplog.text.count("Traceback") == 1
 
@@ -225,7 +223,7 @@ async def test_a_document_that_cannot_be_stored_does_not_hold_up_the_others(
     harness.storage.spoilt["bad"] = DocumentCorrupt()
     with caplog.at_level(logging.ERROR, "collab"):
         for name in ("bad", "good", "fine"):
-            harness.writer.put(harness.room(name), edits(HELLO))
+            harness.writer.put(name, edits(HELLO))
         await harness.writer.saved("good")
         await harness.writer.saved("fine")
     assert {record.__dict__["room"] for record in caplog.records} == {"bad"}
@@ -233,7 +231,7 @@ async def test_a_document_that_cannot_be_stored_does_not_hold_up_the_others(
     # Alone in a batch, it is tried on.
     calls = harness.storage.calls["append"]
     await until(lambda: harness.storage.calls["append"] > calls)
-    harness.writer.put(harness.room("good"), edits(HELLO))
+    harness.writer.put("good", edits(HELLO))
     await harness.writer.saved("good")
     del harness.storage.spoilt["bad"]
     await harness.writer.saved("bad")
@@ -244,11 +242,10 @@ async def test_a_document_that_is_held_back_keeps_what_comes_meanwhile_in_order(
     harness: Harness,
 ) -> None:
     harness.storage.spoilt["notes"] = DocumentCorrupt()
-    room = harness.room()
-    ann, socket = new_member(room, greeted=True)
+    ann, socket = new_member(greeted=True)
     for number, update in enumerate(UPDATES, 1):
         calls = harness.storage.calls["append"]
-        harness.writer.put(room, [Edit(update, ann, number)])
+        harness.writer.put("notes", [RoomUpdate(update, number, member=ann)])
         await until(partial(lambda before: harness.storage.calls["append"] > before, calls))
     assert harness.writer.unsaved_updates("notes") == UPDATES
     del harness.storage.spoilt["notes"]
@@ -262,7 +259,7 @@ async def test_an_outage_while_a_spoilt_document_is_looked_for_blames_nobody(
     harness.storage.spoilt["a bad one"] = DocumentCorrupt()
     harness.storage.spoilt["good"] = StorageUnavailable()
     for name in ("a bad one", "good"):
-        harness.writer.put(harness.room(name), edits(HELLO))
+        harness.writer.put(name, edits(HELLO))
     await until(lambda: harness.storage.calls["append"] >= 3)
     harness.storage.spoilt.clear()
     await harness.writer.saved("a bad one")
@@ -276,11 +273,10 @@ async def test_an_outage_while_a_spoilt_document_is_looked_for_blames_nobody(
 async def test_it_is_full_while_too_much_waits() -> None:
     harness = Harness(MAX_UNSAVED=2 * SIZE)
     gate = harness.storage.hold("append")
-    room = harness.room()
-    harness.writer.put(room, edits(UPDATES[0]))
+    harness.writer.put("notes", edits(UPDATES[0]))
     assert not harness.writer.is_full
     await until(lambda: harness.storage.calls["append"])
-    harness.writer.put(room, edits(UPDATES[1]))
+    harness.writer.put("notes", edits(UPDATES[1]))
     assert harness.writer.is_full
     gate.set()
     await harness.writer.saved("notes")
@@ -290,7 +286,7 @@ async def test_it_is_full_while_too_much_waits() -> None:
 
 async def test_dropping_gives_the_room_back() -> None:
     harness = Harness(MAX_UNSAVED=SIZE)
-    harness.writer.put(harness.room(), edits(UPDATES[0]))
+    harness.writer.put("notes", edits(UPDATES[0]))
     assert harness.writer.is_full
     harness.writer.drop("notes")
     assert not harness.writer.is_full
@@ -302,9 +298,9 @@ async def test_dropping_gives_the_room_back() -> None:
 
 async def test_what_is_dropped_is_not_stored_and_not_waited_for(harness: Harness) -> None:
     gate = harness.storage.hold("append")
-    harness.writer.put(harness.room("other"), edits(HELLO))
+    harness.writer.put("other", edits(HELLO))
     await until(lambda: harness.storage.calls["append"])
-    harness.writer.put(harness.room(), edits(HELLO))
+    harness.writer.put("notes", edits(HELLO))
     waiting = asyncio.create_task(harness.writer.saved("notes"))
     await asyncio.sleep(0)
     harness.writer.drop("notes")
@@ -317,9 +313,9 @@ async def test_what_is_dropped_is_not_stored_and_not_waited_for(harness: Harness
 
 async def test_nobody_waits_for_what_was_dropped_in_a_pause() -> None:
     harness = Harness(WRITE_DELAY=0.05)
-    harness.writer.put(harness.room("other"), edits(HELLO))
+    harness.writer.put("other", edits(HELLO))
     await harness.writer.saved("other")
-    harness.writer.put(harness.room(), edits(HELLO))
+    harness.writer.put("notes", edits(HELLO))
     waiting = asyncio.create_task(harness.writer.saved("notes"))
     await asyncio.sleep(0)
     harness.writer.drop("notes")
@@ -330,7 +326,7 @@ async def test_nobody_waits_for_what_was_dropped_in_a_pause() -> None:
 
 async def test_what_is_in_flight_lands(harness: Harness) -> None:
     gate = harness.storage.hold("append")
-    harness.writer.put(harness.room(), edits(HELLO))
+    harness.writer.put("notes", edits(HELLO))
     await until(lambda: harness.storage.calls["append"])
     harness.writer.drop("notes")
     assert harness.writer.has("notes")
@@ -344,11 +340,11 @@ async def test_what_is_in_flight_lands(harness: Harness) -> None:
 
 async def test_what_waits_goes_along_to_a_new_name(harness: Harness) -> None:
     gate = harness.storage.hold("append")
-    harness.writer.put(harness.room("other"), edits(HELLO))
+    harness.writer.put("other", edits(HELLO))
     await until(lambda: harness.storage.calls["append"])
     harness.writer.move("notes", "plans")
     assert not harness.writer.has("plans")
-    harness.writer.put(harness.room(), edits(HELLO))
+    harness.writer.put("notes", edits(HELLO))
     waiting = asyncio.create_task(harness.writer.saved("notes"))
     await asyncio.sleep(0)
     harness.writer.move("notes", "plans")
@@ -363,12 +359,11 @@ async def test_what_waits_goes_along_to_a_new_name(harness: Harness) -> None:
 async def test_when_it_gives_up_it_returns_all_that_is_not_stored(harness: Harness) -> None:
     assert harness.writer.give_up() == []
     harness.storage.failures["append"] = StorageUnavailable()
-    room = harness.room()
-    ann, socket = new_member(room, user_id="ann", greeted=True)
-    harness.writer.put(room, [Edit(UPDATES[0], ann, 1)])
+    ann, socket = new_member(user_id="ann", greeted=True)
+    harness.writer.put("notes", [RoomUpdate(UPDATES[0], 1, member=ann)])
     await until(lambda: harness.storage.calls["append"])
-    harness.writer.put(room, [Edit(UPDATES[1], ann, 2)])
-    harness.writer.put(harness.room("plans"), edits(HELLO))
+    harness.writer.put("notes", [RoomUpdate(UPDATES[1], 2, member=ann)])
+    harness.writer.put("plans", edits(HELLO))
     waiting = asyncio.create_task(harness.writer.saved("notes"))
     await asyncio.sleep(0)
     kept = {entry.name: entry for entry in harness.writer.give_up()}
@@ -385,7 +380,7 @@ def test_what_comes_in_one_turn_of_a_fast_loop_came_at_one_time() -> None:
     async def times() -> set[datetime]:
         harness = Harness()
         for name in ("notes", "plans", "tasks"):
-            harness.writer.put(harness.room(name), edits(HELLO))
+            harness.writer.put(name, edits(HELLO))
         return {entry.at for entry in harness.writer.give_up()}
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -396,7 +391,7 @@ def test_what_comes_in_one_turn_of_a_fast_loop_came_at_one_time() -> None:
 async def test_it_is_idle_when_nothing_is_left_to_do(harness: Harness) -> None:
     await harness.writer.idle()
     gate = harness.storage.hold("append")
-    harness.writer.put(harness.room(), edits(HELLO))
+    harness.writer.put("notes", edits(HELLO))
     idle = asyncio.create_task(harness.writer.idle())
     await until(lambda: harness.storage.calls["append"])
     assert not idle.done()
@@ -408,7 +403,7 @@ async def test_it_is_idle_when_nothing_is_left_to_do(harness: Harness) -> None:
 async def test_who_wants_to_know_is_told_when_an_edit_is_stored(harness: Harness) -> None:
     told: list[bool] = []
     harness.writer.put(
-        harness.room(), [Edit(HELLO, on_stored=lambda: told.append(harness.writer.has("notes")))]
+        "notes", [RoomUpdate(HELLO, on_stored=lambda: told.append(harness.writer.has("notes")))]
     )
     await until(lambda: told)
     assert told == [False]
@@ -423,11 +418,10 @@ async def test_waiting_for_nothing_ends_at_once(harness: Harness) -> None:
 async def test_saved_waits_for_what_was_there_and_not_for_what_comes_after(
     harness: Harness,
 ) -> None:
-    room = harness.room()
-    harness.writer.put(room, edits(UPDATES[0]))
+    harness.writer.put("notes", edits(UPDATES[0]))
     waiting = asyncio.create_task(harness.writer.saved("notes"))
     await until(lambda: harness.storage.calls["append"])
     harness.storage.hold("append")
-    harness.writer.put(room, edits(UPDATES[1]))
+    harness.writer.put("notes", edits(UPDATES[1]))
     await asyncio.wait_for(waiting, 1)
     assert harness.writer.has("notes")

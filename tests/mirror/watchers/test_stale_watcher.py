@@ -243,7 +243,7 @@ async def test_much_that_is_late_is_not_kept_in_memory(
     board: Board, task: Task, old: Doc[Any]
 ) -> None:
     of(old, task)["title"] = "x" * 10_000
-    with override_settings(COLLAB={**settings.COLLAB, "MAX_HELD": 5_000}):
+    with override_settings(COLLAB={**settings.COLLAB, "MAX_PENDING": 5_000}):
         async with visit(board, doc=old) as ann:
             frame = await refusal(ann)
     assert frame["data"]["values"] == {"title": "x" * 10_000}
