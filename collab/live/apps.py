@@ -21,5 +21,5 @@ class LiveConfig(AppConfig):
         if apps.is_installed("collab.mirror"):
             import_module("collab.live.checks")
         autodiscover_modules("consumers", "live", "subscriptions")
-        # For those who have observed rows before all models were there.
-        import_module("collab.live.watching.row_changes").connect_all()
+        # For watches that were added before all models were loaded.
+        import_module("collab.mirror.row_signals").connect_all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -14,7 +14,8 @@ from collab.live import CREATE, DELETE, SAVE, LiveConsumer
 from collab.live.state import declared_state as state
 from collab.live.state import state_mirrors as following_module
 from collab.mirror import registry as options
-from collab.mirror.outgoing import signals as collecting
+from collab.mirror import row_signals
+from collab.mirror.outgoing import signals
 from tests.projects.consumers import ForThoseLoggedIn
 from tests.projects.models import Project, Step, Task
 from tests.projects.serializers import (
@@ -42,13 +43,16 @@ def test_the_states_of_the_tests_are_sound() -> None:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def alone() -> Iterator[None]:
     """Forget afterwards what the test declares, and meanwhile what others have."""
-    monkeypatch.setattr(state, "_states", {})
-    monkeypatch.setattr(options, "_mirrors", [*options.mirrors()])
-    monkeypatch.setattr(following_module, "_registered", {**following_module._registered})
-    links = {model: [*those] for model, those in collecting._links.items()}
-    monkeypatch.setattr(collecting, "_links", links)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(state, "_states", {})
+        monkeypatch.setattr(options, "_mirrors", [*options.mirrors()])
+        monkeypatch.setattr(following_module, "_registered", {**following_module._registered})
+        monkeypatch.setattr(signals, "_connected", [*signals._connected])
+        monkeypatch.setattr(row_signals, "_followers", [*row_signals._followers])
+        yield
+    row_signals.connect_all()
 
 
 class Sound(ForThoseLoggedIn):

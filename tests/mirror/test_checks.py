@@ -19,7 +19,6 @@ from collab.engine.hub import hub
 from collab.mirror import ModelMirror, OwnRowsMirror, register
 from collab.mirror import registry as options
 from collab.mirror.checks import TAG, is_sound
-from collab.mirror.outgoing import signals as collecting
 from tests.rows.models import Board, Label, Task
 
 
@@ -423,7 +422,6 @@ def test_clients_draw_the_uuids_of_new_rows() -> None:
 def test_a_wrong_mirror_does_not_keep_the_project_from_being_checked(
     attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collecting, "_links", {})
     monkeypatch.setattr(hub, "room_watchers", [])
     declare(**{"fields": ("title",), **attributes})
     apps.get_app_config("collab_mirror").ready()

@@ -40,7 +40,7 @@ from collab.live.events import events, groups
 from collab.live.events.encoding import as_json
 from collab.live.events.events import publish_internal
 from collab.live.events.groups import Event
-from collab.live.watching.row_changes import Change, Kind, watch
+from collab.live.watching.row_changes import Kind, RowChange, watch
 
 __all__ = ["BaseObserver", "ModelObserver", "Observer", "model_observer", "observer", "shared"]
 
@@ -315,7 +315,7 @@ class ModelObserver(BaseObserver):
             return [self._group_name()]
         return map(self._group_name, self._groups_for_signal(self, instance=row))
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def receive(self, changes: Sequence[RowChange]) -> None:
         """Send what concerns each group."""
         for change in changes:
             try:
@@ -328,14 +328,14 @@ class ModelObserver(BaseObserver):
                     self.name,
                 )
 
-    def _tell(self, change: Change) -> None:
+    def _tell(self, change: RowChange) -> None:
         for kind, row, names in self._parts(change):
             if names:
                 payload = as_json({"action": kind, **self._payload(row, kind)})
                 for name in names:
                     groups.send(Event(self._event_type, name, payload))
 
-    def _parts(self, change: Change) -> Iterator[tuple[Kind, Model, Sequence[str]]]:
+    def _parts(self, change: RowChange) -> Iterator[tuple[Kind, Model, Sequence[str]]]:
         """Yield what is told to whom: who has seen a row before is told that it goes."""
         if not self.wants_before:
             yield change.kind, change.row, [*self.groups_of(change.row)]

@@ -16,7 +16,7 @@ from rest_framework.serializers import ModelSerializer
 from collab.live.errors import CallError
 from collab.live.events.encoding import as_json
 from collab.live.events.groups import Event, send
-from collab.live.watching.row_changes import Change, unwatch, watch
+from collab.live.watching.row_changes import RowChange, unwatch, watch
 from collab.mirror.registry import default_serializer
 
 __all__ = [
@@ -86,7 +86,7 @@ class ModelSubscription(Generic[M]):
         """Return in which groups a row is: that is asked for each who watches, when it changes."""
         return ()
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def receive(self, changes: Sequence[RowChange]) -> None:
         """Tell all processes which rows a transaction has changed."""
         keys = [[change.pk, change.kind] for change in changes]
         send(Event(CHANGED, group_of(self.model), as_json(keys)))

@@ -18,14 +18,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from collab.mirror.models import MirroredDocument, MirroredRow
 from collab.mirror.querysets import CHUNK, chunks
 
-__all__ = ["Known", "find"]
+__all__ = ["DocumentRows", "find"]
 
 #: A statement and its parameters.
 _Select = tuple[str, Sequence[str]]
 
 
 @dataclass(slots=True)
-class Known:
+class DocumentRows:
     """What is known of a document, and of some of its rows.
 
     Args:
@@ -52,7 +52,9 @@ class Known:
         return (self.pk, self.writings + 1) == (record.pk, record.writings)
 
 
-def find(keys: Mapping[str, Collection[str]], room_names: Collection[str]) -> dict[str, Known]:
+def find(
+    keys: Mapping[str, Collection[str]], room_names: Collection[str]
+) -> dict[str, DocumentRows]:
     """Find documents, with one query unless it is many rows.
 
     Args:
@@ -68,19 +70,19 @@ def find(keys: Mapping[str, Collection[str]], room_names: Collection[str]) -> di
     selects = list(_selects(connection, columns, keys, room_names))
     if are_few:
         selects = _united(selects)
-    found: dict[str, Known] = {}
+    found: dict[str, DocumentRows] = {}
     for sql, parameters in selects:
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             for pk, name, writings, *row in cursor.fetchall():
-                known = found.setdefault(name, Known(pk, writings))
+                known = found.setdefault(name, DocumentRows(pk, writings))
                 if row[0] is not None:
                     _add(known, connection, row, with_values=are_few)
     return found
 
 
 def _add(
-    known: Known, connection: BaseDatabaseWrapper, row: Sequence[Any], *, with_values: bool
+    known: DocumentRows, connection: BaseDatabaseWrapper, row: Sequence[Any], *, with_values: bool
 ) -> None:
     map_name, key, *values = row
     found = None

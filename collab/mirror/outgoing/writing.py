@@ -21,7 +21,7 @@ from collab.conf import get_storage
 from collab.engine.hub.working_copies import recording_updates, store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.copy_cache import Copy, keep, open_copy
-from collab.mirror.outgoing.lookup import Known
+from collab.mirror.outgoing.lookup import DocumentRows
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
 from collab.mirror.retry import patiently
@@ -110,7 +110,9 @@ class Writing:
         for map_name, keys in companions.items():
             self._companions.setdefault(map_name, {}).update(dict.fromkeys(map(str, keys)))
 
-    def write_rows(self, keys: Mapping[str, Collection[str]], known: Known | None = None) -> None:
+    def write_rows(
+        self, keys: Mapping[str, Collection[str]], known: DocumentRows | None = None
+    ) -> None:
         """Write rows as they are now, by ``map_name``, and those that come or go with them."""
         while keys:
             for mirror in mirrors():
@@ -193,7 +195,7 @@ def _lock(room_name: str, using: str) -> MirroredDocument | None:
 
 @patiently
 def write_rows(
-    room_name: str, keys: Mapping[str, Collection[str]], known: Known | None = None
+    room_name: str, keys: Mapping[str, Collection[str]], known: DocumentRows | None = None
 ) -> None:
     """Write rows into a document as they are now; those that are not in it any more are taken out.
 
@@ -273,7 +275,7 @@ def _write_all(document: Writing, mirror: ModelMirror[Any]) -> None:
 
 
 def _write_chunk(
-    document: Writing, mirror: ModelMirror[Any], keys: list[str], known: Known | None
+    document: Writing, mirror: ModelMirror[Any], keys: list[str], known: DocumentRows | None
 ) -> None:
     rows = None if known is None else known.of(mirror.map_name, keys)
     if rows is None:

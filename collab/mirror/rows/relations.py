@@ -67,17 +67,29 @@ class Path:
 
     @property
     def through(self) -> Path | None:
-        """The path to the rows that make a relation of many to many, if they are a model's own."""
-        if not self.relation.many_to_many:
+        """The path to the rows that join both ends, if they are of a model of the project."""
+        if not self.relation.many_to_many or self.joining_model._meta.auto_created:
             return None
-        backward = isinstance(self.relation, ForeignObjectRel)
-        field = self.relation.field if backward else self.relation
-        through = field.remote_field.through
-        if through._meta.auto_created:
-            return None
-        name = field.m2m_reverse_field_name() if backward else field.m2m_field_name()
-        relation = through._meta.get_field(name).remote_field
+        near, _ = self.joining_fields
+        relation: Any = self.joining_model._meta.get_field(near).remote_field
         return Path((), (*self.lookups[:-1], relation.name), relation, True)
+
+    @property
+    def field(self) -> Any:
+        """The field that declares the last relation, at either end of it."""
+        is_backward = isinstance(self.relation, ForeignObjectRel)
+        return self.relation.field if is_backward else self.relation
+
+    @property
+    def joining_model(self) -> type[Model]:
+        """The model whose rows join both ends of a many-to-many relation."""
+        return cast("type[Model]", self.field.remote_field.through)
+
+    @property
+    def joining_fields(self) -> tuple[str, str]:
+        """Names of its fields: to where the last step begins, and to where it ends."""
+        ends = self.field.m2m_field_name(), self.field.m2m_reverse_field_name()
+        return ends[::-1] if isinstance(self.relation, ForeignObjectRel) else ends
 
     @property
     def is_backward(self) -> bool:

@@ -14,9 +14,9 @@ __all__ = ["observers_end"]
 @pytest.fixture
 def observers_end() -> Iterator[None]:
     """Let consumers that the test defines observe rows until its end."""
-    before = [each for watches in changes._watches.values() for each in watches]
+    before = [each for follower in changes._followers.values() for each in follower.watches]
     yield
-    after = [each for watches in changes._watches.values() for each in watches]
+    after = [each for follower in changes._followers.values() for each in follower.watches]
     for each in after:
         if each not in before:
             changes.unwatch(each)

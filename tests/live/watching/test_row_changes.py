@@ -11,8 +11,8 @@ from django.db.models import F, Model
 from django.test.utils import CaptureQueriesContext
 
 from collab.live.watching import row_changes as changes
-from collab.live.watching.row_changes import Change, unwatch, watch
-from collab.mirror import touch
+from collab.live.watching.row_changes import RowChange, unwatch, watch
+from collab.mirror import row_signals, touch
 from collab.mirror.querysets import CHUNK, rows_changed
 from tests.mirror.databases import kept_in, on_both
 from tests.rows.models import (
@@ -40,12 +40,12 @@ class Witness:
     def __init__(self, model: type[Model]) -> None:
         self.model = model
         self.told: list[list[str]] = []
-        self.changes: list[Change] = []
+        self.changes: list[RowChange] = []
 
     def groups_of(self, row: Model) -> Iterable[str]:
         return [str(getattr(row, "board_id", ""))]
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def receive(self, changes: Sequence[RowChange]) -> None:
         self.changes.extend(changes)
         self.told.append([f"{change.kind} {change.row}" for change in changes])
 
@@ -80,6 +80,7 @@ def reads(queries: CaptureQueriesContext) -> list[str]:
 def witness() -> Iterator[Witnessed]:
     """Watch a model for the time of the test."""
     watching: list[Witness] = []
+    before = row_signals._connected
 
     def make(model: type[Model], kind: type[Witness] = Witness) -> Witness:
         watching.append(kind(model))
@@ -89,7 +90,8 @@ def witness() -> Iterator[Witnessed]:
     yield make
     for each in watching:
         unwatch(each)
-    assert not (changes._watches or changes._connected)
+    assert not changes._followers
+    assert row_signals._connected == before
 
 
 @pytest.fixture(autouse=True)
@@ -485,13 +487,13 @@ def test_who_watches_before_all_models_are_there_is_told_later(
         patch.setattr(apps, "models_ready", False)
         tasks = witness(Task)
     Task.objects.create(board=board, title="one")
-    changes.connect_all()
+    row_signals.connect_all()
     Task.objects.create(board=board, title="two")
     assert tasks.told == [["create two"]]
 
 
 class Failing(Witness):
-    def tell(self, changes: Sequence[Change]) -> None:
+    def receive(self, changes: Sequence[RowChange]) -> None:
         raise ZeroDivisionError
 
 
