@@ -30,8 +30,9 @@ from pycrdt import Doc
 
 from collab.engine.connections.fast_path import Receive, Send, Socket, socket_of
 from collab.engine.connections.throttle import Throttle
-from collab.engine.hub.admission import Admission, address_of
-from collab.engine.hub.hub import Hub, current_hub
+from collab.engine.hub.admission import Admission, address_of, current_limits
+from collab.engine.hub.current import current_hub
+from collab.engine.hub.hub import Hub
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
@@ -148,10 +149,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             self.room_name = check_name(self.make_room_name())
         except InvalidName as error:
             raise NoSuchDocument from error
-        self._visit.enter(current_hub().door.users, self._user_id())
-        with current_hub().arriving(self.room_name, self._user_id()) as arrival:
+        self._visit.enter(current_limits().users, self._user_id())
+        with current_hub().pending_join(self.room_name, self._user_id()) as pending:
             await self._let_in()
-        if arrival.is_outdated:
+        if pending.needs_recheck:
             await self.recheck_access()
 
     async def disconnect(self, code: int) -> None:
@@ -353,7 +354,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Open the connection, unless its address has too many."""
-        self._visit.enter(current_hub().door.addresses, address_of(self.scope))
+        self._visit.enter(current_limits().addresses, address_of(self.scope))
         self._joined.update(self.groups)
         await super().websocket_connect(message)
         self._open_socket()

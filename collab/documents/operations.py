@@ -11,8 +11,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from pycrdt import Doc
 
 from collab.conf import get_storage
+from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import (
-    in_all_hubs,
     load_copy,
     new_entry,
     on_commit,

@@ -15,7 +15,8 @@ from channels.db import database_sync_to_async
 from collab.access import Access
 from collab.conf import get_settings
 from collab.consumers import group_name
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.admission import current_limits
+from collab.engine.hub.current import current_hub
 from collab.exceptions import ProtocolViolation, TryAgainLater
 from collab.live.actions.actions import Action, actions_of
 from collab.live.actions.call_queue import CALL, EVENT, Start, Turns, settled
@@ -263,7 +264,7 @@ class LiveConsumer(StateConsumer):
         if self.has_document:
             await super().connect()
         else:
-            self._visit.enter(current_hub().door.users, self._user_id())
+            self._visit.enter(current_limits().users, self._user_id())
             await self._let_in()
         await self._join_own_groups()
         self._is_connected = True

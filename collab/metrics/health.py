@@ -11,7 +11,8 @@ from typing import Any
 from channels.layers import channel_layers
 
 from collab.conf import get_settings, get_storage
-from collab.engine.hub.hub import Hub, live_hubs
+from collab.engine.hub.current import live_hubs
+from collab.engine.hub.hub import Hub
 from collab.engine.relay.publisher import shared_layer
 from collab.engine.relay.relay import ChannelLayer
 from collab_storage.base import Storage
@@ -92,5 +93,5 @@ def _backlog(hubs: list[Hub]) -> str:
 
 
 def _event_loop(hubs: list[Hub]) -> str:
-    lag = max((hub.pulse.lag for hub in hubs), default=0.0)
+    lag = max((hub.loop_lag.lag for hub in hubs), default=0.0)
     return f"{lag:.1f} s late" if lag > get_settings().MAX_LOOP_DELAY else _OK

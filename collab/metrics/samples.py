@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from collab.engine.hub.hub import Hub, live_hubs
+from collab.engine.hub.current import live_hubs
+from collab.engine.hub.hub import Hub
 from collab.engine.runtime.counters import counters
 
 __all__ = ["Metric", "Sample", "read_metrics", "snapshot"]
@@ -102,7 +103,7 @@ def _gauges(hubs: list[Hub]) -> Iterator[Metric]:
     yield _ROOMS.of(len(rooms))
     yield _MEMBERS.of(sum(len(room.members) for room in rooms))
     yield _UNSAVED.of(sum(hub.writer.unsaved_size for hub in hubs))
-    yield _LAG.of(max((hub.pulse.worst_lag for hub in hubs), default=0.0))
+    yield _LAG.of(max((hub.loop_lag.worst_lag for hub in hubs), default=0.0))
     yield _DRAINING.of(any(hub.is_draining for hub in hubs))
 
 

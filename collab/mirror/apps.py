@@ -13,7 +13,7 @@ class MirrorConfig(AppConfig):
     def ready(self) -> None:
         """Find the mirrors of all apps, in their modules ``mirrors``, and follow live rooms."""
         from collab.documents import rename_watchers
-        from collab.engine.hub.hub import room_watchers
+        from collab.engine.hub.loader import room_watchers
         from collab.mirror.outgoing.signals import connect
         from collab.mirror.outgoing.writing import rename
         from collab.mirror.registry import mirrors

@@ -41,7 +41,7 @@ from pycrdt import (
 
 from collab.conf import get_storage
 from collab.engine.connections.routes import applications
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
 __all__ = [

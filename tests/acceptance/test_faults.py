@@ -31,7 +31,7 @@ QUICK = {
     "DRAIN_TIME": 0.5,
 }
 #: What a server logs while the database or Redis is away.
-OUTAGE = "cannot be reached|could not be|cannot be asked|channels_redis|channel layer"
+OUTAGE = "cannot be reached|could not be|cannot be polled|channels_redis|channel layer"
 
 
 def start_two(

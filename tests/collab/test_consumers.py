@@ -22,7 +22,7 @@ from pycrdt import Doc, Text, TransactionEvent, create_update_message
 from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer, group_name
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
 from collab.wire import CloseCode
 from tests.engine.fakes import until

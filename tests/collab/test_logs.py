@@ -23,7 +23,7 @@ NO_ROOM = {
     "%d updates of an earlier process are stored now.",
     "The channel layer fails (%s).",
     "The channel layer is stuck; others learn of this later, or never.",
-    "The storage cannot be asked (%s).",
+    "The storage cannot be polled (%s).",
     "What the relay does has failed.",
     # Rows and events are told to all processes, whatever documents their connections have.
     "A change of %s %s cannot be told to %s.",

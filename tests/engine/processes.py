@@ -12,7 +12,7 @@ from channels.layers import InMemoryChannelLayer
 from pycrdt import Doc
 
 from collab.conf import Settings
-from collab.engine.hub import hub as hub_module
+from collab.engine.hub import current as hub_module
 from collab.engine.hub.hub import Hub
 from collab.engine.relay import relay
 from collab.engine.relay import room_link as link
@@ -20,6 +20,7 @@ from collab.engine.relay.relay import ChannelLayer, order
 from collab.engine.relay.room_link import Message, RoomLink
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
+from collab.engine.storing.document_store import DocumentStore
 from collab.protocol.frames import (
     GONE,
     PresenceState,
@@ -202,7 +203,7 @@ class Process:
     def __init__(self, settings: Settings, shared: MemoryStorage, layer: ChannelLayer) -> None:
         self.storage = SharedStorage(shared)
         self.settings = settings
-        self.hub = Hub(settings, self.storage, layer)
+        self.hub = Hub(DocumentStore(self.storage, settings), layer)
 
     @property
     def channel(self) -> str:
@@ -213,7 +214,7 @@ class Process:
         return self.hub.rooms[name, True]
 
     def link(self, name: str = NOTES) -> RoomLink:
-        return self.hub._links[name, True]
+        return self.hub._upkeep._links[name, True]
 
     def text(self, name: str = NOTES) -> str:
         """Return the text that this process holds."""

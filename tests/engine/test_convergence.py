@@ -16,7 +16,7 @@ from pycrdt import Doc, create_sync_message, create_update_message, handle_sync_
 
 from collab import documents
 from collab.consumers import YjsConsumer
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.testing import close_rooms
 from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import DEADLINE, HinderedStorage

@@ -28,7 +28,7 @@ from pycrdt import Doc
 
 from collab import sockets
 from collab.consumers import YjsConsumer
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.engine.relay.room_link import Message
 from collab.engine.rooms import encoded_document as record
 from collab.engine.rooms import live_document as content

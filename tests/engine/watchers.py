@@ -14,7 +14,8 @@ from django.urls import path
 from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer
-from collab.engine.hub.hub import Hub, current_hub
+from collab.engine.hub.current import current_hub
+from collab.engine.hub.hub import Hub
 
 __all__ = ["MEMORY", "ManualLoop", "hub", "join", "typed", "until", "visitor"]
 

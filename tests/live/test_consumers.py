@@ -561,7 +561,7 @@ async def test_a_client_with_a_document_is_told_nothing_in_json_before_it_speaks
 
 
 async def test_a_process_that_ends_sends_those_away_that_have_no_document() -> None:
-    from collab.engine.hub.hub import current_hub
+    from collab.engine.hub.current import current_hub
 
     async with talking(Calculator) as ann:
         await current_hub().drain()

@@ -160,8 +160,8 @@ async def test_a_backlog_at_its_limit_is_not_healthy() -> None:
 async def test_an_event_loop_that_is_late_is_not_healthy() -> None:
     async with hub() as here:
         clock = ManualLoop()
-        here.pulse = LoopLag(clock)
-        here.pulse.start()
+        here.loop_lag = LoopLag(clock)
+        here.loop_lag.start()
         clock.pass_time(6)
         assert await failure("event_loop") == "5.0 s late"
         assert snapshot()["collab_event_loop_lag_seconds"] == 5

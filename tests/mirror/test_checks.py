@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet, UUIDField
 from rest_framework import serializers
 
-from collab.engine.hub import hub
+from collab.engine.hub import loader
 from collab.mirror import ModelMirror, OwnRowsMirror, register
 from collab.mirror import registry as options
 from collab.mirror.checks import TAG, is_sound
@@ -422,7 +422,7 @@ def test_clients_draw_the_uuids_of_new_rows() -> None:
 def test_a_wrong_mirror_does_not_keep_the_project_from_being_checked(
     attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "room_watchers", [])
+    monkeypatch.setattr(loader, "room_watchers", [])
     declare(**{"fields": ("title",), **attributes})
     apps.get_app_config("collab_mirror").ready()
     assert the_one().id == "collab.E009"

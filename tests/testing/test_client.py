@@ -21,7 +21,7 @@ from collab import documents
 from collab.access import Access
 from collab.conf import get_storage
 from collab.consumers import YjsConsumer
-from collab.engine.hub.hub import live_hubs
+from collab.engine.hub.current import live_hubs
 from collab.testing import (
     CollabClient,
     ConnectionClosed,

@@ -13,10 +13,11 @@ from ipaddress import IPv6Address, ip_address
 from itertools import islice
 from typing import Any
 
-from collab.conf import Settings
+from collab.conf import Settings, get_settings
+from collab.engine.runtime.per_loop import PerLoop
 from collab.exceptions import TryAgainLater
 
-__all__ = ["Admission", "ConnectionLimits", "Limit", "RateLimit", "address_of"]
+__all__ = ["Admission", "ConnectionLimits", "Limit", "RateLimit", "address_of", "current_limits"]
 
 logger = logging.getLogger("collab.admission")
 
@@ -140,7 +141,7 @@ class Limit:
 
 
 class ConnectionLimits:
-    """The door of this process."""
+    """Connection limits per user and address: concurrent, and new ones per minute."""
 
     def __init__(self, settings: Settings) -> None:
         self.addresses = Limit(
@@ -157,6 +158,14 @@ class ConnectionLimits:
             joins=settings.MAX_USER_JOINS,
             joins_name="MAX_USER_JOINS",
         )
+
+
+_limits = PerLoop(lambda: ConnectionLimits(get_settings()))
+
+
+def current_limits() -> ConnectionLimits:
+    """Return the limits of the running event loop's connections."""
+    return _limits.current()
 
 
 class Admission:

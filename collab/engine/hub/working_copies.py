@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import Context
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from pycrdt import Doc, TransactionEvent
 
 from collab.conf import get_storage
-from collab.engine.hub.hub import Hub, live_hubs
+from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.relay.publisher import publish
 from collab.engine.relay.relay import order
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
@@ -20,7 +19,6 @@ from collab_storage.base import LogEntry, check_name
 from collab_storage.compaction import read_apart
 
 __all__ = [
-    "in_all_hubs",
     "load_copy",
     "new_entry",
     "on_commit",
@@ -112,14 +110,3 @@ def _deliver(room_name: str, update: bytes) -> None:
         in_all_hubs(lambda hub: hub.deliver(room_name, update))
     else:
         publish(room_name, order(room_name, "deliver", update=update))
-
-
-def in_all_hubs(tell: Callable[[Hub], None]) -> None:
-    """Call ``tell`` with each hub of the process, in the hub's own thread."""
-    for hub in live_hubs():
-        # Not in the caller's context: what the hub starts outlives the caller, and with it the
-        # thread in which asgiref runs the caller's synchronous code.
-        if hub.is_here():
-            Context().run(tell, hub)
-        else:
-            hub.loop.call_soon_threadsafe(tell, hub, context=Context())

@@ -71,6 +71,9 @@ class Transport(Protocol):
     async def join_group(self, link: RoomLink) -> None:
         """Let messages of the room's group come to this process."""
 
+    async def disconnect(self, link: RoomLink) -> None:
+        """Leave the other processes that hold the room."""
+
 
 def relay_group(room_name: str) -> str:
     """Return the group in which the processes meet that hold a room."""
@@ -180,6 +183,10 @@ class RoomLink:
             self.receive(message)
         self._digest_at = self._hail_at = self._relay.now()
         self._ask_all()
+
+    async def disconnect(self) -> None:
+        """End: the room is closed, or could not be loaded."""
+        await self._relay.disconnect(self)
 
     def publish(self, update: bytes) -> Callable[[], None]:
         """Send ``update`` to the other processes; call what is returned when it is stored."""

@@ -1,7 +1,7 @@
-"""A lane: tasks that share resources of the storage which are set apart for them.
+"""Tasks that share resources of the storage, reserved for them.
 
 A storage on the database runs its queries in a thread. In Django's shared one, a slow query of
-any view would hold up every document; a lane has its own, with its own connection.
+any view would hold up every document; a storage context has a thread and a connection of its own.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ T = TypeVar("T")
 
 
 class StorageContext:
-    """Runs coroutines inside ``storage.serving()``, which it enters with the first of them."""
+    """Runs coroutines inside ``storage.serving()``, which it enters with the first of them.
 
-    def __init__(self, storage: Storage) -> None:
+    Args:
+        storage: has the resources.
+        name: of the tasks.
+    """
+
+    def __init__(self, storage: Storage, name: str = "collab-storage") -> None:
         self._storage = storage
+        self._name = name
         self._context: Context | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._entered: asyncio.Future[None] | None = None
@@ -30,10 +36,10 @@ class StorageContext:
         self._working: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run ``work`` in a task of this lane.
+        """Run ``work`` in a task that has the resources.
 
-        If the resources cannot be had, the task fails with the storage's error, and the next
-        work is another attempt.
+        If they cannot be acquired, the task fails with the storage's error, and the next work is
+        another attempt.
         """
         loop = asyncio.get_running_loop()
         if self._context is None or self._entered is None:
@@ -41,15 +47,19 @@ class StorageContext:
             self._entered, self._leave = loop.create_future(), asyncio.Event()
             # Tasks of one context see the variables that the storage sets in it.
             self._keeper = loop.create_task(
-                self._keep(self._entered, self._leave), context=self._context
+                self._keep(self._entered, self._leave),
+                name=f"{self._name}-keeper",
+                context=self._context,
             )
-        task = loop.create_task(self._run(work, self._entered), context=self._context)
+        task = loop.create_task(
+            self._run(work, self._entered), name=self._name, context=self._context
+        )
         self._working.add(task)
         task.add_done_callback(self._working.discard)
         return task
 
     async def close(self) -> None:
-        """Give the resources back once the work has ended; what starts meanwhile gets new ones."""
+        """Give the resources back once the work has ended; work started meanwhile gets new ones."""
         keeper, leave, self._context, self._keeper = self._keeper, self._leave, None, None
         if keeper is None:
             return
@@ -72,7 +82,7 @@ class StorageContext:
 
     async def _run(self, work: Coroutine[Any, Any, T], entered: asyncio.Future[None]) -> T:
         try:
-            # Others wait for it too.
+            # Other tasks wait for it too.
             await asyncio.shield(entered)
         except BaseException:
             work.close()

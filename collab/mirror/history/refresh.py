@@ -22,8 +22,8 @@ from django.utils import timezone
 from pycrdt import Doc, Map, Text, get_state
 
 from collab.conf import get_settings, get_storage
-from collab.engine.hub.hub import live_hubs
-from collab.engine.hub.working_copies import in_all_hubs, recording_updates
+from collab.engine.hub.current import in_all_hubs, live_hubs
+from collab.engine.hub.working_copies import recording_updates
 from collab.mirror.incoming.client_changes import unchecked
 from collab.mirror.models import MirroredDocument, MirroredRefresh
 from collab.mirror.outgoing.writing import Writing, writing

@@ -17,7 +17,7 @@ from django.urls import path
 from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer, group_name
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.protocol.effects import Effect
 from collab.protocol.session import Session
 from collab.sockets import WebSocketProtocol

@@ -17,9 +17,11 @@ from django.test import override_settings
 from pycrdt import Doc, read_message
 
 from collab.conf import Settings, get_storage
-from collab.engine.hub import hub as hub_module
-from collab.engine.hub.hub import Hub, current_hub, live_hubs
+from collab.engine.hub import current as hub_module
+from collab.engine.hub.current import current_hub, live_hubs
+from collab.engine.hub.hub import Hub
 from collab.engine.rooms.member import Member
+from collab.engine.storing.document_store import DocumentStore
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import NoSuchDocument, Restarting, RoomFailed, TryAgainLater
 from collab.protocol.effects import StateRequest
@@ -84,7 +86,7 @@ class Harness:
             }
         )
         self.storage = HinderedStorage()
-        self.hub = Hub(self.settings, self.storage)
+        self.hub = Hub(DocumentStore(self.storage, self.settings))
         self.opener = Opener()
 
     async def join(
@@ -405,7 +407,7 @@ def test_hubs_that_race_seed_it_once(tmp_path: Path, filled: bool) -> None:
     texts: list[str | None] = []
 
     async def open_and_read() -> None:
-        hub = Hub(settings, storage)
+        hub = Hub(DocumentStore(storage, settings))
         member, _ = new_member()
         opener = Opener(filling="seed") if filled else Opener("seed")
         try:
@@ -436,7 +438,7 @@ class ForgetfulStorage(MemoryStorage):
 
 
 async def test_a_document_that_is_deleted_while_it_is_seeded_is_empty(tmp_path: Path) -> None:
-    hub = Hub(Settings(SPOOL_DIRECTORY=tmp_path), ForgetfulStorage())
+    hub = Hub(DocumentStore(ForgetfulStorage(), Settings(SPOOL_DIRECTORY=tmp_path)))
     member, _ = new_member()
     room = await hub.join("notes", member, Opener("seed"))
     assert text(room.doc) == ""
@@ -873,7 +875,7 @@ async def test_an_event_loop_has_one_hub_until_it_is_closed() -> None:
         assert current_hub() is hub
         assert hub in live_hubs()
         assert hub.is_here()
-        assert hub._storage is get_storage()
+        assert hub._store.storage is get_storage()
         assert not await asyncio.to_thread(hub.is_here)
         await hub.close()
         assert hub not in live_hubs()

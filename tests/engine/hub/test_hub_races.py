@@ -15,7 +15,7 @@ async def test_an_idle_room_that_is_deleted_is_not_unloaded_once_more(tmp_path: 
         member, _ = await harness.join()
         await harness.leave(member)
         harness.hub.discard("notes")
-        await until(lambda: not harness.hub._unload_handles)
+        await until(lambda: not harness.hub._upkeep._unload_handles)
         assert not harness.hub.rooms
 
 
@@ -39,7 +39,7 @@ async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
         await harness.append(LETTERS[0])
         let = harness.storage.hold("load")
         before = harness.storage.calls["load"]
-        reading = [asyncio.create_task(harness.hub._reread("notes")) for _ in range(3)]
+        reading = [asyncio.create_task(harness.hub._upkeep.reread("notes")) for _ in range(3)]
         await until(lambda: harness.storage.calls["load"] > before)
         let.set()
         await asyncio.gather(*reading)

@@ -76,24 +76,24 @@ async def test_access_is_checked_again_of_the_user_concerned_who_is_about_to_com
         process = processes.start()
         await process.open()
         hub = process.hub
-        with hub.arriving(NOTES, "1") as ann, hub.arriving(NOTES, "2") as bob:
+        with hub.pending_join(NOTES, "1") as ann, hub.pending_join(NOTES, "2") as bob:
             await processes.tell(NOTES, "recheck", user="1")
-            await until(lambda: ann.is_outdated)
-            assert not bob.is_outdated
+            await until(lambda: ann.needs_recheck)
+            assert not bob.needs_recheck
             await processes.tell(NOTES, "recheck", user=None)
-            await until(lambda: bob.is_outdated)
-        assert not hub._arrivals
+            await until(lambda: bob.needs_recheck)
+        assert not hub._live._pending
 
 
 async def test_who_opens_a_document_may_have_missed_that_access_changed() -> None:
     """The process hears what is ordered for a room from when it opens it."""
     async with cluster() as processes:
         process = processes.start()
-        with process.hub.arriving(NOTES, "1") as first:
+        with process.hub.pending_join(NOTES, "1") as first:
             await process.open()
-        with process.hub.arriving(NOTES, "1") as second:
+        with process.hub.pending_join(NOTES, "1") as second:
             await process.open()
-        assert (first.is_outdated, second.is_outdated) == (True, False)
+        assert (first.needs_recheck, second.needs_recheck) == (True, False)
 
 
 async def test_a_document_that_is_deleted_elsewhere_is_closed_and_not_stored_again() -> None:
@@ -121,7 +121,7 @@ async def test_what_is_unsaved_of_a_document_goes_to_its_new_name() -> None:
         await until(lambda: ann.socket.close_code == 4404)
         ann.process.storage.spoilt.clear()
         await ann.process.hub.writer.idle()
-        await until(lambda: not ann.process.hub._tasks)
+        await until(lambda: not ann.process.hub._upkeep.tasks)
         stored = await processes.stored_text("minutes") + await processes.stored_text(NOTES)
         assert stored == "hello"
 
@@ -176,7 +176,7 @@ async def test_a_storage_that_cannot_be_asked_is_asked_again(
         ann.type("hello")
         await processes.wait_stored("hello")
         await until(lambda: caplog.records)
-        assert f"cannot be asked ({type(error).__name__})" in caplog.text
+        assert f"cannot be polled ({type(error).__name__})" in caplog.text
         assert bob.text == ""
         bob.process.storage.failures.clear()
         await until(lambda: bob.text == "hello")
@@ -273,7 +273,7 @@ async def opened_for_nobody(process: Process) -> None:
     opening.cancel()
     await asyncio.wait([opening])
     gate.set()
-    await until(lambda: not process.hub._opening)
+    await until(lambda: not process.hub._live.opening)
 
 
 @pytest.mark.parametrize("last", [deleted, unloaded, failed_to_open, broken, opened_for_nobody])

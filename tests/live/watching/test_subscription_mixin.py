@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import CharField, ModelSerializer
 
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.live import (
     CallError,
     LiveConsumer,

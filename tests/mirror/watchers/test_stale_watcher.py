@@ -19,7 +19,8 @@ from django.utils import timezone
 from pycrdt import Doc, Map, Text
 
 from collab import documents
-from collab.engine.hub.hub import current_hub, room_watchers
+from collab.engine.hub.current import current_hub
+from collab.engine.hub.loader import room_watchers
 from collab.mirror.history.refresh import arrive, refresh, stay
 from collab.mirror.history.stale_updates import Late, Lateness, before_refresh
 from collab.mirror.incoming.client_changes import Author

@@ -1,0 +1,49 @@
+"""The hub of each event loop, and access to all of them from any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context
+
+from channels.layers import channel_layers
+
+from collab.conf import get_settings, get_storage
+from collab.engine.hub.hub import Hub
+from collab.engine.relay.publisher import shared_layer
+from collab.engine.runtime.per_loop import PerLoop
+from collab.engine.runtime.shutdown import drain_on_sigterm
+from collab.engine.storing.document_store import DocumentStore
+
+__all__ = ["current_hub", "in_all_hubs", "live_hubs"]
+
+
+def _make_hub() -> Hub:
+    store = DocumentStore(get_storage(), get_settings())
+    layer = shared_layer(channel_layers.__getitem__)
+    hub = Hub(store, layer, on_closed=lambda hub: _hubs.forget(hub.loop))
+    drain_on_sigterm(hub.drain)
+    return hub
+
+
+_hubs = PerLoop(_make_hub)
+
+
+def current_hub() -> Hub:
+    """Return the hub of the running event loop."""
+    return _hubs.current()
+
+
+def live_hubs() -> list[Hub]:
+    """Return the hubs of all event loops that run; may be called from any thread."""
+    return _hubs.all()
+
+
+def in_all_hubs(call: Callable[[Hub], None]) -> None:
+    """Call ``call`` with each hub of the process, in the hub's own thread."""
+    for hub in live_hubs():
+        # Not in the caller's context: work that the hub starts outlives the caller, and with it
+        # the thread in which asgiref runs the caller's synchronous code.
+        if hub.is_here():
+            Context().run(call, hub)
+        else:
+            hub.loop.call_soon_threadsafe(call, hub, context=Context())

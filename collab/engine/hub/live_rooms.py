@@ -1,0 +1,95 @@
+"""Rooms, connections without a document, and connections that are about to join."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Room
+
+__all__ = ["Key", "LiveRooms", "Opening", "PendingJoin"]
+
+#: A document's name, and whether it is stored: a room in memory only is another room.
+Key = tuple[str, bool]
+
+
+@dataclass(eq=False)
+class PendingJoin:
+    """A connection that is being authorized and has not joined yet."""
+
+    user_id: str | None
+    #: Its access has changed meanwhile, or may have.
+    needs_recheck: bool = False
+
+
+@dataclass(eq=False)
+class Opening:
+    """A document that is being loaded."""
+
+    task: asyncio.Task[Room]
+    #: Edits of server code that were committed meanwhile; the load may have missed them.
+    edits: list[bytes] = field(default_factory=list)
+
+
+class LiveRooms:
+    """Everything of one event loop that is open, being opened, or about to be joined."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[Key, Room] = {}
+        self.opening: dict[Key, Opening] = {}
+        #: Connections without a document.
+        self.lobby: set[Member] = set()
+        self._joining: Counter[Key] = Counter()
+        self._pending: defaultdict[str, set[PendingJoin]] = defaultdict(set)
+
+    @property
+    def members(self) -> list[Member]:
+        """All connections."""
+        return [*self.lobby, *(member for room in self.rooms.values() for member in room.members)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is open or about to be."""
+        return not (self.rooms or self.lobby or self.opening or self._joining)
+
+    def holds(self, name: str) -> bool:
+        """Return whether a stored document is live here; may be called from any thread."""
+        return (name, True) in self.rooms or (name, True) in self.opening
+
+    def is_idle(self, key: Key) -> bool:
+        """Return whether a room is open, and no connection is in it or joining it."""
+        room = self.rooms.get(key)
+        return room is not None and not room.members and key not in self._joining
+
+    @contextmanager
+    def joining(self, key: Key) -> Iterator[None]:
+        """Keep a room from being idle during the block."""
+        self._joining[key] += 1
+        try:
+            yield
+        finally:
+            self._joining[key] -= 1
+            if not self._joining[key]:
+                del self._joining[key]
+
+    @contextmanager
+    def pending_join(self, name: str, user_id: str | None) -> Iterator[PendingJoin]:
+        """Record during the block, which authorizes and joins, whether access changes."""
+        pending = PendingJoin(user_id)
+        self._pending[name].add(pending)
+        try:
+            yield pending
+        finally:
+            self._pending[name].discard(pending)
+            if not self._pending[name]:
+                del self._pending[name]
+
+    def recheck_pending(self, name: str, user_id: str | None = None) -> None:
+        """Let connections that are about to join be authorized again, by default of all users."""
+        for pending in self._pending.get(name, ()):
+            if user_id is None or pending.user_id == user_id:
+                pending.needs_recheck = True
