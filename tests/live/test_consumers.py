@@ -25,6 +25,7 @@ from collab.live.events.groups import Event, local_members, send
 from collab.live.permissions import BasePermission, IsAuthenticated
 from collab.wire import CloseCode
 from tests.engine.fakes import until
+from tests.rows.models import Task
 
 from .talking import Refused, talking
 
@@ -54,6 +55,10 @@ class Calculator(LiveConsumer):
     @action
     async def move(self, point: Point, by: list[int]) -> Point:
         return Point(point.x + by[0], point.y + by[1])
+
+    @action
+    async def finish(self, state: Task.State) -> list[Task.State]:
+        return [state, Task.State.DONE]
 
     @action()
     async def price(self, on: date) -> dict[str, Any]:
@@ -180,6 +185,13 @@ def test_a_parameter_cannot_have_a_name_that_permissions_use() -> None:
 
         @action
         async def save(self: Any, scope: str) -> None: ...
+
+
+async def test_choices_of_django_are_taken_and_returned_as_their_values() -> None:
+    async with talking(Calculator) as ann:
+        assert (await ann.call("finish", state="open"))["data"] == ["open", "done"]
+        answer = await ann.call("finish", state="lost")
+        assert answer["errors"] == [{"state": ["Invalid enum value 'lost'."]}]
 
 
 @pytest.mark.parametrize(

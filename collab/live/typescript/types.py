@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any, get_origin
+from typing import Any, TypeGuard, get_origin
 
 from msgspec import inspect
 
@@ -75,8 +75,8 @@ class Types:
                 return "null"
             case inspect.LiteralType():
                 return union(literal(value) for value in sorted(info.values, key=_order))
-            case inspect.EnumType():
-                return union(literal(member.value) for member in info.cls)
+            case inspect.EnumType(cls=cls) | inspect.CustomType(cls=cls) if _is_enum(cls):
+                return union(literal(member.value) for member in cls)
             case inspect.UnionType():
                 return union(self._type(one, file) for one in info.types)
         if isinstance(info, _TEXTS):
@@ -89,9 +89,6 @@ class Types:
         if isinstance(info, _OBJECTS):
             return self._object(info, file)
         match info:
-            case inspect.CustomType(cls=type() as cls) if issubclass(cls, Enum):
-                # Django's choices.
-                return union(literal(member.value) for member in cls)
             case inspect.TupleType():
                 return f"[{', '.join(self._type(item, file) for item in info.item_types)}]"
             case inspect.NamedTupleType():
@@ -118,6 +115,11 @@ class Types:
         if getattr(info, "tag_field", None):
             lines.insert(0, f"{property_name(info.tag_field)}: {literal(info.tag)};")
         return lines
+
+
+def _is_enum(cls: object) -> TypeGuard[type[Enum]]:
+    # Before msgspec 0.23, Django's choices are a CustomType: their metaclass is not EnumMeta.
+    return isinstance(cls, type) and issubclass(cls, Enum)
 
 
 def _mark(info: Any, part: Any) -> str:
