@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -37,10 +38,17 @@ def prepare() -> None:
     call_command("demo")
 
 
-def main() -> None:
-    """Prepare and serve until a signal ends it."""
-    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
-    prepare()
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there; exit with one sentence if that is not possible."""
+    try:
+        return socket.create_server((host, port), backlog=1024, reuse_port=False)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        sys.exit(f"Cannot listen on {host}:{port}: {reason}. Try another port: PORT=8001 make run")
+
+
+def serve(listener: socket.socket) -> None:
+    """Serve until a signal ends it."""
     server = uvicorn.Server(
         uvicorn.Config(
             "project.asgi:application",
@@ -52,12 +60,23 @@ def main() -> None:
             timeout_graceful_shutdown=10,
         )
     )
-    # Bound before the address is told: whoever reads it can connect.
-    with socket.create_server((host, port), backlog=1024, reuse_port=False) as listener:
+    server.run(sockets=[listener])
+
+
+def main() -> None:
+    """Listen, prepare, print the address, and serve."""
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    # Before the address is printed, so that a reader of it can connect at once.
+    with listen(host, port) as listener:
+        prepare()
         name, port = "localhost" if host == "127.0.0.1" else host, listener.getsockname()[1]
         print(WELCOME.format(address=f"http://{name}:{port}/"), flush=True)
-        server.run(sockets=[listener])
+        serve(listener)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        # Raised once the server has shut down in good order.
+        print("\nStopped.")

@@ -62,6 +62,10 @@ class Site:
         """End it at once, with no time to put anything in order."""
         self._end(signal.SIGKILL)
 
+    def interrupt(self) -> int | None:
+        """End it as Ctrl+C does, and return its exit code."""
+        return self._end(signal.SIGINT)
+
     def close(self) -> None:
         """End it properly.
 
@@ -72,10 +76,11 @@ class Site:
         assert "Traceback" not in self.log, self.log
         assert "Warning" not in self.log, self.log
 
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(DEADLINE)
+    def _end(self, how: signal.Signals) -> int | None:
+        if self._process is None:
+            return None
+        self._process.send_signal(how)
+        return self._process.wait(DEADLINE)
 
 
 def _without_test_settings() -> dict[str, str]:
