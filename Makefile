@@ -10,11 +10,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 COVERAGE := $(PY) -m coverage
 MEASURED := build/coverage
+# The tests that need nothing but Python.
+UNIT := "not (postgres or redis or client or browser or wheel)"
 
 # Stamps: made when a set-up step has ended well, and older than what calls for it anew.
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 SERVICES := $(VENV)/.services
+LOCKER := $(VENV)/.locker
 CLIENT_DEPENDENCIES := client-js/node_modules/.installed
 CLIENT := client-js/dist/index.js
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
@@ -30,13 +33,18 @@ help: ## Show this list
 
 .PHONY: setup
 setup: $(RUNTIME) $(TOOLS) ## Make .venv with the package (editable), its tests' and tools' needs
+	@echo "$(VENV) has $$($(PY) --version)."
 
-$(RUNTIME): pyproject.toml scripts/setup-python
+$(RUNTIME): pyproject.toml constraints.txt scripts/setup-python
 	scripts/setup-python $(VENV)
 	@touch $@
 
 $(TOOLS): $(RUNTIME)
 	scripts/setup-python $(VENV) test lint docs build
+	@touch $@
+
+$(LOCKER): $(RUNTIME)
+	scripts/setup-python $(VENV) lock
 	@touch $@
 
 .PHONY: services-setup
@@ -99,7 +107,7 @@ docs: $(TOOLS) ## Build the documentation's site in build/docs/html; its warning
 .PHONY: test-unit
 test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python
 	@mkdir -p $(MEASURED)
-	$(COVERAGE) run --data-file=$(MEASURED)/unit -m pytest -m "not (postgres or redis or client or browser or wheel)"
+	$(COVERAGE) run --data-file=$(MEASURED)/unit -m pytest -m $(UNIT)
 
 .PHONY: test-postgres
 test-postgres: $(TOOLS) $(SERVICES) ## Run the tests against real PostgreSQL and Redis, started for them alone
@@ -122,6 +130,19 @@ test-browser: $(TOOLS) $(SERVICES) $(EXAMPLE) ## Run the example in Chromium
 .PHONY: test-wheel
 test-wheel: $(TOOLS) ## Build the wheel and try it away from the sources
 	$(PY) -m pytest -m wheel
+
+##@ Versions
+
+.PHONY: lock
+lock: $(LOCKER) ## Pin the newest releases within the bounds: constraints.txt, package-lock.json
+	scripts/lock $(VENV)
+
+.PHONY: test-newest test-oldest
+test-newest: RESOLUTION := highest ## Run test-unit's tests with the newest releases within the bounds
+test-oldest: RESOLUTION := lowest-direct ## Run test-unit's tests with the lower bounds themselves
+test-newest test-oldest: $(LOCKER)
+	scripts/setup-versions $(VENV) build/$@ $(RESOLUTION)
+	build/$@/bin/python -m pytest -p no:cacheprovider -m $(UNIT)
 
 ##@ More
 

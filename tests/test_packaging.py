@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -69,11 +70,25 @@ def test_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.wheel
+def test_links_of_the_package_page_are_absolute_and_lead_to_files(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        page = archive.read(name).decode().partition("\n\n")[2]
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    home = PYPROJECT["project"]["urls"]["Homepage"]
+    own = [link.removeprefix(home) for link in links if link.startswith(home)]
+    paths = [link.removeprefix("/blob/main/").removeprefix("/raw/main/") for link in own]
+    assert [path for path in paths if not (ROOT / path.partition("#")[0]).is_file()] == []
+    assert {"docs/install.md", "docs/screenshot.png", "LICENSE"} <= set(paths)
+
+
+@pytest.mark.wheel
 def test_archive_of_the_sources_can_be_tested(dist: Path) -> None:
     (path,) = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"Makefile", "LICENSE", "README.md", "pyproject.toml"} <= names
+    assert {"Makefile", "LICENSE", "README.md", "constraints.txt", "pyproject.toml"} <= names
     assert {"tests/settings.py", "storage/collab_storage/base.py", "collab/consumers.py"} <= names
     assert not any("node_modules" in name for name in names)
 
@@ -83,7 +98,8 @@ def test_wheel_works_away_from_the_sources(wheel: Path, tmp_path: Path) -> None:
     environment = tmp_path / "venv"
     python = environment / "bin/python"
     run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=tmp_path)
-    run(sys.executable, "-m", "pip", "--python", python, "install", wheel, cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     script = shutil.copy(ROOT / "tests/harness/smoke_project.py", tmp_path)
     output = run(python, script, tmp_path / "db.sqlite3", cwd=tmp_path)
     assert output.splitlines()[-1] == "rewritten; written by a client"
