@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 
+import hypothesis
 import pytest
 
 from tests import settings
@@ -14,12 +16,21 @@ pytest_plugins = ["tests.harness.services", "tests.harness.fixtures"]
 #: Tests that use one of these fixtures get the marker of that name.
 MARKERS = {"postgres_cluster": "postgres", "redis_process": "redis"}
 
+# How long an example takes is the machine's business, which others may be using.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
-def pytest_configure() -> None:
-    """Make the directory that the settings name, and see to it that it is deleted again."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the directory that the settings name; it is deleted when the run ends."""
     # A terminated run stops the services that it has started, as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.DIRECTORY.mkdir()
+    if config.getoption("dist", "no") != "no":
+        # Its worker processes inherit the environment, and each needs a directory of its own.
+        del os.environ["COLLAB_TEST_DIR"]
 
 
 def pytest_unconfigure() -> None:

@@ -10,7 +10,7 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.test import override_settings
 from django.urls import path
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycrdt import Doc, create_sync_message, create_update_message, handle_sync_message
 
@@ -161,7 +161,7 @@ async def live(script: list[tuple[Any, int, int]]) -> None:
 
 
 @given(steps)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_clients_and_storage_end_up_equal(script: list[tuple[Any, int, int]]) -> None:
     hindered = {"BACKEND": f"{HinderedStorage.__module__}.HinderedStorage"}
     limits = {"WRITE_DELAY": 0.001, "RETRY_DELAY": 0.002, "UNLOAD_DELAY": 0.002}

@@ -215,8 +215,7 @@ def _read(doc: Doc[Any], name: str) -> Values:
 @given(steps=st.lists(STEPS, max_size=30))
 @settings(
     max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 async def test_all_documents_end_as_the_rows_are(steps: Sequence[tuple[Any, ...]]) -> None:
     board = await Board.objects.acreate(name="b")

@@ -199,7 +199,6 @@ def test_documents_are_as_the_rows(using: str) -> None:
             settings=settings(
                 max_examples=25,
                 stateful_step_count=30,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

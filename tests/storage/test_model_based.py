@@ -160,9 +160,7 @@ def check(make: Callable[[], Storage]) -> None:
         def __init__(self) -> None:
             super().__init__(make())
 
-    run_state_machine_as_test(
-        Machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
-    )
+    run_state_machine_as_test(Machine, settings=settings(max_examples=25, stateful_step_count=25))
 
 
 def test_memory() -> None:

@@ -336,7 +336,7 @@ async def test_a_tail_that_has_outgrown_the_base_is_folded_into_it_for_the_night
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_room_that_sleeps_at_times_equals_one_that_never_does(data: st.DataObject) -> None:
     asyncio.run(compare(data))
 

@@ -283,4 +283,4 @@ class PresenceMachine(RuleBasedStateMachine):
 
 
 TestPresenceMachine: Any = PresenceMachine.TestCase
-TestPresenceMachine.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestPresenceMachine.settings = settings(max_examples=60, stateful_step_count=25)

@@ -1072,7 +1072,7 @@ async def test_a_closed_room_does_nothing_more(room: Room, store: Store) -> None
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_members_and_store_converge_whatever_comes_in_a_turn(data: st.DataObject) -> None:
     asyncio.run(converge(data))
 
@@ -1105,7 +1105,7 @@ async def converge(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_was_stored_reads_as_it_was_live_whatever_somebody_holds_back(
     data: st.DataObject,
 ) -> None:

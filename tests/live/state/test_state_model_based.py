@@ -128,9 +128,8 @@ def expected(name: str) -> Tables:
 
 @pytest.mark.django_db(transaction=True)
 @settings(
-    deadline=None,
     max_examples=4,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(changes=st.lists(st.tuples(CHANGES, NUMBERS, NUMBERS), min_size=8, max_size=20))
 def test_documents_are_as_the_rows_are_after_each_change(
