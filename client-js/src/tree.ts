@@ -11,7 +11,7 @@ export interface Relation {
   /** Whether it is a list. */
   many: boolean;
   /**
-   * Of new rows: their field that says to which row they belong; `null` if all belong to the anchor.
+   * Of new rows: their field that says to which row they belong; `null` if all belong to the root row.
    */
   by?: string | null;
 }
@@ -19,7 +19,7 @@ export interface Relation {
 /** What a state consists of; made by `manage.py makefrontend`. */
 export interface Shape {
   /** The serializer that the others are nested in. */
-  anchor: string;
+  root: string;
   /** Whether the state is a list. */
   many: boolean;
   /** By serializer and field. */
@@ -41,8 +41,8 @@ export interface TreeEvents {
   change: () => void;
 }
 
-/** The map that has the order of the anchors. */
-const ANCHORS = "collab.anchors";
+/** The map that has the order of the root rows. */
+const ROOT_ROWS = "collab.roots";
 
 /**
  * The nested objects of a state, made of the flat rows that are in its document.
@@ -64,7 +64,7 @@ export class Tree<S> extends ObservableV2<TreeEvents> {
     super();
     this.#source = source;
     this.#shape = shape;
-    for (const type of [ANCHORS, ...Object.keys(shape.relations)]) this.#follow(type);
+    for (const type of [ROOT_ROWS, ...Object.keys(shape.relations)]) this.#follow(type);
     this.#doc.on("afterTransaction", this.#afterTransaction);
   }
 
@@ -129,14 +129,14 @@ export class Tree<S> extends ObservableV2<TreeEvents> {
   }
 
   #build(): S | undefined {
-    const { anchor, many } = this.#shape;
+    const { root, many } = this.#shape;
     if (!many) {
-      const [key] = this.table(anchor).all().keys();
-      return key === undefined ? undefined : (this.#object(anchor, key) as S);
+      const [key] = this.table(root).all().keys();
+      return key === undefined ? undefined : (this.#object(root, key) as S);
     }
-    const [order] = this.table(ANCHORS).all().values();
+    const [order] = this.table(ROOT_ROWS).all().values();
     const keys = ((order?.["keys"] as Key[] | undefined) ?? []).map(String);
-    this.#list = same(this.#list, this.#objects(anchor, [...keys, ...this.#freshKeys(anchor)]));
+    this.#list = same(this.#list, this.#objects(root, [...keys, ...this.#freshKeys(root)]));
     return this.#list as S;
   }
 
@@ -175,7 +175,7 @@ export class Tree<S> extends ObservableV2<TreeEvents> {
     return objects.filter((object) => object !== undefined);
   }
 
-  /** Rows made here that belong to a row, or to the list of anchors. */
+  /** Rows made here that belong to a row, or to the list of root rows. */
   #freshKeys(type: string, relation?: Relation, parent?: string): string[] {
     const keys = [...(this.#fresh.get(type) ?? [])].map((key) => this.table(type).key(key));
     if (relation === undefined) return keys;

@@ -39,7 +39,7 @@ const relations = {
 
 function open(t, path, many = false) {
   const server = address(path);
-  const channel = new StateChannel("", { anchor: PROJECT, many, relations }, { ...OPTIONS, server });
+  const channel = new StateChannel("", { root: PROJECT, many, relations }, { ...OPTIONS, server });
   t.after(() => channel.destroy());
   return channel;
 }

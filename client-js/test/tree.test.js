@@ -8,7 +8,7 @@ import { Tree } from "django-collab/live";
 import * as Y from "yjs";
 
 const SHAPE = {
-  anchor: "Board",
+  root: "Board",
   many: false,
   relations: { Board: { tasks: { type: "Task", many: true } }, Task: {} },
 };

@@ -80,7 +80,7 @@ watch(live, taskModel, 1, (task) => task?.title.trim()).unsubscribe();
 const read: unknown = live.runtimeState.read;
 const beside = new DocumentChannel("/ws/room", { doc }).provider.access;
 const state: Task[] | undefined = new StateChannel<Task[]>("/ws/tasks", {
-  anchor: "notes.TaskSerializer",
+  root: "notes.TaskSerializer",
   many: true,
   relations: { "notes.TaskSerializer": {} },
 }).state;

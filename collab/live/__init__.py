@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collab.live.rest.generics import GenericAsyncAPIConsumer
     from collab.live.rest.instance_observers import ObserverModelInstanceMixin
     from collab.live.rest.views import view_as_consumer
-    from collab.live.state.layers import CREATE, DELETE, SAVE, related_property
+    from collab.live.state.tables import CREATE, DELETE, SAVE, related_property
     from collab.live.watching.observers import model_observer, observer
     from collab.live.watching.subscription_mixin import SubscriptionMixin
     from collab.live.watching.subscriptions import ModelSubscription, subscribable
@@ -58,9 +58,9 @@ __all__ = [
 
 #: Where the names are: this module is imported before models may be.
 _MODULES = {
-    "CREATE": "state.layers",
-    "DELETE": "state.layers",
-    "SAVE": "state.layers",
+    "CREATE": "state.tables",
+    "DELETE": "state.tables",
+    "SAVE": "state.tables",
     "CallError": "errors",
     "GenericAsyncAPIConsumer": "rest.generics",
     "LiveConsumer": "consumers",
@@ -77,7 +77,7 @@ _MODULES = {
     "model_observer": "watching.observers",
     "observer": "watching.observers",
     "publish": "events.events",
-    "related_property": "state.layers",
+    "related_property": "state.tables",
     "subscribable": "watching.subscriptions",
     "view_as_consumer": "rest.views",
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from inspect import getattr_static
-from typing import Any
+from typing import Any, cast
 
 from django.core.checks import CheckMessage, Error, register
 
 from collab.live.state.declared_state import State, states
-from collab.live.state.layers import CREATE, Layer, Operation
 from collab.live.state.state_consumer import StateConsumer
+from collab.live.state.tables import CREATE, Operation, Table
 
 __all__ = ["check_states"]
 
@@ -47,9 +47,9 @@ def _problems(state: State) -> Iterator[Problem]:
     yield from _unlisted(state)
     yield from _bound(state)
     yield from _wrong_writable(state)
-    for layer in state.layers.values():
-        yield from _unanswered(state, layer)
-        yield from _placeless(state, layer)
+    for table in state.tables.values():
+        yield from _unanswered(state, table)
+        yield from _placeless(state, table)
 
 
 def _closed(state: State) -> Iterator[Problem]:
@@ -78,8 +78,9 @@ def _bound(state: State) -> Iterator[Problem]:
 
 
 def _wrong_writable(state: State) -> Iterator[Problem]:
-    writable: Any = getattr(state.consumer_class.Meta, "writable", {})
-    shown = {layer.serializer_class for layer in state.layers.values()}
+    meta = cast("Any", state.consumer_class).Meta
+    writable: Any = getattr(meta, "writable", {})
+    shown = {table.serializer_class for table in state.tables.values()}
     for serializer, operations in writable.items():
         if serializer not in shown:
             text = f"has {_class_name(serializer)} in Meta.writable, which is no part of its state."
@@ -90,10 +91,10 @@ def _wrong_writable(state: State) -> Iterator[Problem]:
             yield "collab.E017", text, "There are SAVE, CREATE and DELETE of collab.live."
 
 
-def _unanswered(state: State, layer: Layer) -> Iterator[Problem]:
-    for operation in sorted(layer.operations & set(Operation)):
+def _unanswered(state: State, table: Table) -> Iterator[Problem]:
+    for operation in sorted(table.operations & set(Operation)):
         if not _overrides(state, name := f"can_{operation}"):
-            serializer = layer.serializer_class.__name__
+            serializer = table.serializer_class.__name__
             text = f"lets clients {operation} rows of {serializer}, but nobody may."
             hint = (
                 f"Write a class method {name}(cls, user, instance, data) that returns True for"
@@ -102,18 +103,18 @@ def _unanswered(state: State, layer: Layer) -> Iterator[Problem]:
             yield "collab.E017", text, hint
 
 
-def _placeless(state: State, layer: Layer) -> Iterator[Problem]:
-    """Yield that new rows of a layer would not be where the document finds them."""
-    if CREATE not in layer.operations or layer is state.anchor:
+def _placeless(state: State, table: Table) -> Iterator[Problem]:
+    """Yield that new rows of a table would not be where the document finds them."""
+    if CREATE not in table.operations or table is state.root:
         return
-    fields = [parent.field for parent in layer.parents if parent.field]
-    is_given = not state.many and [p.map_name for p in layer.parents] == [state.anchor.map_name]
+    fields = [parent.field for parent in table.parents if parent.field]
+    is_given = not state.many and [p.map_name for p in table.parents] == [state.root.map_name]
     if not fields and not is_given:
         text = (
-            f"lets clients add rows of {layer.serializer_class.__name__}, which would belong to"
+            f"lets clients add rows of {table.serializer_class.__name__}, which would belong to"
             " nothing."
         )
-        keys = " or ".join(repr(parent.foreign_key.name) for parent in layer.parents)
+        keys = " or ".join(repr(parent.foreign_key.name) for parent in table.parents)
         hint = f"Let clients write the field {keys} of the serializer."
         if not keys:
             hint = "Leave out CREATE: only rows that others lead to by a foreign key can be added."

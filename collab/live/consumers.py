@@ -19,7 +19,7 @@ from collab.engine.hub.admission import current_limits
 from collab.engine.hub.current import current_hub
 from collab.exceptions import ProtocolViolation, TryAgainLater
 from collab.live.actions.actions import Action, actions_of
-from collab.live.actions.call_queue import CALL, EVENT, Start, Turns, settled
+from collab.live.actions.call_queue import CALL, EVENT, CallQueue, Start, error_of
 from collab.live.actions.runtime_state import check_variable
 from collab.live.events import groups
 from collab.live.events.encoding import as_json, frame
@@ -64,7 +64,7 @@ class LiveConsumer(StateConsumer):
     permission_classes: ClassVar[Sequence[Any]] = ()
 
     #: The client understands text frames: it has sent one, or there is no document.
-    _speaks = False
+    _accepts_text = False
     #: The client was let in.
     _is_connected = False
 
@@ -181,16 +181,16 @@ class LiveConsumer(StateConsumer):
             ValueError: no group can have that name; see
                 :func:`collab.live.events.groups.check_name`.
         """
-        if check_name(name) in self._heard:
+        if check_name(name) in self._listening:
             return
         try:
-            if self._speaks:
+            if self._accepts_text:
                 # What comes before the older events are looked up waits for them.
-                self._heard[name] = deque()
-            await self.hear(name)
+                self._listening[name] = deque()
+            await self._join_live_group(name)
             if group_name(name) == name:
                 await self._tell_layer("group_add", name)
-            if self._speaks:
+            if self._accepts_text:
                 await self._replay(name)
         except BaseException:
             # Who tries again is told the older events then.
@@ -199,18 +199,18 @@ class LiveConsumer(StateConsumer):
 
     async def remove_group(self, name: str) -> None:
         """Hear no more of a group."""
-        if name not in self._heard:
+        if name not in self._listening:
             return
-        del self._heard[name]
+        del self._listening[name]
         self._newest.pop(name, None)
         await groups.leave(name, self)
         if name in self._joined:
             await self._tell_layer("group_discard", name)
             self._joined.discard(name)
 
-    async def hear(self, name: str) -> None:
+    async def _join_live_group(self, name: str) -> None:
         """Hear what is sent to a group that may be one of ours, of which nothing is kept."""
-        self._heard.setdefault(name, None)
+        self._listening.setdefault(name, None)
         await groups.join(name, self)
 
     async def _tell_layer(self, verb: str, name: str) -> None:
@@ -232,7 +232,7 @@ class LiveConsumer(StateConsumer):
         Raises:
             CallError: 429, too many run already.
         """
-        if not self._turns.detach(partial(self._guard_detached, work)):
+        if not self._call_queue.detach(partial(self._guard_detached, work)):
             work.close()
             raise CallError(429, _TOO_MANY)
 
@@ -241,7 +241,7 @@ class LiveConsumer(StateConsumer):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""
         settings = get_settings()
-        self._turns = Turns(
+        self._call_queue = CallQueue(
             settings.LIVE_MAX_WAITING,
             settings.LIVE_MAX_EVENTS,
             settings.LIVE_MAX_DETACHED,
@@ -249,7 +249,7 @@ class LiveConsumer(StateConsumer):
         )
         self._runtime: dict[str, Any] = {}
         #: Groups that are heard; and what was told while older events are being looked up.
-        self._heard: dict[str, deque[Event] | None] = {}
+        self._listening: dict[str, deque[Event] | None] = {}
         #: Numbers of the newest events that were passed on, by group; and that the client had.
         self._newest: dict[str, int] = {}
         self._since: dict[str, int] = {}
@@ -304,11 +304,11 @@ class LiveConsumer(StateConsumer):
             return
         if self.channel_layer is not None:
             await self._stay_in_groups()
-        self._hub, self._member, self._speaks = current_hub(), self._new_member(), True
+        self._hub, self._member, self._accepts_text = current_hub(), self._new_member(), True
         self._hub.enter(self._member)
 
     def _groups(self) -> list[str]:
-        own = [name for name in self._heard if group_name(name) == name]
+        own = [name for name in self._listening if group_name(name) == name]
         if not self.has_document:
             return [*self.groups, *own]
         return [*super()._groups(), *own]
@@ -317,10 +317,12 @@ class LiveConsumer(StateConsumer):
         if self._member is not None and self._room is None:
             self._hub.leave(self._member)
         try:
-            await asyncio.gather(self._turns.end(get_settings().CLOSE_TIMEOUT), super()._leave())
+            await asyncio.gather(
+                self._call_queue.end(get_settings().CLOSE_TIMEOUT), super()._leave()
+            )
         finally:
             # Whatever fails, nothing is to hold the connection for ever.
-            await self._leave_live([*self._own_groups, *self._heard])
+            await self._leave_live([*self._own_groups, *self._listening])
         if self._is_connected:
             await self.on_disconnected()
 
@@ -339,10 +341,10 @@ class LiveConsumer(StateConsumer):
 
     def _take(self, request: Request, size: int) -> None:
         assert self._member is not None
-        is_first, self._speaks = not self._speaks, True
+        is_first, self._accepts_text = not self._accepts_text, True
         if action := actions_of(type(self)).get(request.action):
             call = partial(self._call, action, request)
-            put = self._turns.detach if action.is_detached else partial(self._put_call, size)
+            put = self._call_queue.detach if action.is_detached else partial(self._put_call, size)
             if not put(call):
                 self._tell_refused(request, 429, _TOO_MANY)
         else:
@@ -353,7 +355,7 @@ class LiveConsumer(StateConsumer):
             self._greet(request.arguments.get("since"))
 
     def _put_call(self, size: int, call: Start) -> bool:
-        return self._turns.put(CALL, call, size)
+        return self._call_queue.enqueue(CALL, call, size)
 
     def _greet(self, since: Any) -> None:
         """Tell a client that can be told now what it has missed.
@@ -368,14 +370,14 @@ class LiveConsumer(StateConsumer):
                 if isinstance(number, int) and 0 <= number <= _MOST_NUMBER
             }
         self._tell(frame("runtime_state", self._runtime))
-        self._turns.put(EVENT, self._replay_all)
+        self._call_queue.enqueue(EVENT, self._replay_all)
 
     async def _call(self, action: Action, request: Request) -> None:
         name, request_id = request.action, request.request_id
         self._unanswered.add(request_id)
-        error = await settled(self._run(action, request))
+        error = await error_of(self._run(action, request))
         if error is not None:
-            failure = await settled(self.handle_exception(error, name, request_id))
+            failure = await error_of(self.handle_exception(error, name, request_id))
             if failure is not None:
                 text = "The action %r has failed."
                 logger.error(text, name, exc_info=failure, extra=self._who)
@@ -394,7 +396,7 @@ class LiveConsumer(StateConsumer):
             await self.reply(name, data=data, status=status, request_id=request_id)
 
     async def _guard_detached(self, work: Any) -> None:
-        if error := await settled(work):
+        if error := await error_of(work):
             logger.error("A detached method has failed.", exc_info=error, extra=self._who)
 
     def _tell_refused(self, request: Request, status: int, reason: str) -> None:
@@ -411,9 +413,9 @@ class LiveConsumer(StateConsumer):
         Those that have numbers are passed on in their order, each once.
         """
         group, number = event.group, event.number
-        if number is None or not self._speaks or group not in self._heard:
+        if number is None or not self._accepts_text or group not in self._listening:
             self._pass_on(event)
-        elif (waiting := self._heard[group]) is not None:
+        elif (waiting := self._listening[group]) is not None:
             # The client gets them behind the older ones.
             if len(waiting) < get_settings().LIVE_MAX_EVENTS:
                 waiting.append(event)
@@ -423,7 +425,7 @@ class LiveConsumer(StateConsumer):
             self._pass_on(event)
         elif number > self._newest_of(group):
             # Some were lost on their way, or are overtaken.
-            self._heard[group] = deque([event])
+            self._listening[group] = deque([event])
             self._put(partial(self._catch_up, group))
 
     def _newest_of(self, group: str) -> int:
@@ -431,7 +433,7 @@ class LiveConsumer(StateConsumer):
 
     def _pass_on(self, event: Event) -> None:
         handler = handlers_of(type(self)).get(event.type)
-        if event.number is not None and (handler or self._speaks):
+        if event.number is not None and (handler or self._accepts_text):
             self._newest[event.group] = event.number
         if handler:
             self._put(partial(self._handle, handler, event.as_dict()))
@@ -449,7 +451,7 @@ class LiveConsumer(StateConsumer):
         self._put(partial(self._handle, handler, message))
 
     def _put(self, start: Start) -> None:
-        if not self._turns.put(EVENT, start):
+        if not self._call_queue.enqueue(EVENT, start):
             self._refuse_events()
 
     def _refuse_events(self) -> None:
@@ -459,35 +461,35 @@ class LiveConsumer(StateConsumer):
             self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_EVENTS"))
 
     async def _handle(self, handler: Any, event: dict[str, Any]) -> None:
-        if error := await settled(handler(self, event)):
+        if error := await error_of(handler(self, event)):
             text = "A handler of %r has failed."
             logger.error(text, event["type"], exc_info=error, extra=self._who)
 
     async def _replay_all(self) -> None:
-        for name in list(self._heard):
+        for name in list(self._listening):
             await self._catch_up(name)
 
     async def _catch_up(self, group: str) -> None:
-        if error := await settled(self._replay(group)):
+        if error := await error_of(self._replay(group)):
             # What comes from now on is told all the same.
             text = "Events that were kept cannot be told."
             logger.error(text, exc_info=error, extra=self._who)
 
     async def _replay(self, group: str) -> None:
         """Tell the client what is kept of a group, and then what has come meanwhile."""
-        if group not in self._heard or group.startswith(INTERNAL):
+        if group not in self._listening or group.startswith(INTERNAL):
             return
-        waiting = self._heard[group] = self._heard[group] or deque()
+        waiting = self._listening[group] = self._listening[group] or deque()
         try:
             after = self._newest_of(group)
             kept = await database_sync_to_async(kept_events)(group, after)
             waiting.extendleft(reversed(kept))
-            while waiting and self._heard.get(group) is waiting:
+            while waiting and self._listening.get(group) is waiting:
                 self._pass_on_newer([waiting.popleft()])
                 await self._ready()
         finally:
-            if self._heard.get(group) is waiting:
-                self._heard[group] = None
+            if self._listening.get(group) is waiting:
+                self._listening[group] = None
                 self._pass_on_newer(waiting)
 
     def _pass_on_newer(self, events: Iterable[Event]) -> None:
@@ -498,7 +500,7 @@ class LiveConsumer(StateConsumer):
     # Sending.
 
     def _tell(self, text: str) -> None:
-        if self._member is not None and self._speaks:
+        if self._member is not None and self._accepts_text:
             self._member.send_frame(text)
 
     async def _send_text(self, text: str) -> None:

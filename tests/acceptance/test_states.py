@@ -8,7 +8,7 @@ from typing import Any
 
 from pycrdt import Map
 
-from collab.live.state.declared_state import ANCHORS
+from collab.live.state.declared_state import ROOT_ROWS
 from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
@@ -35,7 +35,7 @@ def value(client: YjsClient, name: str, key: str, field: str) -> Any:
 
 
 def order(client: YjsClient) -> list[int]:
-    rows = client.doc.get(ANCHORS, type=Map).values()
+    rows = client.doc.get(ROOT_ROWS, type=Map).values()
     return [int(key) for row in rows for key in row["keys"]]
 
 

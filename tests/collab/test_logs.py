@@ -34,7 +34,7 @@ NO_ROOM = {
     "An event of %r could not be passed on.",
     "Changes of %s could not be told.",
     "Groups of a row of %s are not known.",
-    "Rows of %s could not be read for those who watch them.",
+    "Query of %s failed; its subscribers miss a change.",
     "What a commit calls for could not be done.",
 }
 

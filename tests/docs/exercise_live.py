@@ -165,7 +165,7 @@ async def test_a_list() -> None:
     ann = await User.objects.acreate(username="ann")
     kitchen = await Project.objects.acreate(name="Kitchen")
     async with connect(routes, "/lists/k/", user=ann) as client:
-        [order] = rows(client, "collab.anchors").values()
+        [order] = rows(client, "collab.roots").values()
         assert list(order["keys"]) == [kitchen.pk]
         cellar = await Project.objects.acreate(name="Keller")
         await client.wait_until(lambda: list(order["keys"]) == [cellar.pk, kitchen.pk])

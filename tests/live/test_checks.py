@@ -163,7 +163,7 @@ class StepsSerializer(serializers.ModelSerializer[Task]):
 
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("many", [True, False])
-def test_the_one_anchor_of_a_document_need_not_be_named(many: bool) -> None:
+def test_the_one_root_row_of_a_document_need_not_be_named(many: bool) -> None:
     class Steps(Sound):
         class Meta:
             state = StepsSerializer(many=many)
@@ -213,8 +213,8 @@ vars(Round)["_declared_fields"]["tasks"] = RoundTask(many=True)
 @pytest.mark.parametrize(
     ("serializer", "reason"),
     [
-        (ProjectSerializer, "is an instance of a ModelSerializer"),
-        (serializers.Serializer(), "is an instance of a ModelSerializer"),
+        (ProjectSerializer, "is not an instance of a ModelSerializer"),
+        (serializers.Serializer(), "is not an instance of a ModelSerializer"),
         (Lost(), "Lost.things is not a relation of Project.*@related_property"),
         (Round(), "Round is nested in itself"),
     ],
@@ -233,9 +233,9 @@ def make(name: str, module: str, serializer: Callable[[], Any]) -> None:
 def test_names_are_taken_once() -> None:
     make("Twice", "tests.projects.one", BriefProjectSerializer)
     make("Twice", "tests.projects.one", BriefProjectSerializer)
-    with pytest.raises(ImproperlyConfigured, match="There are two consumers"):
+    with pytest.raises(ImproperlyConfigured, match="Two consumers"):
         make("Twice", "tests.projects.two", BriefProjectSerializer)
     attributes = {"__module__": "tests.projects.other"}
     other = type("TagSerializer", (TagSerializer,), attributes)
-    with pytest.raises(ImproperlyConfigured, match="There are two serializers"):
+    with pytest.raises(ImproperlyConfigured, match="Two serializers"):
         make("Other", "tests.projects.one", other)

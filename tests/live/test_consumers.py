@@ -20,7 +20,7 @@ from collab.access import Access
 from collab.consumers import _is_direct
 from collab.engine.runtime.counters import counters
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
-from collab.live.actions.call_queue import settled
+from collab.live.actions.call_queue import error_of
 from collab.live.events.groups import Event, local_members, send
 from collab.live.permissions import BasePermission, IsAuthenticated
 from collab.wire import CloseCode
@@ -321,7 +321,7 @@ async def test_an_interruption_of_the_server_is_not_held_back() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await settled(interrupted())
+        await error_of(interrupted())
 
 
 @pytest.mark.parametrize("raised", [SystemExit, asyncio.CancelledError, Panic])
@@ -792,7 +792,7 @@ async def test_groups_are_left_with_the_connection() -> None:
 async def test_groups_are_left_although_the_project_fails_when_a_connection_ends() -> None:
     class Failing(LiveConsumer):
         async def on_connected(self) -> None:
-            await self.hear("late")
+            await self._join_live_group("late")
 
         async def on_disconnected(self) -> None:
             raise LookupError
@@ -806,7 +806,7 @@ async def test_groups_are_left_although_the_project_fails_when_a_connection_ends
 async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> None:
     class Deaf(Slow):
         async def on_connected(self) -> None:
-            await self.hear("late")
+            await self._join_live_group("late")
 
         @consumer("late")
         async def on_late(self, event: dict[str, Any]) -> None: ...
@@ -816,7 +816,7 @@ async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> No
     async with talking(Deaf) as ann:
         await ann.send(action="wait", number=1)
         [deaf] = local_members("late")
-        turns = deaf._turns  # type: ignore[attr-defined]
+        turns = deaf._call_queue  # type: ignore[attr-defined]
         await until(lambda: turns._runner)
         leaving = asyncio.create_task(ann.communicator.disconnect(timeout=10))
         await until(lambda: turns._most_detached == 0)

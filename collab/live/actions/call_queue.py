@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, cast
 
-__all__ = ["CALL", "EVENT", "Start", "Turns", "settled"]
+__all__ = ["CALL", "EVENT", "CallQueue", "Start", "error_of"]
 
 CALL = "call"
 EVENT = "event"
@@ -17,7 +17,7 @@ EVENT = "event"
 Start = Callable[[], Coroutine[Any, Any, None]]
 
 
-async def settled(work: Awaitable[Any]) -> Exception | None:
+async def error_of(work: Awaitable[Any]) -> Exception | None:
     """Wait for what a project does for one connection, and return what it has raised.
 
     That may be what would end more than this work, as ``sys.exit()`` does, a panic of a library
@@ -39,7 +39,7 @@ async def settled(work: Awaitable[Any]) -> Exception | None:
     return None
 
 
-class Turns:
+class CallQueue:
     """Runs work of a connection in tasks, so that nothing holds up what it receives.
 
     Args:
@@ -63,7 +63,7 @@ class Turns:
         #: Of the connection: whoever starts something may be in another.
         self._context = copy_context()
 
-    def put(self, kind: str, start: Start, size: int = 0) -> bool:
+    def enqueue(self, kind: str, start: Start, size: int = 0) -> bool:
         """Do something when all that was put before is done; False if too many wait.
 
         Args:

@@ -103,7 +103,7 @@ class Listener(Protocol):
         """Take an event; called in the connection's event loop, and raises nothing."""
 
 
-class _Switchboard:
+class LocalGroups:
     """The groups of one event loop's connections."""
 
     def __init__(self, layer: ChannelLayer | None) -> None:
@@ -236,25 +236,25 @@ class _Switchboard:
             self.deliver(events)
 
 
-_switchboards = PerLoop(lambda: _Switchboard(shared_layer(channel_layers.__getitem__)))
+_local_groups = PerLoop(lambda: LocalGroups(shared_layer(channel_layers.__getitem__)))
 
 
 async def join(group: str, member: Listener) -> None:
     """Let a connection of this event loop hear what is sent to a group."""
-    await _switchboards.current().join(group, member)
+    await _local_groups.current().join(group, member)
 
 
 async def leave(group: str, member: Listener) -> None:
     """Let a connection hear it no more."""
-    await _switchboards.current().leave(group, member)
+    await _local_groups.current().leave(group, member)
 
 
 def local_members(group: str) -> set[Listener]:
     """Return the connections of this event loop that are in a group."""
-    return set(_switchboards.current().members.get(group, ()))
+    return set(_local_groups.current().members.get(group, ()))
 
 
-class _Unsent:
+class _UnsentEvents:
     """Events that wait for their turn at the channel layer."""
 
     def __init__(self) -> None:
@@ -276,16 +276,16 @@ class _Unsent:
         return {"type": _MESSAGE_TYPE, "from": PROCESS, "events": events} if events else None
 
 
-_unsent = _Unsent()
+_unsent = _UnsentEvents()
 
 
 def send(event: Event) -> None:
     """Send an event to its group, now; may be called from any thread, and waits for nothing."""
-    for board in _switchboards.all():
+    for local in _local_groups.all():
         # A loop that was closed meanwhile has no connections.
         with suppress(RuntimeError):
             # What it starts has nothing to do with the context of who sends.
-            board.loop.call_soon_threadsafe(board.deliver, [event], context=Context())
+            local.loop.call_soon_threadsafe(local.deliver, [event], context=Context())
     _unsent.put(event)
 
 

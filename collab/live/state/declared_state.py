@@ -1,18 +1,18 @@
-"""States: the rows that a nested serializer shows, in a document that follows them.
+"""States: rows of a nested serializer, in a document that follows them.
 
-``class Meta: state = ProjectSerializer()`` on a consumer declares one. The document of a state has
+``class Meta: state = ProjectSerializer()`` on a consumer declares a state. Its document has
 
-- for each serializer class a map, named ``"<app label>.<class>"``: ``map[str(pk)]`` is the Map of
-  a row, as :mod:`collab.mirror` writes it, with primary keys where the serializer nests others:
-  a list of them for ``many=True``, else one or ``None``;
-- if the state is ``many=True``, a map ``"collab.anchors"`` with one entry, under the room's name:
-  ``keys`` is the list of the primary keys of the rows that the rest hangs on, in order.
+- a map for each serializer class, named ``"<app label>.<class>"``: ``map[str(pk)]`` is the Map of
+  a row, as :mod:`collab.mirror` writes it. A nested serializer is replaced by primary keys: a list
+  for ``many=True``, otherwise one key or ``None``;
+- if the state is ``many=True``, a map ``"collab.roots"`` with one entry, under the room's name:
+  ``keys`` is the ordered list of the root rows' primary keys.
 
-Rooms are named ``"<label>/<key>"``, or of a list ``"<label>/<arguments of the URL as JSON>"``; if
-each user has a document of his own, with ``"@<key of the user>"`` behind that.
+A room is named ``"<label>/<key>"``, or for a list ``"<label>/<arguments of the URL as JSON>"``. If
+each user has a document, ``"@<key of the user>"`` follows.
 
-A row is in a document if it can be reached from an anchor. It is looked at when a row that leads
-to it changes, so that only anchors have to know their rooms.
+A row belongs to a document if a root row leads to it. A row is examined when a row that leads to it
+changes, so only root rows have to know their rooms.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 from asgiref.sync import async_to_sync
@@ -34,63 +34,61 @@ from django.db.models import Model, Q, QuerySet
 
 from collab.exceptions import NoSuchDocument
 from collab.live.models import StateList
-from collab.live.state.layers import Layer, owner_in
-
-if TYPE_CHECKING:
-    from collab.live.state.state_consumer import StateConsumer
+from collab.live.state.rules import StateRules
+from collab.live.state.tables import Table, owner_in
 
 __all__ = [
-    "ANCHORS",
+    "ROOT_ROWS",
     "Arguments",
-    "Room",
     "State",
+    "StateDocument",
     "add_state",
     "is_same",
-    "room_of",
-    "settled",
+    "resolve",
+    "state_document",
     "state_of",
     "states",
 ]
 
-#: The map that has the order of the anchors.
-ANCHORS = "collab.anchors"
+#: The map with the order of the root rows.
+ROOT_ROWS = "collab.roots"
 
-#: What is in the URL of a connection, by name: numbers and texts.
+#: Arguments of a connection's URL by name: numbers and texts.
 Arguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What ``Meta`` of a consumer says of its state.
+    """A state as ``Meta`` of a consumer declares it.
 
     Args:
-        consumer_class: whose.
-        label: the beginning of the names of its rooms.
-        layers: by ``map_name``, the anchor's first.
-        anchor: the layer that the others hang on.
-        many: a document has a list of anchors; else it has one.
-        per_user: each user has a document of his own.
-        auto_update: anchors that are saved enter the lists that they belong to at once.
+        consumer_class: the consumer, with the rules of the state.
+        label: the first part of its rooms' names.
+        tables: by ``map_name``, starting with that of the root rows.
+        root: the table of the root rows, which lead to all others.
+        many: a document has a list of root rows; otherwise it has one.
+        per_user: each user has a document.
+        auto_update: a saved root row enters the lists it belongs to at once.
     """
 
-    consumer_class: type[StateConsumer]
+    consumer_class: type[StateRules]
     label: str
-    layers: Mapping[str, Layer]
-    anchor: Layer
+    tables: Mapping[str, Table]
+    root: Table
     many: bool
     per_user: bool
     auto_update: bool
 
     @property
     def is_writable(self) -> bool:
-        """Clients may change something."""
-        return any(layer.operations for layer in self.layers.values())
+        """Whether clients may change rows."""
+        return any(table.operations for table in self.tables.values())
 
     def room_name(self, arguments: Arguments, user_id: object = None) -> str:
-        """Return the name of the document for the arguments of a URL, and a user.
+        """Return the document's name for the arguments of a URL and a user.
 
         Raises:
-            NoSuchDocument: they are none of a row.
+            NoSuchDocument: no row can have the key in these arguments.
         """
         place = self._list_name(arguments) if self.many else quote(self._key(arguments), safe="")
         suffix = f"@{quote(str(user_id), safe='')}" if self.per_user else ""
@@ -108,10 +106,10 @@ class State:
             raise NoSuchDocument from error
 
     def _key_of(self, key: Any) -> str:
-        return str(self.anchor.model._meta.pk.to_python(key))
+        return str(self.root.model._meta.pk.to_python(key))
 
-    def room(self, name: str) -> Room | None:
-        """Return the room of a name; ``None`` if it cannot be one's."""
+    def document(self, name: str) -> StateDocument | None:
+        """Return the document with a name; ``None`` if no document has such a name."""
         place = name.removeprefix(f"{self.label}/")
         if self.per_user:
             place, separator, _ = place.rpartition("@")
@@ -122,33 +120,34 @@ class State:
             key = None if self.many else self._key_of(unquote(place))
         except (ValueError, ValidationError):
             return None
-        return Room(self, name, arguments, key)
+        return StateDocument(self, name, arguments, key)
 
-    def rooms_of(self, anchor: Model) -> list[str]:
-        """Return the names of documents that an anchor may have to enter.
+    def documents_for(self, root_row: Model) -> list[str]:
+        """Return the names of the documents that a saved root row may have to enter.
 
-        Those that have it are known. A document with one anchor has it from the beginning.
+        Documents that already contain it are not looked up here, and a document with one root row
+        contains it from the beginning.
         """
         if not self.auto_update:
             return []
-        # The app need not be installed where there are no states.
+        # The app is optional where there are no states.
         from collab.mirror.models import MirroredDocument
 
         using = router.db_for_write(MirroredDocument)
-        documents = MirroredDocument.objects.using(using).filter(name__startswith=f"{self.label}/")
-        rooms = (self.room(name) for name in documents.values_list("name", flat=True))
-        return [room.name for room in rooms if room and room.may_have(anchor)]
+        stored = MirroredDocument.objects.using(using).filter(name__startswith=f"{self.label}/")
+        documents = (self.document(name) for name in stored.values_list("name", flat=True))
+        return [each.name for each in documents if each and each.can_contain(root_row)]
 
 
 @dataclass(frozen=True)
-class Room:
+class StateDocument:
     """A document of a state.
 
     Args:
-        state: whose.
+        state: the state.
         name: of the document.
-        arguments: of the URL, if it has a list of anchors.
-        key: of the anchor, if it has one.
+        arguments: of the URL, if the document has a list of root rows.
+        key: of the root row, if the document has one.
     """
 
     state: State
@@ -158,45 +157,45 @@ class Room:
 
     @property
     def owner(self) -> str:
-        """The primary key of the user whom it is for, if there is one."""
+        """The primary key of the user that the document belongs to, if there is one."""
         return owner_in(self.name)
 
     def ask(self, question: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a class method of the consumer, with the arguments of the URL beside others."""
+        """Call a rule of the consumer with the arguments of the URL beside others."""
         method = getattr(self.state.consumer_class, question)
-        return settled(method(*args, **kwargs, **self.arguments))
+        return resolve(method(*args, **kwargs, **self.arguments))
 
     def _ask_for_list(self, question: str, *args: Any) -> Any:
         user = {"user": _user(self.owner)} if self.state.per_user else {}
         return self.ask(question, *args, **user)
 
-    def may_have(self, anchor: Model) -> bool:
-        """Tell whether an anchor may be one of the list."""
-        user_key = self.state.anchor.user_key
-        if user_key and str(getattr(anchor, self.state.anchor.user_attribute)) != self.owner:
+    def can_contain(self, root_row: Model) -> bool:
+        """Return whether a root row can be in the list."""
+        user_key = self.state.root.user_key
+        if user_key and str(getattr(root_row, self.state.root.user_attribute)) != self.owner:
             return False
-        return bool(self._ask_for_list("is_visible", anchor))
+        return bool(self._ask_for_list("is_visible", root_row))
 
-    # Its rows.
+    # Rows.
 
-    def rows(self, layer: Layer) -> QuerySet[Any]:
-        """Return the rows of a layer."""
-        rows = self._anchors if layer is self.state.anchor else self._reached(layer)
-        return rows.filter(**{layer.user_attribute: self.owner}) if layer.user_key else rows
+    def rows(self, table: Table) -> QuerySet[Any]:
+        """Return the rows of a table."""
+        rows = self._root_rows if table is self.state.root else self._reached(table)
+        return rows.filter(**{table.user_attribute: self.owner}) if table.user_key else rows
 
-    def _reached(self, layer: Layer) -> QuerySet[Any]:
-        """Return the rows that rows of other layers lead to."""
+    def _reached(self, table: Table) -> QuerySet[Any]:
+        """Return the rows of a table that rows of other tables lead to."""
         ways = (
             Q(pk__in=self.rows(other).order_by().values(relation.lookup))
-            for other in self.state.layers.values()
+            for other in self.state.tables.values()
             for relation in other.relations.values()
-            if relation.map_name == layer.map_name
+            if relation.map_name == table.map_name
         )
-        return _all(layer.model).filter(reduce(or_, ways))
+        return _all(table.model).filter(reduce(or_, ways))
 
     @cached_property
-    def _anchors(self) -> QuerySet[Any]:
-        rows = _all(self.state.anchor.model)
+    def _root_rows(self) -> QuerySet[Any]:
+        rows = _all(self.state.root.model)
         if self.key is not None:
             return rows.filter(pk=self.key)
         added = Q(pk__in=[*self._changes.first, *self._changes.last])
@@ -208,16 +207,16 @@ class Room:
 
     @cached_property
     def _listed(self) -> Any:
-        """What ``list_instances()`` says: primary keys, or a query for them."""
+        """The result of ``list_instances()``: primary keys, or a query for them."""
         if self._changes.is_cleared:
             return []
         listed = self._ask_for_list("list_instances")
         return listed.values_list("pk", flat=True) if isinstance(listed, QuerySet) else [*listed]
 
-    def anchor_keys(self) -> list[Any]:
-        """Return the primary keys of the anchors, in order."""
-        here = set(self.rows(self.state.anchor).values_list("pk", flat=True))
-        read = self.state.anchor.model._meta.pk.to_python
+    def root_keys(self) -> list[Any]:
+        """Return the primary keys of the root rows, in order."""
+        here = set(self.rows(self.state.root).values_list("pk", flat=True))
+        read = self.state.root.model._meta.pk.to_python
         first, listed, last = (
             list(map(read, keys))
             for keys in (self._changes.first, self._listed, self._changes.last)
@@ -231,14 +230,14 @@ def _all(model: type[Model]) -> QuerySet[Any]:
 
 
 def _user(key: str) -> Any:
-    """Return a user whose fields are read when they are asked for."""
+    """Return a user whose fields are loaded on first access."""
     model = get_user_model()
     field = model._meta.pk
     return model.from_db(router.db_for_read(model), [field.attname], [field.to_python(key)])
 
 
-def settled(answer: Any) -> Any:
-    """Return what a method of a project has returned; waits for it if it is asynchronous."""
+def resolve(answer: Any) -> Any:
+    """Return the result of a project's method, waiting for it if it is a coroutine."""
     return async_to_sync(_wait_for)(answer) if inspect.isawaitable(answer) else answer
 
 
@@ -246,13 +245,13 @@ async def _wait_for(answer: Any) -> Any:
     return await answer
 
 
-# All of them.
+# The states of the project.
 
 _states: dict[str, State] = {}
 
 
 def states() -> list[State]:
-    """Return all states that are declared."""
+    """Return all declared states."""
     return list(_states.values())
 
 
@@ -261,24 +260,24 @@ def state_of(consumer_class: type) -> State | None:
     return getattr(consumer_class, "state", None)
 
 
-def room_of(name: str) -> Room | None:
-    """Return the room of that name; ``None`` if it is not a state's."""
+def state_document(name: str) -> StateDocument | None:
+    """Return the document with a name; ``None`` if it belongs to no state."""
     state = _states.get(name.partition("/")[0])
-    return state.room(name) if state else None
+    return state.document(name) if state else None
 
 
 def add_state(state: State) -> None:
-    """Let the documents of a state be found.
+    """Register a state, so that its documents are found by name.
 
     Raises:
-        ImproperlyConfigured: there is another one of that label.
+        ImproperlyConfigured: another state has this label.
     """
     known = _states.setdefault(state.label, state)
     if not is_same(known.consumer_class, state.consumer_class):
-        raise ImproperlyConfigured(f"There are two consumers {state.label!r} with a state.")
+        raise ImproperlyConfigured(f"Two consumers with a state are called {state.label!r}.")
     _states[state.label] = state
 
 
 def is_same(one: type, other: type) -> bool:
-    """Tell whether two classes are the same; a module may have been loaded anew."""
+    """Return whether two classes have the same path; a module may have been reloaded."""
     return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)

@@ -1,10 +1,10 @@
-"""What a consumer has of its state: which document, who may open it, and its list of anchors."""
+"""A consumer's state: its document, access to it, and its list of root rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import isawaitable, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
 from django.apps import apps
@@ -19,25 +19,21 @@ from collab.live.actions.actions import action
 from collab.live.errors import CallError
 from collab.live.models import StateList
 from collab.live.permissions import AllowAny
-
-if TYPE_CHECKING:
-    from collab.live.state.declared_state import State
+from collab.live.state.declared_state import State
+from collab.live.state.rules import StateRules
 
 __all__ = ["StateConsumer"]
 
 
-class StateConsumer(YjsConsumer):
+class StateConsumer(StateRules, YjsConsumer):
     """A consumer that may have a state: ``class Meta: state = ProjectSerializer()``.
 
-    Beside ``state``, ``Meta`` may have ``writable``, what clients may do, by serializer; of a list
-    ``auto_update``; and ``per_user``, which gives each user a document of his own, as a serializer
+    Beside ``state``, ``Meta`` may have ``writable``: what clients may do, by serializer;
+    ``auto_update``, for a list; and ``per_user``, which gives each user a document, as a serializer
     with a ``user_key`` does. ``abstract`` leaves the state to subclasses.
-
-    The class methods are asked for documents, not for connections. They are given what is in the
-    URL by name, numbers and texts; those of lists also ``user``, if each user has his own.
     """
 
-    #: What ``Meta`` declares.
+    #: The state that ``Meta`` declares.
     state: ClassVar[State | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -46,87 +42,32 @@ class StateConsumer(YjsConsumer):
         has_state = hasattr(getattr(cls, "Meta", None), "state") and not is_abstract
         cls.state = _declare(cls) if has_state else None
 
-    # To be overridden.
-
-    def has_permission(self, user: Any, *args: Any, **kwargs: Any) -> Any:
-        """Tell whether ``user`` may open the document; nobody may unless this says so.
-
-        It may be asynchronous; if it is not, it is called in a thread, for its queries.
-        """
-        return False
-
-    @classmethod
-    def get_instance_id(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return the primary key of the anchor; by default, the first of the URL's arguments."""
-        return next(iter(kwargs.values()), None)
-
-    @classmethod
-    def list_instances(cls, *args: Any, **kwargs: Any) -> Any:
-        """Return a queryset of the anchors, in order, or their primary keys."""
-        raise NotImplementedError(f"{cls.__name__} needs list_instances().")
-
-    @classmethod
-    def is_visible(cls, instance: Any, *args: Any, **kwargs: Any) -> Any:
-        """Tell whether an anchor that was saved may be in the list; ``auto_update`` asks.
-
-        What it says no to is not looked for in ``list_instances()``, which decides.
-        """
-        return True
-
-    @classmethod
-    def get_initial(
-        cls, user: Any, serializer_class: Any, *args: Any, **kwargs: Any
-    ) -> Mapping[str, Any]:
-        """Return attributes of rows of a serializer that ``user`` adds, beside what he has written.
-
-        The foreign key to the one anchor of a document, and the ``user_key``, need not be here.
-        """
-        return {}
-
-    @classmethod
-    def can_save(cls, user: Any, instance: Any, data: Mapping[str, Any]) -> Any:
-        """Tell whether ``user`` may change ``instance`` so; by default nobody may."""
-        return False
-
-    @classmethod
-    def can_create(cls, user: Any, instance: Any, data: Mapping[str, Any]) -> Any:
-        """Tell whether ``user`` may add ``instance``; by default nobody may.
-
-        It is not saved, and has what :meth:`get_initial` gives; the rest is in ``data``.
-        """
-        return False
-
-    @classmethod
-    def can_delete(cls, user: Any, instance: Any, data: Mapping[str, Any]) -> Any:
-        """Tell whether ``user`` may delete ``instance``; by default nobody may."""
-        return False
-
     # To be used.
 
     async def add_instance(self, instance: Any, *, at_beginning: bool = False) -> None:
-        """Put an anchor, or its primary key, into the list that all see who have it open."""
+        """Add a root row, or its primary key, to the list, for all who have it open."""
         await self._change_list(_add, instance, "first" if at_beginning else "last")
 
     async def remove_instance(self, instance: Any) -> None:
-        """Take an anchor, or its primary key, out of the list."""
+        """Remove a root row, or its primary key, from the list."""
         await self._change_list(_remove, instance)
 
     async def clear(self) -> None:
-        """Take all anchors out of the list; those of ``list_instances()`` do not come back."""
+        """Remove all root rows from the list, those of ``list_instances()`` included."""
         await self._change_list(_clear)
 
     async def reset(self) -> None:
-        """Let the list be what ``list_instances()`` says."""
+        """Restore the list to the result of ``list_instances()``."""
         await self._change_list(_reset)
 
     @action(permission_classes=[AllowAny])
     async def settle_rows(self) -> None:
-        """Answer when what was changed in the document until now is saved, or set back.
+        """Answer when all changes made in the document so far are saved or set back.
 
-        Who has changed something is told before this what of it was not saved.
+        Refusals are sent before the answer.
         """
         if self.state is None:
-            raise CallError(404, "There is no state here.")
+            raise CallError(404, "This consumer has no state.")
         self.room.flush()
         for watcher in self.room.watchers:
             await watcher.settle()
@@ -134,13 +75,13 @@ class StateConsumer(YjsConsumer):
     # How it works.
 
     def make_room_name(self) -> str:
-        """Return the name of the document of the state, if there is one; else see above."""
+        """Return the name of the state's document; without a state, the URL's ``room``."""
         if self.state is None:
             return super().make_room_name()
         return self.state.room_name(self._arguments, self._user_id())
 
     async def get_state_access(self) -> Access:
-        """Return what the user may do in the document of the state."""
+        """Return the user's access to the document of the state."""
         assert self.state
         if self.state.per_user and self._user_id() is None:
             return Access.NONE
@@ -161,7 +102,7 @@ class StateConsumer(YjsConsumer):
 
     @property
     def _arguments(self) -> dict[str, Any]:
-        """What is in the URL, by name."""
+        """The URL's arguments by name."""
         found: Mapping[str, Any] = self.scope.get("url_route", {}).get("kwargs", {})
         return {
             name: value if isinstance(value, int) else str(value) for name, value in found.items()
@@ -170,7 +111,7 @@ class StateConsumer(YjsConsumer):
     async def _change_list(self, change: Any, *args: Any) -> None:
         if self.state is None or not self.state.many:
             raise ImproperlyConfigured(
-                f"{type(self).__name__} has no list: Meta.state has no many=True."
+                f"{type(self).__name__} has no list: write many=True in Meta.state."
             )
         await database_sync_to_async(_change)(self.room_name, change, *args)
 
@@ -178,24 +119,24 @@ class StateConsumer(YjsConsumer):
 def _declare(consumer_class: type[StateConsumer]) -> State:
     if not apps.is_installed("collab.mirror"):
         raise ImproperlyConfigured(
-            f"{consumer_class.__name__} has a state, which is rows that are mirrored: add"
+            f"{consumer_class.__name__} has a state, which needs mirrored rows: add"
             ' "collab.mirror" to INSTALLED_APPS.'
         )
-    # Consumers without a state do not need that app, and so not its models.
+    # Consumers without a state need neither that app nor its models.
     from collab.live.state.state_mirrors import declare
 
     return declare(consumer_class)
 
 
 def _prepare(state: State, room_name: str) -> None:
-    """See to it that a document can be opened.
+    """Create the list of a document, or check that its root row exists.
 
     Raises:
-        NoSuchDocument: its anchor does not exist.
+        NoSuchDocument: the root row does not exist.
     """
     if state.many:
         StateList.objects.using(_using()).get_or_create(name=room_name)
-    elif not (room := state.room(room_name)) or not room.rows(state.anchor).exists():
+    elif not (document := state.document(room_name)) or not document.rows(state.root).exists():
         raise NoSuchDocument
 
 

@@ -1,4 +1,4 @@
-"""The mirrors of states: one for each serializer, whichever states it is part of."""
+"""Mirrors of states: one for each serializer, shared by the states that contain it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet
@@ -15,54 +15,54 @@ from rest_framework.serializers import BaseSerializer, ListSerializer, ModelSeri
 
 from collab.live.models import StateList
 from collab.live.state.declared_state import (
-    ANCHORS,
-    Room,
+    ROOT_ROWS,
     State,
+    StateDocument,
     add_state,
     is_same,
-    room_of,
-    settled,
+    resolve,
+    state_document,
     states,
 )
-from collab.live.state.layers import (
+from collab.live.state.rules import StateRules
+from collab.live.state.tables import (
     CREATE,
     DELETE,
     SAVE,
-    Layer,
     Parent,
     Serializer,
+    Table,
     app_label_of,
     flat_serializer,
-    layers_of,
     sources_of,
+    tables_of,
 )
 from collab.mirror.registry import ModelMirror, Values, mirrors, register
 
 if TYPE_CHECKING:
-    from collab.live.state.state_consumer import StateConsumer
     from collab.mirror.registry import User
 
 __all__ = ["declare"]
 
 
-class _LayerMirror(ModelMirror[Any]):
-    """The rows of a serializer, in the documents of all states that it is part of."""
+class _TableMirror(ModelMirror[Any]):
+    """The rows of a serializer, in the documents of all states that contain it."""
 
-    # In some of the documents; `is_allowed` tells which.
+    # `is_allowed` decides by document.
     can_create = True
     can_delete = True
 
     def get_room_names(self, instance: Any) -> list[str]:
-        concerned = [state for state in states() if state.anchor.map_name == self.map_name]
-        return [name for state in concerned for name in state.rooms_of(instance)]
+        concerned = [state for state in states() if state.root.map_name == self.map_name]
+        return [name for state in concerned for name in state.documents_for(instance)]
 
     def get_queryset(self, room_name: str) -> QuerySet[Any] | None:
         place = self._place(room_name)
-        return place.room.rows(place.layer) if place else None
+        return place.document.rows(place.table) if place else None
 
     def get_writable_fields(self, room_name: str) -> Sequence[str]:
         place = self._place(room_name)
-        return writable_fields(place.room.state, place.layer) if place else ()
+        return writable_fields(place.document.state, place.table) if place else ()
 
     def get_initial(self, room_name: str, user: User) -> Mapping[str, Any]:
         place = self._place(room_name)
@@ -81,60 +81,60 @@ class _LayerMirror(ModelMirror[Any]):
         return place.get_companions(before, now) if place else {}
 
     def _place(self, room_name: str) -> _Place | None:
-        room = room_of(room_name)
-        layer = room and room.state.layers.get(self.map_name)
-        return _Place(room, layer) if room and layer else None
+        document = state_document(room_name)
+        table = document and document.state.tables.get(self.map_name)
+        return _Place(document, table) if document and table else None
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A layer in a document."""
+    """A table in a document."""
 
-    room: Room
-    layer: Layer
+    document: StateDocument
+    table: Table
 
     def get_initial(self, user: User) -> Mapping[str, Any]:
-        """Return attributes of rows that ``user`` adds."""
-        given = dict(self.room.ask("get_initial", user, self.layer.serializer_class))
-        if parent := _only_parent(self.room.state, self.layer):
-            given[parent.attname] = self.room.key
-        if self.layer.user_key:
-            given[self.layer.user_attribute] = user.pk
+        """Return attributes of rows that ``user`` creates."""
+        given = dict(self.document.ask("get_initial", user, self.table.serializer_class))
+        if parent := _only_parent(self.document.state, self.table):
+            given[parent.attname] = self.document.key
+        if self.table.user_key:
+            given[self.table.user_attribute] = user.pk
         return given
 
     def is_allowed(self, user: User, instance: Model, changes: Mapping[str, Any]) -> bool:
-        """Tell whether ``user`` may create a row, save these changes of it, or delete it."""
+        """Return whether ``user`` may create a row, save these changes to it, or delete it."""
         operation = CREATE if instance._state.adding else SAVE if changes else DELETE
-        if operation not in self.layer.operations or not self._stays(changes):
+        if operation not in self.table.operations or not self._stays(changes):
             return False
-        ask = getattr(self.room.state.consumer_class, f"can_{operation}")
-        return bool(settled(ask(user, instance, changes)))
+        rule = getattr(self.document.state.consumer_class, f"can_{operation}")
+        return bool(resolve(rule(user, instance, changes)))
 
     def _stays(self, changes: Mapping[str, Any]) -> bool:
-        """Tell whether rows that a row is made to belong to are in the document, too."""
-        fields = flat_serializer(self.layer.serializer_class)().fields
+        """Return whether the document contains all rows that the changes make a row's parents."""
+        fields = flat_serializer(self.table.serializer_class)().fields
         return all(
             self._has_parent(parent, changes[name])
-            for parent in self.layer.parents
+            for parent in self.table.parents
             for name in changes
             if fields[name].source in (parent.foreign_key.name, parent.foreign_key.attname)
         )
 
     def _has_parent(self, parent: Parent, given: Any) -> bool:
         target: Any = parent.foreign_key.target_field
-        rows = self.room.rows(self.room.state.layers[parent.map_name])
+        rows = self.document.rows(self.document.state.tables[parent.map_name])
         return rows.filter(**{target.name: getattr(given, target.attname, given)}).exists()
 
     def get_companions(
         self, before: Values | None, now: Values | None
     ) -> Mapping[str, Iterable[Any]]:
-        """Return the rows that a row does not lead to any more, and those that it leads to now."""
+        """Return the rows that a row led to before, or leads to now, but not both."""
         found = defaultdict[str, set[Any]](set)
-        for field, relation in self.layer.relations.items():
+        for field, relation in self.table.relations.items():
             found[relation.map_name] |= _keys(before, field) ^ _keys(now, field)
-        if self.room.state.many and self.layer is self.room.state.anchor:
-            # It may have another place, too.
-            found[ANCHORS].add(self.room.name)
+        if self.document.state.many and self.table is self.document.state.root:
+            # The order of the list may have changed.
+            found[ROOT_ROWS].add(self.document.name)
         return found
 
 
@@ -144,15 +144,15 @@ def _keys(values: Values | None, field: str) -> set[Any]:
 
 
 @cache
-def writable_fields(state: State, layer: Layer) -> tuple[str, ...]:
-    """Return the fields of a layer's rows that clients may write."""
-    if not layer.operations & {SAVE, CREATE}:
+def writable_fields(state: State, table: Table) -> tuple[str, ...]:
+    """Return the fields that clients may write in rows of a table."""
+    if not table.operations & {SAVE, CREATE}:
         return ()
-    parent = _only_parent(state, layer)
-    fixed = {layer.model._meta.pk.name, layer.user_key, parent and parent.name}
+    parent = _only_parent(state, table)
+    fixed = {table.model._meta.pk.name, table.user_key, parent and parent.name}
     return tuple(
         name
-        for name, field in flat_serializer(layer.serializer_class)().fields.items()
+        for name, field in flat_serializer(table.serializer_class)().fields.items()
         if field.source not in fixed and _is_writable(field)
     )
 
@@ -162,13 +162,13 @@ def _is_writable(field: Any) -> bool:
     return not (is_hidden or isinstance(field, BaseSerializer)) and len(field.source_attrs) == 1
 
 
-def _only_parent(state: State, layer: Layer) -> Any:
-    """Return the foreign key of rows that can only belong to the one anchor of a document."""
-    if state.many or len(layer.parents) != 1:
+def _only_parent(state: State, table: Table) -> Any:
+    """Return the foreign key to the only root row, if rows of a table have no other parent."""
+    if state.many or len(table.parents) != 1:
         return None
-    [parent] = layer.parents
-    is_anchor = parent.map_name == state.anchor.map_name
-    return parent.foreign_key if is_anchor and parent.foreign_key.target_field.primary_key else None
+    [parent] = table.parents
+    is_root = parent.map_name == state.root.map_name
+    return parent.foreign_key if is_root and parent.foreign_key.target_field.primary_key else None
 
 
 class _OrderSerializer(ModelSerializer[StateList]):
@@ -179,94 +179,93 @@ class _OrderSerializer(ModelSerializer[StateList]):
         fields = ("keys",)
 
     def get_keys(self, changes: StateList) -> list[Any]:
-        room = room_of(changes.name)
-        return room.anchor_keys() if room else []
+        document = state_document(changes.name)
+        return document.root_keys() if document else []
 
 
 class _OrderMirror(ModelMirror[StateList]):
-    """Which anchors are in a document, in order."""
+    """The root rows of a document, in order."""
 
-    map_name = ANCHORS
+    map_name = ROOT_ROWS
     serializer_class: ClassVar = _OrderSerializer
 
     def get_room_names(self, instance: StateList) -> list[str]:
         return [instance.name]
 
     def get_queryset(self, room_name: str) -> QuerySet[StateList] | None:
-        room = room_of(room_name)
-        if room is None or not room.state.many:
+        document = state_document(room_name)
+        if document is None or not document.state.many:
             return None
         return StateList.objects.filter(name=room_name)
 
     def get_companions(
         self, room_name: str, key: str, before: Values | None, now: Values | None
     ) -> Mapping[str, Iterable[Any]]:
-        room = room_of(room_name)
+        document = state_document(room_name)
         changed = _keys(before, "keys") ^ _keys(now, "keys")
-        return {room.state.anchor.map_name: changed} if room else {}
+        return {document.state.root.map_name: changed} if document else {}
 
 
-# Declaring them.
+# Declaring states.
 
 _registered: dict[str, Serializer] = {}
 
 
-def declare(consumer_class: type[StateConsumer]) -> State:
-    """Return the state that ``Meta.state`` of a consumer declares, and have its rows mirrored.
+def declare(consumer_class: type[StateRules]) -> State:
+    """Return the state that ``Meta.state`` of a consumer declares, and mirror its rows.
 
     Raises:
-        ImproperlyConfigured: it cannot be followed.
+        ImproperlyConfigured: the declaration is not valid.
     """
-    meta: Any = consumer_class.Meta
-    state = _state(consumer_class, meta, meta.state)
-    for layer in state.layers.values():
-        _mirror(layer)
-    if state.many and not _is_mirrored(ANCHORS):
+    state = _state(consumer_class, cast("Any", consumer_class).Meta)
+    for table in state.tables.values():
+        _mirror(table)
+    if state.many and not _is_mirrored(ROOT_ROWS):
         _register(StateList, _OrderMirror)
     add_state(state)
     return state
 
 
-def _state(consumer_class: type[StateConsumer], meta: Any, serializer: Any) -> State:
-    many = isinstance(serializer, ListSerializer)
-    root = serializer.child if many else serializer
+def _state(consumer_class: type[StateRules], meta: Any) -> State:
+    many = isinstance(meta.state, ListSerializer)
+    root = meta.state.child if many else meta.state
     if not isinstance(root, ModelSerializer):
         raise ImproperlyConfigured(
-            f"{consumer_class.__name__}.Meta.state is an instance of a ModelSerializer: write"
+            f"{consumer_class.__name__}.Meta.state is not an instance of a ModelSerializer: write"
             " state = ProjectSerializer(), or ProjectSerializer(many=True)."
         )
-    layers = layers_of(type(root), getattr(meta, "writable", None))
-    label = app_label_of(consumer_class) or layers[0].model._meta.app_label
+    tables = tables_of(type(root), getattr(meta, "writable", None))
+    label = app_label_of(consumer_class) or tables[0].model._meta.app_label
     return State(
         consumer_class,
         f"{label}.{consumer_class.__name__}",
-        {layer.map_name: layer for layer in layers},
-        layers[0],
+        {table.map_name: table for table in tables},
+        tables[0],
         many,
-        getattr(meta, "per_user", False) or any(layer.user_key for layer in layers),
+        getattr(meta, "per_user", False) or any(table.user_key for table in tables),
         many and getattr(meta, "auto_update", False),
     )
 
 
-def _mirror(layer: Layer) -> None:
-    """Have the rows of a serializer mirrored, unless they are."""
-    known = _registered.setdefault(layer.map_name, layer.serializer_class)
-    if not is_same(known, layer.serializer_class):
-        raise ImproperlyConfigured(f"There are two serializers {layer.map_name!r} in states.")
-    if _is_mirrored(layer.map_name):
+def _mirror(table: Table) -> None:
+    """Register a mirror for the rows of a serializer, unless there is one."""
+    known = _registered.setdefault(table.map_name, table.serializer_class)
+    if not is_same(known, table.serializer_class):
+        raise ImproperlyConfigured(f"Two serializers in states are called {table.map_name!r}.")
+    if _is_mirrored(table.map_name):
         return
     attributes = {
-        "map_name": layer.map_name,
-        "serializer_class": flat_serializer(layer.serializer_class),
-        "depends_on": sources_of(layer.serializer_class),
-        "text_fields": layer.text_fields,
+        "map_name": table.map_name,
+        "serializer_class": flat_serializer(table.serializer_class),
+        "depends_on": sources_of(table.serializer_class),
+        "text_fields": table.text_fields,
     }
-    name = f"{layer.serializer_class.__name__}Mirror"
-    _register(layer.model, type(name, (_LayerMirror,), attributes))
+    name = f"{table.serializer_class.__name__}Mirror"
+    _register(table.model, type(name, (_TableMirror,), attributes))
 
 
 def _register(model: type[Model], mirror: type[ModelMirror[Any]]) -> None:
-    # The app need not be installed where there are no states.
+    # The app is optional where there are no states.
     from collab.mirror.outgoing.signals import connect
 
     register(model)(mirror)

@@ -16,8 +16,8 @@ from collab.live.actions.actions import Action, Parameter, actions_of, is_pair
 from collab.live.actions.runtime_state import variables_of
 from collab.live.consumers import LiveConsumer
 from collab.live.state.declared_state import State, state_of
-from collab.live.state.layers import CREATE, DELETE, SAVE, Layer, flat_serializer
 from collab.live.state.state_mirrors import writable_fields
+from collab.live.state.tables import CREATE, DELETE, SAVE, Table, flat_serializer
 from collab.live.watching.subscription_mixin import SubscriptionMixin
 
 from .fields import Serializers, column_type, interface_name
@@ -43,10 +43,10 @@ MEMBERS = _words(
 )
 #: Words that no parameter may be called by.
 _RESERVED = _words(
-    "anchor arguments await break case catch class const continue debugger default delete do else"
+    "arguments await break case catch class const continue debugger default delete do else"
     " enum eval export extends false finally for function handler if implements import in"
     " instanceof interface let new null options others package private protected public relations"
-    " return static super switch this throw true try typeof var void while with yield"
+    " return root static super switch this throw true try typeof var void while with yield"
 )
 _SUBSCRIBE, _UNSUBSCRIBE = "subscribe", "unsubscribe"
 #: Actions that the client package calls itself.
@@ -98,10 +98,10 @@ class _Channel:
             self._declare("RuntimeState", self._runtime)
         if self._state:
             self._declare("Types", partial(self._state_types, self._state))
-            for layer in self._state.layers.values():
-                if layer.operations & {SAVE, CREATE}:
-                    name = f"{interface_name(layer.serializer_class)}Payload"
-                    self._declare(name, partial(self._payload, self._state, layer))
+            for table in self._state.tables.values():
+                if table.operations & {SAVE, CREATE}:
+                    name = f"{interface_name(table.serializer_class)}Payload"
+                    self._declare(name, partial(self._payload, self._state, table))
         self._declare("Channel", self._class)
 
     def _declare(self, suffix: str, write: Callable[[str], str]) -> None:
@@ -131,7 +131,7 @@ class _Channel:
     def _base(self) -> str:
         runtime = f"{self._name}RuntimeState" if self._variables else ""
         if self._state:
-            shown = self._shown(self._state.anchor)
+            shown = self._shown(self._state.root)
             state = array(shown) if self._state.many else shown
             return f"collab.StateChannel<{state}, {runtime or 'object'}, {self._name}Types>"
         kind = "DocumentChannel" if self._has_document else "LiveChannel"
@@ -139,32 +139,32 @@ class _Channel:
 
     # The state.
 
-    def _shown(self, layer: Layer) -> str:
-        return self._serializers.shown(layer.serializer_class(), self._file)
+    def _shown(self, table: Table) -> str:
+        return self._serializers.shown(table.serializer_class(), self._file)
 
     def _state_types(self, state: State, name: str) -> str:
-        lines = (f"{literal(key)}: {self._shown(layer)};" for key, layer in state.layers.items())
+        lines = (f"{literal(key)}: {self._shown(table)};" for key, table in state.tables.items())
         return block(f"export interface {name}", lines)
 
-    def _payload(self, state: State, layer: Layer, name: str) -> str:
-        serializer = flat_serializer(layer.serializer_class)()
-        return self._serializers.taken(name, serializer, writable_fields(state, layer), self._file)
+    def _payload(self, state: State, table: Table, name: str) -> str:
+        serializer = flat_serializer(table.serializer_class)()
+        return self._serializers.taken(name, serializer, writable_fields(state, table), self._file)
 
     def _shape(self, state: State) -> list[str]:
         """Return the lines that tell the client package how rows are nested."""
-        lines = [f"const anchor = {literal(state.anchor.map_name)};", "const relations = {"]
-        for name, layer in state.layers.items():
-            relations = [_relation(state, name, field) for field in layer.relations]
+        lines = [f"const root = {literal(state.root.map_name)};", "const relations = {"]
+        for name, table in state.tables.items():
+            relations = [_relation(state, name, field) for field in table.relations]
             fields = block("", relations).lstrip().splitlines()
             lines += [f"  {line}" for line in [f"{literal(name)}: {fields[0]}", *fields[1:]]]
             lines[-1] += ","
         return [*lines, "};"]
 
-    def _writing(self, layer: Layer) -> Iterator[Method]:
-        """Yield the methods that change rows of a layer."""
-        name, type_ = interface_name(layer.serializer_class), literal(layer.map_name)
-        key, payload = column_type(layer.model._meta.pk), f"{self._name}{name}Payload"
-        if CREATE in layer.operations:
+    def _writing(self, table: Table) -> Iterator[Method]:
+        """Yield the methods that change rows of a table."""
+        name, type_ = interface_name(table.serializer_class), literal(table.map_name)
+        key, payload = column_type(table.model._meta.pk), f"{self._name}{name}Payload"
+        if CREATE in table.operations:
             made = ".then(Number)" if key == "number" else ""
             yield (
                 f"create{name}",
@@ -174,7 +174,7 @@ class _Channel:
                     "}",
                 ],
             )
-        if SAVE in layer.operations:
+        if SAVE in table.operations:
             yield (
                 f"save{name}",
                 [
@@ -183,7 +183,7 @@ class _Channel:
                     "}",
                 ],
             )
-        if DELETE in layer.operations:
+        if DELETE in table.operations:
             yield (
                 f"delete{name}",
                 [
@@ -220,7 +220,7 @@ class _Channel:
         before, shape = [], ""
         if self._state:
             before = [f"  {line}" for line in self._shape(self._state)]
-            shape = f"{{ anchor, many: {literal(self._state.many)}, relations }}, "
+            shape = f"{{ root, many: {literal(self._state.many)}, relations }}, "
         return [
             f"constructor({', '.join(given)}) {{",
             *before,
@@ -237,8 +237,8 @@ class _Channel:
             CommandError: there would be two of a name.
         """
         methods: dict[str, list[str]] = {}
-        layers = self._state.layers.values() if self._state else ()
-        written = [method for layer in layers for method in self._writing(layer)]
+        tables = self._state.tables.values() if self._state else ()
+        written = [method for table in tables for method in self._writing(table)]
         for name, lines in [*self._actions(), *written]:
             if name in methods:
                 path = self._consumer.__qualname__
@@ -300,14 +300,14 @@ class _Channel:
 
 def _relation(state: State, name: str, field: str) -> str:
     """Return what the client package has to know of a field that nests rows."""
-    relation = state.layers[name].relations[field]
-    layer = state.layers[relation.map_name]
+    relation = state.tables[name].relations[field]
+    table = state.tables[relation.map_name]
     parts = f"type: {literal(relation.map_name)}, many: {literal(relation.many)}"
     parents = [
-        parent for parent in layer.parents if (parent.map_name, parent.relation) == (name, field)
+        parent for parent in table.parents if (parent.map_name, parent.relation) == (name, field)
     ]
-    is_fixed = not state.many and name == state.anchor.map_name and len(layer.parents) == 1
-    if CREATE in layer.operations and parents and (is_fixed or parents[0].field):
+    is_fixed = not state.many and name == state.root.map_name and len(table.parents) == 1
+    if CREATE in table.operations and parents and (is_fixed or parents[0].field):
         parts += f", by: {literal(None if is_fixed else parents[0].field)}"
     return f"{property_name(field)}: {{ {parts} }},"
 

@@ -158,10 +158,10 @@ class BaseObserver(ABC):
         names = self._names_for(consumer, args, kwargs)
         requests = self._of(consumer)
         if sum(map(len, requests.values())) + len(names) > get_settings().LIVE_MAX_SUBSCRIPTIONS:
-            raise CallError(429, "You watch too much; unsubscribe from something first.")
+            raise CallError(429, "Too many subscriptions; unsubscribe from one first.")
         for name in names:
             requests.setdefault(name, {})[request_id] = None
-            await consumer.hear(name)
+            await consumer._join_live_group(name)
         return names
 
     async def unsubscribe(

@@ -279,12 +279,12 @@ async def test_a_group_that_is_left_while_all_are_joined_anew_is_not_joined() ->
     ann = Ear()
     await join("news", ann)
     await join("other", ann)
-    board = groups._switchboards.current()
-    async with board._changing:
-        joining = asyncio.create_task(board._join_all())
-        await until(lambda: board._changing._waiters)
+    local = groups._local_groups.current()
+    async with local._changing:
+        joining = asyncio.create_task(local._join_all())
+        await until(lambda: local._changing._waiters)
         Layer.calls.clear()
-        del board.members["other"]
+        del local.members["other"]
     await joining
     assert Layer.calls.count("group_add") == 1
     await leave("news", ann)

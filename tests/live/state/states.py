@@ -7,7 +7,7 @@ from typing import Any
 from pycrdt import Doc, Map
 
 from collab import documents
-from collab.live.state.declared_state import ANCHORS, State, states
+from collab.live.state.declared_state import ROOT_ROWS, State, states
 from collab.mirror import reconcile
 from collab.mirror.rows.values import plain
 from tests.projects.models import Project, Task
@@ -19,7 +19,7 @@ Tables = dict[str, dict[str, Any]]
 
 def tables(doc: Doc[Any], state: State) -> Tables:
     """Return what is in the maps of a state's document, without those that are empty."""
-    names = [*state.layers, *([ANCHORS] if state.many else [])]
+    names = [*state.tables, *([ROOT_ROWS] if state.many else [])]
     found = {name: plain(doc.get(name, type=Map).to_py()) for name in names}
     short = {name: name.removeprefix("projects.").removesuffix("Serializer") for name in names}
     return {short[name]: rows for name, rows in found.items() if rows}

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models.signals import post_save
 from django.test.utils import CaptureQueriesContext
 
-from collab.live.state.declared_state import room_of
+from collab.live.state.declared_state import state_document
 from collab.mirror import reconcile
 from tests.live.state.states import a_task, name_of, open_project, shown
 from tests.mirror.databases import kept_in, on_both
@@ -308,5 +308,5 @@ def test_a_row_in_no_document_costs_one_query() -> None:
     "name", ["projects.ProjectLive/x", "projects.Desk/1", "projects.ProjectList/x", "projects.X/1"]
 )
 def test_names_of_no_state_have_no_rows(name: str) -> None:
-    assert room_of(name) is None
+    assert state_document(name) is None
     assert not reconcile(name)

@@ -23,4 +23,4 @@ async def test_it_is_answered_when_there_is_nothing_left_to_check() -> None:
 async def test_it_is_for_those_with_a_state() -> None:
     async with talking(LiveConsumer) as client:
         answer = await client.call("settle_rows")
-    assert (answer["response_status"], answer["errors"]) == (404, ["There is no state here."])
+    assert (answer["response_status"], answer["errors"]) == (404, ["This consumer has no state."])

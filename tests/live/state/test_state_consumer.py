@@ -350,13 +350,13 @@ async def test_rows_of_other_documents_are_out_of_reach() -> None:
     assert await Step.objects.acount() == 1
 
 
-async def test_anchors_that_clients_add_are_in_the_list() -> None:
+async def test_root_rows_that_clients_add_are_in_the_list() -> None:
     user = await a_user()
     ann = await Client.objects.acreate(name="Ann")
     async with connect(application, f"/ws/clients/{ann.pk}", user=user) as client:
         rows(client, "Project")[str(uuid4())] = Map({"name": "Kitchen"})
         await client.wait_until(lambda: client.messages[-1]["action"] == "row_created")
-        [order] = client.doc.get("collab.anchors", type=Map).values()
+        [order] = client.doc.get("collab.roots", type=Map).values()
         await client.wait_until(lambda: len(order["keys"]) == 1)
         order["keys"] = [77]
         await client.wait_until(lambda: order["keys"] != [77])

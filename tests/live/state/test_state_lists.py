@@ -1,4 +1,4 @@
-"""Lists of anchors: what enters and leaves by itself, and what code puts in and takes out."""
+"""Lists of root rows: what enters and leaves by itself, and what code puts in and takes out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import transaction
 
 from collab import documents
 from collab.live.models import StateList
-from collab.live.state.declared_state import ANCHORS
+from collab.live.state.declared_state import ROOT_ROWS
 from collab.mirror import reconcile
 from collab.mirror.models import MirroredDocument
 from collab.testing import close_rooms, connect
@@ -33,13 +33,13 @@ def open_clients(client: Client) -> str:
 
 
 def order(name: str) -> list[int]:
-    """Return the primary keys of the anchors in a document, in order."""
+    """Return the primary keys of the root rows in a document, in order."""
     found = stored(name)
-    [row] = found[ANCHORS].values()
+    [row] = found[ROOT_ROWS].values()
     keys: list[int] = row["keys"]
-    tables_of_anchors = {"Project", "BriefProject", "Draft"} & found.keys()
-    anchors = {key for table in tables_of_anchors for key in found[table]}
-    assert {str(key) for key in keys} == anchors
+    tables_of_root_rows = {"Project", "BriefProject", "Draft"} & found.keys()
+    root_rows = {key for table in tables_of_root_rows for key in found[table]}
+    assert {str(key) for key in keys} == root_rows
     return keys
 
 
@@ -47,7 +47,7 @@ def order(name: str) -> list[int]:
 
 
 @on_both
-def test_anchors_enter_and_leave_lists_that_update_themselves(using: str) -> None:
+def test_root_rows_enter_and_leave_lists_that_update_themselves(using: str) -> None:
     with kept_in(using):
         ann, bob = (Client.objects.create(name=name) for name in ("Ann", "Bob"))
         anns, bobs = open_clients(ann), open_clients(bob)
@@ -87,7 +87,7 @@ def test_every_list_that_shows_a_model_is_told() -> None:
         assert len(stored(name)["Tag"]) == 1
 
 
-def test_anchors_enter_other_lists_when_these_are_opened() -> None:
+def test_root_rows_enter_other_lists_when_these_are_opened() -> None:
     name = open_list("projects.Shelf/")
     one, two = (Project.objects.create(name=f"*{number}") for number in range(2))
     Project.objects.create(name="Kitchen")
@@ -120,7 +120,7 @@ async def test_code_changes_the_list_that_all_see() -> None:
 
         def keys() -> list[int]:
             assert Shelf.state
-            [row] = tables(client.doc, Shelf.state)[ANCHORS].values()
+            [row] = tables(client.doc, Shelf.state)[ROOT_ROWS].values()
             found: list[int] = [int(key) for key in row["keys"]]
             return found
 
@@ -147,7 +147,7 @@ async def test_code_changes_the_list_that_all_see() -> None:
         await client.wait_until(lambda: keys() == [first, second])
 
 
-async def test_a_state_with_one_anchor_has_no_list() -> None:
+async def test_a_state_with_one_root_row_has_no_list() -> None:
     with pytest.raises(ImproperlyConfigured, match="many=True"):
         await ProjectLive().add_instance(1)
 

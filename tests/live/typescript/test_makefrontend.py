@@ -19,7 +19,7 @@ from tests.harness.services import poll_until
 from tests.samples import Project
 
 OTHER = "tests.projects.consumers.application"
-STUDIO = "tests.live.studio.application"
+SAMPLE = "tests.live.sample_consumers.application"
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_files_of_apps_that_are_gone_are_deleted_and_no_others(
     tmp_path: Path, settings: Settings
 ) -> None:
     tmp_path.joinpath("mine.ts").write_text("export {};\n")
-    settings.ASGI_APPLICATION = STUDIO
+    settings.ASGI_APPLICATION = SAMPLE
     run("--out", tmp_path)
     assert set(times(tmp_path)) == {"live.ts", "mine.ts", "projects.ts"}
     settings.ASGI_APPLICATION = OTHER

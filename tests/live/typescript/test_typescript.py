@@ -19,7 +19,7 @@ from collab.live.typescript.fields import Serializers
 from collab.live.typescript.files import Files, camel
 from collab.live.typescript.types import Types
 from collab.live.watching.subscriptions import unregister
-from tests.live import studio
+from tests.live import sample_consumers
 from tests.projects.consumers import application as projects
 from tests.rows.models import Label, Task
 
@@ -56,7 +56,7 @@ def shown(serializer: Any) -> dict[str, str]:
 
 
 def test_what_a_serializer_shows() -> None:
-    assert shown(studio.EverythingSerializer()) == {
+    assert shown(sample_consumers.EverythingSerializer()) == {
         "id": "number",
         "board": "number",
         "board_name": "string",
@@ -85,7 +85,7 @@ def test_what_a_serializer_shows() -> None:
 
 
 def test_what_serializers_show_that_know_less() -> None:
-    assert shown(studio.OddSerializer()) == {
+    assert shown(sample_consumers.OddSerializer()) == {
         "pk": "unknown",
         "mood": '"good" | ""',
         "any": "string",
@@ -97,7 +97,7 @@ def test_what_serializers_show_that_know_less() -> None:
 
 
 def test_what_serializers_of_models_show_as_it_is() -> None:
-    assert shown(studio.ReadSerializer()) == {
+    assert shown(sample_consumers.ReadSerializer()) == {
         "state": '"open" | "done"',
         "done": "boolean",
         "extra": "unknown",
@@ -110,9 +110,9 @@ def test_what_serializers_of_models_show_as_it_is() -> None:
 
 def test_what_serializers_take() -> None:
     files = Files()
-    serializer = studio.EverythingSerializer()
+    serializer = sample_consumers.EverythingSerializer()
     names = {"title", "state", "owner", "secret", "number", "estimate", "label_ids"}
-    file = files.of(studio.EverythingSerializer)
+    file = files.of(sample_consumers.EverythingSerializer)
     text = Serializers(files, Types(files)).taken("New", serializer, names, file)
     assert properties(text + "\n", "New") == {
         "title": "string",
@@ -129,7 +129,7 @@ def test_what_serializers_take() -> None:
 
 
 def test_what_actions_take_and_return() -> None:
-    files = typescript(studio.application)
+    files = typescript(sample_consumers.application)
     desk = declaration(files["live.ts"], "DeskChannel")
     methods = re.findall(r"^  (?:constructor)?(\w*.*) {$", desk, re.MULTILINE)
     assert methods == [
@@ -150,7 +150,7 @@ def test_what_actions_take_and_return() -> None:
 
 
 def test_types_of_other_apps_are_imported() -> None:
-    files = typescript(studio.application)
+    files = typescript(sample_consumers.application)
     assert 'import type * as projects from "./projects.js";' in files["live.ts"]
     assert properties(files["projects.ts"], "Deadline") == {"days": "number"}
     # It needs nothing of others.
@@ -158,7 +158,7 @@ def test_types_of_other_apps_are_imported() -> None:
 
 
 def test_urls_are_those_of_the_routers() -> None:
-    text = typescript(studio.application)["live.ts"]
+    text = typescript(sample_consumers.application)["live.ts"]
     assert set(re.findall(r"collab\.path`(.+?)`", text)) == {
         "/ws/desk/${pk}/${pageName}/",
         "/ws/rooms/${room}",
@@ -196,7 +196,7 @@ def watchable() -> Iterator[None]:
 
     @subscribable(Label)
     class LabelSubscription(ModelSubscription[Label]):
-        serializer_class = studio.LabelSerializer
+        serializer_class = sample_consumers.LabelSerializer
 
     @subscribable(Task)
     class TaskSubscription(ModelSubscription[Task]):
@@ -210,7 +210,7 @@ def watchable() -> Iterator[None]:
 
 @pytest.mark.usefixtures("watchable")
 def test_models_that_may_be_watched_are_declared_where_they_can_be() -> None:
-    text = typescript(studio.application)["rows.ts"]
+    text = typescript(sample_consumers.application)["rows.ts"]
     assert "LabelModel: collab.Model<live.Label, Record<string, never>> =" in text
     assert 'TaskModel: collab.Model<WatchedTask, TaskFilter> = { label: "rows.Task" };' in text
     assert properties(text, "WatchedTask") == {"id": "number", "title": "string"}
@@ -240,7 +240,7 @@ def test_two_things_of_a_name_are_refused() -> None:
     with pytest.raises(CommandError, match="Board would have two methods setIt: rename an action"):
         typescript(router(Board))
     with pytest.raises(CommandError, match=r"would both be StudioChannel in live\.ts"):
-        typescript(router(studio.Studio, studio.StudioConsumer))
+        typescript(router(sample_consumers.Studio, sample_consumers.StudioConsumer))
 
 
 def test_actions_keep_clear_of_what_channels_have() -> None:
@@ -275,11 +275,11 @@ def directory() -> Iterator[Path]:
 @pytest.mark.client
 @pytest.mark.usefixtures("watchable")
 def test_it_compiles_and_its_types_are_strict(directory: Path) -> None:
-    both = URLRouter([path("a/", studio.application), path("b/", projects)])
+    both = URLRouter([path("a/", sample_consumers.application), path("b/", projects)])
     for name, text in typescript(both).items():
         directory.joinpath(name).write_text(text)
-    uses = ROOT / "tests" / "live" / "studio.ts"
-    directory.joinpath("studio.ts").write_text(uses.read_text())
+    uses = ROOT / "tests" / "live" / "sample_usage.ts"
+    directory.joinpath("sample_usage.ts").write_text(uses.read_text())
     options = "--strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --noUnusedLocals"
     more = "--noUnusedParameters --verbatimModuleSyntax --skipLibCheck --noEmit --types node"
     target = "--target es2022 --module nodenext --lib es2023,dom --customConditions source"

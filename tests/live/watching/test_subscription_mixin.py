@@ -29,7 +29,7 @@ from collab.live import (
     subscribable,
 )
 from collab.live.events.groups import local_members
-from collab.live.watching.subscription_mixin import _desk
+from collab.live.watching.subscription_mixin import _registry
 from collab.live.watching.subscriptions import group_of, subscription_of, unregister
 from collab.testing import close_rooms
 from tests.engine.fakes import until
@@ -326,7 +326,7 @@ async def test_a_list_of_too_many_rows_is_refused(board: Board, settings: Any) -
     async with talking(Live) as ann:
         answer = await ann.call("subscribe", model="rows.Board", filter={})
         assert answer["response_status"] == 400
-        assert answer["errors"] == [{"filter": ["There are more than 1 rows; filter by more."]}]
+        assert answer["errors"] == [{"filter": ["More than 1 rows; use a narrower filter."]}]
         await watch(ann, "g", model="rows.Board", filter={"name": "Garden"})
 
 
@@ -373,7 +373,7 @@ async def test_a_serializer_that_fails_for_some_spoils_nothing_for_others(
         await save(card, done=True)
         assert (await ann.next(request_id="c"))["action"] == "update"
         assert await bob.quiet()
-    assert "Rows of rows.Card could not be read for those who watch them." in caplog.text
+    assert "Query of rows.Card failed; its subscribers miss a change." in caplog.text
 
 
 async def test_who_becomes_somebody_else_watches_no_more_what_he_watched(board: Board) -> None:
@@ -440,16 +440,16 @@ async def test_who_logs_out_keeps_nothing_from_others_and_is_told_nothing_more(
 
 
 async def test_what_is_watched_may_end_twice_at_once(board: Board) -> None:
-    desk = _desk(subscription_of("rows.Board"))
+    registry = _registry(subscription_of("rows.Board"))
     async with talking(Live, user=ANN) as ann:
         for request_id in ("a", "b"):
             await watch(ann, request_id, model="rows.Board", filter={})
         [member] = current_hub().lobby
         live: Any = member.connection
         # As while rows are looked at.
-        async with desk._lock:
+        async with registry._lock:
             endings = [asyncio.create_task(live.forget_user()) for _ in range(2)]
-            await until(lambda: len(desk._lock._waiters or ()) == 2)
+            await until(lambda: len(registry._lock._waiters or ()) == 2)
         await asyncio.gather(*endings)
         for request_id in ("a", "b"):
             assert (await ann.next(request_id=request_id))["response_status"] == 401

@@ -1,6 +1,6 @@
 """What a nested serializer says of a state: which rows it has, and how one leads to others.
 
-A state is a tree of serializers. In the document it is flat: one :class:`Layer` for each
+A state is a tree of serializers. In the document it is flat: one :class:`Table` for each
 serializer class, wherever in the tree it is, with a map of its rows by primary key.
 """
 
@@ -25,23 +25,23 @@ __all__ = [
     "CREATE",
     "DELETE",
     "SAVE",
-    "Layer",
     "Operation",
     "Parent",
     "Relation",
     "Serializer",
+    "Table",
     "flat_serializer",
-    "layers_of",
     "owner_in",
     "related_property",
     "sources_of",
+    "tables_of",
 ]
 
 Serializer = type[ModelSerializer[Any]]
 
 
 class Operation(StrEnum):
-    """What clients may do to the rows of a layer."""
+    """What clients may do to the rows of a table."""
 
     SAVE = "save"
     CREATE = "create"
@@ -53,11 +53,11 @@ SAVE, CREATE, DELETE = Operation
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A field of a layer's rows that leads to rows of another layer.
+    """A field of a table's rows that leads to rows of another table.
 
     Args:
         field: of the serializer; the value is a list of primary keys, or one, or ``None``.
-        map_name: of the other layer.
+        map_name: of the other table.
         many: it is a list.
         path: to the other model.
     """
@@ -82,10 +82,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What a row of a layer may belong to, by a foreign key of its own.
+    """What a row of a table may belong to, by a foreign key of its own.
 
     Args:
-        map_name: of the layer whose rows have a list of such rows.
+        map_name: of the table whose rows have a list of such rows.
         relation: the field that is the list.
         field: of the serializer, that says to which row one belongs; ``None`` if there is none
             that clients could write.
@@ -99,13 +99,13 @@ class Parent:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class Table:
     """The rows of one serializer.
 
     Args:
         serializer_class: the project's, nested.
         map_name: in the document, ``doc.get(map_name, type=Map)[str(pk)]`` is the row.
-        relations: the fields that lead to other layers, by name.
+        relations: the fields that lead to other tables, by name.
         parents: whose rows lead here by a foreign key; what creating a row has to say.
         operations: what clients may do.
         user_key: the field of the model that says whose a row is, who alone sees it; else ``""``.
@@ -134,10 +134,10 @@ class Layer:
 # Finding them.
 
 
-def layers_of(
+def tables_of(
     root: Serializer, operations: Mapping[Serializer, Iterable[Operation]] | None = None
-) -> tuple[Layer, ...]:
-    """Return the layers of a state, the one that the others are nested in first.
+) -> tuple[Table, ...]:
+    """Return the tables of a state, the one that the others are nested in first.
 
     Args:
         root: the serializer.
@@ -146,22 +146,22 @@ def layers_of(
     Raises:
         ImproperlyConfigured: a nested serializer does not say where its rows come from.
     """
-    found: dict[str, Layer] = {}
+    found: dict[str, Table] = {}
     _collect(root, operations or {}, found, ())
-    layers = found.values()
-    return tuple(replace(layer, parents=tuple(_parents(layer, layers))) for layer in layers)
+    tables = found.values()
+    return tuple(replace(table, parents=tuple(_parents(table, tables))) for table in tables)
 
 
 def _collect(
     serializer: Serializer,
     operations: Mapping[Serializer, Iterable[Operation]],
-    found: dict[str, Layer],
+    found: dict[str, Table],
     above: tuple[Serializer, ...],
 ) -> None:
     if serializer in above:
         raise ImproperlyConfigured(f"{serializer.__name__} is nested in itself.")
     name, nested = map_name_of(serializer), nested_in(serializer)
-    found[name] = Layer(
+    found[name] = Table(
         serializer,
         name,
         {field: _relation(serializer, field, nested[field]) for field in nested},
@@ -227,11 +227,11 @@ def _relation(serializer: Serializer, name: str, field: Any) -> Relation:
     return Relation(name, other, isinstance(field, ListSerializer), path)
 
 
-def _parents(layer: Layer, layers: Iterable[Layer]) -> Iterator[Parent]:
-    for other in layers:
+def _parents(table: Table, tables: Iterable[Table]) -> Iterator[Parent]:
+    for other in tables:
         for relation in other.relations.values():
-            if relation.map_name == layer.map_name and (key := relation.foreign_key):
-                field = _field_for(layer.serializer_class, key.name)
+            if relation.map_name == table.map_name and (key := relation.foreign_key):
+                field = _field_for(table.serializer_class, key.name)
                 yield Parent(other.map_name, relation.field, field, key)
 
 
@@ -263,7 +263,7 @@ def _keys(name: str, nested: Any) -> Any:
 
 
 class _Keys(ManyRelatedField):
-    """The primary keys of rows; of a layer with a ``user_key``, of those that are the user's."""
+    """The primary keys of rows; of a table with a ``user_key``, of those that are the user's."""
 
     def __init__(self, *, user_attribute: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -275,7 +275,7 @@ class _Keys(ManyRelatedField):
 
 
 class _Key(PrimaryKeyRelatedField[Any]):
-    """The primary key of a row; of a layer with a ``user_key``, if it is the user's."""
+    """The primary key of a row; of a table with a ``user_key``, if it is the user's."""
 
     def __init__(self, *, user_attribute: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
