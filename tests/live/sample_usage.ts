@@ -2,7 +2,7 @@
 import { watch, watchList, type Push, type Subscription } from "django-collab/live";
 import { useChannel, useChannelInstance, useChannelState } from "django-collab/react";
 
-import { DeskChannel, NamedChannel, RoomChannel, type DeskRuntimeState } from "./typescript.js";
+import { DeskChannel, NamedChannel, RoomChannel, type DeskRuntimeState } from "./live.js";
 import { LabelModel, TaskModel } from "./rows.js";
 import { ProjectListChannel, ProjectLiveChannel, type Project, type Task } from "./projects.js";
 
