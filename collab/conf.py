@@ -109,14 +109,10 @@ class Settings:
     SLEEP_DELAY: float = 10
     #: A connection that ends waits at most so long until what it sent is stored.
     CLOSE_TIMEOUT: float = 10
-    #: How often a room tells the other processes how far it has got, while nothing changes.
-    RELAY_DIGEST_INTERVAL: float = 15
     #: A message through the channel layer is lost if it has not arrived by then.
     RELAY_TIMEOUT: float = 3
     #: How often the storage is asked whether live rooms have missed anything.
     RELAY_STORAGE_INTERVAL: float = 10
-    #: A process that is not heard of for so long has left the room.
-    RELAY_PEER_TIMEOUT: float = 40
     #: How often the access of members is checked again, sessions that ended included.
     ACCESS_CHECK_INTERVAL: float = 60
     #: A process that is asked to end sends its members away over so long.

@@ -7,7 +7,7 @@ Those get what differs from the run that started them through the environment:
     COLLAB_TEST_POSTGRES    URL of the database of the alias "postgres"
     COLLAB_TEST_REDIS       URL of the Redis that carries the channel layer; in memory if unset
     COLLAB_TEST_LAYER       which layer it carries: core (the default), pubsub, lossy, or forgetful
-    COLLAB_TEST_SETTINGS    the setting COLLAB, as JSON
+    COLLAB_TEST_SETTINGS    the setting COLLAB, as JSON; "RELAY" in it are RelayTimings
 """
 
 import json
@@ -15,6 +15,8 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from collab.engine.relay import timings
 
 DIRECTORY = Path(
     os.environ.setdefault("COLLAB_TEST_DIR", f"{tempfile.gettempdir()}/collab-{os.getpid()}")
@@ -128,3 +130,4 @@ DATABASES = {
 }
 CHANNEL_LAYERS = {"default": channel_layer(os.environ.get("COLLAB_TEST_REDIS"))}
 COLLAB: dict[str, Any] = json.loads(os.environ.get("COLLAB_TEST_SETTINGS", "{}"))
+timings.DEFAULT = timings.RelayTimings(**COLLAB.pop("RELAY", {}))

@@ -21,8 +21,8 @@ from collab.engine.hub.working_copies import (
     unsaved_updates,
     user_key,
 )
+from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
-from collab.engine.relay.relay import order
 from collab.protocol.yjs.updates import apply, check, merge
 from collab_storage.base import DocumentInfo
 from collab_storage.exceptions import DocumentNotFound

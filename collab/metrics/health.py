@@ -13,8 +13,8 @@ from channels.layers import channel_layers
 from collab.conf import get_settings, get_storage
 from collab.engine.hub.current import live_hubs
 from collab.engine.hub.hub import Hub
+from collab.engine.relay.layer_channel import ChannelLayer
 from collab.engine.relay.publisher import shared_layer
-from collab.engine.relay.relay import ChannelLayer
 from collab_storage.base import Storage
 
 __all__ = ["Health", "check_health"]

@@ -231,7 +231,7 @@ async def test_what_the_layer_loses_and_others_repair_is_counted(
     redis_server: Redis, start_server: StartServer
 ) -> None:
     environment = {"COLLAB_TEST_LAYER": "lossy"}
-    quick = {"RELAY_DIGEST_INTERVAL": 2, "RELAY_TIMEOUT": 1, "RELAY_STORAGE_INTERVAL": 2}
+    quick = {"RELAY": {"digest": 2, "timeout": 1}, "RELAY_STORAGE_INTERVAL": 2}
     servers = [
         start_server(redis=redis_server.url, collab=quick, environment=environment)
         for _ in range(2)

@@ -22,11 +22,10 @@ from .regulars import regulars
 from .typists import finish, read, type_on
 
 #: Intervals that let a test see a repair within a few seconds.
+TIMINGS = {"digest": 1, "timeout": 1, "peer": 3}
 QUICK = {
-    "RELAY_DIGEST_INTERVAL": 1,
-    "RELAY_TIMEOUT": 1,
+    "RELAY": TIMINGS,
     "RELAY_STORAGE_INTERVAL": 2,
-    "RELAY_PEER_TIMEOUT": 3,
     "RETRY_DELAY": 0.5,
     "DRAIN_TIME": 0.5,
 }
@@ -132,7 +131,7 @@ async def test_a_process_hangs_until_the_others_give_it_up(
         # stored by the other process.
         await other.wait_until(
             lambda: hung.doc.client_id not in other.presence,
-            within=2 * QUICK["RELAY_PEER_TIMEOUT"],
+            within=2 * TIMINGS["peer"],
         )
         await type_on(people, 100)
         servers[0].resume()
@@ -232,7 +231,7 @@ async def test_the_layer_forgets_who_is_in_a_group(
         layer="forgetful",
         # Neither the storage nor a look around is to bring what the group does not.
         RELAY_STORAGE_INTERVAL=60,
-        RELAY_PEER_TIMEOUT=60,
+        RELAY={**TIMINGS, "peer": 60},
     )
     async with regulars(urls_of(servers, 1)) as people:
         began = asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ from tests.harness.server import Server
 from tests.harness.services import Redis
 
 #: Relay intervals that let a test see a repair within a few seconds.
-QUICK = {"RELAY_DIGEST_INTERVAL": 2, "RELAY_TIMEOUT": 1, "RELAY_STORAGE_INTERVAL": 2}
+QUICK = {"RELAY": {"digest": 2, "timeout": 1}, "RELAY_STORAGE_INTERVAL": 2}
 WITHIN = 30.0
 
 

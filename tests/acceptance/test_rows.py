@@ -21,8 +21,7 @@ from tests.harness.services import Postgres, Redis
 QUICK = {
     "ROWS_TEXT_DELAY": 0.2,
     "ROWS_CHECK_INTERVAL": 1,
-    "RELAY_DIGEST_INTERVAL": 2,
-    "RELAY_TIMEOUT": 1,
+    "RELAY": {"digest": 2, "timeout": 1},
     "RELAY_STORAGE_INTERVAL": 2,
 }
 #: What a client changes is stored at once, and is not saved before the process is killed.

@@ -10,7 +10,7 @@ from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.services import Redis
 
-QUICK = {"RELAY_DIGEST_INTERVAL": 2, "RELAY_TIMEOUT": 1, "RELAY_STORAGE_INTERVAL": 2}
+QUICK = {"RELAY": {"digest": 2, "timeout": 1}, "RELAY_STORAGE_INTERVAL": 2}
 
 EDIT = """
     from pycrdt import Text

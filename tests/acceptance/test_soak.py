@@ -11,10 +11,8 @@ from .soak import Soak, SoakSize
 
 #: Relay intervals that repair within a test's patience.
 QUICK = {
-    "RELAY_DIGEST_INTERVAL": 2,
-    "RELAY_TIMEOUT": 1,
+    "RELAY": {"digest": 2, "timeout": 1, "peer": 6},
     "RELAY_STORAGE_INTERVAL": 2,
-    "RELAY_PEER_TIMEOUT": 6,
     "DRAIN_TIME": 0.5,
     "CLOSE_TIMEOUT": 3,
     "UNLOAD_DELAY": 2,

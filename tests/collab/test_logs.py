@@ -22,9 +22,9 @@ NO_ROOM = {
     "An observer of the document failed.",
     "%d updates of an earlier process are stored now.",
     "The channel layer fails (%s).",
-    "The channel layer is stuck; others learn of this later, or never.",
+    "Channel layer backlog full; a message is dropped.",
     "The storage cannot be polled (%s).",
-    "What the relay does has failed.",
+    "A message of the channel layer ended receiving.",
     # Rows and events are told to all processes, whatever documents their connections have.
     "A change of %s %s cannot be told to %s.",
     "A large document is read in the process that serves, which stands still meanwhile: "

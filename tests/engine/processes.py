@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 from channels.layers import InMemoryChannelLayer
 from pycrdt import Doc
 
 from collab.conf import Settings
 from collab.engine.hub import current as hub_module
 from collab.engine.hub.hub import Hub
-from collab.engine.relay import relay
-from collab.engine.relay import room_link as link
-from collab.engine.relay.relay import ChannelLayer, order
-from collab.engine.relay.room_link import Message, RoomLink
+from collab.engine.relay.layer_channel import ChannelLayer, Message
+from collab.engine.relay.messages import order
+from collab.engine.relay.relay import Relay
+from collab.engine.relay.room_link import RoomLink
+from collab.engine.relay.timings import RelayTimings
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.storing.document_store import DocumentStore
@@ -45,7 +45,6 @@ __all__ = [
     "Process",
     "Wire",
     "cluster",
-    "hasten",
     "hold_no_updates",
     "last",
     "losing",
@@ -60,10 +59,7 @@ NOTES = "notes"
 
 #: Nothing happens by itself but what a test speeds up.
 CALM = {
-    "RELAY_DIGEST_INTERVAL": 1000,
-    "RELAY_TIMEOUT": 1000,
     "RELAY_STORAGE_INTERVAL": 1000,
-    "RELAY_PEER_TIMEOUT": 1000,
     "WRITE_DELAY": 0.001,
     "RETRY_DELAY": 0.01,
     "UNLOAD_DELAY": 0.01,
@@ -74,13 +70,20 @@ CALM = {
 }
 
 
-#: Of a Settings the intervals with which what is lost is noticed at once.
-QUICK: dict[str, Any] = {
-    "RELAY_DIGEST_INTERVAL": 0.05,
-    "RELAY_TIMEOUT": 0.1,
-    "RELAY_STORAGE_INTERVAL": 0.05,
-    "RELAY_PEER_TIMEOUT": 0.3,
+#: The same for a relay, which checks its clocks more often than is good for a server.
+CALM_TIMINGS = {
+    "timeout": 1000,
+    "digest": 1000,
+    "peer": 1000,
+    "retry": 0.01,
+    "patience": 0.01,
+    "pace": 0.001,
+    "tick": 0.002,
+    "long_tick": 0.01,
 }
+
+#: Intervals of a relay with which lost messages are noticed at once.
+QUICK = {"timeout": 0.1, "digest": 0.05, "peer": 0.3}
 
 
 class Opener:
@@ -200,10 +203,16 @@ class Wire(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types
 class Process:
     """A hub with its own way to the storage and the layer."""
 
-    def __init__(self, settings: Settings, shared: MemoryStorage, layer: ChannelLayer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        timings: RelayTimings,
+        shared: MemoryStorage,
+        layer: ChannelLayer,
+    ) -> None:
         self.storage = SharedStorage(shared)
         self.settings = settings
-        self.hub = Hub(DocumentStore(self.storage, settings), layer)
+        self.hub = Hub(DocumentStore(self.storage, settings), Relay(layer, timings))
 
     @property
     def channel(self) -> str:
@@ -298,8 +307,12 @@ class Client:
 class Cluster:
     """Processes that share a storage and a layer."""
 
-    def __init__(self, layer: ChannelLayer, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, layer: ChannelLayer, settings: dict[str, Any], timings: Mapping[str, float]
+    ) -> None:
         self.layer = layer
+        #: Of all processes; may be changed at any time.
+        self.timings = RelayTimings(**{**CALM_TIMINGS, **timings})
         self.storage = MemoryStorage()
         self._settings = Settings(**{**CALM, **settings})
         self.processes: list[Process] = []
@@ -311,7 +324,7 @@ class Cluster:
 
     def start(self) -> Process:
         """Start one process more."""
-        self.processes.append(Process(self._settings, self.storage, self.layer))
+        self.processes.append(Process(self._settings, self.timings, self.storage, self.layer))
         return self.processes[-1]
 
     def kill(self, process: Process) -> None:
@@ -379,10 +392,15 @@ def _is_quiet(process: Process) -> bool:
 
 
 @asynccontextmanager
-async def cluster(*, layer: ChannelLayer | None = None, **settings: Any) -> AsyncIterator[Cluster]:
+async def cluster(
+    *,
+    layer: ChannelLayer | None = None,
+    timings: Mapping[str, float] = CALM_TIMINGS,
+    **settings: Any,
+) -> AsyncIterator[Cluster]:
     """Processes that end with the block, after which no task is left."""
     before = asyncio.all_tasks()
-    processes = Cluster(layer or Wire(), settings)
+    processes = Cluster(layer or Wire(), settings, timings)
     try:
         yield processes
     finally:
@@ -400,15 +418,6 @@ def present(*clients: Client) -> set[int]:
 def last(sent: Sequence[tuple[str, Message]], kind: str) -> Message:
     """Return the newest message of that kind."""
     return next(message for _, message in reversed(sent) if message["kind"] == kind)
-
-
-def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the relay look at its clocks more often than is good for a server."""
-    monkeypatch.setattr(relay, "_TICK", 0.002)
-    monkeypatch.setattr(relay, "_ALL", 0.01)
-    monkeypatch.setattr(relay, "_PAUSE", 0.01)
-    monkeypatch.setattr(relay, "_PACE", 0.001)
-    monkeypatch.setattr(link, "_PATIENCE", 0.01)
 
 
 async def two(processes: Cluster) -> tuple[Client, Client]:
@@ -442,7 +451,7 @@ async def met(processes: Cluster) -> None:
 
 async def pause() -> None:
     """Let many ticks pass: what is due is done, and what was lost has been asked for."""
-    await asyncio.sleep(30 * relay._TICK)
+    await asyncio.sleep(30 * CALM_TIMINGS["tick"])
 
 
 def losing(*kinds: str, to: Process | None = None) -> Callable[[str, Message], bool]:

@@ -29,7 +29,7 @@ from pycrdt import Doc
 from collab import sockets
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
-from collab.engine.relay.room_link import Message
+from collab.engine.relay.layer_channel import Message
 from collab.engine.rooms import encoded_document as record
 from collab.engine.rooms import live_document as content
 from collab.engine.rooms import member, presence, room
@@ -52,8 +52,6 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CALM = {
     "WRITE_DELAY": 0.001,
     "SLEEP_DELAY": 1000,
-    "RELAY_DIGEST_INTERVAL": 1000,
-    "RELAY_TIMEOUT": 1000,
     "RELAY_STORAGE_INTERVAL": 1000,
 }
 

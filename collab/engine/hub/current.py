@@ -9,7 +9,9 @@ from channels.layers import channel_layers
 
 from collab.conf import get_settings, get_storage
 from collab.engine.hub.hub import Hub
+from collab.engine.relay import timings
 from collab.engine.relay.publisher import shared_layer
+from collab.engine.relay.relay import Relay
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.runtime.shutdown import drain_on_sigterm
 from collab.engine.storing.document_store import DocumentStore
@@ -20,7 +22,8 @@ __all__ = ["current_hub", "in_all_hubs", "live_hubs"]
 def _make_hub() -> Hub:
     store = DocumentStore(get_storage(), get_settings())
     layer = shared_layer(channel_layers.__getitem__)
-    hub = Hub(store, layer, on_closed=lambda hub: _hubs.forget(hub.loop))
+    relay = None if layer is None else Relay(layer, timings.DEFAULT)
+    hub = Hub(store, relay, on_closed=lambda hub: _hubs.forget(hub.loop))
     drain_on_sigterm(hub.drain)
     return hub
 

@@ -13,7 +13,7 @@ from typing import Any
 from collab.engine.hub.live_rooms import Key, LiveRooms, PendingJoin
 from collab.engine.hub.loader import Loader, Opener
 from collab.engine.hub.upkeep import Upkeep, settle
-from collab.engine.relay.relay import ChannelLayer, Relay
+from collab.engine.relay.relay import Relay
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.storing.document_store import DocumentStore
@@ -27,22 +27,23 @@ class Hub:
 
     Args:
         store: has the documents.
-        layer: to other processes, if there may be any.
+        relay: keeps rooms equal to those of other processes, if there may be any.
         on_closed: called when the hub is closed.
     """
 
     def __init__(
         self,
         store: DocumentStore,
-        layer: ChannelLayer | None = None,
+        relay: Relay | None = None,
         on_closed: Callable[[Hub], object] = lambda hub: None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.writer = store.writer
         self._store = store
         self._on_closed = on_closed
-        #: Keeps rooms equal to those of other processes.
-        self.relay = None if layer is None else Relay(layer, store.settings, self.handle_order)
+        self.relay = relay
+        if relay is not None:
+            relay.on_order = self.handle_order
         self._live = LiveRooms()
         self._upkeep = Upkeep(self._live, store, self.relay)
         self._loader = Loader(self._live, store, self.relay, self._upkeep)

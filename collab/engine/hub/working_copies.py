@@ -12,8 +12,8 @@ from pycrdt import Doc, TransactionEvent
 
 from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
+from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
-from collab.engine.relay.relay import order
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab_storage.base import LogEntry, check_name
 from collab_storage.compaction import read_apart

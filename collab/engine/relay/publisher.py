@@ -1,7 +1,7 @@
 """Publishing to the channel layer from code that has no event loop of its own.
 
 ``async_to_sync(layer.group_send)`` opens a new connection for each call. Here one thread of the
-process keeps one, so that a view or a task pays for one publish and does not wait for it.
+process keeps one, so that a view or a task enqueues a message and does not wait for it.
 """
 
 from __future__ import annotations
@@ -19,51 +19,55 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings as django_settings
 
-from collab.conf import get_settings
-from collab.engine.relay.relay import ChannelLayer
-from collab.engine.relay.room_link import Message, relay_group
+from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
+from collab.engine.relay.messages import relay_group
 
-__all__ = ["Make", "post", "publish", "shared_layer"]
+__all__ = ["MakeMessage", "Publisher", "publish", "send_to_group", "shared_layer"]
 
 logger = logging.getLogger("collab.relay")
 
 #: Returns the message when its turn has come, or ``None`` if there is nothing to send any more.
-Make = Callable[[], Message | None]
+MakeMessage = Callable[[], Message | None]
 
-#: A process that ends waits at most so long for what it has published, in seconds.
-_LAST_WORDS = 5.0
-#: Messages that wait for a layer that does not take them.
+#: A process that ends waits for its messages at most so long, in seconds.
+_FINISH_TIMEOUT = 5.0
+#: Messages that wait for a layer that does not accept them, at most.
 _MAX_WAITING = 10_000
 
 
 def shared_layer(make: Callable[[str], Any]) -> ChannelLayer | None:
-    """Return the project's channel layer, made by ``make``, if other processes can be behind it."""
+    """Return the project's channel layer, made by ``make``, if other processes may use it too."""
     if DEFAULT_CHANNEL_LAYER not in getattr(django_settings, "CHANNEL_LAYERS", {}):
         return None
     layer: ChannelLayer = make(DEFAULT_CHANNEL_LAYER)
     return None if type(layer) is InMemoryChannelLayer else layer
 
 
-class _Outlet:
-    """A thread with an event loop and a channel layer of its own."""
+class Publisher:
+    """A thread with an event loop and a channel layer of its own.
+
+    Args:
+        layer: the channel layer.
+    """
 
     def __init__(self, layer: ChannelLayer) -> None:
-        self._layer = layer
+        self._layer = LayerChannel(layer)
         self._waiting = 0
-        #: What it fails with was told.
-        self._is_away = False
-        #: By group, while something is being sent to it: one after the other, in their order.
-        self._queues: dict[str, deque[Make]] = {}
+        #: By group, while messages are being sent to it: one after the other, in their order.
+        self._queues: dict[str, deque[MakeMessage]] = {}
         self._lock = threading.Lock()
         self._all_sent = threading.Event()
         self._all_sent.set()
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="collab-outlet", daemon=True).start()
+        threading.Thread(
+            target=self._loop.run_forever, name="collab-publisher", daemon=True
+        ).start()
 
-    def post(self, group: str, make: Make) -> bool:
+    def send(self, group: str, make: MakeMessage) -> bool:
+        """Enqueue a message; return ``False`` if too many wait already."""
         with self._lock:
             if self._waiting >= _MAX_WAITING:
-                logger.error("The channel layer is stuck; others learn of this later, or never.")
+                logger.error("Channel layer backlog full; a message is dropped.")
                 return False
             self._waiting += 1
             self._all_sent.clear()
@@ -73,61 +77,51 @@ class _Outlet:
             asyncio.run_coroutine_threadsafe(self._send_all(group), self._loop)
         return True
 
+    def finish(self) -> None:
+        """Wait, for a while, until all messages are sent."""
+        self._all_sent.wait(_FINISH_TIMEOUT)
+
     async def _send_all(self, group: str) -> None:
         while make := self._next(group):
             try:
                 if message := make():
-                    await self._send(group, message)
+                    await self._layer.send(message, group=group)
             finally:
                 with self._lock:
                     self._waiting -= 1
                     if not self._waiting:
                         self._all_sent.set()
 
-    async def _send(self, group: str, message: Message) -> None:
-        try:
-            async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-                await self._layer.group_send(group, message)
-        except Exception as error:
-            if not self._is_away:
-                logger.warning("The channel layer fails (%s).", type(error).__name__)
-            self._is_away = True
-        else:
-            self._is_away = False
-
-    def _next(self, group: str) -> Make | None:
+    def _next(self, group: str) -> MakeMessage | None:
         with self._lock:
             if queue := self._queues[group]:
                 return queue.popleft()
             del self._queues[group]
             return None
 
-    def finish(self) -> None:
-        self._all_sent.wait(_LAST_WORDS)
 
-
-_outlets: dict[int, _Outlet | None] = {}
-_outlets_lock = threading.Lock()
+_publishers: dict[int, Publisher | None] = {}
+_publishers_lock = threading.Lock()
 
 
 def publish(room_name: str, message: Message) -> None:
     """Send a message to the processes that hold a room; lost if the layer fails."""
-    post(relay_group(room_name), lambda: message)
+    send_to_group(relay_group(room_name), lambda: message)
 
 
-def post(group: str, make: Make) -> bool:
-    """Send to a group of the channel layer what ``make`` returns; lost if the layer fails.
+def send_to_group(group: str, make: MakeMessage) -> bool:
+    """Send the message that ``make`` returns to a group of the layer; lost if the layer fails.
 
     Returns:
-        False if it is never going to be asked: there is no layer, or it takes nothing.
+        ``False`` if ``make`` is never called: there is no layer, or its backlog is full.
     """
-    # A thread does not survive a fork: each process has its own outlet.
+    # A thread does not survive a fork: each process has its own publisher.
     pid = os.getpid()
-    with _outlets_lock:
-        if pid not in _outlets:
+    with _publishers_lock:
+        if pid not in _publishers:
             layer = shared_layer(channel_layers.make_backend)
-            outlet = _outlets[pid] = None if layer is None else _Outlet(layer)
-            if outlet is not None:
-                atexit.register(outlet.finish)
-    outlet = _outlets[pid]
-    return outlet is not None and outlet.post(group, make)
+            publisher = _publishers[pid] = None if layer is None else Publisher(layer)
+            if publisher is not None:
+                atexit.register(publisher.finish)
+    publisher = _publishers[pid]
+    return publisher is not None and publisher.send(group, make)

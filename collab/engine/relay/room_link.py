@@ -1,15 +1,15 @@
-"""One room's part of the relay: what this process publishes to it, and hears of others.
+"""One room's part of the relay: publishes to other processes, and receives from them.
 
-The layer may drop, delay, repeat or reorder anything, and is never the only copy. So a process
-numbers what it publishes to a room, says from time to time how far it has got, and answers who
-asks for what he lacks. What helps against what:
+The layer may drop, delay, repeat or reorder any message, and is never the only copy. So a process
+numbers its messages to a room, sends its progress from time to time (a digest), and answers
+questions of processes that lack updates. Remedies:
 
 * A message is lost: the next one, or the digest, shows the gap; the receiver asks by state vector.
-* A process is met for the first time: it is asked, as what it had published is unknown.
-* The layer is cut off, or has forgotten the group: a process that does not hear its own digest
+* A process is met for the first time: it is asked, as its earlier messages are unknown.
+* The layer is cut off, or has forgotten the group: a process that does not receive its own digest
   joins the group again, reads the storage and asks all.
-* A process dies: what it had published but did not say it stored, the others store; then they
-  read the storage and ask each other, as one may have heard what another has not.
+* A process dies: the others store its updates that it has not confirmed to be stored; then they
+  read the storage and ask each other, as each may have received other messages.
 """
 
 from __future__ import annotations
@@ -17,129 +17,69 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Protocol
 
-from collab.conf import Settings
+from collab.engine.relay.layer_channel import Message
+from collab.engine.relay.messages import MESSAGE_TYPE, relay_group
+from collab.engine.relay.peer import Peer
+from collab.engine.relay.timings import RelayTimings
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.protocol.frames import PresenceState
 from collab.protocol.yjs.updates import check, merge
 from collab_storage.updates import state_vector
 
-__all__ = ["MESSAGE_TYPE", "Message", "Peer", "RoomLink", "Transport", "relay_group"]
+__all__ = ["RoomLink", "Transport"]
 
-#: The layer hands messages to consumers by their type; the relay reads its own channel.
-MESSAGE_TYPE = "collab.engine.relay.relay"
-#: Time for a late message to fill a gap, and for an answer, before (another) question.
-_PATIENCE = 0.5
 #: Questions without an answer after which the storage is read instead.
 _MAX_ASKS = 3
-#: Bytes of a room's updates that wait for a layer that does not take them.
+#: Bytes of a room's updates that wait for a layer that does not accept them, at most.
 _MAX_UNSENT = 1024 * 1024
-#: Messages that wait while the document is being loaded.
+#: Messages that wait while the document is being loaded, at most.
 _MAX_EARLY = 1_000
 #: Number of a message that is never sent.
 _NEVER = 2**53
 
-Message = dict[str, Any]
-
 
 class Transport(Protocol):
-    """What a link needs of the relay."""
+    """The relay, as a link uses it."""
 
-    settings: Settings
-    #: Of this process.
-    channel: str
+    timings: RelayTimings
+
+    @property
+    def channel(self) -> str:
+        """The layer's channel of this process."""
 
     def now(self) -> float:
         """Return the event loop's clock."""
 
     def wake(self, link: RoomLink) -> None:
-        """Look at the link's clock with the next tick."""
+        """Check the link's clock with the next tick."""
 
     def schedule(self, link: RoomLink) -> None:
-        """Send what the link has to publish."""
+        """Send the link's news."""
 
     def post(self, message: Message, *, group: str = "", channel: str = "") -> None:
         """Send a message to a group or to one process."""
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something slow."""
+    def start(self, work: Coroutine[Any, Any, None], name: str, room: str) -> None:
+        """Run slow work for a room in a task of that name."""
 
     async def join_group(self, link: RoomLink) -> None:
-        """Let messages of the room's group come to this process."""
+        """Receive the messages of the room's group."""
 
     async def disconnect(self, link: RoomLink) -> None:
         """Leave the other processes that hold the room."""
 
 
-def relay_group(room_name: str) -> str:
-    """Return the group in which the processes meet that hold a room."""
-    return f"collab.engine.relay.relay.{hashlib.sha256(room_name.encode()).hexdigest()}"
-
-
-@dataclass(eq=False)
-class Peer:
-    """Another process that holds the room; owns the presence that came from it."""
-
-    channel: str
-    heard_at: float
-    user_id: str | None = None
-    #: It has sent so many messages, as far as is known. All up to this number have arrived, and
-    #: some beyond it.
-    sent: int = 0
-    seen: int = 0
-    ahead: set[int] = field(default_factory=set)
-    #: Up to which number its updates are stored, as it says; and those beyond, by number.
-    stored: int = 0
-    unconfirmed: dict[int, tuple[bytes, float]] = field(default_factory=dict)
-    #: When to ask it, and how often it has been asked in vain.
-    ask_at: float | None = None
-    asks: int = 0
-    #: When to see whether what was missing has come late.
-    gap_at: float | None = None
-    differs: bool = False
-    #: A state in which it has more than this process, unless that is on its way, and when to see.
-    claim: tuple[bytes, float] | None = None
-
-    @property
-    def is_waited_for(self) -> bool:
-        """There is, or may soon be, something to ask it."""
-        return self.ask_at is not None or self.gap_at is not None or self.claim is not None
-
-    @property
-    def lacks(self) -> bool:
-        """Some of what it has sent has not arrived."""
-        return self.seen < self.sent
-
-    def count(self, number: int) -> None:
-        """Note that the message of that number has arrived, which may be so already."""
-        self.sent = max(self.sent, number)
-        if number > self.seen:
-            self.ahead.add(number)
-        while self.seen + 1 in self.ahead:
-            self.seen += 1
-            self.ahead.discard(self.seen)
-
-    def catch_up(self, number: int) -> None:
-        """Note that all up to that number is known."""
-        self.seen = max(self.seen, number)
-        self.ahead = {ahead for ahead in self.ahead if ahead > self.seen}
-        self.count(self.seen)
-        self.ask_at, self.asks = None, 0
-        if self.lacks:
-            self.ask_at = 0.0
-
-
 class RoomLink:
-    """One room, as the relay knows it.
+    """Keeps one room equal to those of the same document in other processes.
 
     Args:
         relay: of this process.
         name: of the room.
-        reread: takes into the room what the storage has.
+        reread: applies to the room the updates in the storage that it lacks.
     """
 
     def __init__(
@@ -147,37 +87,37 @@ class RoomLink:
     ) -> None:
         self.name = name
         self.group = relay_group(name)
-        #: Names this process for as long as it holds the room.
+        #: Identifies this process for as long as it holds the room.
         self.id = secrets.token_hex(8)
         self.peers: dict[str, Peer] = {}
         self._relay = relay
         self._reread = reread
-        self._room: Room | None = None
+        #: Set once it is loaded.
+        self.room: Room
+        self._is_attached = False
         self._early: list[Message] = []
-        #: Number of the last message, and of those whose updates are not stored how many.
+        #: Number of the last message; by message, the number of its updates that are not stored.
         self._number = 0
         self._unstored: dict[int, int] = {}
-        #: What the next message will hold.
+        #: The content of the next message.
         self._updates: list[bytes] = []
         self._updates_size = 0
         self._present: set[int] = set()
-        #: Until when nothing is said if nobody is known to hold the room, too.
+        #: Until when nothing is published while no other process is known to hold the room.
         self._quiet_until = -inf
-        #: When to tell how far the room has got, and when to tell it processes that are not known.
+        #: When to send a digest, and when to send it to processes that are not known, too.
         self._digest_at = 0.0
         self._hail_at = 0.0
-        #: When the document changed last, and until when its state is told although it does.
+        #: When the document changed last, and when its state is sent although it changes.
         self._changed_at = -inf
         self._state_due = -inf
         self._echo_due: float | None = None
-        #: When to join the group again, before the layer forgets that this process is in it.
-        self.join_at = 0.0
 
     # From the room.
 
     def attach(self, room: Room) -> None:
-        """Begin: the room is loaded. What has come meanwhile is taken in."""
-        self._room = room
+        """Begin: the room is loaded. Messages that have arrived meanwhile are received now."""
+        self.room, self._is_attached = room, True
         early, self._early = self._early, []
         for message in early:
             self.receive(message)
@@ -212,14 +152,12 @@ class RoomLink:
         self._say_soon()
 
     def adopt(self, before: float | None = None) -> list[bytes]:
-        """Take over the storing of what others have not confirmed, by default all of it."""
-        adopted = []
-        for peer in self.peers.values():
-            for number, (update, at) in list(peer.unconfirmed.items()):
-                if before is None or at < before:
-                    adopted.append(update)
-                    del peer.unconfirmed[number]
-        return adopted
+        """Return updates that others have not confirmed to be stored, for this process to store.
+
+        By default all of them, otherwise those that have waited since ``before``.
+        """
+        peers = self.peers.values()
+        return [update for peer in peers for update in peer.take_unconfirmed(before)]
 
     def _stored(self, number: int) -> None:
         self._unstored[number] -= 1
@@ -227,9 +165,9 @@ class RoomLink:
             del self._unstored[number]
 
     def _say_soon(self) -> None:
-        """Send what there is to say: at once, unless nobody else seems to hold the room.
+        """Send the news at once, unless no other process seems to hold the room.
 
-        Who opens it asks, and is told all there is.
+        A process that opens it asks, and gets all of it.
         """
         if self.peers or self._quiet_until <= self._relay.now():
             self._relay.schedule(self)
@@ -238,28 +176,22 @@ class RoomLink:
 
     @property
     def has_news(self) -> bool:
-        """There is something to say."""
+        """Whether there is something to publish."""
         return bool(self._updates or self._present)
 
     @property
     def channels(self) -> set[str]:
-        """Those of the processes that are known to hold the room."""
+        """The channels of the processes that are known to hold the room."""
         return {peer.channel for peer in self.peers.values()}
-
-    @property
-    def room(self) -> Room:
-        """The room, once it is loaded."""
-        assert self._room is not None
-        return self._room
 
     # To the others.
 
     def next_message(self) -> Message:
-        """Return what there is to publish now, as one message, or how far the room has got."""
+        """Return the news as one message, or a digest if there are none."""
         if not self.has_news:
             return self._digest()
         self._number += 1
-        self._quiet_until = self._relay.now() + 2 * _PATIENCE
+        self._quiet_until = self._relay.now() + 2 * self._relay.timings.patience
         message = self._message("change", number=self._number, stored=self._stored_up_to())
         if self._updates:
             message["update"] = merge(self._updates)
@@ -267,7 +199,7 @@ class RoomLink:
             message["present"] = self._presence_of(self._present)
         self._updates, self._updates_size, self._present = [], 0, set()
         # A receiver that got none of a burst learns so from the digest behind it.
-        self._digest_at = min(self._hail_at, self._relay.now() + 2 * _PATIENCE)
+        self._digest_at = min(self._hail_at, self._relay.now() + 2 * self._relay.timings.patience)
         return message
 
     def _message(self, kind: str, **fields: Any) -> Message:
@@ -288,9 +220,9 @@ class RoomLink:
         return min(self._unstored, default=self._number + 1) - 1
 
     def _held_up_to(self) -> int:
-        """Return the number of the message with which all that the room holds is stored.
+        """Return the number of the message with which all updates of the room are stored.
 
-        What others have not confirmed comes with no number of ours.
+        Updates that others have not confirmed have no number of this process.
         """
         if any(peer.unconfirmed for peer in self.peers.values()):
             return _NEVER
@@ -300,30 +232,30 @@ class RoomLink:
         if self.peers and now < self._hail_at:
             self._relay.schedule(self)
             return
-        self._hail_at = now + self._relay.settings.RELAY_DIGEST_INTERVAL
+        self._hail_at = now + self._relay.timings.digest
         if self._echo_due is None:
-            self._echo_due = now + self._relay.settings.RELAY_TIMEOUT
+            self._echo_due = now + self._relay.timings.timeout
         self._relay.post(self._digest(), group=self.group)
 
     def _digest(self) -> Message:
         now = self._relay.now()
         self._digest_at = self._hail_at
-        state = self._state_to_tell(now)
+        state = self._state_to_send(now)
         # Before the storage has confirmed, the digest is out of date soon.
         if self._unstored or state is None:
-            self._digest_at = now + 2 * _PATIENCE
+            self._digest_at = now + 2 * self._relay.timings.patience
         return self._message(
             "digest", number=self._number, stored=self._stored_up_to(), state=state
         )
 
-    def _state_to_tell(self, now: float) -> bytes | None:
-        """Return what states are compared by, but while people type only now and then.
+    def _state_to_send(self, now: float) -> bytes | None:
+        """Return the hash of the state, while people type only now and then.
 
-        Theirs differ all the time then, because of what is on its way.
+        States differ all the time then, because of updates on their way.
         """
-        if now - self._changed_at < _PATIENCE and now < self._state_due:
+        if now - self._changed_at < self._relay.timings.patience and now < self._state_due:
             return None
-        self._state_due = now + self._relay.settings.RELAY_DIGEST_INTERVAL
+        self._state_due = now + self._relay.timings.digest
         return self._state_hash()
 
     def _state_hash(self) -> bytes:
@@ -337,20 +269,20 @@ class RoomLink:
         peer.asks += 1
         if peer.asks > _MAX_ASKS:
             peer.ask_at, peer.asks = None, 0
-            self._relay.start(self._reread())
+            self._relay.start(self._reread(), "reread", self.name)
             return
-        peer.ask_at = self._relay.now() + 2 * _PATIENCE
+        peer.ask_at = self._relay.now() + 2 * self._relay.timings.patience
         self._relay.post(self._message("ask", state=self.room.state()), channel=peer.channel)
 
     def say_goodbye(self) -> None:
-        """Tell the others that this process has closed the room."""
+        """Inform the others that this process has closed the room."""
         self._relay.post(self._message("bye", stored=self._stored_up_to()), group=self.group)
 
     # From the others.
 
     def receive(self, message: Message) -> None:
-        """Take a message from the room's group, or sent to this process."""
-        if self._room is None:
+        """Receive a message from the room's group, or sent to this process."""
+        if not self._is_attached:
             if len(self._early) < _MAX_EARLY:
                 self._early.append(message)
             return
@@ -362,7 +294,7 @@ class RoomLink:
         if peer is None:
             peer = self.peers[message["from"]] = Peer(message["channel"], self._relay.now())
             if message["kind"] != "bye":
-                # What it has published before is unknown.
+                # Its earlier messages are unknown.
                 peer.ask_at = 0.0
         peer.heard_at = self._relay.now()
         self._relay.wake(self)
@@ -370,15 +302,15 @@ class RoomLink:
 
     def _receive_change(self, peer: Peer, message: Message) -> None:
         number = message["number"]
-        peer.count(number)
+        peer.receive(number)
         self._await_late(peer)
         if update := message.get("update"):
-            self._take_update(peer, number, update)
-        self._take_presence(peer, message.get("present", ()))
-        self._confirm(peer, message["stored"])
+            self._apply_update(peer, number, update)
+        self._apply_presence(peer, message.get("present", ()))
+        peer.confirm(message["stored"])
 
     def _receive_digest(self, peer: Peer, message: Message) -> None:
-        self._confirm(peer, message["stored"])
+        peer.confirm(message["stored"])
         peer.sent = max(peer.sent, message["number"])
         self._await_late(peer)
         if message["state"] is None:
@@ -402,22 +334,22 @@ class RoomLink:
         self._relay.post(answer, channel=peer.channel)
         if _has_more(message["state"], self.room.state()):
             # While people type this is so for a moment; to ask at once would never end.
-            peer.claim = message["state"], self._relay.now() + _PATIENCE
+            peer.claim = message["state"], self._relay.now() + self._relay.timings.patience
 
     def _receive_answer(self, peer: Peer, message: Message) -> None:
         peer.catch_up(message["number"])
         peer.differs = False
-        self._confirm(peer, message["stored"])
+        peer.confirm(message["stored"])
         if not self.room.has(message["update"]):
             counters.relay_repaired_gaps += 1
-            self._take_update(peer, message["held"], message["update"])
-        self._take_presence(peer, message["present"])
+            self._apply_update(peer, message["held"], message["update"])
+        self._apply_presence(peer, message["present"])
 
     def _receive_bye(self, peer: Peer, message: Message) -> None:
-        self._confirm(peer, message["stored"])
+        peer.confirm(message["stored"])
         self._forget(message["from"])
 
-    def _take_update(self, peer: Peer, number: int, update: bytes) -> None:
+    def _apply_update(self, peer: Peer, number: int, update: bytes) -> None:
         check(update)
         self._changed_at = self._relay.now()
         if number > peer.stored:
@@ -426,17 +358,11 @@ class RoomLink:
             peer.unconfirmed[number] = (whole, self._relay.now())
         self.room.edit_relayed(update)
 
-    def _take_presence(self, peer: Peer, states: list[list[Any]]) -> None:
+    def _apply_presence(self, peer: Peer, states: list[list[Any]]) -> None:
         self.room.receive_relayed_presence(peer, [PresenceState(*state) for state in states])
 
-    def _confirm(self, peer: Peer, stored: int) -> None:
-        peer.stored = max(peer.stored, stored)
-        peer.unconfirmed = {
-            number: update for number, update in peer.unconfirmed.items() if number > peer.stored
-        }
-
     def _forget(self, process: str) -> None:
-        """A process has left the room: what it has not stored is ours to store."""
+        """Store the unconfirmed updates of a process that has left the room."""
         if self.peers[process].unconfirmed:
             self.room.adopt()
         self.room.drop_relayed_presence(self.peers.pop(process))
@@ -444,43 +370,41 @@ class RoomLink:
     # Clocks.
 
     def tick(self, now: float) -> bool:
-        """Do what is due; return whether more is due soon."""
-        if self._room is None:
+        """Do all work that is due; return whether more is due soon."""
+        if not self._is_attached:
             return True
-        settings = self._relay.settings
+        timings = self._relay.timings
         for process, peer in list(self.peers.items()):
             self._check_gap(peer, now)
             self._check_claim(peer, now)
             if peer.ask_at is not None and peer.ask_at <= now:
                 self._ask(peer)
-            if now - peer.heard_at > settings.RELAY_PEER_TIMEOUT:
+            if now - peer.heard_at > timings.peer:
                 self._forget(process)
                 self._resync()
         unconfirmed = any(peer.unconfirmed for peer in self.peers.values())
         if unconfirmed:
-            self._room.adopt(now - settings.RELAY_TIMEOUT)
+            self.room.adopt(now - timings.timeout)
         if self.has_news:
             self._say_soon()
         if self._digest_at <= now:
             self._send_digest(now)
-        if self.join_at <= now:
-            self._relay.start(self._relay.join_group(self))
         if self._echo_due is not None and self._echo_due <= now:
-            # The layer does not bring our own messages back: nor those of the others, then.
+            # The layer does not deliver this process's own messages, nor others', then.
             self._echo_due = None
-            self._relay.start(self._rejoin())
-        asking = any(peer.is_waited_for for peer in self.peers.values())
+            self._relay.start(self._rejoin(), "rejoin", self.name)
+        asking = any(peer.has_question for peer in self.peers.values())
         waits = self.has_news or self._unstored or self._echo_due is not None
         return bool(unconfirmed or asking or waits)
 
     def _await_late(self, peer: Peer) -> None:
-        if peer.lacks and peer.gap_at is None:
-            peer.gap_at = self._relay.now() + _PATIENCE
+        if peer.has_gap and peer.gap_at is None:
+            peer.gap_at = self._relay.now() + self._relay.timings.patience
 
     def _check_gap(self, peer: Peer, now: float) -> None:
         if peer.gap_at is not None and peer.gap_at <= now:
             peer.gap_at = None
-            if peer.lacks and peer.ask_at is None:
+            if peer.has_gap and peer.ask_at is None:
                 peer.ask_at = now
 
     def _check_claim(self, peer: Peer, now: float) -> None:
@@ -490,7 +414,7 @@ class RoomLink:
                 peer.ask_at = now
 
     def _resync(self) -> None:
-        self._relay.start(self._reread())
+        self._relay.start(self._reread(), "reread", self.name)
         self._ask_all()
 
     async def _rejoin(self) -> None:
@@ -500,6 +424,6 @@ class RoomLink:
 
 
 def _has_more(state: bytes, than: bytes) -> bool:
-    """Tell whether a document of state vector ``state`` has insertions that the other lacks."""
+    """Return whether a document of state vector ``state`` has insertions that the other lacks."""
     known = state_vector(than)
     return any(clock > known.get(client, 0) for client, clock in state_vector(state).items())

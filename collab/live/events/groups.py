@@ -26,8 +26,9 @@ from typing import Any, Protocol
 from channels.layers import channel_layers
 
 from collab.conf import get_settings
-from collab.engine.relay.publisher import post, shared_layer
-from collab.engine.relay.relay import PROCESS, ChannelLayer
+from collab.engine.relay.layer_channel import ChannelLayer
+from collab.engine.relay.messages import PROCESS
+from collab.engine.relay.publisher import send_to_group, shared_layer
 from collab.engine.runtime.per_loop import PerLoop
 from collab.live.events.encoding import spliced_frame
 
@@ -266,7 +267,7 @@ class _UnsentEvents:
             self._events.setdefault(event.group, []).append(
                 (event.type, event.group, event.json, event.number)
             )
-        if not post(_layer_group(event.group), partial(self._take, event.group)):
+        if not send_to_group(_layer_group(event.group), partial(self._take, event.group)):
             self._take(event.group)
 
     def _take(self, group: str) -> dict[str, Any] | None:

@@ -11,22 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from collab.engine.relay.relay import order
-from collab.engine.relay.room_link import relay_group
+from collab.engine.relay.messages import order, relay_group
 from collab.engine.runtime.counters import counters
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import RoomFailed
 from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import HinderedStorage, until
-from tests.engine.processes import NOTES, Client, Cluster, Opener, Process, cluster, hasten
+from tests.engine.processes import NOTES, Client, Cluster, Opener, Process, cluster
 from tests.protocol.yjs.samples import HELLO
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
-
-
-@pytest.fixture(autouse=True)
-def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasten(monkeypatch)
 
 
 async def two(processes: Cluster) -> tuple[Client, Client]:
@@ -112,7 +106,7 @@ async def test_a_document_that_is_deleted_elsewhere_is_closed_and_not_stored_aga
 
 
 async def test_what_is_unsaved_of_a_document_goes_to_its_new_name() -> None:
-    async with cluster(RELAY_TIMEOUT=0.05) as processes:
+    async with cluster(timings={"timeout": 0.05}) as processes:
         ann = await processes.start().open()
         ann.process.storage.spoilt[NOTES] = StorageUnavailable()
         ann.type("hello")

@@ -11,8 +11,7 @@ import pytest
 from channels.layers import InMemoryChannelLayer
 
 from collab.engine.relay import publisher as outlet
-from collab.engine.relay.relay import order
-from collab.engine.relay.room_link import relay_group
+from collab.engine.relay.messages import order, relay_group
 
 
 class NotingLayer(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types.
@@ -40,16 +39,16 @@ def fresh(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     NotingLayer.sent.clear()
     NotingLayer.threads.clear()
     NotingLayer.let.set()
-    monkeypatch.setattr(outlet, "_outlets", {})
+    monkeypatch.setattr(outlet, "_publishers", {})
     yield
-    for used in outlet._outlets.values():
+    for used in outlet._publishers.values():
         if used is not None:
             used.finish()
 
 
 def finish() -> None:
     """Do what the end of the process does."""
-    (used,) = outlet._outlets.values()
+    (used,) = outlet._publishers.values()
     assert used is not None
     used.finish()
 
@@ -60,7 +59,7 @@ def test_messages_reach_the_rooms_group_through_one_thread() -> None:
         outlet.publish("room", message)
     finish()
     assert NotingLayer.sent == [(relay_group("room"), message) for message in messages]
-    assert NotingLayer.threads == {"collab-outlet"}
+    assert NotingLayer.threads == {"collab-publisher"}
 
 
 def test_the_end_of_the_process_waits_for_what_is_on_its_way() -> None:
@@ -99,7 +98,7 @@ def test_a_layer_that_is_stuck_does_not_fill_the_memory(
 def test_without_a_shared_layer_there_is_nobody_to_tell(settings: Any, layers: Any) -> None:
     settings.CHANNEL_LAYERS = layers
     outlet.publish("room", order("room", "recheck", user=None))
-    assert list(outlet._outlets.values()) == [None]
+    assert list(outlet._publishers.values()) == [None]
 
 
 def test_a_layer_that_does_not_answer_holds_up_the_next_message_for_a_while_only(

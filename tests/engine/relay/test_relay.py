@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from channels.exceptions import ChannelFull
 
-from collab.engine.relay import relay
-from collab.engine.relay.room_link import Message, relay_group
+from collab.engine.relay import messages, relay
+from collab.engine.relay.layer_channel import Message
+from collab.engine.relay.messages import relay_group
 from tests.engine.fakes import until
 from tests.engine.processes import (
     NOTES,
@@ -19,7 +20,6 @@ from tests.engine.processes import (
     Cluster,
     Wire,
     cluster,
-    hasten,
     hold_no_updates,
     losing,
     met,
@@ -27,12 +27,6 @@ from tests.engine.processes import (
     present,
     two,
 )
-
-
-@pytest.fixture(autouse=True)
-def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasten(monkeypatch)
-
 
 # All is well.
 
@@ -65,7 +59,7 @@ async def test_a_turns_changes_are_one_message_and_cause_no_question() -> None:
 
 
 async def test_an_update_is_stored_by_the_process_it_came_to_and_by_no_other() -> None:
-    async with cluster(RELAY_TIMEOUT=0.1) as processes:
+    async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         ann.type("hello")
         await processes.wait_stored("hello")
@@ -135,13 +129,13 @@ async def test_what_is_typed_in_many_rooms_in_a_turn_is_one_message() -> None:
 
 
 async def test_no_more_messages_go_together_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_MAX_PARTS", 2)
+    monkeypatch.setattr(messages, "_MAX_PARTS", 2)
     async with cluster() as processes:
         assert [len(rooms) for rooms in await all_type(processes, "hello")] == [2, 2, 1]
 
 
 async def test_no_more_bytes_go_together_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_MAX_SIZE", 1000)
+    monkeypatch.setattr(messages, "_MAX_SIZE", 1000)
     async with cluster() as processes:
         told = await all_type(processes, "letters " * 50)
     assert [len(rooms) for rooms in told] == [2, 2, 1]
@@ -150,14 +144,14 @@ async def test_no_more_bytes_go_together_than_may(monkeypatch: pytest.MonkeyPatc
 async def test_what_is_too_large_to_go_with_others_goes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(relay, "_MAX_SIZE", 100)
+    monkeypatch.setattr(messages, "_MAX_SIZE", 100)
     async with cluster() as processes:
         told = await all_type(processes, "letters " * 50)
     assert [len(rooms) for rooms in told] == [1, 1, 1, 1, 1]
 
 
 def test_presence_counts_among_the_bytes() -> None:
-    assert relay._size({"kind": "change", "present": [[1, 1, "{}"], [2, 1, "null"]]}) == 6
+    assert messages._size({"kind": "change", "present": [[1, 1, "{}"], [2, 1, "null"]]}) == 6
 
 
 async def test_one_room_in_many_processes_is_told_of_by_its_group() -> None:
@@ -169,12 +163,10 @@ async def test_one_room_in_many_processes_is_told_of_by_its_group() -> None:
         assert (relay_group(NOTES), [NOTES]) in processes.wire.changes()
 
 
-async def test_the_first_message_after_a_pause_waits_for_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with cluster(RELAY_TIMEOUT=0.1) as processes:
+async def test_the_first_message_after_a_pause_waits_for_nothing() -> None:
+    async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
-        monkeypatch.setattr(relay, "_PACE", 1000)
+        processes.timings.pace = 1000
         ann.type("hello")
         await until(lambda: bob.text == "hello")
         ann.type("oh, ")
@@ -182,12 +174,10 @@ async def test_the_first_message_after_a_pause_waits_for_nothing(
         assert len(processes.wire.changes()) == 1
 
 
-async def test_what_a_room_has_to_say_when_it_is_closed_comes_before_its_goodbye(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_what_a_room_has_to_say_when_it_is_closed_comes_before_its_goodbye() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
-        monkeypatch.setattr(relay, "_PACE", 0.2)
+        processes.timings.pace = 0.2
         ann.type("hello")
         await until(lambda: bob.text == "hello")
         ann.type("oh, ")
@@ -221,7 +211,7 @@ async def test_a_room_that_cannot_be_told_of_does_not_hold_up_the_others(
 
 
 def test_who_ends_the_process_is_not_held_up() -> None:
-    with pytest.raises(KeyboardInterrupt), relay._guarded("A room fails.", NOTES):
+    with pytest.raises(KeyboardInterrupt), relay._isolated("A room fails.", NOTES):
         raise KeyboardInterrupt
 
 
@@ -242,7 +232,7 @@ async def test_a_process_that_cannot_come_after_is_told_again_later(
 
 
 async def test_a_group_that_the_layer_has_forgotten_is_joined_again() -> None:
-    async with cluster(RELAY_DIGEST_INTERVAL=0.05, RELAY_TIMEOUT=0.1) as processes:
+    async with cluster(timings={"digest": 0.05, "timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         for group in list(processes.wire.groups):
             await processes.layer.group_discard(group, bob.process.channel)
@@ -256,7 +246,7 @@ async def test_a_group_that_the_layer_has_forgotten_is_joined_again() -> None:
 
 
 async def test_a_process_that_was_alone_while_it_was_cut_off_is_asked_afterwards() -> None:
-    async with cluster(RELAY_DIGEST_INTERVAL=0.05, RELAY_TIMEOUT=0.1) as processes:
+    async with cluster(timings={"digest": 0.05, "timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         for process in (ann.process, bob.process):
             process.storage.failures["append"] = OSError("full")
@@ -281,7 +271,7 @@ async def test_without_any_message_the_storage_brings_what_others_have_written()
 async def test_a_layer_that_fails_is_logged_once_and_ends_no_editing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with cluster(**QUICK) as processes:
+    async with cluster(timings=QUICK, RELAY_STORAGE_INTERVAL=0.05) as processes:
         ann, bob = await two(processes)
         error = ConnectionError("no route")
         processes.wire.failures = {"group_send": error, "send": error, "group_add": error}
@@ -300,7 +290,7 @@ async def test_a_layer_that_fails_is_logged_once_and_ends_no_editing(
 async def test_a_layer_from_which_nothing_can_be_received_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with cluster(**QUICK) as processes:
+    async with cluster(timings=QUICK, RELAY_STORAGE_INTERVAL=0.05) as processes:
         ann, bob = await two(processes)
         processes.wire.failures = {"receive": ConnectionError("gone")}
         ann.type("hello")
@@ -312,7 +302,7 @@ async def test_a_layer_from_which_nothing_can_be_received_is_tried_again(
 
 
 async def test_a_document_opens_although_its_group_cannot_be_joined() -> None:
-    async with cluster(**QUICK) as processes:
+    async with cluster(timings=QUICK, RELAY_STORAGE_INTERVAL=0.05) as processes:
         processes.wire.failures = {"group_add": ConnectionError("gone")}
         ann, bob = await processes.start().open(), await processes.start().open()
         ann.type("hello")
@@ -322,7 +312,7 @@ async def test_a_document_opens_although_its_group_cannot_be_joined() -> None:
 
 
 async def test_a_layer_that_is_away_when_the_first_document_opens_is_used_when_it_is_back() -> None:
-    async with cluster(**QUICK) as processes:
+    async with cluster(timings=QUICK, RELAY_STORAGE_INTERVAL=0.05) as processes:
         processes.wire.failures = {"new_channel": ConnectionError("gone")}
         ann, bob = await processes.start().open(), await processes.start().open()
         ann.type("hello")
@@ -343,7 +333,7 @@ async def test_all_rooms_of_a_process_have_one_channel() -> None:
 
 
 async def test_a_document_opens_although_the_layer_hangs() -> None:
-    async with cluster(**QUICK) as processes:
+    async with cluster(timings=QUICK, RELAY_STORAGE_INTERVAL=0.05) as processes:
         for verb in ("group_add", "group_send", "send"):
             processes.wire.gates[verb] = asyncio.Event()
         ann, bob = await processes.start().open(), await processes.start().open()
@@ -379,7 +369,7 @@ async def test_a_long_lived_room_joins_its_group_again_before_the_layer_forgets_
 async def test_a_room_whose_clock_fails_does_not_stop_those_of_others(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with cluster(RELAY_TIMEOUT=0.05) as processes:
+    async with cluster(timings={"timeout": 0.05}) as processes:
         ann, bob = await two(processes)
         plans = await bob.process.open("plans")
 
@@ -416,7 +406,7 @@ async def test_the_relay_ends_with_the_last_room_and_begins_again_with_the_next(
 
 
 async def test_a_process_whose_layer_hangs_ends_in_bounded_time() -> None:
-    async with cluster(RELAY_TIMEOUT=0.05) as processes:
+    async with cluster(timings={"timeout": 0.05}) as processes:
         ann, _ = await two(processes)
         for verb in ("group_discard", "group_send", "send"):
             processes.wire.gates[verb] = asyncio.Event()
@@ -438,7 +428,7 @@ async def test_what_the_relay_does_is_logged_if_it_fails(
         ann, _ = await two(processes)
         relay_of_ann = ann.process.hub.relay
         assert relay_of_ann is not None
-        relay_of_ann.start(fail())
+        relay_of_ann.start(fail(), "reread", NOTES)
         await until(lambda: caplog.records)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 

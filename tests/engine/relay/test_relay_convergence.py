@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
 
 import pytest
 
-from collab.engine.relay import relay
-from collab.engine.relay import room_link as link
 from collab.testing.lossy_layer import LossyChannelLayer
 from tests.engine.fakes import until
 from tests.engine.processes import Client, Cluster, cluster
 from tests.protocol.yjs.samples import content
 
-SETTINGS: dict[str, Any] = {
-    "RELAY_DIGEST_INTERVAL": 0.1,
-    "RELAY_TIMEOUT": 0.2,
-    "RELAY_STORAGE_INTERVAL": 0.1,
-    "RELAY_PEER_TIMEOUT": 1,
+TIMINGS = {
+    "timeout": 0.2,
+    "digest": 0.1,
+    "peer": 1,
+    "patience": 0.02,
+    "tick": 0.005,
+    "long_tick": 0.05,
 }
-
-
-@pytest.fixture(autouse=True)
-def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "_TICK", 0.005)
-    monkeypatch.setattr(link, "_PATIENCE", 0.02)
-    monkeypatch.setattr(relay, "_ALL", 0.05)
 
 
 class Person:
@@ -69,7 +61,7 @@ async def test_all_copies_are_equal_in_the_end(drop: float, seed: int) -> None:
     dice = random.Random(seed)
     rest = (1 - drop) / 3
     layer = LossyChannelLayer(drop=drop, repeat=rest, delay=rest, longest=0.05, seed=seed)
-    async with cluster(layer=layer, **SETTINGS) as processes:
+    async with cluster(layer=layer, timings=TIMINGS, RELAY_STORAGE_INTERVAL=0.1) as processes:
         for _ in range(3):
             processes.start()
         people = [Person(dice, processes, letter) for letter in "abcdef"]

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from collab.engine.relay import room_link as link
-from collab.engine.relay.room_link import Message, relay_group
+from collab.engine.relay.layer_channel import Message
+from collab.engine.relay.messages import relay_group
 from collab.engine.runtime.counters import counters
 from tests.engine.fakes import until
 from tests.engine.processes import (
@@ -16,7 +17,6 @@ from tests.engine.processes import (
     Cluster,
     Opener,
     cluster,
-    hasten,
     hold_no_updates,
     last,
     losing,
@@ -25,12 +25,6 @@ from tests.engine.processes import (
     present,
     two,
 )
-
-
-@pytest.fixture(autouse=True)
-def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    hasten(monkeypatch)
-
 
 # What is lost is asked for.
 
@@ -68,7 +62,7 @@ async def test_messages_that_overtake_each_other_raise_no_question() -> None:
 
 
 async def test_a_message_that_comes_again_changes_nothing_and_raises_no_question() -> None:
-    async with cluster(RELAY_TIMEOUT=0.1) as processes:
+    async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         for at, letter in enumerate("abc"):
             ann.type(letter, at)
@@ -113,7 +107,7 @@ async def test_a_digest_shows_that_the_last_message_was_lost() -> None:
 
 
 async def test_states_that_differ_in_two_digests_are_a_difference() -> None:
-    async with cluster(RELAY_DIGEST_INTERVAL=0.05) as processes:
+    async with cluster(timings={"digest": 0.05}) as processes:
         ann, bob = await two(processes)
         # Nothing announces it: as if a message had been taken for one that had come.
         processes.wire.loses = losing("change")
@@ -121,7 +115,7 @@ async def test_states_that_differ_in_two_digests_are_a_difference() -> None:
         await until(lambda: ann.process.link()._number == 2 or processes.wire.lost)
         number = ann.process.link()._number
         for peer in bob.process.link().peers.values():
-            peer.count(number)
+            peer.receive(number)
         await until(lambda: bob.text == "hello")
         assert processes.wire.kinds(ann.process, bob.process).count("digest") >= 2
 
@@ -133,12 +127,10 @@ def digest_after_typing(client: Client) -> Message:
     return client.process.link()._digest()
 
 
-async def test_while_people_type_their_states_are_compared_now_and_then_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_while_people_type_their_states_are_compared_now_and_then_only() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
-        monkeypatch.setattr(link, "_PATIENCE", 0.2)
+        processes.timings.patience = 0.2
         assert digest_after_typing(ann)["state"] is None
         await until(lambda: bob.text == "x")
         # The quiet brings a state, which does not wait for the interval.
@@ -148,7 +140,7 @@ async def test_while_people_type_their_states_are_compared_now_and_then_only(
 
 
 async def test_however_long_people_type_states_are_compared_each_interval() -> None:
-    async with cluster(RELAY_DIGEST_INTERVAL=1e-6) as processes:
+    async with cluster(timings={"digest": 1e-6}) as processes:
         ann, _ = await two(processes)
         for _ in range(3):
             await pause()
@@ -165,12 +157,10 @@ async def test_who_asks_and_knows_more_is_asked_in_turn() -> None:
         await until(lambda: bob.text == "hello")
 
 
-async def test_who_asks_for_what_is_on_its_way_is_not_asked_in_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_who_asks_for_what_is_on_its_way_is_not_asked_in_turn() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
-        monkeypatch.setattr(link, "_PATIENCE", 0.1)
+        processes.timings.patience = 0.1
         processes.wire.loses = losing("change", "digest")
         ann.type("hello")
         await until(lambda: any(m["kind"] == "change" for _, m in processes.wire.lost))
@@ -180,7 +170,7 @@ async def test_who_asks_for_what_is_on_its_way_is_not_asked_in_turn(
         processes.wire.loses = losing("digest")
         await processes.layer.send(bob.process.channel, late)
         await until(lambda: bob.text == "hello")
-        await until(lambda: not any(p.is_waited_for for p in bob.process.link().peers.values()))
+        await until(lambda: not any(p.has_question for p in bob.process.link().peers.values()))
         assert "ask" not in processes.wire.kinds(sender=bob.process)
 
 
@@ -211,14 +201,14 @@ async def test_what_overtook_the_answer_to_a_gap_is_not_forgotten() -> None:
         ann, bob = await two(processes)
         (peer,) = bob.process.link().peers.values()
         seen = peer.seen
-        peer.count(seen + 2)
-        peer.count(seen + 4)
+        peer.receive(seen + 2)
+        peer.receive(seen + 4)
         peer.catch_up(seen + 2)
         assert (peer.seen, peer.ahead) == (seen + 2, {seen + 4})
-        assert peer.lacks
-        peer.count(seen + 3)
+        assert peer.has_gap
+        peer.receive(seen + 3)
         assert (peer.seen, peer.ahead) == (seen + 4, set())
-        assert not peer.lacks
+        assert not peer.has_gap
         assert ann.text == bob.text
 
 
@@ -247,11 +237,8 @@ def said(processes: Cluster) -> int:
     return [target for target, _ in processes.wire.changes()].count(relay_group(NOTES))
 
 
-async def test_a_room_that_nobody_else_holds_says_at_once_only_what_comes_after_a_pause(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(link, "_PATIENCE", 1000)
-    async with cluster() as processes:
+async def test_a_room_that_nobody_else_holds_says_at_once_only_what_comes_after_a_pause() -> None:
+    async with cluster(timings={"patience": 1000}) as processes:
         ann = await processes.start().open()
         for letter in "cba":
             ann.type(letter)
@@ -275,11 +262,8 @@ async def test_what_a_room_did_not_say_at_once_it_says_soon() -> None:
         await until(lambda: said(processes) == 2)
 
 
-async def test_what_a_room_did_not_say_at_once_it_says_when_it_is_closed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(link, "_PATIENCE", 1000)
-    async with cluster() as processes:
+async def test_what_a_room_did_not_say_at_once_it_says_when_it_is_closed() -> None:
+    async with cluster(timings={"patience": 1000}) as processes:
         ann = await processes.start().open()
         for letter in "ba":
             ann.type(letter)
@@ -293,7 +277,7 @@ async def test_what_a_room_did_not_say_at_once_it_says_when_it_is_closed(
 
 
 async def test_a_process_that_falls_silent_has_its_updates_stored_by_the_others() -> None:
-    async with cluster(RELAY_PEER_TIMEOUT=0.2) as processes:
+    async with cluster(timings={"peer": 0.2}) as processes:
         ann, bob = await two(processes)
         ann.process.storage.hold("append")
         ann.show()
@@ -307,7 +291,7 @@ async def test_a_process_that_falls_silent_has_its_updates_stored_by_the_others(
 
 
 async def test_what_is_not_confirmed_in_time_is_stored_by_the_others() -> None:
-    async with cluster(RELAY_TIMEOUT=0.1) as processes:
+    async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         ann.process.storage.hold("append")
         ann.type("hello")
@@ -489,7 +473,7 @@ async def test_what_a_process_passes_on_for_another_is_stored_when_both_die() ->
 
 
 async def test_what_was_repaired_and_is_stored_is_not_stored_again() -> None:
-    async with cluster(RELAY_TIMEOUT=0.1) as processes:
+    async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         processes.wire.loses = losing("change", "digest")
         ann.type("hello")
