@@ -18,14 +18,22 @@ from weakref import WeakKeyDictionary
 
 from channels.exceptions import ChannelFull
 
-__all__ = ["LAYER_TIMEOUT", "ChannelLayer", "Handler", "LayerChannel", "Message", "end_task"]
+__all__ = [
+    "LAYER_PAUSE",
+    "LAYER_TIMEOUT",
+    "ChannelLayer",
+    "Handler",
+    "LayerChannel",
+    "Message",
+    "end_task",
+]
 
 logger = logging.getLogger("collab.relay")
 
 #: An answer of the layer, or a message through it, is lost if it takes longer, in seconds.
 LAYER_TIMEOUT = 3.0
 #: Pause before the next attempt to use a layer that fails, in seconds.
-_PAUSE = 0.5
+LAYER_PAUSE = 0.5
 #: Least time between two warnings about one layer, in seconds.
 _QUIET = 60.0
 
@@ -56,8 +64,8 @@ class LayerChannel:
         layer: the channel layer.
         handle: handles each message; if it raises, no more are received.
         on_failed: called with the error that ``handle`` has raised, instead of logging it.
-        timeout: for each answer of the layer, in seconds.
-        pause: before the next attempt to use a layer that fails, in seconds.
+        timeout: for each answer of the layer, by default ``LAYER_TIMEOUT``.
+        pause: before the next attempt to use a layer that fails, by default ``LAYER_PAUSE``.
     """
 
     def __init__(
@@ -66,16 +74,16 @@ class LayerChannel:
         handle: Handler | None = None,
         *,
         on_failed: Callable[[BaseException], object] | None = None,
-        timeout: float = LAYER_TIMEOUT,
-        pause: float = _PAUSE,
+        timeout: float | None = None,
+        pause: float | None = None,
     ) -> None:
         #: The channel's name, once the layer has given it one.
         self.name = ""
         self._layer = layer
         self._handle = handle
         self._on_failed = on_failed
-        self._timeout = timeout
-        self._pause = pause
+        self._timeout = LAYER_TIMEOUT if timeout is None else timeout
+        self._pause = LAYER_PAUSE if pause is None else pause
         #: A layer that forgets groups says after how many seconds it does.
         self._rejoin_interval: float = getattr(layer, "group_expiry", inf) / 2
         self._groups: set[str] = set()
@@ -230,4 +238,4 @@ async def end_task(task: asyncio.Task[Any]) -> None:
     """
     while not task.done():
         task.cancel()
-        await asyncio.wait([task], timeout=_PAUSE)
+        await asyncio.wait([task], timeout=LAYER_PAUSE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collab.engine.relay.layer_channel import LAYER_TIMEOUT
+from collab.engine.relay.layer_channel import LAYER_PAUSE, LAYER_TIMEOUT
 
 __all__ = ["DEFAULT", "RelayTimings"]
 
@@ -26,7 +26,7 @@ class RelayTimings:
     """
 
     timeout: float = LAYER_TIMEOUT
-    retry: float = 0.5
+    retry: float = LAYER_PAUSE
     patience: float = 0.5
     digest: float = 15.0
     peer: float = 40.0

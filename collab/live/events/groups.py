@@ -15,18 +15,16 @@ import json
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import inf
 from typing import Any, Protocol
 
 from channels.layers import channel_layers
 
-from collab.conf import get_settings
-from collab.engine.relay.layer_channel import ChannelLayer
+from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
 from collab.engine.relay.messages import PROCESS
 from collab.engine.relay.publisher import send_to_group, shared_layer
 from collab.engine.runtime.per_loop import PerLoop
@@ -42,8 +40,6 @@ INTERNAL = "collab."
 _MESSAGE_TYPE = "collab.live"
 #: What the database has space for.
 _MAX_LENGTH = 255
-#: Pause before the next attempt to receive from a layer that fails, in seconds.
-_PAUSE = 0.5
 
 
 def check_name(name: str) -> str:
@@ -105,44 +101,44 @@ class Listener(Protocol):
 
 
 class LocalGroups:
-    """The groups of one event loop's connections."""
+    """The groups of one event loop's connections.
+
+    Args:
+        layer: to other processes, if there may be any.
+    """
 
     def __init__(self, layer: ChannelLayer | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.members: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._layer = layer
-        #: Layers that forget who is in a group say after how many seconds they do.
-        self._expiry: float = getattr(layer, "group_expiry", inf) / 2
-        self._channel = ""
-        self._keepers: list[asyncio.Task[None]] = []
+        self._channel = None if layer is None else LayerChannel(layer, self._receive)
         self._changing = asyncio.Lock()
-        #: The layer has failed, and may not know of all groups.
-        self._is_away = False
-        self._failed = asyncio.Event()
 
     async def join(self, group: str, member: Listener) -> None:
-        # One after the other: who returns from here hears all that is sent from now on.
+        # One after the other: from its return on, all events of the group are received.
         async with self._changing:
+            if self._channel is None:
+                self.members[group].add(member)
+                return
+            if not self.members:
+                await self._channel.start()
             is_new = group not in self.members
             self.members[group].add(member)
-            if self._layer is not None and is_new:
-                if not self._keepers:
-                    await self._start()
-                await self._tell("group_add", group)
+            if is_new:
+                await self._channel.join(_layer_group(group))
 
     async def leave(self, group: str, member: Listener) -> None:
         async with self._changing:
-            if member not in self.members.get(group, ()):
+            members = self.members.get(group, set())
+            if member not in members:
                 return
-            self.members[group].discard(member)
-            if self.members[group]:
+            members.discard(member)
+            if members:
                 return
             del self.members[group]
-            await self._tell("group_discard", group)
-            if not self.members:
-                keepers, self._keepers = self._keepers, []
-                for keeper in keepers:
-                    keeper.cancel()
+            if self._channel is not None:
+                await self._channel.leave(_layer_group(group))
+                if not self.members:
+                    await self._channel.close()
 
     def deliver(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -150,82 +146,10 @@ class LocalGroups:
                 try:
                     member.receive_event(event)
                 except Exception:
-                    # The others are to hear it all the same.
+                    # The other members receive it all the same.
                     logger.exception("An event of %r could not be passed on.", event.group)
 
-    # The channel layer.
-
-    async def _start(self) -> None:
-        try:
-            await self._take_channel()
-        except Exception as error:
-            self._note_failure(error)
-        self._keepers = [
-            self.loop.create_task(self._listen()),
-            self.loop.create_task(self._stay()),
-        ]
-
-    async def _take_channel(self) -> None:
-        assert self._layer is not None
-        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-            self._channel = await self._layer.new_channel()
-
-    async def _tell(self, verb: str, group: str) -> None:
-        """Tell the layer, unless it is away: nobody waits for that, and `_stay` makes it good."""
-        if self._layer is not None and not self._is_away:
-            try:
-                await self._ask(verb, group)
-            except Exception as error:
-                self._note_failure(error)
-
-    async def _ask(self, verb: str, group: str) -> None:
-        async with asyncio.timeout(get_settings().RELAY_TIMEOUT):
-            await getattr(self._layer, verb)(_layer_group(group), self._channel)
-
-    def _note_failure(self, error: Exception) -> None:
-        if not self._is_away:
-            logger.warning("The channel layer fails (%s).", type(error).__name__)
-        self._is_away = True
-        self._failed.set()
-
-    async def _stay(self) -> None:
-        """Be in all groups: a layer forgets them in time, or while it is away."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._expiry):
-                    await self._failed.wait()
-                await asyncio.sleep(_PAUSE)
-            self._failed.clear()
-            try:
-                if not self._channel:
-                    await self._take_channel()
-                await self._join_all()
-            except Exception as error:
-                self._note_failure(error)
-
-    async def _join_all(self) -> None:
-        joined: set[str] = set()
-        while missing := self.members.keys() - joined:
-            for group in missing:
-                async with self._changing:
-                    if group in self.members:
-                        await self._ask("group_add", group)
-            joined |= missing
-        # Nothing comes between this and the last look at the groups.
-        self._is_away = False
-
-    async def _listen(self) -> None:
-        assert self._layer is not None
-        while True:
-            try:
-                message = await self._layer.receive(self._channel)
-            except Exception as error:
-                self._note_failure(error)
-                await asyncio.sleep(_PAUSE)
-            else:
-                self._take(message)
-
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def _receive(self, message: Message) -> None:
         if message.get("from") == PROCESS:
             return
         try:

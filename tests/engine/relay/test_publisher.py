@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from channels.layers import InMemoryChannelLayer
 
+from collab.engine.relay import layer_channel
 from collab.engine.relay import publisher as outlet
 from collab.engine.relay.messages import order, relay_group
 
@@ -102,9 +103,9 @@ def test_without_a_shared_layer_there_is_nobody_to_tell(settings: Any, layers: A
 
 
 def test_a_layer_that_does_not_answer_holds_up_the_next_message_for_a_while_only(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.COLLAB = {"RELAY_TIMEOUT": 0.05}
+    monkeypatch.setattr(layer_channel, "LAYER_TIMEOUT", 0.05)
     monkeypatch.setattr(NotingLayer, "hanging", True)
     for user in ("1", "2"):
         outlet.publish("room", order("room", "recheck", user=user))

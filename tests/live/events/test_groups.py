@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from channels.layers import InMemoryChannelLayer, channel_layers
 
+from collab.engine.relay import layer_channel
 from collab.engine.relay import publisher as outlet
 from collab.engine.relay.messages import PROCESS
 from collab.live import LiveConsumer, action
@@ -72,7 +73,7 @@ def layer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Layer.let.set()
     Layer.expiry = 86400
     monkeypatch.setattr(outlet, "_publishers", {})
-    monkeypatch.setattr(groups, "_PAUSE", 0.01)
+    monkeypatch.setattr(layer_channel, "LAYER_PAUSE", 0.01)
     yield
     for used in outlet._publishers.values():
         if used is not None:
@@ -255,9 +256,9 @@ async def test_a_layer_that_stays_away_is_told_of_once(caplog: pytest.LogCapture
 
 
 async def test_a_layer_that_does_not_answer_is_waited_for_once_and_not_by_everybody(
-    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings.COLLAB = {**settings.COLLAB, "RELAY_TIMEOUT": 0.2}
+    monkeypatch.setattr(layer_channel, "LAYER_TIMEOUT", 0.2)
     ann, bob = Ear(), Ear()
     Layer.hanging.add("group_add")
     await join("news", ann)
@@ -273,21 +274,6 @@ async def test_a_layer_that_does_not_answer_is_waited_for_once_and_not_by_everyb
         await leave(f"group {number}", bob)
     await leave("news", ann)
     assert not channel_layers["default"].groups
-
-
-async def test_a_group_that_is_left_while_all_are_joined_anew_is_not_joined() -> None:
-    ann = Ear()
-    await join("news", ann)
-    await join("other", ann)
-    local = groups._local_groups.current()
-    async with local._changing:
-        joining = asyncio.create_task(local._join_all())
-        await until(lambda: local._changing._waiters)
-        Layer.calls.clear()
-        del local.members["other"]
-    await joining
-    assert Layer.calls.count("group_add") == 1
-    await leave("news", ann)
 
 
 @pytest.mark.parametrize(
@@ -363,9 +349,9 @@ class Chart(LiveConsumer):
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("broken", ["failing", "hanging"])
 async def test_a_layer_that_is_away_keeps_nobody_from_joining_a_group(
-    broken: str, settings: Any
+    broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.COLLAB = {**settings.COLLAB, "RELAY_TIMEOUT": 0.05}
+    monkeypatch.setattr(layer_channel, "LAYER_TIMEOUT", 0.05)
     getattr(Layer, broken).add("group_add")
     async with talking(Chart) as ann:
         await until(lambda: local_members("chart"))
