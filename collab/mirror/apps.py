@@ -17,15 +17,14 @@ class MirrorConfig(AppConfig):
         from collab.mirror.outgoing.signals import connect
         from collab.mirror.outgoing.writing import rename
         from collab.mirror.registry import mirrors
-        from collab.mirror.watchers.rows_watcher import watch
-        from collab.mirror.watchers.stale_watcher import watch as watch_returning
+        from collab.mirror.watchers.room_watcher import watch
 
         from .checks import is_sound
 
-        room_watchers.extend([watch, watch_returning])
+        room_watchers.append(watch)
         rename_watchers.append(rename)
         autodiscover_modules("mirrors")
         for mirror in mirrors():
-            # Of what is wrong about others the checks tell, better than an error here would.
+            # The others are reported by the system checks, better than by an error here.
             if is_sound(mirror):
                 connect(mirror)

@@ -24,10 +24,10 @@ from collab.engine.runtime.on_commit import CommitWork, at_commit
 from collab.mirror.querysets import chunks, rows_changed, rows_created
 from collab.mirror.rows.relations import Path, concrete
 
-__all__ = ["Action", "Follower", "Link", "RowEvent", "connect_all", "follow", "unfollow"]
+__all__ = ["Dependency", "Follower", "RowAction", "RowEvent", "connect_all", "follow", "unfollow"]
 
 
-class Action(Enum):
+class RowAction(Enum):
     """The kind of a change of rows."""
 
     SAVE = auto()
@@ -63,7 +63,7 @@ class Follower(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Dependency:
     """Connects rows of a model with the followed rows that depend on them.
 
     Args:
@@ -81,11 +81,11 @@ class Link:
         """Whether followed rows change whenever the other rows are saved."""
         return self.path is None or self.path.shown or self.path.is_backward
 
-    def looks_before(self, action: Action) -> bool:
+    def looks_before(self, action: RowAction) -> bool:
         """Return whether to read linked rows before an action, as others may be linked then."""
         if self.path is None:
             return self.follower.wants_before
-        if action is Action.DELETE:
+        if action is RowAction.DELETE:
             return self.path.shown or self.path.outlives
         return self.path.is_backward
 
@@ -105,13 +105,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RowEvent:
-    """A change of rows, as one link leads to it.
+    """A change of rows, as one dependency leads to it.
 
     Args:
-        link: to the followed rows.
+        dependency: to the followed rows.
         using: alias of the database.
         action: the kind of change.
-        keys: primary keys of the link's model.
+        keys: primary keys of the dependency's model.
         instances: the rows that are saved, deleted or created, if their values are given.
         is_new: whether the followed rows are inserted; ``None`` if that is not known.
         is_fresh: Django has just read the instance, in order to delete it.
@@ -119,9 +119,9 @@ class RowEvent:
             remembers of them.
     """
 
-    link: Link
+    dependency: Dependency
     using: str
-    action: Action
+    action: RowAction
     keys: Sequence[Any]
     instances: Sequence[Model] = ()
     is_new: bool | None = None
@@ -130,33 +130,35 @@ class RowEvent:
 
     def looked(self) -> RowEvent:
         """Return the event with the state of the rows before the change."""
-        link = self.link
-        if not link.looks_before(self.action):
+        dependency = self.dependency
+        if not dependency.looks_before(self.action):
             return self
-        is_own = link.path is None
-        before = link.follower.look(self) if is_own else link.linked(self.using, self.keys)
+        is_own = dependency.path is None
+        before = (
+            dependency.follower.look(self) if is_own else dependency.linked(self.using, self.keys)
+        )
         return replace(self, before=before)
 
 
 # Followers.
 
 _followers: list[Follower] = []
-#: Links by the class of what is saved or deleted.
-_links: dict[type[Model], list[Link]] = {}
-#: Many-to-many paths by the class that joins their rows, and links to where their last step begins.
-_relations: dict[type[Model], list[tuple[Path, Link]]] = {}
+#: By the class of what is saved or deleted.
+_dependencies: dict[type[Model], list[Dependency]] = {}
+#: By the class that joins rows many to many: the path, and the dependency on its last start.
+_relations: dict[type[Model], list[tuple[Path, Dependency]]] = {}
 #: Signal, receiver and sender.
 _connected: set[tuple[Signal, Any, type[Model]]] = set()
 
 
 def follow(follower: Follower) -> None:
-    """Let ``follower`` record changes from now on."""
+    """Add a follower, which records changes from now on."""
     _followers.append(follower)
     connect_all()
 
 
 def unfollow(follower: Follower) -> None:
-    """Let ``follower`` record no more changes."""
+    """Remove a follower."""
     _followers.remove(follower)
     connect_all()
 
@@ -167,20 +169,22 @@ def connect_all() -> None:
     Django deletes rows in bulk, without reading them, where no signal is connected. What is
     followed before all models are loaded is connected by the app's ``ready()``.
     """
-    global _links, _relations, _connected
+    global _dependencies, _relations, _connected
     if not apps.models_ready:
         return
-    links, relations = defaultdict(list), defaultdict(list)
+    dependencies, relations = defaultdict(list), defaultdict(list)
     for follower in _followers:
         for model in apps.get_models():
-            for link in _links_to(model, follower):
-                links[model].append(link)
+            for dependency in _dependencies_on(model, follower):
+                dependencies[model].append(dependency)
         for path in follower.paths:
             if path.relation.many_to_many:
                 relations[path.joining_model].append((path, _start_of(path, follower)))
-    _links, _relations = dict(links), dict(relations)
+    _dependencies, _relations = dict(dependencies), dict(relations)
     wanted: set[tuple[Signal, Any, type[Model]]]
-    wanted = {(*each, model) for model in _links for each in _receivers(_links[model])}
+    wanted = {
+        (*each, model) for model in _dependencies for each in _receivers(_dependencies[model])
+    }
     wanted |= {(m2m_changed, _related, through) for through in _relations}
     for signal, receiver, sender in wanted - _connected:
         signal.connect(receiver, sender=sender)
@@ -189,12 +193,12 @@ def connect_all() -> None:
     _connected = wanted
 
 
-def _links_to(model: type[Model], follower: Follower) -> Iterator[Link]:
+def _dependencies_on(model: type[Model], follower: Follower) -> Iterator[Dependency]:
     if (same := _in_common(follower.model, model)) is not None:
-        yield Link(follower, same)
+        yield Dependency(follower, same)
     for path in follower.paths:
         if (same := _in_common(path.model, model)) is not None:
-            yield Link(follower, same, path)
+            yield Dependency(follower, same, path)
 
 
 def _in_common(one: type[Model], other: type[Model]) -> type[Model] | None:
@@ -205,20 +209,20 @@ def _in_common(one: type[Model], other: type[Model]) -> type[Model] | None:
     return other if issubclass(one, other) else None
 
 
-def _start_of(path: Path, follower: Follower) -> Link:
-    """Return a link to where the last step of a path begins."""
+def _start_of(path: Path, follower: Follower) -> Dependency:
+    """Return a dependency to where the last step of a path begins."""
     before = (each for each in follower.paths if each.lookups == path.lookups[:-1])
     start = next(before, None)
-    return Link(follower, concrete(start.model if start else follower.model), start)
+    return Dependency(follower, concrete(start.model if start else follower.model), start)
 
 
-def _receivers(links: Iterable[Link]) -> Iterator[tuple[Signal, Any]]:
-    for link in links:
-        if link.shows:
+def _receivers(dependencies: Iterable[Dependency]) -> Iterator[tuple[Signal, Any]]:
+    for dependency in dependencies:
+        if dependency.shows:
             yield from ((post_save, _saved), (rows_changed, _updated), (rows_created, _created))
-        if link.looks_before(Action.SAVE):
+        if dependency.looks_before(RowAction.SAVE):
             yield pre_save, _about_to_save
-        if link.path is None or link.looks_before(Action.DELETE):
+        if dependency.path is None or dependency.looks_before(RowAction.DELETE):
             yield pre_delete, _about_to_delete
 
 
@@ -235,8 +239,8 @@ def _about_to_save(
     is_new = instance._state.adding and instance._meta.pk.has_default() and not raw
     if instance.pk is not None and not is_new:
         # Nothing is recorded yet: without a transaction it would be committed at once.
-        events = [event.looked() for event in _events(sender, Action.SAVE, instance, using)]
-        vars(instance)[_BEFORE] = {event.link: event.before for event in events}
+        events = [event.looked() for event in _events(sender, RowAction.SAVE, instance, using)]
+        vars(instance)[_BEFORE] = {event.dependency: event.before for event in events}
 
 
 def _saved(
@@ -248,40 +252,50 @@ def _saved(
         replace(
             event,
             instances=() if raw else [instance],
-            is_new=created if isinstance(instance, concrete(event.link.follower.model)) else None,
-            before=befores.get(event.link),
+            is_new=created
+            if isinstance(instance, concrete(event.dependency.follower.model))
+            else None,
+            before=befores.get(event.dependency),
         )
-        for event in _events(sender, Action.SAVE, instance, using)
+        for event in _events(sender, RowAction.SAVE, instance, using)
     ]
-    _record(using, [event for event in events if event.link.shows])
+    _record(using, [event for event in events if event.dependency.shows])
 
 
 def _about_to_delete(
     sender: type[Model], instance: Model, using: str, origin: Any = None, **kwargs: Any
 ) -> None:
     events = []
-    for event in _events(sender, Action.DELETE, instance, using):
-        if event.link.path is not None:
-            is_concerned = event.link.looks_before(Action.DELETE)
+    for event in _events(sender, RowAction.DELETE, instance, using):
+        if event.dependency.path is not None:
+            is_concerned = event.dependency.looks_before(RowAction.DELETE)
         else:
             # With a row of a parent model goes one of the followed model, which has its own signal.
-            is_concerned = isinstance(instance, concrete(event.link.follower.model))
+            is_concerned = isinstance(instance, concrete(event.dependency.follower.model))
         if is_concerned:
             event = replace(event, instances=[instance], is_fresh=origin is not instance)
             events.append(event.looked())
     _record(using, events)
 
 
-def _events(sender: type[Model], action: Action, instance: Model, using: str) -> Iterator[RowEvent]:
-    for link in _links[sender]:
+def _events(
+    sender: type[Model], action: RowAction, instance: Model, using: str
+) -> Iterator[RowEvent]:
+    for dependency in _dependencies[sender]:
         # Also of an instance of a derived model.
-        key = getattr(instance, link.model._meta.pk.attname)
-        yield RowEvent(link, using, action, [key])
+        key = getattr(instance, dependency.model._meta.pk.attname)
+        yield RowEvent(dependency, using, action, [key])
 
 
 def _updated(sender: type[Model], keys: Sequence[Any], using: str, **kwargs: Any) -> None:
-    links = (link for link in _links[sender] if link.shows and keys)
-    _record(using, [RowEvent(link, using, Action.UPDATE, keys).looked() for link in links])
+    dependencies = (dependency for dependency in _dependencies[sender] if dependency.shows and keys)
+    _record(
+        using,
+        [
+            RowEvent(dependency, using, RowAction.UPDATE, keys).looked()
+            for dependency in dependencies
+        ],
+    )
 
 
 def _created(
@@ -292,9 +306,15 @@ def _created(
     **kwargs: Any,
 ) -> None:
     keys = [instance.pk for instance in instances if instance.pk is not None]
-    event, is_new = Action.CREATE, None if may_exist else True
-    links = (link for link in _links[sender] if link.shows)
-    _record(using, [RowEvent(link, using, event, keys, instances, is_new) for link in links])
+    event, is_new = RowAction.CREATE, None if may_exist else True
+    dependencies = (dependency for dependency in _dependencies[sender] if dependency.shows)
+    _record(
+        using,
+        [
+            RowEvent(dependency, using, event, keys, instances, is_new)
+            for dependency in dependencies
+        ],
+    )
 
 
 def _related(
@@ -309,9 +329,9 @@ def _related(
     # Before it is done: there is a transaction already, and nothing has changed yet.
     if action == "pre_clear" or (action.startswith("pre_") and pk_set):
         events = []
-        for path, link in _relations[sender]:
+        for path, dependency in _relations[sender]:
             if keys := _near_keys(path, instance, reverse, pk_set, using):
-                events.append(RowEvent(link, using, Action.RELATE, keys).looked())
+                events.append(RowEvent(dependency, using, RowAction.RELATE, keys).looked())
         _record(using, events)
 
 
@@ -330,9 +350,9 @@ def _near_keys(
 
 
 def _record(using: str, events: Sequence[RowEvent]) -> None:
-    """Let followers record events, all of a kind in one piece of work."""
-    for kind in dict.fromkeys(event.link.follower.work for event in events):
+    """Pass events to their followers, all of a kind in one piece of work."""
+    for kind in dict.fromkeys(event.dependency.follower.work for event in events):
         with at_commit(using, kind) as work:
             for event in events:
-                if event.link.follower.work is kind:
-                    event.link.follower.record(work, event)
+                if event.dependency.follower.work is kind:
+                    event.dependency.follower.record(work, event)

@@ -208,7 +208,7 @@ async def test_what_is_changed_while_the_database_is_away_is_saved_afterwards(
     await asyncio.to_thread(postgres_server.kill)
     async with ann.edit():
         card.of(ann)["title"] = "two"
-    await asyncio.to_thread(server.wait_for_log, "Rows cannot be saved now")
+    await asyncio.to_thread(server.wait_for_log, "Rows could not be saved")
     await asyncio.to_thread(postgres_server.start)
     await wait_for_row(server, card, title="two")
     await ann.disconnect()

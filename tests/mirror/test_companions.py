@@ -10,7 +10,8 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
-from collab.mirror.incoming.client_changes import Author, Change, check
+from collab.mirror.incoming.client_changes import check
+from collab.mirror.incoming.row_edits import Author, RowEdit
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.rows.values import Odd
 from tests.rows.mirrors import NoteMirror, TaskMirror, board_id
@@ -50,7 +51,7 @@ def a_board(*, done: bool) -> tuple[Board, Task, Note]:
 
 
 def change(board: Board, key: str, values: Any, field: str) -> None:
-    check(name_of(board), [Change("tasks", key, values, {field: SOMEBODY})])
+    check(name_of(board), [RowEdit("tasks", key, values, {field: SOMEBODY})])
 
 
 def test_a_row_enters_and_leaves_with_a_change_of_another() -> None:

@@ -20,7 +20,8 @@ from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer
 from collab.mirror import ModelMirror, OwnRowsMirror, is_own_or_shared, reconcile, split_room_name
-from collab.mirror.incoming.client_changes import Author, Change, Outcome, check
+from collab.mirror.incoming.client_changes import check
+from collab.mirror.incoming.row_edits import Author, Outcome, RowEdit
 from collab.mirror.models import MirroredRow
 from collab.mirror.rows.values import Odd, plain, take_row
 from collab.testing import ConnectionClosed, connect
@@ -66,12 +67,12 @@ class World:
                 row.update(values)
             now = take_row(rows, key, CardMirror.text_fields)
         fields = {"": Author(user)} if row is None else dict.fromkeys(values, Author(user))
-        return check(name, [Change("cards", key, now, fields)])
+        return check(name, [RowEdit("cards", key, now, fields)])
 
     def remove(self, name: str, card: Card, user: Any) -> Outcome:
         with documents.edit(name) as doc:
             del doc.get("cards", type=Map)[str(card.pk)]
-        return check(name, [Change("cards", str(card.pk), Odd.MISSING, {"": Author(user)})])
+        return check(name, [RowEdit("cards", str(card.pk), Odd.MISSING, {"": Author(user)})])
 
 
 @pytest.fixture

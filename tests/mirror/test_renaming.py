@@ -9,7 +9,7 @@ from pycrdt import Map
 from collab import documents
 from collab.mirror import reconcile
 from collab.mirror.history.refresh import arrive, refresh
-from collab.mirror.incoming.client_changes import unchecked
+from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.models import MirroredDocument
 from collab.mirror.registry import mirrors_in
 from tests.mirror.history.test_refresh import worn_board

@@ -19,7 +19,7 @@ from django.db.models import Model
 
 from collab.engine.runtime.on_commit import CommitWork, SavepointScope, waiting
 from collab.mirror.querysets import chunks
-from collab.mirror.row_signals import Action, Follower, RowEvent, follow, unfollow
+from collab.mirror.row_signals import Follower, RowAction, RowEvent, follow, unfollow
 from collab.mirror.rows.relations import Path, concrete, declared_paths
 
 __all__ = ["Before", "Kind", "RowChange", "Watch", "unwatch", "watch"]
@@ -108,7 +108,7 @@ def unwatch(watch: Watch) -> None:
 
 
 @dataclass(slots=True)
-class _ChangedRow:
+class _WatchedChange:
     """A row that a transaction has changed.
 
     Args:
@@ -141,12 +141,12 @@ class _ChangedRow:
         return RowChange(Kind.DELETE, pk, last, self.before) if self.existed and last else None
 
 
-class _ChangedRows(CommitWork):
+class _WatchedChanges(CommitWork):
     """The rows that one transaction has changed."""
 
     def __init__(self, using: str) -> None:
         super().__init__(using)
-        self._rows: dict[_ModelFollower, dict[Any, _ChangedRow]] = {}
+        self._rows: dict[_ModelFollower, dict[Any, _WatchedChange]] = {}
 
     def has(self, follower: _ModelFollower, pk: Any) -> bool:
         """Return whether a row was recorded already, and with it what was there before."""
@@ -163,7 +163,7 @@ class _ChangedRows(CommitWork):
         itself: bool = True,
     ) -> None:
         """Record a changed row; what was there before is known of its first change."""
-        row = self._rows.setdefault(follower, {}).setdefault(pk, _ChangedRow(existed, before))
+        row = self._rows.setdefault(follower, {}).setdefault(pk, _WatchedChange(existed, before))
         row.last = last or row.last
         row.parts[self.part] = itself or row.parts.get(self.part, False)
 
@@ -180,7 +180,7 @@ class _ChangedRows(CommitWork):
 class _ModelFollower(Follower):
     """Follows the rows of a model for all that watch it."""
 
-    work = _ChangedRows
+    work = _WatchedChanges
 
     def __init__(self, model: type[Model]) -> None:
         self.model = model
@@ -212,16 +212,16 @@ class _ModelFollower(Follower):
         unknown = self._unknown(event.using, self._keys(event.keys))
         return {key: self._before(copy(row)) for key in unknown}
 
-    def record(self, work: _ChangedRows, event: RowEvent) -> None:
+    def record(self, work: _WatchedChanges, event: RowEvent) -> None:
         """Record the rows that change with ``event``."""
-        if event.link.path is not None:
+        if event.dependency.path is not None:
             self._record_related(work, event)
             return
         existed, keys = _existed(event), self._keys(event.keys)
-        if event.action is Action.UPDATE and event.link.model is not concrete(self.model):
+        if event.action is RowAction.UPDATE and event.dependency.model is not concrete(self.model):
             # Not all rows of a parent model have one of the watched model.
             keys = list(self.rows(event.using, keys))
-        last = copy(event.instances[0]) if event.action is Action.DELETE else None
+        last = copy(event.instances[0]) if event.action is RowAction.DELETE else None
         befores: Mapping[Any, Before] = event.before or {}
         for key in keys:
             work.add(
@@ -230,14 +230,14 @@ class _ModelFollower(Follower):
                 existed=existed,
                 before=befores.get(key),
                 last=last,
-                itself=event.action is not Action.RELATE,
+                itself=event.action is not RowAction.RELATE,
             )
 
-    def _record_related(self, work: _ChangedRows, event: RowEvent) -> None:
+    def _record_related(self, work: _WatchedChanges, event: RowEvent) -> None:
         """Record the rows that are related to others, or were."""
         linked = dict.fromkeys(event.before or ())
-        if event.action is not Action.DELETE:
-            linked |= dict.fromkeys(event.link.linked(event.using, event.keys))
+        if event.action is not RowAction.DELETE:
+            linked |= dict.fromkeys(event.dependency.linked(event.using, event.keys))
         befores = self._befores(event.using, linked)
         for key in linked:
             work.add(self, key, existed=True, before=befores.get(key), itself=False)
@@ -263,7 +263,7 @@ class _ModelFollower(Follower):
         return [self.model._meta.pk.to_python(key) for key in keys]
 
     def _unknown(self, using: str, keys: Iterable[Any]) -> list[Any]:
-        changes = waiting(using, _ChangedRows)
+        changes = waiting(using, _WatchedChanges)
         return [key for key in keys if changes is None or not changes.has(self, key)]
 
     def _befores(self, using: str, keys: Iterable[Any]) -> dict[Any, Before]:
@@ -277,7 +277,7 @@ class _ModelFollower(Follower):
 
 
 def _existed(event: RowEvent) -> bool | None:
-    if event.action in (Action.SAVE, Action.CREATE):
+    if event.action in (RowAction.SAVE, RowAction.CREATE):
         return None if event.is_new is None else not event.is_new
     return True
 

@@ -1,18 +1,18 @@
-"""Rows whose tombstones outweigh them are written anew, while nobody has the document open.
+"""Documents whose tombstones outweigh their rows are written anew, while they are closed.
 
 Each change of a field leaves a tombstone in the row's map, and those of different fields never
-become one. When the map is replaced, all that was in it becomes one range with its neighbours.
+become one. When the map is replaced, its content becomes one range with its neighbours.
 
-What a client changes in an old map, because it does not know of the new one yet, is lost. So
-that is done only after nobody has opened the document for a long time: a process that has it open
-says so, now and then. And what the document was before is kept, so that who comes back later with
-such changes is told what they were, see :mod:`~.losses`.
+A client that does not know of the new map yet loses what it changes in the old one. Therefore a
+document is refreshed only after it has been closed for a long time: a process that has it open
+records that now and then. The document before is kept, so that a client that comes back later with
+such changes is sent what they were, see :mod:`~.past`.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -24,49 +24,31 @@ from pycrdt import Doc, Map, Text, get_state
 from collab.conf import get_settings, get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.hub.working_copies import recording_updates
-from collab.mirror.incoming.client_changes import unchecked
+from collab.mirror.history.id_ranges import Range, garbage, joined, structs
+from collab.mirror.incoming.row_edits import RowKey
+from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.models import MirroredDocument, MirroredRefresh
 from collab.mirror.outgoing.writing import Writing, writing
 from collab.mirror.registry import mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.values import plain
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
-from collab.protocol.yjs.validation import (
-    Place,
-    UpdateOutline,
-    check_structure,
-    read_place,
-    read_struct,
-)
+from collab.protocol.yjs.validation import check_structure
 from collab_storage.compaction import compact
 from collab_storage.updates import state_vector
 
-__all__ = [
-    "Key",
-    "Range",
-    "arrive",
-    "joined",
-    "noting_interval",
-    "refresh",
-    "stay",
-    "structs",
-]
+__all__ = ["arrive", "recording_interval", "refresh", "stay"]
 
-#: A document is refreshed if it is so many times smaller afterwards, and so many bytes.
+#: A document is refreshed if that divides its size by at least this, and saves these bytes.
 FACTOR = 2
 LEAST = 16 * 1024
-#: If it is so many times smaller than that, a part of ``ROWS_CLOSED_TIME`` is enough, one over
-#: this at most. It would else go on growing if it is open each day.
+#: The more it shrinks beyond that, the smaller the part of ``ROWS_CLOSED_TIME`` that is enough,
+#: down to one over this. Otherwise a document that is opened each day would go on growing.
 HURRY = 24
-#: So many times in the shortest of these times it is noted that a document is open.
-NOTED = 4
-#: A document that is being opened may have been loaded so long ago, at most.
+#: An open document is recorded this often in the shortest of these times.
+RECORDED = 4
+#: Longest time between loading a document and opening it.
 _LOADED = timedelta(minutes=10)
-
-#: Map name and key.
-Key = tuple[str, str]
-#: Client id, first clock, and the clock behind the last.
-Range = tuple[int, int, int]
 
 
 @patiently
@@ -74,8 +56,8 @@ def refresh(room_name: str) -> bool:
     """Write the rows of a document anew if that makes it much smaller, and compact it.
 
     Returns:
-        False if it was left as it is: because nothing would be gained, or because somebody may
-        have it open, or come back to it soon; see :func:`_least_factor`.
+        False if it was left as it is: nothing would be gained, or it may be open or was closed
+        recently; see :func:`_least_factor`.
     """
     if any(hub.holds(room_name) for hub in live_hubs()):
         return False
@@ -88,10 +70,10 @@ def refresh(room_name: str) -> bool:
 
 @patiently
 def arrive(room_name: str) -> list[MirroredRefresh]:
-    """Note that this process opens a document, which is refreshed before if nobody has it open.
+    """Record that this process opens a document; refresh it before if no process has it open.
 
     Returns:
-        the refreshes of which somebody may come back who does not know of them.
+        the refreshes that clients may not know of.
     """
     is_refreshed, refreshes = False, list[MirroredRefresh]()
     with writing(room_name) as document:
@@ -107,20 +89,20 @@ def arrive(room_name: str) -> list[MirroredRefresh]:
 
 
 def stay(room_name: str) -> None:
-    """Note that this process has a document open."""
+    """Record that this process has a document open."""
     MirroredDocument.objects.filter(name=room_name).update(opened_at=timezone.now())
 
 
-def noting_interval() -> float:
-    """Return after how many seconds to note again that a document is open."""
-    return get_settings().ROWS_CLOSED_TIME / HURRY / NOTED
+def recording_interval() -> float:
+    """Return the seconds between two records that a document is open."""
+    return get_settings().ROWS_CLOSED_TIME / HURRY / RECORDED
 
 
 def _least_factor(record: MirroredDocument) -> float | None:
     """Return how many times smaller a document has to become.
 
-    The longer nobody has had it open, the fewer come back with changes of its old maps; and the
-    larger it is, the more of that is it worth. ``None`` if a process may have it open now.
+    The longer it is closed, the fewer clients come back with changes of its old maps; the more it
+    shrinks, the more of that is worth it. ``None`` if a process may have it open now.
     """
     if record.opened_at is None:
         return FACTOR
@@ -136,9 +118,9 @@ def _remembered(record: MirroredDocument) -> list[MirroredRefresh]:
 
 
 def _load_again(room_name: str) -> None:
-    """Let this process have what was stored since it has loaded the document.
+    """Deliver updates to this process that were stored since it loaded the document.
 
-    Another may just have refreshed it: nobody is to get to see the old maps here.
+    Another process may just have refreshed it: no client may see the old maps.
     """
     stored = get_storage().wait_for(partial(get_storage().load, room_name))
     if stored is not None:
@@ -168,14 +150,14 @@ def _refresh(document: Writing) -> bool:
 
 
 def _may_gain(record: MirroredDocument, size: int, factor: float) -> bool:
-    """Tell whether it is worth finding out how large a document would be.
+    """Return whether to compute the size that a document would have.
 
-    What it was when that was found out last is good enough until it has been closed for long.
+    The size computed last is good enough until the document has been closed for long.
     """
     return factor <= FACTOR or record.fresh_size is None or size >= factor * record.fresh_size
 
 
-def _refreshed(document: Writing, before: bytes) -> tuple[bytes, bytes, list[Key]]:
+def _refreshed(document: Writing, before: bytes) -> tuple[bytes, bytes, list[RowKey]]:
     """Return what a document would be, the update that makes it so, and which rows stay."""
     copy = Doc[Any](client_id=document.record.client_id)
     copy.apply_update(before)
@@ -196,16 +178,16 @@ def _folded(doc: Doc[Any]) -> bytes:
     return fresh.get_update()
 
 
-def _rows(document: Writing, doc: Doc[Any]) -> tuple[list[Key], list[Key]]:
-    """Return which rows to replace, and which not.
+def _rows(document: Writing, doc: Doc[Any]) -> tuple[list[RowKey], list[RowKey]]:
+    """Return which rows to replace, and which to leave.
 
-    Those are rows that somebody has changed and nobody has checked, and what cannot be copied.
+    Left are rows with unchecked edits, and those that cannot be copied.
     """
     concerned = mirrors_in(document.name)
     left = list(unchecked(document.name, concerned))
     names = [mirror.map_name for mirror in concerned]
     rows = document.record.rows.filter(map_name__in=names).order_by("map_name", "pk")
-    keys = list[Key]()
+    keys = list[RowKey]()
     for map_name, key in rows.values_list("map_name", "key"):
         if (map_name, key) not in left:
             is_simple = _is_simple(doc.get(map_name, type=Map)[key])
@@ -221,7 +203,7 @@ def _is_simple(row: Map[Any]) -> bool:
 def _replace(rows: Map[Any], key: str, *, is_first: bool) -> None:
     """Put a new map with the same values in the place of a row's.
 
-    The first one is replaced twice: what is deleted with that is what tells who knows of it.
+    The first one is replaced twice: clients that have that deletion know of the refresh.
     """
     old = rows[key]
     texts = {name: value.diff() for name, value in old.items() if isinstance(value, Text)}
@@ -237,7 +219,7 @@ def _write_chunks(text: Text, chunks: Sequence[tuple[str, dict[str, Any] | None]
     for chunk, _ in chunks:
         text += chunk
     end = 0
-    # Not while writing: what comes behind a format would have it, too.
+    # Not while writing: text behind a format would inherit it.
     for chunk, attributes in chunks:
         start, end = end, end + len(chunk.encode())
         if attributes:
@@ -245,27 +227,17 @@ def _write_chunks(text: Text, chunks: Sequence[tuple[str, dict[str, Any] | None]
 
 
 def _remember(
-    record: MirroredDocument, before: bytes, after: bytes, update: bytes, left: list[Key]
+    record: MirroredDocument, before: bytes, after: bytes, update: bytes, left: list[RowKey]
 ) -> None:
     known = state_vector(get_state(before))
     assert record.client_id is not None
     record.refreshes.create(
         at=timezone.now(),
-        ids=joined([*_collected(after), *_replaced(update, known)]),
+        ids=joined([*garbage(after), *_replaced(update, known)]),
         witness=[record.client_id, known[record.client_id]],
         left=left,
         content=zlib.compress(before),
     )
-
-
-# Whose and which insertions.
-
-
-def _collected(update: bytes) -> Iterator[Range]:
-    """Yield what was in maps, and other types, that are gone."""
-    for client, clock, length, place in structs(check_structure(update)):
-        if not place.is_item:
-            yield client, clock, clock + length
 
 
 def _replaced(update: bytes, known: Mapping[int, int]) -> Iterator[Range]:
@@ -275,22 +247,3 @@ def _replaced(update: bytes, known: Mapping[int, int]) -> Iterator[Range]:
             client, clock = place.beside
             if clock < known.get(client, 0):
                 yield client, clock, clock + 1
-
-
-def structs(outline: UpdateOutline) -> Iterator[tuple[int, int, int, Place]]:
-    """Yield the client id, clock and length of each insertion, and where it belongs."""
-    for client, clock, _, number, position, _ in outline.sections:
-        for _ in range(number):
-            length, end, _ = read_struct(outline.update, position, client, clock)
-            yield client, clock, length, read_place(outline.update, position)
-            clock, position = clock + length, end
-
-
-def joined(ranges: Iterable[Range]) -> list[Range]:
-    """Return ``ranges`` in order; those that touch or overlap are one."""
-    found: list[Range] = []
-    for client, start, end in sorted(ranges):
-        if found and found[-1][0] == client and start <= found[-1][2]:
-            start, end = found[-1][1], max(end, found.pop()[2])
-        found.append((client, start, end))
-    return found

@@ -1,6 +1,6 @@
-"""Who has changed what nobody has checked: the storage knows whose each update of the log is.
+"""Authors of unchecked edits: the storage's log has the user of each update.
 
-It is asked when the process that a member was connected to has ended before the check.
+Needed when the process that a member was connected to has ended before the check.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pycrdt import Doc, Map
 
 from collab.conf import get_storage
 from collab.exceptions import ProtocolViolation
-from collab.mirror.incoming.client_changes import Found
-from collab.mirror.incoming.map_events import Spot, observing
+from collab.mirror.incoming.map_events import RowField, observing
+from collab.mirror.incoming.row_edits import Differences, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredDocument
 from collab.protocol.yjs.updates import PoisonedDoc, apply
@@ -37,15 +37,15 @@ __all__ = ["Users", "authors"]
 logger = logging.getLogger("collab.mirror")
 
 #: By the name of the map and the key of a row, and by field or the row as a whole.
-Users = dict[tuple[str, str], dict[str, "User"]]
-#: The same with primary keys as text; ``None`` is somebody who was not logged in.
-_Keys = dict[tuple[str, str], dict[str, str | None]]
+Users = dict[RowKey, dict[str, "User"]]
+#: The same with primary keys as text; ``None`` is an anonymous user.
+_Keys = dict[RowKey, dict[str, str | None]]
 
 
-def authors(room_name: str, found: Found) -> Users:
-    """Return who has changed what is ``found``, as far as the log tells.
+def authors(room_name: str, found: Differences) -> Users:
+    """Return the users who made the ``found`` differences, as far as the log has them.
 
-    What a compaction has taken out of the log is nobody's any more.
+    A compaction removes updates from the log, and with them their authors.
     """
     if not found:
         return {}
@@ -57,15 +57,15 @@ def authors(room_name: str, found: Found) -> Users:
         read = read_stored(stored, room_name).read
         keys = _authors(room_name, read, {map_name for map_name, _ in found})
     except (DocumentCorrupt, PoisonedDoc, ProtocolViolation):
-        what = "It cannot be found out who has changed rows."
+        what = "Authors of row edits could not be determined; the edits count as anonymous."
         logger.exception(what, extra={"room": room_name})
         return {}
     return _named(found, keys)
 
 
-def _named(found: Found, keys: _Keys) -> Users:
+def _named(found: Differences, keys: _Keys) -> Users:
     known = _users({key for names in keys.values() for key in names.values() if key})
-    users: defaultdict[tuple[str, str], dict[str, User]] = defaultdict(dict)
+    users: defaultdict[RowKey, dict[str, User]] = defaultdict(dict)
     for row, names in found.items():
         of_row = keys.get(row, {})
         for name in names:
@@ -82,7 +82,7 @@ def _users(keys: Iterable[str]) -> dict[str | None, User]:
         try:
             pks.append(model._meta.pk.to_python(key))
         except ValidationError:
-            # The project lets others in than its users.
+            # The project admits other users than those of its user model.
             continue
     return {str(user.pk): user for user in model._base_manager.filter(pk__in=pks)}
 
@@ -95,10 +95,10 @@ def _authors(room_name: str, stored: StoredDocument, map_names: Collection[str])
     for row, sections in _in_order(stored.log):
         changed = _apply(doc, row, map_names)
         if row.user_id is None and {section[0] for section in sections} <= server:
-            # It sets something back, or writes what is in the database.
+            # It writes what is in the database.
             continue
-        for map_name, spots in changed.items():
-            for key, name in spots:
+        for map_name, fields in changed.items():
+            for key, name in fields:
                 of_row = found.setdefault((map_name, key), {})
                 if name == ROW:
                     of_row.clear()
@@ -106,8 +106,8 @@ def _authors(room_name: str, stored: StoredDocument, map_names: Collection[str])
     return found
 
 
-def _apply(doc: Doc[Any], row: LogRow, map_names: Iterable[str]) -> dict[str, list[Spot]]:
-    """Apply an update; return what it changes in rows."""
+def _apply(doc: Doc[Any], row: LogRow, map_names: Iterable[str]) -> dict[str, list[RowField]]:
+    """Apply an update; return the fields of rows that it changes."""
     with ExitStack() as stack:
         changed = {
             name: stack.enter_context(observing(doc.get(name, type=Map))) for name in map_names
@@ -117,10 +117,10 @@ def _apply(doc: Doc[Any], row: LogRow, map_names: Iterable[str]) -> dict[str, li
 
 
 def _in_order(log: Sequence[LogRow]) -> Iterator[tuple[LogRow, list[Section]]]:
-    """Yield the updates of a log and their insertions, what is somebody's first.
+    """Yield the updates of a log and their insertions, those of users first.
 
-    Who writes rows into a document stores with them what members have just typed, which is
-    stored as theirs a moment later.
+    The server stores with its rows what members have just typed, which is stored as theirs a
+    moment later.
     """
     left = {row: check_structure(row.data).sections for row in log}
     of_client: defaultdict[int, list[LogRow]] = defaultdict(list)

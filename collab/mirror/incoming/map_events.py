@@ -1,4 +1,4 @@
-"""What events in the map of a mirror tell of its rows."""
+"""Events in the map of a mirror as changes of its rows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pycrdt import Map, MapEvent
 
 from collab.mirror.incoming.saving import ROW
 
-__all__ = ["Spot", "observing", "spots"]
+__all__ = ["RowField", "changed_fields", "observing"]
 
 #: The key of a row, and a field or the row as a whole.
-Spot = tuple[str, str]
+RowField = tuple[str, str]
 
 
-def spots(event: Any) -> list[Spot]:
-    """Return the keys and fields that an event tells of."""
+def changed_fields(event: Any) -> list[RowField]:
+    """Return the keys and fields that an event changes."""
     path = [str(step) for step in event.path]
     if not path:
         return [(key, ROW) for key in event.keys]
@@ -28,15 +28,15 @@ def spots(event: Any) -> list[Spot]:
 
 
 @contextmanager
-def observing(rows: Map[Any]) -> Iterator[list[Spot]]:
-    """Note what is changed in the block."""
-    changed: list[Spot] = []
+def observing(rows: Map[Any]) -> Iterator[list[RowField]]:
+    """Record the fields that are changed in the block."""
+    changed: list[RowField] = []
 
-    def note(events: Iterable[Any]) -> None:
+    def record(events: Iterable[Any]) -> None:
         for event in events:
-            changed.extend(spots(event))
+            changed.extend(changed_fields(event))
 
-    subscription = rows.observe_deep(note)
+    subscription = rows.observe_deep(record)
     try:
         yield changed
     finally:

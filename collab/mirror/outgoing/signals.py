@@ -23,7 +23,7 @@ from collab.mirror.outgoing.writing import reconcile, write_rows
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror
 from collab.mirror.retry import patiently
-from collab.mirror.row_signals import Action, Follower, Link, RowEvent, follow
+from collab.mirror.row_signals import Dependency, Follower, RowAction, RowEvent, follow
 from collab.mirror.rows.relations import concrete
 
 __all__ = ["ChangedRows", "MirrorFollower", "connect"]
@@ -46,8 +46,8 @@ class ChangedRows(CommitWork):
         self.keys: Keys = {}
         #: Those of them that may be new to a document, by its name.
         self.rooms: dict[str, Keys] = {}
-        #: Primary keys at the other end of links: the documents of the linked rows are not known.
-        self.unread: dict[Link, dict[Any, None]] = {}
+        #: Primary keys at the other end of dependencies, whose rows are read for their documents.
+        self.unread: dict[Dependency, dict[Any, None]] = {}
         #: Documents in which all rows are to be compared.
         self.whole: set[str] = set()
 
@@ -57,10 +57,12 @@ class ChangedRows(CommitWork):
         for name in room_names:
             self.rooms.setdefault(name, {}).setdefault(mirror.map_name, {})[key] = None
 
-    def add_linked(self, mirror: ModelMirror[Any], link: Link, keys: Iterable[Any]) -> None:
+    def add_linked(
+        self, mirror: ModelMirror[Any], dependency: Dependency, keys: Iterable[Any]
+    ) -> None:
         """Record the rows that are linked to others at the end of the transaction."""
-        self.unread.setdefault(link, {}).update(dict.fromkeys(keys))
-        if link.path is None and link.model is concrete(mirror.model):
+        self.unread.setdefault(dependency, {}).update(dict.fromkeys(keys))
+        if dependency.path is None and dependency.model is concrete(mirror.model):
             # They may be gone by then.
             for key in keys:
                 self.add(mirror, _text(mirror, key))
@@ -99,11 +101,11 @@ class ChangedRows(CommitWork):
     def _read(self) -> None:
         """Read unread rows for the names of their documents."""
         asked: set[tuple[ModelMirror[Any], str]] = set()
-        for link, keys in self.unread.items():
-            mirror = _mirror_of(link)
+        for dependency, keys in self.unread.items():
+            mirror = _mirror_of(dependency)
             for chunk in chunks(keys):
-                for row in link.rows(self.using, chunk).iterator(chunk_size=CHUNK):
-                    # Several links, and several rows, may lead to the same.
+                for row in dependency.rows(self.using, chunk).iterator(chunk_size=CHUNK):
+                    # Several dependencies, and several rows, may lead to the same.
                     if (found := (mirror, _key(mirror, row))) not in asked:
                         asked.add(found)
                         self.add(*found, mirror.get_room_names(row))
@@ -129,22 +131,22 @@ class MirrorFollower(Follower):
         self.model = mirror.model
         self.paths = mirror.paths()
         #: The mirrored rows themselves.
-        self._own = Link(self, concrete(mirror.model))
+        self._own = Dependency(self, concrete(mirror.model))
 
     def record(self, work: ChangedRows, event: RowEvent) -> None:
         """Record the rows that change, or may change, with ``event``."""
-        mirror, link = self.mirror, event.link
+        mirror, dependency = self.mirror, event.dependency
         if event.before:
             work.add_linked(mirror, self._own, event.before)
-        if event.action is Action.DELETE:
-            if link.path is None:
+        if event.action is RowAction.DELETE:
+            if dependency.path is None:
                 work.add(mirror, _key(mirror, event.instances[0]))
-        elif link.path is None and event.action is Action.SAVE and self._has_values(event):
+        elif dependency.path is None and event.action is RowAction.SAVE and self._has_values(event):
             (row,) = event.instances
             work.add(mirror, _key(mirror, row), mirror.get_room_names(row))
         else:
-            work.add_linked(mirror, link, event.keys)
-        if link.path is None and event.action is Action.CREATE:
+            work.add_linked(mirror, dependency, event.keys)
+        if dependency.path is None and event.action is RowAction.CREATE:
             for row in event.instances:
                 if row.pk is None:
                     work.whole.update(mirror.get_room_names(row))
@@ -168,9 +170,9 @@ def connect(mirror: ModelMirror[Any]) -> None:
 _connected: list[ModelMirror[Any]] = []
 
 
-def _mirror_of(link: Link) -> ModelMirror[Any]:
-    assert isinstance(link.follower, MirrorFollower)
-    return link.follower.mirror
+def _mirror_of(dependency: Dependency) -> ModelMirror[Any]:
+    assert isinstance(dependency.follower, MirrorFollower)
+    return dependency.follower.mirror
 
 
 def _key(mirror: ModelMirror[Any], instance: Model) -> str:

@@ -1,9 +1,9 @@
-"""Rows to maps: what the database has changed is written into documents, under their locks.
+"""Rows to maps: changes of the database are written into documents, under their locks.
 
-A document's row in ``MirroredDocument`` is its lock. Who holds it reads the rows as they are then,
-compares them with what was written last, and writes the difference: so the last to hold it has
-seen the last commit, and the document ends as the database (I10). What a client has changed in a
-map, and is not checked yet, is left alone: it differs from what was written last, the row does not.
+A document's row in ``MirroredDocument`` is its lock. Its holder reads the rows as they are then,
+compares them with what was written last, and writes the difference: so the last holder has seen the
+last commit, and the document ends as the database (I10). Unchecked edits of clients are left alone:
+they differ from what was written last, the row does not.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["Writing", "reconcile", "rename", "write_rows", "writing"]
 
 
 class Writing:
-    """A document that rows are being written into, by who holds its lock.
+    """A document whose lock is held, for writing rows into it.
 
     Args:
         record: its row, which is locked.
@@ -44,14 +44,14 @@ class Writing:
     def __init__(self, record: MirroredDocument, *, create: bool = False) -> None:
         self.record = record
         self.name = record.name
-        #: It is not the document that rows were written into: all of them are to be written.
+        #: It is not the document that rows were written into: all of them are written.
         self.is_new = False
         self._create = create
         self._is_gone = False
         self._copy: Copy | None = None
         self._typed: bytes | None = None
         self._entered: dict[ModelMirror[Any], list[str]] = {}
-        #: Rows to be looked at, as others have changed that they belong to.
+        #: Rows to look at, as others that they belong to have changed.
         self._companions: dict[str, dict[str, None]] = {}
         self._updates: list[bytes] = []
 
@@ -64,15 +64,15 @@ class Writing:
         if self.record.client_id in state_vector(copy.doc.get_state()):
             self._copy = copy
             return copy.doc
-        # A document that nothing was written into yet need not be stored.
+        # A document without anything written into it need not be stored.
         self._is_gone = not (copy.is_there or self._create or self.record.client_id is None)
         return None if self._is_gone else self._begin(copy.doc)
 
     def _begin(self, doc: Doc[Any]) -> Doc[Any]:
         """Return ``doc`` with a client id that was not used in it.
 
-        If rows were written into another document of that name, what is left of it somewhere must
-        not be taken for the beginning of this one.
+        If rows were written into another document of that name, clients that still have it must
+        not take it for the beginning of this one.
         """
         self.is_new = True
         self.record.rows.all().delete()
@@ -88,24 +88,24 @@ class Writing:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """What the block changes in :attr:`doc` is one change, stored at the end."""
+        """Record the changes of :attr:`doc` in the block as one update, stored at the end."""
         assert self.doc is not None
         with recording_updates(self.doc) as updates, self.doc.transaction():
             yield
         self._updates += updates
 
     def enter(self, mirror: ModelMirror[Any], keys: Iterable[str]) -> None:
-        """Note that rows are in the document now that were not in it before.
+        """Record rows that are new to the document, and look at them again after the commit.
 
-        Who takes one of them out of the queryset before this is committed, but after it was read
-        here, does not learn that it is in the document. So afterwards it is looked at again.
+        A transaction that removes one of them from the queryset before this is committed, but after
+        it was read here, does not see that it is in the document.
         """
         self._entered.setdefault(mirror, []).extend(keys)
 
-    def note_change(
+    def record_change(
         self, mirror: ModelMirror[Any], key: str, before: Values | None, now: Values | None
     ) -> None:
-        """Note that a row has other values in the document; see ``get_companions()``."""
+        """Record the other values of a row in the document; see ``get_companions()``."""
         companions = mirror.get_companions(self.name, key, before, now)
         for map_name, keys in companions.items():
             self._companions.setdefault(map_name, {}).update(dict.fromkeys(map(str, keys)))
@@ -113,7 +113,7 @@ class Writing:
     def write_rows(
         self, keys: Mapping[str, Collection[str]], known: DocumentRows | None = None
     ) -> None:
-        """Write rows as they are now, by ``map_name``, and those that come or go with them."""
+        """Write rows as they are now, by ``map_name``, and their companions."""
         while keys:
             for mirror in mirrors():
                 for chunk in chunks(keys.get(mirror.map_name, ())):
@@ -125,23 +125,23 @@ class Writing:
         return taken
 
     def write_all(self, concerned: Iterable[ModelMirror[Any]]) -> None:
-        """Write all rows of these mirrors, which are all that have any in the document."""
+        """Write all rows of these mirrors, which are all that have rows in the document."""
         for mirror in concerned:
             _write_all(self, mirror)
         self._companions = {}
 
     def finish(self) -> None:
-        """Store what was changed; live rooms learn of it when it is committed."""
+        """Store the changes; live rooms get them when they are committed."""
         self.write_rows(self._take_companions())
         if self._is_gone:
-            # Who opens the document begins it anew.
+            # The next opening begins the document anew.
             self.record.delete()
             return
         if self.is_new:
             self._write_all_rows()
         if self._updates:
-            # With what it builds upon: were that lost in a crash, the next change would contradict
-            # this one, as both would have the same numbers.
+            # With the updates that it builds upon: were they lost in a crash, the next change would
+            # contradict this one, as both would have the same ids.
             typed = [] if self._typed is None else [self._typed]
             self._store(merge([*typed, *self._updates]))
         using = router.db_for_write(MirroredDocument)
@@ -171,7 +171,7 @@ class Writing:
 
 @contextmanager
 def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]:
-    """Hold a document's lock, in a transaction; yields ``None`` if no rows are mirrored to it."""
+    """Hold a document's lock, in a transaction; yield ``None`` if no rows are mirrored to it."""
     using = router.db_for_write(MirroredDocument)
     with transaction.atomic(using):
         record = _lock(room_name, using)
@@ -184,8 +184,7 @@ def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]
 
 
 def _lock(room_name: str, using: str) -> MirroredDocument | None:
-    """Lock a document's record, with one statement, and count that."""
-    # Nobody else can do so, nor read it for that, until this is committed.
+    """Lock a document's record until the commit, and count that, with one statement."""
     quote = connections[using].ops.quote_name
     table, writings = quote(MirroredDocument._meta.db_table), quote("writings")
     sql = f"UPDATE {table} SET {writings} = {writings} + 1 WHERE {quote('name')} = %s RETURNING *"
@@ -197,12 +196,12 @@ def _lock(room_name: str, using: str) -> MirroredDocument | None:
 def write_rows(
     room_name: str, keys: Mapping[str, Collection[str]], known: DocumentRows | None = None
 ) -> None:
-    """Write rows into a document as they are now; those that are not in it any more are taken out.
+    """Write rows into a document as they are now; those that left it are removed.
 
     Args:
-        room_name: the document; if no rows are mirrored to it yet, nothing is done.
+        room_name: the document; without effect if no rows are mirrored to it yet.
         keys: primary keys as text, by the mirror's ``map_name``.
-        known: what was known a moment ago of the document and all of these rows.
+        known: the document and all of these rows as they were a moment ago.
     """
     with writing(room_name) as document:
         if document is not None:
@@ -212,10 +211,10 @@ def write_rows(
 
 @patiently
 def rename(old: str, new: str) -> None:
-    """Let what is known of a document's rows go along with it when it gets another name.
+    """Rename the records of a document's rows along with the document.
 
-    Else its maps would be taken for what somebody has added, and nobody would be told of changes
-    that come too late.
+    Otherwise its maps would count as rows that clients have added, and late changes would get lost
+    without notice.
     """
     if old == new or not (mirrors_in(old) or mirrors_in(new)):
         return
@@ -243,17 +242,17 @@ def reconcile(room_name: str, *, create: bool = True) -> bool:
     if not concerned:
         return False
     while not _reconcile(room_name, concerned, create):
-        # It was found to be deleted, right after this has made a record of it.
+        # It was found to be deleted, right after this has created a record of it.
         pass
     return True
 
 
 def _reconcile(room_name: str, concerned: Iterable[ModelMirror[Any]], create: bool) -> bool:
     using = router.db_for_write(MirroredDocument)
-    # Before the rows are read: from now on, whoever saves one writes it here.
+    # Before the rows are read: from now on, each save of one writes it here.
     _, is_new = MirroredDocument.objects.using(using).get_or_create(name=room_name)
     if is_new and connections[using].in_atomic_block:
-        # Others do not see it before the commit.
+        # Other transactions do not see it before the commit.
         again = partial(reconcile, room_name, create=False)
         transaction.on_commit(again, using=using)
     with writing(room_name, create=create) as document:
@@ -286,7 +285,7 @@ def _write_chunk(
 
 
 def _rows(mirror: ModelMirror[Any], room_name: str, keys: Collection[str]) -> QuerySet[Any]:
-    """Return those rows with these keys that belong in a document."""
+    """Return the rows with these keys that belong in a document."""
     rows = mirror.rows(room_name)
     return mirror.model._base_manager.none() if rows is None else rows.filter(pk__in=keys)
 
@@ -305,58 +304,54 @@ def write_changed(
     """Write rows into the document.
 
     Args:
-        document: where to.
-        mirror: the rows'.
+        document: that is written into.
+        mirror: of the rows.
         there: values of the rows that belong in the document, by key.
-        known: those that were written into it before, of the same and others; the others leave.
+        known: rows that were written into it before, these and others; the others leave.
     """
     gone = [row for key, row in known.items() if key not in there]
-    fresh = {key: values for key, values in there.items() if key not in known}
-    changed = {
+    news = {
         key: values
         for key, values in there.items()
-        if key in known and not same(known[key].values, values)
+        if key not in known or not same(known[key].values, values)
     }
-    if not (gone or fresh or changed):
-        return
-    if (map_ := document.map_of(mirror)) is None:
+    if not (gone or news) or (map_ := document.map_of(mirror)) is None:
         return
     with document.changing():
         for row in gone:
             map_.pop(row.key, None)
-        for key, values in fresh.items():
-            if document.is_new:
-                # What is there is of a row of another document, or its name has changed.
+        for key, values in news.items():
+            if document.is_new and key not in known:
+                # The map is of a row of another document, or the document was renamed.
                 map_.pop(key, None)
-            write_row(map_, key, {}, values, mirror.text_fields)
-        for key, values in changed.items():
-            write_row(map_, key, known[key].values, values, mirror.text_fields)
-    document.enter(mirror, fresh)
+            before = known[key].values if key in known else {}
+            write_row(map_, key, before, values, mirror.text_fields)
+    document.enter(mirror, news.keys() - known.keys())
     for row in gone:
-        document.note_change(mirror, row.key, row.values, None)
-    for key, values in (fresh | changed).items():
-        document.note_change(mirror, key, known[key].values if key in known else None, values)
-    _remember(
-        document.record, mirror.map_name, gone, fresh, [(known[k], changed[k]) for k in changed]
-    )
+        document.record_change(mirror, row.key, row.values, None)
+    for key, values in news.items():
+        document.record_change(mirror, key, known[key].values if key in known else None, values)
+    _remember(document.record, mirror.map_name, gone, news, known)
 
 
 def _remember(
     record: MirroredDocument,
     map_name: str,
     gone: list[MirroredRow],
-    fresh: Mapping[str, Values],
-    changed: list[tuple[MirroredRow, Values]],
+    news: Mapping[str, Values],
+    known: Mapping[str, MirroredRow],
 ) -> None:
     if gone:
         record.rows.filter(pk__in=[row.pk for row in gone]).delete()
     record.rows.bulk_create(
         MirroredRow(document=record, map_name=map_name, key=key, values=values)
-        for key, values in fresh.items()
+        for key, values in news.items()
+        if key not in known
     )
-    for row, values in changed:
-        row.values = values
-    _update([row for row, _ in changed])
+    changed = [known[key] for key in news if key in known]
+    for row in changed:
+        row.values = news[row.key]
+    _update(changed)
 
 
 def _update(rows: Sequence[MirroredRow]) -> None:
@@ -376,7 +371,7 @@ def _update(rows: Sequence[MirroredRow]) -> None:
 def write_row(
     map_: Map[Any], key: str, before: Values, now: Values, text_fields: Collection[str]
 ) -> None:
-    """Write what has changed in a row into its map, which is made if it is missing.
+    """Write the changes of a row into its map, which is created if it is missing.
 
     Args:
         map_: of all rows.

@@ -1,4 +1,4 @@
-"""What was changed in the rows of a document: by whom, and when it is to be checked."""
+"""Changes of a document's rows until they are checked: their authors, and when they are due."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ from dataclasses import dataclass
 from django.contrib.auth.models import AnonymousUser
 
 from collab.conf import Settings
-from collab.mirror.incoming.client_changes import Author
+from collab.mirror.incoming.row_edits import Author, RowKey
 from collab.mirror.incoming.saving import ROW
 
-__all__ = ["LEFT", "NOBODY", "UNKNOWN", "Note", "Notes", "RowKey", "Taken"]
+__all__ = ["ELSEWHERE", "UNCHECKED", "UNKNOWN", "DueChanges", "PendingChange", "PendingChanges"]
 
-#: Of a row: its mirror's ``map_name``, and its key.
-RowKey = tuple[str, str]
+#: The author of changes by members of another process, which checks them, or by the server.
+ELSEWHERE = Author(AnonymousUser())
+#: The author of changes that perhaps no process checks, as theirs may have ended.
+UNCHECKED = Author(AnonymousUser())
+UNKNOWN = {ELSEWHERE, UNCHECKED}
 
-#: Who has changed what no member of this process has: one of another process, which checks it,
-#: or the server.
-NOBODY = Author(AnonymousUser())
-#: Who has changed what nobody has checked, as the process that was to do so may have ended.
-LEFT = Author(AnonymousUser())
-UNKNOWN = {NOBODY, LEFT}
-
-#: Fields of a row that are told apart; if more have changed, the row has.
+#: Fields of a row that are recorded each; if more have changed, the row has.
 _MAX_FIELDS = 200
-#: A text that is typed in without a pause is saved after so many times the delay.
+#: A text that is typed in without a pause is saved after this many times the delay.
 _LONGEST_TYPING = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something in a row was changed.
+class PendingChange:
+    """A change in a row.
 
     Args:
-        author: by whom.
-        first: when that began.
+        author: of the last change.
+        first: when the author began.
         due: when to check it.
     """
 
@@ -45,11 +41,11 @@ class Note:
 
 
 #: By row, and by field or the row as a whole.
-Taken = dict[RowKey, dict[str, Note]]
+DueChanges = dict[RowKey, dict[str, PendingChange]]
 
 
-class Notes:
-    """Notes by row, and by field or of the row as a whole.
+class PendingChanges:
+    """Changes by row, and by field or of the row as a whole.
 
     Args:
         settings: for the delays and the limit.
@@ -57,35 +53,35 @@ class Notes:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._rows: dict[RowKey, dict[str, Note]] = {}
+        self._rows: DueChanges = {}
 
-    def __iter__(self) -> Iterator[Note]:
-        return (note for notes in self._rows.values() for note in notes.values())
+    def __iter__(self) -> Iterator[PendingChange]:
+        return (change for changes in self._rows.values() for change in changes.values())
 
     @property
-    def is_pressing(self) -> bool:
-        """There is something of a member's."""
-        return any(note.author is not NOBODY for note in self)
+    def has_own(self) -> bool:
+        """Whether this process has to check some of them."""
+        return any(change.author is not ELSEWHERE for change in self)
 
     @property
     def next_due(self) -> float | None:
         """When the first of them is due."""
-        return min((note.due for note in self), default=None)
+        return min((change.due for change in self), default=None)
 
     def overtake(self, row: RowKey, author: Author) -> dict[str, Author]:
-        """Forget who has changed fields of a row that ``author`` has removed, or replaced.
+        """Remove changes of fields of a row that ``author`` has removed, or replaced.
 
         Returns:
-            who it was by field, but for ``author``.
+            the authors by field, but for ``author``.
         """
-        notes = self._rows.get(row, {})
-        fields = {name: notes.pop(name).author for name in list(notes) if name != ROW}
-        if not notes:
+        changes = self._rows.get(row, {})
+        fields = {name: changes.pop(name).author for name in list(changes) if name != ROW}
+        if not changes:
             self._rows.pop(row, None)
         return {name: found for name, found in fields.items() if found is not author}
 
     def has_room(self, row: RowKey) -> bool:
-        """Tell whether one of ``row`` may be added."""
+        """Return whether a change of ``row`` may be added."""
         return row in self._rows or len(self._rows) < self._settings.MAX_ROW_CHANGES
 
     def add(
@@ -97,27 +93,27 @@ class Notes:
         *,
         is_typing: bool = False,
         is_doubtful: bool = False,
-    ) -> Note:
-        """Note that ``author`` has changed a field, or the row; who does so last is who did it.
+    ) -> PendingChange:
+        """Add a change of a field, or the row, by its last author.
 
-        If that is doubtful, other processes get the time to check it first.
+        If the author is doubtful, other processes get the time to check it first.
         """
-        notes = self._rows.setdefault(row, {})
-        if len(notes) >= _MAX_FIELDS and name not in notes:
-            notes.clear()
+        changes = self._rows.setdefault(row, {})
+        if len(changes) >= _MAX_FIELDS and name not in changes:
+            changes.clear()
             name = ROW
-        before = notes.get(name)
-        if before is not None and author is NOBODY and is_typing:
-            # What the member has typed is in there, too.
+        before = changes.get(name)
+        if before is not None and author is ELSEWHERE and is_typing:
+            # The text has the member's typing, too.
             return before
         first = before.first if before is not None and before.author is author else now
         if author in UNKNOWN or is_doubtful:
-            # From the last change on: who has made it may still be typing.
+            # From the last change on: its author may still be typing.
             due = now + self._settings.ROWS_CHECK_INTERVAL
         else:
             due = self._due(is_typing, first, now)
-        note = notes[name] = Note(author, first, due)
-        return note
+        change = changes[name] = PendingChange(author, first, due)
+        return change
 
     def _due(self, is_typing: bool, first: float, now: float) -> float:
         if is_typing:
@@ -125,39 +121,39 @@ class Notes:
             return min(now + pause, first + pause * _LONGEST_TYPING)
         return first + self._settings.ROWS_DELAY
 
-    def take(self, now: float, limit: int, *, in_hurry: bool = False) -> Taken:
-        """Return what is due, of so many rows at most; ``in_hurry``, all that is of members.
+    def take(self, now: float, limit: int, *, in_hurry: bool = False) -> DueChanges:
+        """Remove and return the due changes of at most ``limit`` rows.
 
-        It is forgotten here.
+        With ``in_hurry`` all that this process has to check are due.
         """
-        taken = Taken()
-        for row, notes in self._rows.items():
+        taken = DueChanges()
+        for row, changes in self._rows.items():
             due = {
-                name: note
-                for name, note in notes.items()
-                if note.due <= now or (in_hurry and note.author is not NOBODY)
+                name: change
+                for name, change in changes.items()
+                if change.due <= now or (in_hurry and change.author is not ELSEWHERE)
             }
             if due:
-                # Who has changed a field is not who has changed the row.
-                taken[row] = dict(notes) if ROW in due else due
+                # The author of a field is not that of the row.
+                taken[row] = dict(changes) if ROW in due else due
             if len(taken) == limit:
                 break
-        self._forget(taken)
+        self._remove(taken)
         return taken
 
-    def _forget(self, taken: Taken) -> None:
-        for row, notes in taken.items():
-            left = {name: note for name, note in self._rows.pop(row).items() if name not in notes}
+    def _remove(self, taken: DueChanges) -> None:
+        for row, changes in taken.items():
+            left = {name: each for name, each in self._rows.pop(row).items() if name not in changes}
             if left:
                 self._rows[row] = left
 
-    def put_back(self, taken: Taken) -> None:
-        """Remember what was taken; where there is something newer, that is what counts."""
-        for row, notes in taken.items():
-            self._rows[row] = {**notes, **self._rows.get(row, {})}
+    def restore(self, taken: DueChanges) -> None:
+        """Add changes again that were taken; newer ones win."""
+        for row, changes in taken.items():
+            self._rows[row] = {**changes, **self._rows.get(row, {})}
 
-    def is_noted(self, row: RowKey, name: str) -> bool:
-        """Tell whether it is known who has changed the field, or the row as a whole."""
-        notes = self._rows.get(row, {})
-        # That a row has come from elsewhere says nothing of what is changed in it later.
-        return name in notes or (ROW in notes and notes[ROW].author is not NOBODY)
+    def has(self, row: RowKey, name: str) -> bool:
+        """Return whether the author of the field, or of the row as a whole, is known."""
+        changes = self._rows.get(row, {})
+        # That a row has come from elsewhere says nothing of later changes in it.
+        return name in changes or (ROW in changes and changes[ROW].author is not ELSEWHERE)

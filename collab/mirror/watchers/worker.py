@@ -1,7 +1,7 @@
 """The thread in which a server's rows are read and saved.
 
-Queries of the rest of the project do not wait for them there, as they would in the thread that
-``sync_to_async`` shares, nor do documents that are being loaded or stored.
+Other queries of the project do not wait for them, as they would in the thread that
+``sync_to_async`` shares, nor do documents that are loaded or stored.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Worker", "current_worker"]
 
 T = TypeVar("T")
 
-#: After so many seconds without work its database connections are closed.
+#: Seconds without work after which its database connections are closed.
 _IDLE = 30.0
 
 
 class Worker:
-    """A thread with database connections of its own, while somebody needs it."""
+    """A thread with database connections of its own, while it is held."""
 
     def __init__(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
@@ -35,13 +35,13 @@ class Worker:
         self._users += 1
 
     def let_go(self) -> None:
-        """End the thread if nobody needs it any more."""
+        """End the thread if it is not held any more."""
         self._users -= 1
         if not self._users and (executor := self._executor) is not None:
             self._executor = None
             self._stop_idling()
             executor.submit(connections.close_all)
-            # It has nothing else to do.
+            # It has no other work.
             executor.shutdown()
 
     async def run(self, function: Callable[[], T]) -> T:

@@ -15,7 +15,8 @@ from collab import documents
 from collab.conf import get_storage
 from collab.engine.hub.working_copies import store_update
 from collab.mirror.incoming.attribution import authors
-from collab.mirror.incoming.client_changes import Found, unchecked
+from collab.mirror.incoming.row_edits import Differences
+from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.outgoing.writing import reconcile
 from collab_storage.base import LogEntry
 from collab_storage.compaction import compact
@@ -55,7 +56,7 @@ class Site:
             user, lambda rows: [rows[self.key].__setitem__(*item) for item in values.items()]
         )
 
-    def found(self) -> Found:
+    def found(self) -> Differences:
         return unchecked(self.name, [TaskMirror(Task)])
 
     def authors(self) -> dict[str, dict[str, Any]]:
@@ -168,7 +169,7 @@ def test_a_document_that_cannot_be_read_does_not_hinder_the_check(
     entry = LogEntry("board-1", b"nonsense", datetime.now(UTC), "7")
     async_to_sync(get_storage().append)([entry])
     assert authors("board-1", {("tasks", "1"): {"title"}}) == {}
-    assert "It cannot be found out who has changed rows." in caplog.text
+    assert "Authors of row edits could not be determined" in caplog.text
 
 
 def test_nobody_is_asked_for_if_nothing_is_found() -> None:

@@ -10,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from pycrdt import Map, Text
 
 from collab import documents
-from collab.mirror.incoming.client_changes import Author, Change, check, unchecked
+from collab.mirror.incoming.client_changes import check
+from collab.mirror.incoming.row_edits import Author, RowEdit
+from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.outgoing.writing import reconcile
 from collab.mirror.rows.values import Odd, take_field
 from tests.mirror.databases import kept_in, on_both
@@ -29,7 +31,7 @@ def shown_task(**values: Any) -> tuple[Task, str]:
     return task, name
 
 
-def changed(task: Task, **values: Any) -> Change:
+def changed(task: Task, **values: Any) -> RowEdit:
     """Return a change of a row, that is made in its document, too."""
     name = room_name(task.board_id)
     with documents.edit(name) as doc:
@@ -37,7 +39,7 @@ def changed(task: Task, **values: Any) -> Change:
         for field, value in values.items():
             row[field] = value
     (shown,) = TaskMirror(Task).values([task], name)
-    return Change("tasks", str(task.pk), {**shown, **values}, dict.fromkeys(values, ANN))
+    return RowEdit("tasks", str(task.pk), {**shown, **values}, dict.fromkeys(values, ANN))
 
 
 @on_both
@@ -64,7 +66,7 @@ def test_a_change_is_saved_or_set_back_and_found_no_more(using: str) -> None:
 @on_both
 def test_nothing_is_done_to_a_document_that_has_no_rows(using: str) -> None:
     with kept_in(using):
-        outcome = check("room", [Change("tasks", "1", {}, {"title": ANN})])
+        outcome = check("room", [RowEdit("tasks", "1", {}, {"title": ANN})])
         assert not outcome.refusals
 
 
@@ -83,7 +85,7 @@ def test_what_was_removed_meanwhile_is_not_set_back(using: str) -> None:
 def test_who_removed_a_row_is_not_who_has_changed_it(using: str) -> None:
     with kept_in(using):
         task, name = shown_task()
-        check(name, [Change("tasks", str(task.pk), Odd.MISSING, {"title": ANN})])
+        check(name, [RowEdit("tasks", str(task.pk), Odd.MISSING, {"title": ANN})])
         assert Task.objects.filter(pk=task.pk).exists()
 
 
@@ -93,7 +95,7 @@ def test_a_row_that_is_gone_again_needs_no_check(using: str) -> None:
         board = Board.objects.create(name="b")
         reconcile(room_name(board.pk))
         assert not check(
-            room_name(board.pk), [Change("tasks", "17", Odd.MISSING, {"": ANN})]
+            room_name(board.pk), [RowEdit("tasks", "17", Odd.MISSING, {"": ANN})]
         ).refusals
 
 
@@ -104,7 +106,7 @@ def test_a_new_row_is_created_once(using: str) -> None:
         key = "11111111-1111-4111-8111-111111111111"
         with documents.edit(name) as doc:
             doc.get("tasks", type=Map)[key] = Map({"title": "new"})
-        change = Change("tasks", key, {"title": "new"}, {"": ANN})
+        change = RowEdit("tasks", key, {"title": "new"}, {"": ANN})
         assert check(name, [change]).renamed
         # As by another process, which does not know of it yet.
         again = check(name, [change])
@@ -119,7 +121,7 @@ def test_a_row_that_is_created_is_there_whatever_has_become_of_its_map(using: st
         key = "11111111-1111-4111-8111-111111111111"
         with documents.edit(name) as doc:
             doc.get("tasks", type=Map)[key] = "a string"
-        outcome = check(name, [Change("tasks", key, {"title": "new"}, {"": ANN})])
+        outcome = check(name, [RowEdit("tasks", key, {"title": "new"}, {"": ANN})])
         made = Task.objects.exclude(pk=task.pk).get()
         assert outcome.renamed == [(ANN, "tasks", key, str(made.pk))]
         tasks = documents.read(name).get("tasks", type=Map)
@@ -136,7 +138,7 @@ def test_what_is_newer_than_a_new_row_goes_along_to_its_key(using: str) -> None:
             newer = {"title": "newer", "body": Text("text and more"), "colour": "red"}
             doc.get("tasks", type=Map)[key] = Map({**newer, "estimate": b"?"})
         values = {"title": "new", "body": "text", "estimate": "1.00"}
-        assert not check(name, [Change("tasks", key, values, {"": ANN})]).refusals
+        assert not check(name, [RowEdit("tasks", key, values, {"": ANN})]).refusals
         made = Task.objects.exclude(pk=task.pk).get()
         row = documents.read(name).get("tasks", type=Map)[str(made.pk)]
         assert (made.title, made.body) == ("new", "text")
@@ -156,7 +158,7 @@ def test_nobody_is_told_of_a_row_that_is_gone_everywhere(using: str) -> None:
         task, name = shown_task()
         # As raw SQL does, so that the document does not learn of it.
         Task._base_manager.filter(pk=task.pk)._raw_delete(using)
-        change = Change("tasks", str(task.pk), Odd.MISSING, {"": ANN})
+        change = RowEdit("tasks", str(task.pk), Odd.MISSING, {"": ANN})
         assert not check(name, [change]).refusals
         assert str(task.pk) not in documents.read(name).get("tasks", type=Map)
 
@@ -198,7 +200,7 @@ def test_a_row_that_is_there_again_is_not_put_back(using: str) -> None:
         reconcile(name)
         with documents.edit(name) as doc:
             doc.get("rows.note", type=Map)[str(note.pk)]["text"] = "newer"
-        removal = Change("rows.note", str(note.pk), Odd.MISSING, {"": ANN})
+        removal = RowEdit("rows.note", str(note.pk), Odd.MISSING, {"": ANN})
         assert check(name, [removal]).refusals
         row = documents.read(name).get("rows.note", type=Map)[str(note.pk)]
         assert row["text"] == "newer"

@@ -5,117 +5,117 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 
 from collab.conf import Settings
-from collab.mirror.incoming.client_changes import Author
+from collab.mirror.incoming.row_edits import Author
 from collab.mirror.incoming.saving import ROW
-from collab.mirror.watchers.pending_changes import NOBODY, Notes
+from collab.mirror.watchers.pending_changes import ELSEWHERE, PendingChanges
 
 ANN, BOB = (Author(User(username=name)) for name in ("ann", "bob"))
 ONE, OTHER = ("tasks", "1"), ("tasks", "2")
 
 
-def new_notes() -> Notes:
-    return Notes(
+def new_pending() -> PendingChanges:
+    return PendingChanges(
         Settings(ROWS_DELAY=1, ROWS_TEXT_DELAY=2, ROWS_CHECK_INTERVAL=60, MAX_ROW_CHANGES=1)
     )
 
 
 def test_a_change_is_due_soon_however_often_it_is_made() -> None:
-    notes = new_notes()
+    pending = new_pending()
     for now in (0.0, 0.5):
-        assert notes.add(ONE, "title", ANN, now).due == 1
-    assert notes.next_due == 1
-    assert notes.take(0.9, 10) == {}
-    assert notes.take(1, 10)[ONE].keys() == {"title"}
-    assert notes.next_due is None
+        assert pending.add(ONE, "title", ANN, now).due == 1
+    assert pending.next_due == 1
+    assert pending.take(0.9, 10) == {}
+    assert pending.take(1, 10)[ONE].keys() == {"title"}
+    assert pending.next_due is None
 
 
 def test_a_text_is_due_when_nobody_types_any_more_or_after_a_while() -> None:
-    notes = new_notes()
-    dues = [notes.add(ONE, "body", ANN, now, is_typing=True).due for now in (0, 1, 15, 19.5, 25)]
+    pending = new_pending()
+    dues = [pending.add(ONE, "body", ANN, now, is_typing=True).due for now in (0, 1, 15, 19.5, 25)]
     assert dues == [2, 3, 17, 20, 20]
 
 
 def test_who_changes_something_last_has_changed_it() -> None:
-    notes = new_notes()
-    notes.add(ONE, "title", ANN, 0)
-    notes.add(ONE, "title", BOB, 0.5)
-    assert notes.is_pressing
-    assert notes.take(2, 10)[ONE]["title"].author is BOB
+    pending = new_pending()
+    pending.add(ONE, "title", ANN, 0)
+    pending.add(ONE, "title", BOB, 0.5)
+    assert pending.has_own
+    assert pending.take(2, 10)[ONE]["title"].author is BOB
 
 
 def test_what_others_change_is_due_long_after_their_last_change() -> None:
-    notes = new_notes()
-    notes.add(ONE, "title", NOBODY, 0)
-    assert notes.add(ONE, "title", NOBODY, 50).due == 110
-    assert not notes.is_pressing
-    assert notes.take(70, 10, in_hurry=True) == {}
-    assert notes.add(ONE, "title", ANN, 0, is_doubtful=True).due == 60
+    pending = new_pending()
+    pending.add(ONE, "title", ELSEWHERE, 0)
+    assert pending.add(ONE, "title", ELSEWHERE, 50).due == 110
+    assert not pending.has_own
+    assert pending.take(70, 10, in_hurry=True) == {}
+    assert pending.add(ONE, "title", ANN, 0, is_doubtful=True).due == 60
 
 
 def test_who_types_with_others_is_who_has_typed() -> None:
-    notes = new_notes()
-    notes.add(ONE, "body", ANN, 0, is_typing=True)
-    notes.add(ONE, "body", NOBODY, 0.5, is_typing=True)
-    assert notes.take(2, 10)[ONE]["body"].author is ANN
+    pending = new_pending()
+    pending.add(ONE, "body", ANN, 0, is_typing=True)
+    pending.add(ONE, "body", ELSEWHERE, 0.5, is_typing=True)
+    assert pending.take(2, 10)[ONE]["body"].author is ANN
 
 
 def test_a_row_is_taken_with_what_was_changed_in_it() -> None:
-    notes = new_notes()
-    notes.add(ONE, ROW, NOBODY, 0)
-    notes.add(ONE, "body", ANN, 59, is_typing=True)
-    assert notes.take(60, 10)[ONE].keys() == {ROW, "body"}
+    pending = new_pending()
+    pending.add(ONE, ROW, ELSEWHERE, 0)
+    pending.add(ONE, "body", ANN, 59, is_typing=True)
+    assert pending.take(60, 10)[ONE].keys() == {ROW, "body"}
 
 
 def test_too_many_fields_are_the_row() -> None:
-    notes = new_notes()
+    pending = new_pending()
     for number in range(201):
-        notes.add(ONE, str(number), ANN, 0)
-    assert notes.is_noted(ONE, "title")
-    assert notes.take(2, 10)[ONE].keys() == {ROW}
+        pending.add(ONE, str(number), ANN, 0)
+    assert pending.has(ONE, "title")
+    assert pending.take(2, 10)[ONE].keys() == {ROW}
 
 
 def test_who_removes_a_row_overtakes_others() -> None:
-    notes = new_notes()
-    assert notes.overtake(ONE, ANN) == {}
-    notes.add(ONE, "title", ANN, 0)
-    notes.add(ONE, "done", BOB, 0)
-    assert notes.overtake(ONE, ANN) == {"done": BOB}
-    assert notes.has_room(OTHER)
-    notes.add(ONE, ROW, ANN, 0)
-    notes.add(ONE, "done", BOB, 0)
-    assert notes.overtake(ONE, NOBODY) == {"done": BOB}
-    assert notes.take(2, 10)[ONE].keys() == {ROW}
+    pending = new_pending()
+    assert pending.overtake(ONE, ANN) == {}
+    pending.add(ONE, "title", ANN, 0)
+    pending.add(ONE, "done", BOB, 0)
+    assert pending.overtake(ONE, ANN) == {"done": BOB}
+    assert pending.has_room(OTHER)
+    pending.add(ONE, ROW, ANN, 0)
+    pending.add(ONE, "done", BOB, 0)
+    assert pending.overtake(ONE, ELSEWHERE) == {"done": BOB}
+    assert pending.take(2, 10)[ONE].keys() == {ROW}
 
 
 def test_rows_are_limited() -> None:
-    notes = new_notes()
-    assert notes.has_room(ONE)
-    notes.add(ONE, "title", ANN, 0)
-    assert notes.has_room(ONE)
-    assert not notes.has_room(OTHER)
-    notes.add(OTHER, "title", ANN, 0)
-    assert len(notes.take(2, 1)) == 1
-    assert len(notes.take(2, 1)) == 1
+    pending = new_pending()
+    assert pending.has_room(ONE)
+    pending.add(ONE, "title", ANN, 0)
+    assert pending.has_room(ONE)
+    assert not pending.has_room(OTHER)
+    pending.add(OTHER, "title", ANN, 0)
+    assert len(pending.take(2, 1)) == 1
+    assert len(pending.take(2, 1)) == 1
 
 
-def test_what_is_put_back_is_older_than_what_was_noted_since() -> None:
-    notes = new_notes()
-    notes.add(ONE, "title", ANN, 0)
-    notes.add(ONE, "done", ANN, 0)
-    taken = notes.take(2, 10)
-    notes.add(ONE, "title", BOB, 2)
-    notes.put_back(taken)
-    assert {name: note.author for name, note in notes.take(3, 10)[ONE].items()} == {
+def test_restored_changes_are_older_than_those_added_since() -> None:
+    pending = new_pending()
+    pending.add(ONE, "title", ANN, 0)
+    pending.add(ONE, "done", ANN, 0)
+    taken = pending.take(2, 10)
+    pending.add(ONE, "title", BOB, 2)
+    pending.restore(taken)
+    assert {name: note.author for name, note in pending.take(3, 10)[ONE].items()} == {
         "title": BOB,
         "done": ANN,
     }
 
 
 def test_where_a_row_comes_from_says_nothing_of_its_fields() -> None:
-    notes = new_notes()
-    assert not notes.is_noted(ONE, "title")
-    notes.add(ONE, ROW, NOBODY, 0)
-    assert notes.is_noted(ONE, ROW)
-    assert not notes.is_noted(ONE, "title")
-    notes.add(ONE, "title", NOBODY, 0)
-    assert notes.is_noted(ONE, "title")
+    pending = new_pending()
+    assert not pending.has(ONE, "title")
+    pending.add(ONE, ROW, ELSEWHERE, 0)
+    assert pending.has(ONE, ROW)
+    assert not pending.has(ONE, "title")
+    pending.add(ONE, "title", ELSEWHERE, 0)
+    assert pending.has(ONE, "title")

@@ -20,9 +20,10 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.conf import get_storage
 from collab.mirror import current_user
-from collab.mirror.history.removed_rows import has_garbage, trace, trace_late
+from collab.mirror.history.lost_edits import has_garbage, trace_removed, trace_stale
+from collab.mirror.history.past import Pasts
 from collab.mirror.incoming import client_changes as checking
-from collab.mirror.incoming.client_changes import Author, Change
+from collab.mirror.incoming.row_edits import Author, RowEdit
 from collab.mirror.outgoing.writing import reconcile
 from collab.mirror.rows.values import Odd
 from collab.protocol.yjs.validation import check_structure
@@ -30,7 +31,7 @@ from collab.testing import CollabClient
 from collab_storage.compaction import compact
 from collab_storage.updates import merge
 from tests.mirror.databases import kept_in, on_both
-from tests.mirror.watchers.test_rows_watcher import (
+from tests.mirror.watchers.test_rows_listener import (
     board,
     refusal,
     row,
@@ -186,7 +187,7 @@ async def test_other_large_changes_are_no_losses(board: Board, task: Task) -> No
         assert not told(ann)
 
 
-async def test_that_something_is_lost_is_told_when_the_log_is_compacted(
+async def test_that_something_is_unknown_is_told_when_the_log_is_compacted(
     board: Board, task: Task
 ) -> None:
     async with visit(board) as ann:
@@ -235,11 +236,11 @@ async def test_an_error_while_it_is_found_out_is_logged_and_told(
         old = ann.doc
     await remove(task)
     row(ann, task)["title"] = "two"
-    monkeypatch.setattr("collab.mirror.history.removed_rows.mirrors_in", fail)
+    monkeypatch.setattr("collab.mirror.history.lost_edits.mirrors_in", fail)
     async with visit(board, doc=old) as ann:
         frame = await refusal(ann)
     assert frame["data"] == {"refused": None}
-    assert "It cannot be found out what of a member's is lost." in caplog.text
+    assert "Lost edits of rows could not be determined" in caplog.text
 
 
 @pytest.mark.parametrize("error", [LookupError("broken"), OperationalError("locked")])
@@ -255,9 +256,9 @@ async def test_it_is_found_out_again_if_the_database_was_away(
     def fail_once(name: str, changes: Any) -> Any:
         if errors:
             raise errors.pop()
-        return trace(name, changes)
+        return trace_removed(name, changes)
 
-    monkeypatch.setattr("collab.mirror.watchers.rows_watcher.trace", fail_once)
+    monkeypatch.setattr("collab.mirror.watchers.rows_listener.trace_removed", fail_once)
     async with visit(board) as ann, visit(board) as bob:
         row(ann, task)["title"] = "two"
         await bob.wait_until(lambda: row(bob, task)["title"] == "two")
@@ -265,7 +266,7 @@ async def test_it_is_found_out_again_if_the_database_was_away(
         frame = await refusal(ann)
     is_broken = isinstance(error, LookupError)
     assert frame["data"].get("values") == (None if is_broken else {"title": "two"})
-    assert ("It cannot be found out what of a member's is lost." in caplog.text) == is_broken
+    assert ("Lost edits of rows could not be determined" in caplog.text) == is_broken
 
 
 # In a new row.
@@ -438,10 +439,10 @@ def test_what_came_late_is_traced(using: str) -> None:
         task.delete()
         late = doc.get_update(state)
         documents.send_doc_update(name, late)
-        traces = trace_late(name, Author(User()), [late])
+        traces = trace_stale(name, Author(User()), [late], Pasts(name, []))
     (refusal,) = traces.refusals
     assert (refusal.key, refusal.values) == (key, {"title": "two", "body": "tt"})
-    assert not traces.is_lost
+    assert not traces.is_unknown
 
 
 @on_both
@@ -450,10 +451,10 @@ def test_nobody_is_told_who_is_not_known(using: str) -> None:
         task = Task.objects.create(board=Board.objects.create(), title="one")
         name = room_name(task.board_id)
         reconcile(name)
-        change = Change("tasks", str(task.pk), Odd.MISSING, {"title": Author(User())})
-        assert trace(name, [change]).refusals == []
+        change = RowEdit("tasks", str(task.pk), Odd.MISSING, {"title": Author(User())})
+        assert trace_removed(name, [change]).refusals == []
         documents.delete(name)
-        assert trace(name, [change]).refusals == []
+        assert trace_removed(name, [change]).refusals == []
 
 
 @on_both
@@ -466,7 +467,9 @@ def test_what_was_changed_is_told_without_values_if_nobody_knows_them(using: str
         async_to_sync(compact)(get_storage(), name)
         somebody: Any = object()
         ann = Author(User(), member=somebody)
-        (refusal,) = trace(name, [Change("tasks", key, Odd.MISSING, {"title": ann})]).refusals
+        (refusal,) = trace_removed(
+            name, [RowEdit("tasks", key, Odd.MISSING, {"title": ann})]
+        ).refusals
     assert (refusal.key, list(refusal.problems), refusal.values) == (key, ["title"], {})
 
 

@@ -21,11 +21,11 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.loader import room_watchers
+from collab.mirror.history.past import Pasts, touches
 from collab.mirror.history.refresh import arrive, refresh, stay
-from collab.mirror.history.stale_updates import Late, Lateness, before_refresh
-from collab.mirror.incoming.client_changes import Author
+from collab.mirror.incoming.row_edits import Author
 from collab.mirror.models import MirroredDocument, MirroredRefresh
-from collab.mirror.watchers import stale_watcher as returning
+from collab.mirror.watchers import room_watcher
 from collab.mirror.watchers.worker import current_worker
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import state_vector
@@ -33,7 +33,7 @@ from tests.engine.fakes import until
 from tests.mirror.boards import name_of
 from tests.mirror.databases import on_both, served_from
 from tests.mirror.history.test_refresh import age, worn_board
-from tests.mirror.watchers.test_rows_watcher import refusal, row, rows, stored, visit
+from tests.mirror.watchers.test_rows_listener import refusal, row, rows, stored, visit
 from tests.rows.models import Board, Task
 
 pytestmark = on_both
@@ -205,7 +205,7 @@ async def test_error_while_it_is_found_out_is_logged_and_told(
     async with visit(board, doc=old) as ann:
         frame = await refusal(ann)
     assert frame["errors"] == [_GENERAL]
-    assert "It cannot be found out what of a member's is lost." in caplog.text
+    assert "Lost edits of rows could not be determined" in caplog.text
 
 
 # Update after update.
@@ -223,7 +223,7 @@ def late_updates(old: Doc[Any], *changes: Callable[[], None]) -> list[bytes]:
 
 def test_what_builds_upon_lost_changes_is_told_too(board: Board, task: Task, old: Doc[Any]) -> None:
     body, found = of(old, task)["body"], MirroredRefresh.objects.get()
-    lateness, past = Lateness(found), before_refresh(name_of(board), found)
+    pasts = Pasts(name_of(board), [found])
     author = Author(AnonymousUser())
     one, two, three = late_updates(
         old,
@@ -231,13 +231,12 @@ def test_what_builds_upon_lost_changes_is_told_too(board: Board, task: Task, old
         lambda: body.insert(1, "b"),
         lambda: old.get("text", type=Text).insert(0, "beside"),
     )
+    assert touches(found, check_structure(one))
     for update, text in ((one, "atext"), (two, "abtext")):
-        assert lateness.look(check_structure(update)) is Late.VALUES
-        (told,) = past.apply(author, update)
-        assert told.values["body"].startswith(text)
-        assert past.apply(author, update) == []
-    assert lateness.look(check_structure(three)) is not Late.VALUES
-    assert past.apply(author, three) == []
+        (refusal,) = pasts.apply(author, check_structure(update)).refusals
+        assert refusal.values["body"].startswith(text)
+        assert pasts.apply(author, check_structure(update)).refusals == []
+    assert pasts.apply(author, check_structure(three)).refusals == []
 
 
 async def test_much_that_is_late_is_not_kept_in_memory(
@@ -309,12 +308,12 @@ async def test_it_is_noted_that_a_document_is_open(
             raise failures.pop()
         stay(name)
 
-    monkeypatch.setattr(returning, "stay", fail_once)
+    monkeypatch.setattr(room_watcher, "stay", fail_once)
     with override_settings(COLLAB={**settings.COLLAB, "ROWS_CLOSED_TIME": 0.1}):
         async with visit(board):
             await wait_until_noted(board)
             await wait_until_noted(board)
-    assert "It cannot be noted that a document is open (OperationalError)." in caplog.text
+    assert "Open document could not be recorded (OperationalError)" in caplog.text
 
 
 async def test_nobody_gets_to_see_old_maps_that_another_process_replaces_meanwhile(
@@ -338,4 +337,4 @@ async def test_nobody_gets_to_see_old_maps_that_another_process_replaces_meanwhi
 
 
 async def test_room_without_rows_has_nothing_to_look_for() -> None:
-    assert await returning.watch("nonsense") is None
+    assert await room_watcher.watch("nonsense") is None

@@ -30,9 +30,9 @@ from collab.engine.rooms.room import Watcher
 from collab.mirror import current_user
 from collab.mirror import registry as options
 from collab.mirror.incoming import client_changes as checking
-from collab.mirror.watchers import rows_watcher as watching
+from collab.mirror.watchers import rows_listener as watching
 from collab.mirror.watchers import worker
-from collab.mirror.watchers.rows_watcher import RowsWatcher
+from collab.mirror.watchers.room_watcher import RoomWatcher
 from collab.testing import CollabClient, connect
 from tests.engine.fakes import until
 from tests.protocol.yjs import poison
@@ -650,7 +650,7 @@ async def test_what_the_projects_code_cannot_check_is_given_up(
         with monkeypatch.context() as patch:
             patch.setattr(TaskMirror, "get_queryset", fail)
             row(ann, task)["title"] = "two"
-            await until(lambda: "Rows cannot be checked." in caplog.text)
+            await until(lambda: "Rows could not be checked" in caplog.text)
         row(ann, task)["position"] = 3
         await wait_for_row(task, position=3)
 
@@ -707,7 +707,7 @@ async def test_a_row_that_saving_takes_elsewhere_leaves_the_map(board: Board, ta
 async def test_a_check_that_takes_long_lets_others_have_the_document_meanwhile(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "_LONGEST", 0.0)
+    monkeypatch.setattr(checking, "_MAX_LOCKED", 0.0)
     monkeypatch.setattr(checking, "chunks", lambda values: [[value] for value in values])
     tasks = [await Task.objects.acreate(board=board, title="one") for _ in range(3)]
     async with visit(board) as ann:
@@ -765,13 +765,15 @@ async def test_rows_are_compared_a_few_at_a_time_and_again_if_more_comes(
     await Task.objects.abulk_create([Task(board=board, title="one") for _ in range(100)])
     both = [await Task.objects.order_by(order).afirst() for order in ("pk", "-pk")]
     async with visit(board) as ann:
-        [watcher] = [found for found in watchers(board) if isinstance(found, RowsWatcher)]
+        (watcher,) = watchers(board)
+        assert isinstance(watcher, RoomWatcher)
+        sweep = watcher._rows._sweep
         for task in both:
             assert task is not None
             with ann.doc.transaction():
                 row(ann, task)["extra"] = {"a": "x" * 70_000}
                 row(ann, task)["title"] = "two"
-            await until(lambda: watcher._unswept)
+            await until(lambda: sweep._left)
         for task in both:
             assert task is not None
             await wait_for_row(task, title="two")

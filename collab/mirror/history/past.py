@@ -1,0 +1,176 @@
+"""Documents as they were, to find out the meaning of updates that came too late.
+
+The present document integrates changes of a map that was replaced or removed as garbage. Applied to
+the document before that, they are changes of rows.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from pycrdt import Doc, Map
+
+from collab.conf import get_settings
+from collab.mirror.history.id_ranges import Range, overlaps, structs
+from collab.mirror.incoming.map_events import observing
+from collab.mirror.incoming.row_edits import Author, Refusal, RowEdit, RowKey
+from collab.mirror.incoming.saving import ROW, Problem
+from collab.mirror.models import MirroredRefresh
+from collab.mirror.registry import ModelMirror, mirrors_in
+from collab.mirror.rows.values import Odd, RowInMap, same, take_row
+from collab.protocol.yjs.updates import apply
+from collab.protocol.yjs.validation import UpdateOutline, read_deletions
+
+__all__ = ["LostEdits", "PastDocument", "Pasts", "touches"]
+
+_PROBLEM = Problem(409, ("This was changed in a version of the document that is too old.",))
+
+
+@dataclass(slots=True)
+class LostEdits:
+    """Edits of rows' maps that are not in the document any more."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    #: Edits that are in the same row, under the key that it has now.
+    kept: list[RowEdit] = field(default_factory=list)
+    #: Edits are lost whose values are not known any more.
+    is_unknown: bool = False
+
+
+def touches(refresh: MirroredRefresh, outline: UpdateOutline) -> bool:
+    """Return whether an update may change maps that a refresh has replaced.
+
+    An update lists old deletions, too; so do those of clients that know of the refresh.
+    """
+    deletions = list(read_deletions(outline.update, outline.deletions))
+    client, clock = refresh.witness
+    if overlaps(sorted(deletions), (client, clock, clock + 1)):
+        return False
+    replaced = _replaced(refresh)
+    return any(overlaps(replaced, each) for each in deletions) or _inserts(replaced, outline)
+
+
+def _replaced(refresh: MirroredRefresh) -> list[Range]:
+    return [tuple(found) for found in refresh.ids]
+
+
+def _inserts(replaced: Sequence[Range], outline: UpdateOutline) -> bool:
+    """Return whether an update inserts next to, or into, what was replaced."""
+    places = (place.beside or place.inside for *_, place in structs(outline))
+    return any(overlaps(replaced, (*place, place[1] + 1)) for place in places if place is not None)
+
+
+class Pasts:
+    """A document as it was before refreshes, kept as long as clients send such updates.
+
+    Args:
+        room_name: the document.
+        refreshes: that clients may not know of.
+    """
+
+    def __init__(self, room_name: str, refreshes: Sequence[MirroredRefresh]) -> None:
+        self._name = room_name
+        self._refreshes = refreshes
+        self._kept: dict[int, PastDocument] = {}
+
+    def apply(self, author: Author, outline: UpdateOutline) -> LostEdits:
+        """Return the changes of replaced maps that ``author`` makes with an update.
+
+        Raises:
+            Exception: an update or a document of the past is damaged.
+        """
+        lost = LostEdits()
+        for refresh in self._refreshes:
+            # An update that builds upon others need not touch the maps itself.
+            if refresh.pk not in self._kept and not touches(refresh, outline):
+                continue
+            # If it fails, the document may have the update in part.
+            past = self._kept.pop(refresh.pk, None) or self._before(refresh)
+            if past is None:
+                lost.is_unknown = lost.is_unknown or _inserts(_replaced(refresh), outline)
+                continue
+            lost.refusals += past.apply(author, outline.update)
+            if past.size <= get_settings().MAX_PENDING:
+                self._kept[refresh.pk] = past
+        return lost
+
+    def _before(self, refresh: MirroredRefresh) -> PastDocument | None:
+        """Return the document before a refresh; ``None`` if it is not kept any more."""
+        refresh.refresh_from_db(fields=["content"])
+        if refresh.content is None:
+            return None
+        doc = Doc[Any]()
+        doc.apply_update(zlib.decompress(refresh.content))
+        mirrors = mirrors_in(self._name)
+        left = {(map_name, key) for map_name, key in refresh.left}
+        there = {
+            (mirror.map_name, key)
+            for mirror in mirrors
+            for key in list(doc.get(mirror.map_name, type=Map).keys())
+        }
+        return PastDocument(doc, mirrors, there - left)
+
+
+class PastDocument:
+    """A document with rows whose maps it does not have any more.
+
+    Args:
+        doc: as it was.
+        mirrors: that have rows in it.
+        keys: of these rows.
+    """
+
+    def __init__(
+        self, doc: Doc[Any], mirrors: Iterable[ModelMirror[Any]], keys: Iterable[RowKey]
+    ) -> None:
+        #: Bytes that were applied to it.
+        self.size = 0
+        self._doc = doc
+        self._mirrors = {mirror.map_name: mirror for mirror in mirrors}
+        self._rows = {key: self.row(*key) for key in keys}
+
+    def apply(self, author: Author, update: bytes) -> list[Refusal]:
+        """Return what ``author`` changes in the rows with an update.
+
+        Raises:
+            PoisonedDoc: it cannot be applied.
+        """
+        self.size += len(update)
+        with ExitStack() as stack:
+            changed = {
+                name: stack.enter_context(observing(self._map(name))) for name in self._mirrors
+            }
+            apply(self._doc, update)
+        touched = {(name, key) for name, fields in changed.items() for key, _ in fields}
+        return [
+            refusal
+            for row in sorted(touched & self._rows.keys())
+            if (refusal := self._compare(author, row))
+        ]
+
+    def _compare(self, author: Author, row: RowKey) -> Refusal | None:
+        before, now = self._rows[row], self.row(*row)
+        self._rows[row] = now
+        if isinstance(before, Odd) or isinstance(now, Odd):
+            return None if before is now else Refusal(author, *row, {ROW: _PROBLEM}, {})
+        names = [
+            name
+            for name in sorted(before.keys() | now.keys())
+            if not same(before.get(name, Odd.MISSING), now.get(name, Odd.MISSING))
+        ]
+        values = {
+            name: now[name] for name in names if not isinstance(now.get(name, Odd.MISSING), Odd)
+        }
+        return Refusal(author, *row, dict.fromkeys(names, _PROBLEM), values) if names else None
+
+    def _map(self, name: str) -> Map[Any]:
+        found: Map[Any] = self._doc.get(name, type=Map)
+        return found
+
+    def row(self, name: str, key: str) -> RowInMap:
+        """Return what is in the map of a mirror under a key."""
+        return take_row(self._map(name), key, self._mirrors[name].text_fields)

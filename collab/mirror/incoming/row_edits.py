@@ -1,0 +1,95 @@
+"""Edits of rows in documents, their authors, and the outcome of checking them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+
+from collab.mirror.incoming.saving import Problems
+from collab.mirror.registry import Values
+from collab.mirror.rows.values import RowInMap
+
+if TYPE_CHECKING:
+    from collab.engine.rooms.member import Member
+    from collab.mirror.registry import User
+
+__all__ = ["Author", "Differences", "Outcome", "Refusal", "RowEdit", "RowKey"]
+
+#: Of a row: the name of its map, and its key there.
+RowKey = tuple[str, str]
+#: By row, the fields, or the row as a whole, that differ from what was written last.
+Differences = dict[RowKey, set[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Author:
+    """The author of an edit.
+
+    Args:
+        user: as whom it is saved.
+        member: the connection that refusals are sent to, if it is known.
+    """
+
+    user: User
+    member: Member | None = None
+
+    @classmethod
+    def of(cls, member: Member) -> Author:
+        """Return a member as an author."""
+        return cls(member.user or AnonymousUser(), member)
+
+
+@dataclass(slots=True)
+class RowEdit:
+    """A row that was edited in a document.
+
+    Args:
+        map_name: of the mirror.
+        key: of the row.
+        values: in the document now.
+        authors: the last author of each field, or of the :data:`~.saving.ROW` as a whole.
+    """
+
+    map_name: str
+    key: str
+    values: RowInMap
+    authors: dict[str, Author]
+
+    @property
+    def fields(self) -> Values:
+        """The values of a valid row; else none."""
+        return self.values if isinstance(self.values, dict) else {}
+
+    @property
+    def has_member(self) -> bool:
+        """Whether a member has edited fields."""
+        return any(name and author.member for name, author in self.authors.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The part of an author's edit that is not saved: why, and the values."""
+
+    author: Author
+    map_name: str
+    key: str
+    problems: Problems
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The outcome of a check, once it is committed."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    #: Of rows that clients have added under keys that are not theirs: the author, the name of the
+    #: map, and the key before and now.
+    renamed: list[tuple[Author, str, str, str]] = field(default_factory=list)
+    #: Fields were edited of rows that are gone, or replaced.
+    overtaken: list[RowEdit] = field(default_factory=list)
+    #: New rows that others have edited before the row itself is checked.
+    unowned: list[RowEdit] = field(default_factory=list)
+    #: Edits that were not checked, in order to release the document's lock.
+    left: list[RowEdit] = field(default_factory=list)
