@@ -1,4 +1,4 @@
-"""Live channels: calls, events and state of a connection, beside its document or without one.
+"""Live channels: actions, events and state of a connection, with or without a document.
 
 See :class:`LiveConsumer`.
 """
@@ -56,7 +56,7 @@ __all__ = [
     "view_as_consumer",
 ]
 
-#: Where the names are: this module is imported before models may be.
+#: Modules by name, imported on first use: models cannot be imported as early as this module.
 _MODULES = {
     "CREATE": "state.tables",
     "DELETE": "state.tables",

@@ -13,10 +13,9 @@ class LiveConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Find states in the modules ``consumers`` and ``live`` of all apps.
+        """Import the modules ``consumers``, ``live`` and ``subscriptions`` of all apps.
 
-        They have to be known wherever rows are saved. What clients may watch is in the modules
-        ``subscriptions``.
+        They declare states, which every process that saves rows needs, and subscriptions.
         """
         if apps.is_installed("collab.mirror"):
             import_module("collab.live.checks")

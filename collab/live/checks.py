@@ -1,4 +1,4 @@
-"""System checks: which states are declared so that they cannot work."""
+"""System checks for declarations of states that cannot work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_states"]
 #: ``manage.py check --tag collab`` runs these with the others of the project.
 TAG = "collab"
 
-#: What is asked without a connection.
+#: Rules that are asked for without a connection.
 _OF_THE_CLASS = (
     "get_instance_id",
     "list_instances",
@@ -28,13 +28,13 @@ _OF_THE_CLASS = (
     "can_delete",
 )
 
-#: The id of a check, what is wrong, and what to write instead.
+#: The id of a check, the fault, and the remedy.
 Problem = tuple[str, str, str]
 
 
 @register(TAG)
 def check_states(**kwargs: object) -> list[CheckMessage]:
-    """Check who may open states, what is in lists, and what clients may change."""
+    """Check access, lists and operations of states."""
     return [
         Error(f"{_name(state)} {text}", hint=hint, obj=state.consumer_class, id=id_)
         for state in states()
@@ -55,26 +55,26 @@ def _problems(state: State) -> Iterator[Problem]:
 def _closed(state: State) -> Iterator[Problem]:
     if not _overrides(state, "has_permission"):
         hint = (
-            "Write async def has_permission(self, user, **kwargs), which returns True for those"
-            " who may. kwargs are those of the URL."
+            "Write async def has_permission(self, user, **kwargs) that returns True for users"
+            " with access. kwargs are the URL's arguments."
         )
-        yield "collab.E015", "does not say who may open its state, so that nobody may.", hint
+        yield "collab.E015", "has no has_permission(), so nobody may open its state.", hint
 
 
 def _unlisted(state: State) -> Iterator[Problem]:
     if state.many and not _overrides(state, "list_instances"):
         hint = (
             "Write a class method list_instances(cls, **kwargs) that returns a queryset. kwargs are"
-            " those of the URL."
+            " the URL's arguments."
         )
-        yield "collab.E016", "has a state with many=True, and does not say of what.", hint
+        yield "collab.E016", "has a state with many=True, but no list_instances().", hint
 
 
 def _bound(state: State) -> Iterator[Problem]:
     for name in _OF_THE_CLASS:
         if not isinstance(getattr_static(state.consumer_class, name), classmethod | staticmethod):
-            hint = f"Write @classmethod before {name}(); it is asked without a connection."
-            yield "collab.E016", f"has a {name}() that is no class method.", hint
+            hint = f"Write @classmethod above {name}(); it is called without a connection."
+            yield "collab.E016", f"has a {name}() that is not a class method.", hint
 
 
 def _wrong_writable(state: State) -> Iterator[Problem]:
@@ -83,12 +83,12 @@ def _wrong_writable(state: State) -> Iterator[Problem]:
     shown = {table.serializer_class for table in state.tables.values()}
     for serializer, operations in writable.items():
         if serializer not in shown:
-            text = f"has {_class_name(serializer)} in Meta.writable, which is no part of its state."
+            text = f"has {_class_name(serializer)} in Meta.writable, which is not in its state."
             known = ", ".join(sorted(map(_class_name, shown)))
-            yield "collab.E017", text, f"There are {known}."
+            yield "collab.E017", text, f"Serializers in the state: {known}."
         if not set(operations) <= set(Operation):
-            text = f"has operations that there are not for {_class_name(serializer)}."
-            yield "collab.E017", text, "There are SAVE, CREATE and DELETE of collab.live."
+            text = f"has unknown operations for {_class_name(serializer)}."
+            yield "collab.E017", text, "Operations are SAVE, CREATE and DELETE of collab.live."
 
 
 def _unanswered(state: State, table: Table) -> Iterator[Problem]:
@@ -98,26 +98,26 @@ def _unanswered(state: State, table: Table) -> Iterator[Problem]:
             text = f"lets clients {operation} rows of {serializer}, but nobody may."
             hint = (
                 f"Write a class method {name}(cls, user, instance, data) that returns True for"
-                " those who may."
+                " users who may."
             )
             yield "collab.E017", text, hint
 
 
 def _placeless(state: State, table: Table) -> Iterator[Problem]:
-    """Yield that new rows of a table would not be where the document finds them."""
+    """Yield a problem if rows that clients create in a table would not be in the document."""
     if CREATE not in table.operations or table is state.root:
         return
     fields = [parent.field for parent in table.parents if parent.field]
     is_given = not state.many and [p.map_name for p in table.parents] == [state.root.map_name]
     if not fields and not is_given:
         text = (
-            f"lets clients add rows of {table.serializer_class.__name__}, which would belong to"
-            " nothing."
+            f"lets clients create rows of {table.serializer_class.__name__}, which would have no"
+            " parent."
         )
         keys = " or ".join(repr(parent.foreign_key.name) for parent in table.parents)
-        hint = f"Let clients write the field {keys} of the serializer."
+        hint = f"Make the field {keys} of the serializer writable."
         if not keys:
-            hint = "Leave out CREATE: only rows that others lead to by a foreign key can be added."
+            hint = "Remove CREATE: only rows with a foreign key to their parent can be created."
         yield "collab.E018", text, hint
 
 

@@ -1,4 +1,4 @@
-"""What a caller is told of an error: a status as in HTTP and reasons, and nothing internal."""
+"""Errors as callers see them: an HTTP status and reasons, nothing internal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["CallError", "answer_of"]
 
 
 class CallError(CollabError):
-    """A call was refused; an action may raise it to say why.
+    """A refusal of a call; actions raise it with the reason.
 
     Args:
         status: as in HTTP.
-        errors: reasons, or reasons by the argument's name.
+        errors: reasons, or reasons by argument.
     """
 
     def __init__(self, status: int, errors: str | list[Any] | dict[str, Any]) -> None:
@@ -29,9 +29,9 @@ class CallError(CollabError):
 
 
 def answer_of(error: Exception) -> tuple[int, list[Any]] | None:
-    """Return status and reasons of an error that is the caller's; ``None`` if it is the server's.
+    """Return status and reasons of an error caused by the caller; ``None`` for other errors.
 
-    Those that have a field or argument each are one dictionary, as REST framework has them.
+    Reasons by field or argument are one dictionary, as in REST framework.
     """
     match error:
         case CallError():

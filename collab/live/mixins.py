@@ -1,4 +1,4 @@
-"""Mixins for generic consumers, under the path that djangochannelsrestframework has for them."""
+"""Mixins for generic consumers, under their path in djangochannelsrestframework."""
 
 from collab.live.rest.mixins import (
     CreateModelMixin,

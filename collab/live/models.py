@@ -1,4 +1,4 @@
-"""Events that are kept for those who come later, and lists that were changed."""
+"""Kept events, and changes to lists of states."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["EventGroup", "KeptEvent", "StateList"]
 
 
 class EventGroup(models.Model):
-    """A group of connections with events that are kept."""
+    """A group of connections with kept events."""
 
     name = models.CharField(max_length=255, unique=True)
-    #: Number of the newest; they are numbered from 1.
+    #: Number of the newest event; the first is 1.
     number = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
@@ -21,12 +21,12 @@ class EventGroup(models.Model):
 
 
 class KeptEvent(models.Model):
-    """One of the last events of a group."""
+    """One of the latest events of a group."""
 
     group = models.ForeignKey(EventGroup, models.CASCADE, related_name="events")
     number = models.BigIntegerField()
     type = models.CharField(max_length=255)
-    #: What it says, as JSON that is sent as it is.
+    #: The payload, as JSON that is sent unchanged.
     json = models.TextField()
     sent_at = models.DateTimeField(auto_now_add=True)
 
@@ -40,13 +40,13 @@ class KeptEvent(models.Model):
 
 
 class StateList(models.Model):
-    """How the list of a document's anchors differs from what ``list_instances()`` says."""
+    """Differences between a document's list of root rows and ``list_instances()``."""
 
     #: Of the document.
     name = models.CharField(max_length=MAX_NAME_LENGTH, primary_key=True)
-    #: Nothing of ``list_instances()`` is in it.
+    #: The result of ``list_instances()`` is left out.
     is_cleared = models.BooleanField(default=False)
-    #: Primary keys, as text, of what is put before the rest and behind it, and of what is left out.
+    #: Primary keys, as text, added at the beginning and at the end, and removed.
     first = models.JSONField(default=list)
     last = models.JSONField(default=list)
     without = models.JSONField(default=list)
@@ -56,6 +56,6 @@ class StateList(models.Model):
 
     @classmethod
     def of(cls, name: str) -> StateList:
-        """Return that of a document; one that is not saved if there is none."""
+        """Return the row of a document, or an unsaved one."""
         rows = cls.objects.using(router.db_for_write(cls))
         return rows.filter(name=name).first() or cls(name=name)

@@ -1,4 +1,4 @@
-"""Who may connect and call what: classes that can be combined with ``&``, ``|`` and ``~``."""
+"""Permissions to connect and to call actions; classes combine with ``&``, ``|`` and ``~``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Check = Coroutine[Any, Any, bool]
 
 
 class _Combined:
-    """Lets classes, and what they are combined to, be combined."""
+    """Operators of permission classes and their combinations."""
 
     def __and__(cls, other: Any) -> _Combination:
         return _Combination(_All, cls, other)
@@ -41,37 +41,37 @@ class _PermissionType(_Combined, type):  # type: ignore[misc]  # Classes have an
 
 
 class BasePermission(metaclass=_PermissionType):
-    """A permission; subclasses say no by returning False."""
+    """A permission; subclasses refuse by returning False."""
 
-    def says(self, question: str) -> bool:
-        """Tell whether it has an opinion of its own of what the method ``question`` asks."""
+    def decides(self, question: str) -> bool:
+        """Return whether the method ``question`` is overridden."""
         return getattr(type(self), question) is not getattr(BasePermission, question)
 
     async def can_connect(
         self, scope: dict[str, Any], consumer: Any, message: dict[str, Any] | None = None
     ) -> bool:
-        """Tell whether somebody may connect."""
+        """Return whether a client may connect."""
         return True
 
     async def has_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, **kwargs: Any
     ) -> bool:
-        """Tell whether the action may be called; ``kwargs`` are its arguments."""
+        """Return whether the client may call an action; ``kwargs`` are its arguments."""
         return True
 
     async def has_object_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
     ) -> bool:
-        """Tell whether the action may be called for a row."""
+        """Return whether the client may call an action for a row."""
         return True
 
 
 class AllowAny(BasePermission):
-    """Everybody."""
+    """Permission for all clients."""
 
 
 class IsAuthenticated(BasePermission):
-    """Those who are logged in; others may not even connect."""
+    """Permission for authenticated users; others cannot connect."""
 
     async def can_connect(
         self, scope: dict[str, Any], consumer: Any, message: dict[str, Any] | None = None
@@ -89,17 +89,17 @@ def _is_authenticated(scope: dict[str, Any]) -> bool:
 
 
 class ObservedAction(str):
-    """``"update"`` and the like as what has happened to a row, not as what somebody calls."""
+    """``"update"`` and so on as a change of a row that is observed, not as a call."""
 
 
 class WrappedDRFPermission(BasePermission):
-    """A permission of REST framework: actions are asked for as requests of a method.
+    """A permission of REST framework, which sees actions as requests.
 
     Args:
         permission: an instance.
     """
 
-    #: Methods by action; of others nobody knows what they do, so they are asked for as a POST.
+    #: HTTP methods by action; all other actions count as POST.
     mapped_actions: ClassVar[Mapping[str, str]] = {
         "connect": "HEAD",
         "create": "POST",
@@ -116,7 +116,7 @@ class WrappedDRFPermission(BasePermission):
     def __init__(self, permission: Any) -> None:
         self._permission = permission
 
-    def says(self, question: str) -> bool:
+    def decides(self, question: str) -> bool:
         name = "has_permission" if question == "can_connect" else question
         own = getattr(type(self._permission), name)
         return own is not getattr(permissions.BasePermission, name)
@@ -147,13 +147,13 @@ class WrappedDRFPermission(BasePermission):
 
 
 def permission_of(given: Any) -> BasePermission:
-    """Return the permission that a class stands for, or some classes that are combined.
+    """Return the permission for a class, or for a combination of classes.
 
     Raises:
-        TypeError: it stands for none.
+        TypeError: ``given`` is neither.
     """
     if isinstance(given, OperandHolder):
-        # By REST framework, which would take the coroutines that we answer with for a yes.
+        # REST framework's own operators would take our coroutines for True.
         operator: Any = given.operator_class
         make = _All if operator is AND else _Any
         return make(permission_of(given.op1_class), permission_of(given.op2_class))
@@ -163,12 +163,12 @@ def permission_of(given: Any) -> BasePermission:
     if isinstance(made, permissions.BasePermission):
         return WrappedDRFPermission(made)
     if not isinstance(made, BasePermission):
-        raise TypeError(f"{given} is no permission.")
+        raise TypeError(f"{given} is not a permission class.")
     return made
 
 
 class _Combination(_Combined):
-    """Stands for a class: makes a permission of those that its parts make."""
+    """A combination of classes, called like a class to create its permission."""
 
     def __init__(self, make: Callable[..., BasePermission], *parts: Any) -> None:
         self._make = make
@@ -179,13 +179,13 @@ class _Combination(_Combined):
 
 
 class _All(BasePermission):
-    """Says yes if all parts do."""
+    """Allows if all parts do."""
 
     def __init__(self, *parts: BasePermission) -> None:
         self.parts = parts
 
-    def says(self, question: str) -> bool:
-        return any(part.says(question) for part in self.parts)
+    def decides(self, question: str) -> bool:
+        return any(part.decides(question) for part in self.parts)
 
     async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
         return await _each(part.can_connect(*args, **kwargs) for part in self.parts)
@@ -196,12 +196,12 @@ class _All(BasePermission):
     async def has_object_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
     ) -> bool:
-        # One that may be called by these, and touch the row by those, is not enough for "or".
+        # One part has to allow both the call and the row: for "or", two halves are not enough.
         return await _each(_holds(part, scope, consumer, action, instance) for part in self.parts)
 
 
 class _Any(_All):
-    """Says yes if a part does: not this one about the call and that one about the row."""
+    """Allows if one part allows both the call and the row."""
 
     async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
         return not await _each(_no(part.can_connect(*args, **kwargs)) for part in self.parts)
@@ -218,27 +218,27 @@ class _Any(_All):
 
 
 class _Not(_All):
-    """Says no if its part does not; to what the part has no opinion of, it says yes."""
+    """Refuses if its part allows; allows where the part does not decide."""
 
     async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
-        return not self.says("can_connect") or not await super().can_connect(*args, **kwargs)
+        return not self.decides("can_connect") or not await super().can_connect(*args, **kwargs)
 
     async def has_permission(self, *args: Any, **kwargs: Any) -> bool:
-        if self.says("has_object_permission") or not self.says("has_permission"):
-            # Only the row tells.
+        if self.decides("has_object_permission") or not self.decides("has_permission"):
+            # Decided by the row.
             return True
         return not await super().has_permission(*args, **kwargs)
 
     async def has_object_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
     ) -> bool:
-        if not (self.says("has_object_permission") or self.says("has_permission")):
+        if not (self.decides("has_object_permission") or self.decides("has_permission")):
             return True
         return not await super().has_object_permission(scope, consumer, action, instance)
 
 
 def _negated(permission: BasePermission) -> BasePermission:
-    """Return what says the contrary, part by part: these know of what they have an opinion."""
+    """Return the negation of a permission, part by part, as only parts know what they decide."""
     if isinstance(permission, _Not):
         return permission.parts[0]
     if isinstance(permission, _Any):
@@ -249,7 +249,7 @@ def _negated(permission: BasePermission) -> BasePermission:
 
 
 async def _each(answers: Iterable[Check]) -> bool:
-    """Tell whether all answers are yes; who comes behind the first no is not asked."""
+    """Return whether all answers are True; stops at the first False."""
     for answer in answers:
         if not await answer:
             return False

@@ -26,11 +26,11 @@ NO_ROOM = {
     "The storage cannot be polled (%s).",
     "A message of the channel layer ended receiving.",
     # Rows and events are told to all processes, whatever documents their connections have.
-    "A change of %s %s cannot be told to %s.",
+    "Observer %s failed; the change of %s %s is dropped.",
     "A large document is read in the process that serves, which stands still meanwhile: "
     "%s has not run as a Python of its own.",
     "A message of the channel layer is not understood.",
-    "A signal could not be told to %s.",
+    "Observer %s failed; the signal is dropped.",
     "An event of %r could not be passed on.",
     "Changes of %s could not be told.",
     "Groups of a row of %s are not known.",

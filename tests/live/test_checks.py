@@ -77,7 +77,7 @@ def test_a_state_says_who_may_open_it() -> None:
 
     message = the_one()
     assert message.id == "collab.E015"
-    assert "Closed does not say who may open its state" in message.msg
+    assert "Closed has no has_permission()" in message.msg
 
 
 @pytest.mark.usefixtures("alone")
@@ -102,7 +102,7 @@ def test_what_is_asked_without_a_connection_is_a_class_method() -> None:
 
     message = the_one()
     assert message.id == "collab.E016"
-    assert "list_instances() that is no class method" in message.msg
+    assert "list_instances() that is not a class method" in message.msg
 
 
 def class_of(writable_: Any, many: bool = False, base: type = Sound) -> type:
@@ -144,7 +144,7 @@ def test_clients_can_say_where_new_rows_belong() -> None:
     class_of({TagSerializer: [CREATE]})
     message = the_one()
     assert message.id == "collab.E018"
-    assert "Leave out CREATE" in str(message.hint)
+    assert "Remove CREATE" in str(message.hint)
 
 
 class BareStepSerializer(serializers.ModelSerializer[Step]):

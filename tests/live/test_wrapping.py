@@ -98,6 +98,6 @@ async def test_rows_are_asked_for() -> None:
 
 
 def test_what_is_no_permission_is_refused() -> None:
-    with pytest.raises(TypeError, match="is no permission"):
+    with pytest.raises(TypeError, match="is not a permission class"):
         permission_of(dict)
     assert isinstance(permission_of(rest.IsAdminUser), WrappedDRFPermission)

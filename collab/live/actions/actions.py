@@ -1,7 +1,7 @@
-"""Actions: methods of a consumer that its clients may call, by name and with named arguments.
+"""Actions: methods of a consumer that clients call by name, with named arguments.
 
-What a method takes and returns is what its annotations say, checked by msgspec, which knows the
-types that JSON can stand for: numbers, texts, dates, lists, ``TypedDict``, dataclasses and so on.
+msgspec checks arguments and results against the method's annotations. It supports the types that
+JSON can represent: numbers, texts, dates, lists, ``TypedDict``, dataclasses and so on.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: Attributes of a method.
 _MARK = "_collab_action"
 _DETACHED = "_collab_detached"
-#: What permissions and methods are given beside the arguments.
+#: Names of parameters that permissions and methods get beside the arguments.
 _RESERVED = frozenset({"self", "scope", "consumer"})
-#: Tells that there is no annotation, or no default.
+#: Stands for a missing annotation or default.
 _EMPTY = inspect.Parameter.empty
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What an action takes under a name."""
+    """A parameter of an action."""
 
     annotation: Any
     default: Any = _EMPTY
 
     @property
     def is_required(self) -> bool:
-        """It has no default."""
+        """Whether it has no default."""
         return self.default is _EMPTY
 
 
@@ -50,9 +50,9 @@ class Action:
 
     Args:
         function: the method.
-        atomic: run it in a transaction; ``None``: as ``ATOMIC_REQUESTS`` has it.
-        is_detached: it runs beside the connection's other actions, and ends with the connection.
-        permission_classes: of the consumer if empty.
+        atomic: run it in a transaction; ``None``: if ``ATOMIC_REQUESTS`` is set.
+        is_detached: run it beside the connection's other actions until the connection ends.
+        permission_classes: replace those of the consumer unless empty.
     """
 
     function: Callable[..., Any]
@@ -60,22 +60,22 @@ class Action:
     is_detached: bool = False
     permission_classes: tuple[Any, ...] = ()
 
-    #: What an action may ask for besides its arguments.
+    #: Parameters that the server fills in.
     CONTEXT: ClassVar = frozenset({"action", "request_id"})
 
     @property
     def name(self) -> str:
-        """As clients call it."""
+        """The name that clients use."""
         return self.function.__name__
 
     @property
     def is_async(self) -> bool:
-        """It runs in the event loop, not in a thread."""
+        """Whether it runs in the event loop instead of a thread."""
         return inspect.iscoroutinefunction(self.function)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """What clients may give, in order."""
+        """The parameters that clients may set, in order."""
         return {
             name: Parameter(self._hints.get(name, Any), parameter.default)
             for name, parameter in self._signature.items()
@@ -85,14 +85,14 @@ class Action:
 
     @cached_property
     def takes_anything(self) -> bool:
-        """It has ``**kwargs``."""
+        """Whether it has ``**kwargs``."""
         return any(
             parameter.kind is parameter.VAR_KEYWORD for parameter in self._signature.values()
         )
 
     @cached_property
     def result(self) -> Any:
-        """The annotation of what it returns; ``inspect.Parameter.empty`` without one."""
+        """The annotation of the result; ``inspect.Parameter.empty`` without one."""
         return self._hints.get("return", _EMPTY)
 
     @cached_property
@@ -105,11 +105,11 @@ class Action:
         return get_type_hints(self.function, include_extras=True)
 
     def bind(self, arguments: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the keyword arguments to call it with.
+        """Return the keyword arguments of a call.
 
         Args:
-            arguments: of the client, as JSON has them.
-            context: what there is of ``CONTEXT``.
+            arguments: from the client, as decoded JSON.
+            context: the values for ``CONTEXT``.
 
         Raises:
             CallError: 400, with reasons by argument.
@@ -129,7 +129,7 @@ class Action:
             elif self.takes_anything and name not in _RESERVED:
                 bound[name] = value
             else:
-                errors[name] = ["There is no such argument."]
+                errors[name] = ["Unknown argument."]
         for name, parameter in self.parameters.items():
             if parameter.is_required and name not in arguments:
                 errors[name] = ["This argument is required."]
@@ -138,7 +138,7 @@ class Action:
         return bound
 
     def run(self, consumer: Any, arguments: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        """Return what calls it; one that is not async runs in a thread."""
+        """Return a coroutine that calls the method, in a thread unless it is async."""
         if self.is_async:
             return cast("Coroutine[Any, Any, Any]", self.function(consumer, **arguments))
         call = transaction.atomic(self.function) if self._is_atomic else self.function
@@ -151,12 +151,12 @@ class Action:
         return bool(connections[DEFAULT_DB_ALIAS].settings_dict["ATOMIC_REQUESTS"])
 
     def answer(self, result: Any) -> tuple[Any, int]:
-        """Return data and status of what it has returned.
+        """Return data and status for the result of a call.
 
-        Without an annotation, or with that of a pair, a pair is the two of them.
+        Without an annotation, or with one for a pair, a result that is a pair is data and status.
 
         Raises:
-            TypeError: what was returned is not what the annotation says.
+            TypeError: the result does not match the annotation.
         """
         if self.result is _EMPTY or is_pair(self.result):
             match result:
@@ -168,11 +168,11 @@ class Action:
         try:
             return msgspec.convert(result, self.result), 200
         except msgspec.ValidationError as error:
-            raise TypeError(f"The action {self.name} returns something else: {error}") from error
+            raise TypeError(f"Result of action {self.name} is not valid: {error}") from error
 
 
 def is_pair(annotation: Any) -> bool:
-    """Tell whether it is of data and status, as djangochannelsrestframework has them."""
+    """Return whether an annotation is for data and status, as in djangochannelsrestframework."""
     return get_origin(annotation) is tuple and get_args(annotation)[1:] == (int,)
 
 
@@ -190,28 +190,29 @@ def action(
     detached: bool = False,
     permission_classes: Sequence[Any] = (),
 ) -> Any:
-    """Let clients call a method of a ``LiveConsumer``: ``@action`` or ``@action(...)``.
+    """Make a method of a ``LiveConsumer`` callable by clients: ``@action`` or ``@action(...)``.
 
     A method that is not async runs in a thread, where it may use the database.
 
     Args:
         function: the method.
-        atomic: of one that is not async: run it in a transaction; by default as
-            ``ATOMIC_REQUESTS`` of the default database has it.
-        detached: let it run beside the connection's other actions, and end it with the connection.
-        permission_classes: in place of the consumer's.
+        atomic: run a method that is not async in a transaction; by default if
+            ``ATOMIC_REQUESTS`` is set for the default database.
+        detached: run it beside the connection's other actions until the connection ends.
+        permission_classes: replace those of the consumer.
 
     Raises:
-        TypeError: it is async and to be atomic, while Django has no transactions there; or it has
-            a parameter of a name that permissions need.
+        TypeError: an async method is atomic, which Django does not support; or a parameter has a
+            name that permissions need.
     """
 
     def mark(function: F) -> F:
         body = getattr(function, _DETACHED, function)
         if taken := _RESERVED & set(list(inspect.signature(body).parameters)[1:]):
-            raise TypeError(f"{function.__name__}: name {', '.join(sorted(taken))} otherwise.")
+            names = ", ".join(sorted(taken))
+            raise TypeError(f"{function.__name__}: rename parameter {names}, which is reserved.")
         if atomic and inspect.iscoroutinefunction(body):
-            raise TypeError(f"{function.__name__} is async, so it cannot be atomic.")
+            raise TypeError(f"{function.__name__} is async and cannot be atomic.")
         is_detached = detached or body is not function
         setattr(function, _MARK, Action(body, atomic, is_detached, tuple(permission_classes)))
         return function
@@ -220,9 +221,9 @@ def action(
 
 
 def detached(function: F) -> F:
-    """Let a call of an async method return at once; what it does ends with the connection.
+    """Make calls of an async method return at once and run until the connection ends.
 
-    Below ``@action`` it is the same as ``@action(detached=True)``.
+    Below ``@action`` it means ``@action(detached=True)``.
     """
 
     @wraps(function)
@@ -234,13 +235,13 @@ def detached(function: F) -> F:
 
 
 def actions_of(consumer: type) -> Mapping[str, Action]:
-    """Return the actions of a consumer class by name, those that it inherits included."""
+    """Return the actions of a consumer class by name, inherited ones included."""
     return _marked(consumer)
 
 
 @cache
 def _marked(consumer: type) -> dict[str, Action]:
-    # What a subclass has in place of an action is one if it is marked as such.
+    # An override of an action is an action only if it is decorated, too.
     marks = {
         name: getattr(inspect.getattr_static(consumer, name), _MARK, None) for name in dir(consumer)
     }

@@ -1,4 +1,4 @@
-"""What a connection does one after the other, and what it does beside that."""
+"""Work of a connection: calls and events in order, and detached calls beside them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["CALL", "EVENT", "CallQueue", "Start", "error_of"]
 CALL = "call"
 EVENT = "event"
 
-#: Starts some work; it raises nothing.
+#: Starts work that raises nothing.
 Start = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def error_of(work: Awaitable[Any]) -> Exception | None:
-    """Wait for what a project does for one connection, and return what it has raised.
+    """Wait for a project's code to run for one connection, and return the exception it raised.
 
-    That may be what would end more than this work, as ``sys.exit()`` does, a panic of a library
-    in Rust, or a cancellation that is not ours; what cancels the current task is passed on.
+    Exceptions that would end more than this work are included: ``SystemExit``, a panic of a Rust
+    library, a cancellation from within. A cancellation of the current task is raised.
     """
     try:
         await work
@@ -33,20 +33,20 @@ async def error_of(work: Awaitable[Any]) -> Exception | None:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         if isinstance(error, asyncio.CancelledError) and task.cancelling():
             raise
-        ended = RuntimeError(f"It was ended by {type(error).__name__}.")
+        ended = RuntimeError(f"Ended by {type(error).__name__}.")
         ended.__cause__ = error
         return ended
     return None
 
 
 class CallQueue:
-    """Runs work of a connection in tasks, so that nothing holds up what it receives.
+    """Runs work of a connection in tasks, so that it goes on receiving.
 
     Args:
-        most_calls: how many of the client's calls may wait for their turn.
-        most_events: how many events may.
-        most_detached: how many calls may run beside the turns.
-        most_bytes: how many bytes there may be of calls that wait, if it is more than one.
+        most_calls: limit of waiting calls.
+        most_events: limit of waiting events.
+        most_detached: limit of detached calls.
+        most_bytes: limit of the size of waiting calls, if there is more than one.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class CallQueue:
         self._numbers = Counter[str]()
         self._runner: asyncio.Task[None] | None = None
         self._detached: set[asyncio.Task[None]] = set()
-        #: Of the connection: whoever starts something may be in another.
+        #: Of the connection; work may be enqueued from another context.
         self._context = copy_context()
 
     def enqueue(self, kind: str, start: Start, size: int = 0) -> bool:
-        """Do something when all that was put before is done; False if too many wait.
+        """Enqueue work; return False if too much is waiting.
 
         Args:
             kind: ``CALL`` or ``EVENT``.
-            start: starts it.
-            size: of what waits, in bytes.
+            start: starts the work.
+            size: in bytes.
         """
         is_too_large = size and self._size and self._size + size > self._most_bytes
         if self._numbers[kind] >= self._most[kind] or is_too_large:
@@ -82,7 +82,7 @@ class CallQueue:
         return True
 
     def detach(self, start: Start) -> bool:
-        """Do something at once, beside the rest; False if too much is being done so."""
+        """Start work at once, beside the queue; return False if too much runs so already."""
         if len(self._detached) >= self._most_detached:
             return False
         task = self._task(start())
@@ -91,9 +91,9 @@ class CallQueue:
         return True
 
     async def end(self, within: float) -> None:
-        """Cancel what runs beside the turns, and finish these, ``within`` so many seconds.
+        """Cancel detached work, and finish the queue ``within`` a number of seconds.
 
-        Nothing more is taken.
+        Nothing can be enqueued afterwards.
         """
         self._most = {CALL: 0, EVENT: 0}
         self._most_detached = 0

@@ -1,4 +1,4 @@
-"""Requests as views and REST framework know them, made of a connection."""
+"""Requests for views and REST framework, made from a connection's scope."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def http_request(
     query: Mapping[str, Any] | None = None,
     data: Any = None,
 ) -> ASGIRequest:
-    """Return a request by the user of a connection, with its headers, cookies and session.
+    """Return a request of a connection's user, with its headers, cookies and session.
 
     Args:
         scope: of the connection.
-        method: as in HTTP.
+        method: of HTTP.
         query: parameters, which may be lists.
-        data: what the body is the JSON of; ``None``: there is no body.
+        data: encoded as JSON in the body; ``None`` for no body.
     """
     body = b"" if data is None else json.dumps(data, cls=JSONEncoder).encode()
     headers = [(name, value) for name, value in scope["headers"] if name not in _BODY_HEADERS]
@@ -44,10 +44,10 @@ def http_request(
     request.user = user_of(scope)
     if "session" in scope:
         request.session = scope["session"]
-    # Other sites are kept out when the connection is made, by the check of its origin.
+    # The check of the handshake's origin keeps other sites out.
     request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
     if request.user.is_authenticated:
-        # REST framework need not find out who it is.
+        # REST framework does not have to authenticate.
         request._force_auth_user = request.user  # type: ignore[attr-defined]
     return request
 
@@ -59,7 +59,7 @@ def rest_request(
     query: Mapping[str, Any] | None = None,
     data: Any = None,
 ) -> Request:
-    """Return a request as views of REST framework have it; see :func:`http_request`."""
+    """Return a request of REST framework; see :func:`http_request`."""
     request = Request(http_request(scope, method, query=query))
     request.user = user_of(scope)
     request._full_data = {} if data is None else data  # type: ignore[attr-defined]
@@ -67,7 +67,7 @@ def rest_request(
 
 
 def request_of_user(user: Any) -> HttpRequest:
-    """Return a request of which nothing is known but whose it is."""
+    """Return an empty request of a user."""
     request = HttpRequest()
     request.user = user or AnonymousUser()
     return request

@@ -1,4 +1,4 @@
-"""Runtime state: variables of one connection that its client sees, and nobody else."""
+"""Runtime state: variables of one connection, sent to its client only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["check_variable", "variables_of"]
 
 @cache
 def variables_of(consumer: type) -> dict[str, Any]:
-    """Return the annotations of a consumer's ``RuntimeState`` by name; none if it has none."""
+    """Return the annotations of a consumer's ``RuntimeState`` by name."""
     declared = getattr(consumer, "RuntimeState", None)
     return {} if declared is None else get_type_hints(declared)
 
 
 def check_variable(consumer: type, name: str, value: Any) -> Any:
-    """Return a value as a variable's annotation has it.
+    """Return a value converted to a variable's annotation.
 
     Raises:
-        LookupError: there is no such variable.
+        LookupError: the variable is not declared.
         TypeError: the value is of another type.
     """
     variables = variables_of(consumer)

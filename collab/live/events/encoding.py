@@ -1,4 +1,4 @@
-"""Text frames of what Django and REST framework have: dates, decimals, lazy texts and the like."""
+"""Text frames with values of Django and REST framework: dates, decimals, lazy texts and so on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["as_json", "frame", "spliced_frame"]
 
 
 class _Encoder(JSONEncoder):
-    """REST framework's, for dataclasses, enumerations and structures, too.
+    """REST framework's encoder, extended by dataclasses, enumerations and structures.
 
-    Decimals are text, as its serializers have them: they lose nothing.
+    Decimals become text, as in serializers, which keeps their precision.
     """
 
     def default(self, obj: Any) -> Any:
@@ -35,7 +35,7 @@ def as_json(value: Any) -> str:
     """Return a value as JSON.
 
     Raises:
-        TypeError, ValueError: JSON has nothing for it.
+        TypeError, ValueError: JSON cannot represent it.
     """
     return json.dumps(value, cls=_Encoder, allow_nan=False)
 
@@ -53,7 +53,7 @@ def frame(
 
 
 def spliced_frame(action: str, json: str, *, request_id: object = None, **more: object) -> str:
-    """Return a text frame with data that is JSON already, and with ``more`` beside it."""
+    """Return a text frame with encoded data, and ``more`` beside it."""
     rest = envelope(action, request_id=request_id) | more
     del rest["data"]
     return f'{{"data": {json}, {as_json(rest)[1:]}'

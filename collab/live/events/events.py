@@ -1,7 +1,7 @@
-"""Events: what server code tells the connections of a group, from anywhere.
+"""Events: messages from server code anywhere to the connections of a group.
 
-They are told once at most; those that are kept (``replay``) have numbers, and who comes later, or
-comes back, gets those that it has missed.
+An event is delivered at most once. Events that are kept (``replay``) have numbers, and a client
+that connects later, or again, gets those that it missed.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ __all__ = [
 
 F_ = TypeVar("F_", bound=Callable[..., Any])
 
-#: The group that all connections of all LiveConsumers are in.
+#: The group of all connections of all LiveConsumers.
 EVERYBODY = "collab.everybody"
-#: Types of events that are told to clients as frames of their own.
+#: Types of events that have frames of their own.
 NOTIFICATION = "collab.notification"
 SYSTEM = "collab.system"
 
@@ -55,10 +55,10 @@ def user_group(user_id: str) -> str:
 
 
 def consumer(event_type: str) -> Callable[[F_], F_]:
-    """Let an async method of a ``LiveConsumer`` take events of a type, in place of its client.
+    """Make an async method of a ``LiveConsumer`` handle events of a type instead of the client.
 
-    It is called with a dictionary: ``type``, ``group``, ``payload`` and ``number``; or if the
-    event was sent by a channel layer's ``group_send``, with what was sent.
+    It is called with a dictionary: ``type``, ``group``, ``payload`` and ``number``; for an event
+    sent with a channel layer's ``group_send``, with that event.
 
     Raises:
         TypeError: the method is not async.
@@ -66,7 +66,7 @@ def consumer(event_type: str) -> Callable[[F_], F_]:
 
     def mark(function: F_) -> F_:
         if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
-            raise TypeError(f"{function.__name__} takes events, so write async def.")
+            raise TypeError(f"{function.__name__} handles events: write async def.")
         setattr(function, _MARK, event_type)
         return function
 
@@ -74,7 +74,7 @@ def consumer(event_type: str) -> Callable[[F_], F_]:
 
 
 def handlers_of(consumer_class: type) -> Mapping[str, Callable[..., Any]]:
-    """Return the methods of a consumer class that take events, by the events' types."""
+    """Return the event handlers of a consumer class by event type."""
     return _marked(consumer_class)
 
 
@@ -87,26 +87,26 @@ def _marked(consumer_class: type) -> dict[str, Callable[..., Any]]:
 
 
 def publish(group: str, event_type: str, payload: Any = None, *, replay: int = 0) -> None:
-    """Tell the connections of a group something; in a transaction, when it is committed.
+    """Publish an event to the connections of a group; in a transaction, after its commit.
 
     Args:
-        group: which connections join by ``add_group``; any text up to 255 characters that does
+        group: connections join it with ``add_group``; a text of at most 255 characters that does
             not begin with ``collab.``.
-        event_type: what the event is called; the same holds for it.
-        payload: what REST framework can render as JSON.
-        replay: keep the last so many events of the group for those who join later.
+        event_type: the name of the event; the same rules apply.
+        payload: any value that REST framework can render as JSON.
+        replay: number of the group's latest events to keep for connections that join later.
 
     Raises:
-        ValueError: the group or the event cannot be called so.
-        SynchronousOnlyOperation: it is to be kept, and the caller runs in an event loop.
+        ValueError: the name of the group or the event is not valid.
+        SynchronousOnlyOperation: ``replay`` is set in code that runs in an event loop.
     """
     publish_internal(check_name(group), check_name(event_type), payload, replay)
 
 
 async def apublish(group: str, event_type: str, payload: Any = None, *, replay: int = 0) -> None:
-    """Tell the connections of a group something; see :func:`publish`.
+    """Publish an event to the connections of a group; see :func:`publish`.
 
-    An event that is not kept is told at once: code that runs in an event loop is in no transaction.
+    Without ``replay`` it is sent at once: code in an event loop is not in a transaction.
     """
     if replay:
         await sync_to_async(publish)(group, event_type, payload, replay=replay)
@@ -115,17 +115,17 @@ async def apublish(group: str, event_type: str, payload: Any = None, *, replay: 
 
 
 def publish_internal(group: str, event_type: str, payload: Any, replay: int = 0) -> None:
-    """Do as :func:`publish` does, with whatever names."""
-    # Now: who changes the payload afterwards does not change what is sent.
-    tell = partial(_tell, Event(event_type, group, as_json(payload)), replay)
+    """Publish like :func:`publish`, without checking names."""
+    # Encoded now, so that later changes to the payload have no effect.
+    send_event = partial(_send, Event(event_type, group, as_json(payload)), replay)
     if _is_in_event_loop():
         if replay:
-            raise SynchronousOnlyOperation("Events are kept in the database: await apublish(...).")
-        tell()
+            raise SynchronousOnlyOperation("replay uses the database: await apublish(...).")
+        send_event()
     elif transaction.get_connection(using := router.db_for_write(KeptEvent)).in_atomic_block:
-        transaction.on_commit(tell, using=using, robust=True)
+        transaction.on_commit(send_event, using=using, robust=True)
     else:
-        tell()
+        send_event()
 
 
 def _is_in_event_loop() -> bool:
@@ -136,18 +136,18 @@ def _is_in_event_loop() -> bool:
     return True
 
 
-def _tell(event: Event, replay: int) -> None:
+def _send(event: Event, replay: int) -> None:
     if replay:
         event.number = _keep(event, replay)
     send(event)
 
 
 def _keep(event: Event, replay: int) -> int:
-    """Store an event, of which the group keeps the last ``replay``; return its number."""
+    """Store an event, keep the group's last ``replay`` events, and return its number."""
     using = router.db_for_write(KeptEvent)
     groups = EventGroup.objects.using(using)
     events = KeptEvent.objects.using(using)
-    # A transaction of its own: while it lasts, others wait who publish to the group.
+    # A short transaction of its own, as it blocks other publishers to the group.
     with transaction.atomic(using):
         group, _ = groups.get_or_create(name=event.group)
         groups.filter(pk=group.pk).update(number=F("number") + 1)
@@ -158,7 +158,7 @@ def _keep(event: Event, replay: int) -> int:
 
 
 def kept_events(group: str, after: int = 0) -> list[Event]:
-    """Return the events of a group that are kept, beyond the number ``after``, in their order."""
+    """Return the kept events of a group with numbers above ``after``, in order."""
     kept = KeptEvent.objects.using(router.db_for_write(KeptEvent))
     kept = kept.filter(group__name=group, number__gt=after).order_by("number")
     return [
@@ -171,12 +171,12 @@ def kept_events(group: str, after: int = 0) -> list[Event]:
 
 
 def broadcast_notification(payload: Any, *, user: Any = None, group: str | None = None) -> None:
-    """Show something to people: those of a group, a user's connections, or everybody.
+    """Send a notification to a user's connections, to a group, or by default to all connections.
 
     Args:
-        payload: what REST framework can render as JSON.
-        user: a user, or the primary key of one.
-        group: which connections join by ``add_group``.
+        payload: any value that REST framework can render as JSON.
+        user: a user, or a user's primary key.
+        group: connections join it with ``add_group``.
     """
     publish_internal(_addressed(user, group), NOTIFICATION, payload)
 
@@ -184,15 +184,15 @@ def broadcast_notification(payload: Any, *, user: Any = None, group: str | None 
 async def abroadcast_notification(
     payload: Any, *, user: Any = None, group: str | None = None
 ) -> None:
-    """Show something to people; see :func:`broadcast_notification`."""
+    """Send a notification; see :func:`broadcast_notification`."""
     broadcast_notification(payload, user=user, group=group)
 
 
 def broadcast_system_message(source: str, message: str, *, level: str = "system") -> None:
-    """Show a message of the system to everybody.
+    """Send a system message to all connections.
 
     Args:
-        source: whom it is from.
+        source: the sender's name.
         message: the text.
         level: ``"system"`` or ``"maintenance"``.
     """

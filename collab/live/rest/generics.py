@@ -1,4 +1,4 @@
-"""Consumers with a queryset and a serializer, as REST framework's generic views have them."""
+"""Consumers with a queryset and a serializer, like REST framework's generic views."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from collab.live.errors import CallError
 
 __all__ = ["GenericAsyncAPIConsumer"]
 
-#: Arguments that are no parameters of a query.
+#: Arguments that are not parameters of the request.
 _OWN = ("action", "data", "query", "request_id")
 
 
 class GenericAsyncAPIConsumer(LiveConsumer):
     """A consumer for the rows of a queryset; see :mod:`collab.live.rest.mixins` for its actions.
 
-    The methods' ``kwargs`` are the arguments of the action that is called, ``action`` and
-    ``request_id`` among them. All are called in a thread, where they may use the database.
+    The ``kwargs`` of its methods are the arguments of the called action, including ``action`` and
+    ``request_id``. All methods run in a thread, where they may use the database.
     """
 
     queryset: ClassVar[Any] = None
     serializer_class: ClassVar[Any] = None
-    #: The field that a row is looked up by.
+    #: The field that identifies a row.
     lookup_field: ClassVar[str] = "pk"
-    #: The argument with its value, if it is called otherwise.
+    #: The argument with its value, if its name differs.
     lookup_url_kwarg: ClassVar[str | None] = None
-    #: REST framework's. Their parameters are arguments of the action, or of its ``query``.
+    #: Of REST framework. Their parameters are arguments of the action, or in its ``query``.
     filter_backends: ClassVar[Sequence[Any]] = ()
 
     def get_queryset(self, **kwargs: Any) -> QuerySet[Any]:
-        """Return the rows there are, by default ``queryset``.
+        """Return the rows, by default ``queryset``.
 
         Raises:
-            ImproperlyConfigured: there is none.
+            ImproperlyConfigured: ``queryset`` is not set.
         """
         if self.queryset is None:
             raise ImproperlyConfigured(
-                f"{type(self).__name__} needs a queryset, or a method get_queryset()."
+                f"{type(self).__name__} has no queryset: set it, or define get_queryset()."
             )
-        # Not the one that all connections share: it keeps what it has read.
+        # A copy, because a queryset caches its rows and the attribute is shared.
         rows: QuerySet[Any] = self.queryset.all()
         return rows
 
     def get_object(self, **kwargs: Any) -> Any:
-        """Return the row that the arguments name, if the user may do that to it.
+        """Return the row that the arguments identify, after checking permissions.
 
         Raises:
-            CallError: the argument is missing (400), or a permission says no (403).
-            Http404: there is no such row for him.
+            CallError: the argument is missing (400), or a permission refuses (403).
+            Http404: the row does not exist.
         """
         name = self.lookup_name()
         if name not in kwargs:
@@ -69,7 +69,7 @@ class GenericAsyncAPIConsumer(LiveConsumer):
     def get_serializer(
         self, *args: Any, action_kwargs: dict[str, Any] | None = None, **kwargs: Any
     ) -> BaseSerializer[Any]:
-        """Return a serializer, of ``get_serializer_class`` and with ``get_serializer_context``."""
+        """Return a serializer from ``get_serializer_class`` and ``get_serializer_context``."""
         action_kwargs = action_kwargs or {}
         serializer_class = self.get_serializer_class(**action_kwargs)
         kwargs["context"] = self.get_serializer_context(**action_kwargs)
@@ -80,21 +80,21 @@ class GenericAsyncAPIConsumer(LiveConsumer):
         """Return the class of the serializer, by default ``serializer_class``.
 
         Raises:
-            ImproperlyConfigured: there is none.
+            ImproperlyConfigured: ``serializer_class`` is not set.
         """
         if self.serializer_class is None:
             raise ImproperlyConfigured(
-                f"{type(self).__name__} needs a serializer_class, or a method"
+                f"{type(self).__name__} has no serializer_class: set it, or define"
                 " get_serializer_class()."
             )
         return self.serializer_class
 
     def get_serializer_context(self, **kwargs: Any) -> dict[str, Any]:
-        """Return what serializers know besides the row; ``request`` has the user."""
+        """Return the context of serializers; its ``request`` has the user."""
         return {"scope": self.scope, "consumer": self, "request": self._request(kwargs)}
 
     def filter_queryset(self, queryset: QuerySet[Any], **kwargs: Any) -> QuerySet[Any]:
-        """Return the rows that the filter backends leave of a queryset."""
+        """Return a queryset filtered by the filter backends."""
         if self.filter_backends:
             request = self._request(kwargs)
             for backend in self.filter_backends:
@@ -102,14 +102,14 @@ class GenericAsyncAPIConsumer(LiveConsumer):
         return queryset
 
     async def check_object_permissions(self, action: str, instance: Any) -> None:
-        """Raise ``CallError`` (403) unless the action may be done to a row."""
+        """Raise ``CallError`` (403) unless the action is allowed for a row."""
         for permission in await self.get_permissions(action):
             if not await permission.has_object_permission(self.scope, self, action, instance):
                 raise CallError(403, "You do not have permission to do this.")
 
     @classmethod
     def lookup_name(cls) -> str:
-        """Return the name of the argument that a row is looked up by."""
+        """Return the name of the argument that identifies a row."""
         return cls.lookup_url_kwarg or cls.lookup_field
 
     def _request(self, kwargs: dict[str, Any]) -> Any:

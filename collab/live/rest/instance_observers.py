@@ -1,4 +1,4 @@
-"""Watching rows of a ``GenericAsyncAPIConsumer``: what ``retrieve`` returns, as it changes."""
+"""Subscriptions to rows of a ``GenericAsyncAPIConsumer``: ``retrieve``, sent on each change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from collab.live.errors import CallError
 from collab.live.permissions import ObservedAction
 from collab.live.rest.generics import GenericAsyncAPIConsumer
 from collab.live.rest.mixins import RetrieveModelMixin
-from collab.live.watching.observers import ModelObserver, shared
+from collab.live.watching.event_rows import shared
+from collab.live.watching.observers import ModelObserver
 from collab.live.watching.row_changes import Kind
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ __all__ = ["ObserverModelInstanceMixin"]
 
 RequestId = str | int
 
-#: Methods that may show a user other rows than another, or show them otherwise.
+#: Methods whose overrides may return different rows or values for different users.
 _CHOOSING = ("get_queryset", "get_object", "filter_queryset", "retrieve")
 
 
 class _InstanceObserver(ModelObserver):
-    """Has a group for each row, which no row leaves."""
+    """An observer with one group for each row."""
 
     wants_before = False
 
@@ -54,19 +55,19 @@ class _InstanceObserver(ModelObserver):
 
 
 class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
-    """``subscribe_instance`` and ``unsubscribe_instance``, with ``pk``.
+    """Adds the actions ``subscribe_instance`` and ``unsubscribe_instance``, with ``pk``.
 
-    Who watches a row is sent what ``retrieve`` returns when it has changed, if he may still
-    retrieve it; that is found out once for each user who watches.
+    After a change of the row, subscribers that may still retrieve it get the result of
+    ``retrieve``, computed once for each user.
     """
 
-    #: Changes of many-to-many relations are changes of the row.
+    #: Changes of many-to-many relations count as changes of the row.
     observer_many_to_many_relationships: ClassVar[bool] = False
-    #: Whose rows; by default that of ``queryset``, or of ``serializer_class``.
+    #: Of the rows; by default that of ``queryset`` or ``serializer_class``.
     model: ClassVar[Any] = None
 
     handle_instance_change: Any
-    #: The one that is being handled.
+    #: The event that is being handled.
     observed_event: Mapping[str, Any]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -85,14 +86,14 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
     async def subscribe_instance(
         self, request_id: RequestId | None = None, **kwargs: Any
     ) -> tuple[None, int]:
-        """Watch a row; the id of this request is that of the subscription."""
+        """Subscribe to a row; the id of this request becomes that of the subscription."""
         if request_id is None:
             raise CallError(400, {"request_id": ["This argument is required."]})
         if _model_of(type(self)) is None:
-            raise ImproperlyConfigured(f"{type(self).__name__} does not say whose rows: set model.")
+            raise ImproperlyConfigured(f"{type(self).__name__} has no model: set it.")
         row = await database_sync_to_async(self.get_object)(request_id=request_id, **kwargs)
         await self.handle_instance_change.subscribe(pk=row.pk, request_id=request_id)
-        # The row may be looked up by something that changes.
+        # The primary key, because the field that identified the row may change.
         arguments = {name: value for name, value in kwargs.items() if name != "action"}
         self._watched_rows[request_id, self._looked_up(kwargs)] = row.pk, arguments
         return None, status.HTTP_201_CREATED
@@ -101,7 +102,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
     async def unsubscribe_instance(
         self, request_id: RequestId | None = None, **kwargs: Any
     ) -> tuple[None, int]:
-        """End a subscription of a row, or without a ``request_id`` all of it."""
+        """End a subscription to a row, or without ``request_id`` all to this row."""
         wanted = self._looked_up(kwargs)
         for key in list(self._watched_rows):
             if key[1] == wanted and request_id in (None, key[0]):
@@ -112,27 +113,27 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
     async def handle_observed_action(
         self, action: str, group: str | None = None, **kwargs: Any
     ) -> None:
-        """Tell the client what has become of a row, for each of its subscriptions.
+        """Send the client a changed row, once for each of its subscriptions.
 
         Args:
             action: ``"update"``, ``"create"`` or ``"delete"``.
-            group: of the observer, that was told.
+            group: of the observer.
             kwargs: the row's ``pk``.
         """
         for (request_id, _), (pk, arguments) in list(self._watched_rows.items()):
             if str(pk) == str(kwargs["pk"]):
                 try:
-                    data, code = await self._what_is_told(action, pk, arguments)
+                    data, code = await self._answer(action, pk, arguments)
                     await self.reply(action, data, status=code, request_id=request_id)
                 except Exception as error:
                     await self.handle_exception(error, action, request_id)
 
-    async def _what_is_told(self, action: str, pk: Any, arguments: dict[str, Any]) -> Any:
-        """Return data and status; found out once for all whom it does not differ for."""
-        happened = ObservedAction(action)
+    async def _answer(self, action: str, pk: Any, arguments: dict[str, Any]) -> Any:
+        """Return data and status, computed once for all subscribers they are equal for."""
+        observed = ObservedAction(action)
 
-        async def find_out() -> Any:
-            await self.check_permissions(happened, **arguments)
+        async def compute() -> Any:
+            await self.check_permissions(observed, **arguments)
             if action == Kind.DELETE:
                 return {"pk": pk}, status.HTTP_204_NO_CONTENT
             row = await self._shared(
@@ -141,15 +142,15 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
             return await database_sync_to_async(self._shown)(row, arguments)
 
         user = getattr(self.user, "pk", None)
-        return await self._shared((user, repr(sorted(arguments.items()))), find_out)
+        return await self._shared((user, repr(sorted(arguments.items()))), compute)
 
-    async def _shared(self, what: object, find_out: Any) -> Any:
-        return await shared(self.observed_event["payload"], (type(self), what), find_out)
+    async def _shared(self, key: object, compute: Any) -> Any:
+        return await shared(self.observed_event["payload"], (type(self), key), compute)
 
     def _read(self, pk: Any, arguments: dict[str, Any]) -> Any:
         model = _model_of(type(self))
         rows: Any = self.get_queryset(**arguments) if self._is_plain else model._base_manager.all()
-        # Not by a replica, which may not have the change yet.
+        # Replicas may not have the change yet.
         return get_object_or_404(rows.using(rows._db or router.db_for_write(model)), pk=pk)
 
     def _shown(self, row: Any, arguments: dict[str, Any]) -> Any:
@@ -162,7 +163,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
 
     @property
     def _is_plain(self) -> bool:
-        """Every user may be shown the same rows, of which one is read for all."""
+        """Whether all users see equal rows, so that one query serves all."""
         own = [getattr(type(self), name) for name in _CHOOSING]
         plain = [getattr(_Plain, name) for name in _CHOOSING]
         return own == plain and not self.filter_backends
@@ -175,13 +176,13 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
 
     @property
     def _watched_rows(self) -> dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]]:
-        """Primary key and arguments, by the request's id and what the row was looked up by."""
+        """Primary key and arguments, by request id and the value that identified the row."""
         watched: dict[Any, Any] = self.__dict__.setdefault("_rows_watched", {})
         return watched
 
 
 class _Plain(RetrieveModelMixin, GenericAsyncAPIConsumer):
-    """Has the methods of which a project may have others."""
+    """A consumer without overrides, for comparison."""
 
 
 async def _handle_instance_change(
@@ -191,7 +192,7 @@ async def _handle_instance_change(
 
 
 def _model_of(consumer: type[ObserverModelInstanceMixin]) -> Any:
-    """Return the model whose rows a consumer is for; ``None`` if it does not say."""
+    """Return the model of a consumer's rows; ``None`` if it is not set."""
     if consumer.model is not None or consumer.queryset is not None:
         return consumer.model or consumer.queryset.model
     return getattr(getattr(consumer.serializer_class, "Meta", None), "model", None)

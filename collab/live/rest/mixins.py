@@ -1,4 +1,4 @@
-"""Actions of a ``GenericAsyncAPIConsumer``: what REST framework's views do, on the connection."""
+"""Actions of a ``GenericAsyncAPIConsumer``, like those of REST framework's views."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RequestId = str | int
 
 
 class CreateModelMixin(_Base):
-    """``create``, with ``data``."""
+    """The action ``create``, with ``data``."""
 
     @action
     def create(self, data: dict[str, Any], **kwargs: Any) -> Answer:
@@ -45,23 +45,23 @@ class CreateModelMixin(_Base):
         return serializer.data, status.HTTP_201_CREATED
 
     def perform_create(self, serializer: Any, **kwargs: Any) -> None:
-        """Save the row of a serializer that is valid."""
+        """Save the row of a valid serializer."""
         serializer.save()
 
 
 class ListModelMixin(_Base):
-    """``list``: all rows."""
+    """The action ``list``, which returns all rows."""
 
     @action
     def list(self, **kwargs: Any) -> Answer:
-        """Return all rows that the filter backends leave."""
+        """Return all rows that pass the filter backends."""
         rows = self.filter_queryset(self.get_queryset(**kwargs), **kwargs)
         serializer = self.get_serializer(instance=rows, many=True, action_kwargs=kwargs)
         return serializer.data, status.HTTP_200_OK
 
 
 class RetrieveModelMixin(_Base):
-    """``retrieve``, with ``pk`` or what ``lookup_field`` says."""
+    """The action ``retrieve``, with ``pk`` or the ``lookup_field``."""
 
     @action
     def retrieve(self, **kwargs: Any) -> Answer:
@@ -72,11 +72,11 @@ class RetrieveModelMixin(_Base):
 
 
 class UpdateModelMixin(_Base):
-    """``update``, with ``pk`` and ``data``, which has all fields."""
+    """The action ``update``, with ``pk`` and ``data`` for all fields."""
 
     @action
     def update(self, data: dict[str, Any], **kwargs: Any) -> Answer:
-        """Save a row with other values."""
+        """Replace the values of a row."""
         row = self.get_object(**kwargs)
         serializer = self.get_serializer(instance=row, data=data, action_kwargs=kwargs)
         serializer.is_valid(raise_exception=True)
@@ -84,16 +84,16 @@ class UpdateModelMixin(_Base):
         return serializer.data, status.HTTP_200_OK
 
     def perform_update(self, serializer: Any, **kwargs: Any) -> None:
-        """Save the row of a serializer that is valid."""
+        """Save the row of a valid serializer."""
         serializer.save()
 
 
 class PatchModelMixin(_Base):
-    """``patch``, with ``pk`` and ``data``, which has some fields."""
+    """The action ``patch``, with ``pk`` and ``data`` for some fields."""
 
     @action
     def patch(self, data: dict[str, Any], **kwargs: Any) -> Answer:
-        """Save a row with some other values."""
+        """Change some values of a row."""
         row = self.get_object(**kwargs)
         serializer = self.get_serializer(
             instance=row, data=data, partial=True, action_kwargs=kwargs
@@ -103,12 +103,12 @@ class PatchModelMixin(_Base):
         return serializer.data, status.HTTP_200_OK
 
     def perform_patch(self, serializer: Any, **kwargs: Any) -> None:
-        """Save the row of a serializer that is valid."""
+        """Save the row of a valid serializer."""
         serializer.save()
 
 
 class DeleteModelMixin(_Base):
-    """``delete``, with ``pk``."""
+    """The action ``delete``, with ``pk``."""
 
     @action
     def delete(self, **kwargs: Any) -> Answer:
@@ -123,7 +123,7 @@ class DeleteModelMixin(_Base):
 
 
 class PaginatedModelListMixin(_Base):
-    """``list``, with ``limit`` and ``offset``: a page."""
+    """The action ``list`` by pages, with ``limit`` and ``offset``."""
 
     pagination_class: ClassVar[Any] = WebsocketLimitOffsetPagination
 
@@ -141,10 +141,10 @@ class PaginatedModelListMixin(_Base):
 
 
 class StreamedPaginatedListMixin(PaginatedModelListMixin):
-    """``list`` sends one page after the other, all with its ``request_id``.
+    """The action ``list``, which sends all pages one by one with its ``request_id``.
 
-    ``list_cancel`` ends all lists that are under way, or with ``list_id`` the one whose
-    ``request_id`` that is.
+    The action ``list_cancel`` stops all running lists, or with ``list_id`` the one with this
+    ``request_id``.
     """
 
     #: Seconds between two pages.
@@ -152,7 +152,7 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
 
     @action(detached=True)
     async def list(self, request_id: RequestId | None = None, **kwargs: Any) -> None:  # type: ignore[override]
-        """Send all pages, while the client takes them."""
+        """Send all pages, at the client's pace."""
         tasks = self._lists.setdefault(request_id, set())
         task = asyncio.current_task()
         tasks.add(task)
@@ -172,7 +172,7 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
 
     @action
     async def list_cancel(self, list_id: RequestId | None = None) -> None:
-        """Send no more pages."""
+        """Stop sending pages."""
         for request_id, tasks in self._lists.items():
             if list_id in (None, request_id):
                 for task in tasks:

@@ -1,4 +1,4 @@
-"""Lists page by page, as clients ask for them by ``limit`` and ``offset``."""
+"""Pagination by ``limit`` and ``offset``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["WebsocketLimitOffsetPagination"]
 
 
 class WebsocketLimitOffsetPagination:
-    """Cuts a queryset into pages; one instance for each page."""
+    """Returns one page of a queryset; create an instance for each page."""
 
-    #: Rows of a page if the client does not say.
+    #: Rows on a page if the client sets no limit.
     default_limit: ClassVar[int] = 25
-    #: Rows of a page at most, whatever the client says.
+    #: At most this many rows on a page.
     max_limit: ClassVar[int] = 1000
 
     def paginate_queryset(
@@ -26,19 +26,19 @@ class WebsocketLimitOffsetPagination:
         """Return the rows of a page.
 
         Raises:
-            CallError: 400, ``limit`` or ``offset`` is no such number.
+            CallError: 400, ``limit`` or ``offset`` is not valid.
         """
         asked = self.default_limit if limit is None else _number("limit", limit, 1)
         self.limit = min(asked, self.max_limit)
         self.offset = 0 if offset is None else _number("offset", offset, 0)
         self.count = queryset.count()
         if not queryset.ordered:
-            # Otherwise a row may be on two pages, and another on none.
+            # Without an order, a row may be on two pages or on none.
             queryset = queryset.order_by("pk")
         return list(queryset[self.offset : self.offset + self.limit])
 
     def get_paginated_response(self, data: Any) -> dict[str, Any]:
-        """Return what the client is sent."""
+        """Return the data of the answer."""
         numbers = {"limit": self.limit, "offset": self.offset}
         return {"count": self.count, "results": data, **numbers}
 

@@ -29,7 +29,7 @@ MAPPED_ACTIONS: Mapping[str, str] = {
 
 
 class DjangoViewAsConsumer(LiveConsumer):
-    """Calls a view for each of its actions; :func:`view_as_consumer` makes subclasses."""
+    """A consumer whose actions call a view; :func:`view_as_consumer` makes subclasses."""
 
     view: ClassVar[Callable[..., Any]]
 
@@ -40,10 +40,10 @@ class DjangoViewAsConsumer(LiveConsumer):
         query: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> tuple[Any, int]:
-        """Return what the view answers to a request, which is made for this call.
+        """Call the view with a request made for this call; return data and status.
 
         Raises:
-            CallError: an answer of the status 400 or more.
+            CallError: the status of the view's response is 400 or more.
         """
         request = http_request(self.scope, method, query=query, data=data)
         view = type(self).view
@@ -60,20 +60,20 @@ def view_as_consumer(
 ) -> Any:
     """Return an ASGI application that calls a view: ``path("ws/users/", view_as_consumer(view))``.
 
-    Clients send the action with ``data``, the request's body; ``query``, its parameters; and
-    ``parameters``, what a URL pattern would give the view. The user, the session and the headers
-    are those of the connection.
+    Clients send the action with ``data`` for the request's body, ``query`` for its parameters, and
+    ``parameters`` for arguments of the URL pattern. User, session and headers come from the
+    connection.
 
     Args:
-        view: a function, or what ``as_view()`` returns.
-        mapped_actions: methods by action; by default those of ``MAPPED_ACTIONS``.
+        view: a function, or the result of ``as_view()``.
+        mapped_actions: HTTP methods by action; by default ``MAPPED_ACTIONS``.
 
     Raises:
-        ValueError: consumers have something else by the name of an action.
+        ValueError: the name of an action is an attribute of consumers.
     """
     mapped = MAPPED_ACTIONS if mapped_actions is None else mapped_actions
     if taken := [name for name in mapped if hasattr(DjangoViewAsConsumer, name)]:
-        raise ValueError(f"{taken[0]!r} cannot be the name of an action.")
+        raise ValueError(f"Rename action {taken[0]!r}: consumers have an attribute of this name.")
     actions = {name: _action(name, method) for name, method in mapped.items()}
     body = {"view": staticmethod(view), **actions}
     consumer: Any = type("ViewConsumer", (DjangoViewAsConsumer,), body)
@@ -94,7 +94,7 @@ def _action(name: str, method: str) -> Any:
 
 
 def _content(response: Any) -> Any:
-    """Return what a response says: data, or text if it is not JSON."""
+    """Return the content of a response: data, or text if it is not JSON."""
     if isinstance(response, Response):
         return response.data
     if hasattr(response, "render"):

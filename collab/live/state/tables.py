@@ -1,7 +1,7 @@
-"""What a nested serializer says of a state: which rows it has, and how one leads to others.
+"""Tables of a state: the rows of a nested serializer, and the relations between them.
 
-A state is a tree of serializers. In the document it is flat: one :class:`Table` for each
-serializer class, wherever in the tree it is, with a map of its rows by primary key.
+A state is a tree of serializers. In the document it is flat: each serializer class has one
+:class:`Table`, a map of its rows by primary key, however often the tree contains it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Serializer = type[ModelSerializer[Any]]
 
 
 class Operation(StrEnum):
-    """What clients may do to the rows of a table."""
+    """An operation of clients on rows of a table."""
 
     SAVE = "save"
     CREATE = "create"
@@ -56,9 +56,9 @@ class Relation:
     """A field of a table's rows that leads to rows of another table.
 
     Args:
-        field: of the serializer; the value is a list of primary keys, or one, or ``None``.
+        field: of the serializer; its value is a list of primary keys, one key, or ``None``.
         map_name: of the other table.
-        many: it is a list.
+        many: the value is a list.
         path: to the other model.
     """
 
@@ -69,12 +69,12 @@ class Relation:
 
     @property
     def lookup(self) -> str:
-        """The primary keys at the other end, as queries name them."""
+        """The lookup for the primary keys at the other end."""
         return "__".join((*self.path.lookups, "pk"))
 
     @property
     def foreign_key(self) -> ForeignKey[Any, Any] | None:
-        """The other model's foreign key, if that is what makes the relation."""
+        """The other model's foreign key, if the relation is the reverse of one."""
         relation = self.path.relation
         is_key = len(self.path.lookups) == 1 and isinstance(relation, ForeignObjectRel)
         return relation.field if is_key and isinstance(relation.field, ForeignKey) else None
@@ -82,14 +82,13 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What a row of a table may belong to, by a foreign key of its own.
+    """A table whose rows are parents of rows of another, by a foreign key.
 
     Args:
-        map_name: of the table whose rows have a list of such rows.
-        relation: the field that is the list.
-        field: of the serializer, that says to which row one belongs; ``None`` if there is none
-            that clients could write.
-        foreign_key: of the model.
+        map_name: of the parents' table.
+        relation: the parents' field with the list of children.
+        field: the children's field with the parent's key; ``None`` if clients cannot write it.
+        foreign_key: of the children's model.
     """
 
     map_name: str
@@ -103,12 +102,12 @@ class Table:
     """The rows of one serializer.
 
     Args:
-        serializer_class: the project's, nested.
+        serializer_class: the project's nested serializer.
         map_name: in the document, ``doc.get(map_name, type=Map)[str(pk)]`` is the row.
         relations: the fields that lead to other tables, by name.
-        parents: whose rows lead here by a foreign key; what creating a row has to say.
-        operations: what clients may do.
-        user_key: the field of the model that says whose a row is, who alone sees it; else ``""``.
+        parents: tables whose rows have a list of rows of this one.
+        operations: of clients.
+        user_key: the model's field with the user who alone sees a row, or ``""``.
         text_fields: fields that are a ``Y.Text``.
     """
 
@@ -127,24 +126,24 @@ class Table:
 
     @property
     def user_attribute(self) -> str:
-        """The attribute of the rows that has the primary key of whose they are, or ``""``."""
+        """The attribute of a row with the primary key of its user, or ``""``."""
         return _user_attribute(self.serializer_class)
 
 
-# Finding them.
+# Collecting tables.
 
 
 def tables_of(
     root: Serializer, operations: Mapping[Serializer, Iterable[Operation]] | None = None
 ) -> tuple[Table, ...]:
-    """Return the tables of a state, the one that the others are nested in first.
+    """Return the tables of a state, starting with the root's.
 
     Args:
-        root: the serializer.
-        operations: what clients may do, by serializer.
+        root: the outermost serializer.
+        operations: of clients, by serializer.
 
     Raises:
-        ImproperlyConfigured: a nested serializer does not say where its rows come from.
+        ImproperlyConfigured: the source of a nested serializer's rows is unknown.
     """
     found: dict[str, Table] = {}
     _collect(root, operations or {}, found, ())
@@ -174,12 +173,12 @@ def _collect(
 
 
 def map_name_of(serializer: Serializer) -> str:
-    """Return the name of the map that has the rows of a serializer."""
+    """Return the name of the map with the rows of a serializer."""
     return f"{app_label_of(serializer) or _model(serializer)._meta.app_label}.{serializer.__name__}"
 
 
 def app_label_of(cls: type) -> str | None:
-    """Return the label of the app that a class is in."""
+    """Return the label of the app that contains a class."""
     config = apps.get_containing_app_config(cls.__module__)
     return config.label if config else None
 
@@ -203,7 +202,7 @@ def nested_in(serializer: Serializer) -> dict[str, Any]:
     return {
         name: field
         for name, field in serializer().fields.items()
-        # What DRF nests by itself, for ``depth``, stays part of the row.
+        # Serializers that DRF generates for ``depth`` stay part of the row.
         if name in declared and isinstance(_row_of(field), ModelSerializer) and field.source != "*"
     }
 
@@ -219,9 +218,8 @@ def _relation(serializer: Serializer, name: str, field: Any) -> Relation:
         path = declared_paths(model, ["__".join(steps)])[-1]
     except FieldDoesNotExist as error:
         raise ImproperlyConfigured(
-            f"{serializer.__name__}.{name} is not a relation of {model.__name__}. If it is a"
-            " property, write @related_property instead of @property, with the relation that its"
-            " rows come from."
+            f"{serializer.__name__}.{name} is not a relation of {model.__name__}. For a property,"
+            " write @related_property instead of @property, with the relation to its rows."
         ) from error
     other = map_name_of(type(_row_of(field)))
     return Relation(name, other, isinstance(field, ListSerializer), path)
@@ -236,7 +234,7 @@ def _parents(table: Table, tables: Iterable[Table]) -> Iterator[Parent]:
 
 
 def _field_for(serializer: Serializer, source: str) -> str | None:
-    """Return the field by which clients write an attribute of a row."""
+    """Return the writable field of a serializer for an attribute of the row."""
     for name, field in serializer().fields.items():
         if field.source == source and not field.read_only and name not in nested_in(serializer):
             return name
@@ -248,7 +246,7 @@ def _field_for(serializer: Serializer, source: str) -> str | None:
 
 @cache
 def flat_serializer(serializer: Serializer) -> Serializer:
-    """Return a serializer that has primary keys where ``serializer`` nests others."""
+    """Return a serializer with primary keys in place of nested serializers."""
     fields = {name: _keys(name, field) for name, field in nested_in(serializer).items()}
     return type(serializer.__name__, (serializer,), fields)
 
@@ -263,7 +261,7 @@ def _keys(name: str, nested: Any) -> Any:
 
 
 class _Keys(ManyRelatedField):
-    """The primary keys of rows; of a table with a ``user_key``, of those that are the user's."""
+    """Primary keys of rows; for a table with a ``user_key``, of the user's rows."""
 
     def __init__(self, *, user_attribute: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -275,14 +273,14 @@ class _Keys(ManyRelatedField):
 
 
 class _Key(PrimaryKeyRelatedField[Any]):
-    """The primary key of a row; of a table with a ``user_key``, if it is the user's."""
+    """Primary key of a row; for a table with a ``user_key``, ``None`` for other users' rows."""
 
     def __init__(self, *, user_attribute: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._user_attribute = user_attribute
 
     def use_pk_only_optimization(self) -> bool:
-        # Only the row says whose it is.
+        # The row itself has the user.
         return not self._user_attribute
 
     def get_attribute(self, instance: Any) -> Any:
@@ -295,7 +293,7 @@ def _is_shown(row: Any, user_attribute: str, context: Mapping[str, Any]) -> bool
 
 
 def owner_in(room_name: str) -> str:
-    """Return the primary key of the user whom the document is for, as the room's name has it."""
+    """Return the primary key of the document's user from the room's name."""
     return unquote(room_name.rpartition("@")[2])
 
 
@@ -309,12 +307,12 @@ class _RelatedProperty(property):
 def related_property(
     accessor: str, reverse: str | None = None
 ) -> Callable[[Callable[[Any], Any]], Any]:
-    """Make a method of a model a property with a value that comes from other rows.
+    """Make a method of a model a property whose value comes from other rows.
 
     Args:
-        accessor: the relations to them, named as in queries: ``"project__members"``. If the
-            property is for a nested serializer, it leads to its rows, all of which are shown.
-        reverse: not needed; code from elsewhere may say it.
+        accessor: the relations to these rows, as in queries: ``"project__members"``. For a nested
+            serializer, all rows at the end are shown.
+        reverse: ignored; accepted for code written for other packages.
     """
 
     def decorate(function: Callable[[Any], Any]) -> Any:
@@ -326,13 +324,13 @@ def related_property(
 
 
 def sources_of(serializer: Serializer) -> Sequence[str]:
-    """Return the relations that values of a serializer come from, beside those DRF knows of."""
+    """Return the relations behind a serializer's values that its fields do not show."""
     model = _model(serializer)
     found = list(_meta(serializer, "depends_on", ()))
     nested = nested_in(serializer)
     for name, field in serializer().fields.items():
         steps = list(_steps(model, field.source_attrs))
-        # Whether a key is shown may depend on whose the row is.
+        # Whether a key is shown depends on the row's user.
         is_private = name in nested and _user_attribute(type(_row_of(field)))
         if is_private or steps[: len(field.source_attrs)] != field.source_attrs:
             found.append("__".join(steps))
@@ -340,7 +338,7 @@ def sources_of(serializer: Serializer) -> Sequence[str]:
 
 
 def _steps(model: type[Model], attributes: Iterable[str]) -> Iterator[str]:
-    """Yield ``attributes`` with what related properties stand for, as far as they are relations."""
+    """Yield ``attributes`` up to the first that is not a relation, resolving properties."""
     for attribute in attributes:
         found = getattr(model, attribute, None)
         name = found.accessor if isinstance(found, _RelatedProperty) else attribute

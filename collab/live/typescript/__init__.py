@@ -1,7 +1,7 @@
-"""TypeScript from Python: the types of serializers and annotations, and a class for each consumer.
+"""TypeScript from Python: types of serializers and annotations, and a class for each consumer.
 
-``types`` and ``fields`` say what a value is in JSON, ``channels`` what a consumer's clients may
-do, ``files`` puts it into one file for each app, and ``manage.py makefrontend`` writes these.
+``types`` and ``fields`` map values to types of JSON, ``channels`` maps consumers to classes,
+``files`` collects them in one file for each app, and ``manage.py makefrontend`` writes the files.
 """
 
 from .channels import typescript

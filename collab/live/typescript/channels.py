@@ -1,4 +1,4 @@
-"""A class for each consumer: its URL, what may be called, and its state."""
+"""A TypeScript class for each consumer: its URL, actions and state."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .types import Types, array
 
 __all__ = ["MEMBERS", "live_routes", "typescript"]
 
-#: A name, and lines.
+#: Name and lines of a method.
 Method = tuple[str, list[str]]
 
 
@@ -35,13 +35,13 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: What each channel of the client package has; an action of that name gets another one.
+#: Members of the client package's channels; methods for actions of these names get a suffix.
 MEMBERS = _words(
     "call changed connect connected constructor create delete destroy destroyed disconnect doc"
     " ended instance lastNumber line lost observe on provider runtimeState save state subscribe"
     " table"
 )
-#: Words that no parameter may be called by.
+#: Words that cannot be names of parameters.
 _RESERVED = _words(
     "arguments await break case catch class const continue debugger default delete do else"
     " enum eval export extends false finally for function handler if implements import in"
@@ -49,16 +49,16 @@ _RESERVED = _words(
     " return root static super switch this throw true try typeof var void while with yield"
 )
 _SUBSCRIBE, _UNSUBSCRIBE = "subscribe", "unsubscribe"
-#: Actions that the client package calls itself.
+#: Actions that the client package calls.
 _OURS = frozenset({"settle_rows", "subscribe", "unsubscribe"})
 _TEXTUAL = (StringConverter, UUIDConverter, PathConverter)
 
 
 def typescript(application: object) -> dict[str, str]:
-    """Return the text of each file, by its name, for the LiveConsumers of an application.
+    """Return the generated files by name for the LiveConsumers of an application.
 
     Raises:
-        CommandError: two things would have the same name.
+        CommandError: two declarations have the same name.
     """
     files = Files()
     found = live_routes(application)
@@ -71,7 +71,7 @@ def typescript(application: object) -> dict[str, str]:
 
 
 def live_routes(application: object) -> list[Route]:
-    """Return the first way to each LiveConsumer of an application."""
+    """Return the first route to each LiveConsumer of an application."""
     found: dict[type, Route] = {}
     for route in routes(application):
         consumer = getattr(route.application, "consumer_class", None)
@@ -81,7 +81,7 @@ def live_routes(application: object) -> list[Route]:
 
 
 class _Channel:
-    """Writes the class of a consumer."""
+    """Generates the class of a consumer."""
 
     def __init__(self, route: Route, files: Files) -> None:
         self._consumer: Any = route.application.consumer_class  # type: ignore[attr-defined]
@@ -93,7 +93,7 @@ class _Channel:
         self._variables: dict[str, Any] = variables_of(self._consumer)
 
     def declare(self) -> None:
-        """Put it into its file."""
+        """Declare the class and its types in their file."""
         if self._variables:
             self._declare("RuntimeState", self._runtime)
         if self._state:
@@ -125,7 +125,9 @@ class _Channel:
         lines = self._constructor()
         for method in self._methods():
             lines += ["", *method]
-        return f"/** Of `{path}`. */\n" + block(f"export class {name} extends {self._base}", lines)
+        return f"/** Channel of `{path}`. */\n" + block(
+            f"export class {name} extends {self._base}", lines
+        )
 
     @property
     def _base(self) -> str:
@@ -151,7 +153,7 @@ class _Channel:
         return self._serializers.taken(name, serializer, writable_fields(state, table), self._file)
 
     def _shape(self, state: State) -> list[str]:
-        """Return the lines that tell the client package how rows are nested."""
+        """Return the lines that describe to the client package how rows are nested."""
         lines = [f"const root = {literal(state.root.map_name)};", "const relations = {"]
         for name, table in state.tables.items():
             relations = [_relation(state, name, field) for field in table.relations]
@@ -161,7 +163,7 @@ class _Channel:
         return [*lines, "};"]
 
     def _writing(self, table: Table) -> Iterator[Method]:
-        """Yield the methods that change rows of a table."""
+        """Yield the methods for changing rows of a table."""
         name, type_ = interface_name(table.serializer_class), literal(table.map_name)
         key, payload = column_type(table.model._meta.pk), f"{self._name}{name}Payload"
         if CREATE in table.operations:
@@ -195,7 +197,7 @@ class _Channel:
 
     @property
     def _has_document(self) -> bool:
-        # The project's own method, or the argument that ours looks for.
+        # The project overrides the method, or the URL has the argument that ours uses.
         is_own = not self._consumer.make_room_name.__module__.startswith("collab.")
         return self._state is not None or is_own or "room" in self._url[1]
 
@@ -203,7 +205,7 @@ class _Channel:
 
     @cached_property
     def _url(self) -> tuple[str, dict[str, str]]:
-        """The path as a template of Python, and the types of what is to be put into it."""
+        """The path as a template literal's text and the types of its parameters."""
         path, types = "", dict[str, str]()
         for pattern in self._route.patterns:
             template, names = normalize(pattern.regex.pattern)[0]
@@ -228,13 +230,13 @@ class _Channel:
             "}",
         ]
 
-    # What can be called.
+    # Methods.
 
     def _methods(self) -> Iterator[list[str]]:
         """Yield the lines of each method, in the order of their names.
 
         Raises:
-            CommandError: there would be two of a name.
+            CommandError: two methods have the same name.
         """
         methods: dict[str, list[str]] = {}
         tables = self._state.tables.values() if self._state else ()
@@ -242,14 +244,14 @@ class _Channel:
         for name, lines in [*self._actions(), *written]:
             if name in methods:
                 path = self._consumer.__qualname__
-                raise CommandError(f"{path} would have two methods {name}: rename an action.")
+                raise CommandError(f"{path} has two methods {name}: rename an action.")
             methods[name] = lines
         yield from (methods[name] for name in sorted(methods))
 
     def _actions(self) -> Iterator[Method]:
         actions = actions_of(self._consumer)
         for name, action in actions.items():
-            # Which actions these need is up to the client package.
+            # The client package calls the action that ends a subscription.
             is_of_subscription = name.startswith(_UNSUBSCRIBE) and name[2:] in actions
             if not is_of_subscription and name not in _OURS:
                 method = camel(name) + ("_" if camel(name) in MEMBERS else "")
@@ -299,7 +301,7 @@ class _Channel:
 
 
 def _relation(state: State, name: str, field: str) -> str:
-    """Return what the client package has to know of a field that nests rows."""
+    """Return the line that describes a field with nested rows to the client package."""
     relation = state.tables[name].relations[field]
     table = state.tables[relation.map_name]
     parts = f"type: {literal(relation.map_name)}, many: {literal(relation.many)}"
@@ -313,14 +315,14 @@ def _relation(state: State, name: str, field: str) -> str:
 
 
 def _converted(converter: Any) -> str:
-    """Return the type of a value in a URL."""
+    """Return the type of a parameter in a URL."""
     if isinstance(converter, IntConverter):
         return "number"
     return "string" if converter is None or isinstance(converter, _TEXTUAL) else "string | number"
 
 
 def _parameter(name: str) -> str:
-    """Return what a parameter is called."""
+    """Return the name of a parameter in TypeScript."""
     parameter = camel(name)
     if parameter[:1].isdecimal():
         parameter = f"part{parameter}"
@@ -331,7 +333,7 @@ Named = tuple[str, Parameter]
 
 
 def _sorted(action: Action) -> tuple[list[Named], list[Named]]:
-    """Return the parameters that must be given, and the others."""
+    """Return the required parameters, and the optional ones."""
     required = [named for named in action.parameters.items() if named[1].is_required]
     optional = [named for named in action.parameters.items() if not named[1].is_required]
     return required, optional

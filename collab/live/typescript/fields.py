@@ -1,4 +1,4 @@
-"""Serializers of REST framework as interfaces: what they show, and what they take."""
+"""Interfaces for serializers of REST framework: their output and their input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TEXT_COLUMNS = (
 
 
 def interface_name(serializer: type) -> str:
-    """Return what the interface of a serializer class is called: ``Task`` for TaskSerializer."""
+    """Return the name of a serializer class' interface: ``Task`` for TaskSerializer."""
     return serializer.__name__.removesuffix("Serializer") or serializer.__name__
 
 
@@ -50,8 +50,8 @@ class Serializers:
     """Declares the interfaces of serializers.
 
     Args:
-        files: where.
-        types: finds those of what methods return.
+        files: contain the declarations.
+        types: for the results of methods.
     """
 
     def __init__(self, files: Files, types: Types) -> None:
@@ -59,17 +59,17 @@ class Serializers:
         self._types = types
 
     def shown(self, serializer: Any, file: File) -> str:
-        """Return the type of what a serializer makes, as it is written in ``file``."""
+        """Return the type of a serializer's output, as referred to in ``file``."""
         owner, name = self._files.of(type(serializer)), interface_name(type(serializer))
         owner.declare(name, type(serializer), lambda: self.interface(name, serializer, owner))
         return file.refer(owner, name)
 
     def interface(self, name: str, serializer: Any, file: File) -> str:
-        """Return an interface of what a serializer makes."""
+        """Return an interface for the output of a serializer."""
         return block(f"export interface {name}", self._shown(serializer, file))
 
     def taken(self, name: str, serializer: Any, names: Collection[str], file: File) -> str:
-        """Return an interface of the fields that may be given to make something new."""
+        """Return an interface for the input of a serializer, with the fields in ``names``."""
         lines = (
             f"{property_name(key)}{'' if field.required else '?'}:"
             f" {self._type(field, file, taken=True)};"
@@ -91,7 +91,7 @@ class Serializers:
         return union([type_, "null"]) if is_null and not type_.endswith("null") else type_
 
     def _bare(self, field: Any, file: File, taken: bool) -> str:
-        """Return the type of what is not null."""
+        """Return the type of a field without null."""
         match field:
             case serializers.Serializer():
                 return self.shown(field, file)
@@ -130,7 +130,7 @@ class Serializers:
     def _related(self, field: Any, file: File, taken: bool) -> str:
         if isinstance(field, relations.PrimaryKeyRelatedField) and field.pk_field is not None:
             return self._bare(field.pk_field, file, taken)
-        # The child of a field for many has the source of that.
+        # The child of a many-related field has the source of its parent.
         bearer = field.parent if isinstance(field.parent, serializers.ManyRelatedField) else field
         model = field.queryset.model if field.queryset is not None else _target(bearer)
         name = getattr(field, "slug_field", "pk")
@@ -138,7 +138,7 @@ class Serializers:
         return "unknown" if column is None else column_type(column)
 
     def _read(self, field: Any, file: File) -> str:
-        """Return the type of an attribute that is shown as it is."""
+        """Return the type of a read-only attribute."""
         model = _model(field.parent)
         if (column := _column(model, field.source)) is not None:
             return column_type(column)
@@ -146,7 +146,7 @@ class Serializers:
         return self._returned(getattr(attribute, "fget", attribute), file)
 
     def _returned(self, function: Any, file: File) -> str:
-        """Return the type of what a function returns, if its annotations can tell."""
+        """Return the type of a function's result from its annotations."""
         try:
             hints = get_type_hints(function, include_extras=True)
         except (NameError, TypeError):
@@ -169,7 +169,7 @@ def _decimal(field: Any, taken: bool) -> str:
 
 
 def column_type(column: Any) -> str:
-    """Return the type of what a model's field holds, null apart."""
+    """Return the type of a model field's values without null."""
     while column.is_relation:
         if not column.concrete or column.many_to_many:
             return "unknown"
@@ -197,7 +197,7 @@ def _column(model: Any, name: str) -> Any:
 
 
 def _columns(field: Any) -> Iterator[Any]:
-    """Yield the fields of models that lead from a serializer's model to a field's value."""
+    """Yield the model fields on the way from a serializer's model to a field's value."""
     model = _model(field.parent)
     for name in field.source_attrs:
         column = _column(model, name)
@@ -206,13 +206,13 @@ def _columns(field: Any) -> Iterator[Any]:
 
 
 def _target(field: Any) -> Any:
-    """Return the model that a field is related to."""
+    """Return the related model of a field."""
     *_, column = [None, *_columns(field)]
     return None if column is None else column.related_model
 
 
 def _shows_null(field: Any) -> bool:
-    """Tell whether null may be shown although the field does not take it."""
+    """Return whether the output may be null although the input may not."""
     if isinstance(field, serializers.FileField) or _is_of_user(field):
         return True
     if isinstance(field, serializers.ListSerializer | serializers.ManyRelatedField):
@@ -221,13 +221,13 @@ def _shows_null(field: Any) -> bool:
 
 
 def _is_of_user(field: Any) -> bool:
-    """Tell whether a nested row is shown to nobody but the user whose it is."""
+    """Return whether a nested row is shown to its own user only."""
     is_one = not isinstance(field.parent, serializers.ListSerializer)
     return is_one and bool(getattr(getattr(field, "Meta", None), "user_key", ""))
 
 
 def _may_be_null(column: Any) -> bool:
     if column.auto_created and not column.concrete:
-        # The other side of a foreign key of which there is one at most.
+        # The reverse side of a one-to-one relation.
         return bool(column.one_to_one)
     return bool(column.null)

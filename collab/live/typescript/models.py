@@ -1,4 +1,4 @@
-"""Models whose rows clients may watch: what is seen of them, and how lists are filtered."""
+"""Declarations for subscribable models: the type of their rows and of their filters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["declare_models"]
 
 
 def declare_models(files: Files) -> None:
-    """Declare a constant for each model that is registered as ``subscribable``.
+    """Declare a constant for each model registered with ``subscribable``.
 
     Raises:
-        CommandError: two things would have the same name.
+        CommandError: two declarations have the same name.
     """
     serializers = Serializers(files, Types(files))
     for subscription in subscriptions():
@@ -37,7 +37,7 @@ def _declare(subscription: ModelSubscription[Any], files: Files, serializers: Se
         opening = f"export interface {filter_}"
         file.declare(filter_, model, lambda: block(opening, _filters(subscription)))
     text = (
-        f"/** Rows of `{model._meta.label}` that may be watched. */\n"
+        f"/** Subscribable rows of `{model._meta.label}`. */\n"
         f"export const {name}Model: collab.Model<{shown}, {filter_}> ="
         f" {{ label: {literal(model._meta.label)} }};"
     )
@@ -62,7 +62,7 @@ def _filters(subscription: ModelSubscription[Any]) -> list[str]:
 
 
 def _filter_type(model: Any, lookup: str) -> str:
-    """Return the type of a value to compare with; of what is no field, nothing is known."""
+    """Return the type of a filter's value; unknown unless the lookup is a field."""
     try:
         return column_type(model._meta.get_field(lookup))
     except FieldDoesNotExist:

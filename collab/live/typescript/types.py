@@ -1,4 +1,4 @@
-"""Annotations of Python as types of TypeScript: of the JSON that msgspec makes of such values."""
+"""Types of TypeScript for annotations of Python, as msgspec encodes such values in JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .files import File, Files, block, literal, property_name
 
 __all__ = ["Types", "array", "union"]
 
-#: What msgspec knows and JSON has as a text.
+#: Types that msgspec encodes as text.
 _TEXTS = (
     inspect.StrType,
     inspect.BytesType,
@@ -30,7 +30,7 @@ _OBJECTS = (inspect.TypedDictType, inspect.DataclassType, inspect.StructType)
 
 
 def union(types: Iterable[str]) -> str:
-    """Return the type of what is one of ``types``; ``null`` comes last."""
+    """Return the union of ``types`` with ``null`` last."""
     distinct = dict.fromkeys(types)
     if "unknown" in distinct:
         return "unknown"
@@ -38,24 +38,24 @@ def union(types: Iterable[str]) -> str:
 
 
 def array(item: str) -> str:
-    """Return the type of a list of ``item``."""
+    """Return the array type of ``item``."""
     return f"({item})[]" if " | " in item else f"{item}[]"
 
 
 class Types:
-    """Finds the types of annotations.
+    """Converts annotations to types.
 
     Args:
-        files: where those are declared that have names.
+        files: contain the declarations of named types.
     """
 
     def __init__(self, files: Files) -> None:
         self._files = files
 
     def of(self, annotation: Any, file: File) -> str:
-        """Return the type of an annotation, as it is written in ``file``.
+        """Return the type of an annotation, as referred to in ``file``.
 
-        What msgspec knows nothing of is ``unknown``.
+        Types that msgspec does not support are ``unknown``.
         """
         try:
             info = inspect.type_info(annotation)
@@ -99,7 +99,7 @@ class Types:
 
     def _object(self, info: Any, file: File) -> str:
         if get_origin(info.cls) is not None:
-            # One of many that have the name.
+            # A specialization of a generic class, which has no name of its own.
             return f"{{ {' '.join(self._properties(info, file))} }}"
         owner = self._files.of(info.cls)
         name = info.cls.__name__
@@ -123,7 +123,7 @@ def _is_enum(cls: object) -> TypeGuard[type[Enum]]:
 
 
 def _mark(info: Any, part: Any) -> str:
-    """Tell whether a part may be missing: one that has a default is sent all the same."""
+    """Return ``?`` for a part that may be missing; parts with defaults are always sent."""
     config = getattr(info.cls, "__struct_config__", None)
     may_miss = isinstance(info, inspect.TypedDictType) or (config and config.omit_defaults)
     return "?" if may_miss and not part.required else ""

@@ -1,4 +1,4 @@
-"""Observers: methods of a consumer that are told of signals, and of what becomes of rows.
+"""Observers: methods of a consumer that handle signals and changes of rows.
 
     class Comments(LiveConsumer):
         @model_observer(Comment, serializer_class=CommentSerializer)
@@ -10,20 +10,18 @@
         async def follow(self, request_id: int) -> None:
             await self.comment_activity.subscribe(request_id=request_id)
 
-A process that changes rows makes one event of it for each group, whoever has subscribed; each
-process with subscribers hands it to those. See :mod:`collab.live.watching.row_changes` for what is
-told when.
+A process that changes rows publishes one event for each group of the observer; each process
+delivers it to its subscribers. See :mod:`collab.live.watching.row_changes` for when.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -40,23 +38,21 @@ from collab.live.events import events, groups
 from collab.live.events.encoding import as_json
 from collab.live.events.events import publish_internal
 from collab.live.events.groups import Event
+from collab.live.watching.event_rows import dump_row, load_row, shared
 from collab.live.watching.row_changes import Kind, RowChange, watch
 
-__all__ = ["BaseObserver", "ModelObserver", "Observer", "model_observer", "observer", "shared"]
+__all__ = ["BaseObserver", "ModelObserver", "Observer", "model_observer", "observer"]
 
 logger = logging.getLogger("collab.live")
 
 T = TypeVar("T")
 AnyObserver = TypeVar("AnyObserver", bound="BaseObserver")
 
-#: In events' payloads: what connections of this process have found out about it.
-_SHARED = "shared"
-
 
 def observer(signal: Signal, **kwargs: Any) -> Callable[[Any], Observer]:
-    """Let a method be told of a signal; ``kwargs`` are those of ``signal.connect``.
+    """Make a method handle a signal; ``kwargs`` are those of ``signal.connect``.
 
-    ``@name.serializer`` says what the method's ``message`` is, by default ``{}``.
+    ``@name.serializer`` decorates a function that returns the ``message``, by default ``{}``.
     """
 
     def decorate(handler: Any) -> Observer:
@@ -71,14 +67,14 @@ def model_observer(
     many_to_many: bool = False,
     for_user: bool = False,
 ) -> Callable[[Any], ModelObserver]:
-    """Let a method be told what becomes of a model's rows.
+    """Make a method handle changes of a model's rows.
 
     Args:
-        model: whose rows.
-        serializer_class: makes the method's ``message`` of a row; by default it is the ``pk``.
-        many_to_many: changes of many-to-many relations are changes of the row.
-        for_user: make the message for each user who has subscribed, who is in the serializer's
-            context; ``@name.is_visible`` says who gets one at all.
+        model: of the rows.
+        serializer_class: serializes the row into ``message``; by default the ``pk``.
+        many_to_many: changes of many-to-many relations count as changes of the row.
+        for_user: serialize for each subscribed user, who is in the serializer's context;
+            ``@name.is_visible`` decorates a function that returns whether a user gets a message.
     """
 
     def decorate(handler: Any) -> ModelObserver:
@@ -89,14 +85,14 @@ def model_observer(
 
 
 class BaseObserver(ABC):
-    """What takes the place of the method that is decorated."""
+    """A decorated method, as an attribute of the consumer class."""
 
     def __init__(self, handler: Any, name: str | None = None) -> None:
         if not inspect.iscoroutinefunction(handler):
-            raise TypeError(f"{handler.__qualname__} observes, so it has to be async.")
+            raise TypeError(f"{handler.__qualname__} is an observer: write async def.")
         self._handler = handler
         self._wanted = _parameters(handler)
-        #: The same in all processes.
+        #: Equal in all processes.
         self.name = name or f"{handler.__module__}.{handler.__qualname__}"
         self._serializer: Any = None
         self._groups_for_signal: Any = None
@@ -105,7 +101,7 @@ class BaseObserver(ABC):
         self._requests: WeakKeyDictionary[LiveConsumer, dict[str, dict[Any, None]]]
         self._requests = WeakKeyDictionary()
         self._is_watching = False
-        # So that it is found as the method that handles the event.
+        # Makes the observer the handler of its event.
         events.consumer(self._event_type)(self)
 
     @property
@@ -122,27 +118,27 @@ class BaseObserver(ABC):
 
     @abstractmethod
     def _start(self) -> None:
-        """Begin to observe, now that it is known how."""
+        """Connect to the source of changes."""
 
     # Decorators.
 
     def serializer(self: AnyObserver, function: Any) -> AnyObserver:
-        """Decorate what makes the message: of a row and what became of it, or of a signal."""
+        """Decorate a function that returns the message for a row and its change, or a signal."""
         self._serializer = function
         return self
 
     def groups_for_signal(self: AnyObserver, function: Any) -> AnyObserver:
-        """Decorate what yields the groups to tell, of an ``instance`` or a signal."""
+        """Decorate a function that yields the groups of an ``instance`` or a signal."""
         self._groups_for_signal = function
         return self
 
     def groups_for_consumer(self: AnyObserver, function: Any) -> AnyObserver:
-        """Decorate what yields the groups that a subscription hears, of its arguments."""
+        """Decorate a function that yields a subscription's groups from its arguments."""
         self._groups_for_consumer = function
         return self
 
     def groups(self: AnyObserver, function: Any) -> AnyObserver:
-        """Decorate what yields both."""
+        """Decorate a function that yields the groups for both."""
         return self.groups_for_signal(function).groups_for_consumer(function)
 
     # Subscriptions.
@@ -150,10 +146,10 @@ class BaseObserver(ABC):
     async def subscribe(
         self, consumer: LiveConsumer, *args: Any, request_id: Any = None, **kwargs: Any
     ) -> list[str]:
-        """Let a connection hear the groups that these arguments stand for; return them.
+        """Subscribe a connection to the groups for these arguments; return the groups.
 
         Raises:
-            CallError: 429, it has too many subscriptions.
+            CallError: 429, the connection has too many subscriptions.
         """
         names = self._names_for(consumer, args, kwargs)
         requests = self._of(consumer)
@@ -167,7 +163,7 @@ class BaseObserver(ABC):
     async def unsubscribe(
         self, consumer: LiveConsumer, *args: Any, request_id: Any = None, **kwargs: Any
     ) -> list[str]:
-        """End the subscription of a request, or without a ``request_id`` all of these groups."""
+        """End a request's subscription, or without ``request_id`` all to these groups."""
         names = self._names_for(consumer, args, kwargs)
         for name in names:
             requests = self._of(consumer).get(name, {})
@@ -179,7 +175,7 @@ class BaseObserver(ABC):
         return names
 
     def request_ids(self, consumer: LiveConsumer, group: str) -> list[Any]:
-        """Return the request ids of a connection's subscriptions of a group."""
+        """Return the request ids of a connection's subscriptions to a group."""
         requests = self._of(consumer).get(group, {})
         return [request_id for request_id in requests if request_id is not None]
 
@@ -195,25 +191,25 @@ class BaseObserver(ABC):
         return list(dict.fromkeys(map(self._group_name, found)))
 
     def _group_name(self, *group: Any) -> str:
-        """Return the name of a group: no two are the same, whatever it is called."""
+        """Return a unique name for a group of this observer."""
         name = json.dumps([self.name, *map(str, group)]).encode()
         return f"collab.observed:{hashlib.sha256(name).hexdigest()}"
 
     # Events.
 
     async def __call__(self, consumer: LiveConsumer, event: dict[str, Any]) -> None:
-        """Take an event on behalf of a connection."""
+        """Handle an event for a connection."""
         message = await self._message(consumer, event)
         if message is not None:
             await self._handle(consumer, event, message)
 
     async def _message(self, consumer: LiveConsumer, event: dict[str, Any]) -> Any:
-        """Return what the method is told; ``None``: nothing."""
+        """Return the message for the method; ``None`` to skip it."""
         return event["payload"]["body"]
 
     async def _handle(self, consumer: LiveConsumer, event: dict[str, Any], message: Any) -> None:
         arguments = {
-            # What one connection does to it is no other's business.
+            # Changes that one connection makes to its copy do not affect others.
             "message": _copied(message),
             "action": event["payload"].get("action"),
             "message_type": self._handler.__name__.replace("_", "."),
@@ -232,10 +228,10 @@ class BoundObserver:
         self._consumer = consumer
 
     async def subscribe(self, *args: Any, request_id: Any = None, **kwargs: Any) -> list[str]:
-        """Hear from now on what is told; arguments go to ``groups_for_consumer``.
+        """Subscribe the connection; arguments go to ``groups_for_consumer``.
 
         Args:
-            request_id: of the client's request, which the method gets with each event.
+            request_id: of the client's request; the method gets it with each event.
 
         Returns:
             The names of the groups.
@@ -243,10 +239,10 @@ class BoundObserver:
         return await self.observer.subscribe(self._consumer, *args, request_id=request_id, **kwargs)
 
     async def unsubscribe(self, *args: Any, request_id: Any = None, **kwargs: Any) -> list[str]:
-        """Hear no more what was subscribed to with the same arguments.
+        """End the subscription with the same arguments.
 
         Args:
-            request_id: only of this request; without it, all subscriptions of these groups end.
+            request_id: of the client's request; without it, all subscriptions to these groups end.
         """
         return await self.observer.unsubscribe(
             self._consumer, *args, request_id=request_id, **kwargs
@@ -266,16 +262,16 @@ class Observer(BaseObserver):
 
     def _receive(self, signal: Signal, *args: Any, **kwargs: Any) -> None:
         try:
-            self._tell(signal, *args, **kwargs)
+            self._publish(signal, *args, **kwargs)
         except Exception:
-            # Who sends the signal has nothing to do with that.
-            logger.exception("A signal could not be told to %s.", self.name)
+            # The sender of the signal is not affected.
+            logger.exception("Observer %s failed; the signal is dropped.", self.name)
 
-    def _tell(self, signal: Signal, *args: Any, **kwargs: Any) -> None:
+    def _publish(self, signal: Signal, *args: Any, **kwargs: Any) -> None:
         make = self._serializer
         body = make(self, signal, *args, **kwargs) if make is not None else {}
         for group in self._groups(body, *args, **kwargs):
-            # In a transaction at its end: what is rolled back has not happened.
+            # In a transaction, after its commit.
             publish_internal(group, self._event_type, {"body": body})
 
     def _groups(self, body: Any, *args: Any, **kwargs: Any) -> Iterable[str]:
@@ -303,32 +299,32 @@ class ModelObserver(BaseObserver):
 
     @property
     def wants_before(self) -> bool:
-        """Rows come and go between the groups that the project has chosen."""
+        """Whether rows can change groups."""
         return self._groups_for_signal is not None
 
     def _start(self) -> None:
         watch(self)
 
     def groups_of(self, row: Model) -> Iterable[str]:
-        """Return the groups that are told of a row."""
+        """Return the groups of a row."""
         if self._groups_for_signal is None:
             return [self._group_name()]
         return map(self._group_name, self._groups_for_signal(self, instance=row))
 
     def receive(self, changes: Sequence[RowChange]) -> None:
-        """Send what concerns each group."""
+        """Publish changes of rows to their groups."""
         for change in changes:
             try:
-                self._tell(change)
+                self._publish(change)
             except Exception:
                 logger.exception(
-                    "A change of %s %s cannot be told to %s.",
+                    "Observer %s failed; the change of %s %s is dropped.",
+                    self.name,
                     self.model._meta.label,
                     change.pk,
-                    self.name,
                 )
 
-    def _tell(self, change: RowChange) -> None:
+    def _publish(self, change: RowChange) -> None:
         for kind, row, names in self._parts(change):
             if names:
                 payload = as_json({"action": kind, **self._payload(row, kind)})
@@ -336,14 +332,14 @@ class ModelObserver(BaseObserver):
                     groups.send(Event(self._event_type, name, payload))
 
     def _parts(self, change: RowChange) -> Iterator[tuple[Kind, Model, Sequence[str]]]:
-        """Yield what is told to whom: who has seen a row before is told that it goes."""
+        """Yield events and their groups; a group that a row leaves gets a ``DELETE``."""
         if not self.wants_before:
             yield change.kind, change.row, [*self.groups_of(change.row)]
             return
         before = change.before.groups[self] if change.before else frozenset()
         now = set() if change.kind == Kind.DELETE else {*self.groups_of(change.row)}
         if change.before:
-            # As it was: what has become of it is not theirs to know any more.
+            # The row as it was: this group may not see what became of it.
             yield Kind.DELETE, change.before.row, sorted(before - now)
         yield Kind.UPDATE, change.row, sorted(before & now)
         yield Kind.CREATE, change.row, sorted(now - before)
@@ -357,17 +353,17 @@ class ModelObserver(BaseObserver):
 
 
 class UserModelObserver(ModelObserver):
-    """Makes messages for each user who has subscribed, once in each process."""
+    """An observer with messages that depend on the user, made once for a user in each process."""
 
     _is_visible: Any = None
 
     def is_visible(self, function: Any) -> UserModelObserver:
-        """Decorate what tells whether a ``user`` may see an ``instance``; others get nothing."""
+        """Decorate a function that returns whether a ``user`` may see an ``instance``."""
         self._is_visible = function
         return self
 
     def _payload(self, row: Model, kind: Kind) -> dict[str, Any]:
-        # Others cannot read it any more.
+        # A deleted row cannot be read again.
         is_over = kind == Kind.DELETE
         return {"pk": row.pk, "row": dump_row(row) if is_over else None}
 
@@ -386,12 +382,12 @@ class UserModelObserver(ModelObserver):
     def _row(self, payload: Mapping[str, Any]) -> Model | None:
         if payload["row"] is not None:
             return load_row(self.model, payload["row"])
-        # Not by a replica, which may not have the change yet.
+        # Replicas may not have the change yet.
         rows = self.model._base_manager.using(router.db_for_write(self.model))
         return rows.filter(pk=payload["pk"]).first()
 
     def _for_user(self, row: Model, payload: Mapping[str, Any], user: Any) -> Any:
-        """Return the message for a user; ``None``: he gets none."""
+        """Return the message for a user; ``None`` to send none."""
         if self._is_visible is not None and not self._is_visible(self, row, user):
             return None
         if self._serializer is not None:
@@ -402,38 +398,6 @@ class UserModelObserver(ModelObserver):
         return {"pk": row.pk}
 
 
-async def shared(
-    payload: dict[str, Any], key: object, make: Callable[[], Coroutine[Any, Any, T]]
-) -> T:
-    """Return what ``make`` returns, or has returned to another who was told the same event.
-
-    Args:
-        payload: of the event; connections of a process have it in common.
-        key: what is made; what depends on who asks belongs into it.
-    """
-    loop = asyncio.get_running_loop()
-    found = payload.setdefault(_SHARED, {})
-    if (loop, key) not in found:
-        found[loop, key] = loop.create_task(make())
-    task: Awaitable[T] = found[loop, key]
-    # Who ends meanwhile does not end it for others.
-    return await asyncio.shield(task)
-
-
-def dump_row(row: Model) -> dict[str, Any]:
-    """Return the fields of a row so that JSON can carry them."""
-    return {
-        field.attname: None if field.value_from_object(row) is None else field.value_to_string(row)
-        for field in row._meta.concrete_fields
-    }
-
-
-def load_row(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Return a row of the fields that :func:`dump_row` has returned."""
-    fields = model._meta.concrete_fields
-    return model(**{field.attname: field.to_python(values[field.attname]) for field in fields})
-
-
 def _copied(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
@@ -441,7 +405,7 @@ def _copied(value: Any) -> Any:
 
 
 def _parameters(function: Any) -> frozenset[str] | None:
-    """Return the names of a function's parameters; ``None`` if it takes any."""
+    """Return the names of a function's parameters; ``None`` if it has ``**kwargs``."""
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None

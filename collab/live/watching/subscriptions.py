@@ -1,6 +1,6 @@
-"""Declaring which rows of a model clients may watch, whichever they ask for.
+"""Declarations of models that clients may subscribe to; see :class:`ModelSubscription`.
 
-Declarations are in the module ``subscriptions`` of an app; see :class:`ModelSubscription`.
+They are in the module ``subscriptions`` of an app.
 """
 
 from __future__ import annotations
@@ -31,71 +31,74 @@ __all__ = [
 
 M = TypeVar("M", bound=Model)
 
-#: Type of the event that tells which rows of a model have changed, and how.
+#: Type of the event with the keys of a model's changed rows.
 CHANGED = "collab.rows"
 
 
-_NO_ROW = {"filter": ["No row can have such a value."]}
-#: What is raised for a value that a client has made up; it may be of any type.
+_NO_ROW = {"filter": ["Not a valid value."]}
+#: Errors that values from clients cause, which may be of any type.
 _NO_VALUE = (ValueError, TypeError, AttributeError, LookupError, ValidationError)
 
 
 class ModelSubscription(Generic[M]):
-    """Which rows of a model clients may watch, and what they see of them; to be registered."""
+    """The rows of a model that clients may subscribe to, and their fields."""
 
-    #: Of the model, what clients see; or else a serializer that says it. Its context has the
+    #: The model's fields that clients see; instead of them a serializer, whose context has the
     #: ``user``.
     fields: ClassVar[Sequence[str]] = ()
     serializer_class: ClassVar[type[ModelSerializer[Any]] | None] = None
-    #: Lookups, as in queries, that lists may be filtered by.
+    #: Lookups, as in queries, for filtered lists.
     filter_fields: ClassVar[Sequence[str]] = ()
-    #: Which rows are seen, and what of them, depends on the user. If not, all who watch the same
-    #: cost as much as one, and ``user`` is ``None`` everywhere.
+    #: Rows or their values depend on the user. If False, all subscribers to a list share one
+    #: query, and ``user`` is always ``None``.
     per_user: ClassVar[bool] = True
 
     def __init__(self, model: type[M]) -> None:
         self.model = model
 
     def get_queryset(self, user: Any) -> QuerySet[M]:
-        """Return the rows that a user may see; the others are not there for him."""
+        """Return the rows that a user may see; all others do not exist for that user."""
         raise NotImplementedError(f"{type(self).__name__} needs get_queryset().")
 
     def has_permission(self, user: Any, instance: M) -> bool:
-        """Tell whether a user may see one of these rows; for what no query can tell."""
+        """Return whether a user may see one of these rows, where a query cannot decide."""
         return True
 
     def encode_id(self, pk: Any) -> Any:
-        """Return what clients have in place of a primary key."""
+        """Return the id of a row for clients."""
         return pk
 
     def decode_id(self, value: Any) -> Any:
-        """Return the primary key that a client means; raise ``ValueError`` if it means none."""
+        """Return the primary key for an id from a client.
+
+        Raises:
+            ValueError: the id is not valid.
+        """
         return value
 
     def decode_filter(self, name: str, value: Any) -> Any:
-        """Return what the database has for a value that a client filters by."""
+        """Return the database's value for a value in a client's filter."""
         return value
 
-    # How it is used.
+    # How it works.
 
-    #: What it wants to know of changes.
     many_to_many = True
     wants_before = False
 
     def groups_of(self, row: Model) -> Iterable[str]:
-        """Return in which groups a row is: that is asked for each who watches, when it changes."""
+        """Return no groups: each query decides itself whether it finds a row."""
         return ()
 
     def receive(self, changes: Sequence[RowChange]) -> None:
-        """Tell all processes which rows a transaction has changed."""
+        """Publish the keys of the rows that a transaction changed to all processes."""
         keys = [[change.pk, change.kind] for change in changes]
         send(Event(CHANGED, group_of(self.model), as_json(keys)))
 
     def rows(self, user: Any, lookups: Mapping[str, Any]) -> QuerySet[M]:
-        """Return the rows that a user may see and that the lookups find.
+        """Return the rows that a user may see and the lookups find.
 
         Raises:
-            CallError: 400, the lookups cannot be.
+            CallError: 400, a lookup is not valid.
         """
         try:
             return self.get_queryset(user).filter(**lookups)
@@ -103,14 +106,14 @@ class ModelSubscription(Generic[M]):
             raise CallError(400, _NO_ROW) from error
 
     def lookups(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the lookups of a filter.
+        """Return the lookups for a client's filter.
 
         Raises:
-            CallError: 400, it is not one that lists may be filtered by.
+            CallError: 400, a name is not in ``filter_fields``.
         """
         if unknown := sorted(wanted.keys() - set(self.filter_fields)):
-            known = ", ".join(self.filter_fields) or "nothing"
-            reason = f"Lists are filtered by {known}, not by {', '.join(unknown)}."
+            known = ", ".join(self.filter_fields) or "none"
+            reason = f"Unknown filters: {', '.join(unknown)}; known filters: {known}."
             raise CallError(400, {"filter": [reason]})
         try:
             return {name: self.decode_filter(name, value) for name, value in wanted.items()}
@@ -118,10 +121,10 @@ class ModelSubscription(Generic[M]):
             raise CallError(400, _NO_ROW) from error
 
     def text_of(self, lookups: Mapping[str, Any]) -> str:
-        """Return what is the same for the same lookups.
+        """Return a text that is equal for equal lookups.
 
         Raises:
-            CallError: 400, the lookups cannot be.
+            CallError: 400, a lookup is not valid.
         """
         try:
             return as_json(sorted(lookups.items()))
@@ -129,10 +132,10 @@ class ModelSubscription(Generic[M]):
             raise CallError(400, _NO_ROW) from error
 
     def found(self, rows: QuerySet[M]) -> list[M]:
-        """Return the rows that the database finds.
+        """Return the rows of a query.
 
         Raises:
-            CallError: 400, it cannot look for such values.
+            CallError: 400, the database refuses a value.
         """
         try:
             return list(rows)
@@ -140,14 +143,14 @@ class ModelSubscription(Generic[M]):
             raise CallError(400, _NO_ROW) from error
 
     def user_key(self, user: Any) -> Any:
-        """Return what tells users apart, if there are differences between them."""
+        """Return the key of a user; ``None`` if all users see the same."""
         return getattr(user, "pk", None) if self.per_user else None
 
     def key(self, value: Any) -> Any:
-        """Return the primary key that a client means.
+        """Return the primary key for an id from a client.
 
         Raises:
-            CallError: 404, there cannot be such a row.
+            CallError: 404, no row can have this id.
         """
         try:
             return self.model._meta.pk.to_python(self.decode_id(value))
@@ -155,7 +158,7 @@ class ModelSubscription(Generic[M]):
             raise CallError(404, "Not found.") from error
 
     def shown(self, user: Any, rows: Iterable[M]) -> dict[Any, dict[str, Any]]:
-        """Return what a user sees of rows, by primary key, in their order."""
+        """Return serialized rows by primary key, in order, without those hidden from the user."""
         seen = list({row.pk: row for row in rows if self.has_permission(user, row)}.values())
         serializer_class = self.serializer_class or default_serializer(
             self.model, tuple(self.fields)
@@ -173,7 +176,7 @@ _subscriptions: dict[str, ModelSubscription[Any]] = {}
 def subscribable(
     model: type[Model],
 ) -> Callable[[type[ModelSubscription[Any]]], type[ModelSubscription[Any]]]:
-    """Let clients watch rows of a model as the :class:`ModelSubscription` below says."""
+    """Register a :class:`ModelSubscription` for a model: ``@subscribable(Task)``."""
 
     def add(declared: type[ModelSubscription[Any]]) -> type[ModelSubscription[Any]]:
         unregister(model)
@@ -185,21 +188,21 @@ def subscribable(
 
 
 def unregister(model: type[Model]) -> None:
-    """Let clients watch rows of a model no more."""
+    """Remove the subscription of a model."""
     if former := _subscriptions.pop(model._meta.label_lower, None):
         unwatch(former)
 
 
 def subscriptions() -> list[ModelSubscription[Any]]:
-    """Return what is registered, in the order of the models' labels."""
+    """Return all registered subscriptions, in the order of the models' labels."""
     return [_subscriptions[label] for label in sorted(_subscriptions)]
 
 
 def subscription_of(label: str) -> ModelSubscription[Any]:
-    """Return what is registered for a model; ``label`` as in ``"notes.Task"``.
+    """Return the subscription of a model with a label such as ``"notes.Task"``.
 
     Raises:
-        CallError: 404, clients may not watch it.
+        CallError: 404, none is registered.
     """
     if found := _subscriptions.get(label.lower()):
         return found
@@ -207,5 +210,5 @@ def subscription_of(label: str) -> ModelSubscription[Any]:
 
 
 def group_of(model: type[Model]) -> str:
-    """Return the group that hears of changes of a model's rows."""
+    """Return the group that gets the keys of a model's changed rows."""
     return f"collab.rows.{model._meta.label_lower}"

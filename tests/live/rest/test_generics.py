@@ -54,7 +54,7 @@ async def test_rows_are_read_anew_each_time(board: Board) -> None:
         ({"pk": 0}, 404, ["Not found."]),
         ({"pk": "no number"}, 404, ["Not found."]),
         ({"pk": {"gt": 0}}, 404, ["Not found."]),
-        ({"pk": 0, "self": 2}, 400, [{"self": ["There is no such argument."]}]),
+        ({"pk": 0, "self": 2}, 400, [{"self": ["Unknown argument."]}]),
     ],
 )
 async def test_wrong_request_is_answered_and_harms_nothing(
@@ -115,7 +115,7 @@ async def test_what_is_missing_is_an_error_of_the_server(
     consumer: Any = type("Tasks", (mixins.ListModelMixin, GenericAsyncAPIConsumer), body)
     async with talking(consumer) as ann:
         assert (await ann.call("list"))["response_status"] == 500
-    assert "Tasks needs a " in caplog.text
+    assert "Tasks has no " in caplog.text
 
 
 async def test_serializers_know_who_asks(board: Board) -> None:

@@ -73,7 +73,7 @@ def test_files_of_apps_that_are_gone_are_deleted_and_no_others(
 def test_files_that_somebody_has_written_are_not_overwritten(tmp_path: Path) -> None:
     mine = tmp_path / "projects.ts"
     mine.write_text("export {};\n")
-    with pytest.raises(CommandError, match=r"projects\.ts was not made by this"):
+    with pytest.raises(CommandError, match=r"projects\.ts was not generated"):
         run("--out", tmp_path)
     assert mine.read_text() == "export {};\n"
 

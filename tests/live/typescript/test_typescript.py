@@ -192,7 +192,7 @@ def test_states_are_nested_and_say_what_may_be_written() -> None:
 
 @pytest.fixture
 def watchable() -> Iterator[None]:
-    """Two models that may be watched."""
+    """Two subscribable models."""
 
     @subscribable(Label)
     class LabelSubscription(ModelSubscription[Label]):
@@ -237,9 +237,9 @@ def test_two_things_of_a_name_are_refused() -> None:
     class BoardConsumer(LiveConsumer):
         pass
 
-    with pytest.raises(CommandError, match="Board would have two methods setIt: rename an action"):
+    with pytest.raises(CommandError, match="Board has two methods setIt: rename an action"):
         typescript(router(Board))
-    with pytest.raises(CommandError, match=r"would both be StudioChannel in live\.ts"):
+    with pytest.raises(CommandError, match=r"are both called StudioChannel in live\.ts"):
         typescript(router(sample_consumers.Studio, sample_consumers.StudioConsumer))
 
 

@@ -20,7 +20,8 @@ from rest_framework import serializers
 from collab.live import action
 from collab.live.consumers import LiveConsumer
 from collab.live.events.groups import local_members
-from collab.live.watching.observers import dump_row, load_row, model_observer
+from collab.live.watching.event_rows import dump_row, load_row
+from collab.live.watching.observers import model_observer
 from collab.live.watching.observers import observer as signal_observer
 from collab.live.watching.row_changes import Kind
 from tests.live.talking import talking
@@ -641,7 +642,7 @@ async def test_error_of_an_observer_harms_neither_who_saves_nor_others(
 
 
 def test_method_that_observes_has_to_be_async() -> None:
-    with pytest.raises(TypeError, match="has to be async"):
+    with pytest.raises(TypeError, match="write async def"):
 
         @model_observer(Task)
         def changed(self: Any, message: Any) -> None: ...

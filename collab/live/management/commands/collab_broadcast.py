@@ -1,4 +1,4 @@
-"""``manage.py collab_broadcast``: show a message to everybody who is connected."""
+"""``manage.py collab_broadcast``: send a system message to all connections."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collab.live.events.events import broadcast_system_message
 
 
 class Command(BaseCommand):
-    help = "Show a message to everybody who is connected to a LiveConsumer."
+    help = "Send a system message to all connections of LiveConsumers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source", help="whom it is from")
+        parser.add_argument("source", help="name of the sender")
         parser.add_argument("message", help="the text")
         parser.add_argument(
-            "--maintenance", action="store_true", help="the service is going to be away"
+            "--maintenance", action="store_true", help="announce maintenance of the service"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

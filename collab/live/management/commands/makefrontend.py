@@ -1,4 +1,4 @@
-"""``manage.py makefrontend``: TypeScript for the clients of the project's live channels."""
+"""``manage.py makefrontend``: generate TypeScript for clients of the project's live channels."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from collab.conf import get_settings
 from collab.live.typescript import typescript
 from collab.live.typescript.files import HEADER
 
-#: What is in the directory, or is to be, by the name of the file.
+#: Contents of the directory's files by name.
 Texts = Mapping[str, str]
 
 
 class Command(BaseCommand):
-    """Write types and classes of all LiveConsumers that ``ASGI_APPLICATION`` leads to."""
+    """Writes types and classes of all LiveConsumers that ``ASGI_APPLICATION`` routes to."""
 
-    help = "Write TypeScript for the clients of the project's live channels: a file for each app."
+    help = "Generate TypeScript for clients of the project's live channels: one file for each app."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Say what may be given."""
+        """Add the options."""
         parser.add_argument(
             "--check",
             action="store_true",
-            help="write nothing; print what would change, and fail if there is anything",
+            help="write nothing; print what would change, and fail if anything would",
         )
         parser.add_argument(
             "--watch", action="store_true", help="write again whenever Python code changes"
         )
         parser.add_argument(
-            "--out", type=Path, help="the directory, in place of the setting LIVE_FRONTEND_DIR"
+            "--out", type=Path, help="the directory; by default the setting LIVE_FRONTEND_DIR"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,19 +52,19 @@ class Command(BaseCommand):
         before, after = _there(directory), typescript(get_default_application())
         if differences := [*_differences(before, after)]:
             self.stdout.writelines(differences)
-            raise CommandError("The TypeScript is not that of the Python code: run makefrontend.")
+            raise CommandError("The TypeScript is out of date: run makefrontend.")
 
     def _write(self, directory: Path) -> None:
         before, after = _there(directory), typescript(get_default_application())
         directory.mkdir(parents=True, exist_ok=True)
         for name in after.keys() - before.keys():
             if directory.joinpath(name).exists():
-                raise CommandError(f"{directory / name} was not made by this: move it away.")
+                raise CommandError(f"{directory / name} was not generated: move it away.")
         for name in before.keys() - after.keys():
             directory.joinpath(name).unlink()
             self.stdout.write(f"Deleted {directory / name}")
         for name in sorted(after):
-            # What has not changed is not touched: whoever watches the files need not act.
+            # Unchanged files are not touched, so that file watchers do nothing.
             if before.get(name) != after[name]:
                 directory.joinpath(name).write_text(after[name], "utf-8")
                 self.stdout.write(f"Wrote {directory / name}")
@@ -75,7 +75,7 @@ def _once(write: partial[None]) -> None:
 
 
 def _there(directory: Path) -> Texts:
-    """Return the files in a directory that were made by this; others are left alone."""
+    """Return the generated files in a directory."""
     texts = {path.name: path.read_text("utf-8") for path in directory.glob("*.ts")}
     return {name: text for name, text in texts.items() if text.startswith(HEADER)}
 
