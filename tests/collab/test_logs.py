@@ -29,10 +29,10 @@ NO_ROOM = {
     "Observer %s failed; the change of %s %s is dropped.",
     "A large document is read in the process that serves, which stands still meanwhile: "
     "%s has not run as a Python of its own.",
-    "A message of the channel layer is not understood.",
+    "Channel layer message is not valid; events dropped.",
     "Observer %s failed; the signal is dropped.",
-    "An event of %r could not be passed on.",
-    "Changes of %s could not be told.",
+    "Delivery of an event of group %r failed.",
+    "Changes of %s could not be published.",
     "Groups of a row of %s are not known.",
     "Query of %s failed; its subscribers miss a change.",
     "What a commit calls for could not be done.",

@@ -1,10 +1,9 @@
-"""Groups of connections over all processes, and the events that are sent to them.
+"""Groups of connections across all processes, and events sent to them.
 
-A process is in a group of the channel layer once for all of its connections, so an event crosses
-the layer once for each process and not for each connection, and becomes a text frame once. What
-is sent while the layer is busy goes to it as one message. The layer may lose messages: what must
-not get lost belongs into a document, or is kept to be replayed (see
-:mod:`collab.live.events.events`).
+A process joins a group of the channel layer once for all its connections, so an event crosses the
+layer once for each process and is encoded once. Events sent while the layer is busy share one
+message. The layer may lose messages: use a document, or events that are kept to be replayed (see
+:mod:`collab.live.events.events`), for data that must not get lost.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ __all__ = ["INTERNAL", "Event", "Listener", "check_name", "join", "leave", "loca
 
 logger = logging.getLogger("collab.live")
 
-#: Groups and events whose names begin so are not the project's.
+#: Prefix of groups and events that are not the project's.
 INTERNAL = "collab."
 
 _MESSAGE_TYPE = "collab.live"
@@ -43,29 +42,29 @@ _MAX_LENGTH = 255
 
 
 def check_name(name: str) -> str:
-    """Return the name that a project has given to a group or to an event.
+    """Return a project's name for a group or an event.
 
     Raises:
-        ValueError: it cannot have it, and why.
+        ValueError: the name is not valid.
     """
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_LENGTH:
-        raise ValueError(f"{name!r:.300} is no text of 1 to {_MAX_LENGTH} characters.")
+        raise ValueError(f"{name!r:.300} is not a text of 1 to {_MAX_LENGTH} characters.")
     if name.startswith(INTERNAL):
-        raise ValueError(f"{name!r}: names that begin with {INTERNAL!r} are not for projects.")
+        raise ValueError(f"{name!r} begins with {INTERNAL!r}, which is reserved.")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in name):
-        raise ValueError(f"{name!r} has characters that no database stores.")
+        raise ValueError(f"{name!r} has characters that databases cannot store.")
     return name
 
 
 @dataclass
 class Event:
-    """Something that connections of a group are told.
+    """An event for the connections of a group.
 
     Args:
-        type: what it is called.
-        group: to which it was sent.
-        json: what it says, as JSON.
-        number: its position among those of the group that are kept to be replayed.
+        type: its name.
+        group: the recipients.
+        json: the payload as JSON.
+        number: its position among the kept events of the group.
     """
 
     type: str
@@ -75,16 +74,16 @@ class Event:
 
     @cached_property
     def payload(self) -> Any:
-        """What it says."""
+        """The decoded payload."""
         return json.loads(self.json)
 
     @cached_property
     def frame(self) -> str:
-        """What clients are sent, made once for all of them."""
+        """The text frame, encoded once for all clients."""
         return spliced_frame(self.type, self.json, group=self.group, number=self.number)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as its handlers get it."""
+        """Return the event as handlers get it."""
         return {
             "type": self.type,
             "group": self.group,
@@ -97,7 +96,7 @@ class Listener(Protocol):
     """A connection."""
 
     def receive_event(self, event: Event) -> None:
-        """Take an event; called in the connection's event loop, and raises nothing."""
+        """Handle an event; called in the connection's event loop, and raises nothing."""
 
 
 class LocalGroups:
@@ -147,7 +146,7 @@ class LocalGroups:
                     member.receive_event(event)
                 except Exception:
                     # The other members receive it all the same.
-                    logger.exception("An event of %r could not be passed on.", event.group)
+                    logger.exception("Delivery of an event of group %r failed.", event.group)
 
     def _receive(self, message: Message) -> None:
         if message.get("from") == PROCESS:
@@ -155,8 +154,8 @@ class LocalGroups:
         try:
             events = [Event(*event) for event in message["events"]]
         except (LookupError, TypeError):
-            # Of another version of this, as while servers are replaced one by one.
-            logger.warning("A message of the channel layer is not understood.")
+            # From another version of this package, during a rolling update.
+            logger.warning("Channel layer message is not valid; events dropped.")
         else:
             self.deliver(events)
 
@@ -165,22 +164,22 @@ _local_groups = PerLoop(lambda: LocalGroups(shared_layer(channel_layers.__getite
 
 
 async def join(group: str, member: Listener) -> None:
-    """Let a connection of this event loop hear what is sent to a group."""
+    """Add a connection of this event loop to a group."""
     await _local_groups.current().join(group, member)
 
 
 async def leave(group: str, member: Listener) -> None:
-    """Let a connection hear it no more."""
+    """Remove a connection of this event loop from a group."""
     await _local_groups.current().leave(group, member)
 
 
 def local_members(group: str) -> set[Listener]:
-    """Return the connections of this event loop that are in a group."""
+    """Return this event loop's connections in a group."""
     return set(_local_groups.current().members.get(group, ()))
 
 
 class _UnsentEvents:
-    """Events that wait for their turn at the channel layer."""
+    """Events that wait for the channel layer."""
 
     def __init__(self) -> None:
         self._events: dict[str, list[tuple[Any, ...]]] = {}
@@ -195,7 +194,7 @@ class _UnsentEvents:
             self._take(event.group)
 
     def _take(self, group: str) -> dict[str, Any] | None:
-        """Return all that waits for a group as one message, unless an earlier one has had it."""
+        """Return all events that wait for a group as one message; ``None`` if there are none."""
         with self._lock:
             events = self._events.pop(group, None)
         return {"type": _MESSAGE_TYPE, "from": PROCESS, "events": events} if events else None
@@ -205,11 +204,11 @@ _unsent = _UnsentEvents()
 
 
 def send(event: Event) -> None:
-    """Send an event to its group, now; may be called from any thread, and waits for nothing."""
+    """Send an event to its group at once, from any thread, without waiting."""
     for local in _local_groups.all():
-        # A loop that was closed meanwhile has no connections.
+        # A closed loop has no connections.
         with suppress(RuntimeError):
-            # What it starts has nothing to do with the context of who sends.
+            # In a context of its own, as delivery does not belong to the sender.
             local.loop.call_soon_threadsafe(local.deliver, [event], context=Context())
     _unsent.put(event)
 
