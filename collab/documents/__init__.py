@@ -5,6 +5,7 @@ once, seen by live members when it is committed, and part of the surrounding
 ``transaction.atomic()`` if documents are kept in the project's database.
 """
 
+from collab.documents.document_type import DocumentType
 from collab.documents.operations import (
     adelete,
     aedit,
@@ -24,8 +25,10 @@ from collab.documents.operations import (
     rename_watchers,
     send_doc_update,
 )
+from collab.documents.registry import name_of, names, register, type_of
 
 __all__ = [
+    "DocumentType",
     "adelete",
     "aedit",
     "aexists",
@@ -38,9 +41,13 @@ __all__ = [
     "edit",
     "exists",
     "list_documents",
+    "name_of",
+    "names",
     "read",
     "recheck_access",
+    "register",
     "rename",
     "rename_watchers",
     "send_doc_update",
+    "type_of",
 ]

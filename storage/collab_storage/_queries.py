@@ -22,6 +22,7 @@ from django.utils import timezone
 from .base import DocumentInfo, LogEntry, LogRow, Mark, StoredDocument, new_version
 from .exceptions import DocumentExists, DocumentNotFound
 from .formats import UPDATE_FORMAT, check_formats
+from .journal import Event, EventKind, changes_of, record
 from .models import Document, Update
 
 #: Values in one statement: SQLite takes no more than 999 in its older builds.
@@ -149,13 +150,16 @@ class Queries:
             if pk is None:
                 return False
             self._insert([entry], {entry.name: pk})
+            record(changes_of([entry], [entry.name]), self.using)
             return True
 
     def append(self, entries: Sequence[LogEntry]) -> None:
-        if len(entries) == 1 and self._append_one(entries[0]):
+        if len(entries) == 1 and not changes_of(entries) and self._append_one(entries[0]):
             return
         with transaction.atomic(self.using):
-            self._insert(entries, self._ensure(entries))
+            ids, created = self._ensure(entries)
+            self._insert(entries, ids)
+            record(changes_of(entries, created), self.using)
 
     def _append_one(self, entry: LogEntry) -> bool:
         """Append to a document with a single statement; false if there is no such document."""
@@ -166,12 +170,13 @@ class Queries:
             cursor.execute(_append_statement(connection), [*values, entry.name])
             return bool(cursor.rowcount)
 
-    def _ensure(self, entries: Sequence[LogEntry]) -> dict[str, int]:
-        """Return the keys of the documents of ``entries``; those that are missing are made."""
+    def _ensure(self, entries: Sequence[LogEntry]) -> tuple[dict[str, int], list[str]]:
+        """Create the missing documents of ``entries``; return all keys, and the new names."""
         first: dict[str, LogEntry] = {}
         for entry in entries:
             first.setdefault(entry.name, entry)
         ids: dict[str, int] = {}
+        created: list[str] = []
         # In the order of the names, lest two processes wait for each other. More than a second
         # round is needed only if a document is deleted right after the first.
         while missing := sorted(first.keys() - ids.keys()):
@@ -179,7 +184,8 @@ class Queries:
                 ids.update(self._lock(names))
             new = [self._new_document(first[name]) for name in missing if name not in ids]
             self.documents.bulk_create(new, ignore_conflicts=True)
-        return ids
+            created += [document.name for document in new]
+        return ids, created
 
     def _lock(self, names: list[str]) -> dict[str, int]:
         """Return the keys of those documents, none of which is deleted before the commit.
@@ -226,12 +232,15 @@ class Queries:
             if document is None:
                 return False
             document.delete()
+            record([Event(name, EventKind.DELETED)], self.using)
             return True
 
     def rename(self, old: str, new: str) -> None:
         try:
             with transaction.atomic(self.using):
                 renamed = self.documents.filter(name=old).update(name=new)
+                if renamed:
+                    record([Event(new, EventKind.RENAMED, None, old)], self.using)
         except IntegrityError as error:
             raise DocumentExists(new) from error
         if not renamed:

@@ -21,6 +21,7 @@ from .base import (
     new_version,
 )
 from .exceptions import DocumentExists, DocumentNotFound
+from .journal import Event, EventKind, arecord, changes_of
 
 __all__ = ["MemoryStorage"]
 
@@ -69,14 +70,17 @@ class MemoryStorage(Storage):
             if entry.name in self._documents:
                 return False
             self._append(entry)
-            return True
+        await arecord(changes_of([entry], [entry.name]))
+        return True
 
     async def append(self, entries: Sequence[LogEntry]) -> None:
         for entry in entries:
             check_name(entry.name)
         with self._lock:
+            created = {entry.name for entry in entries} - self._documents.keys()
             for entry in entries:
                 self._append(entry)
+        await arecord(changes_of(entries, created))
 
     def _append(self, entry: LogEntry) -> None:
         document = self._documents.setdefault(entry.name, _Document(entry.at))
@@ -99,7 +103,10 @@ class MemoryStorage(Storage):
     async def delete(self, name: str) -> bool:
         check_name(name)
         with self._lock:
-            return self._documents.pop(name, None) is not None
+            if self._documents.pop(name, None) is None:
+                return False
+        await arecord([Event(name, EventKind.DELETED)])
+        return True
 
     async def rename(self, old: str, new: str) -> None:
         check_name(old)
@@ -110,6 +117,7 @@ class MemoryStorage(Storage):
             if new != old and new in self._documents:
                 raise DocumentExists(new)
             self._documents[new] = self._documents.pop(old)
+        await arecord([Event(new, EventKind.RENAMED, None, old)])
 
     async def exists(self, name: str) -> bool:
         check_name(name)

@@ -13,8 +13,9 @@ from django.db.models.functions import Coalesce, Greatest, Length
 
 from .base import MAX_NAME_LENGTH, new_version
 from .formats import UPDATE_FORMAT
+from .journal import EventKind
 
-__all__ = ["Document", "DocumentQuerySet", "Update"]
+__all__ = ["Document", "DocumentQuerySet", "OutboxEvent", "OutboxLease", "Update"]
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -77,3 +78,42 @@ class Update(models.Model):
 
     def __str__(self) -> str:
         return f"update {self.pk} of document {self.document_id}"
+
+
+_KINDS = [(kind.value, kind.name.lower()) for kind in EventKind]
+
+
+class OutboxEvent(models.Model):
+    """A change of a document that the project is yet to be told of; see ``outbox.py``."""
+
+    # Not a foreign key: the document may be gone by then, or kept elsewhere.
+    name = models.CharField(max_length=MAX_NAME_LENGTH, db_index=True)
+    kind = models.PositiveSmallIntegerField(choices=_KINDS)
+    at = models.DateTimeField()
+    #: When to tell of it if nothing else happens to the document, and when at the latest.
+    quiet_at = models.DateTimeField()
+    latest_at = models.DateTimeField()
+    user_id = models.CharField(max_length=255, null=True)  # noqa: DJ001 ("" is no key)
+    #: The name that a renamed document had.
+    old_name = models.CharField(max_length=MAX_NAME_LENGTH, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.name}"
+
+
+class OutboxLease(models.Model):
+    """The right of one process to deal with a document's events until a time.
+
+    It stays, with the error, when that has failed: until it is tried again, or, when it was given
+    up, until the document's next change succeeds.
+    """
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    holder = models.UUIDField()
+    until = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    given_up_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name

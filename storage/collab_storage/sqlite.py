@@ -41,6 +41,7 @@ from .base import (
 )
 from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
 from .formats import check_formats
+from .journal import Event, EventKind, arecord, changes_of
 
 __all__ = ["SQLiteStorage"]
 
@@ -127,7 +128,9 @@ class SQLiteStorage(Storage):
             created = await write(db, INSERT_DOCUMENT, *document_row(entry))
             if created:
                 await db.execute(INSERT_UPDATE, update_row(entry))
-            return bool(created)
+        if created:
+            await arecord(changes_of([entry], [entry.name]))
+        return bool(created)
 
     @_to_the_end
     async def append(self, entries: Sequence[LogEntry]) -> None:
@@ -135,9 +138,16 @@ class SQLiteStorage(Storage):
             check_name(entry.name)
         if not entries:
             return
+        # The events are in another database. They are recorded before as well, lest a process that
+        # dies in between leaves a change that nobody is told of.
+        await arecord(changes_of(entries))
+        created = []
         async with self._transaction() as db:
-            await write_all(db, INSERT_DOCUMENT, map(document_row, entries))
+            for document in {entry.name: document_row(entry) for entry in entries}.values():
+                if await write(db, INSERT_DOCUMENT, *document):
+                    created.append(document[0])
             await write_all(db, INSERT_UPDATE, map(update_row, entries))
+        await arecord(changes_of(entries, created))
 
     @_to_the_end
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
@@ -154,7 +164,10 @@ class SQLiteStorage(Storage):
     async def delete(self, name: str) -> bool:
         check_name(name)
         async with self._transaction() as db:
-            return bool(await write(db, "DELETE FROM documents WHERE name = ?", name))
+            deleted = await write(db, "DELETE FROM documents WHERE name = ?", name)
+        if deleted:
+            await arecord([Event(name, EventKind.DELETED)])
+        return bool(deleted)
 
     @_to_the_end
     async def rename(self, old: str, new: str) -> None:
@@ -168,6 +181,7 @@ class SQLiteStorage(Storage):
                 raise DocumentExists(new) from error
         if not renamed:
             raise DocumentNotFound(old)
+        await arecord([Event(new, EventKind.RENAMED, None, old)])
 
     @_to_the_end
     async def exists(self, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
@@ -16,16 +17,37 @@ from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.runtime.shutdown import drain_on_sigterm
 from collab.engine.storing.document_store import DocumentStore
 
-__all__ = ["current_hub", "in_all_hubs", "live_hubs"]
+__all__ = ["current_hub", "end_services", "in_all_hubs", "live_hubs"]
+
+
+#: Called with a timeout, in a worker thread, when the last hub of the process has closed: ends
+#: background work that serves documents.
+end_services: list[Callable[[float], object]] = []
 
 
 def _make_hub() -> Hub:
     store = DocumentStore(get_storage(), get_settings())
     layer = shared_layer(channel_layers.__getitem__)
     relay = None if layer is None else Relay(layer, timings.DEFAULT)
-    hub = Hub(store, relay, on_closed=lambda hub: _hubs.forget(hub.loop))
-    drain_on_sigterm(hub.drain)
+    hub = Hub(store, relay, on_closed=_forget)
+
+    async def drain() -> None:
+        await hub.drain()
+        await _end_services()
+
+    drain_on_sigterm(drain)
     return hub
+
+
+async def _forget(hub: Hub) -> None:
+    _hubs.forget(hub.loop)
+    if not live_hubs():
+        await _end_services()
+
+
+async def _end_services() -> None:
+    for end in end_services:
+        await asyncio.to_thread(end, get_settings().CLOSE_TIMEOUT)
 
 
 _hubs = PerLoop(_make_hub)

@@ -6,7 +6,7 @@ Other threads reach the live rooms through :func:`collab.engine.hub.current.in_a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -35,7 +35,7 @@ class Hub:
         self,
         store: DocumentStore,
         relay: Relay | None = None,
-        on_closed: Callable[[Hub], object] = lambda hub: None,
+        on_closed: Callable[[Hub], Awaitable[None]] | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.writer = store.writer
@@ -199,4 +199,5 @@ class Hub:
         A connection that joins after that gets another hub, with the settings of that moment.
         """
         await self._upkeep.close()
-        self._on_closed(self)
+        if self._on_closed is not None:
+            await self._on_closed(self)

@@ -1,0 +1,56 @@
+"""A change of a document, as the project's code gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from pycrdt import Doc
+
+from collab.documents.operations import read
+
+__all__ = ["Change"]
+
+
+class Change:
+    """All that has happened to a document since the project was last called.
+
+    Args:
+        name: the document.
+        parameters: of the name, as the pattern of its type has them.
+        user_ids: primary keys, as text, of the users who made it, as far as they are known.
+        since: when the first update of it was stored.
+    """
+
+    def __init__(
+        self, name: str, parameters: Mapping[str, Any], user_ids: Sequence[str], since: datetime
+    ) -> None:
+        self.name = name
+        self.kwargs = parameters
+        self.user_ids = user_ids
+        self.since = since
+
+    def __repr__(self) -> str:
+        return f"<Change of {self.name!r}>"
+
+    @cached_property
+    def doc(self) -> Doc[Any]:
+        """A private copy of the document as it is now, loaded on first use.
+
+        Raises:
+            DocumentNotFound: it has been deleted meanwhile.
+        """
+        return read(self.name)
+
+    async def adoc(self) -> Doc[Any]:
+        """See :attr:`doc`."""
+        return await sync_to_async(lambda: self.doc)()
+
+    @cached_property
+    def users(self) -> list[Any]:
+        """The users who made the change, without those who have been deleted meanwhile."""
+        return list(get_user_model()._default_manager.filter(pk__in=self.user_ids))

@@ -1,0 +1,77 @@
+"""What is called when a document has changed: the methods of its type, and signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+
+from collab import signals
+from collab.documents.changes.change import Change
+from collab.documents.document_type import DocumentType
+from collab.documents.registry import ResolvedName, resolve
+from collab_storage.journal import EventKind
+from collab_storage.models import OutboxEvent
+
+__all__ = ["call_receivers", "is_tracked"]
+
+_HOOKS = ("created", "changed", "deleted", "renamed")
+_SIGNALS = (
+    signals.document_created,
+    signals.document_changed,
+    signals.document_deleted,
+    signals.document_renamed,
+)
+
+
+def is_tracked(name: str) -> bool:
+    """Return whether anything is to be called when the document ``name`` changes."""
+    if any(signal.receivers for signal in _SIGNALS):
+        return True
+    resolved = resolve(name)
+    return resolved is not None and _has_hooks(type(resolved.document_type))
+
+
+def _has_hooks(document_type: type[DocumentType]) -> bool:
+    return any(getattr(document_type, hook) is not getattr(DocumentType, hook) for hook in _HOOKS)
+
+
+def call_receivers(name: str, events: Sequence[OutboxEvent]) -> None:
+    """Call the methods of the document's type, then the signals' receivers, for ``events``.
+
+    A document that was deleted and not made again has not changed, as far as receivers learn.
+    """
+    resolved = resolve(name)
+    kinds = {EventKind(event.kind) for event in events}
+    for event in events:
+        if event.kind == EventKind.RENAMED:
+            _call(resolved, "renamed", signals.document_renamed, name, old=event.old_name)
+    if events[-1].kind == EventKind.DELETED:
+        _call(resolved, "deleted", signals.document_deleted, name)
+        return
+    change = _change(name, resolved, events)
+    if EventKind.CREATED in kinds:
+        _call(resolved, "created", signals.document_created, name, change=change)
+    if EventKind.CHANGED in kinds:
+        _call(resolved, "changed", signals.document_changed, name, change=change)
+
+
+def _change(name: str, resolved: ResolvedName | None, events: Sequence[OutboxEvent]) -> Change:
+    users = dict.fromkeys(event.user_id for event in events if event.user_id is not None)
+    parameters = {} if resolved is None else resolved.parameters
+    return Change(name, parameters, list(users), events[0].at)
+
+
+def _call(
+    resolved: ResolvedName | None, hook: str, signal: Any, name: str, **arguments: Any
+) -> None:
+    sender = None
+    if resolved is not None:
+        sender = type(resolved.document_type)
+        _run(getattr(resolved.document_type, hook), **arguments, **resolved.parameters)
+    signal.send(sender=sender, name=name, **arguments)
+
+
+def _run(method: Callable[..., Any], **arguments: Any) -> None:
+    (async_to_sync(method) if iscoroutinefunction(method) else method)(**arguments)

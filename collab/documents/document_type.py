@@ -1,0 +1,70 @@
+"""The base class of kinds of documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pycrdt import Doc
+
+if TYPE_CHECKING:
+    from collab.documents.changes.change import Change
+
+__all__ = ["DocumentType"]
+
+
+class DocumentType:
+    """A kind of document: subclass it, and register the subclass for a pattern of names.
+
+    Every way to a document asks the type of its name. Methods get the pattern's parameters as
+    keyword arguments. Each may be a coroutine function; one that is not runs in a worker thread,
+    where it may use the database.
+    """
+
+    # ``*args`` lets type checkers accept methods that name the parameters of their pattern.
+
+    #: The pattern of names, in the syntax of Django's ``path()``; set by ``register()``.
+    pattern: ClassVar[str] = ""
+    #: Seconds without a further change after which ``changed()`` is called, and seconds after the
+    #: first change at which it is called at the latest.
+    change_delay: ClassVar[float] = 2.0
+    change_max_delay: ClassVar[float] = 10.0
+    #: Call ``changed()`` and its kin in a transaction that also records that they have succeeded,
+    #: so that what they write to that database is written exactly once. Turn it off for a method
+    #: that takes long, such as one that calls another service.
+    atomic: ClassVar[bool] = True
+
+    def authorize(self, user: Any, *args: Any, **parameters: Any) -> Any:
+        """Return what ``user``, who may be anonymous, may do with the document.
+
+        Raises:
+            Unauthenticated: the user has to log in first.
+            Forbidden: the user may not open it; so does returning ``Access.NONE``.
+            NoSuchDocument: there is no such document.
+        """
+        raise NotImplementedError(
+            f"{type(self).__qualname__} does not say who may open its documents: define"
+            " authorize(self, user, ...)."
+        )
+
+    def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> Any:
+        """Fill a new document; called once in the document's life (I5)."""
+
+    def created(self, change: Change, *args: Any, **parameters: Any) -> Any:
+        """Called when a document has been stored for the first time."""
+
+    def changed(self, change: Change, *args: Any, **parameters: Any) -> Any:
+        """Called when a document has changed, once the change is stored and a pause has passed.
+
+        One process calls it, at least once for the last change, whoever made it: members of any
+        process or server code. If it raises, it is called again later.
+        """
+
+    def deleted(self, *args: Any, **parameters: Any) -> Any:
+        """Called when a document has been deleted."""
+
+    def renamed(self, old: str, *args: Any, **parameters: Any) -> Any:
+        """Called when a document has got a name of this type; ``old`` is the name it had."""
+
+    def get_absolute_url(self, *args: Any, **parameters: Any) -> Any:
+        """Return the address of the page that shows the document, if there is one."""
+        return None

@@ -1,0 +1,43 @@
+"""Asks the type of a document, on behalf of every way to it (I12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction
+from channels.db import database_sync_to_async
+from pycrdt import Doc
+
+from collab.access import Access
+from collab.documents.registry import resolve
+from collab.exceptions import NoSuchDocument
+
+__all__ = ["authorize", "call_hook", "seed"]
+
+
+async def authorize(name: str, user: Any) -> Access:
+    """Return what ``user`` may do with the document ``name``, as its type says.
+
+    Raises:
+        NoSuchDocument: no type is registered for the name.
+        MemberError: the type refuses with an error.
+    """
+    resolved = resolve(name)
+    if resolved is None:
+        raise NoSuchDocument
+    access = await call_hook(resolved.document_type.authorize, user, **resolved.parameters)
+    return Access(access)
+
+
+async def seed(name: str, doc: Doc[Any]) -> None:
+    """Fill the new document ``name`` as its type says."""
+    if (resolved := resolve(name)) is not None:
+        await call_hook(resolved.document_type.seed, doc, **resolved.parameters)
+
+
+async def call_hook(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
+    """Return what a method of a document type returns, sync or async."""
+    if iscoroutinefunction(hook):
+        return await hook(*args, **parameters)
+    return await database_sync_to_async(hook)(*args, **parameters)

@@ -1,0 +1,120 @@
+"""The document types of the project, by the pattern of names that each is registered for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+from collab.documents.document_type import DocumentType
+from collab.documents.operations import list_documents
+from collab.documents.patterns import NamePattern
+
+__all__ = [
+    "Registration",
+    "ResolvedName",
+    "name_of",
+    "names",
+    "register",
+    "registrations",
+    "resolve",
+    "type_of",
+]
+
+T = TypeVar("T", bound=type[DocumentType])
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A document type and the names that it is registered for."""
+
+    pattern: NamePattern
+    document_type: DocumentType
+
+
+class ResolvedName(NamedTuple):
+    """The type of a document, and the parameters that the pattern finds in the name."""
+
+    document_type: DocumentType
+    parameters: dict[str, Any]
+
+
+_registrations: dict[type[DocumentType], Registration] = {}
+
+
+def register(pattern: str) -> Callable[[T], T]:
+    """Register a document type for the names that match ``pattern``.
+
+    Args:
+        pattern: in the syntax of Django's ``path()``, such as ``"notes/<int:pk>"``. Of patterns
+            that match the same name, the first that was registered decides.
+
+    Raises:
+        ImproperlyConfigured: the pattern is not valid, or the class is registered already.
+    """
+    names = NamePattern(pattern)
+
+    def add(document_type: T) -> T:
+        if document_type in _registrations:
+            raise ImproperlyConfigured(
+                f"{document_type.__qualname__} is registered for"
+                f" {document_type.pattern!r} already; subclass it for another pattern."
+            )
+        document_type.pattern = pattern
+        _registrations[document_type] = Registration(names, document_type())
+        return document_type
+
+    return add
+
+
+def registrations() -> list[Registration]:
+    """Return the registered types, in the order in which they are asked."""
+    return list(_registrations.values())
+
+
+def resolve(name: str) -> ResolvedName | None:
+    """Return the type of the document ``name`` and its parameters, if a pattern matches."""
+    for registration in _registrations.values():
+        if (parameters := registration.pattern.match(name)) is not None:
+            return ResolvedName(registration.document_type, parameters)
+    return None
+
+
+def type_of(name: str) -> type[DocumentType] | None:
+    """Return the type of the document ``name``, if a registered pattern matches."""
+    resolved = resolve(name)
+    return None if resolved is None else type(resolved.document_type)
+
+
+def name_of(document_type: type[DocumentType], **parameters: object) -> str:
+    """Return the name of the document of a type with ``parameters``.
+
+    Raises:
+        ImproperlyConfigured: the type is not registered.
+        TypeError: a parameter of the pattern is missing, or is not one.
+        ValueError: a parameter's value is not valid in the pattern.
+    """
+    return _registration(document_type).pattern.name(**parameters)
+
+
+def names(document_type: type[DocumentType]) -> Iterator[str]:
+    """Iterate over the names of the stored documents of a type.
+
+    Raises:
+        ImproperlyConfigured: the type is not registered.
+    """
+    for info in list_documents(_registration(document_type).pattern.prefix):
+        if type_of(info.name) is document_type:
+            yield info.name
+
+
+def _registration(document_type: type[DocumentType]) -> Registration:
+    try:
+        return _registrations[document_type]
+    except KeyError:
+        raise ImproperlyConfigured(
+            f"{document_type.__qualname__} is not registered: decorate it with"
+            ' @documents.register("..."), in the module documents of an installed app.'
+        ) from None

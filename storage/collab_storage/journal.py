@@ -1,0 +1,83 @@
+"""Lets an app record which documents have changed, with each change that a storage makes.
+
+A storage on the project's database records in the transaction of the change; others do it right
+after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from asgiref.sync import sync_to_async
+
+from .base import LogEntry
+
+__all__ = ["Event", "EventKind", "Recorder", "arecord", "changes_of", "journal", "record"]
+
+
+class EventKind(IntEnum):
+    """How a document has changed; the numbers are stored."""
+
+    CREATED = 1
+    CHANGED = 2
+    DELETED = 3
+    RENAMED = 4
+
+
+class Event(NamedTuple):
+    """A change of a document.
+
+    Args:
+        name: the document.
+        kind: of the change.
+        user_id: primary key of the user who made it, as text; ``None`` if unknown.
+        old_name: the name that a renamed document had.
+    """
+
+    name: str
+    kind: EventKind
+    user_id: str | None = None
+    old_name: str = ""
+
+
+class Recorder(NamedTuple):
+    """Records the events of documents whose names it ``tracks``.
+
+    ``record`` gets the alias of the database whose transaction it runs in; ``None`` if it runs
+    in none.
+    """
+
+    tracks: Callable[[str], bool]
+    record: Callable[[Sequence[Event], str | None], None]
+
+
+#: The recorders of the project's apps.
+journal: list[Recorder] = []
+
+
+def changes_of(entries: Iterable[LogEntry], created: Iterable[str] = ()) -> list[Event]:
+    """Return the tracked events of appending ``entries``, which creates documents ``created``."""
+    if not journal:
+        return []
+    events = [Event(name, EventKind.CREATED) for name in created]
+    events += [Event(entry.name, EventKind.CHANGED, entry.user_id) for entry in entries]
+    return [event for event in dict.fromkeys(events) if _is_tracked(event)]
+
+
+def record(events: Sequence[Event], using: str | None = None) -> None:
+    """Record those of ``events`` that are tracked."""
+    for recorder in journal:
+        if tracked := [event for event in events if recorder.tracks(event.name)]:
+            recorder.record(tracked, using)
+
+
+async def arecord(events: Sequence[Event]) -> None:
+    """See :func:`record`."""
+    if any(_is_tracked(event) for event in events):
+        await sync_to_async(record)(events)
+
+
+def _is_tracked(event: Event) -> bool:
+    return any(recorder.tracks(event.name) for recorder in journal)

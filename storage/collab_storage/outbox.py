@@ -1,0 +1,144 @@
+"""An outbox in the database: the changes of documents that a project is yet to be told of.
+
+A storage records an event in the transaction that changes a document, so that a change that is
+stored is never forgotten. Later a process leases the document, tells the project, and deletes the
+events that it has told of, in the transaction of what the project writes. The lease keeps others
+away meanwhile, and runs out when the process dies.
+
+Events are rows of their own, only inserted and deleted: two transactions that change the same
+document do not wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from .journal import Event
+from .models import OutboxEvent, OutboxLease
+
+__all__ = ["Lease", "LeaseLost", "Outbox", "Pause", "record"]
+
+
+class Pause(NamedTuple):
+    """Seconds to wait after the last change, and after the first one at most."""
+
+    delay: float
+    max_delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to deal with a document's events; ``attempts`` have failed before."""
+
+    name: str
+    holder: UUID = field(default_factory=uuid4)
+    attempts: int = 0
+
+
+class LeaseLost(Exception):
+    """The lease has run out, and another process may have it."""
+
+
+def record(
+    events: Sequence[Event], pause: Callable[[str], Pause], using: str | None = None
+) -> None:
+    """Record ``events`` in the surrounding transaction; ``pause`` is asked by document."""
+    now, rows = timezone.now(), []
+    for event in events:
+        delay, max_delay = pause(event.name)
+        rows.append(
+            OutboxEvent(
+                name=event.name,
+                kind=event.kind,
+                at=now,
+                quiet_at=now + timedelta(seconds=delay),
+                latest_at=now + timedelta(seconds=max_delay),
+                user_id=event.user_id,
+                old_name=event.old_name,
+            )
+        )
+    OutboxEvent.objects.using(using).bulk_create(rows)
+
+
+class Outbox:
+    """The outbox in the database ``using``."""
+
+    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+        self.using = using
+        self._events = OutboxEvent.objects.using(using)
+        self._leases = OutboxLease.objects.using(using)
+
+    def due(self, limit: int, *, wait: bool = True) -> list[str]:
+        """Return names of documents to tell of, at most ``limit``, the first to change first.
+
+        Args:
+            limit: at most so many.
+            wait: leave out documents whose pause is not over.
+        """
+        now = timezone.now()
+        leased = self._leases.filter(name=OuterRef("name"), until__gt=now)
+        found = self._events.filter(~Exists(leased)).values("name")
+        found = found.annotate(quiet=Max("quiet_at"), latest=Min("latest_at"), first=Min("pk"))
+        if wait:
+            found = found.filter(Q(quiet__lte=now) | Q(latest__lte=now))
+        return list(found.order_by("first").values_list("name", flat=True)[:limit])
+
+    def lease(self, name: str, seconds: float) -> Lease | None:
+        """Return the right to deal with a document for that long, unless another has it."""
+        now, holder = timezone.now(), uuid4()
+        until = now + timedelta(seconds=seconds)
+        mine = self._leases.filter(name=name, holder=holder)
+        if not self._leases.filter(name=name, until__lte=now).update(holder=holder, until=until):
+            row = OutboxLease(name=name, holder=holder, until=until)
+            self._leases.bulk_create([row], ignore_conflicts=True)
+        found = mine.values_list("attempts", "given_up_at").first()
+        if found is None:
+            return None
+        attempts, given_up_at = found
+        return Lease(name, holder, 0 if given_up_at else attempts)
+
+    def renew(self, lease: Lease, seconds: float) -> bool:
+        """Prolong a lease; return whether it was still held."""
+        until = timezone.now() + timedelta(seconds=seconds)
+        return bool(self._held(lease).update(until=until))
+
+    def events(self, name: str) -> Sequence[OutboxEvent]:
+        """Return the document's events, in the order in which they were recorded."""
+        return list(self._events.filter(name=name).order_by("pk"))
+
+    def finish(self, lease: Lease, events: Iterable[OutboxEvent]) -> None:
+        """Delete ``events`` and the lease, in the surrounding transaction.
+
+        Raises:
+            LeaseLost: another process may have dealt with them.
+        """
+        if not self._held(lease).delete()[0]:
+            raise LeaseLost(lease.name)
+        self._events.filter(pk__in=[event.pk for event in events]).delete()
+
+    def fail(self, lease: Lease, error: str, retry_after: float) -> None:
+        """Keep the events, and let nobody deal with them for ``retry_after`` seconds."""
+        until = timezone.now() + timedelta(seconds=retry_after)
+        self._held(lease).update(
+            until=until, attempts=lease.attempts + 1, error=error, given_up_at=None
+        )
+
+    def give_up(self, lease: Lease, error: str, events: Iterable[OutboxEvent]) -> None:
+        """Delete ``events``, which have failed too often, and keep ``error`` for people."""
+        now = timezone.now()
+        with transaction.atomic(self.using):
+            self._events.filter(pk__in=[event.pk for event in events]).delete()
+            self._held(lease).update(
+                until=now, attempts=lease.attempts + 1, error=error, given_up_at=now
+            )
+
+    def _held(self, lease: Lease) -> QuerySet[OutboxLease]:
+        return self._leases.filter(name=lease.name, holder=lease.holder)

@@ -1,0 +1,282 @@
+"""Each stored change of a document reaches its type's methods, until one call has succeeded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.dispatch import receiver
+from django.utils import timezone
+from pycrdt import Text
+
+from collab import documents, signals
+from collab.documents.changes.change import Change
+from collab.documents.changes.delivery import Delivery
+from collab_storage.models import OutboxEvent, OutboxLease
+from tests.projects.documents import Recorded, calls, on_call
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _forget_calls() -> Iterator[None]:
+    yield
+    calls.clear()
+    on_call.clear()
+
+
+def write(name: str, text: str, user: Any = None) -> None:
+    with documents.edit(name, user=user) as doc:
+        doc.get("text", type=Text).insert(0, text)
+
+
+def deliver(*, wait: bool = True) -> int:
+    return Delivery().deliver_all(wait=wait)
+
+
+def fail(change: Change) -> None:
+    raise ZeroDivisionError("secret of a document")
+
+
+def rewind(model: Any, **fields: timedelta) -> None:
+    """Let stored times be so much earlier."""
+    for row in model.objects.all():
+        for field, earlier in fields.items():
+            setattr(row, field, getattr(row, field) - earlier)
+        row.save()
+
+
+def test_a_new_document_is_created_and_changed() -> None:
+    write("recorded/5", "Hello")
+    assert calls == []
+    assert deliver() == 1
+    assert calls == [("created", 5), ("changed", 5, "Hello", [])]
+    assert deliver() == 0
+
+
+def test_changes_in_one_pause_are_one_call_with_all_users() -> None:
+    ann, bob = User.objects.create(username="ann"), User.objects.create(username="bob")
+    write("recorded/5", "a", ann)
+    write("recorded/5", "b", bob)
+    write("recorded/5", "c", ann)
+    change_users = []
+    on_call.append(lambda change: change_users.extend(change.users))
+    deliver()
+    assert calls[-1] == ("changed", 5, "cba", [str(ann.pk), str(bob.pk)])
+    assert change_users == [ann, bob]
+
+
+def test_a_users_name_is_gone_with_the_user() -> None:
+    ann = User.objects.create(username="ann")
+    write("recorded/5", "a", ann)
+    ann.delete()
+    found: list[Any] = []
+    on_call.append(lambda change: found.append(change.users))
+    deliver()
+    assert found == [[]]
+
+
+def test_a_coroutine_function_is_called_outside_of_a_transaction() -> None:
+    write("recorded/async/a", "Hello")
+    deliver()
+    assert calls == [("changed", "a", "Hello")]
+
+
+def test_a_change_knows_its_document_and_since_when_it_is() -> None:
+    before = timezone.now()
+    write("recorded/5", "Hello")
+    found: list[Change] = []
+    on_call.append(found.append)
+    deliver()
+    [change] = found
+    assert (change.name, change.kwargs) == ("recorded/5", {"pk": 5})
+    assert before <= change.since <= timezone.now()
+    assert repr(change) == "<Change of 'recorded/5'>"
+
+
+def test_a_deleted_document_has_not_changed() -> None:
+    write("recorded/5", "Hello")
+    documents.delete("recorded/5")
+    deliver()
+    assert calls == [("deleted", 5)]
+
+
+def test_a_document_that_is_made_anew_is_created() -> None:
+    write("recorded/5", "Hello")
+    deliver()
+    calls.clear()
+    documents.delete("recorded/5")
+    write("recorded/5", "again")
+    deliver()
+    assert calls == [("created", 5), ("changed", 5, "again", [])]
+
+
+def test_a_renamed_document_is_told_its_old_name() -> None:
+    write("recorded/5", "Hello")
+    deliver()
+    calls.clear()
+    documents.rename("recorded/5", "recorded/6")
+    deliver()
+    assert calls == [("renamed", 6, "recorded/5")]
+
+
+def test_what_a_rolled_back_transaction_changed_is_not_delivered() -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        write("recorded/5", "Hello")
+        raise ZeroDivisionError
+    assert not OutboxEvent.objects.exists()
+
+
+def test_documents_without_a_receiver_cost_no_row() -> None:
+    write("recorded/files/a", "Hello")
+    write("elsewhere", "Hello")
+    assert not OutboxEvent.objects.exists()
+
+
+def test_signals_reach_receivers_of_documents_without_a_type() -> None:
+    got: list[Any] = []
+
+    @receiver(signals.document_changed)
+    def changed(sender: Any, name: str, change: Change, **kwargs: Any) -> None:
+        got.append((sender, name, str(change.doc.get("text", type=Text))))
+
+    @receiver(signals.document_renamed)
+    def renamed(sender: Any, name: str, old: str, **kwargs: Any) -> None:
+        got.append((sender, name, old))
+
+    try:
+        write("elsewhere", "Hello")
+        write("recorded/5", "Hello")
+        deliver(wait=False)
+        documents.rename("elsewhere", "moved")
+        deliver(wait=False)
+    finally:
+        signals.document_changed.disconnect(changed)
+        signals.document_renamed.disconnect(renamed)
+    assert got == [
+        (None, "elsewhere", "Hello"),
+        (Recorded, "recorded/5", "Hello"),
+        (None, "moved", "elsewhere"),
+    ]
+
+
+def test_a_receiver_that_fails_is_called_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    write("recorded/5", "Hello")
+    on_call.append(fail)
+    assert deliver() == 0
+    assert len(calls) == 2
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "A receiver of a changed document failed (attempt 1); next attempt in 5 s."
+    )
+    assert vars(record)["room"] == "recorded/5"
+
+    on_call.clear()
+    assert deliver() == 0, "before its time"
+    rewind(OutboxLease, until=timedelta(seconds=6))
+    assert deliver() == 1
+    assert calls[-1] == ("changed", 5, "Hello", [])
+    assert not OutboxEvent.objects.exists() and not OutboxLease.objects.exists()
+
+
+def test_what_a_receiver_wrote_before_it_failed_is_rolled_back() -> None:
+    write("recorded/5", "Hello")
+    on_call.extend([lambda change: User.objects.create(username="ann"), fail])
+    deliver()
+    assert not User.objects.exists()
+    on_call.pop()
+    rewind(OutboxLease, until=timedelta(seconds=6))
+    deliver()
+    assert User.objects.count() == 1
+
+
+def test_a_receiver_that_goes_on_failing_is_given_up_for_people_to_see(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write("recorded/5", "Hello")
+    on_call.append(fail)
+    attempts = 0
+    while OutboxEvent.objects.exists():
+        deliver()
+        attempts += 1
+        rewind(OutboxLease, until=timedelta(hours=5))
+    assert attempts == 16
+    assert caplog.records[-1].getMessage().endswith("(attempt 16); it is given up.")
+    [lease] = OutboxLease.objects.all()
+    assert lease.given_up_at is not None
+    assert lease.error == "ZeroDivisionError", "and no word of what the document holds"
+
+    on_call.clear()
+    write("recorded/5", "Well, ")
+    assert deliver() == 1
+    assert calls[-1] == ("changed", 5, "Well, Hello", [])
+    assert not OutboxLease.objects.exists()
+
+
+def test_a_document_that_another_process_deals_with_is_left_alone() -> None:
+    write("recorded/5", "Hello")
+    ours, theirs = Delivery(), Delivery()
+    inside: list[bool] = []
+    on_call.append(lambda change: inside.append(theirs.deliver("recorded/5")))
+    assert ours.deliver("recorded/5")
+    assert inside == [False]
+    assert len(calls) == 2
+
+
+def test_a_lease_runs_out_when_its_process_has_died() -> None:
+    write("recorded/5", "Hello")
+    on_call.append(lambda change: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        deliver()
+    on_call.clear()
+    assert deliver() == 0
+    rewind(OutboxLease, until=timedelta(seconds=Delivery.LEASE_TIME + 1))
+    assert deliver() == 1
+
+
+def test_a_receiver_whose_lease_has_run_out_does_not_count(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorded, "atomic", False)
+    write("recorded/5", "Hello")
+    on_call.append(lambda change: OutboxLease.objects.all().delete())
+    assert Delivery().deliver("recorded/5") is False
+    assert "another process has its change" in caplog.text
+    on_call.clear()
+    assert deliver() == 1
+
+
+def test_a_change_during_the_call_is_another_change() -> None:
+    def again(change: Change) -> None:
+        on_call.clear()
+        write("recorded/5", "again, ")
+
+    write("recorded/5", "Hello")
+    on_call.append(again)
+    deliver()
+    assert [call[:3] for call in calls if call[0] == "changed"] == [
+        ("changed", 5, "Hello"),
+        ("changed", 5, "again, Hello"),
+    ]
+
+
+def test_a_document_is_told_of_when_its_pause_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorded, "change_delay", 100.0)
+    monkeypatch.setattr(Recorded, "change_max_delay", 1000.0)
+    write("recorded/5", "a")
+    rewind(OutboxEvent, quiet_at=timedelta(seconds=101), latest_at=timedelta(seconds=101))
+    write("recorded/5", "b")
+    assert deliver() == 0, "it has just changed again"
+    rewind(OutboxEvent, latest_at=timedelta(seconds=900))
+    assert deliver() == 1, "but this long nobody waits"
+
+
+def test_all_can_be_delivered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorded, "change_delay", 100.0)
+    write("recorded/5", "a")
+    assert deliver() == 0
+    assert deliver(wait=False) == 1

@@ -1,0 +1,136 @@
+"""Changes are delivered in the background, and a receiver that hangs holds up its document only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError
+from pycrdt import Text
+
+from collab import documents
+from collab.documents.changes import dispatcher as module
+from collab.documents.changes.change import Change
+from collab.documents.changes.delivery import Delivery
+from collab.documents.changes.dispatcher import Dispatcher
+from collab_storage.models import OutboxEvent, OutboxLease
+from tests.harness.services import poll_until
+from tests.projects.documents import calls, on_call
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: More seconds than anything here takes on a machine that is not dead.
+DEADLINE = 60
+
+
+@pytest.fixture
+def dispatcher() -> Iterator[Dispatcher]:
+    dispatcher = Dispatcher()
+    dispatcher.start()
+    yield dispatcher
+    dispatcher.stop(DEADLINE)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("collab-")]
+    calls.clear()
+    on_call.clear()
+
+
+def write(pk: int, text: str = "a") -> None:
+    with documents.edit(f"recorded/{pk}") as doc:
+        doc.get("text", type=Text).insert(0, text)
+
+
+def changed() -> list[int]:
+    return [call[1] for call in calls if call[0] == "changed"]
+
+
+def test_changes_are_delivered_in_threads_of_their_own(dispatcher: Dispatcher) -> None:
+    threads: list[str] = []
+    on_call.append(lambda change: threads.append(threading.current_thread().name))
+    for pk in range(10):
+        write(pk)
+    poll_until(lambda: len(changed()) == 10)
+    assert sorted(changed()) == list(range(10))
+    assert set(threads) == {"collab-receiver"}
+
+
+def test_what_is_recorded_later_is_found_when_it_is_due(dispatcher: Dispatcher) -> None:
+    write(1)
+    poll_until(lambda: changed() == [1])
+    write(2)
+    dispatcher.look_within(0)
+    poll_until(lambda: changed() == [1, 2])
+
+
+def test_a_receiver_that_hangs_holds_up_its_document_only(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang(change: Change) -> None:
+        if change.kwargs == {"pk": 1} and not go_on.is_set():
+            hangs.set()
+            assert go_on.wait(DEADLINE)
+
+    on_call.append(hang)
+    write(1)
+    assert hangs.wait(DEADLINE)
+    write(1, "meanwhile ")
+    for pk in range(2, 8):
+        write(pk)
+    poll_until(lambda: len(changed()) == 7)
+    assert changed().count(1) == 1, "one call at a time for a document"
+    go_on.set()
+    poll_until(lambda: changed().count(1) == 2)
+    assert calls[-1] == ("changed", 1, "meanwhile a", [])
+
+
+def test_the_lease_of_a_receiver_that_takes_long_is_prolonged(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)
+    monkeypatch.setattr(module, "_RENEW_INTERVAL", 0.0)
+    hangs, go_on = threading.Event(), threading.Event()
+    on_call.extend([lambda change: hangs.set(), lambda change: go_on.wait(DEADLINE)])
+    write(1)
+    assert hangs.wait(DEADLINE)
+    first = OutboxLease.objects.get().until
+    poll_until(lambda: OutboxLease.objects.get().until > first)
+    go_on.set()
+    poll_until(lambda: not OutboxLease.objects.exists())
+
+
+def test_a_database_that_is_away_is_asked_again(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = iter([OperationalError("away"), OperationalError("away")])
+
+    def due(self: Delivery, limit: int, *, wait: bool = True) -> list[str]:
+        for failure in failures:
+            raise failure
+        return real(self, limit, wait=wait)
+
+    real = Delivery.due
+    monkeypatch.setattr(Delivery, "due", due)
+    monkeypatch.setattr(module, "POLL_INTERVAL", 0.01)
+    dispatcher.look_within(0)
+    write(1)
+    poll_until(lambda: changed() == [1])
+    messages = [record.getMessage() for record in caplog.records]
+    assert (
+        messages
+        == ["Changed documents cannot be looked up (OperationalError); next attempt in 0.01 s."] * 2
+    )
+
+
+def test_nothing_is_delivered_once_it_is_stopped() -> None:
+    dispatcher = Dispatcher()
+    dispatcher.stop(0)
+    dispatcher.start()
+    dispatcher.start()
+    dispatcher.stop(DEADLINE)
+    write(1)
+    dispatcher.look_within(0)
+    assert OutboxEvent.objects.exists()
+    assert calls == []

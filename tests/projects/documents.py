@@ -1,0 +1,80 @@
+"""Document types, discovered as those of any project are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from pycrdt import Doc, Text
+
+from collab import documents
+from collab.access import Access
+from collab.documents.changes.change import Change
+from collab.exceptions import NoSuchDocument
+
+__all__ = ["Recorded", "RecordedAsync", "RecordedFiles", "calls", "on_call"]
+
+#: Each call of a hook: its name, the document's key, and what it got.
+calls: list[tuple[Any, ...]] = []
+#: Called at each call of ``changed``.
+on_call: list[Callable[[Change], object]] = []
+
+
+def text_of(doc: Doc[Any]) -> str:
+    """Return the text that the tests of types write."""
+    return str(doc.get("text", type=Text))
+
+
+@documents.register("recorded/<int:pk>")
+class Recorded(documents.DocumentType):
+    """Records the calls of all its hooks."""
+
+    change_delay: ClassVar[float] = 0.0
+
+    def authorize(self, user: Any, pk: int) -> Access:
+        if pk == 404:
+            raise NoSuchDocument
+        return Access.WRITE if getattr(user, "pk", None) == pk else Access.READ
+
+    def seed(self, doc: Doc[Any], pk: int) -> None:
+        if pk > 100:
+            doc.get("text", type=Text).insert(0, f"seed of {pk}")
+
+    def created(self, change: Change, pk: int) -> None:
+        calls.append(("created", pk))
+
+    def changed(self, change: Change, pk: int) -> None:
+        calls.append(("changed", pk, text_of(change.doc), list(change.user_ids)))
+        for call in on_call:
+            call(change)
+
+    def deleted(self, pk: int) -> None:
+        calls.append(("deleted", pk))
+
+    def renamed(self, old: str, pk: int) -> None:
+        calls.append(("renamed", pk, old))
+
+    def get_absolute_url(self, pk: int) -> str:
+        return f"/recorded/{pk}"
+
+
+@documents.register("recorded/async/<slug:key>")
+class RecordedAsync(documents.DocumentType):
+    """Has coroutine functions for hooks."""
+
+    change_delay: ClassVar[float] = 0.0
+    atomic: ClassVar[bool] = False
+
+    async def authorize(self, user: Any, key: str) -> Access:
+        return Access.WRITE
+
+    async def seed(self, doc: Doc[Any], key: str) -> None:
+        doc.get("text", type=Text).insert(0, key)
+
+    async def changed(self, change: Change, key: str) -> None:
+        calls.append(("changed", key, text_of(await change.adoc())))
+
+
+@documents.register("recorded/files/<path:path>")
+class RecordedFiles(documents.DocumentType):
+    """Says nothing of what may happen to its documents."""
