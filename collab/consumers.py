@@ -167,11 +167,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     def _receive_bytes(self, frame: bytes) -> None:
         if (member := self._member) is not None and not member.is_closed:
-            member.room.handle(member, member.session.receive_bytes(frame))
+            self.room.handle(member, member.session.receive_bytes(frame))
 
     def _receive_text(self, frame: str) -> None:
         if (member := self._member) is not None and not member.is_closed:
-            member.room.handle(member, member.session.receive_text(frame))
+            self.room.handle(member, member.session.receive_text(frame))
 
     @classmethod
     def is_open_to_everybody(cls) -> bool:

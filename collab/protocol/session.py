@@ -110,6 +110,11 @@ class Session:
         self._told_read_only = False
         self._told_throttled = False
 
+    @property
+    def can_write(self) -> bool:
+        """Whether the member may change the document."""
+        return self.access >= _WRITE
+
     def receive_bytes(self, frame: bytes) -> Effect[Any]:
         """Return what a binary frame asks for.
 

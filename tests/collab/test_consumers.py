@@ -23,8 +23,8 @@ from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
+from collab.exceptions import Restarting
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
-from collab.wire import CloseCode
 from tests.engine.fakes import until
 from tests.engine.watchers import MEMORY
 from tests.protocol.yjs import poison
@@ -251,7 +251,7 @@ async def test_who_is_closed_and_says_nothing_is_not_closed_again(settings: Any)
     communicator = visitor(YjsConsumer)
     await communicator.connect()
     await communicator.receive_from()
-    current_hub().rooms["room", True].close_members(CloseCode.RESTART, "")
+    current_hub().rooms["room", True].close_members(Restarting())
     assert (await communicator.receive_output())["code"] == 1012
     assert await communicator.receive_nothing(0.05)
     await communicator.disconnect()

@@ -16,7 +16,7 @@ from collab.protocol.session import Session
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
 
-__all__ = ["DEADLINE", "HinderedStorage", "Socket", "new_member", "until"]
+__all__ = ["DEADLINE", "HinderedStorage", "Socket", "new_member", "room_of", "until"]
 
 #: How long a test waits for what should happen at once, in seconds.
 DEADLINE = 10.0
@@ -140,6 +140,12 @@ class Socket:
     def close_code(self) -> int | None:
         codes = [message["code"] for message in self.messages if "code" in message]
         return codes[0] if codes else None
+
+
+def room_of(member: Member) -> Room:
+    """Return the room that a member is in."""
+    assert isinstance(member.room, Room)
+    return member.room
 
 
 def new_member(

@@ -33,7 +33,7 @@ from collab.protocol.frames import (
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import Mark
 from collab_storage.memory import MemoryStorage
-from tests.engine.fakes import HinderedStorage, Socket, new_member, until
+from tests.engine.fakes import HinderedStorage, Socket, new_member, room_of, until
 from tests.protocol.yjs.samples import content, insert, new_doc, text
 
 __all__ = [
@@ -259,12 +259,12 @@ class Client:
             self.send(step2_frame(self.doc.get_update()))
 
     def leave(self) -> None:
-        self.member.room.leave(self.member)
+        room_of(self.member).leave(self.member)
 
     def send(self, frame: bytes) -> None:
         effect = self.member.session.receive_bytes(frame)
         if effect is not None:
-            self.member.room.handle(self.member, effect)
+            room_of(self.member).handle(self.member, effect)
 
     def type(self, letters: str, at: int = 0) -> None:
         """Insert ``letters`` and send that."""

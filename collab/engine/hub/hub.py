@@ -144,7 +144,7 @@ class Hub:
         if room := self.rooms.get(key):
             room.flush()
             change = "deleted" if moved_to is None else "renamed"
-            room.close_members(NoSuchDocument.close_code, f"The document has been {change}.")
+            room.close_members(NoSuchDocument(f"The document has been {change}."))
             self._upkeep.remove(key, room)
         if moved_to is None:
             self.writer.drop(name)

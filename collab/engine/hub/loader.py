@@ -14,8 +14,9 @@ from collab.engine.hub.live_rooms import Key, LiveRooms, Opening
 from collab.engine.hub.upkeep import Upkeep
 from collab.engine.relay.relay import Relay
 from collab.engine.relay.room_link import RoomLink
+from collab.engine.rooms.context import RoomContext, Source, Watcher
 from collab.engine.rooms.encoded_document import DocumentBytes
-from collab.engine.rooms.room import Room, Watcher
+from collab.engine.rooms.room import Room
 from collab.engine.storing.document_store import DocumentStore
 from collab.exceptions import RoomFailed, TryAgainLater
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, release
@@ -52,7 +53,7 @@ _NOTHING = read_stored(StoredDocument(None, [], 0))
 class _Loaded(NamedTuple):
     """A document's content, and updates that build upon others which are not stored."""
 
-    source: Doc[Any] | DocumentBytes
+    source: Source
     waiting: bytes = EMPTY_UPDATE
 
 
@@ -124,7 +125,7 @@ class Loader:
                 link = await self._link(name) if stored else None
                 source, waiting = await self._load(name, maker, stored=stored)
                 watchers = await _watchers(name) if stored else []
-            room = self._make_room(key, opener, source, waiting, link, watchers)
+            room = self._make_room(key, opener, source, link, watchers)
         except Exception as error:
             logger.exception("A document could not be opened.", extra={"room": name})
             if link is not None:
@@ -137,8 +138,9 @@ class Loader:
                 # The connections that waited may have gone.
                 self._upkeep.release_idle_later(name)
         self._upkeep.add(key, room, link)
-        for update in edits:
-            room.edit(update, stored=True)
+        for update in [waiting, *edits]:
+            if update != EMPTY_UPDATE:
+                room.edit(update, stored=True)
         return room
 
     async def _link(self, name: str) -> RoomLink | None:
@@ -157,8 +159,7 @@ class Loader:
         self,
         key: Key,
         opener: Opener,
-        source: Doc[Any] | DocumentBytes,
-        waiting: bytes,
+        source: Source,
         link: RoomLink | None,
         watchers: list[Watcher],
     ) -> Room:
@@ -166,15 +167,15 @@ class Loader:
         return Room(
             name,
             source,
-            self._store.settings,
-            may_sleep=opener.makes_plain_docs,
-            waiting=waiting,
-            store=self._store.writer if stored else None,
-            link=link,
-            watchers=watchers,
-            on_empty=lambda room: self._upkeep.unload_later(key),
-            on_rebuilt=lambda room: self._renew_later(name, room, opener),
-            on_broken=lambda room: self._upkeep.remove(key, room),
+            RoomContext(
+                self._store.settings,
+                store=self._store.writer if stored else None,
+                peers=link,
+                watchers=watchers,
+                make_doc=None if opener.makes_plain_docs else opener.make_ydoc,
+                on_empty=lambda: self._upkeep.unload_later(key),
+                on_broken=lambda: self._upkeep.remove(key, self._live.rooms[key]),
+            ),
         )
 
     async def _load(self, name: str, maker: _DocMaker, *, stored: bool) -> _Loaded:
@@ -195,18 +196,6 @@ class Loader:
         if maker.makes_plain_docs:
             return _Loaded(DocumentBytes(content.update, content.state), content.rest)
         return _Loaded(await _fill(maker, content.update), content.rest)
-
-    def _renew_later(self, name: str, room: Room, opener: Opener) -> None:
-        if not opener.makes_plain_docs:
-            self._upkeep.tasks.start(self._renew(room, opener), "renew", name)
-
-    async def _renew(self, room: Room, opener: Opener) -> None:
-        """Put the project's observers onto a Doc that had to be made anew."""
-        maker = _DocMaker(opener)
-        doc = await maker.make()
-        if doc.get_state() == EMPTY_STATE:
-            room.renew(doc)
-        maker.release_all_but(room.doc)
 
 
 async def _fill(maker: _DocMaker, update: bytes) -> Doc[Any]:

@@ -329,7 +329,7 @@ class RoomLink:
             held=self._held_up_to(),
             update=self.room.encode(message["state"]),
             state=self.room.state(),
-            present=self._presence_of(self.room.local_presence()),
+            present=self._presence_of(self.room.presence.local()),
         )
         self._relay.post(answer, channel=peer.channel)
         if _has_more(message["state"], self.room.state()):
@@ -359,13 +359,13 @@ class RoomLink:
         self.room.edit_relayed(update)
 
     def _apply_presence(self, peer: Peer, states: list[list[Any]]) -> None:
-        self.room.receive_relayed_presence(peer, [PresenceState(*state) for state in states])
+        self.room.presence.receive_relayed(peer, [PresenceState(*state) for state in states])
 
     def _forget(self, process: str) -> None:
         """Store the unconfirmed updates of a process that has left the room."""
         if self.peers[process].unconfirmed:
             self.room.adopt()
-        self.room.drop_relayed_presence(self.peers.pop(process))
+        self.room.presence.drop_relayed(self.peers.pop(process))
 
     # Clocks.
 

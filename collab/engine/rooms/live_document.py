@@ -18,7 +18,6 @@ from collab.engine.rooms.encoded_document import DocumentBytes, EncodedDocument
 from collab.engine.runtime.malloc_trim import current_trimmer
 from collab.protocol.frames import step2_frame
 from collab.protocol.yjs.nesting import Nesting
-from collab.protocol.yjs.partial import StateVector
 from collab.protocol.yjs.updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
@@ -28,9 +27,9 @@ from collab.protocol.yjs.updates import (
     release,
 )
 from collab.protocol.yjs.validation import UpdateOutline
-from collab_storage.updates import is_covered, state_vector
+from collab_storage.updates import is_covered
 
-__all__ = ["LiveDocument", "Owner"]
+__all__ = ["DocumentListener", "LiveDocument"]
 
 #: A base of no more bytes is encoded anew rather than sent in two parts.
 _SMALL = 64 * 1024
@@ -42,8 +41,8 @@ _MAX_WATCHED = 64 * 1024
 _MAX_ANSWERS = 256 * 1024
 
 
-class Owner(Protocol):
-    """Whose content it is: the room."""
+class DocumentListener(Protocol):
+    """Learns of everything that happens to a live document by itself."""
 
     def attach_watchers(self) -> None:
         """Let the project's apps observe the Doc."""
@@ -52,7 +51,10 @@ class Owner(Protocol):
         """Let them observe it no longer."""
 
     def doc_changed(self, update: bytes) -> None:
-        """Take what server code has changed in the Doc itself."""
+        """Server code has changed the Doc itself."""
+
+    def doc_replaced(self) -> None:
+        """The Doc is another, or there is none at the moment."""
 
     def doc_rebuilt(self) -> None:
         """The Doc had to be made anew; for the moment it is without the project's observers."""
@@ -62,8 +64,8 @@ class LiveDocument:
     """The content of one live document.
 
     Args:
-        owner: is told what happens to it; ``start`` is to be called before anything else.
-        max_nesting: so many shared types may be inside each other.
+        listener: of the document; call ``start`` before anything else.
+        max_nesting: how many shared types may be inside each other.
         sleep_after: seconds without a change after which it falls asleep, and as many again for
             each MiB that is to be read to wake it; ``None`` if it must not.
     """
@@ -75,10 +77,9 @@ class LiveDocument:
         "_doc",
         "_effect",
         "_is_fresh",
-        "_known",
+        "_listener",
         "_loop",
         "_nesting",
-        "_owner",
         "_rebase_handle",
         "_record",
         "_sleep_after",
@@ -86,8 +87,10 @@ class LiveDocument:
         "_state",
     )
 
-    def __init__(self, owner: Owner, max_nesting: int, sleep_after: float | None = None) -> None:
-        self._owner = owner
+    def __init__(
+        self, listener: DocumentListener, max_nesting: int, sleep_after: float | None = None
+    ) -> None:
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._rebase_handle: asyncio.Handle | None = None
         self._sleep_handle: asyncio.TimerHandle | None = None
@@ -97,8 +100,6 @@ class LiveDocument:
         self._record = EncodedDocument()
         #: The state vector; ``None`` if the Doc is to be asked.
         self._state: bytes | None = None
-        #: The same, decoded.
-        self._known: StateVector | None = None
         self._nesting = Nesting(max_nesting, self._whole)
         #: State vector of a client -> the answer to its step 1.
         self._answers: dict[bytes, bytes] = {}
@@ -158,7 +159,7 @@ class LiveDocument:
     def _use(self, doc: Doc[Any]) -> Doc[Any]:
         self._doc = doc
         doc.observe(self._observe)
-        self._owner.attach_watchers()
+        self._listener.attach_watchers()
         self._sleep_later()
         return doc
 
@@ -185,7 +186,7 @@ class LiveDocument:
         if self._record.is_outgrown or (self._record.has_tail and self._record.base_size <= _LARGE):
             self._rebase()
         self._record.merge_tail()
-        self._known = None
+        self._listener.doc_replaced()
         self._nesting.rest()
         self._forget_answers()
         release(self._doc)
@@ -242,16 +243,6 @@ class LiveDocument:
         """Tell whether all of ``update`` is part of it."""
         return is_covered(self.state(), update)
 
-    def known(self) -> StateVector:
-        """Return how far it has got; to be changed with it, or to be forgotten."""
-        if self._known is None:
-            self._known = state_vector(self.state())
-        return self._known
-
-    def forget_known(self) -> None:
-        """Find out anew how far it has got."""
-        self._known = None
-
     def check_nesting(self, outline: UpdateOutline) -> None:
         """Return if an update, which can be taken in at once, does not nest it too deep.
 
@@ -288,13 +279,13 @@ class LiveDocument:
         doc = self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
         if overlooking:
-            self._owner.detach_watchers()
+            self._listener.detach_watchers()
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
             apply(doc, update)
         finally:
             if overlooking:
-                self._owner.attach_watchers()
+                self._listener.attach_watchers()
             self._applying = False
         news, self._state = self._effect, None
         # Only where the effect is less than the update can part of it have been held back.
@@ -307,15 +298,16 @@ class LiveDocument:
     def repair(self) -> None:
         """Make the Doc anew, for the moment without the project's observers."""
         self.rebuild(Doc())
-        self._owner.doc_rebuilt()
+        self._listener.doc_rebuilt()
 
     def rebuild(self, doc: Doc[Any]) -> None:
         """Go on with ``doc``, which is empty."""
         self._fill(doc)
         if self._doc is not None:
-            self._owner.detach_watchers()
+            self._listener.detach_watchers()
             release(self._doc)
-        self._known = self._state = None
+        self._state = None
+        self._listener.doc_replaced()
         self._nesting.forget()
         self._use(doc)
 
@@ -324,9 +316,9 @@ class LiveDocument:
             self._effect = event.update
         else:
             # Server code changed the Doc itself.
-            self._known = self._state = None
+            self._state = None
             self._note(event.update)
-            self._owner.doc_changed(event.update)
+            self._listener.doc_changed(event.update)
 
     # The bytes beside the Doc.
 

@@ -13,7 +13,6 @@ are there; a deletion when what it deletes is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from collab.engine.rooms.member import Member
 from collab.protocol.effects import RoomUpdate
@@ -34,10 +33,10 @@ class _Sender:
         self.pending: list[RoomUpdate[Member]] = []
         self.last = 0
 
-    def number(self, update: RoomUpdate[Member]) -> RoomUpdate[Member]:
+    def number(self, update: RoomUpdate[Member]) -> None:
         self.last = max(self.last, update.number)
         first = min((pending.number for pending in self.pending), default=self.last + 1)
-        return replace(update, number=first - 1)
+        update.number = first - 1
 
 
 class PendingUpdates:
@@ -64,26 +63,23 @@ class PendingUpdates:
         """Remove and return updates of which a part can be integrated now."""
         ready: list[RoomUpdate[Member]] = []
         for sender in self._senders.values():
-            found = [
-                update
-                for update in sender.pending
-                if update.partial and update.partial.is_ready(known)
-            ]
-            if found:
-                sender.pending = [update for update in sender.pending if update not in found]
-                ready += found
+            still_pending: list[RoomUpdate[Member]] = []
+            for update in sender.pending:
+                is_ready = update.partial and update.partial.is_ready(known)
+                (ready if is_ready else still_pending).append(update)
+            sender.pending = still_pending
         return ready
 
-    def number(self, updates: Sequence[RoomUpdate[Member]]) -> list[RoomUpdate[Member]]:
-        """Return ``updates``, which are to be stored, with numbers that may be reported as saved.
+    def number(self, updates: Sequence[RoomUpdate[Member]]) -> None:
+        """Give ``updates``, which are to be stored, numbers that may be reported as saved.
 
         To a member "saved" means all its updates up to that number. So updates behind a pending
         one count when that is stored.
         """
-        numbered = [
-            sender.number(update) if (sender := self._senders.get(update.member)) else update
-            for update in updates
-        ]
+        if not self._senders:
+            return
+        for update in updates:
+            if sender := self._senders.get(update.member):
+                sender.number(update)
         for member in [member for member, sender in self._senders.items() if not sender.pending]:
             del self._senders[member]
-        return numbered

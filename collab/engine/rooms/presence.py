@@ -14,13 +14,13 @@ from typing import Protocol
 from collab.exceptions import ProtocolViolation
 from collab.protocol.frames import GONE, PresenceState, encode_presence, joined_presence
 
-__all__ = ["Owner", "Presence", "TooManyClients", "Verdict"]
+__all__ = ["Presence", "PresenceOwner", "TooManyClients", "Verdict"]
 
 #: Clocks of client ids that left, kept to recognise one that comes back with an old clock.
 _MAX_DEPARTED = 1_000
 
 
-class Owner(Protocol):
+class PresenceOwner(Protocol):
     """A member, as far as presence knows it."""
 
     user_id: str | None
@@ -30,7 +30,7 @@ class Owner(Protocol):
 class _Entry:
     clock: int
     state: str
-    owner: Owner
+    owner: PresenceOwner
     #: The owner announced this id on its own, as a client does with its own id.
     primary: bool
     seen_at: float
@@ -79,7 +79,7 @@ class Presence:
     def __init__(self, max_clients: int) -> None:
         self._max_clients = max_clients
         self._entries: dict[int, _Entry] = {}
-        self._owned: dict[Owner, set[int]] = {}
+        self._owned: dict[PresenceOwner, set[int]] = {}
         self._departed: dict[int, int] = {}
 
     def __bool__(self) -> bool:
@@ -101,12 +101,17 @@ class Presence:
             client_ids = self._entries
         return joined_presence([self._encoded(client_id) for client_id in client_ids])
 
-    def of(self, owner: Owner) -> set[int]:
+    def of(self, owner: PresenceOwner) -> set[int]:
         """Return the client ids of ``owner``."""
         return self._owned.get(owner, set())
 
     def receive(
-        self, owner: Owner, states: list[PresenceState], now: float, *, trusted: bool = False
+        self,
+        owner: PresenceOwner,
+        states: list[PresenceState],
+        now: float,
+        *,
+        trusted: bool = False,
     ) -> Verdict:
         """Take what ``owner`` says; what it says of others' client ids is ignored.
 
@@ -137,7 +142,7 @@ class Presence:
                     verdict.changed.add(state.client_id)
         return verdict
 
-    def leave(self, owner: Owner) -> set[int]:
+    def leave(self, owner: PresenceOwner) -> set[int]:
         """Remove all that came through ``owner``; return the client ids that went."""
         gone = self._owned.pop(owner, set())
         for client_id in gone:
@@ -173,7 +178,7 @@ class Presence:
         entry.seen_at = now
         return True
 
-    def _may_write(self, owner: Owner, client_id: int, primary: bool) -> bool:
+    def _may_write(self, owner: PresenceOwner, client_id: int, primary: bool) -> bool:
         entry = self._entries.get(client_id)
         if entry is None or entry.owner is owner:
             return True
@@ -182,7 +187,7 @@ class Presence:
         same_user = owner.user_id is not None and owner.user_id == entry.owner.user_id
         return primary and (same_user or not entry.primary)
 
-    def _write(self, owner: Owner, state: PresenceState, primary: bool, now: float) -> bool:
+    def _write(self, owner: PresenceOwner, state: PresenceState, primary: bool, now: float) -> bool:
         entry = self._entries.get(state.client_id)
         if state.state == GONE:
             if entry is None or state.clock < entry.clock:
@@ -197,7 +202,7 @@ class Presence:
         self._entries[state.client_id] = _Entry(newest.clock, newest.state, owner, primary, now)
         return newer
 
-    def _own(self, owner: Owner, client_id: int) -> None:
+    def _own(self, owner: PresenceOwner, client_id: int) -> None:
         self._disown(client_id)
         self._owned.setdefault(owner, set()).add(client_id)
 

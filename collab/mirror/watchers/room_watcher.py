@@ -21,8 +21,8 @@ from collab.mirror.watchers.stale_listener import StaleListener
 from collab.mirror.watchers.worker import Worker, current_worker
 
 if TYPE_CHECKING:
+    from collab.engine.rooms.context import WatchedRoom
     from collab.engine.rooms.member import Member
-    from collab.engine.rooms.room import Room
     from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["RoomWatcher", "watch"]
@@ -83,7 +83,7 @@ class RoomWatcher:
         self._is_attached = False
         self._recording: asyncio.Task[None] | None = None
 
-    def attach(self, room: Room) -> None:
+    def attach(self, room: WatchedRoom) -> None:
         """Observe ``room.doc``."""
         self._is_attached = True
         if self._recording is None:

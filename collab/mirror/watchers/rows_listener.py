@@ -39,8 +39,8 @@ from collab.mirror.watchers.sweep import Sweep
 from collab.mirror.watchers.worker import Worker
 
 if TYPE_CHECKING:
+    from collab.engine.rooms.context import WatchedRoom
     from collab.engine.rooms.member import Member
-    from collab.engine.rooms.room import Room
     from collab.mirror.registry import User
 
 __all__ = ["RowsListener"]
@@ -80,7 +80,7 @@ class RowsListener:
         self._worker = worker
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._room: Room | None = None
+        self._room: WatchedRoom | None = None
         self._maps: dict[str, Map[Any]] = {}
         self._subscriptions: list[tuple[Map[Any], Subscription]] = []
         self._authors: dict[Member, Author] = {}
@@ -96,7 +96,7 @@ class RowsListener:
         #: Calls of :meth:`settle` that wait: an unload, and the end of the process, may both.
         self._settling = 0
 
-    def attach(self, room: Room) -> None:
+    def attach(self, room: WatchedRoom) -> None:
         """Observe the maps in ``room.doc``."""
         is_first, self._room = self._room is None, room
         for mirror in self._mirrors.values():

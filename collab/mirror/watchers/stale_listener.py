@@ -19,8 +19,8 @@ from collab.mirror.watchers.replies import UNTRACED, send_lost, send_refusals
 from collab.mirror.watchers.worker import Worker
 
 if TYPE_CHECKING:
+    from collab.engine.rooms.context import WatchedRoom
     from collab.engine.rooms.member import Member
-    from collab.engine.rooms.room import Room
     from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["StaleListener"]
@@ -48,14 +48,14 @@ class StaleListener:
         self._pasts = Pasts(room_name, refreshes)
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._room: Room | None = None
+        self._room: WatchedRoom | None = None
         self._subscription: Subscription | None = None
         #: The update that is being applied.
         self._received: UpdateOutline | None = None
         self._stale: dict[Member, list[bytes]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def attach(self, room: Room) -> None:
+    def attach(self, room: WatchedRoom) -> None:
         """Observe which updates the document integrates as garbage."""
         self._room = room
         self._subscription = room.doc.observe(self._observe)

@@ -29,7 +29,7 @@ from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.exceptions import StorageUnavailable
 from collab_storage.memory import MemoryStorage
-from tests.engine.fakes import DEADLINE, HinderedStorage, Socket, new_member, until
+from tests.engine.fakes import DEADLINE, HinderedStorage, Socket, new_member, room_of, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
 
@@ -99,15 +99,15 @@ class Harness:
 
     async def leave(self, *members: Member) -> None:
         for member in members:
-            member.room.leave(member)
+            room_of(member).leave(member)
 
     def change(self, member: Member, update: bytes) -> None:
-        member.room.handle(member, member.session.receive_bytes(b"\0\2" + _sized(update)))
+        room_of(member).handle(member, member.session.receive_bytes(b"\0\2" + _sized(update)))
 
     async def save(self, member: Member, update: bytes) -> None:
         self.change(member, update)
-        member.room.flush()
-        await self.hub.writer.saved(member.room.name)
+        room_of(member).flush()
+        await self.hub.writer.saved(room_of(member).name)
 
     async def append(self, *updates: bytes, name: str = "notes") -> None:
         """Store as if another process had."""
@@ -150,9 +150,9 @@ async def test_all_members_share_one_doc(harness: Harness) -> None:
     ann, _ = await harness.join()
     bob, _ = await harness.join()
     other, _ = await harness.join("plans")
-    assert ann.room is bob.room
-    assert ann.room.doc is bob.room.doc
-    assert other.room is not ann.room
+    assert room_of(ann) is room_of(bob)
+    assert room_of(ann).doc is room_of(bob).doc
+    assert room_of(other) is not room_of(ann)
 
 
 async def test_first_members_that_come_at_once_load_once(harness: Harness) -> None:
@@ -164,8 +164,8 @@ async def test_first_members_that_come_at_once_load_once(harness: Harness) -> No
     gate.set()
     members = await asyncio.gather(*joining)
     assert harness.storage.calls["load"] == harness.opener.made == 1
-    assert len({id(member.room) for member, _ in members}) == 1
-    assert text(members[0][0].room.doc) == "hello"
+    assert len({id(room_of(member)) for member, _ in members}) == 1
+    assert text(room_of(members[0][0]).doc) == "hello"
 
 
 async def test_nobody_is_answered_before_the_document_is_loaded(harness: Harness) -> None:
@@ -189,7 +189,7 @@ async def test_one_that_goes_away_while_it_loads_holds_up_nobody(harness: Harnes
     first.cancel()
     gate.set()
     member, _ = await second
-    assert member.room.members == {member}
+    assert room_of(member).members == {member}
 
 
 async def test_a_failed_load_fails_for_all_who_wait_and_is_tried_afresh_by_the_next(
@@ -208,7 +208,7 @@ async def test_a_failed_load_fails_for_all_who_wait_and_is_tried_afresh_by_the_n
     assert [record.__dict__["room"] for record in caplog.records] == ["notes"]
     harness.storage.failures.clear()
     member, _ = await harness.join()
-    assert text(member.room.doc) == "hello"
+    assert text(room_of(member).doc) == "hello"
     # Nothing was stored on the way.
     assert harness.storage.calls["create"] == harness.storage.calls["append"] == 0
 
@@ -220,11 +220,11 @@ async def test_what_waited_for_others_when_it_was_stored_waits_on(harness: Harne
         del content(doc)[1:5]
     await harness.append(HELLO, updates[0], second)
     member, socket = await harness.join()
-    assert text(member.room.doc) == "hello"
+    assert text(room_of(member).doc) == "hello"
     harness.change(member, first)
     await harness.hub.writer.saved("notes")
-    member.room.flush()
-    assert sorted(text(member.room.doc)) == sorted("helloaf")
+    room_of(member).flush()
+    assert sorted(text(room_of(member).doc)) == sorted("helloaf")
     await harness.hub.writer.saved("notes")
     assert sorted(await harness.stored() or "") == sorted("helloaf")
     assert socket.close_code is None
@@ -256,7 +256,7 @@ async def test_an_opener_that_fails_fails_the_opening_only(harness: Harness) -> 
     with pytest.raises(RoomFailed):
         await harness.join(opener=Opener(pause=fail))
     member, _ = await harness.join()
-    assert member.room.members == {member}
+    assert room_of(member).members == {member}
 
 
 async def test_a_process_has_only_so_many_rooms(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ async def test_a_room_that_is_full_refuses_and_stays(tmp_path: Path) -> None:
 async def test_a_new_document_is_seeded_and_stored_before_it_is_served(harness: Harness) -> None:
     opener = Opener("seed")
     member, _ = await harness.join(opener=opener)
-    assert text(member.room.doc) == "seed"
+    assert text(room_of(member).doc) == "seed"
     assert await harness.stored() == "seed"
 
 
@@ -295,7 +295,7 @@ async def test_it_is_seeded_once_in_its_life(harness: Harness) -> None:
     opener = Opener("seed")
     for _ in range(3):
         member, _ = await harness.join(opener=opener)
-        assert text(member.room.doc) == "seed"
+        assert text(room_of(member).doc) == "seed"
         await harness.leave(member)
         await until(lambda: not harness.hub.rooms)
     assert opener.seeded == 1
@@ -312,7 +312,7 @@ async def test_a_document_that_was_stored_is_not_seeded(harness: Harness) -> Non
     await harness.append(HELLO)
     opener = Opener("seed")
     member, _ = await harness.join(opener=opener)
-    assert (text(member.room.doc), opener.seeded) == ("hello", 0)
+    assert (text(room_of(member).doc), opener.seeded) == ("hello", 0)
 
 
 @pytest.mark.parametrize("size", [5, 1_100_000])
@@ -323,14 +323,14 @@ async def test_a_document_that_is_only_read_never_becomes_a_doc(
     opener = Opener()
     opener.makes_plain_docs = True
     ann, socket = await harness.join(opener=opener)
-    ann.room.handle(ann, StateRequest(b"\0"))
-    assert (ann.room.is_asleep, opener.made) == (True, 0)
+    room_of(ann).handle(ann, StateRequest(b"\0"))
+    assert (room_of(ann).is_asleep, opener.made) == (True, 0)
     doc = new_doc(read_message(socket.frames[-1][2:]))
     assert sorted(text(doc)) == sorted("x" * size + "a")
     # What waits for another update has not been lost.
     harness.change(ann, LETTERS[1])
-    ann.room.flush()
-    assert len(text(ann.room.doc)) == size + 3
+    room_of(ann).flush()
+    assert len(text(room_of(ann).doc)) == size + 3
 
 
 async def test_a_document_that_is_gone_before_it_is_read_is_empty(harness: Harness) -> None:
@@ -342,7 +342,7 @@ async def test_a_document_that_is_gone_before_it_is_read_is_empty(harness: Harne
 
     harness.storage.create = be_first  # type: ignore[method-assign]
     member, _ = await harness.join(opener=opener)
-    assert text(member.room.doc) == ""
+    assert text(room_of(member).doc) == ""
 
 
 async def test_a_plain_doc_that_broke_is_made_anew_without_the_project(harness: Harness) -> None:
@@ -353,15 +353,15 @@ async def test_a_plain_doc_that_broke_is_made_anew_without_the_project(harness: 
     eve, from_eve = await harness.join(opener=opener)
     harness.change(eve, poison.RAISING)
     harness.change(ann, LETTERS[0])
-    ann.room.flush()
+    room_of(ann).flush()
     assert from_eve.close_code == 1008
-    assert (len(text(ann.room.doc)), opener.made) == (6, 0)
+    assert (len(text(room_of(ann).doc)), opener.made) == (6, 0)
 
 
 async def test_a_filled_doc_is_the_seed_of_a_new_document(harness: Harness) -> None:
     opener = Opener("seed", filling="filling")
     member, _ = await harness.join(opener=opener)
-    assert text(member.room.doc) == await harness.stored() == "filling"
+    assert text(room_of(member).doc) == await harness.stored() == "filling"
     assert opener.seeded == 0
 
 
@@ -381,7 +381,7 @@ async def test_a_seed_that_cannot_be_stored_is_not_served(harness: Harness) -> N
         await harness.join(opener=Opener("seed"))
     harness.storage.failures.clear()
     member, _ = await harness.join(opener=Opener("seed"))
-    assert text(member.room.doc) == "seed"
+    assert text(room_of(member).doc) == "seed"
 
 
 class RacingStorage(MemoryStorage):
@@ -454,24 +454,24 @@ async def test_a_room_in_memory_is_seeded_and_not_stored(harness: Harness) -> No
     member, _ = await harness.join(opener=opener, stored=False)
     harness.change(member, LETTERS[0])
     await asyncio.sleep(0)
-    assert sorted(text(member.room.doc)) == sorted("seeda")
+    assert sorted(text(room_of(member).doc)) == sorted("seeda")
     assert harness.storage.calls == {}
     await harness.leave(member)
     await until(lambda: not harness.hub.rooms)
     member, _ = await harness.join(opener=opener, stored=False)
-    assert text(member.room.doc) == "seed"
+    assert text(room_of(member).doc) == "seed"
 
 
 async def test_a_filled_doc_in_memory_is_not_seeded(harness: Harness) -> None:
     opener = Opener("seed", filling="filling")
     member, _ = await harness.join(opener=opener, stored=False)
-    assert text(member.room.doc) == "filling"
+    assert text(room_of(member).doc) == "filling"
 
 
 async def test_a_stored_room_is_another_than_that_in_memory(harness: Harness) -> None:
     stored, _ = await harness.join()
     fleeting, _ = await harness.join(stored=False)
-    assert stored.room is not fleeting.room
+    assert room_of(stored) is not room_of(fleeting)
 
 
 # Unloading.
@@ -481,27 +481,27 @@ async def test_what_others_store_is_seen_without_a_channel_layer(tmp_path: Path)
     async with harness_of(tmp_path, RELAY_STORAGE_INTERVAL=0.01) as harness:
         member, _ = await harness.join()
         await harness.append(HELLO)
-        await until(lambda: text(member.room.doc) == "hello")
+        await until(lambda: text(room_of(member).doc) == "hello")
         await harness.leave(member)
 
 
 async def test_an_idle_room_is_unloaded_after_a_while(harness: Harness) -> None:
     member, _ = await harness.join()
-    room = member.room
+    room = room_of(member)
     await harness.leave(member)
     assert harness.hub.rooms
     await until(lambda: not harness.hub.rooms)
     again, _ = await harness.join()
-    assert again.room is not room
+    assert room_of(again) is not room
 
 
 async def test_who_comes_back_in_time_finds_the_room(tmp_path: Path) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
         member, _ = await harness.join()
-        room = member.room
+        room = room_of(member)
         await harness.leave(member)
         again, _ = await harness.join()
-        assert again.room is room
+        assert room_of(again) is room
         await harness.leave(again)
 
 
@@ -514,15 +514,15 @@ async def test_who_comes_back_keeps_it_loaded(tmp_path: Path) -> None:
         await harness.leave(other)
         # It left later than the first.
         await until(lambda: len(harness.hub.rooms) == 1)
-        assert again.room is member.room
-        assert again.room in harness.hub.rooms.values()
+        assert room_of(again) is room_of(member)
+        assert room_of(again) in harness.hub.rooms.values()
 
 
 async def test_who_is_about_to_join_keeps_it_loaded(harness: Harness) -> None:
     # All of them wait for one load; the first is gone before the last is in.
     for _ in range(20):
         _, (second, _) = await asyncio.gather(self_leaving(harness), harness.join())
-        assert second.room in harness.hub.rooms.values()
+        assert room_of(second) in harness.hub.rooms.values()
         await harness.leave(second)
 
 
@@ -534,7 +534,7 @@ async def self_leaving(harness: Harness) -> None:
 async def test_unsaved_work_keeps_a_room_loaded(harness: Harness) -> None:
     harness.storage.failures["append"] = StorageUnavailable()
     member, _ = await harness.join()
-    room = member.room
+    room = room_of(member)
     harness.change(member, LETTERS[0])
     await harness.leave(member)
     calls = harness.storage.calls
@@ -542,7 +542,7 @@ async def test_unsaved_work_keeps_a_room_loaded(harness: Harness) -> None:
     assert harness.hub.rooms == {("notes", True): room}
     # Who comes back sees it, though it is not stored.
     again, _ = await harness.join()
-    assert text(again.room.doc) == "a"
+    assert text(room_of(again).doc) == "a"
     await harness.leave(again)
     harness.storage.failures.clear()
     await until(lambda: not harness.hub.rooms)
@@ -552,7 +552,7 @@ async def test_unsaved_work_keeps_a_room_loaded(harness: Harness) -> None:
 async def test_what_is_typed_last_is_there_after_the_next_load(harness: Harness) -> None:
     for number, letter in enumerate(LETTERS):
         member, _ = await harness.join()
-        assert text(member.room.doc) == "abcdef"[:number]
+        assert text(room_of(member).doc) == "abcdef"[:number]
         harness.change(member, letter)
         await harness.leave(member)
         await until(lambda: not harness.hub.rooms)
@@ -563,7 +563,7 @@ async def test_an_unloaded_room_and_its_doc_are_freed(harness: Harness) -> None:
     for number in range(50):
         member, _ = await harness.join(f"room {number}", Opener("seed", observe=print_nothing))
         harness.change(member, LETTERS[0])
-        references += [weakref.ref(member.room), weakref.ref(member.room.doc)]
+        references += [weakref.ref(room_of(member)), weakref.ref(room_of(member).doc)]
         await harness.leave(member)
     del member
     await until(lambda: not harness.hub.rooms)
@@ -596,15 +596,15 @@ async def test_the_projects_observers_are_back_after_an_update_that_cannot_be_ap
     opener = Opener(observe=lambda event: seen.append(event.update))
     ann, _ = await harness.join(opener=opener)
     eve, from_eve = await harness.join(opener=opener)
-    broken = ann.room.doc
+    broken = room_of(ann).doc
     harness.change(eve, poison.RAISING)
     await until(lambda: opener.made == 2)
-    await until(lambda: text(ann.room.doc) == "hello")
+    await until(lambda: text(room_of(ann).doc) == "hello")
     seen.clear()
     harness.change(ann, LETTERS[0])
     await until(lambda: seen)
     assert from_eve.close_code == 1008
-    assert ann.room.doc is not broken
+    assert room_of(ann).doc is not broken
     await harness.hub.writer.saved("notes")
     assert sorted(await harness.stored() or "") == sorted("helloa")
 
@@ -614,24 +614,24 @@ async def test_a_doc_that_is_filled_when_it_is_made_is_not_used_for_a_repair(
 ) -> None:
     opener = Opener(filling="hello", client_id=1)
     member, _ = await harness.join(opener=opener)
-    member.room.edit(poison.RAISING)
+    room_of(member).edit(poison.RAISING)
     await until(lambda: opener.made == 2)
     await asyncio.sleep(0)
-    assert text(member.room.doc) == "hello"
+    assert text(room_of(member).doc) == "hello"
 
 
 async def test_a_room_that_is_given_up_is_opened_again(harness: Harness) -> None:
     await harness.append(HELLO)
     member, socket = await harness.join()
-    room = member.room
+    room = room_of(member)
     room.doc.apply_update(poison.CORRUPTING)
     room.edit(poison.RAISING)
     await until(lambda: socket.close_code == 1011)
     assert harness.hub.rooms == {}
     await harness.leave(member)
     again, _ = await harness.join()
-    assert again.room is not room
-    assert text(again.room.doc) == "hello"
+    assert room_of(again) is not room
+    assert text(room_of(again).doc) == "hello"
 
 
 # Compaction.
@@ -686,11 +686,11 @@ async def test_what_server_code_has_stored_reaches_the_members(harness: Harness)
     harness.hub.deliver("notes", LETTERS[0])
     await asyncio.sleep(0)
     assert len(socket.frames) == 2
-    assert text(member.room.doc) == "a"
+    assert text(room_of(member).doc) == "a"
     assert not harness.hub.writer.has("notes")
     harness.hub.deliver("notes", LETTERS[1], relayed=True)
     await asyncio.sleep(0)
-    assert text(member.room.doc) == "ab"
+    assert text(room_of(member).doc) == "ab"
 
 
 async def test_what_is_stored_while_a_document_loads_is_not_missed(harness: Harness) -> None:
@@ -707,7 +707,7 @@ async def test_what_is_stored_while_a_document_loads_is_not_missed(harness: Harn
     harness.hub.deliver("notes", LETTERS[0])
     go_on.set()
     member, _ = await joining
-    await until(lambda: text(member.room.doc) == "a")
+    await until(lambda: text(room_of(member).doc) == "a")
 
 
 async def test_a_document_that_is_not_live_is_none_of_the_hubs_business(
@@ -798,7 +798,7 @@ async def test_access_is_rechecked_now_and_then(tmp_path: Path) -> None:
         gone.close(1000, "")
         await until(lambda: ann.rechecked >= 2 and from_bob.rechecked >= 2)
         assert from_gone.rechecked == 0
-        assert bob.room.members == {bob}
+        assert room_of(bob).members == {bob}
 
 
 async def test_a_check_that_fails_keeps_others_from_nothing(
@@ -856,7 +856,7 @@ async def test_what_a_draining_hub_cannot_store_is_put_aside_for_the_next(
         assert not any(reply["action"] == "saved" for reply in socket.replies)
     async with harness_of(tmp_path) as harness:
         member, _ = await harness.join()
-        assert text(member.room.doc) == await harness.stored() == "a"
+        assert text(room_of(member).doc) == await harness.stored() == "a"
     assert spooled_files(tmp_path) == []
 
 

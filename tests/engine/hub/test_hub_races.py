@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.engine.fakes import until
+from tests.engine.fakes import room_of, until
 from tests.engine.hub.test_hub import LETTERS, harness_of
 from tests.protocol.yjs.samples import text
 
@@ -43,7 +43,7 @@ async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
         await until(lambda: harness.storage.calls["load"] > before)
         let.set()
         await asyncio.gather(*reading)
-        member.room.flush()
+        room_of(member).flush()
         assert harness.storage.calls["load"] == before + 1
-        assert text(member.room.doc) == "a"
+        assert text(room_of(member).doc) == "a"
         await harness.leave(member)

@@ -257,7 +257,7 @@ async def failed_to_open(process: Process) -> None:
 async def broken(process: Process) -> None:
     await process.open()
     room = process.room()
-    room._on_broken(room)
+    room._context.on_broken()
 
 
 async def opened_for_nobody(process: Process) -> None:

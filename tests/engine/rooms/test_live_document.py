@@ -15,6 +15,7 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.live_document import LiveDocument
 from collab.engine.rooms.member import Member
@@ -24,7 +25,7 @@ from collab.protocol.effects import RoomUpdate, StateRequest
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import state_vector
-from tests.engine.fakes import Socket, new_member, until
+from tests.engine.fakes import Socket, new_member, room_of, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
 
@@ -44,14 +45,18 @@ class Store:
         self.edits += edits
 
 
-def make_room(start: bytes = HELLO, *, may_sleep: bool = True, **options: Any) -> Room:
+def make_room(start: bytes = HELLO, **options: Any) -> Room:
     limits = {key: options.pop(key) for key in list(options) if key.isupper()}
-    return Room("notes", new_doc(start), Settings(**limits), may_sleep=may_sleep, **options)
+    return Room("notes", new_doc(start), RoomContext(Settings(**limits), **options))
+
+
+async def make_doc() -> Doc[Any]:
+    return Doc()
 
 
 def frozen_room(start: bytes = HELLO, **options: Any) -> Room:
     source = DocumentBytes(start, new_doc(start).get_state())
-    return Room("notes", source, Settings(**options), may_sleep=True)
+    return Room("notes", source, RoomContext(Settings(**options)))
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def received(socket: Socket, start: bytes = HELLO) -> Doc[Any]:
 async def test_joining_and_reading_wake_nobody(room: Room) -> None:
     member, socket = new_member(room)
     knows = new_doc(HELLO)
-    member.room.welcome(member)
+    room_of(member).welcome(member)
     assert socket.frames == [b"\0\0\3" + knows.get_state()]
     for state in (EMPTY_STATE, knows.get_state()):
         room.handle(member, StateRequest(state))
@@ -127,9 +132,10 @@ async def test_a_change_wakes_it_and_reaches_all(room: Room) -> None:
     assert "a" in text_of(room)
 
 
-async def test_what_is_known_already_is_not_told_again(room: Room) -> None:
+async def test_what_is_known_already_is_not_told_again() -> None:
     store = Store()
-    room._store = store
+    room = make_room(store=store)
+    sleep(room)
     ann, _ = new_member(room)
     _, socket = new_member(room, access=Access.READ)
     change(room, ann, HELLO)
@@ -189,7 +195,7 @@ async def test_a_large_document_is_kept_awake_for_longer() -> None:
 
 
 async def test_rooms_of_docs_that_are_not_plain_do_not_sleep() -> None:
-    assert inside(make_room(may_sleep=False))._sleep_handle is None
+    assert inside(make_room(make_doc=make_doc))._sleep_handle is None
 
 
 async def test_a_room_that_is_closed_does_nothing_any_more() -> None:
@@ -211,13 +217,6 @@ async def test_a_document_may_begin_without_a_doc() -> None:
     assert text_of(room) == text(room.doc) == "hello!"
 
 
-async def test_a_room_that_sleeps_can_be_renewed(room: Room) -> None:
-    doc: Doc[Any] = Doc()
-    room.renew(doc)
-    assert room.doc is doc
-    assert text(doc) == "hello"
-
-
 # Bytes that cannot be applied.
 
 
@@ -229,12 +228,13 @@ async def test_poison_wakes_it_and_harms_its_sender_only(room: Room) -> None:
 
 
 async def test_what_cannot_be_made_a_doc_is_given_up() -> None:
-    broken: list[Room] = []
+    broken: list[str] = []
     source = DocumentBytes(b"\xff", EMPTY_STATE)
-    room = Room("notes", source, Settings(), may_sleep=True, on_broken=broken.append)
+    context = RoomContext(Settings(), on_broken=lambda: broken.append("notes"))
+    room = Room("notes", source, context)
     ann, socket = new_member(room)
     change(room, ann, LETTERS[0])
-    assert broken == [room]
+    assert broken == ["notes"]
     assert socket.close_code == 1011
 
 
@@ -344,7 +344,7 @@ def test_a_room_that_sleeps_at_times_equals_one_that_never_does(data: st.DataObj
 async def compare(data: st.DataObject) -> None:
     stores = [Store(), Store()]
     sleeper = make_room(store=stores[0])
-    other = make_room(store=stores[1], may_sleep=False)
+    other = make_room(store=stores[1], make_doc=make_doc)
     docs = [new_doc(HELLO, client_id=client) for client in (2, 3)]
     members = [[new_member(room) for _ in docs] for room in (sleeper, other)]
     unsent: list[list[bytes]] = [[], []]
@@ -357,7 +357,7 @@ async def compare(data: st.DataObject) -> None:
             updates = data.draw(st.permutations(unsent[who]))
             for of_room in members:
                 for update in updates:
-                    change(of_room[who][0].room, of_room[who][0], update, number)
+                    change(room_of(of_room[who][0]), of_room[who][0], update, number)
             unsent[who] = []
         if data.draw(st.booleans()):
             late, told = new_member(sleeper)

@@ -10,6 +10,7 @@ from pycrdt import Doc, read_message
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.protocol.frames import (
@@ -30,7 +31,7 @@ UPDATES = typed("abcdef")
 
 @pytest.fixture
 async def room() -> Room:
-    return Room("notes", new_doc(), Settings())
+    return Room("notes", new_doc(), RoomContext(Settings()))
 
 
 def read(socket: Socket) -> str:
@@ -44,7 +45,7 @@ def read(socket: Socket) -> str:
 
 def send(member: Member, *updates: bytes) -> None:
     for update in updates:
-        member.send_update(update, update_frame(update))
+        member.outbox.send_update(update, update_frame(update))
 
 
 def presence_of(frame: bytes) -> list[PresenceState]:
@@ -58,7 +59,7 @@ async def test_a_frame_is_sent_without_a_task_as_it_is(room: Room) -> None:
     member, socket = new_member(room)
     tasks = asyncio.all_tasks()
     frame = update_frame(HELLO)
-    member.send_update(HELLO, frame)
+    member.outbox.send_update(HELLO, frame)
     assert asyncio.all_tasks() == tasks
     (message,) = socket.messages
     # One object for all members.
@@ -109,7 +110,7 @@ async def test_a_state_is_sent_as_far_as_it_is_not_known(room: Room) -> None:
 async def test_presence_goes_out_as_it_is(room: Room) -> None:
     member, socket = new_member(room)
     frame = presence_frame([PresenceState(7, 1, "{}")])
-    member.send_presence([7], frame)
+    member.outbox.send_presence([7], frame)
     (message,) = socket.messages
     assert message["bytes"] is frame
 
@@ -177,13 +178,13 @@ async def test_a_send_that_needs_a_task_has_one(room: Room) -> None:
         async with asyncio.timeout(10):
             await socket.send(message)
 
-    member._send = send
+    member.outbox._send = send
     sent = asyncio.Event()
 
     def turn() -> None:
         member.send_frame(b"first")
         for update in UPDATES:
-            member.send_update(update, update_frame(update))
+            member.outbox.send_update(update, update_frame(update))
         sent.set()
 
     # Nothing that a room does by itself runs in a task.
@@ -203,7 +204,7 @@ async def test_a_send_that_fails_ends_the_connection_and_is_logged(
     async def send(message: dict[str, Any]) -> None:
         raise LookupError("a middleware's own")
 
-    member._send = send
+    member.outbox._send = send
     member.send_frame(b"frame")
     await until(lambda: socket.evicted)
     assert member.is_closed
@@ -271,7 +272,7 @@ async def test_what_a_member_asks_for_is_added_up_whether_it_reads_or_not(room: 
     room.flush()
     member, socket = new_member(room)
     member.send_state(EMPTY_STATE)
-    member.send_everybody()
+    member.send_all_presence()
     assert member.take_answered() == sum(map(len, socket.frames))
     assert member.take_answered() == 0
     socket.block()
@@ -289,11 +290,11 @@ async def test_presence_is_sent_by_the_newest_state_of_each(room: Room) -> None:
     member.send_frame(b"first")
     for clock in range(1, 50):
         state = PresenceState(7, clock, '{"cursor":1}')
-        room.presence.receive(ann, [state], 0)
-        member.send_presence([7], presence_frame([state]))
-    room.presence.receive(ann, [PresenceState(8, 1, "{}")], 0)
-    room.presence.receive(ann, [PresenceState(8, 2, GONE)], 0)
-    member.send_presence([8], b"")
+        room.presence.receive(ann, [state])
+        member.outbox.send_presence([7], presence_frame([state]))
+    room.presence.receive(ann, [PresenceState(8, 1, "{}")])
+    room.presence.receive(ann, [PresenceState(8, 2, GONE)])
+    member.outbox.send_presence([8], b"")
     socket.unblock()
     await until(lambda: len(socket.frames) == 2)
     assert sorted(presence_of(socket.frames[1])) == [
@@ -344,12 +345,12 @@ async def test_replies_wait_up_to_a_number_of_bytes(room: Room) -> None:
 
 async def test_however_often_a_slow_reader_asks_who_is_present_it_is_told_once(room: Room) -> None:
     ann, _ = new_member(room)
-    room.presence.receive(ann, [PresenceState(7, 1, '{"cursor":1}')], 0)
+    room.presence.receive(ann, [PresenceState(7, 1, '{"cursor":1}')])
     member, socket = new_member(room)
     socket.block()
     member.send_frame(b"first")
     for _ in range(200):
-        member.send_everybody()
+        member.send_all_presence()
     socket.unblock()
     await until(lambda: len(socket.frames) == 2)
     assert presence_of(socket.frames[1]) == [PresenceState(7, 1, '{"cursor":1}')]
@@ -444,7 +445,7 @@ async def test_a_send_may_wait_in_any_way_and_handle_what_is_thrown_into_it(room
             sent.append(message)
 
     member, _ = new_member(room)
-    member._send = send
+    member.outbox._send = send
     member.send_frame(b"frame")
     await until(lambda: sent)
 
@@ -462,7 +463,7 @@ async def test_a_send_that_ends_when_it_is_cancelled_is_let_end(room: Room) -> N
 
     tasks = asyncio.all_tasks()
     member, _ = new_member(room)
-    member._send = send
+    member.outbox._send = send
     member.send_frame(b"frame")
     await started.wait()
     await Turns(2)

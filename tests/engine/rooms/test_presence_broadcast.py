@@ -9,7 +9,6 @@ import pytest
 
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.presence import Presence
 from collab.engine.rooms.presence_broadcast import PresenceBroadcaster, interval
 from collab.exceptions import ProtocolViolation
 from collab.protocol.frames import GONE, PresenceState, decode_presence, read_bytes
@@ -28,15 +27,12 @@ class Hall:
     def __init__(
         self, size: int, interval: float = 0.25, settle: Callable[[], None] = lambda: None
     ) -> None:
-        self.presence = Presence(max_clients=3)
         self.published: list[set[int]] = []
         people = [new_member() for _ in range(size)]
         self.members = [member for member, _ in people]
         self.sockets = [socket for _, socket in people]
-        settings = Settings(PRESENCE_INTERVAL=interval)
-        self.attendance = PresenceBroadcaster(
-            self.presence, self.members, settings, settle, self.published.append
-        )
+        settings = Settings(PRESENCE_INTERVAL=interval, MAX_PRESENCE_CLIENTS=3)
+        self.attendance = PresenceBroadcaster(self.members, settings, settle, self.published.append)
 
     def move(self, clock: int, client_id: int = 7, member: int = 0) -> None:
         """Let a member say where its cursor is."""

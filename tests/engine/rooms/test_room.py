@@ -15,9 +15,10 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
-from collab.exceptions import TooBig, TryAgainLater
+from collab.exceptions import Restarting, TooBig, TryAgainLater
 from collab.protocol.effects import PresenceChange, PresenceRequest, Reply, RoomUpdate, StateRequest
 from collab.protocol.frames import (
     GONE,
@@ -30,7 +31,7 @@ from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab.wire import CloseCode
 from collab_storage.updates import state_vector
-from tests.engine.fakes import Socket, new_member, until
+from tests.engine.fakes import Socket, new_member, room_of, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
 
@@ -65,7 +66,7 @@ async def room(store: Store) -> Room:
 
 def make_room(store: Store | None = None, start: bytes = HELLO, **options: Any) -> Room:
     limits = {key: options.pop(key) for key in list(options) if key.isupper()}
-    return Room("notes", new_doc(start), Settings(**limits), store=store, **options)
+    return Room("notes", new_doc(start), RoomContext(Settings(**limits), store=store, **options))
 
 
 def change(
@@ -105,7 +106,7 @@ async def test_a_writer_is_asked_for_what_the_server_lacks(room: Room) -> None:
     member, socket = new_member()
     room.join(member)
     assert socket.frames == [b"\0\0\3" + new_doc(HELLO).get_state()]
-    assert member.room is room
+    assert room_of(member) is room
 
 
 async def test_a_reader_is_asked_for_nothing(room: Room) -> None:
@@ -133,14 +134,14 @@ async def test_a_full_room_lets_nobody_in(store: Store) -> None:
 
 
 async def test_the_last_to_leave_leaves_the_room_empty() -> None:
-    emptied: list[Room] = []
-    room = make_room(on_empty=emptied.append)
+    emptied: list[str] = []
+    room = make_room(on_empty=lambda: emptied.append("notes"))
     ann, _ = new_member(room)
     bob, _ = new_member(room)
     room.leave(ann)
     assert emptied == []
     room.leave(bob)
-    assert emptied == [room]
+    assert emptied == ["notes"]
 
 
 # Changes.
@@ -349,7 +350,7 @@ async def test_a_broadcast_reaches_all(room: Room) -> None:
 
 async def test_all_members_can_be_sent_away(room: Room) -> None:
     sockets = [new_member(room)[1] for _ in range(2)]
-    room.close_members(CloseCode.RESTART, "moved")
+    room.close_members(Restarting())
     assert [socket.close_code for socket in sockets] == [1012] * 2
 
 
@@ -464,61 +465,94 @@ async def test_what_server_code_changed_in_that_turn_is_kept(room: Room, store: 
     assert store.text == text(room.doc)
 
 
-async def test_who_observes_the_doc_is_told_that_it_is_another() -> None:
-    rebuilt: list[Room] = []
-    room = make_room(on_rebuilt=rebuilt.append)
-    broken = room.doc
-    room.edit(poison.RAISING)
-    await turn()
-    assert rebuilt == [room]
-    assert room.doc is not broken
+class Project:
+    """Makes Docs with an observer."""
+
+    def __init__(self, filling: bytes = EMPTY_UPDATE) -> None:
+        self.filling = filling
+        self.made: list[Doc[Any]] = []
+        self.on_made: Callable[[], object] = lambda: None
+        self.seen: list[bytes] = []
+
+    async def make_doc(self) -> Doc[Any]:
+        self.made.append(new_doc(self.filling))
+        self.made[-1].observe(lambda event: self.seen.append(event.update))
+        self.on_made()
+        return self.made[-1]
 
 
-async def test_a_renewed_doc_has_the_content_and_its_observers(store: Store) -> None:
-    room = make_room(store)
+async def test_a_doc_that_broke_is_replaced_by_one_that_the_project_makes(store: Store) -> None:
+    project = Project()
+    room = make_room(store, make_doc=project.make_doc)
     _, socket = new_member(room)
+    room.edit(poison.RAISING)
     room.edit(LETTERS[0])
-    seen: list[bytes] = []
-    doc: Doc[Any] = Doc()
-    subscription = doc.observe(lambda event: seen.append(event.update))
-    room.renew(doc)
-    assert room.doc is doc
-    # What came before is sent, and applying it anew is no change.
-    assert sorted(text(doc)) == sorted("helloa")
+    await until(lambda: project.made)
+    assert room.doc is project.made[0]
+    assert sorted(text(room.doc)) == sorted("helloa")
     assert received(socket, EMPTY_UPDATE) == "a"
-    seen.clear()
+    # It has the project's observers.
+    project.seen.clear()
     room.edit(LETTERS[1])
     await turn()
-    assert len(seen) == 1
+    assert len(project.seen) == 1
     assert store.text == text(room.doc)
-    doc.unobserve(subscription)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_a_doc_of_the_project_that_cannot_be_used_is_freed(is_closed: bool) -> None:
+    project = Project(filling=EMPTY_UPDATE if is_closed else HELLO)
+    room = make_room(make_doc=project.make_doc)
+    room.edit(poison.RAISING)
+    room.edit(poison.RAISING)
+    if is_closed:
+        project.on_made = room.close
+    room.flush()
+    await until(lambda: project.made)
+    await turn()
+    doc = weakref.ref(project.made.pop())
+    assert text(room.doc) == "hello"
+    gc.collect()
+    assert doc() is None
+
+
+async def test_a_document_goes_on_without_observers_that_the_project_cannot_make(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def make_doc() -> Doc[Any]:
+        raise LookupError
+
+    room = make_room(make_doc=make_doc)
+    room.edit(poison.RAISING)
+    await until(lambda: "make_ydoc() failed" in caplog.text)
+    assert text(room.doc) == "hello"
 
 
 async def test_a_doc_that_broke_unnoticed_is_made_anew_when_it_is_read(store: Store) -> None:
-    rebuilt: list[Room] = []
-    room = make_room(store, on_rebuilt=rebuilt.append)
+    project = Project()
+    room = make_room(store, make_doc=project.make_doc)
     room.edit(LETTERS[0])
     await turn()
     # What the project does with the Doc is not checked.
     room.doc.apply_update(poison.SILENTLY_POISONING)
     member, socket = new_member(room)
     room.handle(member, StateRequest(b"\0"))
-    assert rebuilt == [room]
     assert sorted(received(socket, EMPTY_UPDATE)) == sorted("helloa")
+    await until(lambda: project.made)
 
 
 async def test_a_document_that_cannot_be_made_anew_is_given_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broken: list[Room] = []
-    room = make_room(on_broken=broken.append)
+    broken: list[str] = []
+    room = make_room(on_broken=lambda: broken.append("notes"))
     _, socket = new_member(room)
     # The Doc writes down what cannot be read.
     room.doc.apply_update(poison.CORRUPTING)
     with caplog.at_level(logging.ERROR, "collab"):
         room.edit(poison.RAISING)
         await turn()
-    assert broken == [room]
+    assert broken == ["notes"]
     assert socket.close_code == 1011
     assert "beyond repair" in caplog.text
     room.close()
@@ -531,12 +565,13 @@ async def test_an_error_that_is_no_panic_is_not_hidden(room: Room) -> None:
         room.state()
 
 
-async def test_what_is_to_end_the_process_is_not_held_up(room: Room) -> None:
-    def end(error: Room) -> None:
-        raise KeyboardInterrupt
+async def test_what_is_to_end_the_process_is_not_held_up(store: Store) -> None:
+    class Interrupting(Store):
+        def put(self, name: str, edits: Sequence[RoomUpdate[Member]]) -> None:
+            raise KeyboardInterrupt
 
-    room._on_rebuilt = end
-    room.edit(poison.RAISING)
+    room = make_room(Interrupting())
+    room.edit(HELLO)
     with pytest.raises(KeyboardInterrupt):
         room.flush()
 
@@ -606,8 +641,8 @@ async def test_nothing_is_said_to_be_saved_while_something_before_it_waits(
 
 
 async def test_a_doc_that_holds_something_back_after_all_is_made_anew(store: Store) -> None:
-    rebuilt: list[Room] = []
-    room = make_room(store, on_rebuilt=rebuilt.append)
+    project = Project()
+    room = make_room(store, make_doc=project.make_doc)
     eve, from_eve = new_member(room)
 
     first, _, third = typed("xyz", client_id=9)
@@ -617,7 +652,8 @@ async def test_a_doc_that_holds_something_back_after_all_is_made_anew(store: Sto
     outline.has_gaps = False
     room.handle(eve, RoomUpdate(update, 1, False, outline))
     await turn()
-    assert (rebuilt, from_eve.close_code) == ([room], CloseCode.PROTOCOL_VIOLATION)
+    assert from_eve.close_code == CloseCode.PROTOCOL_VIOLATION
+    await until(lambda: project.made)
     assert text(room.doc) == "hello"
     assert store.edits == []
 
@@ -929,7 +965,7 @@ def link() -> RoomLink:
 async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
     store: Store, link: RoomLink
 ) -> None:
-    room = make_room(store, link=link)
+    room = make_room(store, peers=link)
     ann, _ = new_member(room)
     change(room, ann, LETTERS[0], 1)
     change(room, ann, LETTERS[1], 2)
@@ -944,7 +980,7 @@ async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
 
 
 async def test_what_is_stored_already_needs_no_receipt(store: Store, link: RoomLink) -> None:
-    room = make_room(store, link=link)
+    room = make_room(store, peers=link)
     room.edit(LETTERS[0], stored=True)
     await turn()
     assert (link.published, link.published_stored) == ([], [LETTERS[0]])
@@ -954,7 +990,7 @@ async def test_what_is_stored_already_needs_no_receipt(store: Store, link: RoomL
 async def test_what_other_processes_bring_is_neither_stored_nor_sent_back(
     store: Store, link: RoomLink
 ) -> None:
-    room = make_room(store, link=link)
+    room = make_room(store, peers=link)
     _, socket = new_member(room)
     room.edit_relayed(LETTERS[0])
     await turn()
@@ -965,7 +1001,7 @@ async def test_what_other_processes_bring_is_neither_stored_nor_sent_back(
 async def test_only_a_turns_own_changes_are_told_to_other_processes(
     store: Store, link: RoomLink
 ) -> None:
-    room = make_room(store, link=link)
+    room = make_room(store, peers=link)
     ann, _ = new_member(room)
     room.edit_relayed(LETTERS[0])
     change(room, ann, LETTERS[1], 1)
@@ -977,7 +1013,7 @@ async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
     store: Store, link: RoomLink
 ) -> None:
     # A client that has it may send it again, and is told then that it is saved.
-    room = make_room(store, link=link)
+    room = make_room(store, peers=link)
     ann, _ = new_member(room)
     room.edit_relayed(LETTERS[0])
     link.unconfirmed.append(LETTERS[0])
@@ -991,22 +1027,22 @@ async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
 
 async def test_a_room_in_memory_stores_nothing_of_theirs_either(link: RoomLink) -> None:
     link.unconfirmed.append(LETTERS[0])
-    make_room(link=link).adopt()
+    make_room(peers=link).adopt()
     assert link.unconfirmed == []
 
 
 async def test_presence_is_told_to_other_processes_and_comes_from_them(link: RoomLink) -> None:
-    room = make_room(Store(), link=link)
+    room = make_room(Store(), peers=link)
     ann, from_ann = new_member(room)
     room.handle(ann, PresenceChange([PresenceState(7, 1, "{}")]))
-    assert room.local_presence() == {7}
+    assert room.presence.local() == {7}
     peer = Peer()
     states = [PresenceState(client_id, 1, "{}") for client_id in range(100, 200)]
-    room.receive_relayed_presence(peer, states)
+    room.presence.receive_relayed(peer, states)
     await turn()
-    assert room.local_presence() == {7}
+    assert room.presence.local() == {7}
     assert len(presence_in(from_ann)) == 101
-    room.drop_relayed_presence(peer)
+    room.presence.drop_relayed(peer)
     room.leave(ann)
     assert not room.presence
     await until(lambda: link.presence == [{7}, {7}])
@@ -1031,14 +1067,6 @@ async def test_a_closed_room_lets_go_of_its_doc(store: Store) -> None:
     del room, ann
     gc.collect()
     assert doc() is None
-
-
-async def test_a_closed_room_is_not_renewed(store: Store) -> None:
-    room = make_room(store)
-    room.close()
-    doc: Doc[Any] = Doc()
-    room.renew(doc)
-    assert room.doc is not doc
 
 
 async def test_observers_are_taken_off_when_the_last_member_has_left(store: Store) -> None:

@@ -26,7 +26,7 @@ from pycrdt import Array, Doc, Map, Text, create_update_message
 from collab import documents
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
-from collab.engine.rooms.room import Watcher
+from collab.engine.rooms.context import Watcher
 from collab.mirror import current_user
 from collab.mirror import registry as options
 from collab.mirror.incoming import client_changes as checking

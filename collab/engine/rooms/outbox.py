@@ -1,0 +1,307 @@
+"""Frames on their way to one client, however slowly it reads.
+
+A frame is sent by running the server's ``send`` coroutine as far as it goes, which for a client
+that reads is to its end, without a task. When it blocks, a task takes over, and what comes
+meanwhile is kept in short form: updates merged, presence by client id, and beyond a limit one full
+state in place of all updates. So a slow reader costs bounded memory and holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import suppress
+from types import coroutine
+from typing import Any, Protocol
+
+from collab.conf import Settings
+from collab.engine.connections.fast_path import Send
+from collab.engine.runtime.counters import counters
+from collab.protocol.frames import update_frame
+from collab.protocol.session import json_frame
+from collab.protocol.yjs.updates import EMPTY_STATE, merge
+
+__all__ = ["DocumentView", "Outbox", "PresenceView"]
+
+logger = logging.getLogger("collab.member")
+
+#: Frames that wait for a client that does not read; one that asks for more is abusive, as is one
+#: for which more than MAX_MEMBER_BACKLOG bytes would wait.
+_MAX_REPLIES = 1_000
+
+#: A "saved" frame, before and behind its number: there is one for many updates.
+_SAVED_HEAD, _SAVED_TAIL = json_frame("saved", data={"count": -1}).split("-1")
+
+
+class PresenceView(Protocol):
+    """The presence of a room, as its members are sent it."""
+
+    def client_ids(self) -> Iterable[int]:
+        """Return the client ids that are present."""
+
+    def frame(self, client_ids: Iterable[int] | None = None) -> bytes:
+        """Return the frame of the states of ``client_ids``, by default of all present."""
+
+
+class DocumentView(Protocol):
+    """A room, as its members are sent it."""
+
+    @property
+    def presence(self) -> PresenceView:
+        """Its presence."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded document, at most."""
+
+    def answer(self, state: bytes) -> list[bytes]:
+        """Return the frames that answer a step 1, in this order."""
+
+
+class Outbox:
+    """The way out to one client.
+
+    Args:
+        send: the ASGI server's ``send``.
+        write: sends a frame without ``send`` if that can be done at once, and returns whether it
+            could; see :class:`collab.engine.connections.fast_path.Socket`.
+        settings: for the limits.
+        evict: ends the connection without the client's help.
+        who: names the connection in the log.
+    """
+
+    #: The room that the client is in.
+    view: DocumentView
+
+    def __init__(
+        self,
+        send: Send,
+        write: Callable[[bytes | str], bool] | None,
+        settings: Settings,
+        evict: Callable[[], object],
+        who: dict[str, str | None],
+    ) -> None:
+        self._send = send
+        self._write = write
+        self._settings = settings
+        self._evict_client = evict
+        self._who = who
+        #: Nothing is sent any more.
+        self.is_closed = False
+        #: Drains the backlog while the client does not read; ``None`` while it does.
+        self._drain: asyncio.Task[None] | None = None
+        self._needs_task = False
+        self._messages: deque[dict[str, Any]] = deque()
+        self._messages_size = 0
+        self._updates: list[bytes] = []
+        self._updates_size = 0
+        self._needs_full_state = False
+        self._present: set[int] = set()
+        self._saved = self._sent_saved = 0
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client does not read at the moment."""
+        return self._drain is not None
+
+    async def ready(self) -> None:
+        """Wait until the client has read everything that was sent to it, or is gone."""
+        if self._drain is not None:
+            await asyncio.wait([self._drain])
+
+    def stop(self) -> None:
+        """Send nothing any more: the connection is gone."""
+        self.is_closed = True
+        if self._drain is not None:
+            self._drain.cancel()
+
+    # What is sent.
+
+    def send_frame(self, frame: bytes | str) -> None:
+        """Send a frame of which none may be left out."""
+        counters.sent_bytes += len(frame)
+        if self._drain is None:
+            self._put(frame)
+        else:
+            self._send_message(_message(frame))
+
+    def send_update(self, update: bytes, frame: bytes) -> None:
+        """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
+        if self._drain is None:
+            counters.sent_bytes += len(frame)
+            self._put(frame)
+        elif not self._needs_full_state:
+            self._updates.append(update)
+            self._updates_size += len(update)
+            if self._updates_size > self._settings.MAX_MEMBER_BACKLOG:
+                counters.full_states += 1
+                self.owe_full_state()
+
+    def owe_full_state(self) -> bool:
+        """Let one full state stand for all updates of the backlog; return whether it is new."""
+        is_new, self._needs_full_state = not self._needs_full_state, True
+        self._forget_updates()
+        return is_new
+
+    def send_presence(self, client_ids: Iterable[int], frame: bytes) -> None:
+        """Send presence; ``frame`` holds the states of ``client_ids``."""
+        if self._drain is None:
+            counters.sent_bytes += len(frame)
+            self._put(frame)
+        else:
+            self._present.update(client_ids)
+
+    def send_saved(self, number: int) -> None:
+        """Report that the first ``number`` updates of this connection are stored."""
+        self._saved = number
+        if self._drain is None and number > self._sent_saved:
+            self.send_frame(self._saved_frame())
+
+    def _saved_frame(self) -> str:
+        self._sent_saved = self._saved
+        return f"{_SAVED_HEAD}{self._saved}{_SAVED_TAIL}"
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection; nothing is sent after that."""
+        if self.is_closed:
+            return
+        # A websocket close frame holds at most 123 bytes of reason.
+        short = reason.encode()[:123].decode(errors="ignore")
+        self._send_message({"type": "websocket.close", "code": int(code), "reason": short})
+        self.is_closed = True
+
+    # How it is sent.
+
+    def _put(self, frame: bytes | str) -> None:
+        """Send a frame to a client that reads."""
+        if self._write is None or self.is_closed or not self._write(frame):
+            self._start(_message(frame))
+
+    def _send_message(self, message: dict[str, Any]) -> None:
+        if self._drain is None:
+            self._start(message)
+        elif self._has_space(_size(message)):
+            self._keep(message)
+        else:
+            self._evict()
+
+    def _keep(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self._messages_size += _size(message)
+
+    def _has_space(self, size: int) -> bool:
+        if not self._messages:
+            return True
+        whole = self._messages_size + size
+        return len(self._messages) < _MAX_REPLIES and whole <= self._settings.MAX_MEMBER_BACKLOG
+
+    def _start(self, message: dict[str, Any]) -> None:
+        if self.is_closed:
+            return
+        if self._needs_task:
+            self._drain_later(self._send(message))
+            return
+        sending = self._send(message).__await__()
+        try:
+            blocked_on = next(sending)
+        except StopIteration:
+            return
+        except OSError:
+            # The client is gone; the server says so to the consumer with a disconnect message.
+            self.is_closed = True
+        except Exception:
+            # Some middleware needs a task, for a timeout for example: from now on it has one.
+            self._needs_task = True
+            self._start(message)
+        else:
+            self._drain_later(_resume(sending, blocked_on))
+
+    def _drain_later(self, blocked: Awaitable[None]) -> None:
+        self._drain = asyncio.create_task(self._drain_backlog(blocked), name="drain outbox")
+
+    async def _drain_backlog(self, blocked: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(self._settings.SEND_TIMEOUT):
+                await blocked
+            while message := self._next_message():
+                async with asyncio.timeout(self._settings.SEND_TIMEOUT):
+                    await self._send(message)
+        except TimeoutError:
+            logger.warning("A member reads too slowly and is disconnected.", extra=self._who)
+            self._evict()
+        except OSError:
+            self.is_closed = True
+        except Exception as error:
+            text, name = (
+                "Sending to a member failed (%s); it is disconnected.",
+                type(error).__name__,
+            )
+            logger.warning(text, name, extra=self._who)
+            self._evict()
+        finally:
+            self._drain = None
+
+    def _evict(self) -> None:
+        counters.evictions += 1
+        self.is_closed = True
+        self._evict_client()
+
+    def _next_message(self) -> dict[str, Any] | None:
+        """Return the next message of the backlog, in the shortest form that says everything."""
+        if self._messages:
+            message = self._messages.popleft()
+            self._messages_size -= _size(message)
+            return message
+        frame = None if self.is_closed else self._next_frame()
+        if frame is None:
+            return None
+        counters.sent_bytes += len(frame)
+        return _message(frame)
+
+    def _next_frame(self) -> bytes | str | None:
+        if self._needs_full_state:
+            self._needs_full_state = False
+            frame, *rest = self.view.answer(EMPTY_STATE)
+            for frame_behind in rest:
+                self._keep(_message(frame_behind))
+            return frame
+        if self._updates:
+            frame = update_frame(merge(self._updates))
+            self._forget_updates()
+            return frame
+        if self._present:
+            frame = self.view.presence.frame(self._present)
+            self._present.clear()
+            return frame
+        return self._saved_frame() if self._saved > self._sent_saved else None
+
+    def _forget_updates(self) -> None:
+        self._updates.clear()
+        self._updates_size = 0
+
+
+def _message(frame: bytes | str) -> dict[str, Any]:
+    return {"type": "websocket.send", "bytes" if isinstance(frame, bytes) else "text": frame}
+
+
+def _size(message: dict[str, Any]) -> int:
+    return len(message.get("bytes") or message.get("text") or "")
+
+
+@coroutine
+def _resume(sending: Generator[Any, None, None], blocked_on: Any) -> Generator[Any, None, None]:
+    """Go on with a coroutine that has been run up to its first wait, in a task."""
+    while True:
+        try:
+            yield blocked_on
+        except BaseException as error:
+            with suppress(StopIteration):
+                blocked_on = sending.throw(error)
+                continue
+            return
+        try:
+            blocked_on = next(sending)
+        except StopIteration:
+            return
