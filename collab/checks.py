@@ -43,7 +43,7 @@ __all__ = [
 TAG = "collab"
 
 #: Settings that may be zero: nothing is waited for then.
-_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT", "DRAIN_TIME", "PRESENCE_INTERVAL"}
+_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT", "DRAIN_TIME"}
 
 _DOCUMENTED = "docs/settings.md lists them."
 

@@ -56,8 +56,6 @@ class Settings:
     MAX_DOCUMENT_SIZE: int = 64 * MiB
     #: Largest presence state (user name, cursor) of one client id.
     MAX_PRESENCE_SIZE: int = 64 * KiB
-    #: Client ids that may be present through one member.
-    MAX_PRESENCE_CLIENTS: int = 32
     #: Rooms open in this process.
     MAX_ROOMS: int = 10_000
     #: Members of one room in this process.
@@ -65,10 +63,6 @@ class Settings:
     #: Connections of one user, and of one address, to this process.
     MAX_USER_CONNECTIONS: int = 100
     MAX_ADDRESS_CONNECTIONS: int = 1_000
-    #: Connections that one user, and one address, may open in a minute on average, and at once.
-    #: More than the limits above, as all may come back at once after a restart.
-    MAX_USER_JOINS: int = 120
-    MAX_ADDRESS_JOINS: int = 1_200
     #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
     MAX_MEMBER_BACKLOG: int = 1 * MiB
     #: Shared types inside each other; an update that would bring more is refused. pycrdt needs
@@ -95,13 +89,8 @@ class Settings:
     LOAD_TIMEOUT: float = 30
     #: Presence that is not renewed for so long is removed (Yjs clients renew every 15 s).
     PRESENCE_TIMEOUT: float = 30
-    #: A room tells presence that goes on changing no more often; a smaller one after 1 ms for
-    #: each member.
-    PRESENCE_INTERVAL: float = 0.25
     #: Least time between two writes to the storage.
     WRITE_DELAY: float = 0.05
-    #: Longest pause between two attempts to reach a failing storage.
-    RETRY_DELAY: float = 5
     #: A room stays loaded for so long after its last member left.
     UNLOAD_DELAY: float = 30
     #: A room gives its Doc up, and keeps the document's bytes only, when nothing was changed for so
@@ -119,10 +108,6 @@ class Settings:
     DRAIN_TIME: float = 3
     #: Where a process that ends puts what it cannot store; taken in by the next start.
     SPOOL_DIRECTORY: str | os.PathLike[str] = field(default_factory=_default_spool)
-    #: What has not answered the health view by then is not reachable.
-    HEALTH_TIMEOUT: float = 2
-    #: An event loop that is later than this is not healthy.
-    MAX_LOOP_DELAY: float = 2
     #: Of rows in documents: what a member changes is saved so much later, and text so long after
     #: it was typed in last.
     ROWS_DELAY: float = 0.05
@@ -130,13 +115,8 @@ class Settings:
     #: What was changed in rows by members of another process is looked at so much later, should
     #: that process not have saved it.
     ROWS_CHECK_INTERVAL: float = 60
-    #: Changed rows of a document that are remembered one by one until they are checked; beyond it
-    #: all rows of the document are.
+    #: Changed rows of a document that are checked one by one; beyond it all rows are checked.
     MAX_ROW_CHANGES: int = 10_000
-    #: Rows whose tombstones outweigh them are replaced when nobody has opened the document for so
-    #: long. What tells those who come back with older changes is kept for so long.
-    ROWS_CLOSED_TIME: float = 24 * 60 * 60
-    ROWS_PAST_TIME: float = 90 * 24 * 60 * 60
     #: Of live channels: calls and events of one connection that wait for their turn, and calls
     #: that run beside them.
     LIVE_MAX_WAITING: int = 100

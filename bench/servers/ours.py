@@ -27,7 +27,6 @@ __all__ = ["UNLIMITED", "Collab", "CollabElsewhere", "collab_server", "migrated_
 #: A load generator sends faster than the server lets anybody by default.
 UNLIMITED = {
     "MAX_ADDRESS_CONNECTIONS": 10**6,
-    "MAX_ADDRESS_JOINS": 10**9,
     "MESSAGE_RATE": 1e9,
     "MESSAGE_BURST": 10**9,
     "BYTE_RATE": 1e12,

@@ -1,4 +1,4 @@
-"""Whether this process can do its work, for who sends connections to it."""
+"""Health of this process, for load balancers and orchestrators."""
 
 from __future__ import annotations
 
@@ -10,33 +10,38 @@ from typing import Any
 
 from channels.layers import channel_layers
 
-from collab.conf import get_settings, get_storage
+from collab.conf import get_storage
 from collab.engine.hub.current import live_hubs
 from collab.engine.hub.hub import Hub
 from collab.engine.relay.layer_channel import ChannelLayer
 from collab.engine.relay.publisher import shared_layer
 from collab_storage.base import Storage
 
-__all__ = ["Health", "check_health"]
+__all__ = ["MAX_LAG", "TIMEOUT", "Health", "check_health"]
 
 Question = Callable[[], Coroutine[Any, Any, None]]
+
+#: A dependency that has not answered by then is not healthy, in seconds.
+TIMEOUT = 2.0
+#: An event loop that is later than this is not healthy, in seconds.
+MAX_LAG = 2.0
 
 _OK = "ok"
 #: A document that need not exist, and a group that nobody is in.
 _NAME = "collab.metrics.health"
 
-#: Questions that have no answer yet, by who asks and what. Those that ask again meanwhile wait
-#: for the same answer, so a storage that hangs costs one thread and not one for each question.
+#: Questions without an answer yet, by event loop and check. Requests that arrive meanwhile wait for
+#: the same answer, so a storage that hangs costs one thread and not one for each request.
 _asked: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[None]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The outcome.
+    """The result of a health check.
 
     Args:
-        draining: the process is about to end; what it has is in order.
-        checks: ``"ok"``, or what is wrong, by what was checked.
+        draining: the process is about to end; its documents are in order.
+        checks: ``"ok"`` or the fault, by check.
     """
 
     draining: bool
@@ -51,7 +56,7 @@ class Health:
 
 
 async def check_health() -> Health:
-    """Check all there is to check, within ``HEALTH_TIMEOUT`` seconds."""
+    """Run all checks, within ``TIMEOUT`` seconds."""
     questions = {"storage": partial(_ask_storage, get_storage())}
     if (layer := shared_layer(channel_layers.__getitem__)) is not None:
         questions["channel_layer"] = partial(_ask_layer, layer)
@@ -78,10 +83,9 @@ async def _answer(what: str, question: Question) -> str:
     if (task := _asked.get(key)) is None:
         task = _asked[key] = asyncio.create_task(question())
         task.add_done_callback(lambda task: _asked.pop(key))
-    timeout = get_settings().HEALTH_TIMEOUT
-    done, _ = await asyncio.wait([task], timeout=timeout)
+    done, _ = await asyncio.wait([task], timeout=TIMEOUT)
     if not done:
-        return f"no answer within {timeout} s"
+        return f"no answer within {TIMEOUT:g} s"
     # The error's text may name hosts and users.
     return f"fails ({type(error).__name__})" if (error := task.exception()) else _OK
 
@@ -94,4 +98,4 @@ def _backlog(hubs: list[Hub]) -> str:
 
 def _event_loop(hubs: list[Hub]) -> str:
     lag = max((hub.loop_lag.lag for hub in hubs), default=0.0)
-    return f"{lag:.1f} s late" if lag > get_settings().MAX_LOOP_DELAY else _OK
+    return f"{lag:.1f} s late" if lag > MAX_LAG else _OK

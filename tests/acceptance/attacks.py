@@ -49,8 +49,6 @@ HELLO = json.dumps({"action": "hello", "request_id": 1})
 UNLIMITED = {
     "MAX_USER_CONNECTIONS": 100_000,
     "MAX_ADDRESS_CONNECTIONS": 100_000,
-    "MAX_USER_JOINS": 1_000_000,
-    "MAX_ADDRESS_JOINS": 1_000_000,
 }
 
 

@@ -32,9 +32,9 @@ SETTINGS = {
     "MAX_FRAME_SIZE": 2 * MiB,
     "MAX_DOCUMENT_SIZE": 4 * MiB,
     "MAX_ROOMS": 20,
-    "MAX_USER_JOINS": 5,
+    "MAX_USER_CONNECTIONS": 4,
     # All come from one address here.
-    "MAX_ADDRESS_JOINS": 100_000,
+    "MAX_ADDRESS_CONNECTIONS": 100_000,
     "MESSAGE_RATE": 500,
     "MESSAGE_BURST": 500,
     "BYTE_BURST": 4 * MiB,
@@ -102,7 +102,7 @@ async def check_refusals(server: Server, ends: Counter[tuple[str, int]]) -> None
     for (_, name), number in counted.items():
         told[int(name)] += int(number)
     assert seen == told
-    causes = {"ProtocolViolation", "MAX_FRAME_SIZE", "MAX_ROOMS", "MAX_USER_JOINS"}
+    causes = {"ProtocolViolation", "MAX_FRAME_SIZE", "MAX_ROOMS", "MAX_USER_CONNECTIONS"}
     assert {cause for cause, _ in counted} == causes
 
 

@@ -85,7 +85,7 @@ async def test_who_has_too_many_connections_is_refused_until_one_has_ended(
 async def test_who_connects_too_often_is_refused_and_others_are_not(
     start_server: StartServer,
 ) -> None:
-    server = start_server(collab={"MAX_USER_JOINS": 3})
+    server = start_server(collab={"MAX_USER_CONNECTIONS": 2})
     for _ in range(3):
         async with server.client("room", user="7"):
             pass
@@ -93,7 +93,7 @@ async def test_who_connects_too_often_is_refused_and_others_are_not(
     assert (code, reason) == (1013, "Too many new connections of your user in a minute.")
     async with server.client("room", user="8"), server.client("room"):
         pass
-    assert await refusals(server) == {("MAX_USER_JOINS", "1013"): 1}
+    assert await refusals(server) == {("MAX_USER_CONNECTIONS", "1013"): 1}
 
 
 async def test_a_full_room_refuses_and_goes_on(start_server: StartServer) -> None:

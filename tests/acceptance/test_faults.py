@@ -26,7 +26,6 @@ TIMINGS = {"digest": 1, "timeout": 1, "peer": 3}
 QUICK = {
     "RELAY": TIMINGS,
     "RELAY_STORAGE_INTERVAL": 2,
-    "RETRY_DELAY": 0.5,
     "DRAIN_TIME": 0.5,
 }
 #: What a server logs while the database or Redis is away.

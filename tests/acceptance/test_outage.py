@@ -64,7 +64,7 @@ def largest_file(server: Server, path: Path) -> Iterator[None]:
 async def test_members_go_on_without_the_database(
     postgres_server: Postgres, postgres_database: str, start_server: StartServer, kill: bool
 ) -> None:
-    server = start_server(postgres_database, collab={"RETRY_DELAY": 0.5})
+    server = start_server(postgres_database)
     server.allow_errors(EXPECTED)
     async with typing(server, "room") as typists:
         for other in ("other", "another"):
@@ -117,7 +117,7 @@ async def test_members_notice_nothing_of_lost_database_connections(
 
 
 async def test_a_full_disk_loses_nothing(sqlite_database: str, start_server: StartServer) -> None:
-    server = start_server(sqlite_database, collab={"RETRY_DELAY": 0.5})
+    server = start_server(sqlite_database)
     server.allow_errors(EXPECTED)
     journal = Path(sqlite_database.removeprefix("sqlite://") + "-wal")
     async with typing(server, "room") as typists:
@@ -133,7 +133,7 @@ async def test_a_full_disk_loses_nothing(sqlite_database: str, start_server: Sta
 async def test_what_cannot_be_kept_is_refused(
     postgres_server: Postgres, postgres_database: str, start_server: StartServer
 ) -> None:
-    server = start_server(postgres_database, collab={"MAX_UNSAVED": 10_000, "RETRY_DELAY": 0.5})
+    server = start_server(postgres_database, collab={"MAX_UNSAVED": 10_000})
     server.allow_errors(EXPECTED)
     async with server.client("room") as ann, server.client("room") as bob:
         await bob.hello()

@@ -61,7 +61,6 @@ NOTES = "notes"
 CALM = {
     "RELAY_STORAGE_INTERVAL": 1000,
     "WRITE_DELAY": 0.001,
-    "RETRY_DELAY": 0.01,
     "UNLOAD_DELAY": 0.01,
     "DRAIN_TIME": 0.01,
     "CLOSE_TIMEOUT": 1,
@@ -212,7 +211,9 @@ class Process:
     ) -> None:
         self.storage = SharedStorage(shared)
         self.settings = settings
-        self.hub = Hub(DocumentStore(self.storage, settings), Relay(layer, timings))
+        self.hub = Hub(
+            DocumentStore(self.storage, settings, max_retry_delay=0.01), Relay(layer, timings)
+        )
 
     @property
     def channel(self) -> str:

@@ -164,7 +164,7 @@ async def live(script: list[tuple[Any, int, int]]) -> None:
 @settings(max_examples=40)
 def test_clients_and_storage_end_up_equal(script: list[tuple[Any, int, int]]) -> None:
     hindered = {"BACKEND": f"{HinderedStorage.__module__}.HinderedStorage"}
-    limits = {"WRITE_DELAY": 0.001, "RETRY_DELAY": 0.002, "UNLOAD_DELAY": 0.002}
+    limits = {"WRITE_DELAY": 0.001, "UNLOAD_DELAY": 0.002}
     limits["CLOSE_TIMEOUT"] = 0.002
     with override_settings(COLLAB={"STORAGE": hindered, **limits}, CHANNEL_LAYERS={}):
         asyncio.run(live(script))

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import LoopLag
+from collab.metrics import health as health_module
 from collab.metrics import snapshot
 from collab.metrics.prometheus import CollabCollector
 from collab_storage.base import LogEntry
@@ -116,9 +117,12 @@ async def test_a_storage_that_fails_is_told_without_its_error_text() -> None:
         assert await failure("storage") == "fails (StorageUnavailable)"
 
 
-async def test_a_storage_that_hangs_is_asked_once_however_often_health_is_checked() -> None:
+async def test_a_storage_that_hangs_is_asked_once_however_often_health_is_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health_module, "TIMEOUT", 0.05)
     HangingStorage.asked, HangingStorage.let = 0, asyncio.Event()
-    with override_settings(COLLAB=stored_in(HangingStorage, HEALTH_TIMEOUT=0.05)):
+    with override_settings(COLLAB=stored_in(HangingStorage)):
         outcomes = await asyncio.gather(*(failure("storage") for _ in range(5)))
         assert outcomes == ["no answer within 0.05 s"] * 5
         assert await failure("storage") == "no answer within 0.05 s"

@@ -1,38 +1,15 @@
-"""How fast one member may send."""
+"""Rate limits of one member."""
 
 from __future__ import annotations
 
 from collab.conf import Settings
+from collab.engine.runtime.token_bucket import TokenBucket
 
-__all__ = ["Throttle", "TokenBucket"]
-
-
-class TokenBucket:
-    """A token bucket that slows its user down instead of refusing.
-
-    Args:
-        rate: units a second, on average.
-        burst: units at once.
-    """
-
-    __slots__ = ("_burst", "_left", "_rate", "_then")
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._left = burst
-        self._then = 0.0
-
-    def take(self, units: float, now: float) -> float:
-        """Use ``units`` at the time ``now``; return the seconds to wait before going on."""
-        left = self._left + (now - self._then) * self._rate
-        self._left = left = (left if left < self._burst else self._burst) - units
-        self._then = now
-        return 0.0 if left >= 0.0 else -left / self._rate
+__all__ = ["Throttle"]
 
 
 class Throttle:
-    """What one member may send, frames and bytes, and what it may ask for.
+    """Limits the frames and bytes that one member sends, and the bytes that it asks for.
 
     Args:
         settings: for the limits.

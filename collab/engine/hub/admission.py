@@ -1,6 +1,7 @@
-"""Who may come in: so many connections at once, and so many in a minute, of a user or an address.
+"""Connection limits per user and address: concurrent connections, and new ones per minute.
 
-What is refused here has cost nothing but the handshake: nothing is authorized or loaded before.
+A connection that is refused here has cost its handshake only: it is not authorized, and no
+document is loaded for it.
 """
 
 from __future__ import annotations
@@ -11,28 +12,31 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from collab.conf import Settings, get_settings
 from collab.engine.runtime.per_loop import PerLoop
+from collab.engine.runtime.token_bucket import TokenBucket
 from collab.exceptions import TryAgainLater
 
 __all__ = ["Admission", "ConnectionLimits", "Limit", "RateLimit", "address_of", "current_limits"]
 
 logger = logging.getLogger("collab.admission")
 
-#: Joins are counted per minute, and warned of refusals is once a minute.
+#: New connections are counted per minute; a warning about refusals is logged once a minute.
 _MINUTE = 60.0
-#: Users or addresses of which a pace is kept. Beyond it the one not seen for longest is forgotten.
-_MOST_KEPT = 10_000
-#: A number of times that is exceeded by rounding alone is not exceeded.
-_ROUNDING = 1e-6
+#: New connections per minute for each concurrent connection that is allowed: more than one, as
+#: all may come back at once after a restart.
+_JOINS_PER_CONNECTION = 1.2
+#: Users or addresses whose rates are kept, at most. Beyond it the least recent is forgotten.
+_MAX_REMEMBERED = 10_000
 
 
 def address_of(scope: Mapping[str, Any]) -> str | None:
-    """Return whom a connection's address stands for, or None if the server does not know it.
+    """Return the key that a connection's address is counted by, ``None`` if it is not known.
 
-    Whoever has an IPv6 address has 2**64 of them, so all of them count as one.
+    Each client of IPv6 has 2**64 addresses, so these count as one.
     """
     if not (client := scope.get("client")):
         return None
@@ -49,114 +53,100 @@ def address_of(scope: Mapping[str, Any]) -> str | None:
 
 
 class RateLimit:
-    """How often each of many may do something: a token bucket each.
-
-    One number is kept of each: when all its tokens will be back. What lies in the past need not
-    be kept at all.
+    """Limits how often each of many users or addresses does something.
 
     Args:
         times: how often in ``period`` on average, and at once.
         period: in seconds.
-        most: how many are kept.
+        most: keys that are remembered, at most.
     """
 
-    def __init__(self, times: int, period: float = _MINUTE, most: int = _MOST_KEPT) -> None:
+    def __init__(self, times: int, period: float = _MINUTE, most: int = _MAX_REMEMBERED) -> None:
+        self._times = times
         self._period = period
-        self._interval = period / times
         self._most = most
-        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._full_at)
+        return len(self._buckets)
 
-    def take(self, who: str, now: float) -> bool:
-        """Let ``who`` do it at the time ``now``, or return False, which costs nothing."""
-        full_at = max(self._full_at.get(who, now), now) + self._interval
-        if full_at > now + self._period + _ROUNDING:
-            return False
-        self._full_at[who] = full_at
-        self._full_at.move_to_end(who)
+    def attempt(self, key: str, now: float) -> bool:
+        """Count one at the time ``now``, unless that exceeds the limit; return whether it did."""
+        bucket = self._buckets.pop(key, None)
+        if bucket is None:
+            bucket = TokenBucket(self._times / self._period, self._times)
+        # The most recent is the last.
+        self._buckets[key] = bucket
+        is_within = bucket.attempt(now)
         self._forget(now)
-        return True
+        return is_within
 
     def _forget(self, now: float) -> None:
-        while len(self._full_at) > self._most or self._is_past(now):
-            self._full_at.popitem(last=False)
+        while len(self._buckets) > self._most or self._oldest_is_full(now):
+            self._buckets.popitem(last=False)
 
-    def _is_past(self, now: float) -> bool:
-        """Tell whether the one not seen for longest has all its tokens back."""
-        return any(full_at <= now for full_at in islice(self._full_at.values(), 1))
+    def _oldest_is_full(self, now: float) -> bool:
+        return any(bucket.is_full(now) for bucket in islice(self._buckets.values(), 1))
 
 
 class Limit:
-    """The limits of one kind of visitor.
+    """The connection limits of one kind of key.
 
     Args:
-        kind: what the visitors are called, in reasons and in the log.
-        most: connections that one of them may have.
-        most_name: the setting that says so.
-        joins: connections that one of them may open in a minute.
-        joins_name: the setting that says so.
+        kind: of the keys, for reasons and the log.
+        most: concurrent connections of one key.
+        setting: the name of that limit.
     """
 
-    def __init__(
-        self, kind: str, *, most: int, most_name: str, joins: int, joins_name: str
-    ) -> None:
+    def __init__(self, kind: str, *, most: int, setting: str) -> None:
         self._kind = kind
-        self._most, self._most_name = most, most_name
-        self._joins_name = joins_name
-        self._inside: Counter[str] = Counter()
-        self._pace = RateLimit(joins)
+        self._most = most
+        self._setting = setting
+        self._connections: Counter[str] = Counter()
+        self._joins = RateLimit(ceil(most * _JOINS_PER_CONNECTION))
         self._quiet_until = 0.0
 
-    def enter(self, who: str, now: float) -> None:
-        """Let in one more connection of ``who``.
+    def enter(self, key: str, now: float) -> None:
+        """Admit one more connection of ``key``.
 
         Raises:
             TryAgainLater: one of the limits is reached.
         """
-        if self._inside[who] >= self._most:
-            self._refuse(who, now, f"Too many connections of your {self._kind}.", self._most_name)
-        if not self._pace.take(who, now):
-            reason = f"Too many new connections of your {self._kind} in a minute."
-            self._refuse(who, now, reason, self._joins_name)
-        self._inside[who] += 1
+        if self._connections[key] >= self._most:
+            self._refuse(key, now, f"Too many connections of your {self._kind}.")
+        if not self._joins.attempt(key, now):
+            self._refuse(key, now, f"Too many new connections of your {self._kind} in a minute.")
+        self._connections[key] += 1
 
-    def leave(self, who: str) -> None:
-        """Let one connection of ``who`` out."""
-        self._inside[who] -= 1
-        if not self._inside[who]:
-            del self._inside[who]
+    def leave(self, key: str) -> None:
+        """Count one connection of ``key`` less."""
+        self._connections[key] -= 1
+        if not self._connections[key]:
+            del self._connections[key]
 
-    def _refuse(self, who: str, now: float, reason: str, limit: str) -> None:
+    def _refuse(self, key: str, now: float, reason: str) -> None:
         if now >= self._quiet_until:
             self._quiet_until = now + _MINUTE
             logger.warning(
-                "%s is reached by one %s; its connections are refused.",
-                limit,
+                "Connections are refused: one %s has reached %s.",
                 self._kind,
-                extra={self._kind: who},
+                self._setting,
+                extra={self._kind: key},
             )
-        raise TryAgainLater(reason, limit=limit)
+        raise TryAgainLater(reason, limit=self._setting)
 
 
 class ConnectionLimits:
-    """Connection limits per user and address: concurrent, and new ones per minute."""
+    """The connection limits of users and addresses."""
 
     def __init__(self, settings: Settings) -> None:
         self.addresses = Limit(
             "address",
             most=settings.MAX_ADDRESS_CONNECTIONS,
-            most_name="MAX_ADDRESS_CONNECTIONS",
-            joins=settings.MAX_ADDRESS_JOINS,
-            joins_name="MAX_ADDRESS_JOINS",
+            setting="MAX_ADDRESS_CONNECTIONS",
         )
         self.users = Limit(
-            "user",
-            most=settings.MAX_USER_CONNECTIONS,
-            most_name="MAX_USER_CONNECTIONS",
-            joins=settings.MAX_USER_JOINS,
-            joins_name="MAX_USER_JOINS",
+            "user", most=settings.MAX_USER_CONNECTIONS, setting="MAX_USER_CONNECTIONS"
         )
 
 
@@ -169,25 +159,25 @@ def current_limits() -> ConnectionLimits:
 
 
 class Admission:
-    """One connection, from when it knocks until it is gone."""
+    """One connection's place within the limits, until it ends."""
 
     __slots__ = ("_entered",)
 
     def __init__(self) -> None:
         self._entered: list[tuple[Limit, str]] = []
 
-    def enter(self, gate: Limit, who: str | None) -> None:
-        """Go through ``gate``, unless it is not known as whom.
+    def enter(self, limit: Limit, key: str | None) -> None:
+        """Count the connection, unless its key is not known.
 
         Raises:
-            TryAgainLater: one of the gate's limits is reached.
+            TryAgainLater: the limit is reached.
         """
-        if who is not None:
-            gate.enter(who, time.monotonic())
-            self._entered.append((gate, who))
+        if key is not None:
+            limit.enter(key, time.monotonic())
+            self._entered.append((limit, key))
 
     def end(self) -> None:
-        """Leave for good."""
-        for gate, who in self._entered:
-            gate.leave(who)
+        """Count the connection no more."""
+        for limit, key in self._entered:
+            limit.leave(key)
         self._entered.clear()

@@ -17,8 +17,12 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.presence import Presence, PresenceOwner, TooManyClients
 from collab.protocol.frames import PresenceState, presence_frame
 
-__all__ = ["PresenceBroadcaster", "interval"]
+__all__ = ["MAX_CLIENTS", "MAX_INTERVAL", "PresenceBroadcaster", "interval"]
 
+#: Longest interval between presence broadcasts; smaller rooms use a share for each member.
+MAX_INTERVAL = 0.25
+#: Client ids that may be present through one member.
+MAX_CLIENTS = 32
 #: What each member adds to the interval, in seconds: a room of any size sends a thousand frames
 #: a second.
 _SHARE = 0.001
@@ -38,6 +42,8 @@ class PresenceBroadcaster:
         flush: called before a broadcast: a cursor may be in text that has just been typed.
         publish: sends the presence of client ids of this process to the others, if there may be
             any.
+        max_interval: the longest interval between two broadcasts, in seconds.
+        max_clients: client ids that may be present through one member.
     """
 
     def __init__(
@@ -46,12 +52,15 @@ class PresenceBroadcaster:
         settings: Settings,
         flush: Callable[[], None],
         publish: Callable[[set[int]], None] | None,
+        max_interval: float = MAX_INTERVAL,
+        max_clients: int = MAX_CLIENTS,
     ) -> None:
-        self._presence = Presence(settings.MAX_PRESENCE_CLIENTS)
+        self._presence = Presence(max_clients)
         self._members = members
         self._settings = settings
         self._flush = flush
         self._publish = publish
+        self._max_interval = max_interval
         self._loop = asyncio.get_running_loop()
         #: Client ids whose presence has changed since the last broadcast, and those of this
         #: process.
@@ -142,7 +151,7 @@ class PresenceBroadcaster:
             self._schedule_expiry()
 
     def _send_in_time(self) -> asyncio.Handle:
-        due = self._sent_at + interval(len(self._members), self._settings.PRESENCE_INTERVAL)
+        due = self._sent_at + interval(len(self._members), self._max_interval)
         if due <= self._loop.time():
             return self._loop.call_soon(self._send)
         return self._loop.call_at(due, self._send)

@@ -12,7 +12,7 @@ from collab.engine.runtime.counters import counters
 from collab.engine.storing.marks import DocumentMarks
 from collab.engine.storing.spool import read_spool, spooled_files, write_spool
 from collab.engine.storing.storage_context import StorageContext
-from collab.engine.storing.writer import Writer
+from collab.engine.storing.writer import MAX_RETRY_DELAY, Writer
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import Content, compact, read_apart, read_news
@@ -32,15 +32,20 @@ class DocumentStore:
     Args:
         storage: keeps the documents.
         settings: for the limits.
+        max_retry_delay: the longest pause between two attempts to store, in seconds.
     """
 
-    def __init__(self, storage: Storage, settings: Settings) -> None:
+    def __init__(
+        self, storage: Storage, settings: Settings, max_retry_delay: float = MAX_RETRY_DELAY
+    ) -> None:
         self.storage = storage
         self.settings = settings
         self.marks = DocumentMarks()
         self.loading = StorageContext(storage, "collab-loading")
         self._writing = StorageContext(storage, "collab-writing")
-        self.writer = Writer(storage, settings, self._writing.start, self._count_appended)
+        self.writer = Writer(
+            storage, settings, self._writing.start, self._count_appended, max_retry_delay
+        )
         self._spool = Path(settings.SPOOL_DIRECTORY)
         self._spool_is_stored = False
 

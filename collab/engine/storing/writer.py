@@ -22,11 +22,14 @@ from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.base import LogEntry, Storage
 from collab_storage.exceptions import StorageUnavailable
 
-__all__ = ["Writer"]
+__all__ = ["MAX_RETRY_DELAY", "Writer"]
 
 logger = logging.getLogger("collab.writer")
 
+#: Pauses between attempts to store, in seconds: the first, which is doubled with each failure, and
+#: the longest.
 _FIRST_RETRY_DELAY = 0.1
+MAX_RETRY_DELAY = 5.0
 
 
 class Writer:
@@ -37,6 +40,7 @@ class Writer:
         settings: for the limits.
         start: starts a coroutine as a task that has the storage's resources.
         on_stored: called with a document's name and the number of log rows it grew by.
+        max_retry_delay: the longest pause between two attempts, in seconds.
     """
 
     def __init__(
@@ -45,11 +49,13 @@ class Writer:
         settings: Settings,
         start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_stored: Callable[[str, int], object],
+        max_retry_delay: float = MAX_RETRY_DELAY,
     ) -> None:
         self._storage = storage
         self._settings = settings
         self._start = start
         self._on_stored = on_stored
+        self._max_retry_delay = max_retry_delay
         self._waiting: defaultdict[str, list[RoomUpdate[Member]]] = defaultdict(list)
         self._in_flight: dict[str, list[RoomUpdate[Member]]] = {}
         #: Documents that the storage refuses for a reason of their own: when to try again.
@@ -178,7 +184,7 @@ class Writer:
                     self._hold(next(iter(self._in_flight)), error)
                 return
             await asyncio.sleep(delay)
-            delay = min(2 * delay, self._settings.RETRY_DELAY)
+            delay = min(2 * delay, self._max_retry_delay)
 
     async def _store_one_by_one(self) -> None:
         """Find the document that spoils the batch: hold it back and store the others."""
@@ -205,7 +211,7 @@ class Writer:
 
     def _hold(self, name: str, error: Exception) -> None:
         _, before = self._pending.get(name, (0, 0))
-        delay = min(2 * before or _FIRST_RETRY_DELAY, self._settings.RETRY_DELAY)
+        delay = min(2 * before or _FIRST_RETRY_DELAY, self._max_retry_delay)
         self._pending[name] = (asyncio.get_running_loop().time() + delay, delay)
         self._put_back(name)
         self._log_failure("A document cannot be stored", error, delay, room=name)

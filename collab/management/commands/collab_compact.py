@@ -30,7 +30,7 @@ class Command(DocumentsCommand):
             "--refresh",
             action="store_true",
             help="before, write rows anew where that makes a document much smaller; documents that"
-            " were open just now are left as they are; see ROWS_CLOSED_TIME",
+            " were open less than a day ago are left as they are",
         )
 
     def run(self, **options: Any) -> None:

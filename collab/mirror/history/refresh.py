@@ -21,7 +21,7 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from pycrdt import Doc, Map, Text, get_state
 
-from collab.conf import get_settings, get_storage
+from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.hub.working_copies import recording_updates
 from collab.mirror.history.id_ranges import Range, garbage, joined, structs
@@ -39,10 +39,14 @@ from collab_storage.updates import state_vector
 
 __all__ = ["arrive", "recording_interval", "refresh", "stay"]
 
+#: A document is refreshed when no process has had it open for so long, in seconds.
+CLOSED_TIME = 24 * 60 * 60
+#: Replaced rows are remembered for so long, in seconds.
+REMEMBERED = 90 * 24 * 60 * 60
 #: A document is refreshed if that divides its size by at least this, and saves these bytes.
 FACTOR = 2
 LEAST = 16 * 1024
-#: The more it shrinks beyond that, the smaller the part of ``ROWS_CLOSED_TIME`` that is enough,
+#: The more it shrinks beyond that, the smaller the part of ``CLOSED_TIME`` that is enough,
 #: down to one over this. Otherwise a document that is opened each day would go on growing.
 HURRY = 24
 #: An open document is recorded this often in the shortest of these times.
@@ -95,7 +99,7 @@ def stay(room_name: str) -> None:
 
 def recording_interval() -> float:
     """Return the seconds between two records that a document is open."""
-    return get_settings().ROWS_CLOSED_TIME / HURRY / RECORDED
+    return CLOSED_TIME / HURRY / RECORDED
 
 
 def _least_factor(record: MirroredDocument) -> float | None:
@@ -106,13 +110,13 @@ def _least_factor(record: MirroredDocument) -> float | None:
     """
     if record.opened_at is None:
         return FACTOR
-    needed = timedelta(seconds=get_settings().ROWS_CLOSED_TIME)
+    needed = timedelta(seconds=CLOSED_TIME)
     closed = timezone.now() - record.opened_at
     return None if closed * HURRY <= needed else FACTOR * max(1.0, needed / closed)
 
 
 def _remembered(record: MirroredDocument) -> list[MirroredRefresh]:
-    keep = timedelta(seconds=get_settings().ROWS_PAST_TIME)
+    keep = timedelta(seconds=REMEMBERED)
     record.refreshes.filter(at__lt=timezone.now() - keep).update(content=None)
     return list(record.refreshes.defer("content").order_by("at"))
 

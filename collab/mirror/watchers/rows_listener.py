@@ -52,7 +52,10 @@ BATCH = 10_000
 _SLICE = 100
 #: Attempts after which a failure of the project's code counts as permanent.
 PATIENCE = 5
+#: Pauses before the next attempt to save rows, in seconds: the first, which is doubled with each
+#: failure, and the longest.
 _FIRST_RETRY_DELAY = 0.1
+_MAX_RETRY_DELAY = 5.0
 
 
 class RowsListener:
@@ -253,7 +256,7 @@ class RowsListener:
             )
             self._pending.restore(self._checking)
             delay = _FIRST_RETRY_DELAY * 2 ** min(failures, 10)
-            await asyncio.sleep(min(delay, self._settings.RETRY_DELAY))
+            await asyncio.sleep(min(delay, _MAX_RETRY_DELAY))
         else:
             logger.error(
                 "Rows could not be checked; edits of them stay in the document, unsaved.",

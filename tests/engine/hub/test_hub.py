@@ -78,7 +78,6 @@ class Harness:
         self.settings = Settings(
             **{
                 "WRITE_DELAY": 0.001,
-                "RETRY_DELAY": 0.005,
                 "UNLOAD_DELAY": 0.005,
                 "DRAIN_TIME": 0.001,
                 "SPOOL_DIRECTORY": directory,
@@ -86,7 +85,7 @@ class Harness:
             }
         )
         self.storage = HinderedStorage()
-        self.hub = Hub(DocumentStore(self.storage, self.settings))
+        self.hub = Hub(DocumentStore(self.storage, self.settings, max_retry_delay=0.005))
         self.opener = Opener()
 
     async def join(

@@ -31,8 +31,10 @@ class Hall:
         people = [new_member() for _ in range(size)]
         self.members = [member for member, _ in people]
         self.sockets = [socket for _, socket in people]
-        settings = Settings(PRESENCE_INTERVAL=interval, MAX_PRESENCE_CLIENTS=3)
-        self.attendance = PresenceBroadcaster(self.members, settings, settle, self.published.append)
+        publish = self.published.append
+        self.attendance = PresenceBroadcaster(
+            self.members, Settings(), settle, publish, interval, max_clients=3
+        )
 
     def move(self, clock: int, client_id: int = 7, member: int = 0) -> None:
         """Let a member say where its cursor is."""

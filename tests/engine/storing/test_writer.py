@@ -29,7 +29,7 @@ class Harness:
     """A writer, and what it has told."""
 
     def __init__(self, **limits: Any) -> None:
-        self.settings = Settings(**{"WRITE_DELAY": 0.001, "RETRY_DELAY": 0.005, **limits})
+        self.settings = Settings(**{"WRITE_DELAY": 0.001, **limits})
         self.storage = HinderedStorage()
         self.tasks: list[asyncio.Task[None]] = []
         self.stored: list[tuple[str, int]] = []
@@ -38,6 +38,7 @@ class Harness:
             self.settings,
             self._start,
             lambda name, rows: self.stored.append((name, rows)),
+            max_retry_delay=0.005,
         )
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import modify_settings, override_settings
+from django.test import modify_settings
 from django.utils import timezone
 from pycrdt import Doc, Map, Text
 
@@ -146,12 +146,6 @@ class TestRefreshing:
             del doc.get("text", type=Text)[:]
         age(board, hours=25)
         assert refresh(name_of(board))
-
-    def test_time_that_it_was_closed_is_a_setting(self) -> None:
-        board = worn_board()
-        age(board, minutes=2)
-        with override_settings(COLLAB={"ROWS_CLOSED_TIME": 60}):
-            assert refresh(name_of(board))
 
     def test_nothing_is_done_where_little_would_be_gained(self) -> None:
         board = open_board()

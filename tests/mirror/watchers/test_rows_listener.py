@@ -62,8 +62,9 @@ NEW_KEY = str(UUID(int=4, version=4))
 
 
 @pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    with override_settings(COLLAB={"ROWS_TEXT_DELAY": 0.1, "RETRY_DELAY": 0.1}):
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(watching, "_MAX_RETRY_DELAY", 0.1)
+    with override_settings(COLLAB={"ROWS_TEXT_DELAY": 0.1}):
         yield
 
 

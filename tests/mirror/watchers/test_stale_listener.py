@@ -21,6 +21,7 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.loader import room_watchers
+from collab.mirror.history import refresh as refreshing
 from collab.mirror.history.past import Pasts, touches
 from collab.mirror.history.refresh import arrive, refresh, stay
 from collab.mirror.incoming.row_edits import Author
@@ -309,10 +310,10 @@ async def test_it_is_noted_that_a_document_is_open(
         stay(name)
 
     monkeypatch.setattr(room_watcher, "stay", fail_once)
-    with override_settings(COLLAB={**settings.COLLAB, "ROWS_CLOSED_TIME": 0.1}):
-        async with visit(board):
-            await wait_until_noted(board)
-            await wait_until_noted(board)
+    monkeypatch.setattr(refreshing, "CLOSED_TIME", 0.1)
+    async with visit(board):
+        await wait_until_noted(board)
+        await wait_until_noted(board)
     assert "Open document could not be recorded (OperationalError)" in caplog.text
 
 
