@@ -85,7 +85,7 @@ class Inbox:
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
 
-    take: Callable[[bytes], bool] | None = None
+    on_frame: Callable[[bytes], bool] | None = None
     #: The handshake has begun, nothing is compressed, and no frame was wrong.
     _is_plain = False
     _max_size = 0
@@ -215,7 +215,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Hand on a message, past the queue if the application takes it so."""
         if kind == _BINARY:
             # While it is paused, something waits to be received first.
-            if self.take is not None and not self.read_paused and self.take(payload):
+            if self.on_frame is not None and not self.read_paused and self.on_frame(payload):
                 return
             self.curr_msg_data_type = "bytes"
         else:
@@ -223,8 +223,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.frames = [payload]
         self.send_receive_event_to_app()
 
-    def tell(self, event: Any) -> None:
-        """Let the application receive ``event`` before any frame that comes later."""
+    def inject(self, event: Any) -> None:
+        """Make the application receive ``event`` before any frame that comes later."""
         self.queue.put_nowait(event)
         if not self.read_paused and not self.close_sent:
             self.read_paused = True

@@ -234,18 +234,6 @@ async def test_who_cannot_be_reached_is_cut_off_without_an_error() -> None:
     await communicator.wait()
 
 
-async def test_a_listener_that_ends_with_its_loop_ends_nothing_else() -> None:
-    communicator = visitor(YjsConsumer)
-    await communicator.connect()
-    await communicator.receive_from()
-    (member,) = current_hub().rooms["room", True].members
-    listener = asyncio.create_task(asyncio.sleep(60))
-    listener.add_done_callback(member.connection._listener_done)  # type: ignore[attr-defined]
-    listener.cancel()
-    assert await communicator.receive_nothing(0.01)
-    await communicator.disconnect()
-
-
 async def test_who_is_closed_and_says_nothing_is_not_closed_again(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "FIRST_FRAME_TIMEOUT": 0.01}
     communicator = visitor(YjsConsumer)
@@ -492,7 +480,7 @@ async def test_people_edit_while_the_layer_is_away_and_hear_its_events_when_it_i
 ) -> None:
     layer = FailingLayer()
     channel_layers.set("default", layer)
-    monkeypatch.setattr("collab.consumers._LAYER_RETRY", 0.01)
+    monkeypatch.setattr("collab.engine.serving.layer_events._RETRY_PAUSE", 0.01)
     try:
         async with members(YjsConsumer, 2) as (ann, bob):
             write(ann.doc, "hello")

@@ -305,12 +305,12 @@ async def test_an_application_may_take_binary_messages_in_their_place() -> None:
     async with Line() as line:
         taken: list[bytes] = []
 
-        def take(payload: bytes) -> bool:
+        def on_frame(payload: bytes) -> bool:
             if payload != b"not now":
                 taken.append(payload)
             return payload != b"not now"
 
-        line.scope["extensions"][EXTENSION]["socket"].take = take
+        line.scope["extensions"][EXTENSION]["socket"].on_frame = on_frame
         await line.feed([frame(b"one") + frame(b"two"), frame(b"text", TEXT), frame(b"waits")])
         await until(lambda: len(line.events) == 2)
         await line.feed([frame(b"three") + frame(b"not now") + frame(b"waits, too")])
@@ -326,19 +326,19 @@ async def test_what_an_application_tells_itself_comes_before_later_frames() -> N
         socket = socket_of(line.scope)
         assert socket is not None
 
-        def take(payload: bytes) -> bool:
-            socket.tell({"type": "own", "n": payload})
+        def on_frame(payload: bytes) -> bool:
+            socket.inject({"type": "own", "n": payload})
             return True
 
-        socket.take = take
+        socket.on_frame = on_frame
         await line.feed([frame(b"one") + frame(b"two")])
-        socket.tell({"type": "own", "n": b"three"})
+        socket.inject({"type": "own", "n": b"three"})
         await until(lambda: len(line.events) == 3)
         assert [event.get("n", event.get("bytes")) for event in line.events] == [
             *(b"one", b"two", b"three")
         ]
         await line.send({"type": "websocket.close"})
-        socket.tell({"type": "own", "n": b"late"})
+        socket.inject({"type": "own", "n": b"late"})
         # The client's answer is still read.
         line.writer.write(frame(b"\x03\xe8", CLOSE))
         assert await line.reader.read() == b"\x88\x02\x03\xe8"

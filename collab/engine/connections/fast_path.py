@@ -1,9 +1,8 @@
-"""How a connection gets past ASGI, with a server that lets it.
+"""The fast path of frames, which bypasses ASGI where the server offers it.
 
 An ASGI server queues each frame for a task that it wakes up, and takes each answer out of a
-dictionary, in a coroutine. Where the server's class for websockets is that of
-:mod:`collab.sockets`, its scope offers the socket itself, and what is on the hot path is a plain
-call in both directions.
+dictionary, in a coroutine. With the websocket class of :mod:`collab.sockets`, the scope of a
+connection has the socket itself, and a frame is a plain call in both directions.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 
 __all__ = ["EXTENSION", "Receive", "Send", "Socket", "socket_of"]
 
-#: What the scope's ``extensions`` call it.
+#: Key of the socket in the scope's ``extensions``.
 EXTENSION = "collab.socket"
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -23,15 +22,15 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Socket(Protocol):
     """One connection of the server."""
 
-    #: Is offered each binary frame that no other waits before, and tells whether it has taken
-    #: it; what it has not is received as usual. It must not raise.
-    take: Callable[[bytes], bool] | None
+    #: Called with each binary frame that no other waits before; returns whether it has handled the
+    #: frame, which else is received as a message of ASGI. It must not raise.
+    on_frame: Callable[[bytes], bool] | None
 
     def write(self, payload: bytes | str) -> bool:
-        """Send a frame if that can be done at once, and tell whether it could."""
+        """Send a frame if that can be done at once, and return whether it could."""
 
-    def tell(self, event: dict[str, Any]) -> None:
-        """Let the application receive ``event`` before any frame that comes later."""
+    def inject(self, event: dict[str, Any]) -> None:
+        """Make the application receive ``event`` before any frame that comes later."""
 
     async def receive(self) -> Any:
         """The application's ``receive``."""

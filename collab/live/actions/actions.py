@@ -18,7 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from collab.live.errors import CallError
 
-__all__ = ["Action", "Parameter", "action", "actions_of", "detached", "is_pair"]
+__all__ = ["Action", "Parameter", "action", "action_of", "actions_of", "detached", "is_pair"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -234,6 +234,12 @@ def detached(function: F) -> F:
     return cast("F", start)
 
 
+def action_of(attribute: object) -> Action | None:
+    """Return the action that an attribute of a consumer class is; ``None`` if it is none."""
+    found = getattr(attribute, _MARK, None)
+    return found if isinstance(found, Action) else None
+
+
 def actions_of(consumer: type) -> Mapping[str, Action]:
     """Return the actions of a consumer class by name, inherited ones included."""
     return _marked(consumer)
@@ -242,7 +248,5 @@ def actions_of(consumer: type) -> Mapping[str, Action]:
 @cache
 def _marked(consumer: type) -> dict[str, Action]:
     # An override of an action is an action only if it is decorated, too.
-    marks = {
-        name: getattr(inspect.getattr_static(consumer, name), _MARK, None) for name in dir(consumer)
-    }
-    return {name: mark for name, mark in marks.items() if isinstance(mark, Action)}
+    marks = {name: action_of(inspect.getattr_static(consumer, name)) for name in dir(consumer)}
+    return {name: mark for name, mark in marks.items() if mark is not None}

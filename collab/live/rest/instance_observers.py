@@ -16,6 +16,11 @@ from django.shortcuts import get_object_or_404
 from rest_framework import status
 
 from collab.live.actions.actions import action
+from collab.live.connections.live_connection import (
+    ConnectionPart,
+    LiveConnection,
+    connection_of,
+)
 from collab.live.errors import CallError
 from collab.live.permissions import ObservedAction
 from collab.live.rest.generics import GenericAsyncAPIConsumer
@@ -52,6 +57,15 @@ class _InstanceObserver(ModelObserver):
         # Handlers of a connection run one after the other.
         consumer.observed_event = event
         await super().__call__(consumer, event)
+
+
+class _WatchedRows(ConnectionPart):
+    """The rows that one connection watches."""
+
+    def __init__(self, connection: LiveConnection) -> None:
+        super().__init__(connection)
+        #: By the id of the request, and the value that the row was looked up by.
+        self.rows: dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]] = {}
 
 
 class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
@@ -141,7 +155,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
             )
             return await database_sync_to_async(self._shown)(row, arguments)
 
-        user = getattr(self.user, "pk", None)
+        user = connection_of(self).user_id
         return await self._shared((user, repr(sorted(arguments.items()))), compute)
 
     async def _shared(self, key: object, compute: Any) -> Any:
@@ -177,8 +191,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
     @property
     def _watched_rows(self) -> dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]]:
         """Primary key and arguments, by request id and the value that identified the row."""
-        watched: dict[Any, Any] = self.__dict__.setdefault("_rows_watched", {})
-        return watched
+        return connection_of(self).part(_WatchedRows).rows
 
 
 class _Plain(RetrieveModelMixin, GenericAsyncAPIConsumer):

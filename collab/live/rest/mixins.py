@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from channels.db import database_sync_to_async
 from rest_framework import status
 
 from collab.live.actions.actions import action
+from collab.live.connections.live_connection import (
+    ConnectionPart,
+    LiveConnection,
+    connection_of,
+)
 from collab.live.rest.generics import GenericAsyncAPIConsumer
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
 
@@ -140,6 +145,21 @@ class PaginatedModelListMixin(_Base):
         return paginator.get_paginated_response(serializer.data)
 
 
+class StreamedLists(ConnectionPart):
+    """The tasks that send lists of one connection page by page."""
+
+    def __init__(self, connection: LiveConnection) -> None:
+        super().__init__(connection)
+        #: By the id of the request.
+        self.tasks: dict[RequestId | None, set[asyncio.Task[Any]]] = {}
+
+    async def forget_user(self) -> None:
+        """Send the lists no further."""
+        for tasks in self.tasks.values():
+            for task in tasks:
+                task.cancel()
+
+
 class StreamedPaginatedListMixin(PaginatedModelListMixin):
     """The action ``list``, which sends all pages one by one with its ``request_id``.
 
@@ -154,7 +174,7 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
     async def list(self, request_id: RequestId | None = None, **kwargs: Any) -> None:  # type: ignore[override]
         """Send all pages, at the client's pace."""
         tasks = self._lists.setdefault(request_id, set())
-        task = asyncio.current_task()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks.add(task)
         try:
             await self._send_pages(request_id, kwargs)
@@ -180,5 +200,4 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
 
     @property
     def _lists(self) -> dict[RequestId | None, set[Any]]:
-        lists: dict[RequestId | None, set[Any]] = self.__dict__.setdefault("_list_tasks", {})
-        return lists
+        return connection_of(self).part(StreamedLists).tasks

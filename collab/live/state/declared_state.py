@@ -248,6 +248,7 @@ async def _wait_for(answer: Any) -> Any:
 # The states of the project.
 
 _states: dict[str, State] = {}
+_by_class: dict[type, State] = {}
 
 
 def states() -> list[State]:
@@ -257,7 +258,7 @@ def states() -> list[State]:
 
 def state_of(consumer_class: type) -> State | None:
     """Return the state of a consumer class, if it has one."""
-    return getattr(consumer_class, "state", None)
+    return _by_class.get(consumer_class)
 
 
 def state_document(name: str) -> StateDocument | None:
@@ -275,7 +276,7 @@ def add_state(state: State) -> None:
     known = _states.setdefault(state.label, state)
     if not is_same(known.consumer_class, state.consumer_class):
         raise ImproperlyConfigured(f"Two consumers with a state are called {state.label!r}.")
-    _states[state.label] = state
+    _states[state.label] = _by_class[state.consumer_class] = state
 
 
 def is_same(one: type, other: type) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any, ClassVar
+from typing import Any
 
 from channels.db import database_sync_to_async
 from django.apps import apps
@@ -14,15 +14,16 @@ from django.db.models import Model
 
 from collab.access import Access
 from collab.consumers import YjsConsumer
+from collab.engine.serving.access_check import user_id_of
 from collab.exceptions import NoSuchDocument
 from collab.live.actions.actions import action
 from collab.live.errors import CallError
 from collab.live.models import StateList
 from collab.live.permissions import AllowAny
-from collab.live.state.declared_state import State
+from collab.live.state.declared_state import State, state_of
 from collab.live.state.rules import StateRules
 
-__all__ = ["StateConsumer"]
+__all__ = ["StateConsumer", "state_access"]
 
 
 class StateConsumer(StateRules, YjsConsumer):
@@ -33,32 +34,30 @@ class StateConsumer(StateRules, YjsConsumer):
     with a ``user_key`` does. ``abstract`` leaves the state to subclasses.
     """
 
-    #: The state that ``Meta`` declares.
-    state: ClassVar[State | None] = None
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         is_abstract = "Meta" in vars(cls) and vars(vars(cls)["Meta"]).get("abstract", False)
         has_state = hasattr(getattr(cls, "Meta", None), "state") and not is_abstract
-        cls.state = _declare(cls) if has_state else None
+        if has_state:
+            _declare(cls)
 
     # To be used.
 
     async def add_instance(self, instance: Any, *, at_beginning: bool = False) -> None:
         """Add a root row, or its primary key, to the list, for all who have it open."""
-        await self._change_list(_add, instance, "first" if at_beginning else "last")
+        await _change_list(self, _add, instance, "first" if at_beginning else "last")
 
     async def remove_instance(self, instance: Any) -> None:
         """Remove a root row, or its primary key, from the list."""
-        await self._change_list(_remove, instance)
+        await _change_list(self, _remove, instance)
 
     async def clear(self) -> None:
         """Remove all root rows from the list, those of ``list_instances()`` included."""
-        await self._change_list(_clear)
+        await _change_list(self, _clear)
 
     async def reset(self) -> None:
         """Restore the list to the result of ``list_instances()``."""
-        await self._change_list(_reset)
+        await _change_list(self, _reset)
 
     @action(permission_classes=[AllowAny])
     async def settle_rows(self) -> None:
@@ -66,57 +65,71 @@ class StateConsumer(StateRules, YjsConsumer):
 
         Refusals are sent before the answer.
         """
-        if self.state is None:
+        if state_of(type(self)) is None:
             raise CallError(404, "This consumer has no state.")
-        self.room.flush()
-        for watcher in self.room.watchers:
+        assert self._collab_connection is not None
+        room = self._collab_connection.room
+        room.flush()
+        for watcher in room.watchers:
             await watcher.settle()
 
-    # How it works.
+    # Called by the connection.
 
     def make_room_name(self) -> str:
         """Return the name of the state's document; without a state, the URL's ``room``."""
-        if self.state is None:
+        state = state_of(type(self))
+        if state is None:
             return super().make_room_name()
-        return self.state.room_name(self._arguments, self._user_id())
-
-    async def get_state_access(self) -> Access:
-        """Return the user's access to the document of the state."""
-        assert self.state
-        if self.state.per_user and self._user_id() is None:
-            return Access.NONE
-        if not await self._is_permitted():
-            return Access.NONE
-        if self._room is None:
-            await database_sync_to_async(_prepare)(self.state, self.room_name)
-        return Access.WRITE if self.state.is_writable else Access.READ
-
-    async def _is_permitted(self) -> bool:
-        ask: Any = self.has_permission
-        if not iscoroutinefunction(ask):
-            ask = database_sync_to_async(ask)
-        answer = await ask(self.scope.get("user"), **self._arguments)
-        if isawaitable(answer):
-            answer = await answer
-        return answer is not NotImplemented and bool(answer)
-
-    @property
-    def _arguments(self) -> dict[str, Any]:
-        """The URL's arguments by name."""
-        found: Mapping[str, Any] = self.scope.get("url_route", {}).get("kwargs", {})
-        return {
-            name: value if isinstance(value, int) else str(value) for name, value in found.items()
-        }
-
-    async def _change_list(self, change: Any, *args: Any) -> None:
-        if self.state is None or not self.state.many:
-            raise ImproperlyConfigured(
-                f"{type(self).__name__} has no list: write many=True in Meta.state."
-            )
-        await database_sync_to_async(_change)(self.room_name, change, *args)
+        return state.room_name(_url_arguments(self), user_id_of(self.scope))
 
 
-def _declare(consumer_class: type[StateConsumer]) -> State:
+async def state_access(consumer: StateConsumer) -> Access:
+    """Return the access of a consumer's user to the document of its state."""
+    state = state_of(type(consumer))
+    assert state is not None
+    if state.per_user and user_id_of(consumer.scope) is None:
+        return Access.NONE
+    if not await _is_permitted(consumer):
+        return Access.NONE
+    connection = consumer._collab_connection
+    if connection is None or not connection.has_room:
+        await database_sync_to_async(_prepare)(state, _document_name(consumer, state))
+    return Access.WRITE if state.is_writable else Access.READ
+
+
+async def _is_permitted(consumer: StateConsumer) -> bool:
+    ask: Any = consumer.has_permission
+    if not iscoroutinefunction(ask):
+        ask = database_sync_to_async(ask)
+    answer = await ask(consumer.scope.get("user"), **_url_arguments(consumer))
+    if isawaitable(answer):
+        answer = await answer
+    return answer is not NotImplemented and bool(answer)
+
+
+def _url_arguments(consumer: StateConsumer) -> dict[str, Any]:
+    """Return the URL's arguments by name."""
+    found: Mapping[str, Any] = consumer.scope.get("url_route", {}).get("kwargs", {})
+    return {name: value if isinstance(value, int) else str(value) for name, value in found.items()}
+
+
+def _document_name(consumer: StateConsumer, state: State) -> str:
+    connection = consumer._collab_connection
+    if connection is None or connection.room_name is None:
+        return state.room_name(_url_arguments(consumer), user_id_of(consumer.scope))
+    return connection.room_name
+
+
+async def _change_list(consumer: StateConsumer, change: Any, *args: Any) -> None:
+    state = state_of(type(consumer))
+    if state is None or not state.many:
+        raise ImproperlyConfigured(
+            f"{type(consumer).__name__} has no list: write many=True in Meta.state."
+        )
+    await database_sync_to_async(_change)(_document_name(consumer, state), change, *args)
+
+
+def _declare(consumer_class: type[StateConsumer]) -> None:
     if not apps.is_installed("collab.mirror"):
         raise ImproperlyConfigured(
             f"{consumer_class.__name__} has a state, which needs mirrored rows: add"
@@ -125,7 +138,7 @@ def _declare(consumer_class: type[StateConsumer]) -> State:
     # Consumers without a state need neither that app nor its models.
     from collab.live.state.state_mirrors import declare
 
-    return declare(consumer_class)
+    declare(consumer_class)
 
 
 def _prepare(state: State, room_name: str) -> None:

@@ -32,6 +32,7 @@ from django.dispatch import Signal
 
 from collab.conf import get_settings
 from collab.live.actions.requests import request_of_user
+from collab.live.connections.live_connection import connection_of
 from collab.live.consumers import LiveConsumer
 from collab.live.errors import CallError
 from collab.live.events import events, groups
@@ -157,7 +158,7 @@ class BaseObserver(ABC):
             raise CallError(429, "Too many subscriptions; unsubscribe from one first.")
         for name in names:
             requests.setdefault(name, {})[request_id] = None
-            await consumer._join_live_group(name)
+            await connection_of(consumer).heard.listen(name)
         return names
 
     async def unsubscribe(
@@ -171,7 +172,7 @@ class BaseObserver(ABC):
                 requests.clear()
             requests.pop(request_id, None)
             if not requests and self._of(consumer).pop(name, None) is not None:
-                await consumer.remove_group(name)
+                await connection_of(consumer).remove_group(name)
         return names
 
     def request_ids(self, consumer: LiveConsumer, group: str) -> list[Any]:
@@ -368,7 +369,7 @@ class UserModelObserver(ModelObserver):
         return {"pk": row.pk, "row": dump_row(row) if is_over else None}
 
     async def _message(self, consumer: LiveConsumer, event: dict[str, Any]) -> Any:
-        payload, user = event["payload"], consumer.user
+        payload, user = event["payload"], connection_of(consumer).user
 
         async def row() -> Model | None:
             return cast("Model | None", await database_sync_to_async(self._row)(payload))

@@ -18,10 +18,15 @@ from channels.db import database_sync_to_async
 from collab.conf import get_settings
 from collab.engine.runtime.per_loop import PerLoop
 from collab.live.actions.actions import action
+from collab.live.connections.live_connection import (
+    ConnectionPart,
+    LiveConnection,
+    connection_of,
+)
 from collab.live.consumers import LiveConsumer
 from collab.live.errors import CallError
 from collab.live.events import groups
-from collab.live.events.encoding import as_json, spliced_frame
+from collab.live.events.encoding import as_json, frame, spliced_frame
 from collab.live.events.groups import Event
 from collab.live.watching.row_changes import Kind
 from collab.live.watching.subscriptions import ModelSubscription, group_of, subscription_of
@@ -39,8 +44,8 @@ _USER_CHANGED = "You are logged in as a different user; subscribe again."
 
 RequestId = str | int
 Shown = Mapping[Any, Mapping[str, Any]]
-#: A connection and its id of the subscription.
-Subscriber = tuple["SubscriptionMixin", RequestId]
+#: A connection's subscriber and the id of its subscription.
+Subscription = tuple["Subscriber", RequestId]
 
 
 class SubscriptionMixin(_Base):
@@ -69,10 +74,8 @@ class SubscriptionMixin(_Base):
         subscription = subscription_of(model)
         if (id is None) == (filter is None):
             raise CallError(400, {"id": ["Give an id or a filter."]})
-        if request_id in self._watched:
-            raise CallError(400, {"request_id": ["A subscription has this id already."]})
-        if len(self._watched) >= get_settings().LIVE_MAX_SUBSCRIPTIONS:
-            raise CallError(429, "Too many subscriptions; unsubscribe from one first.")
+        subscriber = connection_of(self).part(Subscriber)
+        subscriber.check_free(request_id)
         lookups = (
             subscription.lookups(filter) if filter is not None else {"pk": subscription.key(id)}
         )
@@ -84,44 +87,69 @@ class SubscriptionMixin(_Base):
             data = {"instances": found} if id is None else found[0]
             self.reply_now("subscribe", data, status=201, request_id=request_id)
 
-        registry = _registry(subscription)
-        self._watched[request_id] = await registry.add((self, request_id), lookups, answer)
+        query = await _registry(subscription).add((subscriber, request_id), lookups, answer)
+        subscriber.queries[request_id] = query
 
     @action
     async def unsubscribe(self, subscription: RequestId) -> tuple[None, int]:
         """End a subscription; ``subscription`` is the ``request_id`` that began it."""
-        if subscription not in self._watched:
-            raise CallError(404, "Not found.")
-        await self._end(subscription)
+        await connection_of(self).part(Subscriber).unsubscribe(subscription)
         return None, 204
 
-    async def forget_user(self) -> None:
-        """End the subscriptions of the former user."""
-        await super().forget_user()
-        for request_id in list(self._watched):
-            await self._end(request_id)
-            status, errors = 401, [_USER_CHANGED]
-            await self.reply("unsubscribe", errors=errors, status=status, request_id=request_id)
 
-    async def _leave(self) -> None:
-        try:
-            await super()._leave()
-        finally:
-            for request_id in list(self._watched):
-                await self._end(request_id)
+class Subscriber(ConnectionPart):
+    """The subscriptions of one connection, by the ids of the requests that began them."""
 
-    async def _end(self, request_id: RequestId) -> None:
-        if query := self._watched.pop(request_id, None):
-            await query.registry.remove((self, request_id), query)
+    def __init__(self, connection: LiveConnection) -> None:
+        super().__init__(connection)
+        self.queries: dict[RequestId, SharedQuery] = {}
 
     @property
-    def _watched(self) -> dict[RequestId, SharedQuery]:
-        watched: dict[RequestId, SharedQuery] = self.__dict__.setdefault("_watches", {})
-        return watched
+    def user(self) -> Any:
+        """The user of the connection."""
+        return self.connection.user
+
+    def check_free(self, request_id: RequestId) -> None:
+        """Check that a subscription can have this id.
+
+        Raises:
+            CallError: 400, another has it; or 429, there are too many.
+        """
+        if request_id in self.queries:
+            raise CallError(400, {"request_id": ["A subscription has this id already."]})
+        if len(self.queries) >= get_settings().LIVE_MAX_SUBSCRIPTIONS:
+            raise CallError(429, "Too many subscriptions; unsubscribe from one first.")
+
+    async def unsubscribe(self, request_id: RequestId) -> None:
+        """End a subscription.
+
+        Raises:
+            CallError: 404, none has this id.
+        """
+        if request_id not in self.queries:
+            raise CallError(404, "Not found.")
+        await self._end(request_id)
+
+    async def forget_user(self) -> None:
+        """End the subscriptions of the former user, and send the client the reason."""
+        for request_id in list(self.queries):
+            await self._end(request_id)
+            status, errors = 401, [_USER_CHANGED]
+            text = frame("unsubscribe", errors=errors, status=status, request_id=request_id)
+            await self.connection.send_text(text)
+
+    async def end(self) -> None:
+        """End all subscriptions."""
+        for request_id in list(self.queries):
+            await self._end(request_id)
+
+    async def _end(self, request_id: RequestId) -> None:
+        if query := self.queries.pop(request_id, None):
+            await query.registry.remove((self, request_id), query)
 
     def send_rows(self, kind: str, json: str, request_id: RequestId) -> None:
         """Send the client rows that are encoded already."""
-        self._tell(spliced_frame(kind, json, request_id=request_id))
+        self.connection.send_now(spliced_frame(kind, json, request_id=request_id))
 
 
 class SharedQuery:
@@ -137,12 +165,12 @@ class SharedQuery:
         self.registry = registry
         self._user_key = user_key
         self.lookups = lookups
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers: set[Subscription] = set()
         #: Primary keys of the rows that subscribers see.
         self.known: set[Any] = set()
 
     @property
-    def present(self) -> list[Subscriber]:
+    def present(self) -> list[Subscription]:
         """The subscribers still logged in as the user they subscribed as."""
         key_of = self.registry.subscription.user_key
         return [each for each in self.subscribers if key_of(each[0].user) == self._user_key]
@@ -156,7 +184,7 @@ class SharedQuery:
     def read(self, keys: Iterable[Any] | None = None) -> Shown:
         """Return the visible rows: all, or those with these primary keys."""
         subscription = self.registry.subscription
-        users = [consumer.user for consumer, _ in self.subscribers]
+        users = [subscriber.user for subscriber, _ in self.subscribers]
         present = [user for user in users if subscription.user_key(user) == self._user_key]
         if not present:
             return {}
@@ -184,8 +212,8 @@ class SharedQuery:
 
     def _send(self, kind: str, data: Any) -> None:
         json = as_json(data)
-        for consumer, request_id in self.present:
-            consumer.send_rows(kind, json, request_id)
+        for subscriber, request_id in self.present:
+            subscriber.send_rows(kind, json, request_id)
 
 
 def _entered(kind: str) -> str:
@@ -207,7 +235,7 @@ class QueryRegistry:
 
     async def add(
         self,
-        subscriber: Subscriber,
+        subscriber: Subscription,
         lookups: Mapping[str, Any],
         answer: Callable[[Shown], None],
     ) -> SharedQuery:
@@ -230,12 +258,12 @@ class QueryRegistry:
             query.known |= shown.keys()
             return query
 
-    async def remove(self, subscriber: Subscriber, query: SharedQuery) -> None:
+    async def remove(self, subscriber: Subscription, query: SharedQuery) -> None:
         """Remove a subscriber."""
         async with self._lock:
             await self._remove(subscriber, query)
 
-    async def _remove(self, subscriber: Subscriber, query: SharedQuery) -> None:
+    async def _remove(self, subscriber: Subscription, query: SharedQuery) -> None:
         query.subscribers.discard(subscriber)
         if not query.subscribers:
             self._queries = {key: each for key, each in self._queries.items() if each is not query}

@@ -23,6 +23,7 @@ from collab.live import (
     consumer,
     publish,
 )
+from collab.live.connections.heard_groups import HeardGroups
 from collab.live.events import events
 from collab.live.events.groups import Event, local_members, send
 from collab.live.models import EventGroup, KeptEvent
@@ -118,7 +119,7 @@ async def test_an_event_that_comes_while_older_ones_are_looked_up_is_told_after_
             publish("late", "point", 3)
         return found
 
-    monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+    monkeypatch.setattr("collab.live.connections.heard_groups.kept_events", slow)
     async with talking(Chart) as ann:
         await ann.send(action="listen", group="late")
         told = await numbers(ann, 3)
@@ -133,12 +134,12 @@ async def test_events_that_cannot_be_looked_up_hold_up_no_others(
     def fail(group: str, after: int = 0) -> list[Event]:
         raise ConnectionError("away")
 
-    monkeypatch.setattr("collab.live.consumers.kept_events", fail)
+    monkeypatch.setattr("collab.live.connections.heard_groups.kept_events", fail)
     async with talking(Chart, "ws/room") as ann:
         await ann.call("hello")
         await apublish("chart", "point", 1, replay=10)
         assert await numbers(ann, 1) == [1]
-    assert caplog.messages == ["Events that were kept cannot be told."]
+    assert caplog.messages == ["Stored events could not be read; the client misses them."]
 
 
 async def test_an_event_that_is_kept_and_cannot_be_read_holds_up_no_others(
@@ -154,7 +155,7 @@ async def test_an_event_that_is_kept_and_cannot_be_read_holds_up_no_others(
     async with talking(Handling, "ws/room") as ann:
         await ann.call("hello")
         assert await numbers(ann, 2) == [1, 3]
-    assert caplog.messages == ["Events that were kept cannot be told."]
+    assert caplog.messages == ["Stored events could not be read; the client misses them."]
 
 
 async def test_a_group_that_was_left_meanwhile_is_not_told_of(
@@ -193,7 +194,7 @@ async def test_a_group_that_is_left_while_older_events_are_looked_up_is_told_of_
             gate.wait(DEADLINE)
         return events.kept_events(group, after)
 
-    monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+    monkeypatch.setattr("collab.live.connections.heard_groups.kept_events", slow)
     await apublish("late", "point", 1, replay=10)
     async with talking(Leaving) as ann:
         await ann.send(action="listen", group="late", request_id="listen")
@@ -211,7 +212,7 @@ async def test_an_event_that_was_looked_up_and_comes_as_well_is_told_once(
         publish(group, "point", 1, replay=10)
         return events.kept_events(group, after)
 
-    monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+    monkeypatch.setattr("collab.live.connections.heard_groups.kept_events", slow)
     async with talking(Chart) as ann:
         assert await numbers(ann, 1) == [1]
         assert await ann.quiet()
@@ -324,7 +325,7 @@ async def test_events_that_wait_for_older_ones_are_bounded(
 
     async with talking(Chart) as ann:
         await ann.quiet()
-        monkeypatch.setattr("collab.live.consumers.kept_events", slow)
+        monkeypatch.setattr("collab.live.connections.heard_groups.kept_events", slow)
         for number in range(2, 8):
             send(Event("point", "chart", "1", number))
         assert await ann.closed() == 1013
@@ -338,7 +339,7 @@ async def test_what_a_client_says_it_has_had_is_kept_in_bounds() -> None:
         for _ in range(2):
             await ann.call("hello", since={"chart": 1, "other": 10**30, "none": -1, **many})
         [chart] = local_members("chart")
-        assert isinstance(chart, Chart)
+        assert isinstance(chart, HeardGroups)
         assert len(chart._since) < 1_000
         assert chart._since.keys().isdisjoint({"other", "none"})
         assert await numbers(ann, 1) == [2]
@@ -354,7 +355,7 @@ async def test_a_group_of_which_the_older_events_cannot_be_told_can_be_joined_ag
         raise ConnectionError("away")
 
     async with talking(Chart) as ann:
-        monkeypatch.setattr("collab.live.consumers.kept_events", fail)
+        monkeypatch.setattr("collab.live.connections.heard_groups.kept_events", fail)
         assert (await ann.call("listen", group="late"))["response_status"] == 500
         assert not local_members("late")
         monkeypatch.undo()

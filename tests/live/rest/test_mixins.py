@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from collab.engine.hub.hub import current_hub
 from collab.live.rest import mixins
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
 from tests.live.rows import TaskConsumer
@@ -176,8 +177,7 @@ class Slow(Streams):
 async def test_streams_can_be_ended(titles: list[str]) -> None:
     async with talking(Slow) as ann:
         ids = [(await ann.call("list"))["request_id"] for _ in range(3)]
-        consumer = await _consumer_of(ann)
-        streams = consumer._lists
+        streams = await _streams_of(ann)
         tasks = {request_id: next(iter(streams[request_id])) for request_id in ids}
         answer = await ann.call("list_cancel", list_id=ids[1])
         assert answer["response_status"] == 200
@@ -190,16 +190,14 @@ async def test_streams_can_be_ended(titles: list[str]) -> None:
 async def test_streams_end_with_the_connection(titles: list[str]) -> None:
     async with talking(Slow) as ann:
         await ann.call("list")
-        consumer = await _consumer_of(ann)
-        (task,) = [task for tasks in consumer._lists.values() for task in tasks]
+        (task,) = [task for tasks in (await _streams_of(ann)).values() for task in tasks]
     assert task.done()
 
 
-async def _consumer_of(talker: Any) -> Any:
-    """Return the consumer at the other end."""
-    from collab.live.events.events import EVERYBODY
-    from collab.live.events.groups import local_members
-
+async def _streams_of(talker: Any) -> dict[Any, Any]:
+    """Return the tasks at the other end that send lists, by request id."""
     await talker.call("hello")
-    (consumer,) = local_members(EVERYBODY)
-    return consumer
+    [member] = current_hub().lobby
+    connection: Any = member.connection
+    tasks: dict[Any, Any] = connection.part(mixins.StreamedLists).tasks
+    return tasks

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from collab import documents
 from collab.live.models import StateList
-from collab.live.state.declared_state import ROOT_ROWS
+from collab.live.state.declared_state import ROOT_ROWS, state_of
 from collab.mirror import reconcile
 from collab.mirror.models import MirroredDocument
 from collab.testing import close_rooms, connect
@@ -119,13 +119,14 @@ async def test_code_changes_the_list_that_all_see() -> None:
     async with connect(application, "/ws/shelf", user=user) as client:
 
         def keys() -> list[int]:
-            assert Shelf.state
-            [row] = tables(client.doc, Shelf.state)[ROOT_ROWS].values()
+            state = state_of(Shelf)
+            assert state is not None
+            [row] = tables(client.doc, state)[ROOT_ROWS].values()
             found: list[int] = [int(key) for key in row["keys"]]
             return found
 
         shelf = Shelf()
-        shelf.room_name = "projects.Shelf/"
+        shelf.scope = {"user": user}
         await shelf.add_instance(others[0])
         await client.wait_until(lambda: keys() == [first, second, others[0].pk])
         await shelf.add_instance(others[1].pk, at_beginning=True)

@@ -29,7 +29,7 @@ from collab.live import (
     subscribable,
 )
 from collab.live.events.groups import local_members
-from collab.live.watching.subscription_mixin import _registry
+from collab.live.watching.subscription_mixin import Subscriber, _registry
 from collab.live.watching.subscriptions import group_of, subscription_of, unregister
 from collab.testing import close_rooms
 from tests.engine.fakes import until
@@ -377,14 +377,11 @@ async def test_a_serializer_that_fails_for_some_spoils_nothing_for_others(
 
 
 async def test_who_becomes_somebody_else_watches_no_more_what_he_watched(board: Board) -> None:
-    class Changing(Live):
-        async def _refresh_user(self) -> None:
-            self.scope["user"] = BOB
-
     card = await Card.objects.acreate(board=board, title="Paint")
-    async with talking(Changing, user=ANN) as ann:
+    async with talking(Live, user=ANN) as ann:
         await watch(ann, "c", model="rows.Card", id=card.pk)
         [member] = current_hub().lobby
+        member.connection.scope["user"] = BOB
         await member.connection.recheck_access()
         answer = await ann.next(request_id="c")
         assert (answer["action"], answer["response_status"]) == ("unsubscribe", 401)
@@ -445,10 +442,11 @@ async def test_what_is_watched_may_end_twice_at_once(board: Board) -> None:
         for request_id in ("a", "b"):
             await watch(ann, request_id, model="rows.Board", filter={})
         [member] = current_hub().lobby
-        live: Any = member.connection
+        connection: Any = member.connection
+        subscriber = connection.part(Subscriber)
         # As while rows are looked at.
         async with registry._lock:
-            endings = [asyncio.create_task(live.forget_user()) for _ in range(2)]
+            endings = [asyncio.create_task(subscriber.forget_user()) for _ in range(2)]
             await until(lambda: len(registry._lock._waiters or ()) == 2)
         await asyncio.gather(*endings)
         for request_id in ("a", "b"):

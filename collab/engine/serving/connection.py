@@ -1,0 +1,543 @@
+"""One connection of a consumer, from its handshake until the storage has what it sent.
+
+It runs a receive loop of its own: Channels' dispatch costs a thread hop per message, to close
+old database connections, which nothing on this path opens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+from channels.consumer import get_handler_name
+from channels.exceptions import (
+    AcceptConnection,
+    DenyConnection,
+    InvalidChannelLayerError,
+    StopConsumer,
+)
+from channels.layers import get_channel_layer
+from channels.sessions import InstanceSessionWrapper
+from pycrdt import Doc
+
+from collab.access import Access
+from collab.conf import get_settings
+from collab.engine.connections.fast_path import Receive, Send, socket_of
+from collab.engine.hub.admission import Admission, address_of, current_limits
+from collab.engine.hub.current import current_hub
+from collab.engine.hub.hub import Hub
+from collab.engine.hub.live_rooms import PendingJoin
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Room
+from collab.engine.runtime.counters import counters
+from collab.engine.serving.access_check import AccessCheck, user_id_of
+from collab.engine.serving.frame_intake import FrameIntake
+from collab.engine.serving.layer_events import LayerEvents
+from collab.exceptions import MemberError, NoSuchDocument
+from collab.protocol.session import Session
+from collab.wire import SUBPROTOCOL, CloseCode
+from collab_storage.base import check_name
+from collab_storage.exceptions import InvalidName
+
+__all__ = ["ConsumerConnection", "ServedConsumer", "group_name"]
+
+logger = logging.getLogger("collab.consumers")
+
+_GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
+
+#: Methods of a consumer that see each frame. While a project overrides none of them, frames need
+#: not pass through them.
+_FRAME_METHODS = ("dispatch", "websocket_receive", "receive")
+
+
+def group_name(room_name: str) -> str:
+    """Return the channel layer's group for a room: its name, where that is a legal group name."""
+    if _GROUP_NAME.fullmatch(room_name):
+        return room_name
+    return f"collab.{hashlib.sha256(room_name.encode()).hexdigest()}"
+
+
+class ServedConsumer(Protocol):
+    """The documented names of a consumer that its connection uses; see ``YjsConsumer``."""
+
+    storage: ClassVar[Literal["default"] | None]
+    echo_updates: ClassVar[bool]
+    groups: Iterable[str]
+    channel_layer_alias: str
+
+    # Set by the connection.
+    scope: dict[str, Any]
+    channel_layer: Any
+    channel_name: str
+    base_send: Send
+    _collab_connection: Any
+
+    def make_room_name(self) -> str:
+        """Return the name of the document."""
+
+    async def authorize(self) -> Access:
+        """Return what the user may do."""
+
+    async def make_ydoc(self) -> Doc[Any]:
+        """Return a new Doc."""
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        """Fill a new document."""
+
+    async def connect(self) -> None:
+        """Accept or close the connection."""
+
+    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        """Accept the connection."""
+
+    async def disconnect(self, code: int) -> None:
+        """Handle the end of the connection."""
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Handle a message of ASGI or of the channel layer."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle a frame."""
+
+
+class ConsumerConnection:
+    """One client's connection.
+
+    Projects subclass consumers, so a consumer has the documented names and this object, which has
+    everything else: no attribute of a subclass can replace a part of it. Of the consumer it uses
+    only what :class:`ServedConsumer` lists, and never an attribute that a project may assign.
+
+    The hub knows it as a :class:`collab.engine.rooms.member.Connection`, and as the
+    :class:`collab.engine.hub.loader.Opener` of the documents that it opens first.
+
+    Args:
+        consumer: the project's.
+        base: the class whose methods the project may have overridden.
+        scope: of the connection, as ASGI has it.
+        receive: of the ASGI server.
+        send: of the ASGI server.
+    """
+
+    def __init__(
+        self,
+        consumer: ServedConsumer,
+        base: type,
+        scope: dict[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self.consumer = consumer
+        self.scope = consumer.scope = scope
+        self.channel_layer = get_channel_layer(consumer.channel_layer_alias)
+        consumer.channel_layer = self.channel_layer
+        consumer.base_send = send
+        consumer._collab_connection = self
+        self._base = base
+        self._receive = receive
+        self._send = send
+        self._task = cast("asyncio.Task[None]", asyncio.current_task())
+        # Channels handles one message of a connection at a time; so does this.
+        self._turn = asyncio.Lock()
+        #: Why the task was cancelled, if this connection did that.
+        self._is_evicted = False
+        self._failure: BaseException | None = None
+        self._is_accepted = self._is_closed = False
+        #: Cause of a close that is not the project's decision.
+        self._close_cause = "close"
+        self._admission = Admission()
+        self._access_check = AccessCheck(scope, consumer.authorize)
+        self._intake = FrameIntake(get_settings(), self.receive_bytes, self._turn)
+        #: The server's socket, where frames can go past ASGI.
+        self._socket = socket_of(scope)
+        self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
+        #: Groups of the class, joined by every connection.
+        self._class_groups: list[str] = []
+        self._hub: Hub
+        self._room: Room | None = None
+        self._member: Member | None = None
+        self.room_name: str | None = None
+        self.layer_events = None if self.channel_layer is None else self._new_layer_events()
+
+    # Questions.
+
+    @property
+    def access(self) -> Access:
+        """What the client may do, as the project answered last."""
+        return self._access_check.access
+
+    @property
+    def user(self) -> Any:
+        """The user as the project's middleware has it; ``None`` if there is none."""
+        return self.scope.get("user")
+
+    @property
+    def user_id(self) -> str | None:
+        """Primary key of the user as text; ``None`` for an anonymous one."""
+        return user_id_of(self.scope)
+
+    @property
+    def member(self) -> Member | None:
+        """The member that the connection is, once it has joined."""
+        return self._member
+
+    @property
+    def room(self) -> Room:
+        """The room that the connection is in.
+
+        Raises:
+            RuntimeError: it has joined none.
+        """
+        if self._room is None:
+            raise RuntimeError("The connection has no room yet: call super().connect() first.")
+        return self._room
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether the connection has joined a room."""
+        return self._room is not None
+
+    @property
+    def has_document(self) -> bool:
+        """Return whether the connection opens a document."""
+        return True
+
+    @property
+    def log_context(self) -> dict[str, str | None]:
+        """The room and the user that a log record is about."""
+        return {"room": self.room_name, "user": self.user_id}
+
+    def _new_layer_events(self) -> LayerEvents:
+        self.consumer.channel_name = ""
+        return LayerEvents(
+            self.channel_layer,
+            groups=self.groups,
+            handle=self._handle_layer_event,
+            on_channel=self._set_channel_name,
+            on_failed=self._fail,
+            log_context=lambda: self.log_context,
+        )
+
+    def _overrides(self, *names: str) -> bool:
+        cls = type(self.consumer)
+        return any(getattr(cls, name) is not getattr(self._base, name) for name in names)
+
+    # Opening documents.
+
+    @property
+    def makes_plain_docs(self) -> bool:
+        """Return whether the project has no ``make_ydoc`` of its own."""
+        return not self._overrides("make_ydoc")
+
+    async def make_ydoc(self) -> Doc[Any]:
+        """Return a new Doc of the project."""
+        return await self.consumer.make_ydoc()
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        """Fill a new document as the project does."""
+        await self.consumer.seed_ydoc(doc)
+
+    # Life.
+
+    async def serve(self) -> None:
+        """Serve the connection until it ends."""
+        if self.layer_events is not None:
+            await self.layer_events.start()
+        try:
+            await self._receive_messages()
+        except StopConsumer:
+            pass
+        finally:
+            self._intake.close()
+            if self.layer_events is not None:
+                self.layer_events.stop_listening()
+            self._admission.end()
+            await self.leave()
+
+    async def _receive_messages(self) -> None:
+        try:
+            while True:
+                self._intake.is_idle = True
+                message = await self._receive()
+                self._intake.is_idle = False
+                async with self._turn:
+                    await self._handle_message(message)
+        except asyncio.CancelledError:
+            if not self._is_evicted:
+                raise
+            self._task.uncancel()
+            if self._failure is not None:
+                await self.close(CloseCode.INTERNAL)
+                raise self._failure from None
+        except StopConsumer:
+            raise
+        except Exception:
+            await self.close(CloseCode.INTERNAL)
+            raise
+
+    async def _handle_message(self, message: dict[str, Any]) -> None:
+        try:
+            if self._sees_no_frames and message["type"] == "websocket.receive":
+                await self.receive_message(message)
+            elif not await self._intake.handle_injected(message):
+                await self.consumer.dispatch(message)
+        except MemberError as error:
+            await self.end_with(error)
+
+    async def _handle_layer_event(self, event: dict[str, Any]) -> None:
+        async with self._turn:
+            try:
+                await self.consumer.dispatch(event)
+            except MemberError as error:
+                await self.end_with(error)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Call the consumer's method for ``message``."""
+        handler = self.handler_of(message)
+        if handler is None:
+            raise ValueError(f"No handler for message type {message['type']}")
+        await handler(message)
+
+    def handler_of(self, message: dict[str, Any]) -> Any:
+        """Return the consumer's method for ``message``; ``None`` if it has none."""
+        return getattr(self.consumer, get_handler_name(message), None)
+
+    def evict(self) -> None:
+        """End the connection without the client's help."""
+        self._is_evicted = True
+        self._task.cancel()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self.evict()
+
+    def _set_channel_name(self, name: str) -> None:
+        self.consumer.channel_name = name
+
+    # Joining.
+
+    async def open(self) -> None:
+        """Ask whether the client may connect, and let the project decide how it does.
+
+        The project is asked for access first, whatever its ``connect()`` does.
+        """
+        self._admission.enter(current_limits().addresses, address_of(self.scope))
+        self._class_groups = list(self.consumer.groups or ())
+        await self._join_class_groups()
+        self._enter_as_user()
+        with self._pending_join() as pending:
+            await self._access_check.ask()
+            await self._connect()
+        if pending is not None and pending.needs_recheck:
+            await self.recheck_access()
+        self._open_fast_path()
+
+    async def _join_class_groups(self) -> None:
+        if self._class_groups and self.layer_events is None:
+            name = type(self.consumer).__name__
+            raise InvalidChannelLayerError(f"{name}.groups needs a channel layer.")
+        for group in self._class_groups:
+            assert self.layer_events is not None
+            await self.layer_events.add(group)
+
+    def _enter_as_user(self) -> None:
+        if self.has_document:
+            try:
+                self.room_name = check_name(self.consumer.make_room_name())
+            except InvalidName as error:
+                raise NoSuchDocument from error
+        self._admission.enter(current_limits().users, self.user_id)
+
+    def _pending_join(self) -> AbstractContextManager[PendingJoin | None]:
+        if self.room_name is None:
+            return nullcontext()
+        return current_hub().pending_join(self.room_name, self.user_id)
+
+    async def _connect(self) -> None:
+        try:
+            await self.consumer.connect()
+        except AcceptConnection:
+            await self.consumer.accept()
+        except DenyConnection:
+            await self.close()
+
+    async def accept(self, subprotocol: str | None, headers: Any) -> None:
+        """Accept the handshake, unless that is done, and join."""
+        if not self._is_accepted and not self._is_closed:
+            await self._accept_handshake(subprotocol, headers)
+            await self.join()
+
+    async def _accept_handshake(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        if subprotocol is None and self._offers_subprotocol():
+            subprotocol = SUBPROTOCOL
+        self._is_accepted = True
+        message: dict[str, Any] = {"type": "websocket.accept", "subprotocol": subprotocol}
+        if headers:
+            message["headers"] = list(headers)
+        await self._send(message)
+
+    async def join(self) -> None:
+        """Become a member of the room."""
+        assert self.room_name is not None
+        member = self.new_member()
+        await self.join_layer_groups()
+        self._hub = current_hub()
+        stored = type(self.consumer).storage is not None
+        self._room = await self._hub.join(self.room_name, member, self, stored=stored)
+        self._member = member
+        self._intake.attach(member, get_settings().FIRST_FRAME_TIMEOUT)
+
+    def new_member(self) -> Member:
+        """Return a member for this connection that is in no room yet."""
+        settings, cls = get_settings(), type(self.consumer)
+        session = Session(self.access, settings, durable=cls.storage is not None)
+        socket = self._socket
+        is_bare = socket is not None and _sender(self._send) == socket.send
+        return Member(
+            self,
+            session,
+            self._send,
+            settings,
+            user_id=self.user_id,
+            echo_updates=cls.echo_updates,
+            write=socket.write if socket is not None and is_bare else None,
+        )
+
+    async def join_layer_groups(self) -> None:
+        """Join the groups of the channel layer, or stay in them."""
+        if self.layer_events is not None:
+            await self.layer_events.stay()
+
+    def groups(self) -> list[str]:
+        """Return the groups of the channel layer that the connection is in."""
+        own = [] if self.room_name is None else [group_name(self.room_name)]
+        return [*own, *self._class_groups]
+
+    # Frames.
+
+    def _open_fast_path(self) -> None:
+        """Take frames from the server's socket if no middleware and no project sees them."""
+        socket = self._socket
+        if socket is not None and self._receive == socket.receive and self._sees_no_frames:
+            self._intake.open_fast_path(socket)
+
+    async def receive_message(self, message: dict[str, Any]) -> None:
+        """Handle a frame that came as a message of ASGI."""
+        text, data = message.get("text"), message.get("bytes")
+        size = len(data if data is not None else text or "")
+        now = self._intake.count(size)
+        if not self._sees_no_frames:
+            await self.consumer.receive(text_data=text, bytes_data=data)
+        elif data is not None:
+            self.receive_bytes(data)
+        else:
+            self.receive_text(text or "")
+        if wait := self._intake.charge(size, now):
+            await self._intake.pause(wait)
+
+    def receive_bytes(self, frame: bytes) -> None:
+        """Handle a binary frame."""
+        room, member = self._room, self._member
+        if room is not None and member is not None and not member.is_closed:
+            room.handle(member, member.session.receive_bytes(frame))
+
+    def receive_text(self, frame: str) -> None:
+        """Handle a text frame."""
+        room, member = self._room, self._member
+        if room is not None and member is not None and not member.is_closed:
+            room.handle(member, member.session.receive_text(frame))
+
+    # Access.
+
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Ask the project again what the client may do, and act on the answer.
+
+        If the project cannot answer, the connection is closed, unless the check is a periodic
+        one: a database that is away for a while ends no connection.
+        """
+        try:
+            access = await self._access_check.ask_again()
+        except Exception:
+            logger.exception("Access could not be checked.", extra=self.log_context)
+            if not routine:
+                await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
+            return
+        is_changed = access != self.access
+        self._access_check.record(access)
+        if access < Access.READ:
+            await self.end_with(self._access_check.refusal())
+        elif is_changed and self._member is not None and self._room is not None:
+            if reply := self._member.session.change_access(access):
+                self._member.send_frame(reply.frame)
+            self._room.welcome(self._member)
+
+    async def keep_up(self) -> None:
+        """Check access again, and stay in the channel layer's groups; called periodically."""
+        await self.recheck_access(routine=True)
+        await self.join_layer_groups()
+
+    # Leaving.
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the connection, or refuse it if it is not accepted yet."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._is_accepted:
+            if code is None:
+                code = self._access_check.refusal().close_code
+            if self._offers_subprotocol():
+                await self._accept_handshake()
+        if code is not None and code != CloseCode.NORMAL:
+            counters.refuse(code, self._close_cause)
+        if self._member is not None:
+            self._member.close(code or CloseCode.NORMAL, reason or "")
+        else:
+            await self._send(_close_message(code, reason))
+
+    async def end_with(self, error: MemberError) -> None:
+        """Close the connection because of ``error``."""
+        self._close_cause = error.cause
+        await self.close(error.close_code, str(error))
+
+    async def disconnect(self, code: int) -> None:
+        """Handle the end of the connection."""
+        self._is_closed = True
+        await self.consumer.disconnect(code)
+        raise StopConsumer
+
+    async def leave(self) -> None:
+        """Leave the room and the groups, and wait until what the client sent is stored."""
+        if self._room is not None and self._member is not None:
+            self._room.leave(self._member)
+            self._room.flush()
+        if self.layer_events is not None:
+            await self.layer_events.leave()
+        if self._room is not None and self.room_name is not None:
+            # A server that shuts down waits for its connections, and so for their updates.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
+                    await self._hub.writer.saved(self.room_name)
+
+    def _offers_subprotocol(self) -> bool:
+        return SUBPROTOCOL in self.scope.get("subprotocols", ())
+
+
+def _close_message(code: int | None, reason: str | None) -> dict[str, Any]:
+    message: dict[str, Any] = {"type": "websocket.close"}
+    if code is not None:
+        message["code"] = int(code)
+    if reason:
+        message["reason"] = reason
+    return message
+
+
+def _sender(send: Send) -> Send:
+    """Return the server's ``send``: Channels' sessions wrap it for responses of HTTP only."""
+    while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
+        send = owner.real_send
+    return send

@@ -1,0 +1,152 @@
+"""Takes in the frames of one connection, no faster than a member may send them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import Any
+
+from collab.conf import Settings
+from collab.engine.connections.fast_path import Socket
+from collab.engine.connections.throttle import Throttle
+from collab.engine.rooms.member import Member
+from collab.engine.runtime.counters import counters
+from collab.engine.runtime.timers import Deadline
+from collab.exceptions import ProtocolViolation
+
+__all__ = ["FrameIntake"]
+
+#: Seconds of waiting, in total, after which a member is sent the reason.
+_LONG_WAIT = 1.0
+#: Seconds between two checks whether a throttled member has left.
+_LONGEST_PAUSE = 0.5
+
+#: Types of the events that the fast path leaves to the connection's task.
+_THROTTLED, _FAILED = "collab.throttled", "collab.failed"
+
+
+class FrameIntake:
+    """Counts, charges and passes on the frames of one connection.
+
+    A frame comes either as a message of ASGI, which the connection's task receives, or on the
+    fast path, as a call of the server's socket (:meth:`on_frame`). A frame takes the fast path
+    only while that task is idle, so that frames stay in their order.
+
+    Args:
+        settings: for the limits.
+        receive: passes a binary frame to the session.
+        turn: locked while the connection handles a message or an event.
+    """
+
+    __slots__ = (
+        "_context",
+        "_deadline",
+        "_loop",
+        "_member",
+        "_receive",
+        "_socket",
+        "_throttle",
+        "_turn",
+        "is_idle",
+    )
+
+    def __init__(
+        self, settings: Settings, receive: Callable[[bytes], None], turn: asyncio.Lock
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._receive = receive
+        self._turn = turn
+        self._throttle = Throttle(settings)
+        self._member: Member | None = None
+        self._deadline: Deadline | None = None
+        self._socket: Socket | None = None
+        self._context: Context
+        #: The connection's task waits for a message of ASGI.
+        self.is_idle = False
+
+    def attach(self, member: Member, seconds: float) -> None:
+        """Charge what ``member`` asks for; its first frame is due within ``seconds``."""
+        self._member = member
+        self._deadline = Deadline(self._loop, seconds, self._miss_first_frame)
+
+    def open_fast_path(self, socket: Socket) -> None:
+        """Take the frames of ``socket`` from now on, in the context of the caller."""
+        self._context = copy_context()
+        self._socket = socket
+        socket.on_frame = self.on_frame
+
+    def close(self) -> None:
+        """Take no more frames."""
+        if self._socket is not None:
+            self._socket.on_frame = None
+        if self._deadline is not None:
+            self._deadline.meet()
+
+    # Frames.
+
+    def count(self, size: int) -> float:
+        """Count a frame of ``size`` bytes, and return the time at which it came."""
+        if self._deadline is not None:
+            self._deadline.meet()
+            self._deadline = None
+        counters.received_frames += 1
+        counters.received_bytes += size
+        return self._loop.time()
+
+    def charge(self, size: int, now: float) -> float:
+        """Return the seconds to wait after a frame that came at the time ``now``."""
+        answered = self._member.take_answered() if self._member else 0
+        return self._throttle.take(size, now, answered=answered)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next frame, unless the member leaves."""
+        counters.throttled_seconds += seconds
+        member, is_long = self._member, self._throttle.waited > _LONG_WAIT
+        if member is not None and is_long and (reply := member.session.tell_throttled()):
+            member.send_frame(reply.frame)
+        # The frames of a connection that has ended must not delay the end of the process.
+        while seconds > 0 and not (member and member.is_closed):
+            await asyncio.sleep(min(seconds, _LONGEST_PAUSE))
+            seconds -= _LONGEST_PAUSE
+
+    # The fast path.
+
+    def on_frame(self, frame: bytes) -> bool:
+        """Take a frame from the socket, unless a message or an event comes before it.
+
+        What remains to be done and takes time is left to the connection's task.
+        """
+        if not self.is_idle or self._turn.locked():
+            return False
+        try:
+            if wait := self._context.run(self._take, frame):
+                self._inject({"type": _THROTTLED, "seconds": wait})
+        except BaseException as error:
+            self._inject({"type": _FAILED, "error": error})
+        return True
+
+    def _take(self, frame: bytes) -> float:
+        now = self.count(len(frame))
+        self._receive(frame)
+        return self.charge(len(frame), now)
+
+    def _inject(self, event: dict[str, Any]) -> None:
+        assert self._socket is not None
+        self._socket.inject(event)
+
+    async def handle_injected(self, message: dict[str, Any]) -> bool:
+        """Finish what the fast path left, and return whether ``message`` is that."""
+        if message["type"] == _THROTTLED:
+            await self.pause(message["seconds"])
+        elif message["type"] == _FAILED:
+            raise message["error"]
+        else:
+            return False
+        return True
+
+    def _miss_first_frame(self) -> None:
+        member = self._member
+        if member is not None and not member.is_closed:
+            limit = "FIRST_FRAME_TIMEOUT"
+            member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
