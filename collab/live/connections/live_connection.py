@@ -224,7 +224,7 @@ class LiveConnection(ConsumerConnection):
 
     def enqueue_event(self, start: Start) -> None:
         """Run a handler after the calls and events before it, unless too many wait."""
-        if not self.calls.put(EVENT, start):
+        if not self.calls.enqueue(EVENT, start):
             self.refuse_events()
 
     def refuse_events(self) -> None:
@@ -267,13 +267,13 @@ class LiveConnection(ConsumerConnection):
             self._greet(request.arguments.get("since"))
 
     def _enqueue_call(self, size: int, call: Start) -> bool:
-        return self.calls.put(CALL, call, size)
+        return self.calls.enqueue(CALL, call, size)
 
     def _greet(self, since: Any) -> None:
         """Send a client that now accepts text frames what it has missed."""
         self.heard.remember_numbers(since)
         self.send_now(frame("runtime_state", self.runtime))
-        self.calls.put(EVENT, self.heard.replay_all)
+        self.calls.enqueue(EVENT, self.heard.replay_all)
 
     # Calls.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from collab.engine.hub.hub import current_hub
+from collab.engine.hub.current import current_hub
 from collab.live.rest import mixins
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
 from tests.live.rows import TaskConsumer
