@@ -141,6 +141,12 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """The room's Doc, shared by its members; a change made in it is sent to all of them."""
         return _connection_of(self).room.doc
 
+    @ConnectionValue
+    def channel_name(self) -> str:
+        """The name of the connection's channel in the channel layer; empty while that fails."""
+        channel = _connection_of(self).layer_channel
+        return "" if channel is None else channel.name
+
     @property
     def access(self) -> Access:
         """What the client may do: what ``authorize`` returned last."""

@@ -39,7 +39,12 @@ class LiveConsumer(StateConsumer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, value in vars(cls).items():
-            if action_of(value) and (found := documented(cls, name)) and not action_of(found):
+            found = documented(cls, name) if action_of(value) else None
+            if (
+                found is not None
+                and not isinstance(found, ConnectionValue)
+                and not action_of(found)
+            ):
                 raise TypeError(
                     f"{cls.__qualname__}.{name} cannot be an action: consumers have a {name} of"
                     " their own. Rename it."

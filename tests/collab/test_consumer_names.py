@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from pycrdt import Doc, Text
@@ -16,7 +17,7 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.live import LiveConsumer, action, consumer
 from collab.live.events.groups import Event, send
-from collab.testing import CollabClient, connect
+from collab.testing import connect
 from tests.collab.test_consumers import has_text, members, serve, text_of, write
 from tests.engine.fakes import until
 from tests.live.talking import talking
@@ -24,28 +25,158 @@ from tests.live.talking import talking
 pytestmark = pytest.mark.usefixtures("memory")
 
 #: Private names that consumers had before they had ``_collab_connection``.
-FORMER = """
-    _accepted _accepts_text _add _arguments _base_receive _call _call_queue _catch_up _cause _change
-    _change_list _charge _clear _closed _context _deadline _declare _end_with _evicted _failure
-    _greet _groups _guard_detached _hand_on _handle _handler_of _heard _hub _is_connected _is_direct
-    _is_idle _is_permitted _join _join_groups _join_live_group _join_own_groups _joined _key _leave
-    _leave_groups _leave_live _leave_own_groups _let_in _listen _listener_done _listening _loop
-    _make_wait _member _miss_first_frame _new_member _newest _newest_of _note_access _note_frame
-    _offers_subprotocol _open_socket _own_groups _pass_on _pass_on_newer _permissions _prepare _put
-    _put_call _ready _receive_bytes _receive_text _refresh_user _refusal _refuse_events _remove
-    _replay _replay_all _reset _room _run _runtime _send_text _sender _serve _since _socket _speaks
-    _start_listener _stay_due _stay_in_groups _take _take_bytes _take_channel _take_directly _task
-    _tell _tell_itself _tell_layer _tell_refused _throttle _turn _turns _unanswered _update_of
-    _user_groups _user_id _using _visit _watched _who evict forget_user hear keep_up
-    makes_plain_docs receive_event state
-""".split()
+FORMER = [
+    "_accepted",
+    "_accepts_text",
+    "_add",
+    "_arguments",
+    "_base_receive",
+    "_call",
+    "_call_queue",
+    "_catch_up",
+    "_cause",
+    "_change",
+    "_change_list",
+    "_charge",
+    "_clear",
+    "_closed",
+    "_context",
+    "_deadline",
+    "_declare",
+    "_end_with",
+    "_evicted",
+    "_failure",
+    "_greet",
+    "_groups",
+    "_guard_detached",
+    "_hand_on",
+    "_handle",
+    "_handler_of",
+    "_heard",
+    "_hub",
+    "_is_connected",
+    "_is_direct",
+    "_is_idle",
+    "_is_permitted",
+    "_join",
+    "_join_groups",
+    "_join_live_group",
+    "_join_own_groups",
+    "_joined",
+    "_key",
+    "_leave",
+    "_leave_groups",
+    "_leave_live",
+    "_leave_own_groups",
+    "_let_in",
+    "_listen",
+    "_listener_done",
+    "_listening",
+    "_loop",
+    "_make_wait",
+    "_member",
+    "_miss_first_frame",
+    "_new_member",
+    "_newest",
+    "_newest_of",
+    "_note_access",
+    "_note_frame",
+    "_offers_subprotocol",
+    "_open_socket",
+    "_own_groups",
+    "_pass_on",
+    "_pass_on_newer",
+    "_permissions",
+    "_prepare",
+    "_put",
+    "_put_call",
+    "_ready",
+    "_receive_bytes",
+    "_receive_text",
+    "_refresh_user",
+    "_refusal",
+    "_refuse_events",
+    "_remove",
+    "_replay",
+    "_replay_all",
+    "_reset",
+    "_room",
+    "_run",
+    "_runtime",
+    "_send_text",
+    "_sender",
+    "_serve",
+    "_since",
+    "_socket",
+    "_speaks",
+    "_start_listener",
+    "_stay_due",
+    "_stay_in_groups",
+    "_take",
+    "_take_bytes",
+    "_take_channel",
+    "_take_directly",
+    "_task",
+    "_tell",
+    "_tell_itself",
+    "_tell_layer",
+    "_tell_refused",
+    "_throttle",
+    "_turn",
+    "_turns",
+    "_unanswered",
+    "_update_of",
+    "_user_groups",
+    "_user_id",
+    "_using",
+    "_visit",
+    "_watched",
+    "_who",
+    "evict",
+    "forget_user",
+    "hear",
+    "keep_up",
+    "makes_plain_docs",
+    "receive_event",
+    "state",
+]
 
 #: The names that Channels consumers use most, those that consumers here have as values included.
-USUAL = """
-    chat_room connected connection_id data game group group_id group_name id is_connected key loop
-    message name player queue room room_group_name room_id room_name session session_key state
-    subscriptions task tasks timer token url_route user user_id username ydoc
-""".split()
+USUAL = [
+    "chat_room",
+    "connected",
+    "connection_id",
+    "data",
+    "game",
+    "group",
+    "group_id",
+    "group_name",
+    "id",
+    "is_connected",
+    "key",
+    "loop",
+    "message",
+    "name",
+    "player",
+    "queue",
+    "room",
+    "room_group_name",
+    "room_id",
+    "room_name",
+    "session",
+    "session_key",
+    "state",
+    "subscriptions",
+    "task",
+    "tasks",
+    "timer",
+    "token",
+    "url_route",
+    "user",
+    "user_id",
+    "username",
+    "ydoc",
+]
 
 NAMES = sorted({*FORMER, *USUAL})
 #: Neither a method, nor false, nor iterable.
@@ -79,7 +210,9 @@ def as_methods(base: type[Any]) -> type[Any]:
 
 
 KINDS = pytest.mark.parametrize(
-    "named", [as_class_attributes, as_instance_attributes, as_methods], ids=lambda kind: kind.__name__
+    "named",
+    [as_class_attributes, as_instance_attributes, as_methods],
+    ids=lambda kind: kind.__name__,
 )
 
 
@@ -113,19 +246,14 @@ async def test_names_of_the_project_disturb_no_recheck(named: Any) -> None:
         await ann.wait_until(lambda: ann.access == "read")
         Moody.access_now = Access.NONE
         await documents.arecheck_access("room")
-        assert await closed(ann) == 4403
-
-
-async def closed(client: CollabClient) -> int:
-    await client.wait_closed()
-    assert client.close_code is not None
-    return client.close_code
+        assert (await ann.wait_closed()).code == 4403
 
 
 @KINDS
 async def test_names_of_the_project_disturb_no_eviction(named: Any) -> None:
     communicator = WebsocketCommunicator(serve(named(Moody)), "ws/room")
     await communicator.connect()
+    await communicator.receive_from()
     [member] = current_hub().rooms["room", True].members
     member.connection.evict()
     await communicator.wait()
@@ -135,8 +263,6 @@ async def test_names_of_the_project_disturb_no_eviction(named: Any) -> None:
 @KINDS
 async def test_names_of_the_project_disturb_no_layer_event(named: Any) -> None:
     async with members(named(Moody), 2) as (ann, bob):
-        from channels.layers import get_channel_layer
-
         doc: Doc[Any] = Doc({"text": Text("pushed")})
         event = {"type": "doc_update", "update": doc.get_update()}
         await get_channel_layer().group_send("room", event)

@@ -480,7 +480,7 @@ async def test_people_edit_while_the_layer_is_away_and_hear_its_events_when_it_i
 ) -> None:
     layer = FailingLayer()
     channel_layers.set("default", layer)
-    monkeypatch.setattr("collab.engine.serving.layer_events._RETRY_PAUSE", 0.01)
+    monkeypatch.setattr("collab.engine.relay.layer_channel.LAYER_PAUSE", 0.01)
     try:
         async with members(YjsConsumer, 2) as (ann, bob):
             write(ann.doc, "hello")

@@ -18,7 +18,6 @@ EXTRA = {"room", "rooms", "user", "address"}
 LOG_CONTEXT = {
     "connection_of(self).log_context",
     "self.log_context",
-    "self._log_context()",
     "self._target.log_context",
 }
 #: Names of what holds content; a record may tell how much of it there is.

@@ -32,12 +32,12 @@ from collab.engine.hub.admission import Admission, address_of, current_limits
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
 from collab.engine.hub.live_rooms import PendingJoin
+from collab.engine.relay.layer_channel import LayerChannel
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.engine.serving.frame_intake import FrameIntake
-from collab.engine.serving.layer_events import LayerEvents
 from collab.exceptions import MemberError, NoSuchDocument
 from collab.protocol.session import Session
 from collab.wire import SUBPROTOCOL, CloseCode
@@ -73,7 +73,6 @@ class ServedConsumer(Protocol):
     # Set by the connection.
     scope: dict[str, Any]
     channel_layer: Any
-    channel_name: str
     base_send: Send
     _collab_connection: Any
 
@@ -155,13 +154,16 @@ class ConsumerConnection:
         #: The server's socket, where frames can go past ASGI.
         self._socket = socket_of(scope)
         self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
-        #: Groups of the class, joined by every connection.
-        self._class_groups: list[str] = []
         self._hub: Hub
         self._room: Room | None = None
         self._member: Member | None = None
         self.room_name: str | None = None
-        self.layer_events = None if self.channel_layer is None else self._new_layer_events()
+        #: Receives events of the channel layer, if there is one.
+        self.layer_channel: LayerChannel | None = None
+        if self.channel_layer is not None:
+            self.layer_channel = LayerChannel(
+                self.channel_layer, self._handle_layer_event, on_failed=self._fail
+            )
 
     # Questions.
 
@@ -211,17 +213,6 @@ class ConsumerConnection:
         """The room and the user that a log record is about."""
         return {"room": self.room_name, "user": self.user_id}
 
-    def _new_layer_events(self) -> LayerEvents:
-        self.consumer.channel_name = ""
-        return LayerEvents(
-            self.channel_layer,
-            groups=self.groups,
-            handle=self._handle_layer_event,
-            on_channel=self._set_channel_name,
-            on_failed=self._fail,
-            log_context=lambda: self.log_context,
-        )
-
     def _overrides(self, *names: str) -> bool:
         cls = type(self.consumer)
         return any(getattr(cls, name) is not getattr(self._base, name) for name in names)
@@ -245,16 +236,14 @@ class ConsumerConnection:
 
     async def serve(self) -> None:
         """Serve the connection until it ends."""
-        if self.layer_events is not None:
-            await self.layer_events.start()
+        if self.layer_channel is not None:
+            await self.layer_channel.start()
         try:
             await self._receive_messages()
         except StopConsumer:
             pass
         finally:
             self._intake.close()
-            if self.layer_events is not None:
-                self.layer_events.stop_listening()
             self._admission.end()
             await self.leave()
 
@@ -315,9 +304,6 @@ class ConsumerConnection:
         self._failure = error
         self.evict()
 
-    def _set_channel_name(self, name: str) -> None:
-        self.consumer.channel_name = name
-
     # Joining.
 
     async def open(self) -> None:
@@ -326,7 +312,6 @@ class ConsumerConnection:
         The project is asked for access first, whatever its ``connect()`` does.
         """
         self._admission.enter(current_limits().addresses, address_of(self.scope))
-        self._class_groups = list(self.consumer.groups or ())
         await self._join_class_groups()
         self._enter_as_user()
         with self._pending_join() as pending:
@@ -337,12 +322,11 @@ class ConsumerConnection:
         self._open_fast_path()
 
     async def _join_class_groups(self) -> None:
-        if self._class_groups and self.layer_events is None:
-            name = type(self.consumer).__name__
-            raise InvalidChannelLayerError(f"{name}.groups needs a channel layer.")
-        for group in self._class_groups:
-            assert self.layer_events is not None
-            await self.layer_events.add(group)
+        for group in self.consumer.groups:
+            if self.layer_channel is None:
+                name = type(self.consumer).__name__
+                raise InvalidChannelLayerError(f"{name}.groups needs a channel layer.")
+            await self.layer_channel.join(group)
 
     def _enter_as_user(self) -> None:
         if self.has_document:
@@ -384,7 +368,8 @@ class ConsumerConnection:
         """Become a member of the room."""
         assert self.room_name is not None
         member = self.new_member()
-        await self.join_layer_groups()
+        if self.layer_channel is not None:
+            await self.layer_channel.join(group_name(self.room_name))
         self._hub = current_hub()
         stored = type(self.consumer).storage is not None
         self._room = await self._hub.join(self.room_name, member, self, stored=stored)
@@ -406,16 +391,6 @@ class ConsumerConnection:
             echo_updates=cls.echo_updates,
             write=socket.write if socket is not None and is_bare else None,
         )
-
-    async def join_layer_groups(self) -> None:
-        """Join the groups of the channel layer, or stay in them."""
-        if self.layer_events is not None:
-            await self.layer_events.stay()
-
-    def groups(self) -> list[str]:
-        """Return the groups of the channel layer that the connection is in."""
-        own = [] if self.room_name is None else [group_name(self.room_name)]
-        return [*own, *self._class_groups]
 
     # Frames.
 
@@ -476,9 +451,8 @@ class ConsumerConnection:
             self._room.welcome(self._member)
 
     async def keep_up(self) -> None:
-        """Check access again, and stay in the channel layer's groups; called periodically."""
+        """Check access again; called periodically."""
         await self.recheck_access(routine=True)
-        await self.join_layer_groups()
 
     # Leaving.
 
@@ -515,8 +489,8 @@ class ConsumerConnection:
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)
             self._room.flush()
-        if self.layer_events is not None:
-            await self.layer_events.leave()
+        if self.layer_channel is not None:
+            await self.layer_channel.close()
         if self._room is not None and self.room_name is not None:
             # A server that shuts down waits for its connections, and so for their updates.
             with suppress(TimeoutError):

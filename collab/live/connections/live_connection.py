@@ -141,17 +141,12 @@ class LiveConnection(ConsumerConnection):
         if self.has_document:
             await super().join()
         else:
-            await self.join_layer_groups()
             member = self.new_member()
             current_hub().enter(member)
             self._hub, self._member, self.accepts_text = current_hub(), member, True
         await self._join_own_groups()
         self._is_connected = True
         await self.consumer.on_connected()
-
-    def groups(self) -> list[str]:
-        """Return the groups of the channel layer that the connection is in."""
-        return [*super().groups(), *filter(_has_layer_group, self.heard.names)]
 
     async def recheck_access(self, *, routine: bool = False) -> None:
         """Ask again who the user is and what the user may do, and act on the answer."""
@@ -197,8 +192,8 @@ class LiveConnection(ConsumerConnection):
         if name in self.heard:
             return
         try:
-            if _has_layer_group(name) and self.layer_events is not None:
-                await self.layer_events.add(name)
+            if _has_layer_group(name) and self.layer_channel is not None:
+                await self.layer_channel.join(name)
             await self.heard.listen_and_replay(name)
         except BaseException:
             # The next attempt replays the stored events, then.
@@ -210,8 +205,8 @@ class LiveConnection(ConsumerConnection):
         if name not in self.heard:
             return
         await self.heard.drop(name)
-        if self.layer_events is not None:
-            await self.layer_events.discard(name)
+        if _has_layer_group(name) and self.layer_channel is not None:
+            await self.layer_channel.leave(name)
 
     def handler_of(self, message: dict[str, Any]) -> Any:
         """Return the consumer's method for ``message``, or what enqueues a handler of its type."""
