@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -267,7 +268,7 @@ async def test_names_of_the_project_disturb_no_layer_event(named: Any) -> None:
         event = {"type": "doc_update", "update": doc.get_update()}
         await get_channel_layer().group_send("room", event)
         for client in (ann, bob):
-            await client.wait_until(lambda client=client: has_text(client, "pushed"))
+            await client.wait_until(partial(has_text, client, "pushed"))
 
 
 class Desk(LiveConsumer):
@@ -298,13 +299,14 @@ async def test_names_of_the_project_disturb_no_live_channel(named: Any, url: str
         send(Event("point", "chart", "2"))
         assert (await ann.next(action="point"))["data"] == 2
         await until(lambda: Desk.handled == [1])
-        [member] = [*current_hub().lobby, *_members()]
+        [member] = _members()
         await member.connection.recheck_access()
         assert (await ann.call("add", one=1, other=2))["data"] == 3
 
 
 def _members() -> list[Any]:
-    return [member for room in current_hub().rooms.values() for member in room.members]
+    rooms = current_hub().rooms.values()
+    return [*current_hub().lobby, *(member for room in rooms for member in room.members)]
 
 
 async def test_an_action_may_be_called_state() -> None:
@@ -314,7 +316,7 @@ async def test_an_action_may_be_called_state() -> None:
             return "open"
 
         @action
-        async def room(self) -> str:
+        async def room(self) -> str:  # type: ignore[override]
             return "kitchen"
 
     async with talking(Board) as ann:

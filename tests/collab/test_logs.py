@@ -19,6 +19,7 @@ LOG_CONTEXT = {
     "connection_of(self).log_context",
     "self.log_context",
     "self._target.log_context",
+    "self._who",
 }
 #: Names of what holds content; a record may tell how much of it there is.
 CONTENT = {"content", "data", "doc", "frame", "message", "payload", "state", "text", "update"}
@@ -38,6 +39,7 @@ NO_ROOM = {
     "Channel layer message is not valid; events dropped.",
     "Observer %s failed; the signal is dropped.",
     "Delivery of an event of group %r failed.",
+    "Changed documents cannot be looked up (%s); next attempt in %g s.",
     "Changes of %s could not be published.",
     "Groups of a row of %s are not known.",
     "Query of %s failed; its subscribers miss a change.",
