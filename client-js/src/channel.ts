@@ -1,5 +1,5 @@
 import { serverUrl, type ServerOptions } from "./address.js";
-import { JsonSocket, ProviderLine, type Ended, type Line, type SocketOptions } from "./line.js";
+import { JsonSocket, ProviderTransport, type Ended, type Transport, type SocketOptions } from "./transport.js";
 import type { CollabProvider } from "./provider.js";
 import { hello, type Frame } from "./wire.js";
 
@@ -9,14 +9,14 @@ export interface ChannelOptions extends SocketOptions, ServerOptions {}
 /** Arguments of an action, by name. */
 export type Arguments = Readonly<Record<string, unknown>>;
 
-/** Why a call has failed. */
+/** The error of a failed call. */
 export class LiveError extends Error {
   override readonly name = "LiveError";
 
   /**
-   * @param action - that was called.
-   * @param status - as in HTTP; 0 if there is no answer, because the connection has ended.
-   * @param errors - reasons; those that belong to an argument are by its name.
+   * @param action - the called action.
+   * @param status - as in HTTP; 0 if the connection ended before the answer.
+   * @param errors - reasons; those of arguments are objects, by argument.
    */
   constructor(
     readonly action: string,
@@ -26,7 +26,7 @@ export class LiveError extends Error {
     super(`${action}: ${errors.map(sentence).join(" ")} (${String(status)})`);
   }
 
-  /** Whether nobody knows if the action was carried out. */
+  /** Whether it is unknown if the action was carried out. */
   get isLost(): boolean {
     return this.status === 0;
   }
@@ -35,28 +35,28 @@ export class LiveError extends Error {
 const sentence = (error: unknown): string =>
   typeof error === "string" ? error : JSON.stringify(error);
 
-/** What the server sends of its own accord. */
+/** A frame that the server sends without a request. */
 export interface Push<T = unknown> {
   action: string;
   data: T;
-  /** The group that an event was published to. */
+  /** The group of an event. */
   group?: string;
-  /** Of the event among those of its group. */
+  /** Position of a kept event in its group. */
   number?: number | null;
 }
 
-/** Something that is told until it is ended, over all connections. */
+/** A subscription, renewed on each connection until it is ended. */
 export interface Subscription<T = unknown> {
-  /** What the server has answered first. */
+  /** The server's first answer. */
   readonly ready: Promise<T>;
-  /** Be told no more. */
+  /** End the subscription. */
   unsubscribe(): void;
 }
 
 export interface SubscribeOptions {
-  /** The action that ends it on the server; by default `un` and the first one. */
+  /** The action that ends the subscription; by default `un` and the name of the first. */
   unsubscribe?: string;
-  /** The server refuses, at first or after a reconnection. */
+  /** Called if the server refuses the subscription, at first or after a reconnection. */
   onError?: (error: LiveError) => void;
 }
 
@@ -70,7 +70,7 @@ type Handler<T> = (data: T, push: Push<T>) => void;
 interface Call {
   action: string;
   text: string;
-  /** Whether the server may have it. */
+  /** Whether the server may have received it. */
   sent: boolean;
   resolve: (data: unknown) => void;
   reject: (error: LiveError) => void;
@@ -84,17 +84,17 @@ interface Watch {
   failed: (error: LiveError) => void;
 }
 
-/** Random, so that channels that share a connection have ids of their own. */
+/** Random, so that ids of channels on one connection differ. */
 const prefix = (): string =>
   [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(36)).join("");
 
 /**
- * Calls actions of a `LiveConsumer`, and hears what it tells.
+ * Calls actions of a `LiveConsumer`, and receives its events.
  *
  * @typeParam R - the consumer's `RuntimeState`.
  */
 export class LiveChannel<R extends object = Record<string, unknown>> {
-  readonly line: Line;
+  readonly transport: Transport;
   readonly #prefix = prefix();
   #count = 0;
   readonly #calls = new Map<string, Call>();
@@ -107,34 +107,34 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
   #ended: Ended | undefined;
   #destroyed = false;
 
-  /** @param source - a provider, whose connection is used, or a URL or a path to connect to. */
-  constructor(source: CollabProvider | Line | string, options: ChannelOptions = {}) {
-    this.line = lineOf(source, options);
-    this.line.on("open", this.#onOpen);
-    this.line.on("frame", this.#onFrame);
-    this.line.on("lost", this.#onLost);
-    this.line.on("closed", this.#onClosed);
-    this.line.greetings.add(this.#greet);
-    // It was said without this channel.
-    if (this.line.connected) this.line.send(hello([this.#greet]));
+  /** @param source - a provider, whose connection is shared, or a URL or path to connect to. */
+  constructor(source: CollabProvider | Transport | string, options: ChannelOptions = {}) {
+    this.transport = transportOf(source, options);
+    this.transport.on("open", this.#onOpen);
+    this.transport.on("frame", this.#onFrame);
+    this.transport.on("lost", this.#onLost);
+    this.transport.on("closed", this.#onClosed);
+    this.transport.helloFields.add(this.#helloFields);
+    // The connection's hello was sent without this channel.
+    if (this.transport.connected) this.transport.send(hello([this.#helloFields]));
   }
 
-  /** Whether there is a connection. */
+  /** Whether the channel is connected. */
   get connected(): boolean {
-    return this.line.connected;
+    return this.transport.connected;
   }
 
-  /** Why the server has refused for good. */
+  /** The close code and reason of a final refusal. */
   get ended(): Ended | undefined {
     return this.#ended;
   }
 
-  /** The variables of the connection; another object whenever one of them changes. */
+  /** The connection's variables; a new object after each change. */
   get runtimeState(): Readonly<Partial<R>> {
     return this.#runtime;
   }
 
-  /** The number of the newest event of a group that has come; 0 if there is none. */
+  /** The number of the newest received event of a group; 0 if there is none. */
   lastNumber(group: string): number {
     return this.#numbers.get(group)?.last ?? 0;
   }
@@ -142,15 +142,15 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
   /**
    * Call an action.
    *
-   * Without a connection it waits for the next one. Rejected with a `LiveError` if the server
-   * refuses, and if the connection ends before the answer has come.
+   * Without a connection the call waits for the next one. Rejected with a `LiveError` if the server
+   * refuses, or if the connection ends before the answer.
    */
   call<T = unknown>(action: string, arguments_: Arguments = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const id = this.#newId();
       const text = request(action, id, arguments_);
       const call = { action, text, sent: false, resolve: resolve as Call["resolve"], reject };
-      if (this.#destroyed || !this.line.connects) {
+      if (this.#destroyed || !this.transport.connects) {
         reject(lost(action, this.#ended));
         return;
       }
@@ -160,10 +160,10 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
   }
 
   /**
-   * Subscribe by an action, and again after each reconnection.
+   * Subscribe with an action, and again after each reconnection.
    *
-   * `handler` gets what is pushed, and the answer each time that the server takes the subscription,
-   * as things may have changed while there was no connection.
+   * `handler` gets each push, and the server's answer to each (re)subscription, as data may have
+   * changed without a connection.
    */
   subscribe<T = unknown>(
     action: string,
@@ -184,13 +184,13 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
         },
       });
     });
-    // Who has given a handler for errors need not wait for the first answer as well.
+    // With a handler for errors, awaiting the first answer is optional.
     if (onError) ready.catch(() => undefined);
-    if (this.connected) this.line.send(request(action, id, arguments_));
+    if (this.connected) this.transport.send(request(action, id, arguments_));
     return { ready, unsubscribe: () => this.#unsubscribe(id, unsubscribe) };
   }
 
-  /** Have `handler` called for each event of a type; returns what ends it. */
+  /** Call `handler` for each event of a type; returns a function that ends this. */
   on<T = unknown>(type: string, handler: Handler<T>): () => void {
     const handlers = this.#handlers.get(type) ?? new Set();
     this.#handlers.set(type, handlers.add(handler));
@@ -199,7 +199,10 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
     };
   }
 
-  /** Have `listener` called when the runtime state or the connection is another; returns what ends it. */
+  /**
+   * Call `listener` after changes of the runtime state and the connection; returns a function that
+   * ends this.
+   */
   observe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -207,28 +210,28 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
     };
   }
 
-  /** Connect again after the server has refused for good, or after `disconnect()`. */
+  /** Connect again after a final refusal or `disconnect()`. */
   connect(): void {
     this.#ended = undefined;
-    this.line.connect();
+    this.transport.connect();
   }
 
   disconnect(): void {
-    this.line.disconnect();
+    this.transport.disconnect();
     this.#fail(LEFT);
   }
 
-  /** End all of it; calls that have no answer yet are rejected. */
+  /** End the channel; unanswered calls are rejected. */
   destroy(): void {
     this.#destroyed = true;
-    // Those who wait for a connection.
+    // Wakes up listeners that wait for a connection.
     this.changed();
-    this.line.off("open", this.#onOpen);
-    this.line.off("frame", this.#onFrame);
-    this.line.off("lost", this.#onLost);
-    this.line.off("closed", this.#onClosed);
-    this.line.greetings.delete(this.#greet);
-    this.line.destroy();
+    this.transport.off("open", this.#onOpen);
+    this.transport.off("frame", this.#onFrame);
+    this.transport.off("lost", this.#onLost);
+    this.transport.off("closed", this.#onClosed);
+    this.transport.helloFields.delete(this.#helloFields);
+    this.transport.destroy();
     this.#fail(LEFT);
     this.#watches.clear();
     this.#handlers.clear();
@@ -239,12 +242,12 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
     return this.#destroyed;
   }
 
-  /** Tell those who observe. */
+  /** Call the listeners of `observe`. */
   protected changed(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** What a call is rejected with that has no answer. */
+  /** The error of an unanswered call. */
   protected lost(action: string): LiveError {
     return lost(action, this.#ended);
   }
@@ -256,27 +259,27 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
 
   #send(call: Call): void {
     call.sent = true;
-    this.line.send(call.text);
+    this.transport.send(call.text);
   }
 
   #unsubscribe(id: string, action: string): void {
     const watch = this.#watches.get(id);
     if (watch === undefined) return;
     this.#watches.delete(id);
-    // The one of `SubscriptionMixin` wants to be told which; others' have the id of the request.
+    // `SubscriptionMixin` needs the id as an argument; other actions use that of the request.
     const arguments_ = action === "unsubscribe" ? { subscription: id } : watch.arguments_;
-    if (this.connected) this.line.send(request(action, id, arguments_));
+    if (this.connected) this.transport.send(request(action, id, arguments_));
   }
 
-  /** The server is told which events are known, so that it need not repeat them. */
-  #greet = (): { since: Record<string, number> } => ({
+  /** Numbers of received events, which the server does not repeat. */
+  #helloFields = (): { since: Record<string, number> } => ({
     since: Object.fromEntries([...this.#numbers].map(([group, { last }]) => [group, last])),
   });
 
   #onOpen = (): void => {
     this.#ended = undefined;
     for (const [id, { action, arguments_ }] of this.#watches) {
-      this.line.send(request(action, id, arguments_));
+      this.transport.send(request(action, id, arguments_));
     }
     for (const call of this.#calls.values()) this.#send(call);
     this.changed();
@@ -284,14 +287,14 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
 
   #onFrame = (frame: Frame): void => {
     const { request_id: id, ...rest } = frame as LiveFrame;
-    // What comes next is all of the runtime state.
+    // The next frame has the complete runtime state.
     if (frame.action === "hello") this.#runtimeIsOld = true;
     const call = this.#calls.get(String(id));
     const watch = this.#watches.get(String(id));
     if (call !== undefined) this.#answer(String(id), call, frame);
     else if (watch !== undefined) this.#notify(String(id), watch, frame);
     else if (id === null && frame.action === "runtime_state") this.#keep(frame.data as Partial<R>);
-    else if (id === null && this.#isNew(rest)) this.#tell(rest);
+    else if (id === null && this.#isNew(rest)) this.#dispatch(rest);
   };
 
   #answer(id: string, call: Call, frame: Frame): void {
@@ -325,7 +328,7 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
     return numbers.add(number);
   }
 
-  #tell(frame: Omit<LiveFrame, "request_id">): void {
+  #dispatch(frame: Omit<LiveFrame, "request_id">): void {
     const push = frame as Push;
     const handlers = [...(this.#handlers.get(frame.action) ?? [])] as Handler<unknown>[];
     for (const handler of handlers) handler(push.data, push);
@@ -349,18 +352,18 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
   }
 }
 
-/** So many numbers of a group are remembered one by one. */
+/** How many numbers of a group are remembered. */
 const REMEMBERED = 256;
 
 /**
- * The numbers of a group's events that have come: those that are kept for who comes later come
- * again after a reconnection. They may overtake each other on their way.
+ * The numbers of a group's received events. Kept events may arrive again after a reconnection, and
+ * in another order.
  */
 class Numbers {
   last = 0;
   readonly #seen = new Set<number>();
 
-  /** Returns whether it is new. */
+  /** Add a number; returns whether it is new. */
   add(number: number): boolean {
     if (number <= this.last - REMEMBERED || this.#seen.has(number)) return false;
     this.last = Math.max(this.last, number);
@@ -382,7 +385,7 @@ const lost = (action: string, ended: Ended = LEFT): LiveError =>
 const request = (action: string, id: string, arguments_: Arguments): string =>
   JSON.stringify({ ...arguments_, action, request_id: id });
 
-function lineOf(source: CollabProvider | Line | string, options: ChannelOptions): Line {
+function transportOf(source: CollabProvider | Transport | string, options: ChannelOptions): Transport {
   if (typeof source === "string") return new JsonSocket(serverUrl(source, options.server), options);
-  return "wsconnected" in source ? new ProviderLine(source) : source;
+  return "wsconnected" in source ? new ProviderTransport(source) : source;
 }

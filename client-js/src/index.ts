@@ -1,8 +1,8 @@
-export type { Fresh } from "./address.js";
+export type { ValueOrGetter } from "./address.js";
 export { CollabProvider } from "./provider.js";
 export type { CollabEvents, CollabOptions } from "./provider.js";
 export { Rows, rows } from "./rows.js";
 export type { RowsChange, RowsEvents, Values } from "./rows.js";
 export { editText } from "./text.js";
 export { CloseCode, MessageType, SUBPROTOCOL, SyncType } from "./wire.js";
-export type { Access, Created, Frame, Hello, Refusal, Untold } from "./wire.js";
+export type { Access, Created, Frame, Hello, OmittedRefusals, Refusal } from "./wire.js";

@@ -2,8 +2,8 @@ import type { ObservableV2 } from "lib0/observable";
 import { WebsocketProvider } from "y-websocket";
 import type { Doc } from "yjs";
 
-import { addressed, type Fresh, type Params } from "./address.js";
-import { Ledger } from "./ledger.js";
+import { addressed, type ValueOrGetter, type Params } from "./address.js";
+import { UnsavedCounter } from "./unsaved-counter.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
 import {
   SUBPROTOCOL,
@@ -11,43 +11,43 @@ import {
   type Access,
   type Created,
   type Frame,
-  type Greeting,
+  type HelloFields,
   type Hello,
   type Refusal,
-  type Untold,
+  type OmittedRefusals,
 } from "./wire.js";
 
 type StockOptions = NonNullable<ConstructorParameters<typeof WebsocketProvider>[3]>;
 
-/** The options of y-websocket's provider, and what may differ from connection to connection. */
+/** The options of y-websocket's provider, with parameters for each connection. */
 export interface CollabOptions extends Omit<StockOptions, "params"> {
   /** Parameters of the URL. */
-  params?: Fresh<Params>;
+  params?: ValueOrGetter<Params>;
   /** Sent as the parameter `token` of the URL. */
-  token?: Fresh<string>;
+  token?: ValueOrGetter<string>;
 }
 
-/** The events of y-websocket's provider, and what the server of django-collab tells besides. */
+/** The events of y-websocket's provider, and those of a django-collab server. */
 export interface CollabEvents {
   status: (event: { status: "connected" | "disconnected" | "connecting" }) => void;
   sync: (synced: boolean) => void;
   "connection-close": (event: CloseEvent | null, provider: WebsocketProvider) => void;
   "connection-error": (event: Event, provider: WebsocketProvider) => void;
-  /** The server refused for good (4401, 4403, 4404); only `connect()` tries again. */
+  /** Final refusal (4401, 4403, 4404); only `connect()` tries again. */
   closed: (event: { code: number; reason: string }, provider: WebsocketProvider) => void;
-  /** So many of this connection's update frames are stored, of so many sent. */
+  /** Numbers of this connection's update frames that are stored and sent. */
   saved: (event: { saved: number; sent: number }) => void;
-  /** How many local updates are not stored yet; told when the number changes. */
+  /** The number of local updates that are not stored yet; emitted when it changes. */
   unsaved: (count: number) => void;
-  /** What the user may do; told when it becomes known and when it changes. */
+  /** The user's access; emitted when it becomes known and when it changes. */
   access: (access: Access) => void;
-  /** The server did not take a change of a row. */
+  /** The server refused a change of a row. */
   row: (refusal: Refusal) => void;
-  /** The server did not take more changes of rows than it tells one by one. */
-  rows: (untold: Untold) => void;
-  /** A row that was made here is in the database, under another key. */
+  /** The server refused more changes of rows than it sends one by one. */
+  rows: (omitted: OmittedRefusals) => void;
+  /** A row created here is in the database, under another key. */
   row_created: (created: Created) => void;
-  /** Every JSON frame of the server, these included from which the events above come. */
+  /** Every JSON frame of the server, including those of the events above. */
   frame: (frame: Frame) => void;
 }
 
@@ -59,8 +59,8 @@ const refusal = ({ data, errors, response_status }: Frame): Refusal => ({
   status: response_status,
 });
 
-const untold = ({ data, errors, response_status }: Frame): Untold => ({
-  refused: (data as Pick<Untold, "refused">).refused,
+const omitted = ({ data, errors, response_status }: Frame): OmittedRefusals => ({
+  refused: (data as Pick<OmittedRefusals, "refused">).refused,
   errors,
   status: response_status,
 });
@@ -70,21 +70,21 @@ const created = ({ data }: Frame): Created => {
   return { map, key, newKey: new_key };
 };
 
-/** y-websocket's provider, for a django-collab server: it knows what is saved and allowed. */
+/** y-websocket's provider for a django-collab server, with access and unsaved updates. */
 export class CollabProvider extends WebsocketProvider {
   declare on: Events["on"];
   declare once: Events["once"];
   declare off: Events["off"];
   declare emit: Events["emit"];
 
-  /** Each returns what the hello of a connection is to say besides. */
-  readonly greetings = new Set<Greeting>();
-  #ledger = new Ledger();
-  #told = 0;
+  /** Functions that return more fields of a connection's hello. */
+  readonly helloFields = new Set<HelloFields>();
+  #counter = new UnsavedCounter();
+  #emitted = 0;
   #access: Access | undefined;
   #durable: boolean | undefined;
-  readonly #freshParams: Fresh<Params>;
-  readonly #token: Fresh<string> | undefined;
+  readonly #urlParams: ValueOrGetter<Params>;
+  readonly #token: ValueOrGetter<string> | undefined;
 
   constructor(serverUrl: string, room: string, doc: Doc, options: CollabOptions = {}) {
     const { params = {}, token, connect = true, ...stock } = options;
@@ -95,26 +95,26 @@ export class CollabProvider extends WebsocketProvider {
       WebSocketPolyfill: implementation,
       connect: false,
     });
-    this.#freshParams = params;
+    this.#urlParams = params;
     this.#token = token;
     this._WS = this.#socketClass(implementation);
-    // y-websocket's own handler was attached before and has sent the update if it could.
+    // y-websocket's own handler runs first, and sends the update if connected.
     doc.on("update", this.#onUpdate);
-    this.on("connection-close", () => this.#count(() => this.#ledger.reset()));
+    this.on("connection-close", () => this.#count(() => this.#counter.reset()));
     if (connect) this.connect();
   }
 
-  /** Local updates that the server did not confirm as stored. */
+  /** The number of local updates that the server did not confirm as stored. */
   get unsaved(): number {
-    return this.#ledger.unsaved;
+    return this.#counter.unsaved;
   }
 
-  /** What the user may do here; unknown before the first answer of the server. */
+  /** The user's access; undefined before the server's first answer. */
   get access(): Access | undefined {
     return this.#access;
   }
 
-  /** Whether the server stores this document; one that it does not store is never saved. */
+  /** Whether the server stores this document; otherwise it is never saved. */
   get durable(): boolean | undefined {
     return this.#durable;
   }
@@ -126,10 +126,10 @@ export class CollabProvider extends WebsocketProvider {
 
   #socketClass(implementation: SocketConstructor): typeof WebSocket {
     const owner = {
-      address: (url: string) => addressed(url, this.#freshParams, this.#token),
-      opened: (socket: CollabSocket) => socket.send(hello(this.greetings)),
+      address: (url: string) => addressed(url, this.#urlParams, this.#token),
+      opened: (socket: CollabSocket) => socket.send(hello(this.helloFields)),
       received: (text: string) => this.#receive(JSON.parse(text) as Frame),
-      sending: (frame: Uint8Array) => this.#count(() => this.#ledger.send(frame)),
+      sending: (frame: Uint8Array) => this.#count(() => this.#counter.send(frame)),
     };
     const bound = class extends CollabSocket {
       constructor(url: string, protocols: string[]) {
@@ -141,22 +141,22 @@ export class CollabProvider extends WebsocketProvider {
 
   #receive(frame: Frame): void {
     this.wsLastMessageReceived = Date.now();
-    if (frame.action === "hello") this.#welcome(frame.data as Hello);
+    if (frame.action === "hello") this.#onHello(frame.data as Hello);
     if (frame.action === "access") this.#regrant((frame.data as Hello).access);
     if (frame.action === "saved") this.#confirm((frame.data as { count: number }).count);
     if (frame.action === "row") this.emit("row", [refusal(frame)]);
-    if (frame.action === "rows") this.emit("rows", [untold(frame)]);
+    if (frame.action === "rows") this.emit("rows", [omitted(frame)]);
     if (frame.action === "row_created") this.emit("row_created", [created(frame)]);
     this.emit("frame", [frame]);
   }
 
-  #welcome(hello: Hello): void {
+  #onHello(hello: Hello): void {
     this.#durable = hello.durable;
     this.#grant(hello.access);
   }
 
   #regrant(access: Access): void {
-    if (access === "write") this.#ledger.retry();
+    if (access === "write") this.#counter.retry();
     this.#grant(access);
   }
 
@@ -167,19 +167,19 @@ export class CollabProvider extends WebsocketProvider {
   }
 
   #confirm(count: number): void {
-    this.#count(() => this.#ledger.confirm(count));
-    this.emit("saved", [{ saved: this.#ledger.saved, sent: this.#ledger.sent }]);
+    this.#count(() => this.#counter.confirm(count));
+    this.emit("saved", [{ saved: this.#counter.saved, sent: this.#counter.sent }]);
   }
 
   #onUpdate = (_update: Uint8Array, origin: unknown): void => {
     const sent = this.wsconnected && this.ws?.readyState === this.ws?.OPEN;
-    if (origin !== this && !sent) this.#count(() => this.#ledger.keep());
+    if (origin !== this && !sent) this.#count(() => this.#counter.keep());
   };
 
   #count(change: () => void): void {
     change();
-    if (this.unsaved === this.#told) return;
-    this.#told = this.unsaved;
-    this.emit("unsaved", [this.#told]);
+    if (this.unsaved === this.#emitted) return;
+    this.#emitted = this.unsaved;
+    this.emit("unsaved", [this.#emitted]);
   }
 }

@@ -1,19 +1,19 @@
-/** React hooks on rows and channels; the only module here that needs React. */
+/** React hooks for rows and channels; the only module here that needs React. */
 import { useCallback, useMemo, useRef, useSyncExternalStore } from "react";
 
 import type { LiveChannel } from "./channel.js";
-import type { Ended } from "./line.js";
 import type { CollabProvider } from "./provider.js";
 import type { Rows } from "./rows.js";
 import type { StateChannel } from "./state.js";
+import type { Ended } from "./transport.js";
 import type { Key } from "./tree.js";
 import type { Access, Refusal } from "./wire.js";
 
 type All<T> = ReadonlyMap<string, Readonly<T>>;
 
-/** All rows by key; rendered anew when any of them changes. */
+/** All rows by key; renders again when any of them changes. */
 export function useRows<T extends object>(rows: Rows<T>): All<T>;
-/** What `select` makes of all rows; rendered anew when that is not equal to what it was. */
+/** The result of `select` for all rows; renders again when it is not equal to the last one. */
 export function useRows<T extends object, S>(
   rows: Rows<T>,
   select: (all: All<T>) => S,
@@ -24,7 +24,7 @@ export function useRows<T extends object, S>(
   select: (all: All<T>) => S = (all) => all as S,
   isEqual: (one: S, other: S) => boolean = alike,
 ): S {
-  const subscribe = useCallback((told: () => void) => rows.subscribe(told), [rows]);
+  const subscribe = useCallback((notify: () => void) => rows.subscribe(notify), [rows]);
   const last = useRef<{ value: S }>(null);
   const snapshot = useMemo(() => {
     let seen: All<T> | undefined;
@@ -43,38 +43,38 @@ export function useRows<T extends object, S>(
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 
-/** One row, undefined if there is none; rendered anew when it changes. */
+/** A row, undefined if it does not exist; renders again when it changes. */
 export function useRow<T extends object>(rows: Rows<T>, key: string): Readonly<T> | undefined {
-  const subscribe = useCallback((told: () => void) => rows.subscribe(told, key), [rows, key]);
+  const subscribe = useCallback((notify: () => void) => rows.subscribe(notify, key), [rows, key]);
   const snapshot = (): Readonly<T> | undefined => rows.get(key);
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 
-/** What the server refused of each row last, by key. */
+/** The last refusal of each row, by key. */
 export function useRowErrors<T extends object>(rows: Rows<T>): ReadonlyMap<string, Refusal> {
-  const subscribe = useCallback((told: () => void) => rows.subscribe(told), [rows]);
+  const subscribe = useCallback((notify: () => void) => rows.subscribe(notify), [rows]);
   const snapshot = (): ReadonlyMap<string, Refusal> => rows.errors;
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 
-/** What a provider knows of its connection. */
+/** Status of a provider's connection. */
 export interface ProviderStatus {
-  /** Whether it has all that the server has. */
+  /** Whether the document has all updates of the server. */
   synced: boolean;
-  /** Local updates that are not stored yet. */
+  /** Number of local updates that are not stored yet. */
   unsaved: number;
   access: Access | undefined;
 }
 
 const EVENTS = ["status", "sync", "unsaved", "access"] as const;
 
-/** Whether all is there, how much is not saved, and what the user may do. */
+/** The status of a provider; renders again when it changes. */
 export function useProviderStatus(provider: CollabProvider): ProviderStatus {
   const last = useRef<ProviderStatus>(null);
   const subscribe = useCallback(
-    (told: () => void) => {
-      for (const event of EVENTS) provider.on(event, told);
-      return () => EVENTS.forEach((event) => provider.off(event, told));
+    (notify: () => void) => {
+      for (const event of EVENTS) provider.on(event, notify);
+      return () => EVENTS.forEach((event) => provider.off(event, notify));
     },
     [provider],
   );
@@ -89,21 +89,21 @@ export function useProviderStatus(provider: CollabProvider): ProviderStatus {
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 
-/** What a channel knows of its connection. */
+/** Status of a channel's connection. */
 export interface ChannelStatus<R extends object> {
   connected: boolean;
-  /** The variables of the connection. */
+  /** The connection's variables. */
   runtimeState: Readonly<Partial<R>>;
-  /** Why the server has refused for good. */
+  /** The close code and reason of a final refusal. */
   ended: Ended | undefined;
 }
 
-/** What a channel knows of its connection, and its state; undefined until it has come. */
+/** Status of a channel's connection, and its state; undefined before it is received. */
 export interface ChannelState<S, R extends object> extends ChannelStatus<R> {
   state: S | undefined;
 }
 
-/** The connection and the runtime state of a channel; rendered anew when one of them changes. */
+/** The connection and the runtime state of a channel; renders again when one of them changes. */
 export function useChannel<R extends object>(channel: LiveChannel<R>): ChannelStatus<R> {
   return useObserved(channel, ({ connected, runtimeState, ended }) => ({
     connected,
@@ -112,7 +112,7 @@ export function useChannel<R extends object>(channel: LiveChannel<R>): ChannelSt
   }));
 }
 
-/** The state of a channel and its connection; rendered anew when something of it changes. */
+/** The state of a channel and its connection; renders again when one of them changes. */
 export function useChannelState<S, R extends object, T extends object>(
   channel: StateChannel<S, R, T>,
 ): ChannelState<S, R> {
@@ -124,25 +124,25 @@ export function useChannelState<S, R extends object, T extends object>(
   }));
 }
 
-/** One object in the state of a channel; rendered anew when it, or what is nested in it, changes. */
+/** An object in the state of a channel; renders again when it, or a nested object, changes. */
 export function useChannelInstance<
   S,
   R extends object,
   T extends object,
   K extends keyof T & string,
 >(channel: StateChannel<S, R, T>, type: K, key: Key): T[K] | undefined {
-  const subscribe = useCallback((told: () => void) => channel.observe(told), [channel]);
+  const subscribe = useCallback((notify: () => void) => channel.observe(notify), [channel]);
   const snapshot = (): T[K] | undefined => channel.instance(type, key);
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 
-/** What `read` makes of a channel; the same object as long as all that is in it is the same. */
+/** The result of `read` for a channel; the same object until one of its values changes. */
 function useObserved<C extends LiveChannel<R>, R extends object, V extends object>(
   channel: C,
   read: (channel: C) => V,
 ): V {
   const last = useRef<V>(null);
-  const subscribe = useCallback((told: () => void) => channel.observe(told), [channel]);
+  const subscribe = useCallback((notify: () => void) => channel.observe(notify), [channel]);
   const snapshot = (): V => {
     const now = read(channel);
     const { current } = last;
@@ -153,7 +153,7 @@ function useObserved<C extends LiveChannel<R>, R extends object, V extends objec
   return useSyncExternalStore(subscribe, snapshot, snapshot);
 }
 
-/** The same, or arrays of the same: rows that have not changed are the same objects. */
+/** Return whether two values, or the items of two arrays, are identical; unchanged rows are. */
 function alike(one: unknown, other: unknown): boolean {
   if (!Array.isArray(one) || !Array.isArray(other)) return Object.is(one, other);
   return one.length === other.length && one.every((item, index) => Object.is(item, other[index]));

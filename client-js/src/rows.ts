@@ -4,44 +4,44 @@ import { Map as YMap, Text, type Doc, type YEvent } from "yjs";
 
 import type { CollabProvider } from "./provider.js";
 import { editText } from "./text.js";
-import type { Created, Refusal, Untold } from "./wire.js";
+import type { Created, Refusal, OmittedRefusals } from "./wire.js";
 
 type Key<T> = keyof T & string;
 type SharedRow = YMap<unknown>;
 type Event = YEvent<SharedRow>;
 
-/** Values of some of a row's fields. */
+/** Values for fields of a row. */
 export type Values<T> = { [F in Key<T>]?: T[F] | (T[F] extends string ? Text : never) };
 
-/** Which rows are other than they were, or have another error. */
+/** The rows that changed, or whose errors changed. */
 export interface RowsChange {
   keys: ReadonlySet<string>;
-  /** Whether it was done here: not by somebody else, and not by the server. */
+  /** Whether the change was made here, not by another client or the server. */
   local: boolean;
 }
 
 export interface RowsEvents {
-  /** Rows have changed, or the errors of rows; see `subscribe`. */
+  /** Rows or their errors changed; see `subscribe`. */
   change: (change: RowsChange) => void;
-  /** The server did not take a change that was made here. */
+  /** The server refused a change made here. */
   refused: (refusal: Refusal) => void;
-  /** The server did not take more changes than it tells one by one, in this map or others. */
-  untold: (untold: Untold) => void;
-  /** A row that was made here is in the database, under another key. */
+  /** The server refused more changes than it sends one by one, in this map or others. */
+  omitted: (omitted: OmittedRefusals) => void;
+  /** A row created here is in the database, under another key. */
   created: (created: Created) => void;
 }
 
-/** The rows of a Django model in a document; made by `rows`. */
+/** The rows of a Django model in a document; returned by `rows`. */
 export class Rows<T extends object> extends ObservableV2<RowsEvents> {
   readonly doc: Doc;
-  /** Of the map: the `map_name` of the mirror. */
+  /** The `map_name` of the mirror. */
   readonly name: string;
   readonly #map: YMap<SharedRow>;
-  /** Plain copies, made when somebody asks; a row that has not changed keeps its own. */
+  /** Plain copies, made on demand and kept until the row changes. */
   readonly #copies = new Map<string, Readonly<T>>();
   #all: ReadonlyMap<string, Readonly<T>> | undefined;
   #errors: ReadonlyMap<string, Refusal> = new Map();
-  /** The keys of rows made here, by those that they were made with. */
+  /** Current keys of rows created here, by their first keys. */
   readonly #renamed = new Map<string, string>();
 
   constructor(source: Doc | CollabProvider, name: string) {
@@ -54,8 +54,8 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     provider?.on("row", (refusal) => {
       if (refusal.map === name) this.#refuse(refusal);
     });
-    provider?.on("rows", (untold) => {
-      this.emit("untold", [untold]);
+    provider?.on("rows", (omitted) => {
+      this.emit("omitted", [omitted]);
     });
     provider?.on("row_created", (created) => {
       if (created.map === name) this.#rename(created);
@@ -63,9 +63,9 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
   }
 
   /**
-   * A plain copy of a row; the same one as long as the row does not change.
+   * Return a plain copy of a row, the same object until the row changes.
    *
-   * A row that was made here has at first what it was made with, and all fields when it is stored.
+   * A row created here has its first values until it is stored, and then all fields.
    */
   get(key: string): Readonly<T> | undefined {
     const current = this.key(key);
@@ -76,7 +76,7 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     return copy;
   }
 
-  /** Plain copies of all rows by key, in no order; the same Map as long as no row changes. */
+  /** Return plain copies of all rows by key, unordered; the same Map until a row changes. */
   all(): ReadonlyMap<string, Readonly<T>> {
     this.#all ??= new Map([...this.#map.keys()].flatMap((key) => this.#entry(key)));
     return this.#all;
@@ -87,16 +87,16 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     return row === undefined ? [] : [[key, row]];
   }
 
-  /** The key of a row now: one that was made here may have got another from the database. */
+  /** Return a row's current key: the database may have given one created here another key. */
   key(key: string): string {
     return this.#renamed.get(key) ?? key;
   }
 
   /**
-   * Change fields of a row, in one transaction. What is equal already is left alone, and of a
-   * shared text only the part is replaced that differs.
+   * Change fields of a row in one transaction. Equal values are left alone, and only the differing
+   * part of a shared text is replaced.
    *
-   * Returns false if there is no such row any more.
+   * Returns false if the row is gone.
    */
   set(key: string, values: Values<T>): boolean {
     const row = this.#shared(this.key(key));
@@ -108,17 +108,17 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
   }
 
   /**
-   * Make a row; `values` may have a `Text` for fields that are edited together.
+   * Create a row; use a `Text` in `values` for fields that are edited together.
    *
-   * Returns its key: its primary key if that is a UUID. Else the database gives it another one,
-   * of which the event `created` tells, and the first goes on to lead to the row here.
+   * Returns its key, which becomes its primary key if that is a UUID. Otherwise the database
+   * assigns another key, reported by the event `created`; the first one stays usable here.
    */
   create(values: Values<T>, key: string = crypto.randomUUID()): string {
     this.#map.set(key, new YMap(Object.entries(values)));
     return key;
   }
 
-  /** Delete a row. Returns false if there is no such row any more. */
+  /** Delete a row. Returns false if the row is gone. */
   delete(key: string): boolean {
     const current = this.key(key);
     const exists = this.#map.has(current);
@@ -126,32 +126,32 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     return exists;
   }
 
-  /** The shared text that a field is, to bind an editor to; undefined if it is a plain value. */
+  /** Return a field's shared text, to bind an editor to; undefined for a plain value. */
   text(key: string, field: Key<T>): Text | undefined {
     const value = this.#shared(this.key(key))?.get(field);
     return value instanceof Text ? value : undefined;
   }
 
-  /** What the server refused of each row last, until the row is changed here again. */
+  /** The last refusal of each row, until the row is changed here again. */
   get errors(): ReadonlyMap<string, Refusal> {
     return this.#errors;
   }
 
-  /** What the server refused of a row last. */
+  /** Return the last refusal of a row. */
   error(key: string): Refusal | undefined {
     return this.#errors.get(this.key(key));
   }
 
-  /** Forget what the server refused of a row. */
+  /** Forget the refusal of a row. */
   dismiss(key: string): void {
     const keys = new Set([this.key(key)]);
-    if (this.#forget(keys)) this.#tell(keys, true);
+    if (this.#forget(keys)) this.#emitChange(keys, true);
   }
 
   /**
-   * Have `listener` called after each change of rows, or of one row if `key` is given.
+   * Call `listener` after each change of rows, or of the row with a `key`.
    *
-   * Returns what ends it.
+   * Returns a function that ends this.
    */
   subscribe(listener: (change: RowsChange) => void, key?: string): () => void {
     const concerned = (change: RowsChange): void => {
@@ -171,7 +171,7 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     for (const key of keys) this.#copies.delete(key);
     this.#all = undefined;
     if (local) this.#forget(keys);
-    this.#tell(keys, local);
+    this.#emitChange(keys, local);
   }
 
   #changed(event: Event): string[] {
@@ -183,7 +183,7 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
     const key = this.key(refusal.key);
     this.#errors = new Map(this.#errors).set(key, refusal);
     this.emit("refused", [refusal]);
-    this.#tell(new Set([key]), false);
+    this.#emitChange(new Set([key]), false);
   }
 
   #forget(keys: ReadonlySet<string>): boolean {
@@ -195,10 +195,10 @@ export class Rows<T extends object> extends ObservableV2<RowsEvents> {
   #rename(created: Created): void {
     if (created.key !== created.newKey) this.#renamed.set(created.key, created.newKey);
     this.emit("created", [created]);
-    this.#tell(new Set([created.key, created.newKey]), false);
+    this.#emitChange(new Set([created.key, created.newKey]), false);
   }
 
-  #tell(keys: ReadonlySet<string>, local: boolean): void {
+  #emitChange(keys: ReadonlySet<string>, local: boolean): void {
     this.emit("change", [{ keys, local }]);
   }
 }
@@ -212,9 +212,9 @@ function write(row: SharedRow, field: string, value: unknown): void {
 const known = new WeakMap<object, Map<string, Rows<never>>>();
 
 /**
- * The rows that are in the map `name` of a document; the same object each time it is asked for.
+ * Return the rows in the map `name` of a document; the same object each time.
  *
- * Of a provider's document it also tells what the server refuses, of a bare one it cannot.
+ * With a provider as source they include the server's refusals.
  */
 export function rows<T extends object>(source: Doc | CollabProvider, name: string): Rows<T> {
   const ofSource = known.get(source) ?? new Map<string, Rows<never>>();

@@ -1,24 +1,24 @@
-/** What a provider does for its sockets. */
+/** The owner of sockets: a provider. */
 export interface SocketOwner {
-  /** Answers with the address to connect to; asked once for each connection. */
+  /** Returns the address to connect to; called once for each connection. */
   address(url: string): string | Promise<string>;
-  /** The socket is open; y-websocket has not sent anything yet. */
+  /** The socket is open; y-websocket has sent nothing yet. */
   opened(socket: CollabSocket): void;
-  /** A text frame came, which y-websocket cannot read. */
+  /** A text frame arrived, which y-websocket cannot read. */
   received(text: string): void;
-  /** A binary frame goes out. */
+  /** A binary frame is sent. */
   sending(frame: Uint8Array): void;
 }
 
 type Handler<E> = ((event: E) => void) | null;
 
-/** What makes a real socket; every implementation of WebSocket does. */
+/** Constructor of any implementation of WebSocket. */
 export type SocketConstructor = new (url: string, protocols: string[]) => WebSocket;
 
 /**
- * The part of a WebSocket that y-websocket uses, with the provider in between.
+ * The part of a WebSocket that y-websocket uses, observed by the provider.
  *
- * It exists before the real socket does, so that the address may be asked for asynchronously.
+ * It exists before the real socket, so that the address can be determined asynchronously.
  */
 export class CollabSocket {
   static readonly CONNECTING = 0;
@@ -63,7 +63,7 @@ export class CollabSocket {
 
   async #connect(url: string, create: (address: string) => WebSocket): Promise<void> {
     try {
-      // Always a turn later: y-websocket attaches its handlers after it made the socket.
+      // At least a turn later: y-websocket attaches its handlers after creating the socket.
       const address = await this.#owner.address(url);
       if (!this.#givenUp) this.#attach(create(address));
     } catch (error) {
@@ -86,7 +86,7 @@ export class CollabSocket {
     this.#socket = socket;
   }
 
-  /** No address: for y-websocket this is a connection that failed, which it tries again later. */
+  /** Without an address, report a failed connection, which y-websocket tries again later. */
   #fail(error: unknown): void {
     this.#givenUp = true;
     this.onerror?.(Object.assign(new Event("error"), { error }));

@@ -5,11 +5,11 @@ import { LiveChannel, LiveError } from "./channel.js";
 import { CollabProvider, type CollabOptions } from "./provider.js";
 import type { Rows } from "./rows.js";
 import { Tree, type Key, type Shape } from "./tree.js";
-import type { Refusal, Untold } from "./wire.js";
+import type { Refusal, OmittedRefusals } from "./wire.js";
 
 /** Options of a channel with a document. */
 export interface DocumentOptions extends CollabOptions, ServerOptions {
-  /** In place of a new one, which ends with the channel. */
+  /** By default a new one, which is destroyed with the channel. */
   doc?: Doc;
 }
 
@@ -18,7 +18,7 @@ export class DocumentChannel<R extends object = Record<string, unknown>> extends
   readonly provider: CollabProvider;
   readonly #ownDoc: Doc | undefined;
 
-  /** @param path - of the URL, or all of it. */
+  /** @param path - of the URL, or a complete URL. */
   constructor(path: string, { server, doc, ...options }: DocumentOptions = {}) {
     const url = serverUrl(path, server);
     const last = url.lastIndexOf("/", url.length - 2) + 1;
@@ -48,15 +48,15 @@ export class DocumentChannel<R extends object = Record<string, unknown>> extends
 type Data = Record<string, unknown>;
 
 /**
- * A channel with a state: the rows that nested serializers show.
+ * A channel with a state: the rows of nested serializers.
  *
- * What is changed here is there at once. If the server refuses, it is soon as it was before, and
- * the promise is rejected with a `LiveError` that has the reasons by field. Without a connection
- * the promises wait, as the changes do.
+ * Changes made here are visible at once. If the server refuses one, it is set back, and the promise
+ * is rejected with a `LiveError` with reasons by field. Without a connection changes and their
+ * promises wait.
  *
  * @typeParam S - the state.
  * @typeParam R - the consumer's `RuntimeState`.
- * @typeParam T - what each serializer shows, by its name.
+ * @typeParam T - types of rows, by serializer.
  */
 export class StateChannel<
   S = unknown,
@@ -68,7 +68,7 @@ export class StateChannel<
   #settling: Promise<void> | undefined;
 
   constructor(path: string, shape: Shape, options: DocumentOptions = {}) {
-    // Other tabs get changes from the server, which checks them.
+    // Other tabs get changes from the server only, which checks them.
     super(path, { disableBc: true, ...options });
     this.#tree = new Tree<S>(this.provider, shape);
     this.#tree.on("change", () => this.changed());
@@ -78,29 +78,29 @@ export class StateChannel<
     });
   }
 
-  /** What the server has; undefined until it has come. The same object until something changes. */
+  /** The state; undefined before it is received. The same object until something changes. */
   get state(): S | undefined {
     return this.#arrived ? this.#tree.state : undefined;
   }
 
-  /** One object in the state, wherever it is nested. */
+  /** Return an object in the state, at any depth. */
   instance<K extends keyof T & string>(type: K, key: Key): T[K] | undefined {
     return this.#tree.instance(type, key) as T[K] | undefined;
   }
 
-  /** The rows of a serializer, with primary keys where it nests others; see `Rows`. */
+  /** Return the rows of a serializer, with primary keys in place of nested rows; see `Rows`. */
   table(type: keyof T & string): Rows<Data> {
     return this.#tree.table(type);
   }
 
-  /** Change fields of a row; resolved when they are saved. */
+  /** Change fields of a row; resolves when they are saved. */
   async save(type: keyof T & string, key: Key, values: Data): Promise<void> {
     const table = this.#writable("save", type);
     if (!table.set(String(key), values)) throw gone("save");
     await this.#checked("save", table, String(key), Object.keys(values));
   }
 
-  /** Make a row; resolved with its primary key when it is saved. */
+  /** Create a row; resolves with its primary key when it is saved. */
   async create(type: keyof T & string, values: Data): Promise<string> {
     const table = this.#writable("create", type);
     const key = table.create(values);
@@ -113,7 +113,7 @@ export class StateChannel<
     }
   }
 
-  /** Delete a row; resolved when it is deleted. */
+  /** Delete a row; resolves when it is deleted. */
   async delete(type: keyof T & string, key: Key): Promise<void> {
     const table = this.#writable("delete", type);
     if (!table.delete(String(key))) throw gone("delete");
@@ -126,11 +126,11 @@ export class StateChannel<
   }
 
   #writable(operation: string, type: string): Rows<Data> {
-    if (this.provider.access === "read") throw new LiveError(operation, 403, ["You may only read."]);
+    if (this.provider.access === "read") throw new LiveError(operation, 403, ["You have read-only access."]);
     return this.#tree.table(type);
   }
 
-  /** Wait until the server has looked at all that was changed here before. */
+  /** Wait until the server has checked all earlier changes; throw the refusal of this one. */
   async #checked(operation: string, table: Rows<Data>, key: string, fields?: string[]): Promise<void> {
     const reasons: LiveError[] = [];
     const onRefused = ({ key: refused, fields: reason, status }: Refusal): void => {
@@ -139,21 +139,21 @@ export class StateChannel<
         reasons.push(new LiveError(operation, status, [reason]));
       }
     };
-    const onUntold = ({ status, errors }: Untold): void => {
+    const onOmitted = ({ status, errors }: OmittedRefusals): void => {
       reasons.push(new LiveError(operation, status, errors));
     };
     table.on("refused", onRefused);
-    table.on("untold", onUntold);
+    table.on("omitted", onOmitted);
     try {
       await this.#settled();
     } finally {
       table.off("refused", onRefused);
-      table.off("untold", onUntold);
+      table.off("omitted", onOmitted);
     }
     if (reasons[0]) throw reasons[0];
   }
 
-  /** Those who change something at the same moment ask together. */
+  /** Changes made in one turn share a call. */
   #settled(): Promise<void> {
     this.#settling ??= Promise.resolve().then(() => {
       this.#settling = undefined;
@@ -162,7 +162,7 @@ export class StateChannel<
     return this.#settling;
   }
 
-  /** What was changed offline is sent as soon as the two know what the other one has. */
+  /** Wait for the sync, which sends offline changes, and for the server to check them. */
   async #settle(): Promise<void> {
     for (;;) {
       await this.#synced();
@@ -170,7 +170,7 @@ export class StateChannel<
         await this.call("settle_rows");
         return;
       } catch (error) {
-        const isOffline = error instanceof LiveError && error.isLost && this.line.connects;
+        const isOffline = error instanceof LiveError && error.isLost && this.transport.connects;
         if (this.destroyed || !isOffline) throw error;
       }
     }
@@ -180,7 +180,7 @@ export class StateChannel<
     return new Promise((resolve, reject) => {
       const look = (): void => {
         if (this.provider.synced) resolve();
-        else if (this.destroyed || !this.line.connects) reject(this.lost("settle_rows"));
+        else if (this.destroyed || !this.transport.connects) reject(this.lost("settle_rows"));
         else return;
         forget();
       };
@@ -191,4 +191,4 @@ export class StateChannel<
 }
 
 const gone = (operation: string): LiveError =>
-  new LiveError(operation, 404, ["There is no such row any more."]);
+  new LiveError(operation, 404, ["The row is gone."]);

@@ -1,8 +1,8 @@
 import type { Text } from "yjs";
 
 /**
- * Make `text`, which is in a document, read `string`. Only the part is replaced that differs, so
- * that others' cursors stay, and so does what they write at the same moment.
+ * Change a document's `text` to `string`. Only the differing part is replaced, which keeps others'
+ * cursors and concurrent edits.
  */
 export function editText(text: Text, string: string): void {
   const before = text.toJSON();
@@ -23,7 +23,7 @@ type Side = (text: string, index: number) => number;
 const fromStart: Side = (text, index) => text.charCodeAt(index);
 const fromEnd: Side = (text, index) => text.charCodeAt(text.length - 1 - index);
 
-/** How many code units two strings have in common on one side, half characters not counted. */
+/** Return the number of code units common to two strings on one side, without half characters. */
 function common(one: string, other: string, most: number, unit: Side): number {
   let length = 0;
   while (length < most && unit(one, length) === unit(other, length)) length += 1;

@@ -1,6 +1,6 @@
-/** Numbers on the wire; the server's `collab/wire.py` lists the same, and a test compares the two. */
+/** Numbers on the wire, equal to the server's `collab/wire.py`; a test compares the two. */
 
-/** Offered at the handshake: this client understands close codes and JSON frames. */
+/** Offered in the handshake by clients that understand close codes and JSON frames. */
 export const SUBPROTOCOL = "collab";
 
 /** First varuint of a binary frame. */
@@ -18,7 +18,7 @@ export const SyncType = {
   UPDATE: 2,
 } as const;
 
-/** Why the server ended a connection; from 4400 on there is no use in connecting again. */
+/** Close codes; from 4400 on, connecting again is of no use. */
 export const CloseCode = {
   NORMAL: 1000,
   PROTOCOL_VIOLATION: 1008,
@@ -31,10 +31,10 @@ export const CloseCode = {
   NOT_FOUND: 4404,
 } as const;
 
-/** What a member may do; a refused one is never told its access, its connection closes. */
+/** Access of a member; the connection of a refused one is closed. */
 export type Access = "read" | "write";
 
-/** One shape for all JSON frames from the server: replies, and pushes with no request id. */
+/** The shape of all JSON frames of the server: replies, and pushes without a request id. */
 export interface Frame {
   action: string;
   request_id: number | null;
@@ -43,52 +43,52 @@ export interface Frame {
   response_status: number;
 }
 
-/** Returns what a hello is to say. */
-export type Greeting = () => Readonly<Record<string, unknown>>;
+/** Returns fields for a hello. */
+export type HelloFields = () => Readonly<Record<string, unknown>>;
 
-/** The first frame of a connection: the server sends JSON from then on. */
-export const hello = (greetings: Iterable<Greeting>): string =>
+/** Return the first frame of a connection, after which the server sends JSON. */
+export const hello = (helloFields: Iterable<HelloFields>): string =>
   JSON.stringify(
-    Object.assign({ action: "hello", request_id: 1 }, ...[...greetings].map((greet) => greet())),
+    Object.assign({ action: "hello", request_id: 1 }, ...[...helloFields].map((fields) => fields())),
   );
 
-/** Answer to the `hello` that the provider sends on each connection. */
+/** The server's answer to the `hello` of a connection. */
 export interface Hello {
   access: Access;
   server: string;
   durable: boolean;
 }
 
-/** A change of a row that the server did not take; it has set it back, or will in a moment. */
+/** A change of a row that the server refused and sets back. */
 export interface Refusal {
   map: string;
   /** Of the row in the map. */
   key: string;
-  /** Why, by field; what concerns the whole row is under `""`. */
+  /** Reasons by field; those of the whole row are under `""`. */
   fields: Record<string, string[]>;
-  /** What was written, by field, so that nothing is lost. */
+  /** The refused values by field, so that nothing is lost. */
   values: Record<string, unknown>;
-  /** Each reason in a sentence. */
+  /** The reasons as sentences. */
   errors: string[];
   /** 400 not valid, 403 not allowed, 404 no such row here, 409 changed too late. */
   status: number;
 }
 
-/** Changes of rows that the server did not take, without the values: of each it would be too much. */
-export interface Untold {
-  /** How many there are, those included that were told one by one; `null` if nobody knows. */
+/** A number of refused changes of rows, too many to send one by one with their values. */
+export interface OmittedRefusals {
+  /** The number of all refused changes, including those sent; `null` if it is unknown. */
   refused: number | null;
-  /** The reason in a sentence. */
+  /** The reason as a sentence. */
   errors: string[];
   /** 400 too many at once, 409 made in a version of the document that is too old. */
   status: number;
 }
 
-/** A row that was made here is in the database, where it has a key of its own. */
+/** A row created here that has a key in the database. */
 export interface Created {
   map: string;
-  /** The key it was made with. */
+  /** Its first key. */
   key: string;
-  /** The key that it has in the map from now on. */
+  /** Its key in the map from now on. */
   newKey: string;
 }

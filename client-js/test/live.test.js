@@ -267,7 +267,7 @@ test("it stops trying where it is refused for good, and calls are rejected", asy
   await until(() => channel.ended !== undefined);
   await first;
   assert.equal(channel.ended.code, 4401);
-  assert.equal(channel.line.connects, false);
+  assert.equal(channel.transport.connects, false);
   await assert.rejects(channel.call("echo", { text: "" }), (error) => error.isLost);
   // It may be tried again.
   channel.connect();
@@ -301,7 +301,7 @@ test("paths are those of the page's own server, with values quoted", () => {
   assert.equal(path`/ws/${"a/b c"}/${7}/`, "/ws/a%2Fb%20c/7/");
   globalThis.location = new URL("https://example.com/page/");
   const channel = new LiveChannel(path`/ws/${1}`, { ...OPTIONS, connect: false });
-  assert.equal(channel.line.url, "wss://example.com/ws/1");
+  assert.equal(channel.transport.url, "wss://example.com/ws/1");
   delete globalThis.location;
   channel.destroy();
 });

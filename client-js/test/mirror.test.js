@@ -197,16 +197,16 @@ test("what is changed offline is checked when it comes", async (t) => {
 test("what is refused many times at once is told one by one, and beyond that by number", async (t) => {
   const { provider, tasks, notes } = await open(t, await newBoard());
   const refused = refusals(tasks);
-  const untold = [];
-  for (const of of [tasks, notes]) of.on("untold", (event) => untold.push(event));
+  const omitted = [];
+  for (const of of [tasks, notes]) of.on("omitted", (event) => omitted.push(event));
   provider.doc.transact(() => {
     for (let number = 0; number < 60; number += 1) tasks.create({ title: "" });
   });
-  await until(() => untold.length === 2);
+  await until(() => omitted.length === 2);
   assert.equal(refused.length, 50);
   const errors = ["10 more changes were refused."];
-  assert.deepEqual(untold[0], { refused: 60, errors, status: 400 });
-  assert.equal(untold[1], untold[0]);
+  assert.deepEqual(omitted[0], { refused: 60, errors, status: 400 });
+  assert.equal(omitted[1], omitted[0]);
   await until(() => tasks.all().size === 1);
 });
 

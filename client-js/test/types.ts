@@ -47,7 +47,7 @@ const key: string = tasks.create({ title: title ?? "", body: new Y.Text("shared"
 tasks.set(key, { done: true });
 tasks.subscribe(({ keys, local }) => local && keys.has(key));
 tasks.on("refused", ({ fields, values, status }) => [fields["title"]?.[0], values, status]);
-tasks.on("untold", ({ refused, errors }) => [refused?.toFixed(), errors.join(" ")]);
+tasks.on("omitted", ({ refused, errors }) => [refused?.toFixed(), errors.join(" ")]);
 tasks.on("created", ({ key, newKey }) => [key, newKey]);
 tasks.text(key, "body")?.insert(0, "more");
 // @ts-expect-error: there is no such field.

@@ -38,8 +38,8 @@ def _words(text: str) -> frozenset[str]:
 #: Members of the client package's channels; methods for actions of these names get a suffix.
 MEMBERS = _words(
     "call changed connect connected constructor create delete destroy destroyed disconnect doc"
-    " ended instance lastNumber line lost observe on provider runtimeState save state subscribe"
-    " table"
+    " ended instance lastNumber lost observe on provider runtimeState save state subscribe"
+    " table transport"
 )
 #: Words that cannot be names of parameters.
 _RESERVED = _words(

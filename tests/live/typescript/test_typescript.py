@@ -250,7 +250,7 @@ def test_actions_keep_clear_of_what_channels_have() -> None:
     member = re.compile(rf"^  {words}(\w+)(?:<.*?>)?[(:;]", re.MULTILINE)
     members = set(member.findall("".join(classes)))
     assert members <= MEMBERS
-    assert {"call", "runtimeState", "doc", "save", "line"} <= members
+    assert {"call", "runtimeState", "doc", "save", "transport"} <= members
 
 
 @pytest.mark.parametrize(

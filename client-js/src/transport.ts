@@ -1,35 +1,34 @@
 import { ObservableV2 } from "lib0/observable";
 
-import { addressed, type Fresh, type Params } from "./address.js";
+import { addressed, type ValueOrGetter, type Params } from "./address.js";
 import type { CollabProvider } from "./provider.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
-import { SUBPROTOCOL, hello, type Frame, type Greeting } from "./wire.js";
+import { SUBPROTOCOL, hello, type Frame, type HelloFields } from "./wire.js";
 
-/** Why a connection ended; `code` is that of the websocket. */
+/** The end of a connection, with the websocket's close code. */
 export interface Ended {
   code: number;
   reason: string;
 }
 
-export interface LineEvents {
-  /** There is a connection again. */
+export interface TransportEvents {
+  /** Connected. */
   open: () => void;
   /** A JSON frame of the server. */
   frame: (frame: Frame) => void;
-  /** The connection, or the attempt to make one, has ended. */
+  /** The connection, or an attempt to connect, ended. */
   lost: (ended: Ended) => void;
-  /** The server refused for good (4401, 4403, 4404); only `connect()` tries again. */
+  /** Final refusal (4401, 4403, 4404); only `connect()` tries again. */
   closed: (ended: Ended) => void;
 }
 
-/** Carries JSON frames, over one connection after another. */
-export interface Line extends Pick<ObservableV2<LineEvents>, "on" | "off"> {
-  /** Whether there is a connection. */
+/** Transports JSON frames over successive connections. */
+export interface Transport extends Pick<ObservableV2<TransportEvents>, "on" | "off"> {
   readonly connected: boolean;
-  /** Whether there is one, or is going to be. */
+  /** Whether it is connected or tries to connect. */
   readonly connects: boolean;
-  /** Each returns what the first frame of a connection is to say. */
-  readonly greetings: Set<Greeting>;
+  /** Functions that return more fields of a connection's first frame. */
+  readonly helloFields: Set<HelloFields>;
   /** Send a frame; only while connected. */
   send(text: string): void;
   connect(): void;
@@ -39,21 +38,21 @@ export interface Line extends Pick<ObservableV2<LineEvents>, "on" | "off"> {
 
 export interface SocketOptions {
   /** Parameters of the URL. */
-  params?: Fresh<Params>;
+  params?: ValueOrGetter<Params>;
   /** Sent as the parameter `token` of the URL. */
-  token?: Fresh<string>;
+  token?: ValueOrGetter<string>;
   /** Subprotocols to offer at the handshake. */
   protocols?: string[];
-  /** False: not before `connect()`. */
+  /** False to wait for `connect()`. */
   connect?: boolean;
   /** Longest pause between two attempts to connect, in milliseconds. */
   maxBackoffTime?: number;
   /**
-   * The server is asked for a sign of life so often, in milliseconds, and is away after twice that
-   * without any.
+   * Interval of pings, in milliseconds. After two intervals without a frame the connection counts
+   * as lost.
    */
   heartbeat?: number;
-  /** In place of the browser's. */
+  /** Replaces the browser's WebSocket. */
   WebSocketPolyfill?: SocketConstructor;
 }
 
@@ -66,16 +65,16 @@ const LEFT: Ended = { code: 1000, reason: "Disconnected here." };
 
 const isFinal = (code: number): boolean => code >= 4400 && code < 4500;
 
-/** A connection without a document, which is made again whenever it is lost. */
-export class JsonSocket extends ObservableV2<LineEvents> implements Line {
+/** A connection without a document, which reconnects whenever it is lost. */
+export class JsonSocket extends ObservableV2<TransportEvents> implements Transport {
   readonly url: string;
-  readonly greetings = new Set<Greeting>();
+  readonly helloFields = new Set<HelloFields>();
   readonly #options: SocketOptions;
   #socket: CollabSocket | null = null;
   #connected = false;
   #connects = false;
   #failures = 0;
-  #heard = 0;
+  #receivedAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(url: string, options: SocketOptions = {}) {
@@ -118,11 +117,11 @@ export class JsonSocket extends ObservableV2<LineEvents> implements Line {
     const { protocols = [SUBPROTOCOL], params, token, WebSocketPolyfill } = this.#options;
     const socket = new CollabSocket(this.url, protocols, WebSocketPolyfill ?? globalThis.WebSocket, {
       address: (url) => addressed(url, params, token),
-      opened: () => this.#welcome(),
+      opened: () => this.#onOpen(),
       received: (text) => this.#receive(text),
       sending: () => undefined,
     });
-    // Without a document there are no binary frames; CollabSocket wants to know that it is wanted.
+    // CollabSocket drops frames without this handler; without a document none are binary.
     socket.onmessage = () => undefined;
     socket.onclose = ({ code, reason }) => {
       if (this.#socket === socket) this.#drop({ code, reason });
@@ -130,22 +129,22 @@ export class JsonSocket extends ObservableV2<LineEvents> implements Line {
     this.#socket = socket;
   }
 
-  #welcome(): void {
+  #onOpen(): void {
     this.#connected = true;
-    this.#heard = Date.now();
+    this.#receivedAt = Date.now();
     this.#beatLater();
-    this.send(hello(this.greetings));
+    this.send(hello(this.helloFields));
     this.emit("open", []);
   }
 
   #receive(text: string): void {
-    this.#heard = Date.now();
+    this.#receivedAt = Date.now();
     this.#failures = 0;
     this.emit("frame", [JSON.parse(text) as Frame]);
   }
 
   #beat(): void {
-    if (Date.now() - this.#heard >= 2 * this.#heartbeat) {
+    if (Date.now() - this.#receivedAt >= 2 * this.#heartbeat) {
       this.#drop(GONE);
     } else {
       this.send(PING);
@@ -175,7 +174,7 @@ export class JsonSocket extends ObservableV2<LineEvents> implements Line {
     if (isFinal(ended.code)) this.emit("closed", [ended]);
   }
 
-  /** Up to twice as long each time, and not the same for all: they lose the server together. */
+  /** Doubles each time, with jitter, as all clients lose a server at once. */
   #pause(): number {
     const longest = this.#options.maxBackoffTime ?? LONGEST_PAUSE;
     const pause = Math.min(longest, FIRST_PAUSE * 2 ** this.#failures);
@@ -184,8 +183,8 @@ export class JsonSocket extends ObservableV2<LineEvents> implements Line {
   }
 }
 
-/** The connection of a provider, which carries its document and JSON frames. */
-export class ProviderLine extends ObservableV2<LineEvents> implements Line {
+/** The connection of a provider, shared by its document and JSON frames. */
+export class ProviderTransport extends ObservableV2<TransportEvents> implements Transport {
   readonly #provider: CollabProvider;
 
   constructor(provider: CollabProvider) {
@@ -197,8 +196,8 @@ export class ProviderLine extends ObservableV2<LineEvents> implements Line {
     provider.on("closed", this.#onClosed);
   }
 
-  get greetings(): Set<Greeting> {
-    return this.#provider.greetings;
+  get helloFields(): Set<HelloFields> {
+    return this.#provider.helloFields;
   }
 
   get connected(): boolean {
@@ -221,7 +220,7 @@ export class ProviderLine extends ObservableV2<LineEvents> implements Line {
     this.#provider.disconnect();
   }
 
-  /** The provider goes on. */
+  /** Detach from the provider, which stays connected. */
   override destroy(): void {
     this.#provider.off("status", this.#onStatus);
     this.#provider.off("frame", this.#onFrame);

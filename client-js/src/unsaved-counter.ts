@@ -1,37 +1,37 @@
 import { MessageType, SyncType } from "./wire.js";
 
 interface Entry {
-  /** The how-many-eth update frame of the connection it was. */
+  /** Number of the update frame on this connection, from 1. */
   frame: number;
-  /** How many local updates the frame carries. */
+  /** Number of local updates in the frame. */
   updates: number;
 }
 
 /**
- * Counts the local updates that are not stored yet.
+ * Counts local updates that are not stored yet.
  *
- * The server tells how many of a connection's update frames are durable. What a connection took
- * along when it ended counts as unsent again, until the SyncStep2 of the next one carries it.
+ * The server confirms how many of a connection's update frames are durable. Unconfirmed updates of
+ * an ended connection count as unsent until the next one's SyncStep2 includes them.
  */
-export class Ledger {
+export class UnsavedCounter {
   /** Update frames sent on this connection. */
   sent = 0;
-  /** How many of them are durable. */
+  /** Number of these frames that are durable. */
   saved = 0;
   #unsent = 0;
   #waiting: Entry[] = [];
 
-  /** Local updates that the server did not confirm as stored. */
+  /** Number of local updates that the server did not confirm as stored. */
   get unsaved(): number {
     return this.#waiting.reduce((sum, entry) => sum + entry.updates, this.#unsent);
   }
 
-  /** A local update was made that no frame carries yet. */
+  /** Count a local update that was not sent. */
   keep(): void {
     this.#unsent += 1;
   }
 
-  /** `frame` goes out; frames that carry no updates are of no interest. */
+  /** Count a sent frame, if it has updates. */
   send(frame: Uint8Array): void {
     // Both numbers are varuints below 128: one byte each.
     if (frame[0] !== MessageType.SYNC || frame[1] === SyncType.STEP1) return;
@@ -46,19 +46,19 @@ export class Ledger {
     return carried;
   }
 
-  /** The first `count` update frames of this connection are durable. */
+  /** Confirm the first `count` update frames of this connection as durable. */
   confirm(count: number): void {
     this.saved = count;
     this.#waiting = this.#waiting.filter((entry) => entry.frame > count);
   }
 
-  /** The server takes updates again: what it refused meanwhile, its next SyncStep1 asks for. */
+  /** Count all unconfirmed updates as unsent: the server's next SyncStep1 asks for them. */
   retry(): void {
     this.#unsent = this.unsaved;
     this.#waiting = [];
   }
 
-  /** The connection ended. */
+  /** Start over after the end of a connection. */
   reset(): void {
     this.retry();
     this.sent = this.saved = 0;
