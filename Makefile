@@ -2,7 +2,6 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
 VENV := .venv
@@ -10,6 +9,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 COVERAGE := $(PY) -m coverage
 MEASURED := build/coverage
+# Processes that share the tests of a step; each has databases and services of its own.
+PROCESSES ?= 2
+PYTEST := -m pytest --numprocesses=$(PROCESSES) --dist=worksteal
+# Measures this process and those that share its tests; the servers that they start do not count.
+MEASURE := --cov --cov-report= --cov-fail-under=0
+# Steps that need one core each; the output of each comes in one piece when it has ended.
+SIDE_BY_SIDE := --no-print-directory --jobs=$(PROCESSES) --output-sync=target
 # The tests that need nothing but Python.
 UNIT := "not (postgres or redis or client or browser or wheel)"
 
@@ -43,7 +49,7 @@ $(TOOLS): $(RUNTIME)
 	scripts/setup-python $(VENV) test lint docs build
 	@touch $@
 
-$(LOCKER): $(RUNTIME)
+$(LOCKER): $(TOOLS)
 	scripts/setup-python $(VENV) lock
 	@touch $@
 
@@ -80,7 +86,10 @@ run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
 ##@ Checks
 
 .PHONY: test
-test: setup lint imports types docs test-unit test-postgres coverage test-client test-browser test-wheel ## Run all of the checks below
+test: setup services-setup node-setup ## Run all of the checks below
+	@$(MAKE) $(SIDE_BY_SIDE) lint imports types docs test-wheel
+	@$(MAKE) --no-print-directory coverage
+	@$(MAKE) $(SIDE_BY_SIDE) test-client test-browser
 	@echo "All checks passed: lint, imports, types, docs, unit, postgres, coverage, client, browser, wheel."
 
 .PHONY: lint
@@ -107,17 +116,17 @@ docs: $(TOOLS) ## Build the documentation's site in build/docs/html; its warning
 .PHONY: test-unit
 test-unit: $(TOOLS) ## Run the Python tests that need nothing but Python
 	@mkdir -p $(MEASURED)
-	$(COVERAGE) run --data-file=$(MEASURED)/unit -m pytest -m $(UNIT)
+	COVERAGE_FILE=$(MEASURED)/unit $(PY) $(PYTEST) $(MEASURE) -m $(UNIT)
 
 .PHONY: test-postgres
 test-postgres: $(TOOLS) $(SERVICES) ## Run the tests against real PostgreSQL and Redis, started for them alone
 	@mkdir -p $(MEASURED)
-	$(COVERAGE) run --data-file=$(MEASURED)/postgres -m pytest -m "(postgres or redis) and not (client or browser)"
+	COVERAGE_FILE=$(MEASURED)/postgres $(PY) $(PYTEST) $(MEASURE) -m "(postgres or redis) and not (client or browser)"
 
 .PHONY: coverage
 coverage: test-unit test-postgres ## Check that both of the above together ran every line and branch
-	$(COVERAGE) combine --keep --quiet $(MEASURED)/unit $(MEASURED)/postgres
-	$(COVERAGE) report
+	$(COVERAGE) combine --keep --quiet --data-file=$(MEASURED)/all $(MEASURED)/unit $(MEASURED)/postgres
+	$(COVERAGE) report --data-file=$(MEASURED)/all
 
 .PHONY: test-client
 test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) $(TEST_EDITORS) ## Run JavaScript clients against a real server
@@ -142,7 +151,7 @@ test-newest: RESOLUTION := highest ## Run test-unit's tests with the newest rele
 test-oldest: RESOLUTION := lowest-direct ## Run test-unit's tests with the lower bounds themselves
 test-newest test-oldest: $(LOCKER)
 	scripts/setup-versions $(VENV) build/$@ $(RESOLUTION)
-	build/$@/bin/python -m pytest -p no:cacheprovider -m $(UNIT)
+	build/$@/bin/python $(PYTEST) -p no:cacheprovider -m $(UNIT)
 
 ##@ More
 

@@ -27,8 +27,9 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.protocol.session import Session, json_frame
 from collab.wire import CloseCode
-from tests.harness.client import DEADLINE, YjsClient
-from tests.harness.services import Redis, poll_until
+from tests.harness.client import YjsClient
+from tests.harness.services import Redis
+from tests.harness.waiting import DEADLINE, poll_until
 from tests.samples import PAGES, ROOT, Project, samples
 
 README, *DOCS = PAGES

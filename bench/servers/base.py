@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bench.process import process_tree
 from tests.harness.server import ROOT
-from tests.harness.services import poll_until
+from tests.harness.waiting import poll_until
 
 __all__ = [
     "BUILD",

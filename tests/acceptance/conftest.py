@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.harness.client import DEADLINE
+from tests.harness.waiting import DEADLINE
 
 from .browsing import DESKTOP, Enter, Visitor
 from .site import Line, Site

@@ -13,8 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Self
 
-from tests.harness.client import DEADLINE
-from tests.harness.services import poll_until
+from tests.harness.waiting import DEADLINE, poll_until
 
 __all__ = ["EXAMPLE", "Line", "Site"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import CDPSession, Locator, Page, expect
 
-from tests.harness.services import poll_until
+from tests.harness.waiting import poll_until
 
 from .browsing import (
     DESKTOP,

@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.harness.client import DEADLINE, wait_until
+from tests.harness.client import wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
 
 from .typists import read
 

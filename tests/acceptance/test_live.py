@@ -11,7 +11,8 @@ from websockets.asyncio.client import connect
 
 from tests.harness.fixtures import StartServer
 from tests.harness.services import Redis
-from tests.harness.talker import DEADLINE, Talker, talking
+from tests.harness.talker import Talker, talking
+from tests.harness.waiting import DEADLINE
 
 
 async def told(client: Talker, number: int) -> list[Any]:

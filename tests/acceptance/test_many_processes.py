@@ -16,7 +16,6 @@ from tests.harness.services import Redis
 
 #: Relay intervals that let a test see a repair within a few seconds.
 QUICK = {"RELAY": {"digest": 2, "timeout": 1}, "RELAY_STORAGE_INTERVAL": 2}
-WITHIN = 30.0
 
 
 @asynccontextmanager
@@ -41,7 +40,6 @@ async def equal(clients: Sequence[YjsClient], holding: Sequence[str] = ()) -> No
             and all(word in clients[0].text for word in holding)
         ),
         *clients,
-        within=WITHIN,
     )
 
 

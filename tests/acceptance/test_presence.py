@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.client import DEADLINE, YjsClient, wait_until
+from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
 
 from .attacks import open_connection, presence, strike
 

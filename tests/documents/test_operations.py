@@ -25,7 +25,8 @@ from collab.exceptions import DocumentExists, DocumentNotFound, InvalidName
 from collab.testing import CollabClient, close_rooms, connect, use_memory_storage
 from collab_storage.compaction import apply_stored
 from collab_storage.models import Update
-from tests.engine.fakes import HinderedStorage, until
+from tests.engine.fakes import HinderedStorage
+from tests.harness.waiting import until
 
 HINDERED = {"BACKEND": "tests.engine.fakes.HinderedStorage"}
 

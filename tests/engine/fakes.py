@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from collab.access import Access
@@ -16,22 +16,7 @@ from collab.protocol.session import Session
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
 
-__all__ = ["DEADLINE", "HinderedStorage", "Socket", "new_member", "room_of", "until"]
-
-#: How long a test waits for what should happen at once, in seconds.
-DEADLINE = 10.0
-
-
-async def until(condition: Callable[[], object], *, within: float = DEADLINE) -> None:
-    """Return when ``condition()`` holds, which is tried in every turn of the event loop.
-
-    Raises:
-        TimeoutError: it does not hold ``within`` so many seconds.
-    """
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110
-            # Nothing tells when; other threads may have a part in it.
-            await asyncio.sleep(0.001)
+__all__ = ["HinderedStorage", "Socket", "new_member", "room_of"]
 
 
 class HinderedStorage(MemoryStorage):

@@ -33,7 +33,8 @@ from collab.protocol.frames import (
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import Mark
 from collab_storage.memory import MemoryStorage
-from tests.engine.fakes import HinderedStorage, Socket, new_member, room_of, until
+from tests.engine.fakes import HinderedStorage, Socket, new_member, room_of
+from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs.samples import content, insert, new_doc, text
 
 __all__ = [
@@ -353,9 +354,11 @@ class Cluster:
 
     async def wait_stored(self, expected: str, name: str = NOTES) -> None:
         """Wait until that text is stored."""
-        async with asyncio.timeout(10):
-            while await self.stored_text(name) != expected:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+
+        async def is_stored() -> bool:
+            return await self.stored_text(name) == expected
+
+        await until(is_stored)
 
     async def calm(self) -> None:
         """Wait until nothing is on its way to the storage or between the processes."""
@@ -405,7 +408,7 @@ async def cluster(
     try:
         yield processes
     finally:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await processes.close()
     await until(lambda: asyncio.all_tasks() <= before)
     assert hub_module.live_hubs() == []

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 from tests.collab.test_sockets import frame
-from tests.engine.fakes import until
 from tests.engine.transports import Pipe, new_protocol, request
+from tests.harness.waiting import until
 
 __all__ = ["Tap", "party"]
 

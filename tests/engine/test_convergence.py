@@ -19,7 +19,8 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.testing import close_rooms
 from collab_storage.exceptions import StorageUnavailable
-from tests.engine.fakes import DEADLINE, HinderedStorage
+from tests.engine.fakes import HinderedStorage
+from tests.harness.waiting import DEADLINE
 from tests.protocol.yjs.samples import changes, content, text
 
 CLIENTS = 3

@@ -39,8 +39,9 @@ from collab.testing import close_rooms
 from collab_storage import updates as stored_updates
 from collab_storage.base import LogEntry
 from collab_storage.orm import ORMStorage
-from tests.engine.fakes import HinderedStorage, until
+from tests.engine.fakes import HinderedStorage
 from tests.engine.taps import Tap, party
+from tests.harness.waiting import until
 from tests.protocol.yjs.samples import new_doc, typed
 
 #: Members who are told, or rooms.

@@ -20,7 +20,8 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.testing import close_rooms
 from collab_storage.exceptions import StorageUnavailable
-from tests.engine.fakes import HinderedStorage, until
+from tests.engine.fakes import HinderedStorage
+from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, insert
 

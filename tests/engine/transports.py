@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from collab.sockets import WebSocketProtocol
-from tests.engine.fakes import DEADLINE
+from tests.harness.waiting import DEADLINE
 
 __all__ = ["Line", "Noting", "Pipe", "new_protocol", "request", "served"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
 
-__all__ = ["MEMORY", "ManualLoop", "hub", "join", "typed", "until", "visitor"]
+__all__ = ["MEMORY", "ManualLoop", "hub", "join", "typed", "visitor"]
 
 MEMORY = {"BACKEND": "collab_storage.memory.MemoryStorage"}
 
@@ -94,10 +93,3 @@ def typed(text: str) -> bytes:
     doc: Doc[Any] = Doc()
     doc.get("text", type=Text).insert(0, text)
     return create_update_message(doc.get_update())
-
-
-async def until(predicate: Callable[[], object]) -> None:
-    """Let the event loop run until ``predicate()`` holds."""
-    async with asyncio.timeout(20):
-        while not predicate():  # noqa: ASYNC110 - nobody tells when it holds
-            await asyncio.sleep(0.001)

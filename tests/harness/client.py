@@ -31,10 +31,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-__all__ = ["DEADLINE", "YjsClient", "wait_until"]
+from .waiting import DEADLINE
 
-#: How long a test waits for what should happen at once, in seconds.
-DEADLINE = 20.0
+__all__ = ["YjsClient", "wait_until"]
 
 AUTH = 2
 QUERY_AWARENESS = 3

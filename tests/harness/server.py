@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from .client import DEADLINE, YjsClient
-from .services import poll_until
+from .client import YjsClient
+from .waiting import DEADLINE, poll_until
 
 __all__ = ["Server"]
 
@@ -158,7 +158,7 @@ class Server:
 
     # Other processes of the project
 
-    def run_code(self, source: str, *, within: float = 3 * DEADLINE) -> str:
+    def run_code(self, source: str, *, within: float = DEADLINE) -> str:
         """Run Python code in a process of its own, as a worker of the project would."""
         prelude = "import django; django.setup(set_prefix=False)\n"
         done = subprocess.run(

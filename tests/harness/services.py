@@ -12,9 +12,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -24,9 +23,9 @@ import pytest
 
 from tests import settings
 
-from .client import DEADLINE
+from .waiting import DEADLINE, poll_until
 
-__all__ = ["Postgres", "Redis", "Service", "poll_until", "postgres_server", "redis_server"]
+__all__ = ["Postgres", "Redis", "Service", "postgres_server", "redis_server"]
 
 #: Who runs PostgreSQL when the tests run as root, which it refuses to serve.
 UNPRIVILEGED = "nobody"
@@ -36,19 +35,6 @@ STOP_SIGNALS = {
     "fast": signal.SIGINT,
     "immediate": signal.SIGQUIT,
 }
-
-
-def poll_until(predicate: Callable[[], object], *, within: float = DEADLINE) -> None:
-    """Return as soon as ``predicate()`` holds, for what tells nobody of its changes.
-
-    Raises:
-        AssertionError: it does not hold ``within`` so many seconds.
-    """
-    end = time.monotonic() + within
-    while not predicate():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {within} s: {predicate}")
-        time.sleep(0.01)
 
 
 def find_program(name: str) -> str:

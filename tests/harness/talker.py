@@ -12,10 +12,9 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-__all__ = ["DEADLINE", "SocketTalker", "Talker", "talking"]
+from .waiting import DEADLINE
 
-#: How long a test waits for what should happen at once, in seconds.
-DEADLINE = 20.0
+__all__ = ["SocketTalker", "Talker", "talking"]
 
 
 class Talker(ABC):

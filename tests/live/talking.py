@@ -11,10 +11,10 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser
 from django.urls import re_path
 
-from tests.harness.talker import DEADLINE
 from tests.harness.talker import Talker as AnyTalker
+from tests.harness.waiting import DEADLINE
 
-__all__ = ["DEADLINE", "Refused", "Talker", "talking"]
+__all__ = ["Refused", "Talker", "talking"]
 
 
 class Refused(Exception):

@@ -24,7 +24,7 @@ from collab.live.connections.live_connection import connection_of
 from collab.live.events.groups import Event, local_members, send
 from collab.live.permissions import BasePermission, IsAuthenticated
 from collab.wire import CloseCode
-from tests.engine.fakes import until
+from tests.harness.waiting import DEADLINE, until
 from tests.rows.models import Task
 
 from .talking import Refused, talking
@@ -264,7 +264,7 @@ async def test_a_long_action_holds_up_no_other_and_ends_with_the_connection() ->
         await Calculator.begun.wait()
         assert (await ann.call("add", one=1))["data"] == 2
         assert not Calculator.ended.is_set()
-    await asyncio.wait_for(Calculator.ended.wait(), 10)
+    await asyncio.wait_for(Calculator.ended.wait(), DEADLINE)
 
 
 class Panic(BaseException):

@@ -23,7 +23,8 @@ from collab.engine.runtime.timers import LoopLag
 from collab.metrics import read_metrics, snapshot
 from collab.protocol.frames import step1_frame
 from collab.protocol.yjs.updates import EMPTY_STATE
-from tests.engine.watchers import MEMORY, ManualLoop, hub, join, typed, until, visitor
+from tests.engine.watchers import MEMORY, ManualLoop, hub, join, typed, visitor
+from tests.harness.waiting import until
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from collab.metrics.prometheus import CollabCollector
 from collab_storage.base import LogEntry
 from collab_storage.exceptions import StorageUnavailable
 from collab_storage.memory import MemoryStorage
-from tests.engine.watchers import ManualLoop, hub, join, typed, until
+from tests.engine.watchers import ManualLoop, hub, join, typed
+from tests.harness.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -128,7 +129,7 @@ async def test_a_storage_that_hangs_is_asked_once_however_often_health_is_checke
         assert await failure("storage") == "no answer within 0.05 s"
         assert HangingStorage.asked == 1
         HangingStorage.let.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE):
             while (await health())[0] != 200:
                 pass
 

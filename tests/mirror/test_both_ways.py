@@ -23,6 +23,7 @@ from collab.consumers import YjsConsumer
 from collab.mirror import ModelMirror
 from collab.mirror.rows.values import plain
 from collab.testing import CollabClient, connect
+from tests.harness.waiting import DEADLINE
 from tests.rows.mirrors import NoteMirror, TaskMirror, room_name
 from tests.rows.models import Board, Note, Task
 
@@ -180,7 +181,7 @@ class Site:
             if stack is None:
                 await self.toggle(who)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE):
                 while not await self.is_equal():
                     await asyncio.gather(*map(self.look, range(3)))
         except TimeoutError:

@@ -16,7 +16,7 @@ from psycopg import IsolationLevel
 from collab.mirror import reconcile, retry
 from collab.mirror.models import MirroredDocument
 from collab_storage.models import Document
-from tests.harness.client import DEADLINE
+from tests.harness.waiting import DEADLINE
 from tests.mirror.boards import assert_equal, name_of, open_board, tasks
 from tests.mirror.changes import change_at_random
 from tests.mirror.databases import kept_in, on_both, together

@@ -11,8 +11,7 @@ from django.db import connections, transaction
 
 from collab_storage.orm import ORMStorage
 from collab_storage.testing.material import entry, rows
-from tests.harness.client import DEADLINE
-from tests.harness.services import poll_until
+from tests.harness.waiting import DEADLINE, poll_until
 
 from .database import after_statements, elsewhere, in_executor
 

@@ -15,7 +15,8 @@ from collab_storage import orm
 from collab_storage.exceptions import StorageUnavailable
 from collab_storage.orm import ORMStorage
 from collab_storage.testing.material import appended, entry, rows
-from tests.harness.services import Postgres, poll_until
+from tests.harness.services import Postgres
+from tests.harness.waiting import poll_until
 
 from .database import in_executor
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from collab.testing import LossyChannelLayer
+from tests.harness.waiting import DEADLINE
 
 
 async def arrived(layer: LossyChannelLayer, channel: str, last: int) -> list[int]:
     """Return the numbers that arrive before the message of the number ``last``, sent to end."""
     numbers: list[int] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         while True:
             message = await layer.receive(channel)
             if message.get("end"):

@@ -15,7 +15,7 @@ from collab.documents.changes.change import Change
 from collab.documents.changes.delivery import Delivery
 from collab.documents.changes.dispatcher import Dispatcher
 from collab_storage.models import OutboxEvent, OutboxLease
-from tests.harness.services import poll_until
+from tests.harness.waiting import poll_until
 from tests.projects.documents import calls, on_call
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -23,9 +23,9 @@ from collab.protocol.session import Session
 from collab.sockets import WebSocketProtocol
 from collab.testing import close_rooms
 from tests.collab.test_sockets import STOCK
-from tests.engine.fakes import until
 from tests.engine.transports import Noting, served
 from tests.harness.client import YjsClient
+from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO
 

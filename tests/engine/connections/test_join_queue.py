@@ -12,8 +12,8 @@ from websockets.frames import Opcode
 
 from collab.engine.connections.join_queue import current_newcomers
 from tests.collab.test_sockets import frame
-from tests.engine.fakes import until
 from tests.engine.transports import Pipe, new_protocol, request
+from tests.harness.waiting import until
 
 #: What may be let in while those who are inside are not looked at.
 FEW = 10

@@ -29,7 +29,8 @@ from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.exceptions import StorageUnavailable
 from collab_storage.memory import MemoryStorage
-from tests.engine.fakes import DEADLINE, HinderedStorage, Socket, new_member, room_of, until
+from tests.engine.fakes import HinderedStorage, Socket, new_member, room_of
+from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
 

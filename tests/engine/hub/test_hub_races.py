@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.engine.fakes import room_of, until
+from tests.engine.fakes import room_of
 from tests.engine.hub.test_hub import LETTERS, harness_of
+from tests.harness.waiting import until
 from tests.protocol.yjs.samples import text
 
 

@@ -16,8 +16,9 @@ from collab.engine.runtime.counters import counters
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import RoomFailed
 from collab_storage.exceptions import StorageUnavailable
-from tests.engine.fakes import HinderedStorage, until
+from tests.engine.fakes import HinderedStorage
 from tests.engine.processes import NOTES, Client, Cluster, Opener, Process, cluster
+from tests.harness.waiting import until
 from tests.protocol.yjs.samples import HELLO
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
@@ -235,7 +236,7 @@ async def left_by(last: Callable[[Process], Awaitable[object]]) -> set[str]:
         process, before = processes.start(), asyncio.all_tasks()
         await last(process)
         with suppress(TimeoutError):
-            await until(lambda: asyncio.all_tasks() <= before, within=1)
+            await until(lambda: asyncio.all_tasks() <= before)
         return {str(task.get_coro()) for task in asyncio.all_tasks() - before}
 
 

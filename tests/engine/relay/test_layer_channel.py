@@ -12,8 +12,8 @@ import pytest
 from channels.exceptions import ChannelFull
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
-from tests.engine.fakes import until
 from tests.engine.processes import Wire
+from tests.harness.waiting import until
 
 ERROR = ConnectionError("gone")
 

@@ -12,7 +12,6 @@ from channels.exceptions import ChannelFull
 from collab.engine.relay import messages, relay
 from collab.engine.relay.layer_channel import Message
 from collab.engine.relay.messages import relay_group
-from tests.engine.fakes import until
 from tests.engine.processes import (
     NOTES,
     QUICK,
@@ -27,6 +26,7 @@ from tests.engine.processes import (
     present,
     two,
 )
+from tests.harness.waiting import until
 
 # All is well.
 

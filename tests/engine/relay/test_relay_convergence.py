@@ -8,8 +8,8 @@ import random
 import pytest
 
 from collab.testing.lossy_layer import LossyChannelLayer
-from tests.engine.fakes import until
 from tests.engine.processes import Client, Cluster, cluster
+from tests.harness.waiting import until
 from tests.protocol.yjs.samples import content
 
 TIMINGS = {

@@ -10,7 +10,6 @@ from collab.engine.relay import room_link as link
 from collab.engine.relay.layer_channel import Message
 from collab.engine.relay.messages import relay_group
 from collab.engine.runtime.counters import counters
-from tests.engine.fakes import until
 from tests.engine.processes import (
     NOTES,
     Client,
@@ -25,6 +24,7 @@ from tests.engine.processes import (
     present,
     two,
 )
+from tests.harness.waiting import until
 
 # What is lost is asked for.
 

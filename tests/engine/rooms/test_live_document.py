@@ -25,7 +25,8 @@ from collab.protocol.effects import RoomUpdate, StateRequest
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import state_vector
-from tests.engine.fakes import Socket, new_member, room_of, until
+from tests.engine.fakes import Socket, new_member, room_of
+from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
 

@@ -23,7 +23,8 @@ from collab.protocol.frames import (
 from collab.protocol.session import Session
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE
 from collab.wire import CloseCode
-from tests.engine.fakes import Socket, new_member, until
+from tests.engine.fakes import Socket, new_member
+from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs.samples import HELLO, content, new_doc, text, typed
 
 UPDATES = typed("abcdef")
@@ -175,7 +176,7 @@ async def test_a_send_that_needs_a_task_has_one(room: Room) -> None:
     member, socket = new_member(room)
 
     async def send(message: dict[str, Any]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await socket.send(message)
 
     member.outbox._send = send

@@ -12,7 +12,8 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.presence_broadcast import PresenceBroadcaster, interval
 from collab.exceptions import ProtocolViolation
 from collab.protocol.frames import GONE, PresenceState, decode_presence, read_bytes
-from tests.engine.fakes import Socket, new_member, until
+from tests.engine.fakes import Socket, new_member
+from tests.harness.waiting import until
 
 
 class Hall:

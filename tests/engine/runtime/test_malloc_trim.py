@@ -8,7 +8,7 @@ import pytest
 
 from collab.engine.runtime import malloc_trim as memory
 from collab.engine.runtime.malloc_trim import Trimmer, _find_trim, current_trimmer
-from tests.engine.fakes import until
+from tests.harness.waiting import until
 
 
 @pytest.fixture

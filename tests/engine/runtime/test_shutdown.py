@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from collab.engine.runtime.shutdown import drain_on_sigterm
-from tests.engine.fakes import until
+from tests.harness.waiting import until
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from collab.live.connections.heard_groups import HeardGroups
 from collab.live.events import events
 from collab.live.events.groups import Event, local_members, send
 from collab.live.models import EventGroup, KeptEvent
-from tests.live.talking import DEADLINE, Talker, talking
+from tests.harness.waiting import DEADLINE
+from tests.live.talking import Talker, talking
 
 pytestmark = [pytest.mark.usefixtures("memory"), pytest.mark.django_db(transaction=True)]
 

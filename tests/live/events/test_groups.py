@@ -17,7 +17,7 @@ from collab.engine.relay.messages import PROCESS
 from collab.live import LiveConsumer, action
 from collab.live.events import groups
 from collab.live.events.groups import Event, join, leave, local_members, send
-from tests.engine.fakes import until
+from tests.harness.waiting import until
 from tests.live.talking import talking
 
 

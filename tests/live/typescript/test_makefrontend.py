@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from collab.live.typescript.files import HEADER
-from tests.harness.services import poll_until
+from tests.harness.waiting import poll_until
 from tests.samples import Project
 
 OTHER = "tests.projects.consumers.application"

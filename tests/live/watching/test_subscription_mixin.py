@@ -32,7 +32,7 @@ from collab.live.events.groups import local_members
 from collab.live.watching.subscription_mixin import Subscriber, _registry
 from collab.live.watching.subscriptions import group_of, subscription_of, unregister
 from collab.testing import close_rooms
-from tests.engine.fakes import until
+from tests.harness.waiting import until
 from tests.live.talking import Talker, talking
 from tests.rows.models import Board, Card, Label, Note, Task
 

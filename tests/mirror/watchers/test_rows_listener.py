@@ -34,7 +34,7 @@ from collab.mirror.watchers import rows_listener as watching
 from collab.mirror.watchers import worker
 from collab.mirror.watchers.room_watcher import RoomWatcher
 from collab.testing import CollabClient, connect
-from tests.engine.fakes import until
+from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO
 from tests.rows.mirrors import TaskMirror, room_name
@@ -121,10 +121,7 @@ async def change_unseen(task: Task, **values: Any) -> None:
 
 async def wait_for_row(task: Task, **values: Any) -> None:
     """Wait until the row has these values."""
-    async with asyncio.timeout(5):
-        while not await Task.objects.filter(pk=task.pk, **values).aexists():  # noqa: ASYNC110
-            # Nobody tells when.
-            await asyncio.sleep(0.01)
+    await until(Task.objects.filter(pk=task.pk, **values).aexists)
 
 
 async def stored(board: Board, name: str = "tasks") -> dict[str, Any]:
@@ -562,7 +559,7 @@ async def test_a_text_is_saved_at_once_for_all_who_cannot_wait(board: Board, tas
         async with visit(board) as ann:
             row(ann, task)["body"].insert(0, "more ")
             await until(lambda: any(watcher.is_busy for watcher in watchers(board)))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE):
                 # As by a room that is unloaded while the process is about to end.
                 first = asyncio.gather(*(watcher.settle() for watcher in watchers(board)))
                 row(ann, task)["body"].insert(0, "even ")
@@ -667,7 +664,7 @@ async def test_a_document_that_is_deleted_is_not_waited_for(board: Board, task: 
     async with visit(board) as ann:
         with listening(fail):
             row(ann, task)["title"] = "two"
-            await asyncio.wait_for(failing.wait(), 5)
+            await asyncio.wait_for(failing.wait(), DEADLINE)
             await documents.adelete(room_name(board.pk))
             assert (await ann.wait_closed()).code == 4404
     await task.arefresh_from_db()
@@ -830,7 +827,7 @@ async def test_the_thread_gives_its_connections_back_when_it_has_been_idle(
             closed.clear()
             row(ann, task)["title"] = title
             await wait_for_row(task, title=title)
-            await asyncio.wait_for(closed.wait(), 5)
+            await asyncio.wait_for(closed.wait(), DEADLINE)
 
 
 async def test_a_row_without_a_text_has_an_empty_one(
@@ -875,7 +872,7 @@ async def test_what_follows_a_refused_change_is_not_set_back_with_it(
 
 
 async def until_gone(task: Task) -> None:
-    async with asyncio.timeout(5):
-        while await Task.objects.filter(pk=task.pk).aexists():  # noqa: ASYNC110
-            # Nobody tells when.
-            await asyncio.sleep(0.01)
+    async def is_gone() -> bool:
+        return not await Task.objects.filter(pk=task.pk).aexists()
+
+    await until(is_gone)

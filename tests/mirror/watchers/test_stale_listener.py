@@ -30,7 +30,7 @@ from collab.mirror.watchers import room_watcher
 from collab.mirror.watchers.worker import current_worker
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import state_vector
-from tests.engine.fakes import until
+from tests.harness.waiting import until
 from tests.mirror.boards import name_of
 from tests.mirror.databases import on_both, served_from
 from tests.mirror.history.test_refresh import age, worn_board
@@ -293,10 +293,7 @@ async def test_open_document_is_not_refreshed(board: Board) -> None:
 async def wait_until_noted(board: Board) -> None:
     record = MirroredDocument.objects.filter(name=name_of(board))
     await record.aupdate(opened_at=None)
-    async with asyncio.timeout(5):
-        while await record.filter(opened_at=None).aexists():  # noqa: ASYNC110
-            # Nobody tells when.
-            await asyncio.sleep(0.01)
+    await until(record.exclude(opened_at=None).aexists)
 
 
 async def test_it_is_noted_that_a_document_is_open(
