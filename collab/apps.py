@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig, apps
+from django.core.checks import register
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -10,11 +11,13 @@ class CollabConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and the document types of the project's apps."""
-        from . import checks  # noqa: F401
+        from . import checks as checks
+        from .documents.checks import check_document_types
 
+        register(check_document_types, "collab")
         autodiscover_modules("documents")
         if apps.is_installed("collab_storage"):
-            # The outbox is among its tables.
+            # The queue of events is among its tables.
             from .documents.changes.recorder import start_recording
 
             start_recording()

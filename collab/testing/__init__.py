@@ -1,5 +1,6 @@
 """Helpers for the tests of projects that use the app."""
 
+from collab.testing.changes import adeliver_changes, deliver_changes
 from collab.testing.client import (
     Application,
     CollabClient,
@@ -15,7 +16,9 @@ __all__ = [
     "CollabClient",
     "ConnectionClosed",
     "LossyChannelLayer",
+    "adeliver_changes",
     "close_rooms",
     "connect",
+    "deliver_changes",
     "use_memory_storage",
 ]

@@ -22,7 +22,7 @@ from django.utils import timezone
 from .base import DocumentInfo, LogEntry, LogRow, Mark, StoredDocument, new_version
 from .exceptions import DocumentExists, DocumentNotFound
 from .formats import UPDATE_FORMAT, check_formats
-from .journal import Event, EventKind, changes_of, record
+from .journal import DocumentEvent, EventKind, changes_of, record
 from .models import Document, Update
 
 #: Values in one statement: SQLite takes no more than 999 in its older builds.
@@ -232,7 +232,7 @@ class Queries:
             if document is None:
                 return False
             document.delete()
-            record([Event(name, EventKind.DELETED)], self.using)
+            record([DocumentEvent(name, EventKind.DELETED)], self.using)
             return True
 
     def rename(self, old: str, new: str) -> None:
@@ -240,7 +240,7 @@ class Queries:
             with transaction.atomic(self.using):
                 renamed = self.documents.filter(name=old).update(name=new)
                 if renamed:
-                    record([Event(new, EventKind.RENAMED, None, old)], self.using)
+                    record([DocumentEvent(new, EventKind.RENAMED, None, old)], self.using)
         except IntegrityError as error:
             raise DocumentExists(new) from error
         if not renamed:

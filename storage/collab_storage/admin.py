@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.db import router
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
@@ -18,17 +18,19 @@ from django.utils.translation import gettext_lazy as _
 from pycrdt import Doc
 
 from .compaction import apply_stored
+from .event_queue import retry
 from .exceptions import StorageError
-from .models import Document, DocumentQuerySet
+from .models import Document, DocumentQuerySet, EventLease
 from .orm import ORMStorage
 from .render import render_text
 
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Document]
+    LeaseAdmin = admin.ModelAdmin[EventLease]
 else:
-    BaseAdmin = admin.ModelAdmin
+    BaseAdmin = LeaseAdmin = admin.ModelAdmin
 
-__all__ = ["DocumentAdmin"]
+__all__ = ["DocumentAdmin", "FailedChangeAdmin"]
 
 #: More characters of a document's content are not shown.
 SHOWN = 100_000
@@ -102,6 +104,32 @@ class DocumentAdmin(BaseAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Document | None = None) -> bool:
+        return False
+
+
+@admin.register(EventLease)
+class FailedChangeAdmin(LeaseAdmin):
+    """Lists documents whose changes the project's code failed to handle, and tries again."""
+
+    list_display = fields = readonly_fields = (
+        "name",
+        "error",
+        "attempts",
+        "until",
+        "given_up_at",
+    )
+    list_filter = (("given_up_at", admin.EmptyFieldListFilter),)
+    search_fields: ClassVar = ("name",)
+    actions = ("try_again",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EventLease]:
+        return super().get_queryset(request).filter(attempts__gt=0)
+
+    @admin.action(description=_("Try the selected ones again now"))
+    def try_again(self, request: HttpRequest, queryset: QuerySet[EventLease]) -> None:
+        retry(queryset)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
 

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 
 from .base import LogEntry
 
-__all__ = ["Event", "EventKind", "Recorder", "arecord", "changes_of", "journal", "record"]
+__all__ = ["DocumentEvent", "EventKind", "Recorder", "arecord", "changes_of", "journal", "record"]
 
 
 class EventKind(IntEnum):
@@ -26,7 +26,7 @@ class EventKind(IntEnum):
     RENAMED = 4
 
 
-class Event(NamedTuple):
+class DocumentEvent(NamedTuple):
     """A change of a document.
 
     Args:
@@ -50,34 +50,34 @@ class Recorder(NamedTuple):
     """
 
     tracks: Callable[[str], bool]
-    record: Callable[[Sequence[Event], str | None], None]
+    record: Callable[[Sequence[DocumentEvent], str | None], None]
 
 
 #: The recorders of the project's apps.
 journal: list[Recorder] = []
 
 
-def changes_of(entries: Iterable[LogEntry], created: Iterable[str] = ()) -> list[Event]:
+def changes_of(entries: Iterable[LogEntry], created: Iterable[str] = ()) -> list[DocumentEvent]:
     """Return the tracked events of appending ``entries``, which creates documents ``created``."""
     if not journal:
         return []
-    events = [Event(name, EventKind.CREATED) for name in created]
-    events += [Event(entry.name, EventKind.CHANGED, entry.user_id) for entry in entries]
+    events = [DocumentEvent(name, EventKind.CREATED) for name in created]
+    events += [DocumentEvent(entry.name, EventKind.CHANGED, entry.user_id) for entry in entries]
     return [event for event in dict.fromkeys(events) if _is_tracked(event)]
 
 
-def record(events: Sequence[Event], using: str | None = None) -> None:
+def record(events: Sequence[DocumentEvent], using: str | None = None) -> None:
     """Record those of ``events`` that are tracked."""
     for recorder in journal:
         if tracked := [event for event in events if recorder.tracks(event.name)]:
             recorder.record(tracked, using)
 
 
-async def arecord(events: Sequence[Event]) -> None:
+async def arecord(events: Sequence[DocumentEvent]) -> None:
     """See :func:`record`."""
     if any(_is_tracked(event) for event in events):
         await sync_to_async(record)(events)
 
 
-def _is_tracked(event: Event) -> bool:
+def _is_tracked(event: DocumentEvent) -> bool:
     return any(recorder.tracks(event.name) for recorder in journal)

@@ -21,7 +21,7 @@ from .base import (
     new_version,
 )
 from .exceptions import DocumentExists, DocumentNotFound
-from .journal import Event, EventKind, arecord, changes_of
+from .journal import DocumentEvent, EventKind, arecord, changes_of
 
 __all__ = ["MemoryStorage"]
 
@@ -105,7 +105,7 @@ class MemoryStorage(Storage):
         with self._lock:
             if self._documents.pop(name, None) is None:
                 return False
-        await arecord([Event(name, EventKind.DELETED)])
+        await arecord([DocumentEvent(name, EventKind.DELETED)])
         return True
 
     async def rename(self, old: str, new: str) -> None:
@@ -117,7 +117,7 @@ class MemoryStorage(Storage):
             if new != old and new in self._documents:
                 raise DocumentExists(new)
             self._documents[new] = self._documents.pop(old)
-        await arecord([Event(new, EventKind.RENAMED, None, old)])
+        await arecord([DocumentEvent(new, EventKind.RENAMED, None, old)])
 
     async def exists(self, name: str) -> bool:
         check_name(name)

@@ -15,7 +15,7 @@ from .base import MAX_NAME_LENGTH, new_version
 from .formats import UPDATE_FORMAT
 from .journal import EventKind
 
-__all__ = ["Document", "DocumentQuerySet", "OutboxEvent", "OutboxLease", "Update"]
+__all__ = ["Document", "DocumentQuerySet", "EventLease", "QueuedEvent", "Update"]
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -83,8 +83,8 @@ class Update(models.Model):
 _KINDS = [(kind.value, kind.name.lower()) for kind in EventKind]
 
 
-class OutboxEvent(models.Model):
-    """A change of a document that the project is yet to be told of; see ``outbox.py``."""
+class QueuedEvent(models.Model):
+    """A change of a document that the project is yet to be told of; see ``event_queue.py``."""
 
     # Not a foreign key: the document may be gone by then, or kept elsewhere.
     name = models.CharField(max_length=MAX_NAME_LENGTH, db_index=True)
@@ -101,7 +101,7 @@ class OutboxEvent(models.Model):
         return f"{self.get_kind_display()}: {self.name}"
 
 
-class OutboxLease(models.Model):
+class EventLease(models.Model):
     """The right of one process to deal with a document's events until a time.
 
     It stays, with the error, when that has failed: until it is tried again, or, when it was given
@@ -114,6 +114,9 @@ class OutboxLease(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
     given_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "failed change"
 
     def __str__(self) -> str:
         return self.name

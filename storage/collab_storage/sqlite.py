@@ -41,7 +41,7 @@ from .base import (
 )
 from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
 from .formats import check_formats
-from .journal import Event, EventKind, arecord, changes_of
+from .journal import DocumentEvent, EventKind, arecord, changes_of
 
 __all__ = ["SQLiteStorage"]
 
@@ -166,7 +166,7 @@ class SQLiteStorage(Storage):
         async with self._transaction() as db:
             deleted = await write(db, "DELETE FROM documents WHERE name = ?", name)
         if deleted:
-            await arecord([Event(name, EventKind.DELETED)])
+            await arecord([DocumentEvent(name, EventKind.DELETED)])
         return bool(deleted)
 
     @_to_the_end
@@ -181,7 +181,7 @@ class SQLiteStorage(Storage):
                 raise DocumentExists(new) from error
         if not renamed:
             raise DocumentNotFound(old)
-        await arecord([Event(new, EventKind.RENAMED, None, old)])
+        await arecord([DocumentEvent(new, EventKind.RENAMED, None, old)])
 
     @_to_the_end
     async def exists(self, name: str) -> bool:

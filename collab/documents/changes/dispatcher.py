@@ -1,4 +1,4 @@
-"""Delivers the changes in the outbox in the background, in threads of its own.
+"""Delivers queued changes in the background, in threads of its own.
 
 Threads and not tasks: receivers are the project's synchronous code as often as not, may take long,
 and must hold up neither the event loops in which people edit nor Django's shared thread.
@@ -13,8 +13,8 @@ from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from collab.documents.changes.delivery import Delivery
-from collab_storage.outbox import Lease
+from collab.documents.changes.deliverer import Deliverer
+from collab_storage.event_queue import Lease
 
 __all__ = ["POLL_INTERVAL", "Dispatcher", "dispatcher"]
 
@@ -25,7 +25,7 @@ _WORKERS = 4
 #: Seconds between two looks for events that other processes have recorded.
 POLL_INTERVAL = 2.0
 #: Seconds between two prolongations of a lease: a third of what it lasts.
-_RENEW_INTERVAL = Delivery.LEASE_TIME / 3
+_RENEW_INTERVAL = Deliverer.LEASE_TIME / 3
 #: Documents that are looked up at once.
 _BATCH = 200
 
@@ -91,12 +91,12 @@ class Dispatcher:
 
     def _look(self) -> None:
         try:
-            delivery = Delivery()
-            for name in delivery.due(_BATCH):
+            deliverer = Deliverer()
+            for name in deliverer.due(_BATCH):
                 self._enqueue(name)
             if monotonic() >= self._next_renewal:
                 self._next_renewal = monotonic() + _RENEW_INTERVAL
-                delivery.renew([lease for lease in self._busy.values() if lease is not None])
+                deliverer.renew([lease for lease in self._busy.values() if lease is not None])
         except (DatabaseError, InterfaceError) as error:
             logger.warning(
                 "Changed documents cannot be looked up (%s); next attempt in %g s.",
@@ -119,11 +119,11 @@ class Dispatcher:
     # The threads that deliver.
 
     def _work(self) -> None:
-        delivery = Delivery()
+        deliverer = Deliverer()
         try:
             while name := self._next():
                 try:
-                    delivery.deliver(name, on_leased=self._hold)
+                    deliverer.deliver(name, on_leased=self._hold)
                 finally:
                     self._busy.pop(name)
         finally:

@@ -9,14 +9,13 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 
 from collab import signals
 from collab.documents.changes.change import Change
-from collab.documents.document_type import DocumentType
+from collab.documents.changes.hooks import has_hooks
 from collab.documents.registry import ResolvedName, resolve
 from collab_storage.journal import EventKind
-from collab_storage.models import OutboxEvent
+from collab_storage.models import QueuedEvent
 
 __all__ = ["call_receivers", "is_tracked"]
 
-_HOOKS = ("created", "changed", "deleted", "renamed")
 _SIGNALS = (
     signals.document_created,
     signals.document_changed,
@@ -30,14 +29,10 @@ def is_tracked(name: str) -> bool:
     if any(signal.receivers for signal in _SIGNALS):
         return True
     resolved = resolve(name)
-    return resolved is not None and _has_hooks(type(resolved.document_type))
+    return resolved is not None and has_hooks(type(resolved.document_type))
 
 
-def _has_hooks(document_type: type[DocumentType]) -> bool:
-    return any(getattr(document_type, hook) is not getattr(DocumentType, hook) for hook in _HOOKS)
-
-
-def call_receivers(name: str, events: Sequence[OutboxEvent]) -> None:
+def call_receivers(name: str, events: Sequence[QueuedEvent]) -> None:
     """Call the methods of the document's type, then the signals' receivers, for ``events``.
 
     A document that was deleted and not made again has not changed, as far as receivers learn.
@@ -57,7 +52,7 @@ def call_receivers(name: str, events: Sequence[OutboxEvent]) -> None:
         _call(resolved, "changed", signals.document_changed, name, change=change)
 
 
-def _change(name: str, resolved: ResolvedName | None, events: Sequence[OutboxEvent]) -> Change:
+def _change(name: str, resolved: ResolvedName | None, events: Sequence[QueuedEvent]) -> Change:
     users = dict.fromkeys(event.user_id for event in events if event.user_id is not None)
     parameters = {} if resolved is None else resolved.parameters
     return Change(name, parameters, list(users), events[0].at)

@@ -1,4 +1,4 @@
-"""Records events in the outbox, and lets this process deliver them if it serves documents."""
+"""Queues events, and lets this process deliver them if it serves documents."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from collab.documents.document_type import DocumentType
 from collab.documents.registry import resolve
 from collab.engine.hub.current import end_services
 from collab.engine.hub.loader import room_watchers
-from collab_storage.journal import Event, Recorder, journal
-from collab_storage.outbox import Pause, record
+from collab_storage.event_queue import Pause, record
+from collab_storage.journal import DocumentEvent, Recorder, journal
 
 __all__ = ["start_recording"]
 
 
 def start_recording() -> None:
     """Record from now on all events that a type or a signal's receiver wants."""
-    recorder = Recorder(is_tracked, _record)
-    if recorder not in journal:
-        journal.append(recorder)
-        room_watchers.append(_serve)
-        end_services.append(dispatcher.stop)
+    journal.append(Recorder(is_tracked, _record))
+    room_watchers.append(_serve)
+    end_services.append(dispatcher.stop)
 
 
 async def _serve(name: str) -> None:
@@ -34,7 +32,7 @@ async def _serve(name: str) -> None:
         dispatcher.start()
 
 
-def _record(events: Sequence[Event], using: str | None) -> None:
+def _record(events: Sequence[DocumentEvent], using: str | None) -> None:
     record(events, _pause, using)
     delay = min(_pause(event.name).delay for event in events)
     transaction.on_commit(partial(dispatcher.look_within, delay), using, robust=True)

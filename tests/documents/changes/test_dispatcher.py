@@ -12,9 +12,9 @@ from pycrdt import Text
 from collab import documents
 from collab.documents.changes import dispatcher as module
 from collab.documents.changes.change import Change
-from collab.documents.changes.delivery import Delivery
+from collab.documents.changes.deliverer import Deliverer
 from collab.documents.changes.dispatcher import Dispatcher
-from collab_storage.models import OutboxEvent, OutboxLease
+from collab_storage.models import EventLease, QueuedEvent
 from tests.harness.waiting import poll_until
 from tests.projects.documents import calls, on_call
 
@@ -95,10 +95,10 @@ def test_the_lease_of_a_receiver_that_takes_long_is_prolonged(
     on_call.extend([lambda change: hangs.set(), lambda change: go_on.wait(DEADLINE)])
     write(1)
     assert hangs.wait(DEADLINE)
-    first = OutboxLease.objects.get().until
-    poll_until(lambda: OutboxLease.objects.get().until > first)
+    first = EventLease.objects.get().until
+    poll_until(lambda: EventLease.objects.get().until > first)
     go_on.set()
-    poll_until(lambda: not OutboxLease.objects.exists())
+    poll_until(lambda: not EventLease.objects.exists())
 
 
 def test_a_database_that_is_away_is_asked_again(
@@ -106,13 +106,13 @@ def test_a_database_that_is_away_is_asked_again(
 ) -> None:
     failures = iter([OperationalError("away"), OperationalError("away")])
 
-    def due(self: Delivery, limit: int, *, wait: bool = True) -> list[str]:
+    def due(self: Deliverer, limit: int, *, wait: bool = True) -> list[str]:
         for failure in failures:
             raise failure
         return real(self, limit, wait=wait)
 
-    real = Delivery.due
-    monkeypatch.setattr(Delivery, "due", due)
+    real = Deliverer.due
+    monkeypatch.setattr(Deliverer, "due", due)
     monkeypatch.setattr(module, "POLL_INTERVAL", 0.01)
     dispatcher.look_within(0)
     write(1)
@@ -132,5 +132,5 @@ def test_nothing_is_delivered_once_it_is_stopped() -> None:
     dispatcher.stop(DEADLINE)
     write(1)
     dispatcher.look_within(0)
-    assert OutboxEvent.objects.exists()
+    assert QueuedEvent.objects.exists()
     assert calls == []

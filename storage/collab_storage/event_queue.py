@@ -1,4 +1,4 @@
-"""An outbox in the database: the changes of documents that a project is yet to be told of.
+"""An outbox in the database: changes of documents that the project has yet to handle.
 
 A storage records an event in the transaction that changes a document, so that a change that is
 stored is never forgotten. Later a process leases the document, tells the project, and deletes the
@@ -21,10 +21,10 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from .journal import Event
-from .models import OutboxEvent, OutboxLease
+from .journal import DocumentEvent, EventKind
+from .models import EventLease, QueuedEvent
 
-__all__ = ["Lease", "LeaseLost", "Outbox", "Pause", "record"]
+__all__ = ["EventQueue", "Lease", "LeaseLost", "Pause", "record", "retry"]
 
 
 class Pause(NamedTuple):
@@ -48,14 +48,14 @@ class LeaseLost(Exception):
 
 
 def record(
-    events: Sequence[Event], pause: Callable[[str], Pause], using: str | None = None
+    events: Sequence[DocumentEvent], pause: Callable[[str], Pause], using: str | None = None
 ) -> None:
     """Record ``events`` in the surrounding transaction; ``pause`` is asked by document."""
     now, rows = timezone.now(), []
     for event in events:
         delay, max_delay = pause(event.name)
         rows.append(
-            OutboxEvent(
+            QueuedEvent(
                 name=event.name,
                 kind=event.kind,
                 at=now,
@@ -65,16 +65,26 @@ def record(
                 old_name=event.old_name,
             )
         )
-    OutboxEvent.objects.using(using).bulk_create(rows)
+    QueuedEvent.objects.using(using).bulk_create(rows)
 
 
-class Outbox:
-    """The outbox in the database ``using``."""
+def retry(leases: QuerySet[EventLease]) -> None:
+    """Make failed deliveries due now; the events of those given up are recorded as a change."""
+    now = timezone.now()
+    with transaction.atomic(leases.db):
+        given_up = leases.filter(given_up_at__isnull=False).values_list("name", flat=True)
+        events = [DocumentEvent(name, EventKind.CHANGED) for name in given_up]
+        record(events, lambda name: Pause(0, 0), leases.db)
+        leases.update(until=now)
+
+
+class EventQueue:
+    """The queue of events in the database ``using``."""
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
         self.using = using
-        self._events = OutboxEvent.objects.using(using)
-        self._leases = OutboxLease.objects.using(using)
+        self._events = QueuedEvent.objects.using(using)
+        self._leases = EventLease.objects.using(using)
 
     def due(self, limit: int, *, wait: bool = True) -> list[str]:
         """Return names of documents to tell of, at most ``limit``, the first to change first.
@@ -97,7 +107,7 @@ class Outbox:
         until = now + timedelta(seconds=seconds)
         mine = self._leases.filter(name=name, holder=holder)
         if not self._leases.filter(name=name, until__lte=now).update(holder=holder, until=until):
-            row = OutboxLease(name=name, holder=holder, until=until)
+            row = EventLease(name=name, holder=holder, until=until)
             self._leases.bulk_create([row], ignore_conflicts=True)
         found = mine.values_list("attempts", "given_up_at").first()
         if found is None:
@@ -110,11 +120,11 @@ class Outbox:
         until = timezone.now() + timedelta(seconds=seconds)
         return bool(self._held(lease).update(until=until))
 
-    def events(self, name: str) -> Sequence[OutboxEvent]:
+    def events(self, name: str) -> Sequence[QueuedEvent]:
         """Return the document's events, in the order in which they were recorded."""
         return list(self._events.filter(name=name).order_by("pk"))
 
-    def finish(self, lease: Lease, events: Iterable[OutboxEvent]) -> None:
+    def finish(self, lease: Lease, events: Iterable[QueuedEvent]) -> None:
         """Delete ``events`` and the lease, in the surrounding transaction.
 
         Raises:
@@ -131,7 +141,7 @@ class Outbox:
             until=until, attempts=lease.attempts + 1, error=error, given_up_at=None
         )
 
-    def give_up(self, lease: Lease, error: str, events: Iterable[OutboxEvent]) -> None:
+    def give_up(self, lease: Lease, error: str, events: Iterable[QueuedEvent]) -> None:
         """Delete ``events``, which have failed too often, and keep ``error`` for people."""
         now = timezone.now()
         with transaction.atomic(self.using):
@@ -140,5 +150,5 @@ class Outbox:
                 until=now, attempts=lease.attempts + 1, error=error, given_up_at=now
             )
 
-    def _held(self, lease: Lease) -> QuerySet[OutboxLease]:
+    def _held(self, lease: Lease) -> QuerySet[EventLease]:
         return self._leases.filter(name=lease.name, holder=lease.holder)

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.dispatch import receiver
+from django.test import Client
 from django.utils import timezone
 from pycrdt import Text
 
 from collab import documents, signals
 from collab.documents.changes.change import Change
-from collab.documents.changes.delivery import Delivery
-from collab_storage.models import OutboxEvent, OutboxLease
-from tests.projects.documents import Recorded, calls, on_call
+from collab.documents.changes.deliverer import Deliverer
+from collab_storage.event_queue import EventQueue
+from collab_storage.models import EventLease, QueuedEvent
+from tests.projects.documents import Recorded, RecordedFiles, calls, on_call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +37,7 @@ def write(name: str, text: str, user: Any = None) -> None:
 
 
 def deliver(*, wait: bool = True) -> int:
-    return Delivery().deliver_all(wait=wait)
+    return Deliverer().deliver_all(wait=wait)
 
 
 def fail(change: Change) -> None:
@@ -128,13 +130,13 @@ def test_what_a_rolled_back_transaction_changed_is_not_delivered() -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         write("recorded/5", "Hello")
         raise ZeroDivisionError
-    assert not OutboxEvent.objects.exists()
+    assert not QueuedEvent.objects.exists()
 
 
 def test_documents_without_a_receiver_cost_no_row() -> None:
     write("recorded/files/a", "Hello")
     write("elsewhere", "Hello")
-    assert not OutboxEvent.objects.exists()
+    assert not QueuedEvent.objects.exists()
 
 
 def test_signals_reach_receivers_of_documents_without_a_type() -> None:
@@ -177,10 +179,10 @@ def test_a_receiver_that_fails_is_called_again_later(caplog: pytest.LogCaptureFi
 
     on_call.clear()
     assert deliver() == 0, "before its time"
-    rewind(OutboxLease, until=timedelta(seconds=6))
+    rewind(EventLease, until=timedelta(seconds=6))
     assert deliver() == 1
     assert calls[-1] == ("changed", 5, "Hello", [])
-    assert not OutboxEvent.objects.exists() and not OutboxLease.objects.exists()
+    assert not QueuedEvent.objects.exists() and not EventLease.objects.exists()
 
 
 def test_what_a_receiver_wrote_before_it_failed_is_rolled_back() -> None:
@@ -189,7 +191,7 @@ def test_what_a_receiver_wrote_before_it_failed_is_rolled_back() -> None:
     deliver()
     assert not User.objects.exists()
     on_call.pop()
-    rewind(OutboxLease, until=timedelta(seconds=6))
+    rewind(EventLease, until=timedelta(seconds=6))
     deliver()
     assert User.objects.count() == 1
 
@@ -200,13 +202,13 @@ def test_a_receiver_that_goes_on_failing_is_given_up_for_people_to_see(
     write("recorded/5", "Hello")
     on_call.append(fail)
     attempts = 0
-    while OutboxEvent.objects.exists():
+    while QueuedEvent.objects.exists():
         deliver()
         attempts += 1
-        rewind(OutboxLease, until=timedelta(hours=5))
+        rewind(EventLease, until=timedelta(hours=5))
     assert attempts == 16
     assert caplog.records[-1].getMessage().endswith("(attempt 16); it is given up.")
-    [lease] = OutboxLease.objects.all()
+    [lease] = EventLease.objects.all()
     assert lease.given_up_at is not None
     assert lease.error == "ZeroDivisionError", "and no word of what the document holds"
 
@@ -214,12 +216,12 @@ def test_a_receiver_that_goes_on_failing_is_given_up_for_people_to_see(
     write("recorded/5", "Well, ")
     assert deliver() == 1
     assert calls[-1] == ("changed", 5, "Well, Hello", [])
-    assert not OutboxLease.objects.exists()
+    assert not EventLease.objects.exists()
 
 
 def test_a_document_that_another_process_deals_with_is_left_alone() -> None:
     write("recorded/5", "Hello")
-    ours, theirs = Delivery(), Delivery()
+    ours, theirs = Deliverer(), Deliverer()
     inside: list[bool] = []
     on_call.append(lambda change: inside.append(theirs.deliver("recorded/5")))
     assert ours.deliver("recorded/5")
@@ -234,7 +236,7 @@ def test_a_lease_runs_out_when_its_process_has_died() -> None:
         deliver()
     on_call.clear()
     assert deliver() == 0
-    rewind(OutboxLease, until=timedelta(seconds=Delivery.LEASE_TIME + 1))
+    rewind(EventLease, until=timedelta(seconds=Deliverer.LEASE_TIME + 1))
     assert deliver() == 1
 
 
@@ -243,8 +245,8 @@ def test_a_receiver_whose_lease_has_run_out_does_not_count(
 ) -> None:
     monkeypatch.setattr(Recorded, "atomic", False)
     write("recorded/5", "Hello")
-    on_call.append(lambda change: OutboxLease.objects.all().delete())
-    assert Delivery().deliver("recorded/5") is False
+    on_call.append(lambda change: EventLease.objects.all().delete())
+    assert Deliverer().deliver("recorded/5") is False
     assert "another process has its change" in caplog.text
     on_call.clear()
     assert deliver() == 1
@@ -268,10 +270,10 @@ def test_a_document_is_told_of_when_its_pause_is_over(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Recorded, "change_delay", 100.0)
     monkeypatch.setattr(Recorded, "change_max_delay", 1000.0)
     write("recorded/5", "a")
-    rewind(OutboxEvent, quiet_at=timedelta(seconds=101), latest_at=timedelta(seconds=101))
+    rewind(QueuedEvent, quiet_at=timedelta(seconds=101), latest_at=timedelta(seconds=101))
     write("recorded/5", "b")
     assert deliver() == 0, "it has just changed again"
-    rewind(OutboxEvent, latest_at=timedelta(seconds=900))
+    rewind(QueuedEvent, latest_at=timedelta(seconds=900))
     assert deliver() == 1, "but this long nobody waits"
 
 
@@ -280,3 +282,62 @@ def test_all_can_be_delivered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     write("recorded/5", "a")
     assert deliver() == 0
     assert deliver(wait=False) == 1
+
+
+def test_a_database_that_is_away_leaves_the_change_to_the_next_attempt(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write("recorded/5", "a")
+
+    def away(self: EventQueue, name: str) -> list[QueuedEvent]:
+        raise OperationalError("secret address of the database")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventQueue, "events", away)
+        assert deliver() == 0
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "Changes of a document cannot be delivered now (OperationalError)."
+    )
+    rewind(EventLease, until=timedelta(seconds=Deliverer.LEASE_TIME + 1))
+    assert deliver() == 1
+
+
+def test_a_lease_without_events_ends() -> None:
+    assert Deliverer().deliver("recorded/5")
+    assert calls == []
+    assert not EventLease.objects.exists()
+
+
+def test_people_see_what_was_given_up_and_try_it_again(admin_client: Client) -> None:
+    write("recorded/5", "a")
+    on_call.append(fail)
+    deliver()
+    EventLease.objects.update(attempts=15, until=timezone.now())
+    deliver()
+    page = admin_client.get("/admin/collab_storage/eventlease/?given_up_at__isempty=0")
+    assert "recorded/5" in page.text
+    assert "ZeroDivisionError" in page.text
+    assert "secret of a document" not in page.text
+    on_call.clear()
+    calls.clear()
+    [lease] = EventLease.objects.all()
+    chosen = {"action": "try_again", "_selected_action": [lease.pk]}
+    admin_client.post("/admin/collab_storage/eventlease/", chosen)
+    assert deliver() == 1
+    assert calls == [("changed", 5, "a", [])]
+    assert str(lease) == "recorded/5"
+    assert admin_client.get("/admin/collab_storage/eventlease/add/").status_code == 403
+
+
+def test_an_event_says_what_has_happened() -> None:
+    write("recorded/5", "a")
+    assert [str(event) for event in QueuedEvent.objects.order_by("pk")] == [
+        "created: recorded/5",
+        "changed: recorded/5",
+    ]
+
+
+def test_the_address_of_a_document_is_that_of_its_type() -> None:
+    assert Recorded().get_absolute_url(pk=5) == "/recorded/5"
+    assert RecordedFiles().get_absolute_url(path="a") is None

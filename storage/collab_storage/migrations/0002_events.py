@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     operations: ClassVar = [
         migrations.CreateModel(
-            name="OutboxEvent",
+            name="QueuedEvent",
             fields=[
                 (
                     "id",
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="OutboxLease",
+            name="EventLease",
             fields=[
                 (
                     "id",
@@ -48,5 +48,6 @@ class Migration(migrations.Migration):
                 ("error", models.TextField(blank=True)),
                 ("given_up_at", models.DateTimeField(null=True)),
             ],
+            options={"verbose_name": "failed change"},
         ),
     ]

@@ -18,11 +18,11 @@ from django.db import (
 from collab.conf import get_storage
 from collab.documents.changes.receivers import call_receivers
 from collab.documents.registry import resolve
-from collab_storage.models import OutboxEvent
+from collab_storage.event_queue import EventQueue, Lease, LeaseLost
+from collab_storage.models import QueuedEvent
 from collab_storage.orm import ORMStorage
-from collab_storage.outbox import Lease, LeaseLost, Outbox
 
-__all__ = ["Delivery"]
+__all__ = ["Deliverer"]
 
 logger = logging.getLogger("collab.changes")
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("collab.changes")
 _FIRST_RETRY, _LONGEST_RETRY, _MAX_ATTEMPTS = 5.0, 4 * 3600.0, 16
 
 
-class Delivery:
+class Deliverer:
     """Delivers changes in the calling thread, on its database connections."""
 
     #: Seconds for which a document is leased; prolonged while a receiver runs.
@@ -39,18 +39,18 @@ class Delivery:
 
     def __init__(self) -> None:
         storage = get_storage()
-        #: Alias of the database with the outbox: that of the documents, if they are in one.
+        #: Alias of the database with the queue: that of the documents, if they are in one.
         self._using = storage.using if isinstance(storage, ORMStorage) else DEFAULT_DB_ALIAS
-        self._outbox = Outbox(self._using)
+        self._queue = EventQueue(self._using)
 
     def due(self, limit: int, *, wait: bool = True) -> list[str]:
-        """See :meth:`collab_storage.outbox.Outbox.due`."""
-        return self._outbox.due(limit, wait=wait)
+        """See :meth:`collab_storage.event_queue.EventQueue.due`."""
+        return self._queue.due(limit, wait=wait)
 
     def renew(self, leases: Iterable[Lease]) -> None:
         """Prolong ``leases``."""
         for lease in leases:
-            self._outbox.renew(lease, self.LEASE_TIME)
+            self._queue.renew(lease, self.LEASE_TIME)
 
     def deliver_all(self, *, wait: bool = True) -> int:
         """Deliver all that is due; return of how many documents.
@@ -69,11 +69,11 @@ class Delivery:
         If a receiver raises, that is logged, and the changes are delivered again later.
         """
         try:
-            lease = self._outbox.lease(name, self.LEASE_TIME)
+            lease = self._queue.lease(name, self.LEASE_TIME)
             if lease is None:
                 return False
             on_leased(lease)
-            return self._deliver_leased(lease, self._outbox.events(name))
+            return self._deliver_leased(lease, self._queue.events(name))
         except (DatabaseError, InterfaceError) as error:
             # The lease runs out, and then any process delivers them.
             logger.warning(
@@ -84,13 +84,13 @@ class Delivery:
             close_old_connections()
             return False
 
-    def _deliver_leased(self, lease: Lease, events: Sequence[OutboxEvent]) -> bool:
+    def _deliver_leased(self, lease: Lease, events: Sequence[QueuedEvent]) -> bool:
         try:
             with self._transaction(lease.name):
                 if events:
                     call_receivers(lease.name, events)
                 with transaction.atomic(self._using):
-                    self._outbox.finish(lease, events)
+                    self._queue.finish(lease, events)
         except LeaseLost:
             logger.warning(
                 "A receiver was stopped for so long that another process has its change.",
@@ -107,7 +107,7 @@ class Delivery:
         is_atomic = resolved is None or resolved.document_type.atomic
         return transaction.atomic(self._using) if is_atomic else nullcontext()
 
-    def _fail(self, lease: Lease, events: Sequence[OutboxEvent], error: Exception) -> None:
+    def _fail(self, lease: Lease, events: Sequence[QueuedEvent], error: Exception) -> None:
         attempt, kind = lease.attempts + 1, type(error).__name__
         is_last = attempt >= _MAX_ATTEMPTS
         retry_after = min(_FIRST_RETRY * 2**lease.attempts, _LONGEST_RETRY)
@@ -120,6 +120,6 @@ class Delivery:
             extra={"room": lease.name},
         )
         if is_last:
-            self._outbox.give_up(lease, kind, events)
+            self._queue.give_up(lease, kind, events)
         else:
-            self._outbox.fail(lease, kind, retry_after)
+            self._queue.fail(lease, kind, retry_after)
