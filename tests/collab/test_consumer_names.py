@@ -20,7 +20,7 @@ from collab.live import LiveConsumer, action, consumer
 from collab.live.events.groups import Event, send
 from collab.testing import connect
 from tests.collab.test_consumers import has_text, members, serve, text_of, write
-from tests.engine.fakes import until
+from tests.harness.waiting import until
 from tests.live.talking import talking
 
 pytestmark = pytest.mark.usefixtures("memory")
