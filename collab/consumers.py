@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypedDict, TypeVar, ov
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pycrdt import Doc
 
+from collab.documents import policy
 from collab.engine.connections.fast_path import Receive, Send
 from collab.engine.rooms.room import Room
 from collab.engine.serving.connection import ConsumerConnection, group_name
@@ -87,15 +88,23 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         return name
 
     async def authorize(self) -> Access:
-        """Return what the user of ``self.scope`` may do; by default everything."""
-        return Access.WRITE
+        """Return what the user of ``self.scope`` may do.
+
+        By default what the document's type says, and everything with a document without a type.
+        """
+        access = await policy.authorize(self.room_name, self.scope.get("user"))
+        return Access.WRITE if access is None else access
 
     async def make_ydoc(self) -> Doc[Any]:
         """Return a new Doc, called when this process opens the room; attach observers here."""
         return Doc()
 
     async def seed_ydoc(self, doc: Doc[Any]) -> None:
-        """Fill a document that was never stored; called once in the document's life (I5)."""
+        """Fill a document that was never stored; called once in the document's life (I5).
+
+        By default as the document's type does.
+        """
+        await policy.seed(self.room_name, doc)
 
     async def connect(self) -> None:
         """Accept the client, which becomes a member of the room.

@@ -11,21 +11,19 @@ from pycrdt import Doc
 
 from collab.access import Access
 from collab.documents.registry import resolve
-from collab.exceptions import NoSuchDocument
 
 __all__ = ["authorize", "call_hook", "seed"]
 
 
-async def authorize(name: str, user: Any) -> Access:
-    """Return what ``user`` may do with the document ``name``, as its type says.
+async def authorize(name: str, user: Any) -> Access | None:
+    """Return what ``user`` may do with the document ``name``, or ``None`` if it has no type.
 
     Raises:
-        NoSuchDocument: no type is registered for the name.
         MemberError: the type refuses with an error.
     """
     resolved = resolve(name)
     if resolved is None:
-        raise NoSuchDocument
+        return None
     access = await call_hook(resolved.document_type.authorize, user, **resolved.parameters)
     return Access(access)
 

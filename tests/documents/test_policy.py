@@ -33,9 +33,8 @@ async def test_a_refusal_that_is_raised_reaches_the_caller() -> None:
 
 
 @pytest.mark.django_db
-async def test_a_name_without_a_type_is_refused() -> None:
-    with pytest.raises(NoSuchDocument):
-        await authorize("elsewhere", User(pk=5))
+async def test_a_name_without_a_type_is_for_the_consumer_to_decide() -> None:
+    assert await authorize("elsewhere", User(pk=5)) is None
 
 
 @pytest.mark.django_db
