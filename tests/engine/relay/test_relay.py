@@ -26,6 +26,7 @@ from tests.engine.processes import (
     present,
     two,
 )
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 
 # All is well.
@@ -58,6 +59,7 @@ async def test_a_turns_changes_are_one_message_and_cause_no_question() -> None:
         assert "ask" not in processes.wire.kinds()
 
 
+@in_virtual_time
 async def test_an_update_is_stored_by_the_process_it_came_to_and_by_no_other() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
@@ -405,6 +407,7 @@ async def test_the_relay_ends_with_the_last_room_and_begins_again_with_the_next(
         await until(lambda: bob.text == "hello")
 
 
+@in_virtual_time
 async def test_a_process_whose_layer_hangs_ends_in_bounded_time() -> None:
     async with cluster(timings={"timeout": 0.05}) as processes:
         ann, _ = await two(processes)

@@ -24,6 +24,7 @@ from tests.engine.processes import (
     present,
     two,
 )
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 
 # What is lost is asked for.
@@ -61,6 +62,7 @@ async def test_messages_that_overtake_each_other_raise_no_question() -> None:
         assert "ask" not in processes.wire.kinds()
 
 
+@in_virtual_time
 async def test_a_message_that_comes_again_changes_nothing_and_raises_no_question() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
@@ -472,6 +474,7 @@ async def test_what_a_process_passes_on_for_another_is_stored_when_both_die() ->
         assert await processes.stored_text() == "hello"
 
 
+@in_virtual_time
 async def test_what_was_repaired_and_is_stored_is_not_stored_again() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)

@@ -26,6 +26,7 @@ from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.updates import state_vector
 from tests.engine.fakes import Socket, new_member, room_of
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
@@ -152,6 +153,7 @@ async def test_a_doc_nobody_needs_is_freed() -> None:
     assert doc() is None
 
 
+@in_virtual_time
 async def test_what_somebody_may_observe_is_kept() -> None:
     room = make_room(SLEEP_DELAY=0.001)
     doc = room.doc
@@ -159,7 +161,7 @@ async def test_what_somebody_may_observe_is_kept() -> None:
     doc.observe(seen.append)
     ann, _ = new_member(room)
     change(room, ann, LETTERS[0])
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(1)
     change(room, ann, LETTERS[1])
     assert room.doc is doc
     assert len(seen) == 2
@@ -199,11 +201,12 @@ async def test_rooms_of_docs_that_are_not_plain_do_not_sleep() -> None:
     assert inside(make_room(make_doc=make_doc))._sleep_handle is None
 
 
+@in_virtual_time
 async def test_a_room_that_is_closed_does_nothing_any_more() -> None:
     room = make_room(SLEEP_DELAY=0.001)
     content(inside(room)._awake()).insert(0, "x" * 70_000)
     room.close()
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
     assert not inside(room).is_asleep
     sleep(closed := make_room())
     closed.close()

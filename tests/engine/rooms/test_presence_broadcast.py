@@ -13,6 +13,7 @@ from collab.engine.rooms.presence_broadcast import PresenceBroadcaster, interval
 from collab.exceptions import ProtocolViolation
 from collab.protocol.frames import GONE, PresenceState, decode_presence, read_bytes
 from tests.engine.fakes import Socket, new_member
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 
 
@@ -66,6 +67,7 @@ async def test_the_first_move_after_a_pause_is_told_at_once() -> None:
     assert told(hall.sockets[1]) == [[PresenceState(7, 1, "{}")]]
 
 
+@in_virtual_time
 async def test_moves_that_follow_are_told_together_after_the_interval() -> None:
     hall = Hall(100)
     loop = asyncio.get_running_loop()
@@ -79,7 +81,7 @@ async def test_moves_that_follow_are_told_together_after_the_interval() -> None:
     socket = hall.sockets[2]
     assert len(socket.frames) == 1
     await until(lambda: len(socket.frames) > 1)
-    assert loop.time() - began >= 0.08
+    assert loop.time() - began == pytest.approx(0.1, abs=0.01)
     assert sorted(told(socket)[1]) == [PresenceState(7, 19, "{}"), PresenceState(8, 19, "{}")]
 
 
@@ -99,17 +101,18 @@ async def test_without_an_interval_all_is_told_in_the_next_turn() -> None:
     assert [len(states) for states in told(hall.sockets[1])] == [1, 1, 1, 1]
 
 
+@in_virtual_time
 async def test_however_much_one_member_moves_the_others_get_a_frame_per_interval() -> None:
     hall = Hall(100)
     loop = asyncio.get_running_loop()
-    began, clock = loop.time(), 0
-    while loop.time() - began < 0.25:
+    end, clock = loop.time() + 0.25, 0
+    while loop.time() < end:
         clock += 1
         hall.move(clock)
-        await turns(1)
+        await asyncio.sleep(0.001)
     assert clock > 100
-    # At once, after 0.1 and 0.2 s; the machine may be late, but not early.
-    assert len(hall.sockets[1].frames) <= 3
+    # At once, after 0.1 and after 0.2 s.
+    assert len(hall.sockets[1].frames) == 3
 
 
 async def test_many_who_come_or_go_at_once_are_told_in_one_frame_each() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from collab.engine.runtime import malloc_trim as memory
 from collab.engine.runtime.malloc_trim import Trimmer, _find_trim, current_trimmer
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 
 
@@ -18,6 +19,7 @@ def trims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return []
 
 
+@in_virtual_time
 async def test_what_was_freed_is_given_back_once_it_is_worth_it(trims: list[int]) -> None:
     trimmer = Trimmer(trims.append)
     trimmer.note_freed(1)
@@ -27,7 +29,7 @@ async def test_what_was_freed_is_given_back_once_it_is_worth_it(trims: list[int]
     await until(lambda: trims)
     assert trims == [0]
     trimmer.note_freed(1)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(1)
     assert trims == [0]
 
 
