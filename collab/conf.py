@@ -104,6 +104,9 @@ class Settings:
     RELAY_STORAGE_INTERVAL: float = 10
     #: How often the access of members is checked again, sessions that ended included.
     ACCESS_CHECK_INTERVAL: float = 60
+    #: Access that cannot be checked, as while the database is away, stays as it was for at most
+    #: so long; then the member is disconnected.
+    ACCESS_GRACE: float = 300
     #: A process that is asked to end sends its members away over so long.
     DRAIN_TIME: float = 3
     #: Where a process that ends puts what it cannot store; taken in by the next start.

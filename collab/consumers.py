@@ -11,8 +11,9 @@ from pycrdt import Doc
 from collab.documents import policy
 from collab.engine.connections.fast_path import Receive, Send
 from collab.engine.rooms.room import Room
-from collab.engine.serving.connection import ConsumerConnection, group_name
+from collab.engine.serving.connection import ConsumerConnection
 from collab.engine.serving.overrides import check_overrides
+from collab.engine.serving.served_consumer import group_name
 from collab.protocol.frames import read_bytes, read_varuint
 from collab.protocol.yjs.updates import check
 

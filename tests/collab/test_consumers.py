@@ -10,11 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 from channels.auth import AuthMiddlewareStack
+from channels.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from channels.routing import URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.test import AsyncClient, override_settings
 from django.urls import path
 from pycrdt import Doc, Text, TransactionEvent, create_update_message
@@ -23,7 +26,7 @@ from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
-from collab.exceptions import Restarting
+from collab.exceptions import Forbidden, NoSuchDocument, Restarting, Unauthenticated
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
 from tests.engine.watchers import MEMORY
 from tests.harness.waiting import DEADLINE, until
@@ -275,6 +278,144 @@ async def test_a_stock_client_is_asked_for_its_changes_when_it_may_write_again(
     assert (await communicator.receive_from())[:2] == b"\0\0"
     assert await communicator.receive_nothing(0.01)
     await communicator.disconnect()
+
+
+class Throttled(Exception):
+    """Stands for REST framework's errors."""
+
+    def __init__(self, status_code: int) -> None:
+        self.status_code = status_code
+
+
+REFUSALS = pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (Access.NONE, 4403),
+        (Forbidden("Not yours."), 4403),
+        (Unauthenticated(), 4401),
+        (NoSuchDocument(), 4404),
+        (PermissionDenied(), 4403),
+        (Http404(), 4404),
+        (User.DoesNotExist(), 4404),
+        (Throttled(403), 4403),
+        (Throttled(404), 4404),
+    ],
+    ids=repr,
+)
+
+
+@REFUSALS
+@pytest.mark.parametrize("routine", [True, False])
+async def test_a_refusal_at_a_recheck_is_obeyed_whether_it_is_returned_or_raised(
+    monkeypatch: pytest.MonkeyPatch, refusal: Access | Exception, code: int, routine: bool
+) -> None:
+    async with connect(serve(Moody), "/ws/room", user=User(pk=1)) as ann:
+        (member,) = current_hub().rooms["room", True].members
+        monkeypatch.setattr(Moody, "mood", refusal)
+        await member.connection.recheck_access(routine=routine)
+        closed = await ann.wait_closed()
+        assert closed.code == code
+        assert closed.reason != "" and "cannot be checked" not in closed.reason
+
+
+@REFUSALS
+async def test_a_refusal_is_obeyed_when_a_client_connects(
+    monkeypatch: pytest.MonkeyPatch, refusal: Access | Exception, code: int
+) -> None:
+    monkeypatch.setattr(Moody, "mood", refusal)
+    with pytest.raises(ConnectionClosed) as closed:
+        async with connect(serve(Moody), "/ws/room", user=User(pk=1)):
+            pass
+    assert closed.value.code == code
+
+
+async def test_an_error_that_is_no_refusal_surfaces_when_a_client_connects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Moody, "mood", Throttled(500))
+    communicator = visitor(Moody)
+    await communicator.send_input({"type": "websocket.connect"})
+    with pytest.raises(Throttled):
+        await communicator.wait()
+
+
+async def test_access_that_cannot_be_checked_for_too_long_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "ACCESS_GRACE": 0}
+    async with connect(serve(Moody), "/ws/room") as ann:
+        (member,) = current_hub().rooms["room", True].members
+        monkeypatch.setattr(Moody, "mood", ConnectionError("database away"))
+        await member.connection.recheck_access(routine=True)
+        assert (await ann.wait_closed()).code == 1013
+
+
+async def test_a_later_check_is_not_overtaken_by_an_earlier_ones_answer() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(YjsConsumer):
+        answers: ClassVar = [Access.READ, Access.WRITE, Access.WRITE]
+
+        async def authorize(self) -> Access:
+            access: Access = self.answers.pop()
+            if len(self.answers) == 1:
+                asked.set()
+                await answer.wait()
+            return access
+
+    async with connect(serve(Slow), "/ws/room") as ann:
+        (member,) = current_hub().rooms["room", True].members
+        earlier = asyncio.create_task(member.connection.recheck_access(routine=True))
+        await asked.wait()
+        later = asyncio.create_task(member.connection.recheck_access())
+        await asyncio.sleep(0)
+        answer.set()
+        await asyncio.gather(earlier, later)
+        assert member.session.access == Access.READ
+        await ann.wait_until(lambda: ann.access == "read")
+
+
+async def test_access_is_asked_before_connect_is_called_whatever_it_does() -> None:
+    connected = []
+
+    class Accepting(Nobody):
+        async def connect(self) -> None:
+            connected.append(self)
+            await self.accept()
+
+    assert await visitor(Accepting).connect() == (False, 4401)
+    assert connected == []
+
+
+async def test_a_connect_that_only_accepts_makes_a_member() -> None:
+    class Accepting(YjsConsumer):
+        async def connect(self) -> None:
+            await self.accept()
+            await super().connect()
+
+    async with members(Accepting, 2) as (ann, bob):
+        write(ann.doc, "hello")
+        await bob.wait_until(lambda: text_of(bob.doc) == "hello")
+
+
+@pytest.mark.parametrize("raised", [AcceptConnection, DenyConnection])
+async def test_connect_may_raise_what_channels_lets_it(raised: type[Exception]) -> None:
+    class Raising(YjsConsumer):
+        async def connect(self) -> None:
+            raise raised
+
+    communicator = visitor(Raising)
+    connected, _ = await communicator.connect()
+    assert connected is (raised is AcceptConnection)
+    await communicator.send_input({"type": "websocket.disconnect", "code": 1006})
+    await communicator.wait()
+
+
+async def test_groups_of_a_class_need_a_channel_layer(no_layer: None) -> None:
+    communicator = visitor(Listening)
+    await communicator.send_input({"type": "websocket.connect"})
+    with pytest.raises(InvalidChannelLayerError, match=r"Listening\.groups"):
+        await communicator.wait()
 
 
 async def test_access_that_cannot_be_checked_ends_the_connection_unless_it_is_routine(

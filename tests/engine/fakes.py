@@ -108,8 +108,9 @@ class Socket:
     async def recheck_access(self, *, routine: bool = False) -> None:
         self.rechecked += 1
 
-    async def keep_up(self) -> None:
-        await self.recheck_access(routine=True)
+    async def forget_user(self) -> None:
+        self.scope["user"] = None
+        await self.recheck_access()
 
     # What has arrived.
 

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from collab.engine.hub.live_rooms import Key, LiveRooms
+from collab.engine.hub.recheck_schedule import RecheckSchedule
 from collab.engine.relay.relay import Relay
 from collab.engine.relay.room_link import RoomLink
 from collab.engine.rooms.member import Member
@@ -43,6 +44,7 @@ class Upkeep:
         self._unload_handles: dict[Key, asyncio.TimerHandle] = {}
         self._periodic: list[asyncio.Task[None]] = []
         self._rereading: set[str] = set()
+        self._rechecking: set[Member] = set()
 
     def add(self, key: Key, room: Room, link: RoomLink | None) -> None:
         """Follow a room that has just been loaded."""
@@ -65,22 +67,22 @@ class Upkeep:
     # Access.
 
     async def _recheck_periodically(self) -> None:
-        """Check the access of each connection once in an interval, one after the other."""
+        """Check the access of each connection once in an interval."""
+        schedule: RecheckSchedule[Member] = RecheckSchedule(self._settings.ACCESS_CHECK_INTERVAL)
         while True:
-            members = self._live.members
-            pause = self._settings.ACCESS_CHECK_INTERVAL / (len(members) + 1)
-            await asyncio.sleep(pause)
-            for member in members:
-                if not member.is_closed:
-                    await self._recheck(member)
-                await asyncio.sleep(pause)
+            await asyncio.sleep(schedule.tick)
+            members = [member for member in self._live.members if not member.is_closed]
+            for member in schedule.due(members, self._loop.time()):
+                if member not in self._rechecking:
+                    # Side by side: a project that answers slowly about one delays no other.
+                    self._rechecking.add(member)
+                    self.tasks.start(self._recheck(member), "recheck", member.room_name or "")
 
     async def _recheck(self, member: Member) -> None:
         try:
-            await member.connection.keep_up()
-        except Exception:
-            # The project's code; the other members are checked all the same.
-            logger.exception("A periodic access check failed.", extra={"user": member.user_id})
+            await member.connection.recheck_access(routine=True)
+        finally:
+            self._rechecking.discard(member)
 
     # The storage.
 

@@ -18,7 +18,7 @@ __all__ = ["Connection", "Member"]
 
 
 class Connection(Protocol):
-    """A member's consumer, as far as the engine needs it."""
+    """A member's connection, as far as rooms and the hub need it."""
 
     #: Of the connection, as ASGI has it.
     scope: dict[str, Any]
@@ -27,10 +27,14 @@ class Connection(Protocol):
         """End the connection without the client's help: it takes no data."""
 
     async def recheck_access(self, *, routine: bool = False) -> None:
-        """Check anew what the member may do, and act on it; see ``YjsConsumer``."""
+        """Ask the project again what the member may do, and act on the answer.
 
-    async def keep_up(self) -> None:
-        """Do what is due now and then for as long as the connection lasts."""
+        Args:
+            routine: a periodic check, which forgives for a while that there is no answer.
+        """
+
+    async def forget_user(self) -> None:
+        """Treat the member as anonymous, as its user has logged out, and check its access."""
 
 
 class Member:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
@@ -12,8 +13,10 @@ from django.conf import settings as django_settings
 from django.contrib.auth import SESSION_KEY
 
 from collab.access import Access
+from collab.conf import Settings
 from collab.engine.runtime.counters import counters
-from collab.exceptions import Forbidden, MemberError, Unauthenticated
+from collab.engine.serving.refusals import denial, refusal_of
+from collab.exceptions import MemberError
 
 __all__ = ["AccessCheck", "user_id_of"]
 
@@ -25,43 +28,79 @@ def user_id_of(scope: dict[str, Any]) -> str | None:
 
 
 class AccessCheck:
-    """The access of one client, as the project answered last.
+    """The access of one client, as the project answered last (I12).
+
+    A refusal is obeyed, whether the project returns or raises it. An error that is not a refusal
+    leaves the last answer in force, for at most ``ACCESS_GRACE`` seconds.
 
     Args:
         scope: of the connection; its ``user`` is kept up to date.
         authorize: the project's.
+        settings: for the times.
     """
 
-    __slots__ = ("_authorize", "_scope", "access")
+    __slots__ = ("_answered_at", "_authorize", "_loop", "_scope", "_settings", "access")
 
-    def __init__(self, scope: dict[str, Any], authorize: Callable[[], Awaitable[Access]]) -> None:
+    def __init__(
+        self,
+        scope: dict[str, Any],
+        authorize: Callable[[], Awaitable[Access]],
+        settings: Settings,
+    ) -> None:
         self._scope = scope
         self._authorize = authorize
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._answered_at = self._loop.time()
         self.access = Access.NONE
 
-    async def ask(self) -> None:
-        """Ask the project for the first time.
+    async def ask(self) -> Access:
+        """Ask the project, and return what the client may do: to read at least.
 
         Raises:
             MemberError: the client is refused.
+            Exception: the project could not answer.
         """
-        self.access = await self._authorize()
-        if self.access < Access.READ:
-            raise self.refusal()
+        try:
+            access = await self._authorize()
+        except Exception as error:
+            refusal = refusal_of(error, user_id_of(self._scope))
+            if refusal is None or refusal is error:
+                raise
+            raise refusal from error
+        self._answered_at = self._loop.time()
+        if access < Access.READ:
+            raise denial(user_id_of(self._scope))
+        return access
 
     async def ask_again(self) -> Access:
-        """Ask for the current user, who may have logged out, and return the answer."""
-        await self._refresh_user()
-        return await self._authorize()
+        """Ask on behalf of the current user, who may have logged out; see :meth:`ask`."""
+        async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
+            await self._refresh_user()
+            return await self.ask()
 
-    def record(self, access: Access) -> None:
-        """Record that access is ``access`` from now on."""
-        counters.access_changes[access.label] += access != self.access
+    @property
+    def has_expired(self) -> bool:
+        """Whether the project has not answered for so long that its last answer is void."""
+        return self._loop.time() - self._answered_at > self._settings.ACCESS_GRACE
+
+    def record(self, access: Access) -> bool:
+        """Record what the client may do from now on; return whether that has changed."""
+        is_changed = access != self.access
+        counters.access_changes[access.label] += is_changed
         self.access = access
+        return is_changed
 
-    def refusal(self) -> MemberError:
+    def forget_user(self) -> None:
+        """Treat the client as anonymous from now on: its user has logged out."""
+        # The app of users need not be installed.
+        from django.contrib.auth.models import AnonymousUser
+
+        self._scope["user"] = AnonymousUser()
+
+    def denial(self) -> MemberError:
         """Return the error for a client without access."""
-        return Unauthenticated() if user_id_of(self._scope) is None else Forbidden()
+        return denial(user_id_of(self._scope))
 
     async def _refresh_user(self) -> None:
         """Set ``scope["user"]`` to the user of the session as it is now, possibly anonymous."""

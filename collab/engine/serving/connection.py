@@ -7,12 +7,9 @@ old database connections, which nothing on this path opens.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import re
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, cast
 
 from channels.consumer import get_handler_name
 from channels.exceptions import (
@@ -38,70 +35,21 @@ from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.engine.serving.frame_intake import FrameIntake
+from collab.engine.serving.handshake import Handshake
+from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import MemberError, NoSuchDocument
 from collab.protocol.session import Session
-from collab.wire import SUBPROTOCOL, CloseCode
+from collab.wire import CloseCode
 from collab_storage.base import check_name
 from collab_storage.exceptions import InvalidName
 
-__all__ = ["ConsumerConnection", "ServedConsumer", "group_name"]
+__all__ = ["ConsumerConnection"]
 
 logger = logging.getLogger("collab.consumers")
-
-_GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
 #: Methods of a consumer that see each frame. While a project overrides none of them, frames need
 #: not pass through them.
 _FRAME_METHODS = ("dispatch", "websocket_receive", "receive")
-
-
-def group_name(room_name: str) -> str:
-    """Return the channel layer's group for a room: its name, where that is a legal group name."""
-    if _GROUP_NAME.fullmatch(room_name):
-        return room_name
-    return f"collab.{hashlib.sha256(room_name.encode()).hexdigest()}"
-
-
-class ServedConsumer(Protocol):
-    """The documented names of a consumer that its connection uses; see ``YjsConsumer``."""
-
-    storage: ClassVar[Literal["default"] | None]
-    echo_updates: ClassVar[bool]
-    groups: Iterable[str]
-    channel_layer_alias: str
-
-    # Set by the connection.
-    scope: dict[str, Any]
-    channel_layer: Any
-    base_send: Send
-    _collab_connection: Any
-
-    def make_room_name(self) -> str:
-        """Return the name of the document."""
-
-    async def authorize(self) -> Access:
-        """Return what the user may do."""
-
-    async def make_ydoc(self) -> Doc[Any]:
-        """Return a new Doc."""
-
-    async def seed_ydoc(self, doc: Doc[Any]) -> None:
-        """Fill a new document."""
-
-    async def connect(self) -> None:
-        """Accept or close the connection."""
-
-    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
-        """Accept the connection."""
-
-    async def disconnect(self, code: int) -> None:
-        """Handle the end of the connection."""
-
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle a message of ASGI or of the channel layer."""
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Handle a frame."""
 
 
 class ConsumerConnection:
@@ -145,12 +93,16 @@ class ConsumerConnection:
         #: Why the task was cancelled, if this connection did that.
         self._is_evicted = False
         self._failure: BaseException | None = None
-        self._is_accepted = self._is_closed = False
+        self._is_closed = False
         #: Cause of a close that is not the project's decision.
         self._close_cause = "close"
         self._admission = Admission()
-        self._access_check = AccessCheck(scope, consumer.authorize)
-        self._intake = FrameIntake(get_settings(), self.receive_bytes, self._turn)
+        settings = get_settings()
+        self._handshake = Handshake(scope, send)
+        self._access_check = AccessCheck(scope, consumer.authorize, settings)
+        # A later check must not be overtaken by an earlier one's answer.
+        self._checking = asyncio.Lock()
+        self._intake = FrameIntake(settings, self.receive_bytes, self._turn)
         #: The server's socket, where frames can go past ASGI.
         self._socket = socket_of(scope)
         self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
@@ -315,7 +267,7 @@ class ConsumerConnection:
         await self._join_class_groups()
         self._enter_as_user()
         with self._pending_join() as pending:
-            await self._access_check.ask()
+            self._access_check.access = await self._access_check.ask()
             await self._connect()
         if pending is not None and pending.needs_recheck:
             await self.recheck_access()
@@ -351,18 +303,9 @@ class ConsumerConnection:
 
     async def accept(self, subprotocol: str | None, headers: Any) -> None:
         """Accept the handshake, unless that is done, and join."""
-        if not self._is_accepted and not self._is_closed:
-            await self._accept_handshake(subprotocol, headers)
+        if not self._handshake.is_accepted and not self._is_closed:
+            await self._handshake.accept(subprotocol, headers)
             await self.join()
-
-    async def _accept_handshake(self, subprotocol: str | None = None, headers: Any = None) -> None:
-        if subprotocol is None and self._offers_subprotocol():
-            subprotocol = SUBPROTOCOL
-        self._is_accepted = True
-        message: dict[str, Any] = {"type": "websocket.accept", "subprotocol": subprotocol}
-        if headers:
-            message["headers"] = list(headers)
-        await self._send(message)
 
     async def join(self) -> None:
         """Become a member of the room."""
@@ -431,28 +374,33 @@ class ConsumerConnection:
     async def recheck_access(self, *, routine: bool = False) -> None:
         """Ask the project again what the client may do, and act on the answer.
 
-        If the project cannot answer, the connection is closed, unless the check is a periodic
-        one: a database that is away for a while ends no connection.
+        If the project cannot answer, the connection is closed. A periodic check forgives that
+        for ``ACCESS_GRACE`` seconds: a database that is away for a while ends no connection.
         """
-        try:
-            access = await self._access_check.ask_again()
-        except Exception:
-            logger.exception("Access could not be checked.", extra=self.log_context)
-            if not routine:
-                await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
-            return
-        is_changed = access != self.access
-        self._access_check.record(access)
-        if access < Access.READ:
-            await self.end_with(self._access_check.refusal())
-        elif is_changed and self._member is not None and self._room is not None:
+        async with self._checking:
+            try:
+                access = await self._access_check.ask_again()
+            except MemberError as refusal:
+                self._access_check.record(Access.NONE)
+                await self.end_with(refusal)
+            except Exception:
+                logger.exception("Access could not be checked.", extra=self.log_context)
+                if not routine or self._access_check.has_expired:
+                    await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
+            else:
+                if self._access_check.record(access):
+                    self._change_access(access)
+
+    def _change_access(self, access: Access) -> None:
+        if self._member is not None and self._room is not None:
             if reply := self._member.session.change_access(access):
                 self._member.send_frame(reply.frame)
             self._room.welcome(self._member)
 
-    async def keep_up(self) -> None:
-        """Check access again; called periodically."""
-        await self.recheck_access(routine=True)
+    async def forget_user(self) -> None:
+        """Treat the client as anonymous, as its user has logged out, and check its access."""
+        self._access_check.forget_user()
+        await self.recheck_access()
 
     # Leaving.
 
@@ -461,17 +409,14 @@ class ConsumerConnection:
         if self._is_closed:
             return
         self._is_closed = True
-        if not self._is_accepted:
-            if code is None:
-                code = self._access_check.refusal().close_code
-            if self._offers_subprotocol():
-                await self._accept_handshake()
+        if code is None and not self._handshake.is_accepted:
+            code = self._access_check.denial().close_code
         if code is not None and code != CloseCode.NORMAL:
             counters.refuse(code, self._close_cause)
         if self._member is not None:
             self._member.close(code or CloseCode.NORMAL, reason or "")
         else:
-            await self._send(_close_message(code, reason))
+            await self._handshake.close(code, reason)
 
     async def end_with(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
@@ -496,18 +441,6 @@ class ConsumerConnection:
             with suppress(TimeoutError):
                 async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
                     await self._hub.writer.saved(self.room_name)
-
-    def _offers_subprotocol(self) -> bool:
-        return SUBPROTOCOL in self.scope.get("subprotocols", ())
-
-
-def _close_message(code: int | None, reason: str | None) -> dict[str, Any]:
-    message: dict[str, Any] = {"type": "websocket.close"}
-    if code is not None:
-        message["code"] = int(code)
-    if reason:
-        message["reason"] = reason
-    return message
 
 
 def _sender(send: Send) -> Send:

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Receive, Send
 from collab.engine.hub.current import current_hub
-from collab.engine.serving.connection import ConsumerConnection, ServedConsumer, group_name
+from collab.engine.serving.connection import ConsumerConnection
+from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import ProtocolViolation, TryAgainLater
 from collab.live.actions.actions import Action, actions_of
 from collab.live.actions.call_queue import CALL, EVENT, CallQueue, Start, error_of

@@ -804,15 +804,17 @@ async def test_access_is_rechecked_now_and_then(tmp_path: Path) -> None:
 async def test_a_check_that_fails_keeps_others_from_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail() -> None:
+    async def fail(*, routine: bool) -> None:
         raise LookupError("the project's own")
 
     async with harness_of(tmp_path, ACCESS_CHECK_INTERVAL=0.01) as harness:
         _, ann = await harness.join(user_id="ann")
         _, bob = await harness.join()
-        monkeypatch.setattr(ann, "keep_up", fail)
+        monkeypatch.setattr(ann, "recheck_access", fail)
         await until(lambda: bob.rechecked >= 2)
-    assert {record.__dict__["user"] for record in caplog.records} == {"ann"}
+    assert {record.getMessage() for record in caplog.records} == {
+        "Background work failed: recheck."
+    }
 
 
 # The end.

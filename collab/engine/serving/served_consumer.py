@@ -1,0 +1,66 @@
+"""The documented names of a consumer, as far as its connection uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, Protocol
+
+from pycrdt import Doc
+
+from collab.access import Access
+from collab.engine.connections.fast_path import Send
+
+__all__ = ["ServedConsumer", "group_name"]
+
+_GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
+
+
+def group_name(room_name: str) -> str:
+    """Return the channel layer's group for a room: its name, where that is a legal group name."""
+    if _GROUP_NAME.fullmatch(room_name):
+        return room_name
+    return f"collab.{hashlib.sha256(room_name.encode()).hexdigest()}"
+
+
+class ServedConsumer(Protocol):
+    """The documented names of a consumer that its connection uses; see ``YjsConsumer``."""
+
+    storage: ClassVar[Literal["default"] | None]
+    echo_updates: ClassVar[bool]
+    groups: Iterable[str]
+    channel_layer_alias: str
+
+    # Set by the connection.
+    scope: dict[str, Any]
+    channel_layer: Any
+    base_send: Send
+    _collab_connection: Any
+
+    def make_room_name(self) -> str:
+        """Return the name of the document."""
+
+    async def authorize(self) -> Access:
+        """Return what the user may do."""
+
+    async def make_ydoc(self) -> Doc[Any]:
+        """Return a new Doc."""
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        """Fill a new document."""
+
+    async def connect(self) -> None:
+        """Accept or close the connection."""
+
+    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        """Accept the connection."""
+
+    async def disconnect(self, code: int) -> None:
+        """Handle the end of the connection."""
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Handle a message of ASGI or of the channel layer."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle a frame."""
