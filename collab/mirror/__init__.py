@@ -1,7 +1,7 @@
 """Rows of Django models in shared documents, both ways.
 
-``save()`` becomes a change of the document that every member sees; what a member changes there is
-checked and saved. See :class:`ModelMirror`.
+``save()`` becomes a change of the document that every member sees; changes by members are checked
+and saved. See :class:`ModelMirror`.
 """
 
 from django.core.exceptions import ImproperlyConfigured
@@ -34,12 +34,12 @@ __all__ = [
 
 
 def reconcile(room_name: str) -> bool:
-    """Make a document equal to its rows, as when it is opened; it is made if there is none.
+    """Make a document equal to its rows, as opening it does; create it if there is none.
 
     Returns:
         False if no mirror has rows for the document.
     """
-    # Not with this module, which is there before models are.
+    # Not with this module, which is imported before models are loaded.
     from collab.mirror.outgoing import writing
 
     return writing.reconcile(room_name)

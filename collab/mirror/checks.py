@@ -1,4 +1,4 @@
-"""System checks: which mirrors are declared so that they cannot work."""
+"""System checks of mirrors whose declarations cannot work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAG = "collab"
 _LISTS = ("fields", "writable_fields", "text_fields", "depends_on")
 _OWN_LISTS = ("own_fields", "own_writable_fields")
 
-#: What serializers come from that there are none of without ``fields``.
+#: Methods that return no serializer without ``fields``.
 _NEEDING_FIELDS = (ModelMirror.get_serializer_class, OwnRowsMirror.get_serializer_class)
 
 Fields = dict[str, Field[Any, Any, Any, Any]]
@@ -37,7 +37,7 @@ Fields = dict[str, Field[Any, Any, Any, Any]]
 
 @register(TAG)
 def check_mirrors(**kwargs: object) -> list[CheckMessage]:
-    """Check what mirrors show, what clients may change of it, and which rooms it is for."""
+    """Check the fields of mirrors, those that clients may change, and the documents."""
     taken = Counter(mirror.map_name for mirror in mirrors())
     return [
         Error(f"{_name(mirror)} {text}", hint=hint, obj=type(mirror), id=id_)
@@ -47,15 +47,15 @@ def check_mirrors(**kwargs: object) -> list[CheckMessage]:
 
 
 def is_sound(mirror: ModelMirror[Any]) -> bool:
-    """Tell whether nothing is wrong about ``mirror`` itself."""
+    """Return whether ``mirror`` itself has no problems."""
     return not any(_problems(mirror, Counter()))
 
 
-#: The id of a check, what is wrong, and what to write instead.
-Problem = tuple[str, str, str]
+#: The id of a check, the fault, and what to write instead.
+Message = tuple[str, str, str]
 
 
-def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem]:
+def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Message]:
     yield from _missing_methods(mirror)
     yield from _wrong_map_name(mirror, taken)
     if wrong := [*_wrong_lists(mirror)] or [*_wrong_source(mirror), *_wrong_relations(mirror)]:
@@ -69,7 +69,7 @@ def _problems(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem
         yield from _lacking(mirror, shown)
 
 
-def _missing_methods(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+def _missing_methods(mirror: ModelMirror[Any]) -> Iterator[Message]:
     is_own = isinstance(mirror, OwnRowsMirror)
     base, prefix = (OwnRowsMirror, "get_shared") if is_own else (ModelMirror, "get")
     for name, hint in (
@@ -83,12 +83,12 @@ def _missing_methods(mirror: ModelMirror[Any]) -> Iterator[Problem]:
             yield "collab.E007", f"does not override {name}().", hint
 
 
-def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Problem]:
+def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[Message]:
     name, limit = mirror.map_name, MirroredRow._meta.get_field("map_name").max_length or 0
     if not isinstance(name, str) or len(name) > limit:
         yield (
             "collab.E008",
-            f"has a map_name that is no text of up to {limit} characters.",
+            f"has a map_name that is not a text of at most {limit} characters.",
             'Write map_name = "tasks", for example, or leave it out.',
         )
     elif taken[name] > 1:
@@ -103,20 +103,20 @@ def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[P
 # What it shows.
 
 
-def _wrong_lists(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+def _wrong_lists(mirror: ModelMirror[Any]) -> Iterator[Message]:
     for attribute in _LISTS + _OWN_LISTS * isinstance(mirror, OwnRowsMirror):
         names = getattr(mirror, attribute)
         if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
             hint = f'Write {attribute} = ("title", "done"); one name has a comma, too: ("title",).'
-            yield "collab.E009", f"has {attribute} that are no list of names: {names!r}.", hint
+            yield "collab.E009", f"has {attribute} that are not a list of names: {names!r}.", hint
 
 
-def _wrong_source(mirror: ModelMirror[Any]) -> Iterator[Problem]:
-    """Yield what is wrong about where values come from: ``fields`` or a serializer."""
+def _wrong_source(mirror: ModelMirror[Any]) -> Iterator[Message]:
+    """Yield faults of the source of values: ``fields`` or a serializer."""
     if isinstance(mirror, OwnRowsMirror):
         yield from _wrong_own_source(mirror)
     if mirror.fields and mirror.serializer_class:
-        hint = "Leave out one of them: the serializer says which fields there are."
+        hint = "Leave out one of them: the serializer lists the fields."
         yield "collab.E010", "has both fields and a serializer_class.", hint
     elif mirror.serializer_class:
         yield from _wrong_serializer(mirror, "serializer_class")
@@ -127,12 +127,12 @@ def _wrong_source(mirror: ModelMirror[Any]) -> Iterator[Problem]:
         yield "collab.E010", "has neither fields nor a serializer_class.", hint
 
 
-def _wrong_own_source(mirror: OwnRowsMirror[Any]) -> Iterator[Problem]:
-    """Yield what is wrong about where values come from in documents of owners."""
+def _wrong_own_source(mirror: OwnRowsMirror[Any]) -> Iterator[Message]:
+    """Yield faults of the source of values in documents of owners."""
     if not mirror.own_serializer_class:
         yield from _wrong_fields(mirror, "own_fields")
         if mirror.serializer_class:
-            hint = "Write own_serializer_class: a serializer that says all that owners see."
+            hint = "Write own_serializer_class: a serializer with all fields that owners see."
             yield "collab.E010", "has a serializer_class, but none for owners.", hint
     elif mirror.fields or mirror.own_fields:
         hint = "Write serializer_class instead of fields, or own_fields instead of the serializer."
@@ -141,11 +141,11 @@ def _wrong_own_source(mirror: OwnRowsMirror[Any]) -> Iterator[Problem]:
         yield from _wrong_serializer(mirror, "own_serializer_class")
     names = [field.name for field in mirror.model._meta.concrete_fields]
     if mirror.owner_field not in names:
-        text = f"has the owner_field {mirror.owner_field!r}, which no column is of."
+        text = f"has the owner_field {mirror.owner_field!r}, which is not a column."
         yield "collab.E009", text, _meant(mirror.owner_field, names)
 
 
-def _wrong_fields(mirror: ModelMirror[Any], attribute: str) -> Iterator[Problem]:
+def _wrong_fields(mirror: ModelMirror[Any], attribute: str) -> Iterator[Message]:
     known = [field.name for field in mirror.model._meta.get_fields()]
     for name in getattr(mirror, attribute):
         # Properties and methods are shown, too.
@@ -154,13 +154,13 @@ def _wrong_fields(mirror: ModelMirror[Any], attribute: str) -> Iterator[Problem]
             yield "collab.E009", text, _meant(name, known)
 
 
-def _wrong_serializer(mirror: ModelMirror[Any], attribute: str) -> Iterator[Problem]:
+def _wrong_serializer(mirror: ModelMirror[Any], attribute: str) -> Iterator[Message]:
     serializer: Any = getattr(mirror, attribute)
     if not (isinstance(serializer, type) and issubclass(serializer, ModelSerializer)):
         hint = "Derive it from rest_framework.serializers.ModelSerializer."
         yield (
             "collab.E011",
-            f"has the {attribute} {serializer!r}, which is no ModelSerializer.",
+            f"has the {attribute} {serializer!r}, which is not a ModelSerializer.",
             hint,
         )
         return
@@ -172,13 +172,13 @@ def _wrong_serializer(mirror: ModelMirror[Any], attribute: str) -> Iterator[Prob
         return
     try:
         _fields(serializer)
-    # That is how Django REST framework refuses what is wrong about it.
+    # Django REST framework refuses its faults with these.
     except (AssertionError, ImproperlyConfigured) as error:
         text = f"has the {attribute} {serializer.__name__}, which does not work."
         yield "collab.E011", text, " ".join(str(error).split())
 
 
-def _wrong_relations(mirror: ModelMirror[Any]) -> Iterator[Problem]:
+def _wrong_relations(mirror: ModelMirror[Any]) -> Iterator[Message]:
     for path in mirror.depends_on:
         try:
             declared_paths(mirror.model, [path])
@@ -188,7 +188,7 @@ def _wrong_relations(mirror: ModelMirror[Any]) -> Iterator[Problem]:
 
 
 def _shown(mirror: ModelMirror[Any]) -> Fields:
-    """Return all fields that documents show; none if they differ from room to room."""
+    """Return all fields that documents show; none if they differ between documents."""
     shown: Fields = {}
     if not (mirror.fields or mirror.serializer_class):
         return shown
@@ -201,51 +201,51 @@ def _fields(serializer: type[ModelSerializer[Any]]) -> Fields:
     return {name: field for name, field in serializer().fields.items() if not field.write_only}
 
 
-# What clients may change of it.
+# Fields that clients may change.
 
 
 def _writable(mirror: ModelMirror[Any], shown: Fields) -> Iterator[tuple[str, Fields]]:
-    """Yield what lists fields that clients may change, with those that they are shown."""
+    """Yield attributes that list writable fields, with the fields that clients are shown."""
     if isinstance(mirror, OwnRowsMirror):
         yield "own_writable_fields", _fields(mirror.own_serializer)
         shown = _fields(mirror.serializers()[0])
     yield "writable_fields", shown
 
 
-def _unknown(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Problem]:
+def _unknown(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Message]:
     for name in getattr(mirror, attribute):
         if name not in shown:
             text = f"has {name!r} in {attribute}, which documents do not show."
             yield "collab.E009", text, _meant(name, shown)
 
 
-def _not_writable(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Problem]:
+def _not_writable(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> Iterator[Message]:
     for name in getattr(mirror, attribute):
         if (field := shown.get(name)) is None:
             continue
         text = f"has {name!r} in {attribute}, which "
         if _is_read_only(field) and not isinstance(field, BaseSerializer):
             hint = f"Take {name!r} out of {attribute}, or make it writable in the serializer."
-            yield "collab.E012", f"{text}the serializer does not let anybody change.", hint
+            yield "collab.E012", f"{text}is read-only in the serializer.", hint
         elif isinstance(field, BaseSerializer) or len(field.source_attrs) != 1:
             hint = f"Take {name!r} out, and give the model that it belongs to a mirror of its own."
-            yield "collab.E012", f"{text}is not kept in the row itself.", hint
+            yield "collab.E012", f"{text}is not a column of the row itself.", hint
 
 
 def _is_read_only(field: Field[Any, Any, Any, Any]) -> bool:
-    # Of StringRelatedField(many=True) only the inner one says that it is.
+    # Of StringRelatedField(many=True) only the inner field is marked.
     return field.read_only or getattr(getattr(field, "child_relation", field), "read_only", False)
 
 
-def _no_text(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
+def _no_text(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Message]:
     for name in mirror.text_fields:
         if name in shown and not isinstance(shown[name], CharField):
             hint = f"Take {name!r} out of text_fields: only texts can be edited together."
-            yield "collab.E013", f"has {name!r} in text_fields, which is no text.", hint
+            yield "collab.E013", f"has {name!r} in text_fields, which is not a text.", hint
 
 
-def _lacking(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Problem]:
-    """Yield what rows that clients add would have no value for."""
+def _lacking(mirror: ModelMirror[Any], shown: Fields) -> Iterator[Message]:
+    """Yield columns that rows added by clients would have no value for."""
     if not mirror.can_create or type(mirror).get_initial is not ModelMirror.get_initial:
         return
     names = [

@@ -1,7 +1,7 @@
-"""What is known of mirrored documents: how the rows were when they were last written into them.
+"""Records of mirrored documents: the values of rows as they were last written into them.
 
-A row's values, those of its map in the document, and those here are compared three ways. Where
-the row differs from what is here, the database has changed; where the map does, a client has.
+A row's values, those of its map in the document, and those here are compared three ways. Where the
+row differs from the record, the database has changed; where the map does, a client has.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collab_storage.base import MAX_NAME_LENGTH
 
 __all__ = ["MirroredDocument", "MirroredRefresh", "MirroredRow", "new_client_id"]
 
-#: Client ids of three bytes: each change that is written bears one. Clients draw theirs among
-#: 2**32, so that a collision is as unlikely as it is among them.
+#: Client ids of three bytes: each written change has one. Clients draw theirs among 2**32, so that
+#: a collision is as unlikely as it is among them.
 _LEAST, _NUMBER = 2**14, 2**21 - 2**14
 
 
@@ -27,16 +27,16 @@ def new_client_id() -> int:
 
 
 class MirroredDocument(models.Model):
-    """A document that rows are mirrored to. Its row is the lock of all who write them into it."""
+    """A document that rows are mirrored to. Its row is the lock for writing them into it."""
 
     name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
-    #: Whom the server's changes in the document are by: one for all, so that they stay small.
+    #: The Yjs client id of the server's changes: one for all, so that they stay small.
     client_id = models.PositiveBigIntegerField(null=True)
-    #: When a process opened it last, or had had it open for another while; see ``refreshing``.
+    #: When a process opened it last, or recorded that it is still open; see ``history.refresh``.
     opened_at = models.DateTimeField(null=True)
-    #: How often its lock was held to write rows.
+    #: Counts the times that its lock was held to write rows.
     writings = models.PositiveBigIntegerField(default=0)
-    #: How many bytes it would be with its rows written anew, when that was found out last.
+    #: Bytes that it would have with its rows written anew, as computed last.
     fresh_size = models.PositiveBigIntegerField(null=True)
 
     class Meta:
@@ -54,7 +54,7 @@ class MirroredRow(models.Model):
     map_name = models.CharField(max_length=255)
     #: The row's primary key as text, which is its key in the map.
     key = models.CharField(max_length=255)
-    #: The UUID that a client has added it under, if that is not its key.
+    #: The UUID that a client has added it under, if that differs from its key.
     client_key = models.CharField(max_length=36, null=True)  # noqa: DJ001 (most have none)
     values = models.JSONField(encoder=DjangoJSONEncoder)
 
@@ -72,17 +72,17 @@ class MirroredRow(models.Model):
 
 
 class MirroredRefresh(models.Model):
-    """Maps of rows were replaced in a document: what tells changes of the old ones, and of what."""
+    """A replacement of rows' maps in a document, to recognize late changes of the old maps."""
 
     document = models.ForeignKey(MirroredDocument, models.CASCADE, related_name="refreshes")
     at = models.DateTimeField()
-    #: What is in the old maps: client id, first clock, clock behind the last.
+    #: Ids in the old maps: client id, first clock, clock behind the last.
     ids = models.JSONField()
-    #: Client id and clock of something that was deleted then: who has that knows of it.
+    #: Client id and clock of a deletion then: clients that have it know of the refresh.
     witness = models.JSONField()
     #: Map name and key of rows that were left as they were.
     left = models.JSONField()
-    #: The document before, compressed; it is not kept for ever.
+    #: The document before, compressed; kept for ``ROWS_PAST_TIME``.
     content = models.BinaryField(null=True)
 
     class Meta:

@@ -1,8 +1,8 @@
 """Own rows in full, others' in part: two kinds of documents for the rows of one mirror.
 
-Who has a document open gets all of it, its history included, so what some may not see has to be in
-another one. Each shared document has in part the rows of everybody, and beside it there is one for
-each owner with the owner's rows in full, ``"board-1"`` and ``"board-1~7"``. A client opens both.
+A client that opens a document gets all of it, its history included, so private fields have to be in
+another one. Each shared document has the rows of all users in part, and each owner has another one
+with the own rows in full, ``"board-1"`` and ``"board-1~7"``. A client opens both.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def split_room_name(room_name: str) -> tuple[str, str | None]:
 
 
 def is_own_or_shared(room_name: str, user: User) -> bool:
-    """Tell whether a document is no other owner's than ``user``; for ``authorize()``.
+    """Return whether a document is shared, or belongs to ``user``; for ``authorize()``.
 
-    Who may open the shared document is another question.
+    Access to the shared document is a question of its own.
     """
     owner = split_room_name(room_name)[1]
     return owner is None or _is(user, owner)
@@ -48,18 +48,18 @@ def _is(user: User, owner: object) -> bool:
 
 
 class OwnRowsMirror(ModelMirror[M]):
-    """Which rows of a model are in which documents: owners see more of theirs than others do.
+    """Declares rows of which their owners see more than others do.
 
-    What a :class:`ModelMirror` says is what everybody sees, and may change; what is beside it for
-    owners has a name with ``own``.
+    The attributes of :class:`ModelMirror` are for all users; those for owners have ``own`` in their
+    names.
     """
 
-    #: The field that says whose a row is; nobody's if it is ``None``.
+    #: The field with the owner of a row; a row may have none.
     owner_field: ClassVar[str] = "owner"
-    #: What owners see beside ``fields``; or else a serializer that says all that they see.
+    #: Fields that owners see beside ``fields``; or else a serializer with all that they see.
     own_fields: ClassVar[Sequence[str]] = ()
     own_serializer_class: ClassVar[type[ModelSerializer[Any]] | None] = None
-    #: What owners may change beside ``writable_fields``.
+    #: Fields that owners may change beside ``writable_fields``.
     own_writable_fields: ClassVar[Sequence[str]] = ()
 
     def get_shared_room_names(self, instance: M) -> Iterable[str]:
@@ -71,23 +71,23 @@ class OwnRowsMirror(ModelMirror[M]):
         raise NotImplementedError(f"{type(self).__name__} needs get_shared_queryset().")
 
     def has_write_permission(self, user: User, instance: M, changes: Mapping[str, Any]) -> bool:
-        """Let owners add, change and remove their rows, and others change ``writable_fields``."""
+        """Allow owners to do all with their rows, others to change ``writable_fields``."""
         if _is(user, self._owner_of(instance)):
             return True
         is_change = bool(changes) and not instance._state.adding
         return is_change and changes.keys() <= set(self.writable_fields)
 
-    # What a mirror is asked for.
+    # Methods of a mirror.
 
     def get_room_names(self, instance: M) -> Iterable[str]:
         """Return the names of the shared documents, and of those of the owner.
 
         Raises:
-            ValueError: one of a shared document could be taken for that of an owner.
+            ValueError: the name of a shared document looks like that of an owner's.
         """
         shared, owner = list(self.get_shared_room_names(instance)), self._owner_of(instance)
         if wrong := [name for name in shared if _SEPARATOR in name]:
-            raise ValueError(f"The name of a shared document has no {_SEPARATOR!r}: {wrong[0]!r}.")
+            raise ValueError(f"The name of a shared document has {_SEPARATOR!r}: {wrong[0]!r}.")
         own = [] if owner is None else [f"{name}{_SEPARATOR}{owner}" for name in shared]
         return [*shared, *own]
 
@@ -100,34 +100,34 @@ class OwnRowsMirror(ModelMirror[M]):
         return rows if rows is None or owner is None else rows.filter(**{self.owner_field: owner})
 
     def get_serializer_class(self, room_name: str) -> type[ModelSerializer[Any]]:
-        """Return what shows rows in part, or for a document of an owner in full."""
+        """Return the serializer of a shared document, or of an owner's."""
         is_shared = split_room_name(room_name)[1] is None
         return super().get_serializer_class(room_name) if is_shared else self.own_serializer
 
     def get_writable_fields(self, room_name: str) -> Sequence[str]:
-        """Return what clients may change in a shared document, or in one of an owner."""
+        """Return the fields that clients may change in a shared document, or in an owner's."""
         is_shared = split_room_name(room_name)[1] is None
         return self.writable_fields if is_shared else self.all_writable_fields
 
     def serializers(self) -> list[type[ModelSerializer[Any]]]:
-        """Return what shows rows in part and in full."""
+        """Return the serializers of shared documents and of owners'."""
         return [*super().serializers(), self.own_serializer]
 
     def paths(self) -> list[Path]:
-        """Return the ways to other rows, among them to the owner: who is deleted owns nothing."""
+        """Return the paths to other rows, among them to the owner, who may be deleted."""
         found = super().paths()
         owner = default_serializer(self.model, (self.owner_field,))
         return found + [path for path in serializer_paths(owner, self.model) if path not in found]
 
     @property
     def own_serializer(self) -> type[ModelSerializer[Any]]:
-        """What shows rows in full."""
+        """The serializer of owners' documents."""
         names = dict.fromkeys((*self.fields, *self.own_fields))
         return self.own_serializer_class or default_serializer(self.model, tuple(names))
 
     @property
     def all_writable_fields(self) -> Sequence[str]:
-        """What owners may change."""
+        """All fields that owners may change."""
         return (*self.writable_fields, *self.own_writable_fields)
 
     # Owners.
@@ -138,7 +138,7 @@ class OwnRowsMirror(ModelMirror[M]):
         return field.to_python(getattr(instance, field.attname))
 
     def _is_key(self, owner: str) -> bool:
-        """Tell whether ``owner`` is a key as :meth:`get_room_names` writes it, not "07"."""
+        """Return whether ``owner`` is a key as :meth:`get_room_names` writes it, not "07"."""
         field: Any = self.model._meta.get_field(self.owner_field)
         try:
             return str(field.to_python(owner)) == owner

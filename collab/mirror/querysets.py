@@ -1,6 +1,6 @@
 """Changes of many rows at once: Django sends no signals for them, these querysets do.
 
-Imported with the models of a project, so nothing here needs models.
+A project's models import this module, so nothing here needs models.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["MirroredManager", "MirroredQuerySet", "rows_changed", "rows_created"
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
-#: Rows of ``sender`` with the primary keys ``keys`` are changed in the transaction on ``using``.
+#: Rows of ``sender`` with the primary keys ``keys`` change in the transaction on ``using``.
 rows_changed = Signal()
-#: Rows of ``sender`` were inserted; the primary keys of ``instances`` may not be known, and
-#: with ``may_exist`` some may have been there before.
+#: Rows of ``sender`` were inserted; the primary keys of ``instances`` may be unknown, and with
+#: ``may_exist`` some may have existed before.
 rows_created = Signal()
 
-#: So many rows are read, compared or written by one statement, as it names their primary keys.
+#: Most rows that one statement reads, compares or writes, as it names their primary keys.
 CHUNK = 500
 _WAYS = ("ignore", "update")
 
@@ -39,7 +39,7 @@ def chunks(values: Iterable[T]) -> Iterator[list[T]]:
 class MirroredQuerySet(QuerySet[M]):
     """A queryset whose ``update()``, ``bulk_create()`` and ``bulk_update()`` reach documents.
 
-    With ``delete()``, ``get_or_create()`` and the like those of any queryset do.
+    ``delete()``, ``get_or_create()`` and the like of any queryset do.
     """
 
     def update(self, **kwargs: Any) -> int:
@@ -48,11 +48,11 @@ class MirroredQuerySet(QuerySet[M]):
         if not rows_changed.has_listeners(self.model):
             return super().update(**kwargs)
         with transaction.atomic(self.db):
-            # Before, as they may not be found afterwards. Others that would be found by then are
-            # left alone: it is as if this had been done a moment earlier.
+            # Before, as the filter may not match them afterwards. Rows that match only then are not
+            # updated, as if this had happened a moment earlier.
             keys = _keys(self, self.db)
             rows_changed.send(self.model, keys=keys, using=self.db)
-            # Without keys it still has a look at the names of the fields.
+            # Without keys it still validates the names of the fields.
             starts = range(0, len(keys) or 1, CHUNK)
             return sum(self._update_these(keys[i : i + CHUNK], kwargs) for i in starts)
 
@@ -64,7 +64,7 @@ class MirroredQuerySet(QuerySet[M]):
     def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
         """Insert rows as ``QuerySet.bulk_create()`` does."""
         self._for_write = True
-        # By position: the size of a batch, and both ways to deal with rows that are there.
+        # By position: the size of a batch, and both ways to handle existing rows.
         may_exist = any(args[1:3]) or any(kwargs.get(f"{way}_conflicts") for way in _WAYS)
         with transaction.atomic(self.db, savepoint=False):
             created = super().bulk_create(objs, *args, **kwargs)
@@ -79,10 +79,10 @@ MirroredManager = Manager.from_queryset(MirroredQuerySet)
 
 
 def touch(queryset: QuerySet[Any, Any]) -> None:
-    """Have rows written into documents that were changed where Django does not notice.
+    """Write rows into documents that were changed without Django's signals.
 
-    After SQL of your own, for example. Rows that it has deleted go when the document is opened
-    next, or by ``manage.py collab_reconcile``. Inside a transaction it happens at the end of it.
+    After SQL of your own, for example. Rows that it has deleted leave when the document is opened
+    next, or by ``manage.py collab_reconcile``. Inside a transaction it happens after the commit.
     """
     using = cast("Any", queryset)._db or router.db_for_write(queryset.model)
     rows_changed.send(queryset.model, keys=_keys(queryset, using), using=using)

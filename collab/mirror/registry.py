@@ -1,4 +1,4 @@
-"""Declaring which rows of a model are in which documents, and what clients may change of them."""
+"""Declares which rows of a model are in which documents, and which fields clients may change."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ Values = dict[str, Any]
 
 
 class ModelMirror(Generic[M]):
-    """Which rows of a model are in which documents; to be subclassed and registered.
+    """Declares which rows of a model are in which documents; to be subclassed and registered.
 
     In the document ``doc.get(map_name, type=Map)[str(pk)]`` is a Map of field name -> JSON value,
     or Text for ``text_fields``.
     """
 
-    #: Of the model, what documents show; or else a serializer that says it.
+    #: The fields of the model that documents show; or else a serializer with them.
     fields: ClassVar[Sequence[str]] = ()
     serializer_class: ClassVar[type[ModelSerializer[Any]] | None] = None
-    #: Those of them that clients may change.
+    #: The fields that clients may change.
     writable_fields: ClassVar[Sequence[str]] = ()
-    #: Those that are Text, so that several people edit them together.
+    #: The fields that are Text, so that several people edit them together.
     text_fields: ClassVar[Sequence[str]] = ()
-    #: Relations, named as in queries, to rows that values come from by methods of the serializer:
-    #: ``("board__owner",)``. Those that its fields and nested serializers follow are known.
+    #: Relations, named as in queries, to rows that methods of the serializer read:
+    #: ``("board__owner",)``. Relations of its fields and nested serializers need not be listed.
     depends_on: ClassVar[Sequence[str]] = ()
     #: Clients may add rows, and remove them.
     can_create: ClassVar[bool] = False
@@ -58,8 +58,8 @@ class ModelMirror(Generic[M]):
     def get_room_names(self, instance: M) -> Iterable[str]:
         """Return the names of the documents that ``instance`` is in.
 
-        Called after each save; it should need no query. :meth:`get_queryset` decides in the end:
-        a document that is not named here learns of the row when it is opened next.
+        Called after each save; it should need no query. :meth:`get_queryset` is authoritative: a
+        document that is not named here gets the row when it is opened next.
         """
         raise NotImplementedError(f"{type(self).__name__} needs get_room_names().")
 
@@ -68,28 +68,28 @@ class ModelMirror(Generic[M]):
         raise NotImplementedError(f"{type(self).__name__} needs get_queryset().")
 
     def get_serializer_class(self, room_name: str) -> type[ModelSerializer[Any]]:
-        """Return what turns rows into values for a document, and checks what clients change."""
+        """Return the serializer of a document, which also validates what clients change."""
         return self.serializer_class or default_serializer(self.model, tuple(self.fields))
 
     def get_writable_fields(self, room_name: str) -> Sequence[str]:
-        """Return which of the values in a document clients may change."""
+        """Return the fields that clients may change in a document."""
         return self.writable_fields
 
     def has_write_permission(self, user: User, instance: M, changes: Mapping[str, Any]) -> bool:
-        """Tell whether ``user``, who may write the document, may make these changes to a row.
+        """Return whether ``user``, who may write the document, may make these changes to a row.
 
         Args:
-            user: who makes them; the anonymous user if that is not known any more.
-            instance: the row as it is; one that is not saved yet if it is to be created.
-            changes: validated values by field; empty if the row is to be deleted.
+            user: their author; the anonymous user if that is not known any more.
+            instance: the row as it is; an unsaved one before a creation.
+            changes: validated values by field; empty before a deletion.
         """
         return True
 
     def get_initial(self, room_name: str, user: User) -> Mapping[str, Any]:
         """Return attributes of the rows that ``user`` adds to a document.
 
-        They are beside what the client has written, and win over it; such as the foreign key that
-        makes the row one of the document's.
+        They win over the client's values. An example is the foreign key that makes the row one of
+        the document's.
         """
         return {}
 
@@ -98,15 +98,15 @@ class ModelMirror(Generic[M]):
     def is_allowed(
         self, room_name: str, user: User, instance: M, changes: Mapping[str, Any]
     ) -> bool:
-        """Tell the same as :meth:`has_write_permission`, of a change that is made in a document."""
+        """Return the same as :meth:`has_write_permission`, for a change made in a document."""
         return self.has_write_permission(user, instance, changes)
 
     def get_companions(
         self, room_name: str, key: str, before: Values | None, now: Values | None
     ) -> Mapping[str, Iterable[Any]]:
-        """Return which rows of other mirrors a change of a row lets enter a document, or leave it.
+        """Return the rows of other mirrors that enter or leave a document along with a change.
 
-        They are looked at in the same transaction; :meth:`get_queryset` of theirs decides.
+        They are read in the same transaction; their :meth:`get_queryset` is authoritative.
 
         Args:
             room_name: the document.
@@ -119,20 +119,20 @@ class ModelMirror(Generic[M]):
         """
         return {}
 
-    # How it is used.
+    # Used by the mirror.
 
     def values(self, rows: Iterable[M], room_name: str) -> list[Values]:
         """Return the values of ``rows`` as a document shows them, in their order."""
         context = {"room_name": room_name}
         serializer = self.get_serializer_class(room_name)(rows, many=True, context=context)
-        # To what a client would read back, so that the two can be compared.
+        # As a client would read them back, so that both can be compared.
         values: list[Values] = from_json(json.dumps(serializer.data, cls=JSONEncoder))
         return values
 
     def rows(self, room_name: str) -> QuerySet[M] | None:
-        """Return :meth:`get_queryset`, with what each row's values need fetched for all at once.
+        """Return :meth:`get_queryset` with the relations that values need prefetched.
 
-        From the database that rows are written to: a replica may not have them yet.
+        It reads from the database that rows are written to: a replica may lag behind.
         """
         queryset = self.get_queryset(room_name)
         if queryset is None:
@@ -149,14 +149,14 @@ class ModelMirror(Generic[M]):
         )
 
     def paths(self) -> list[Path]:
-        """Return the ways to other rows that the values of a row come from."""
+        """Return the paths to the other rows that the values of a row come from."""
         found = declared_paths(self.model, self.depends_on)
         for serializer in self.serializers():
             found += serializer_paths(serializer, self.model)
         return found + [path.through for path in found if path.through]
 
     def serializers(self) -> list[type[ModelSerializer[Any]]]:
-        """Return what turns rows into values, as far as that is known without a document."""
+        """Return the serializers that are known without a document."""
         if not (self.serializer_class or self.fields):
             return []
         return [ModelMirror.get_serializer_class(self, "")]
@@ -173,7 +173,7 @@ def _fetched(
 
 @cache
 def default_serializer(model: type[Model], names: tuple[str, ...]) -> type[ModelSerializer[Any]]:
-    """Return a serializer that has these fields of a model."""
+    """Return a serializer with these fields of a model."""
     meta = type("Meta", (), {"model": model, "fields": names})
     return type(f"{model.__name__}Serializer", (ModelSerializer,), {"Meta": meta})
 

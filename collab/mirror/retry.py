@@ -1,8 +1,8 @@
-"""Trying again what the database could not do at the moment.
+"""Repeats transactions that the database could not do at the moment.
 
-It breaks deadlocks, refuses what contradicts a concurrent transaction if it isolates them more than
-by default, gives up waiting for a lock, or has lost the connection. What is written into documents
-after a commit can be written again in a new transaction: it is read anew as well.
+It ends deadlocks, refuses conflicts of concurrent transactions under a stricter isolation level,
+gives up waiting for a lock, or has lost the connection. Rows can be written into
+documents again in a new transaction, as it reads them anew.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ __all__ = ["is_outage", "patiently"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: So often something is tried, and for so long at most, in seconds: a request may wait for it.
+#: Most attempts, and most seconds for all of them: a request may wait.
 _ATTEMPTS = 20
 _LONGEST = 10.0
-#: The first pause is up to so long; the others longer and longer, but for the last of these.
+#: Longest first pause, and longest pause of all, in seconds.
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether the same may well succeed later: the database is away, or busy."""
+    """Return whether the same may succeed later: the database is away, or busy."""
     return isinstance(error, OperationalError | InterfaceError | StorageUnavailable)
 
 
 def patiently(function: Callable[P, T]) -> Callable[P, T]:
-    """Let ``function``, a transaction of its own, be tried again if the same may succeed later.
+    """Repeat ``function``, a transaction of its own, after an error that may pass.
 
-    In a transaction of the caller it is tried once: that one would have to begin anew.
+    In a transaction of the caller it runs once: that one would have to begin anew.
     """
 
     @wraps(function)

@@ -1,4 +1,4 @@
-"""Whose change it is that rows are being saved for."""
+"""The user whose change is being saved."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _user: ContextVar[User | None] = ContextVar("collab_mirror_user", default=None)
 def current_user() -> User | None:
     """Return the user whose change of a document is being saved; ``None`` outside of that.
 
-    Handlers of Django's signals, and ``save()`` methods, learn from it who made a change.
+    For handlers of Django's signals and ``save()`` methods.
     """
     return _user.get()
 
 
 @contextmanager
 def acting_as(user: User) -> Iterator[None]:
-    """Let :func:`current_user` be ``user`` inside the block."""
+    """Make ``user`` the :func:`current_user` inside the block."""
     token = _user.set(user)
     try:
         yield

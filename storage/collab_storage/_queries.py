@@ -1,4 +1,4 @@
-"""What :class:`collab_storage.orm.ORMStorage` asks the database; synchronous, one thread.
+"""Database queries of :class:`collab_storage.orm.ORMStorage`; synchronous, one thread.
 
 Each function is one transaction, or joins that of the caller. The reasons for the order of the
 statements are in ``storage/README.md`` under "Concurrency".
@@ -25,10 +25,10 @@ from .formats import UPDATE_FORMAT, check_formats
 from .journal import DocumentEvent, EventKind, changes_of, record
 from .models import Document, Update
 
-#: Values in one statement: SQLite takes no more than 999 in its older builds.
+#: Most values in one statement: older builds of SQLite allow 999.
 CHUNK = 500
 
-#: The fields of an update that are not the database's own to fill in.
+#: The fields of an update that the database does not fill in itself.
 _INSERTED = ("document", "data", "format", "at", "user_id")
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def _from_database(at: datetime) -> datetime:
 
 
 class _Times(dict[datetime, Any]):
-    """Times as the database takes them; many rows have the same, and turning it takes long."""
+    """Times as the driver expects them; many rows have the same, and converting is slow."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._adapt = connection.ops.adapt_datetimefield_value
@@ -70,8 +70,8 @@ def _lock_statement(connection: BaseDatabaseWrapper, count: int) -> str:
     places = ", ".join(["%s"] * count)
     table = quote(Document._meta.db_table)
     sql = f"SELECT {name}, {pk} FROM {table} WHERE {name} IN ({places}) ORDER BY {name}"
-    # Django has no way to ask for this lock; its select_for_update() would let one process at a
-    # time append to a document.
+    # Django has no API for this lock; with its select_for_update() only one process at a time
+    # could append to a document.
     return f"{sql} FOR KEY SHARE" if connection.vendor == "postgresql" else sql
 
 
@@ -84,7 +84,7 @@ def _insert_statement(connection: BaseDatabaseWrapper) -> str:
 
 
 def _append_statement(connection: BaseDatabaseWrapper) -> str:
-    """Return what adds an update to the document of a name, which is not deleted before."""
+    """Return the statement that appends to the document of a name, and locks it if it exists."""
     quote = connection.ops.quote_name
     fields = {field.name: field for field in Update._meta.concrete_fields}
     names = ", ".join(quote(str(fields[name].column)) for name in _INSERTED)
@@ -96,7 +96,7 @@ def _append_statement(connection: BaseDatabaseWrapper) -> str:
 
 
 def _marks_statement(connection: BaseDatabaseWrapper, count: int) -> str:
-    """Return what asks how far documents have got; each change of rows does."""
+    """Return the statement for the marks of documents."""
     quote = connection.ops.quote_name
     log, documents = quote(Update._meta.db_table), quote(Document._meta.db_table)
     name, pk, version = quote("name"), quote("id"), quote("version")
@@ -114,8 +114,8 @@ class Queries:
         self.updates = Update.objects.using(using)
 
     def load(self, name: str) -> StoredDocument | None:
-        # The log first: what a compaction moves out of it meanwhile is in the snapshot, which is
-        # read after it. The other way round it would be in neither.
+        # The log first: rows that a compaction folds meanwhile are in the snapshot, which is read
+        # after it. The other way round they would be in neither.
         while True:
             rows = list(
                 self.updates.filter(document__name=name)
@@ -130,7 +130,7 @@ class Queries:
             if found is None:
                 return None
             pk, snapshot, snapshot_format, version = found
-            # Otherwise the name has passed to another document in between.
+            # Otherwise the name belongs to another document since then.
             if all(row[0] == pk for row in rows):
                 break
         check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
@@ -144,7 +144,7 @@ class Queries:
         document = self._new_document(entry)
         with transaction.atomic(self.using):
             self.documents.bulk_create([document], ignore_conflicts=True)
-            # Nothing tells whether that inserted the row, but its version is nobody else's.
+            # Django does not return whether that inserted the row, but its version is unique.
             created = self.documents.filter(name=entry.name, version=document.version)
             pk = created.values_list("pk", flat=True).first()
             if pk is None:
@@ -162,7 +162,7 @@ class Queries:
             record(changes_of(entries, created), self.using)
 
     def _append_one(self, entry: LogEntry) -> bool:
-        """Append to a document with a single statement; false if there is no such document."""
+        """Append to a document with a single statement; False if there is no such document."""
         connection = connections[self.using]
         # Without a savepoint: if it fails, the caller's transaction cannot go on.
         with transaction.mark_for_rollback_on_error(self.using), connection.cursor() as cursor:
@@ -177,8 +177,8 @@ class Queries:
             first.setdefault(entry.name, entry)
         ids: dict[str, int] = {}
         created: list[str] = []
-        # In the order of the names, lest two processes wait for each other. More than a second
-        # round is needed only if a document is deleted right after the first.
+        # In the order of the names, against deadlocks. A third round is needed only if a document
+        # is deleted right after the first.
         while missing := sorted(first.keys() - ids.keys()):
             for names in _chunks(missing):
                 ids.update(self._lock(names))
@@ -188,9 +188,9 @@ class Queries:
         return ids, created
 
     def _lock(self, names: list[str]) -> dict[str, int]:
-        """Return the keys of those documents, none of which is deleted before the commit.
+        """Return the keys of those documents, and keep them from being deleted before the commit.
 
-        Others may append to them and replace their snapshots at the same time.
+        Other transactions may append to them and replace their snapshots at the same time.
         """
         connection = connections[self.using]
         with connection.cursor() as cursor:
@@ -202,8 +202,8 @@ class Queries:
         return Document(name=entry.name, created_at=at, updated_at=at)
 
     def _insert(self, entries: Sequence[LogEntry], ids: dict[str, int]) -> None:
-        # As bulk_create() does, which takes several times as long: it makes an object of each
-        # row and compiles each of its values.
+        # bulk_create() would take several times as long: it creates an object for each row and
+        # compiles each of its values.
         connection, times = connections[self.using], _Times(connections[self.using])
         rows = [(ids[entry.name], *_values(entry, times)) for entry in entries]
         with connection.cursor() as cursor:
@@ -227,7 +227,7 @@ class Queries:
     def delete(self, name: str) -> bool:
         with transaction.atomic(self.using):
             # The lock waits for the transactions that append to it, so that none of their rows
-            # turns up between the deletion of the log and that of the document.
+            # appears between the deletion of the log and that of the document.
             document = self.documents.select_for_update().filter(name=name).only("pk").first()
             if document is None:
                 return False
@@ -261,7 +261,7 @@ class Queries:
     def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         rows = self.documents.with_sizes().filter(name__gt=after).order_by("name")
         if prefix:
-            # SQLite's LIKE takes "a" for "A"; the first condition is for PostgreSQL's index.
+            # SQLite's LIKE ignores case, so Left() decides; LIKE is for PostgreSQL's index.
             rows = rows.filter(Exact(Left("name", len(prefix)), prefix), name__startswith=prefix)
         columns = ("name", "snapshot_size", "log_size", "log_length", "changed_at")
         return [

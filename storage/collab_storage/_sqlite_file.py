@@ -13,9 +13,9 @@ from sqlite_anyio import Connection
 
 from .base import LogEntry, new_version
 
-#: How long a writer waits for another one, in milliseconds.
+#: Longest wait of a writer for another one, in milliseconds.
 BUSY_TIMEOUT = 20_000
-#: Seconds until another attempt where SQLite itself does not wait.
+#: Seconds between attempts where SQLite itself does not wait.
 RETRY = 0.02
 
 # In WAL mode a commit is on the disk only with synchronous=FULL.
@@ -95,7 +95,7 @@ def _text(at: datetime) -> str:
 
 
 async def connect(path: str) -> Connection:
-    """Open the file; it is made and set up if it is new."""
+    """Open the file; create it if it is missing."""
     connection = await sqlite_anyio.connect(path)
     try:
         await _prepare(connection)
@@ -115,8 +115,8 @@ async def _prepare(db: Connection) -> None:
         try:
             await cursor.executescript(SCHEMA)
         except sqlite3.OperationalError as error:
-            # Of several that switch a new file to WAL at once, SQLite refuses some without
-            # waiting.
+            # SQLite refuses some connections that switch a new file to WAL at the same time,
+            # without waiting.
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or loop.time() > end:
                 raise
             await asyncio.sleep(RETRY)

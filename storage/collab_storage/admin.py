@@ -1,4 +1,4 @@
-"""The documents of :class:`collab_storage.orm.ORMStorage` in Django's admin, to look at."""
+"""The documents of :class:`collab_storage.orm.ORMStorage` in Django's admin, read-only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ else:
 
 __all__ = ["DocumentAdmin", "FailedChangeAdmin"]
 
-#: More characters of a document's content are not shown.
+#: Most characters of a document's content that are shown.
 SHOWN = 100_000
 
 

@@ -1,4 +1,4 @@
-"""The contract between the document server and whatever keeps its documents.
+"""The contract between the document server and the storage of its documents.
 
 A document is a snapshot (one Yjs update) and a log of updates that came after it. Appending is
 cheap and frequent; now and then compaction folds the log into a new snapshot. ``storage/README.md``
@@ -38,7 +38,7 @@ MAX_NAME_LENGTH = 255
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` if a document may bear it.
+    """Return ``name`` if it is valid for a document.
 
     Raises:
         InvalidName: it is empty, longer than 255 characters, or has a character that no
@@ -65,7 +65,7 @@ def check_prefix(prefix: str) -> str:
 def new_version() -> int:
     """Return a version that no snapshot of any document has had.
 
-    It is drawn and not counted: were a document deleted and another made under its name while a
+    It is random, not a count: if a document is deleted and another created under its name while a
     compaction of the first one runs, a count could be the same for both.
     """
     return randbits(63)
@@ -73,7 +73,7 @@ def new_version() -> int:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """An update to be appended to a document's log.
+    """An update to append to a document's log.
 
     Args:
         name: the document.
@@ -105,7 +105,7 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """All that is stored of a document at one moment.
+    """A document as it is stored at one moment.
 
     Args:
         snapshot: a Yjs update, or ``None`` before the first compaction.
@@ -126,7 +126,7 @@ class StoredDocument:
 
 
 class Mark(NamedTuple):
-    """How far a stored document has got: it changes with each append and each new snapshot."""
+    """The progress of a stored document: it changes with each append and each new snapshot."""
 
     version: int
     log_length: int
@@ -148,22 +148,22 @@ class DocumentInfo:
 
 
 class Storage(ABC):
-    """Keeps documents. All verbs may be called from any task of any event loop at once.
+    """Stores documents. All verbs may be called from any task of any event loop at once.
 
-    Every verb that takes a name raises ``InvalidName`` for one that :func:`check_name` refuses,
-    and ``StorageUnavailable`` when the storage cannot be reached.
+    Every verb with a name raises ``InvalidName`` if :func:`check_name` refuses it, and
+    ``StorageUnavailable`` when the storage cannot be reached.
     """
 
     #: Called below synchronous code, verbs take part in that thread's open database transaction.
     joins_transactions: ClassVar[bool] = False
-    #: Several processes may use it at once and see each other's documents.
+    #: Several processes may use it at once, with the same documents.
     shared: ClassVar[bool] = True
 
     @abstractmethod
     async def load(self, name: str) -> StoredDocument | None:
-        """Return what is stored under ``name``, or ``None``.
+        """Return the document stored under ``name``, or ``None``.
 
-        It holds at least every update whose ``append`` had returned when this was called.
+        It has at least every update whose ``append`` had returned when this was called.
         """
 
     @abstractmethod
@@ -177,15 +177,15 @@ class Storage(ABC):
     async def append(self, entries: Sequence[LogEntry]) -> None:
         """Append all of ``entries``, of any number of documents, or on an error none of them.
 
-        Documents that do not exist are made. When it returns, the entries survive a crash.
+        Missing documents are created. When it returns, the entries survive a crash.
         """
 
     @abstractmethod
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
-        """Put ``snapshot`` in the place of all that ``loaded`` holds; later log rows stay.
+        """Replace the snapshot and log rows of ``loaded`` by ``snapshot``; later log rows stay.
 
-        Both happen or neither does. Returns False and changes nothing if the document has got
-        another snapshot since it was loaded, or is gone.
+        Both happen or neither does. Returns False and changes nothing if the document has another
+        snapshot since it was loaded, or is gone.
         """
 
     @abstractmethod
@@ -194,20 +194,20 @@ class Storage(ABC):
 
     @abstractmethod
     async def rename(self, old: str, new: str) -> None:
-        """Give the document ``old`` the name ``new``.
+        """Rename the document ``old`` to ``new``.
 
         Raises:
-            DocumentNotFound: there is no ``old``.
+            DocumentNotFound: ``old`` is not stored.
             DocumentExists: ``new`` is taken.
         """
 
     @abstractmethod
     async def exists(self, name: str) -> bool:
-        """Tell whether a document of that name is stored."""
+        """Return whether a document of that name is stored."""
 
     @abstractmethod
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:
-        """Return how far each of those documents has got; those that do not exist are left out."""
+        """Return the marks of those documents that exist, by name."""
 
     @abstractmethod
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
@@ -227,11 +227,11 @@ class Storage(ABC):
             after = page[-1].name
 
     async def on_commit(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once what the caller has stored is committed, at once by default."""
+        """Call ``callback`` after the commit of the caller's transaction, at once by default."""
         callback()
 
     def wait_for(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what ``work`` returns, in synchronous code; it awaits verbs, and nothing else."""
+        """Return the result of ``work``, in synchronous code; it may await verbs only."""
 
         async def wait() -> T:
             return await work()
@@ -240,13 +240,13 @@ class Storage(ABC):
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Inside it, the verbs called by this task run on resources of the task's own.
+        """Reserve resources for the verbs called by this task, inside the block.
 
-        The server's long-lived tasks enter it, so that a slow query of the rest of the project
-        does not hold them up. By default there is nothing to set apart.
+        The server's long-lived tasks enter it, so that slow queries of the rest of the project do
+        not delay them. By default there is nothing to reserve.
         """
         yield
 
     async def close(self) -> None:
-        """Release connections; a later call of any verb opens them anew."""
+        """Release connections; a later call of any verb opens new ones."""
         return None

@@ -1,4 +1,4 @@
-"""Reading what is stored into a Doc, and folding a log into a snapshot."""
+"""Reads stored documents into a Doc, and folds a log into a snapshot."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, ParamSpec, TypeVar
 
 from pycrdt import Doc, get_update
 
-from .apart import apart
 from .base import LogRow, Storage, StoredDocument
 from .exceptions import DocumentCorrupt
+from .subprocesses import run_in_process
 from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, merge, state_vector
 
 __all__ = [
     "CompactionResult",
-    "Content",
+    "ReadableContent",
     "apply_stored",
     "compact",
     "is_pycrdt_error",
-    "read_apart",
+    "read_in_process",
     "read_news",
     "read_stored",
 ]
@@ -32,25 +32,25 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: What is larger is read in a process of its own, which takes a tenth of a second to start. So
-#: many bytes take about as long to read as one row of the log.
+#: Larger documents are read in a process of its own, which takes a tenth of a second to start.
 _LARGE = 1024 * 1024
+#: Reading a row of the log takes about as long as reading this many bytes.
 _ROW_COST = 512
 
-#: So many ids are named in an error, no more.
+#: Most ids that an error names.
 NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class CompactionResult:
-    """What a compaction did; sizes in bytes.
+    """The result of a compaction; sizes in bytes.
 
     Args:
-        rows: so many rows of the log are in the snapshot now.
+        rows: number of log rows that were folded into the snapshot.
         size_before: of the old snapshot and those rows.
         size_after: of the new snapshot.
-        complete: ``False`` if updates are stored that build on one which is not; they are kept
-            as they are until it comes.
+        complete: ``False`` if updates are stored that depend on a missing one; they are kept as
+            they are until it comes.
     """
 
     rows: int
@@ -60,10 +60,10 @@ class CompactionResult:
 
 
 def is_pycrdt_error(error: BaseException) -> bool:
-    """Tell whether ``error`` is pycrdt's complaint about an update.
+    """Return whether ``error`` is pycrdt's refusal of an update.
 
-    A panic in it is no ``Exception``, and its class cannot be imported. After one the Doc is to
-    be thrown away.
+    A panic in it is not an ``Exception``, and its class cannot be imported. The Doc must not be
+    used after one.
     """
     return isinstance(error, (ValueError, RuntimeError)) or _is_panic(error)
 
@@ -73,14 +73,14 @@ def _is_panic(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a Doc can take of a stored document.
+class ReadableContent:
+    """The part of a stored document that a Doc can integrate.
 
     Args:
-        update: all that it takes in at once.
-        state: the state vector that it has then.
-        rest: what builds upon updates that are not stored; a Doc would hold it back.
-        read: the stored document without the rows of the log that pycrdt cannot read.
+        update: this part, as one update.
+        state: the Doc's state vector then.
+        rest: updates that depend on missing ones; they would be pending in a Doc.
+        read: the stored document without the log rows that pycrdt cannot read.
     """
 
     update: bytes
@@ -90,7 +90,7 @@ class Content:
 
 
 def apply_stored(doc: Doc[Any], stored: StoredDocument, name: str | None = None) -> bytes:
-    """Apply to ``doc`` what it can take in of ``stored``, and return what it cannot yet.
+    """Apply the readable part of ``stored`` to ``doc``, and return the pending rest.
 
     The ``name`` is for the log.
 
@@ -103,51 +103,51 @@ def apply_stored(doc: Doc[Any], stored: StoredDocument, name: str | None = None)
     return content.rest
 
 
-def read_stored(stored: StoredDocument, name: str | None = None) -> Content:
-    """Return what a Doc can take of ``stored``.
+def read_stored(stored: StoredDocument, name: str | None = None) -> ReadableContent:
+    """Return the part of ``stored`` that a Doc can integrate.
 
-    Rows of the log that pycrdt cannot read are left out and logged; they stay where they are.
+    Rows of the log that pycrdt cannot read are left out and logged; they stay stored.
 
     Raises:
-        DocumentCorrupt: pycrdt cannot read the snapshot, or there is nothing without those rows.
+        DocumentCorrupt: pycrdt cannot read the snapshot, or any row.
     """
     if not stored.updates:
-        return Content(EMPTY_UPDATE, EMPTY_STATE, EMPTY_UPDATE, stored)
+        return ReadableContent(EMPTY_UPDATE, EMPTY_STATE, EMPTY_UPDATE, stored)
     if whole := _attempt(_integrate, stored.updates):
-        return Content(*whole, stored)
+        return ReadableContent(*whole, stored)
     read, unreadable = _readable_part(stored)
     with _translated(read):
-        content = Content(*_integrate(read.updates or [EMPTY_UPDATE]), read)
+        content = ReadableContent(*_integrate(read.updates or [EMPTY_UPDATE]), read)
     if content.update == EMPTY_UPDATE:
         raise DocumentCorrupt(f"pycrdt cannot read {_named(unreadable)}.")
     logger.error(
-        "pycrdt cannot read %s; the document is without them.",
+        "pycrdt cannot read %s; the document is served without them.",
         _named(unreadable),
         extra={"room": name},
     )
     return content
 
 
-async def read_apart(stored: StoredDocument, name: str | None = None) -> Content:
-    """Do as :func:`read_stored`, and hold up nobody if the document is large."""
-    return await _in_its_place(stored, read_stored, stored, name)
+async def read_in_process(stored: StoredDocument, name: str | None = None) -> ReadableContent:
+    """Return the same as :func:`read_stored`; read a large document in a process of its own."""
+    return await _run_where_it_fits(stored, read_stored, stored, name)
 
 
 async def read_news(stored: StoredDocument, state: bytes) -> bytes:
-    """Return what a document of state vector ``state`` lacks of ``stored``, as one update.
+    """Return the part of ``stored`` that a document with this state vector lacks, as one update.
 
     Raises:
         DocumentCorrupt: pycrdt cannot read it.
     """
-    return await _in_its_place(stored, _news, stored, state)
+    return await _run_where_it_fits(stored, _news, stored, state)
 
 
-async def _in_its_place(
+async def _run_where_it_fits(
     stored: StoredDocument, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """Call ``function`` here, or in a process of its own if the document is large."""
     if _is_large(stored):
-        return await apart(function, *args, **kwargs)
+        return await run_in_process(function, *args, **kwargs)
     return function(*args, **kwargs)
 
 
@@ -161,7 +161,7 @@ def _news(stored: StoredDocument, state: bytes) -> bytes:
 
 
 def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
-    """Return what a Doc takes in of ``updates``, its state then, and what it holds back."""
+    """Return the part of ``updates`` that a Doc integrates, its state, and the pending rest."""
     merged = updates[0] if len(updates) == 1 else merge(updates)
     doc: Doc[Any] = Doc()
     doc.apply_update(merged)
@@ -177,7 +177,7 @@ def _apply(doc: Doc[Any], update: bytes) -> bool:
 
 
 def _attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-    """Return what ``read`` returns, or ``None`` if pycrdt cannot read it."""
+    """Return the result of ``read``, or ``None`` if pycrdt refuses the update."""
     try:
         return read(*args, **kwargs)
     except BaseException as error:
@@ -187,10 +187,10 @@ def _attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Non
 
 
 def _effect(update: bytes) -> bytes:
-    """Return what an empty Doc takes in of ``update``."""
+    """Return the part of ``update`` that an empty Doc integrates."""
     doc: Doc[Any] = Doc()
     effects = [EMPTY_UPDATE]
-    # An observer makes pycrdt encode it, which is not worth it where the Doc takes in all.
+    # An observer makes pycrdt encode it, which would be a waste where the Doc integrates all.
     subscription = doc.observe(lambda event: effects.append(event.update))
     doc.apply_update(update)
     doc.unobserve(subscription)
@@ -198,7 +198,7 @@ def _effect(update: bytes) -> bytes:
 
 
 def _readable_part(stored: StoredDocument) -> tuple[StoredDocument, list[LogRow]]:
-    """Try the rows one after the other; return the document without those that fail, and them."""
+    """Try the rows one by one; return the document without those that fail, and these."""
     doc: Doc[Any] = Doc()
     good, bad = replace(stored, log=[]), []
     with _translated(good):
@@ -216,19 +216,19 @@ def _readable_part(stored: StoredDocument) -> tuple[StoredDocument, list[LogRow]
 async def compact(storage: Storage, name: str) -> CompactionResult | None:
     """Fold the log of the document ``name`` into its snapshot.
 
-    May be done at any time, also while the document is being written. The work is done in
-    another thread, or in another process if the document is large.
+    It is safe at any time, also while the document is written. The work runs in another thread,
+    or in another process if the document is large.
 
     Returns:
-        ``None`` if there is nothing to fold, or if somebody else was faster.
+        ``None`` if there is nothing to fold, or another compaction was faster.
 
     Raises:
-        DocumentCorrupt: it cannot be read; what is stored stays.
+        DocumentCorrupt: it is not readable; it stays stored as it is.
     """
     stored = await storage.load(name)
     if stored is None or not stored.log:
         return None
-    fold = apart if _is_large(stored) else asyncio.to_thread
+    fold = run_in_process if _is_large(stored) else asyncio.to_thread
     snapshot, complete, folded = await fold(_fold, stored, name)
     if not folded.log or not await storage.replace(name, folded, snapshot):
         return None
@@ -241,11 +241,11 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
 
 
 def _fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocument]:
-    """Return ``stored`` as one update, whether a Doc can take in all of it, and what is in it."""
+    """Return ``stored`` as one update, whether it is complete, and the rows that it covers."""
     content = read_stored(stored, name)
     merged = merge(content.read.updates)
     if content.rest != EMPTY_UPDATE:
-        # The Doc may lose what it holds back; see the module updates.
+        # The Doc may lose pending updates; see the module updates.
         return merged, False, content.read
     with _translated(stored):
         doc: Doc[Any] = Doc()
@@ -258,7 +258,7 @@ def _fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocumen
 
 
 def _equal(one: Doc[Any], other: Doc[Any]) -> bool:
-    """Tell whether both have the same insertions and deletions, which is all there is."""
+    """Return whether both have the same insertions and deletions."""
     states = state_vector(one.get_state()), state_vector(other.get_state())
     return states[0] == states[1] and deletions(one) == deletions(other)
 

@@ -7,8 +7,8 @@
      ├── DocumentCorrupt
      └── StorageUnavailable
 
-A driver's own errors are translated where the driver is called, with the driver's error as
-the cause.
+Errors of a driver are translated where the driver is called, with the driver's error as the
+cause.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InvalidName(StorageError):
 
 
 class DocumentCorrupt(StorageError):
-    """What is stored under that name cannot be read as a Yjs document."""
+    """The stored document is not readable as Yjs updates."""
 
 
 class StorageUnavailable(StorageError):

@@ -1,4 +1,4 @@
-"""The number beside stored bytes that says how they are encoded."""
+"""The number beside stored bytes that names their encoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UPDATE_FORMAT = 1
 
 
 def check_formats(name: str, snapshot: int, log: Iterable[tuple[int, int]]) -> None:
-    """Refuse a document that has been written by a later release.
+    """Refuse a document that a later release has written.
 
     Args:
         name: of the document.

@@ -1,4 +1,4 @@
-"""Documents in the memory of this process, for tests and for documents that need not last."""
+"""Documents in the memory of this process, for tests and for temporary documents."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Document:
 
 
 class MemoryStorage(Storage):
-    """Keeps documents for as long as the object lives; another object has others.
+    """Stores documents as long as the object lives; another object has other documents.
 
     It may be used from several threads and event loops at once.
     """

@@ -1,7 +1,7 @@
 """The tables of :class:`collab_storage.orm.ORMStorage`.
 
-Rows are written by the storage only. Other code may read them, but should not change them: a
-live room would not notice.
+Only the storage writes rows. Other code may read them, but should not change them: live rooms would
+not get the change.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
         """Add ``snapshot_size``, ``log_size``, ``log_length`` and ``changed_at``.
 
         The database computes them; no content is loaded. They are subqueries and not a join, so
-        that of a page of rows only the rows on it are added up.
+        that only the rows of a page are added up.
         """
         return self.annotate(
             snapshot_size=Coalesce(Length("snapshot"), 0),
@@ -52,7 +52,7 @@ class Document(models.Model):
     snapshot_format = models.PositiveSmallIntegerField(default=UPDATE_FORMAT)
     version = models.PositiveBigIntegerField(default=new_version)
     created_at = models.DateTimeField()
-    #: When the latest change that is in the snapshot came; for changes after it see the log.
+    #: Time of the latest change in the snapshot; later changes are in the log.
     #: Appending does not touch this row, so that writers do not wait for each other.
     updated_at = models.DateTimeField()
 
@@ -73,7 +73,7 @@ class Update(models.Model):
     data = models.BinaryField()
     format = models.PositiveSmallIntegerField(default=UPDATE_FORMAT)
     at = models.DateTimeField()
-    # The key as text: user models differ in its type, and a user may be gone one day.
+    # The key as text: user models differ in its type, and users are deleted.
     user_id = models.CharField(max_length=255, null=True)  # noqa: DJ001 ("" is no key)
 
     def __str__(self) -> str:

@@ -36,8 +36,8 @@ __all__ = ["ORMStorage"]
 T = TypeVar("T")
 
 
-#: A connection that was not used for so many seconds is not trusted to be alive.
-TRUSTED = 30.0
+#: Seconds without use after which a connection is replaced, as it may be broken.
+MAX_IDLE = 30.0
 
 
 class _Worker:
@@ -52,9 +52,9 @@ class _Worker:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, function)
 
     def _run(self, function: Callable[[], T]) -> T:
-        # Nobody else cleans up after this thread: it serves no requests. CONN_MAX_AGE is for
-        # those; by its default every batch would connect anew.
-        if time.monotonic() - self._used > TRUSTED:
+        # Django closes old connections after requests, and this thread has none. With the default
+        # of CONN_MAX_AGE every batch would connect anew.
+        if time.monotonic() - self._used > MAX_IDLE:
             connections.close_all()
         try:
             return function()
@@ -69,12 +69,12 @@ class _Worker:
 
 
 _worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", default=None)
-#: Verbs run where they are called, without an event loop.
+#: Whether verbs run in the calling thread, without an event loop.
 _is_here: ContextVar[bool] = ContextVar("collab_storage_is_here", default=False)
 
 
 class ORMStorage(Storage):
-    """Keeps documents in the tables of :mod:`collab_storage.models`.
+    """Stores documents in the tables of :mod:`collab_storage.models`.
 
     Called below synchronous code, through ``async_to_sync``, the verbs run in the thread of that
     code, and so in its ``transaction.atomic()``. Called from async code they run in the thread of
@@ -141,9 +141,9 @@ class ORMStorage(Storage):
         await self._run(lambda: transaction.on_commit(run, using=self.using, robust=True))
 
     def wait_for(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what ``work`` returns, in synchronous code; it awaits verbs, and nothing else.
+        """Return the result of ``work``, in synchronous code; it may await verbs only.
 
-        That takes no event loop, and no other thread to run one: as long as a query or two.
+        It needs no event loop and no other thread, so it takes as long as its queries.
         """
         coroutine, token = work(), _is_here.set(True)
         try:
@@ -154,14 +154,13 @@ class ORMStorage(Storage):
         finally:
             _is_here.reset(token)
             coroutine.close()
-        raise RuntimeError("Something else than a verb of the storage was awaited.")
+        raise RuntimeError("Only verbs of the storage may be awaited in wait_for().")
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Inside it, this task and those it starts use a thread and connections of their own.
+        """Give this task, and tasks that it starts, a thread and connections of their own.
 
-        It is left by the task that entered it; a task that outlives it is back on the shared
-        thread.
+        The task that enters it has to leave it; a task that outlives it uses the shared thread.
         """
         worker = _Worker()
         token = _worker.set(worker)
@@ -184,7 +183,7 @@ class ORMStorage(Storage):
         return await sync_to_async(self._translate, thread_sensitive=True)(verb)
 
     def _run_here(self, verb: Callable[[], T]) -> T:
-        # Not for what the verb calls: after a commit that may be anything.
+        # Not for callbacks of the verb: after a commit they may do anything.
         token = _is_here.set(False)
         try:
             return self._translate(verb)
@@ -192,10 +191,10 @@ class ORMStorage(Storage):
             _is_here.reset(token)
 
     def _translate(self, verb: Callable[[], T]) -> T:
-        """Run ``verb``; a broken connection is dropped, so that the next verb gets a new one.
+        """Run ``verb``; close a broken connection, so that the next verb gets a new one.
 
-        Inside a caller's transaction that is left to Django: dropping it would hide from the
-        caller that what went before is lost as well.
+        Not inside a caller's transaction: a new connection would hide from the caller that the
+        earlier statements are lost as well.
         """
         try:
             return verb()

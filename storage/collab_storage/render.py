@@ -1,7 +1,6 @@
-"""A document's content for people to read and for other programs.
+"""Renders a document's content for people and for other programs.
 
-A Doc that was read from bytes does not know the types of its roots; nothing in the bytes says
-them. They are concluded from what is in them.
+The bytes of a document do not have the types of its roots. They are inferred from the content.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlText
 
 __all__ = ["render_json", "render_text"]
 
-#: What is nested deeper is left out; Python could not walk through it.
+#: Deeper values are left out, as Python's recursion is limited.
 MAX_DEPTH = 100
 OMITTED = "..."
 
@@ -45,8 +44,8 @@ def render_text(doc: Doc[Any]) -> str:
 
 
 def _roots(doc: Doc[Any]) -> Iterator[tuple[str, Callable[[Any], str], Any]]:
-    """Yield the name of each root, what renders it as text, and its value for JSON."""
-    # A copy, as to look at a root as of some type makes it one of that type.
+    """Yield the name of each root, a function that renders it as text, and its JSON value."""
+    # A copy, as reading a root as some type makes it one of that type.
     copy: Doc[Any] = Doc()
     copy.apply_update(doc.get_update())
     for name in sorted(copy.keys()):
@@ -68,7 +67,7 @@ def _root(doc: Doc[Any], name: str) -> tuple[Callable[[Any], str], Any]:
 
 
 def _value(value: Any, depth: int = 0) -> Any:
-    """Return ``value``, a shared type or what is in one, for JSON."""
+    """Return ``value``, a shared type or a value in one, for JSON."""
     if depth > MAX_DEPTH:
         return OMITTED
     match value:

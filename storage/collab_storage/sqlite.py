@@ -52,10 +52,10 @@ T = TypeVar("T")
 def _to_the_end(
     verb: Callable[P, Coroutine[Any, Any, T]],
 ) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Pass a cancellation of ``verb`` on only when it has ended.
+    """Delay a cancellation of ``verb`` until it has ended.
 
-    The thread of a statement does not end with the task that waits for it, and might still
-    begin a transaction on a connection that is being closed.
+    The thread of a statement does not end with the task that waits for it, and might still begin a
+    transaction on a connection that is being closed.
     """
 
     @wraps(verb)
@@ -64,7 +64,7 @@ def _to_the_end(
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Nobody hears of its error any more.
+            # Retrieve its error, which has no receiver any more.
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             await asyncio.wait([task])
             raise
@@ -72,8 +72,8 @@ def _to_the_end(
     return run
 
 
-class _Kept:
-    """The connection of a task that is serving."""
+class _TaskConnection:
+    """The connection of a task inside :meth:`SQLiteStorage.serving`."""
 
     def __init__(self, storage: SQLiteStorage) -> None:
         self.storage = storage
@@ -92,14 +92,14 @@ class _Kept:
             await connection.close()
 
 
-_kept: ContextVar[_Kept | None] = ContextVar("collab_storage_sqlite", default=None)
+_kept: ContextVar[_TaskConnection | None] = ContextVar("collab_storage_sqlite", default=None)
 
 
 class SQLiteStorage(Storage):
-    """Keeps documents in the SQLite file at ``path``, which is made when it is first used.
+    """Stores documents in the SQLite file at ``path``, which is created on first use.
 
-    Any number of tasks, event loops, threads and processes of one machine may use a file at
-    once. Each verb opens the file and closes it, but inside :meth:`serving` it stays open.
+    Any number of tasks, event loops, threads and processes of one machine may use a file at once.
+    Each verb opens and closes the file; inside :meth:`serving` it stays open.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -213,8 +213,8 @@ class SQLiteStorage(Storage):
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Inside it, this task and those it starts keep one connection open."""
-        kept = _Kept(self)
+        """Keep one connection open for this task and those that it starts."""
+        kept = _TaskConnection(self)
         token = _kept.set(kept)
         try:
             yield

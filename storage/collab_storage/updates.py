@@ -1,9 +1,9 @@
-"""Yjs update bytes: merging many of them, and telling whether a Doc has taken one in.
+"""Yjs update bytes: merging many of them, and checking whether a Doc has integrated one.
 
-A Doc holds back an update that builds on one it has not got yet. Of several such updates pycrdt
-may lose some, from ``Doc.get_update()`` too, and even when the missing one comes later. Bytes
-that are merged lose nothing. So updates of which some may be missing or out of order are merged
-before they are applied, and stay bytes until :func:`is_covered` says yes.
+An update that depends on a missing one is pending in a Doc. pycrdt may lose some of several pending
+updates, from ``Doc.get_update()`` too, and even when the missing one comes later. Merged bytes lose
+nothing. Therefore updates that may be incomplete or out of order are merged before they are
+applied, and stay bytes until :func:`is_covered` returns True.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Deletions = dict[int, list[tuple[int, int]]]
 
 
 def merge(updates: Sequence[bytes]) -> bytes:
-    """Return one update that holds all of ``updates``, which may overlap, in any order.
+    """Return one update with all of ``updates``, which may overlap, in any order.
 
     Raises:
-        ValueError: ``updates`` is empty, or one of them is no update.
+        ValueError: ``updates`` is empty, or one of them is not valid.
     """
     if not updates:
         raise ValueError("There is no update to merge.")
@@ -51,9 +51,9 @@ def merge(updates: Sequence[bytes]) -> bytes:
 
 
 def is_covered(state: bytes, update: bytes) -> bool:
-    """Tell whether a Doc of state vector ``state``, which took in ``update``, has all of it.
+    """Return whether a Doc of state vector ``state`` has integrated all of ``update``.
 
-    If not, it holds something back.
+    If not, a part is pending.
     """
     known = state_vector(state)
     rest = get_update(update, state)
@@ -64,13 +64,13 @@ def is_covered(state: bytes, update: bytes) -> bool:
 
 
 def state_vector(state: bytes) -> dict[int, int]:
-    """Decode ``Doc.get_state()``: how much of each client is known; the bytes have no order."""
+    """Decode ``Doc.get_state()`` into the next clock by client; the bytes have no order."""
     numbers = _numbers(state)
     return {next(numbers): next(numbers) for _ in range(next(numbers))}
 
 
 def deletions(doc: Doc[Any]) -> Deletions:
-    """Return what is deleted in ``doc``."""
+    """Return the deletions in ``doc``."""
     return _read(doc.get_update(doc.get_state()))
 
 
@@ -87,7 +87,7 @@ def _read(update: bytes) -> Deletions:
 
 
 def _numbers(data: bytes) -> Iterator[int]:
-    """Decode bytes that are nothing but variable-length integers."""
+    """Decode bytes that consist of variable-length integers."""
     rest = iter(data)
     while True:
         number = shift = 0

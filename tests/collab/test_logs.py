@@ -34,8 +34,8 @@ NO_ROOM = {
     "A message of the channel layer ended receiving.",
     # Rows and events are told to all processes, whatever documents their connections have.
     "Observer %s failed; the change of %s %s is dropped.",
-    "A large document is read in the process that serves, which stands still meanwhile: "
-    "%s has not run as a Python of its own.",
+    "Subprocess could not be started with %s; a large document is read in this process, "
+    "which blocks meanwhile.",
     "Channel layer message is not valid; events dropped.",
     "Observer %s failed; the signal is dropped.",
     "Delivery of an event of group %r failed.",

@@ -97,7 +97,7 @@ def test_a_map_name_that_cannot_be_kept(name: object) -> None:
     declare(fields=("id",), map_name=name)
     message = the_one()
     assert message.id == "collab.E008"
-    assert "no text of up to 255 characters" in message.msg
+    assert "not a text of at most 255 characters" in message.msg
 
 
 def test_a_map_name_of_the_greatest_length() -> None:
@@ -133,7 +133,7 @@ def test_a_list_of_fields_that_is_none(attribute: str, value: object) -> None:
     declare(**attributes)
     message = the_one()
     assert message.id == "collab.E009"
-    assert f"has {attribute} that are no list of names: {value!r}" in message.msg
+    assert f"has {attribute} that are not a list of names: {value!r}" in message.msg
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ class OfNothing(serializers.ModelSerializer[Any]):
 @pytest.mark.parametrize(
     ("serializer", "problem"),
     [
-        (Plain, "no ModelSerializer"),
-        (TaskSerializer(), "no ModelSerializer"),
+        (Plain, "not a ModelSerializer"),
+        (TaskSerializer(), "not a ModelSerializer"),
         (OfLabels, "OfLabels, which is not for its model"),
         (OfNothing, "OfNothing, which is not for its model"),
     ],
@@ -294,7 +294,7 @@ def test_a_writable_field_of_another_row(serializer: type[Any], name: str) -> No
     declare(serializer_class=serializer, writable_fields=(name,))
     message = the_one()
     assert message.id == "collab.E012"
-    assert "is not kept in the row itself" in message.msg
+    assert "is not a column of the row itself" in message.msg
 
 
 @pytest.mark.parametrize("name", ["estimate", "number", "labels"])

@@ -15,7 +15,7 @@ from collab_storage.compaction import (
     apply_stored,
     compact,
     is_pycrdt_error,
-    read_apart,
+    read_in_process,
     read_news,
     read_stored,
 )
@@ -251,7 +251,7 @@ class TestLargeDocuments:
     ) -> None:
         updates = typed("hello")
         document = stored(*updates[:2], b"\xff", updates[3], snapshot=snapshot)
-        content = await read_apart(document, "doc")
+        content = await read_in_process(document, "doc")
         assert content == read_stored(document, "doc")
         doc = applied([content.update])
         assert doc.get_state() == content.state
@@ -262,13 +262,13 @@ class TestLargeDocuments:
 
     async def test_of_many_updates(self) -> None:
         updates = concurrent_updates(1, 2_100)
-        assert text(applied([(await read_apart(stored(*updates))).update])) == text(
+        assert text(applied([(await read_in_process(stored(*updates))).update])) == text(
             applied(updates)
         )
 
     async def test_nothing_can_be_read_of_them(self) -> None:
         with pytest.raises(DocumentCorrupt, match="the snapshot"):
-            await read_apart(stored(snapshot=b"\xff" * 1_100_000))
+            await read_in_process(stored(snapshot=b"\xff" * 1_100_000))
 
     @pytest.mark.parametrize("snapshot", [b"\0\0", LARGE])
     async def test_what_somebody_lacks(self, snapshot: bytes) -> None:

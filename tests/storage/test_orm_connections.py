@@ -138,7 +138,7 @@ async def test_the_shared_thread_gets_a_new_connection_too(
 async def test_a_connection_that_was_quiet_for_long_is_not_trusted(
     storage: ORMStorage, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orm, "TRUSTED", -1.0)
+    monkeypatch.setattr(orm, "MAX_IDLE", -1.0)
     async with storage.serving():
         await appended(storage, b"one")
         await observer.break_all()

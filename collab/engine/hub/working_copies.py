@@ -16,7 +16,7 @@ from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab_storage.base import LogEntry, check_name
-from collab_storage.compaction import read_apart
+from collab_storage.compaction import read_in_process
 
 __all__ = [
     "load_copy",
@@ -39,7 +39,7 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     unsaved = unsaved_updates(room_name)
     loaded = await get_storage().load(room_name)
     if loaded is not None:
-        content = await read_apart(loaded, room_name)
+        content = await read_in_process(loaded, room_name)
         doc.apply_update(content.update)
         if content.rest != EMPTY_UPDATE:
             # It builds upon what is not stored yet.

@@ -15,7 +15,7 @@ from collab.engine.storing.storage_context import StorageContext
 from collab.engine.storing.writer import MAX_RETRY_DELAY, Writer
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, Storage
-from collab_storage.compaction import Content, compact, read_apart, read_news
+from collab_storage.compaction import ReadableContent, compact, read_in_process, read_news
 from collab_storage.exceptions import StorageError
 
 __all__ = ["DocumentStore"]
@@ -51,7 +51,7 @@ class DocumentStore:
 
     # Documents.
 
-    async def load(self, name: str) -> Content | None:
+    async def load(self, name: str) -> ReadableContent | None:
         """Return what is stored of a document that is being opened, or ``None``.
 
         Raises:
@@ -61,7 +61,7 @@ class DocumentStore:
         if loaded is None:
             self.marks.created(name, 0)
             return None
-        content = await read_apart(loaded, name)
+        content = await read_in_process(loaded, name)
         self.marks.opened(name, loaded.version, len(loaded.log))
         return content
 

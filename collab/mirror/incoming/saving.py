@@ -1,6 +1,6 @@
-"""Saving what a user has changed of a row: checked by the serializer, and by who may do what.
+"""Saves a user's changes of a row, after the serializer and the mirror's permissions allow them.
 
-Nothing here knows of documents. What is not saved is told as problems: why, by field.
+Nothing here knows of documents. Values that are not saved are returned as problems, by field.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ logger = logging.getLogger("collab.mirror")
 #: In the place of a field: the row as a whole.
 ROW = ""
 
-#: So many rows may be named in one field; each costs a query to check.
+#: Most rows that one field may name; each costs a query to check.
 _MAX_RELATED = 1_000
 
 _READ_ONLY = "You may not change this."
@@ -53,7 +53,7 @@ _NO_SUCH_ROW = "There is no such row here."
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why something is not saved; the status is one of HTTP."""
+    """Reasons for not saving something; the status is one of HTTP."""
 
     status: int
     reasons: tuple[str, ...]
@@ -71,8 +71,8 @@ class Refused(Exception):
         self.problems = problems
 
 
-class _NotTheirs(Refused):
-    """Others may not change a new row like that."""
+class _OthersRefused(Refused):
+    """Other authors than the creator of a new row may not write its fields."""
 
 
 def _refused(status: int, reason: str, field: str = ROW) -> Refused:
@@ -86,8 +86,8 @@ class Saving:
     Args:
         mirror: the rows'.
         room_name: the document.
-        user: who has changed them.
-        patient: raise what may pass, such as a deadlock, for the caller to try again.
+        user: the author of the changes.
+        patient: raise errors that may pass, such as a deadlock, for the caller to try again.
     """
 
     mirror: ModelMirror[Any]
@@ -100,7 +100,7 @@ class Saving:
         problems = self._unfit(changes)
         while fit := {name: changes[name] for name in changes if name not in problems}:
             try:
-                # A copy, as one that could not be saved is changed all the same.
+                # A copy, as a failed attempt changes the instance all the same.
                 self._attempt(row, lambda fit=fit: self._update(copy(row), fit))  # type: ignore[misc]
                 break
             except Refused as refused:
@@ -115,11 +115,11 @@ class Saving:
 
         Args:
             key: of the map.
-            values: what is in it.
-            others: who else has changed it since, by field.
+            values: of the map.
+            others: other users who have changed it since, by field.
 
         Returns:
-            the row, and what is wrong with values that have nothing to do with it.
+            the row, and problems of values that it is created without.
 
         Raises:
             Refused: it is not created.
@@ -136,7 +136,7 @@ class Saving:
                     self.mirror.model(),
                     lambda fit=fit: made.append(self._create(key, fit, others)),  # type: ignore[misc]
                 )
-            except _NotTheirs as error:
+            except _OthersRefused as error:
                 problems |= error.problems
         return made[0], problems
 
@@ -150,7 +150,7 @@ class Saving:
             raise _refused(403, "You may not remove rows.")
         self._attempt(row, lambda: self._delete(copy(row)))
 
-    # What may be changed at all.
+    # Fields that may be changed at all.
 
     @property
     def _writable(self) -> Sequence[str]:
@@ -172,14 +172,14 @@ class Saving:
         if value is Odd.MISSING:
             return Problem(400, ("A field cannot be removed.",))
         if value is Odd.NOT_JSON:
-            return Problem(400, ("This is no value of JSON.",))
+            return Problem(400, ("This is not a value of JSON.",))
         is_list = isinstance(field, ManyRelatedField) and isinstance(value, list)
         if is_list and len(value) > _MAX_RELATED:
             return Problem(400, (f"At most {_MAX_RELATED} can be chosen.",))
         return None
 
     def _check_key(self, key: str) -> None:
-        """Raise Refused unless ``key`` is one that a client may draw."""
+        """Raise Refused unless ``key`` is a UUID that no row has."""
         try:
             is_uuid = str(UUID(key)) == key
         except ValueError:
@@ -193,7 +193,7 @@ class Saving:
     def _draws_pk(self) -> bool:
         return isinstance(self.mirror.model._meta.pk, UUIDField)
 
-    # How it is saved.
+    # Saving.
 
     def _update(self, row: Model, changes: Values) -> None:
         serializer = self._valid(row, changes)
@@ -233,14 +233,14 @@ class Saving:
     def _ask_others(
         self, draft: Model, changes: Mapping[str, Any], others: Mapping[str, User]
     ) -> None:
-        """Raise _NotTheirs if somebody may not change a row that another has added."""
+        """Raise _OthersRefused if other users may not write the fields of the new row."""
         problems = {
             name: Problem(403, (_FORBIDDEN,))
             for name in changes.keys() & others.keys()
             if not self._may(others[name], draft, {name: changes[name]})
         }
         if problems:
-            raise _NotTheirs(problems)
+            raise _OthersRefused(problems)
 
     def _serializer(self, *args: Any, **kwargs: Any) -> ModelSerializer[Any]:
         context = {"user": self.user, "room_name": self.room_name}
@@ -249,12 +249,12 @@ class Saving:
     def _valid(self, row: Model | None, values: Values) -> ModelSerializer[Any]:
         serializer = self._serializer(row, data=values, partial=row is not None)
         for name in serializer.fields.keys() & set(self.mirror.text_fields):
-            # Who types a space is about to type a word.
+            # A space at the end is the beginning of the next word.
             serializer.fields[name].trim_whitespace = False  # type: ignore[attr-defined]
         for name, field in serializer.fields.items():
             is_given = name in self._writable or isinstance(field, HiddenField)
             if row is None and not is_given:
-                # A new row does not need it from the client, either.
+                # A new row does not need it from the client.
                 field.read_only = True
         serializer.is_valid(raise_exception=True)
         return serializer
@@ -263,7 +263,7 @@ class Saving:
         """Call ``save`` as the user, in a transaction.
 
         Raises:
-            Refused: for whatever reason it has failed, and has left nothing.
+            Refused: it has failed, for whatever reason, and has changed nothing.
         """
         using = router.db_for_write(type(row), instance=row)
         try:
@@ -287,7 +287,9 @@ class Saving:
             return {ROW: Problem(400, ("This contradicts other data.",))}
         if not isinstance(error, DatabaseError):
             logger.error(
-                "A row could not be saved.", exc_info=error, extra={"room": self.room_name}
+                "Row could not be saved; the change was refused.",
+                exc_info=error,
+                extra={"room": self.room_name},
             )
         return {ROW: Problem(500, ("The server cannot save this.",))}
 
@@ -316,15 +318,15 @@ def _flat(detail: Any) -> list[str]:
 
 
 def _joined(problems: Problems) -> Problem:
-    """Return what stands in the way of the row as that of one of its fields."""
+    """Return the problems of a row as one of a field."""
     reasons = [reason for problem in problems.values() for reason in problem.reasons]
     return Problem(max(problem.status for problem in problems.values()), tuple(reasons))
 
 
 def _check_given(draft: Model, given: Mapping[str, Any]) -> None:
-    """Raise ValidationError if a row cannot begin like that, as it refers to one that is not there.
+    """Raise ValidationError if a new row refers to a row that does not exist.
 
-    Databases notice that at the commit only, which would undo what others have changed, too.
+    Databases report that at the commit only, which would roll back other users' changes, too.
     """
     others = [
         field.name
@@ -347,7 +349,7 @@ def _source(serializer: ModelSerializer[Any], name: str) -> Any:
 
 
 def _save(row: Model, values: Mapping[str, Any]) -> None:
-    """Save what is changed, and nothing that somebody else may have changed meanwhile."""
+    """Save the changed fields only, as others may have been changed meanwhile."""
     relations = get_field_info(type(row)).relations
     many = {name for name in values if name in relations and relations[name].to_many}
     for name in values.keys() - many:

@@ -1,8 +1,8 @@
 """Private copies of documents, kept from one writing to the next.
 
-To load a document of ten thousand rows takes a few hundred times as long as to change one of
-them. A copy is in use by one writing at a time, which holds the document's lock; it is back when
-that is committed, and lost if it is not. It has nothing that is not stored.
+Loading a document of ten thousand rows takes a few hundred times as long as changing one of them.
+A copy is used by one writing at a time, which holds the document's lock; it returns to the cache
+with the commit, and is dropped after a rollback. It has nothing that is not stored.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ from collab_storage.base import StoredDocument
 from collab_storage.compaction import apply_stored
 from collab_storage.updates import EMPTY_UPDATE, state_vector
 
-__all__ = ["Copy", "keep", "open_copy"]
+__all__ = ["DocumentCopy", "keep", "open_copy"]
 
-#: Copies that are kept in a process, and how large the documents may be together, in bytes.
+#: Most copies that a process keeps, and most bytes of their documents together.
 MAX_COPIES = 64
 MAX_SIZE = 32 * 1024 * 1024
 
 
 @dataclass
-class Copy:
-    """A document as it is stored, and what members of this process have just typed."""
+class DocumentCopy:
+    """A document as it is stored, with the unsaved updates of this process's members."""
 
     doc: Doc[Any]
-    #: Something of that name is stored, or about to be.
+    #: The document is stored, or about to be.
     is_there: bool = False
-    #: The version of the snapshot that it has; ``None`` if it is not to be kept.
+    #: Version of its snapshot; ``None`` if the copy must not be kept.
     version: int | None = None
-    #: Rows of the log that it has. The numbers of those that were stored from it are not known.
+    #: Rows of the log that it has. The ids of those that were stored from it are not known.
     log_length: int = 0
     rows: set[int] = field(default_factory=set)
     size: int = 0
-    #: What is not stored yet, or was not when the copy was opened.
+    #: Updates that were not stored yet when the copy was opened.
     typed: bytes | None = None
-    #: What is stored and builds upon what is not.
+    #: Stored updates that depend on missing ones.
     rest: bytes = EMPTY_UPDATE
 
     def stored(self, update: bytes) -> None:
-        """Note that a change that was made in it is stored."""
+        """Record that an update made in it is stored."""
         self.log_length += 1
         self.size += len(update)
 
 
-async def open_copy(name: str, client_id: int) -> Copy:
+async def open_copy(name: str, client_id: int) -> DocumentCopy:
     """Return a copy of a document whose changes are by ``client_id``.
 
     Raises:
-        DocumentCorrupt: what is stored cannot be read.
+        DocumentCorrupt: the stored document is not readable.
     """
-    # What waits to be stored is taken first: it may get stored while the rest is loaded.
+    # Unsaved updates first: they may be stored while the rest is loaded.
     unsaved = unsaved_updates(name)
     typed = merge(unsaved) if unsaved else None
     kept = _take(name)
@@ -73,14 +73,14 @@ async def open_copy(name: str, client_id: int) -> Copy:
     if typed is not None:
         copy.is_there = True
         if copy.rest != EMPTY_UPDATE or not _apply_known(copy, typed):
-            # One of them builds upon the other, or on what another process is about to store.
+            # One depends on the other, or on an update that another process is about to store.
             apply(copy.doc, merge([copy.rest, typed]))
             copy.version = None
     return copy
 
 
-async def _load(name: str, client_id: int) -> Copy:
-    copy = Copy(Doc[Any](client_id=client_id))
+async def _load(name: str, client_id: int) -> DocumentCopy:
+    copy = DocumentCopy(Doc[Any](client_id=client_id))
     if (stored := await get_storage().load(name)) is not None:
         copy.rest = apply_stored(copy.doc, stored, name)
         copy.is_there = True
@@ -91,8 +91,8 @@ async def _load(name: str, client_id: int) -> Copy:
     return copy
 
 
-async def _catch_up(copy: Copy, name: str, typed: bytes | None) -> bool:
-    """Apply what others have stored since, and ``typed``; false if there is more to do."""
+async def _catch_up(copy: DocumentCopy, name: str, typed: bytes | None) -> bool:
+    """Apply updates stored since by others, and ``typed``; False if the copy must be reloaded."""
     storage = get_storage()
     mark = (await storage.marks([name])).get(name)
     if mark is None or mark.version != copy.version:
@@ -104,7 +104,7 @@ async def _catch_up(copy: Copy, name: str, typed: bytes | None) -> bool:
     return typed is None or _apply_known(copy, typed)
 
 
-def _apply_new(copy: Copy, stored: StoredDocument) -> bool:
+def _apply_new(copy: DocumentCopy, stored: StoredDocument) -> bool:
     if stored.version != copy.version:
         return False
     for row in stored.log:
@@ -116,8 +116,8 @@ def _apply_new(copy: Copy, stored: StoredDocument) -> bool:
     return True
 
 
-def _apply_known(copy: Copy, update: bytes) -> bool:
-    """Apply an update if all that it builds upon is there; tell whether it is."""
+def _apply_known(copy: DocumentCopy, update: bytes) -> bool:
+    """Apply an update if all its dependencies are there; return whether they are."""
     known = state_vector(copy.doc.get_state())
     try:
         outline = check_structure(update)
@@ -131,22 +131,22 @@ def _apply_known(copy: Copy, update: bytes) -> bool:
 
 
 def _has(outline: UpdateOutline, known: dict[int, int]) -> bool:
-    """Tell whether a document has all insertions of an update, and what it deletes."""
+    """Return whether a document has all insertions of an update, and those that it deletes."""
     ends = [(section[0], section[2]) for section in outline.sections]
     return all(end <= known.get(client, 0) for client, end in [*ends, *outline.deletes.items()])
 
 
-_copies: OrderedDict[str, Copy] = OrderedDict()
+_copies: OrderedDict[str, DocumentCopy] = OrderedDict()
 _lock = Lock()
 
 
-def _take(name: str) -> Copy | None:
+def _take(name: str) -> DocumentCopy | None:
     with _lock:
         return _copies.pop(name, None)
 
 
-def keep(name: str, copy: Copy) -> None:
-    """Keep a copy for the next writing; what it was used for is committed."""
+def keep(name: str, copy: DocumentCopy) -> None:
+    """Keep a copy for the next writing; the one that used it is committed."""
     with _lock:
         _copies[name] = copy
         _copies.move_to_end(name)

@@ -1,8 +1,8 @@
-"""Which documents rows are in, and how these were when they were written there last.
+"""Looks up which documents rows are in, and the values that were last written there.
 
-Asked after each commit, so in SQL of its own: Django takes longer to put it together than the
-database to answer. It takes no lock. Who then gets that of a document knows by the number of its
-writings whether anybody has written rows into it meanwhile; if not, there is no need to ask again.
+It runs after each commit, so with SQL of its own: Django takes longer to build the statement than
+the database to answer. It takes no lock. The next holder of a document's lock knows by the number
+of its writings whether rows were written meanwhile; if not, it need not look again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Select = tuple[str, Sequence[str]]
 
 @dataclass(slots=True)
 class DocumentRows:
-    """What is known of a document, and of some of its rows.
+    """A document and some of its rows, as they were when they were looked up.
 
     Args:
         pk: of its record.
@@ -35,20 +35,20 @@ class DocumentRows:
 
     pk: int
     writings: int
-    #: Rows that are in it, by map name and key; ``None`` where only that is known.
+    #: Rows that are in it, by map name and key; ``None`` without their values.
     rows: dict[tuple[str, str], MirroredRow | None] = field(default_factory=dict)
 
     def of(self, map_name: str, keys: Iterable[str]) -> dict[str, MirroredRow] | None:
-        """Return those of these rows that are in the document; ``None`` if too little is known.
+        """Return those of these rows that are in the document; ``None`` if some were not looked up.
 
-        They are copies: who changes them may have to begin anew.
+        They are copies, as a transaction that changes them may have to begin anew.
         """
         found = {key: self.rows[map_name, key] for key in keys if (map_name, key) in self.rows}
         rows = {key: copy(row) for key, row in found.items() if row is not None}
         return rows if len(rows) == len(found) else None
 
     def is_before(self, record: MirroredDocument) -> bool:
-        """Tell whether ``record`` has just been locked, and nobody has locked it since."""
+        """Return whether ``record``, which is locked now, was not locked since the lookup."""
         return (self.pk, self.writings + 1) == (record.pk, record.writings)
 
 
@@ -59,7 +59,7 @@ def find(
 
     Args:
         keys: of rows that may be in some, by the mirror's ``map_name``.
-        room_names: of documents that are to be found as well.
+        room_names: of further documents to find.
 
     Returns:
         by their names the documents that rows are mirrored to.
@@ -115,7 +115,7 @@ def _selects(
     keys: Mapping[str, Collection[str]],
     room_names: Collection[str],
 ) -> Iterator[_Select]:
-    """Yield what asks for the documents, and for rows with the documents that they are in."""
+    """Yield the statements for the documents, and for rows with the documents that they are in."""
     quote = connection.ops.quote_name
     documents, rows = (quote(model._meta.db_table) for model in (MirroredDocument, MirroredRow))
     document = ", ".join(f"d.{quote(name)}" for name in ("id", "name", "writings"))

@@ -20,7 +20,7 @@ from pycrdt import Doc, Map, Text
 from collab.conf import get_storage
 from collab.engine.hub.working_copies import recording_updates, store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
-from collab.mirror.outgoing.copy_cache import Copy, keep, open_copy
+from collab.mirror.outgoing.copy_cache import DocumentCopy, keep, open_copy
 from collab.mirror.outgoing.lookup import DocumentRows
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
@@ -48,7 +48,7 @@ class Writing:
         self.is_new = False
         self._create = create
         self._is_gone = False
-        self._copy: Copy | None = None
+        self._copy: DocumentCopy | None = None
         self._typed: bytes | None = None
         self._entered: dict[ModelMirror[Any], list[str]] = {}
         #: Rows to look at, as others that they belong to have changed.

@@ -1,4 +1,4 @@
-"""Which other rows the values of a row come from, found out from its serializer."""
+"""Paths to the other rows that a row's values come from, derived from its serializer."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ __all__ = ["Path", "concrete", "declared_paths", "serializer_paths"]
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A way from a row to others.
+    """A path from a row to others.
 
     Args:
         names: of the relations as attributes, "labels" or "task_set"; none if they have none.
         lookups: of the same as queries name them, "labels" or "task".
         relation: the last of them.
-        shown: values of the row at its end are part of those of the row it begins at; else its
-            primary key is.
+        shown: the row shows values of the row at its end; else its primary key only.
     """
 
     names: tuple[str, ...]
@@ -38,9 +37,10 @@ class Path:
         return cast("type[Model]", self.relation.related_model)
 
     def leading_to(self, using: str, key: str, values: Iterable[Any]) -> dict[str, Any]:
-        """Return what queries find rows by that lead to some where ``key`` is one of ``values``.
+        """Return a filter for rows that lead to rows whose ``key`` is one of ``values``.
 
-        By what those at the end say, if they do: their relation may have no name for queries.
+        By the foreign keys at the end, if they are there: their relation may have no name for
+        queries.
         """
         if not isinstance(self.relation, ForeignObjectRel) or self.relation.many_to_many:
             return {"__".join((*self.lookups, key, "in")): values}
@@ -60,7 +60,7 @@ class Path:
         return "__".join(self.names)
 
     def prefetch(self) -> str | Prefetch[Any]:
-        """Return what fetches the rows at the end, in the same order each time."""
+        """Return a prefetch of the rows at the end, in the same order each time."""
         if self.model._meta.ordering or not (self.relation.many_to_many or self.is_backward):
             return self.name
         return Prefetch(self.name, self.model._default_manager.order_by("pk"))
@@ -93,7 +93,7 @@ class Path:
 
     @property
     def is_backward(self) -> bool:
-        """Whether the rows at the end say which rows they belong to, and may change their mind."""
+        """Whether the rows at the end have the foreign key, which may change."""
         return bool(
             self.relation.one_to_many
             or (self.relation.one_to_one and isinstance(self.relation, ForeignObjectRel))
@@ -101,17 +101,14 @@ class Path:
 
     @property
     def outlives(self) -> bool:
-        """Whether rows stay, changed without a signal, when the row at the end is deleted."""
+        """Whether rows stay, changed without a signal, when a row at the end is deleted."""
         if self.is_backward or self.relation.many_to_many:
             return True
         return self.relation.remote_field.on_delete not in (CASCADE, PROTECT, RESTRICT)
 
 
 def serializer_paths(serializer: type[BaseSerializer[Any]], model: type[Model]) -> list[Path]:
-    """Return the paths that a serializer of ``model`` follows, as far as that can be told.
-
-    What methods of a serializer do cannot.
-    """
+    """Return the paths that a serializer of ``model`` follows, but for those of its methods."""
     return list(_paths_of(serializer(), model, (), ()))
 
 

@@ -1,6 +1,6 @@
-"""Changing a Text as a row's text has changed, with few and small edits.
+"""Changes a Text as a row's text has changed, with few and small edits.
 
-Who types in it keeps the cursor, and what was typed meanwhile stays.
+Cursors in it stay where they are, and text that was typed meanwhile is kept.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pycrdt import Text
 
 __all__ = ["write_text"]
 
-#: Of a text: from where to where it is replaced, and by what.
-Edit = tuple[int, int, str]
-#: From where in one text, or list, to where in another so much is the same.
+#: Of a text: start, end, and the text in its place.
+Replacement = tuple[int, int, str]
+#: Start in one text, or list, start in another, and the length of what is the same.
 Block = tuple[int, int, int]
 
-#: Comparing all with all takes time as the product of the lengths; beyond this it is not done.
+#: Comparing all with all takes time as the product of the lengths; beyond this it is left out.
 _MAX_WORK = 10_000
-#: Stands for what is in a Text and is no text, as an image. No text of a row has a lone surrogate.
+#: Stands for an embed in a Text, such as an image. No text of a row has a lone surrogate.
 _EMBED = "\ud800"
 
 
 def write_text(text: Text, before: str, now: str) -> None:
-    """Make the change from ``before`` to ``now`` in ``text``, which may have changed since.
+    """Apply the change from ``before`` to ``now`` to ``text``, which may have changed since.
 
-    Positions in ``before`` are carried over to where they are in ``text``; what was inserted
-    into a part that the change deletes stays.
+    Positions in ``before`` are carried over to ``text``; insertions into a part that the change
+    deletes stay.
     """
     there = "".join(
         chunk if isinstance(chunk, str) else _EMBED for chunk, _attributes in text.diff()
@@ -41,7 +41,7 @@ def write_text(text: Text, before: str, now: str) -> None:
     if there != before:
         edits = _carry_over(edits, _blocks(before, there))
     with text.doc.transaction():
-        # From the end: an edit moves what is behind it.
+        # From the end: an edit moves the text behind it.
         for start, end, insert in reversed(edits):
             first = _size(there[:start])
             del text[first : first + _size(there[start:end])]
@@ -49,12 +49,12 @@ def write_text(text: Text, before: str, now: str) -> None:
 
 
 def _size(text: str) -> int:
-    """Return how long ``text`` is in a Text, which counts bytes of UTF-8."""
+    """Return the length of ``text`` in a Text, which counts bytes of UTF-8."""
     return len(text.encode("utf-8", "surrogatepass")) - 2 * text.count(_EMBED)
 
 
-def _edits(before: str, now: str, at: int = 0, level: int = 0) -> Iterator[Edit]:
-    """Yield what makes ``now`` of ``before``, in order; ``at`` is added to positions."""
+def _edits(before: str, now: str, at: int = 0, level: int = 0) -> Iterator[Replacement]:
+    """Yield the replacements from ``before`` to ``now``, in order; ``at`` is added to positions."""
     start, end = _in_common(before, now)
     at, before, now = at + start, before[start : len(before) - end], now[start : len(now) - end]
     if not (before and now) or level == len(_LEVELS):
@@ -72,7 +72,7 @@ def _edits(before: str, now: str, at: int = 0, level: int = 0) -> Iterator[Edit]
 
 
 def _in_common(one: str, other: str) -> tuple[int, int]:
-    """Return how many characters the two have in common at the start, and then at the end."""
+    """Return the numbers of common characters at the start, and then at the end."""
     start = _common(one, other)
     return start, _common(one[start:][::-1], other[start:][::-1])
 
@@ -89,14 +89,14 @@ def _common(one: str, other: str) -> int:
 
 
 def _closely(old: Sequence[str], new: Sequence[str]) -> Sequence[Block]:
-    """Return what two short lists have in common; nothing of long ones."""
+    """Return the common blocks of two short lists; none of long ones."""
     if len(old) * len(new) > _MAX_WORK:
         return []
     return SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
 
 
 def _roughly(old: Sequence[str], new: Sequence[str]) -> Sequence[Block]:
-    """Return what is once in each of two lists, as far as it is in the same order."""
+    """Return items that are once in each of two lists, as far as they are in the same order."""
     in_old, in_new = Counter(old), Counter(new)
     places = {item: place for place, item in enumerate(new) if in_new[item] == 1}
     pairs = [
@@ -106,8 +106,8 @@ def _roughly(old: Sequence[str], new: Sequence[str]) -> Sequence[Block]:
 
 
 def _rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return as many as possible of ``pairs``, whose first numbers rise, so that both rise."""
-    #: For each length the least that as many pairs can end with, and the pair before the last.
+    """Return the longest part of ``pairs``, whose first numbers rise, in which both rise."""
+    #: For each length the least number that such a part can end with, and its last pair.
     ends: list[int] = []
     last: list[int] = []
     before: list[int] = []
@@ -123,7 +123,7 @@ def _rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return chosen[::-1]
 
 
-#: How texts are compared: by lines, what differs then by words, and what differs then by letters.
+#: Texts are compared by lines, differing lines by words, and differing words by letters.
 _LINES = re.compile(r"[^\n]*\n|[^\n]+").findall
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]+").findall
 _LEVELS: tuple[
@@ -142,7 +142,7 @@ _LEVELS: tuple[
 
 
 def _blocks(before: str, there: str) -> list[Block]:
-    """Return what of ``before`` is still in ``there``, in order."""
+    """Return the blocks of ``before`` that are still in ``there``, in order."""
     blocks, old, new = [], 0, 0
     for start, end, insert in _edits(before, there):
         blocks.append((old, new, start - old))
@@ -151,9 +151,9 @@ def _blocks(before: str, there: str) -> list[Block]:
     return [*blocks, (old, new, len(before) - old)]
 
 
-def _carry_over(edits: list[Edit], blocks: list[Block]) -> list[Edit]:
-    """Return what makes of a text what ``edits`` make of that which it shares ``blocks`` with."""
-    carried: list[Edit] = []
+def _carry_over(edits: list[Replacement], blocks: list[Block]) -> list[Replacement]:
+    """Return ``edits`` of one text as edits of another, which shares ``blocks`` with it."""
+    carried: list[Replacement] = []
     for start, end, insert in edits:
         parts = list(_parts(start, end, blocks))
         place = parts[0][0] if parts else _place(start, blocks)
@@ -163,7 +163,7 @@ def _carry_over(edits: list[Edit], blocks: list[Block]) -> list[Edit]:
 
 
 def _parts(start: int, end: int, blocks: list[Block]) -> Iterator[tuple[int, int]]:
-    """Yield where, from ``start`` to ``end``, text that is still there is now."""
+    """Yield the present ranges of the text from ``start`` to ``end`` that is still there."""
     for old, new, length in blocks:
         first, last = max(start, old), min(end, old + length)
         if first < last:
@@ -171,7 +171,7 @@ def _parts(start: int, end: int, blocks: list[Block]) -> Iterator[tuple[int, int
 
 
 def _place(position: int, blocks: list[Block]) -> int:
-    """Return where ``position`` is now: behind what it was behind, as far as that is there."""
+    """Return the present place of ``position``: behind the text that it was behind."""
     place = 0
     for old, new, length in blocks:
         if old < position:

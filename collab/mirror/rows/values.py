@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Odd(Enum):
-    """What a map has that is no value of JSON."""
+    """Stands for something in a map that is not a value of JSON."""
 
     MISSING = "nothing"
     NOT_JSON = "something that rows cannot have"
@@ -35,12 +35,12 @@ class PlainText(str):
     __slots__ = ()
 
 
-#: What is under a row's key: values, or something that is no Map, or nothing.
+#: The content under a row's key: values, or a mark that it is missing or not a Map.
 RowInMap = dict[str, Any] | Odd
 
 
 def from_json(text: str) -> Any:
-    """Decode JSON; a whole number is an ``int``, as documents do not tell 1.0 from 1."""
+    """Decode JSON; a whole number is an ``int``, as documents do not distinguish 1.0 and 1."""
     return json.loads(text, parse_float=_number)
 
 
@@ -50,7 +50,7 @@ def _number(text: str) -> int | float:
 
 
 def plain(value: Any) -> Any:
-    """Return what a document holds as a value of JSON: numbers come from it as ``float``."""
+    """Return a value of a document as one of JSON: numbers come from it as ``float``."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -61,9 +61,9 @@ def plain(value: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values of JSON are the same; for Python, 1 is equal to ``True``."""
+    """Return whether two values of JSON are the same; for Python, 1 is equal to ``True``."""
     if type(one) is not type(other):
-        # An int and a float are never the same: whole numbers are ints.
+        # An int never equals a float: whole numbers are ints.
         return False
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
@@ -73,7 +73,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def take_row(rows: Map[Any], key: str, text_fields: Collection[str]) -> RowInMap:
-    """Return what is in the map ``rows`` under ``key``, however wrong it is."""
+    """Return the content of the map ``rows`` under ``key``, valid or not."""
     if key not in rows:
         return Odd.MISSING
     row = rows[key]
@@ -83,10 +83,10 @@ def take_row(rows: Map[Any], key: str, text_fields: Collection[str]) -> RowInMap
 
 
 def take_field(row: Map[Any], name: str, text_fields: Collection[str]) -> Any:
-    """Return the value of a field in a row's map, or what is :class:`Odd` about it.
+    """Return the value of a field in a row's map, or an :class:`Odd` mark if it has none.
 
-    Of a text field it is a ``str`` if there is a Text as there should be, and a
-    :class:`PlainText` if there is a string.
+    Of a text field it is a ``str`` if there is a Text, and a :class:`PlainText` if there is a
+    plain string instead.
     """
     if name not in row:
         return Odd.MISSING

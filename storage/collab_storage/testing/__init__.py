@@ -26,4 +26,4 @@ __all__ = ["StorageContract"]
 class StorageContract(
     VerbsContract, NamesContract, ListingContract, ConcurrencyContract, CompactionContract
 ):
-    """All that ``storage/README.md`` promises and that can be seen from outside."""
+    """The promises of ``storage/README.md`` that can be observed from outside."""

@@ -1,4 +1,4 @@
-"""The contract of compaction: nobody who reads the document can tell that it was compacted."""
+"""The contract of compaction: readers cannot distinguish a compacted document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the contract store."""
+"""Documents and entries that the tests of the contract store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 START = datetime(2024, 2, 29, 23, 59, 59, 123456, UTC)
 
-#: Names that must not be taken for one another.
+#: Names that must not be mistaken for one another.
 HOSTILE_NAMES = [
     "a",
     "A",
@@ -63,21 +63,21 @@ NO_NAMES = ["", "x" * 256, "\0", "a\0b", "\ud83d", "a\udc00"]
 
 
 def entry(name: str = "doc", data: bytes = b"data", minutes: int = 0) -> LogEntry:
-    """Return an entry that came so many minutes after :data:`START`."""
+    """Return an entry that came ``minutes`` after :data:`START`."""
     return LogEntry(name, data, START + timedelta(minutes=minutes), "7")
 
 
 def rows(stored: StoredDocument | None) -> list[bytes]:
-    """Return what is in the log, in a fixed order."""
+    """Return the data of the log, in a fixed order."""
     assert stored is not None, "the document is not stored"
     return sorted(row.data for row in stored.log)
 
 
 async def appended(storage: Storage, *data: bytes, name: str = "doc") -> StoredDocument:
-    """Append ``data`` and return what is stored then."""
+    """Append ``data`` and return the stored document."""
     await storage.append([entry(name, item) for item in data])
     stored = await storage.load(name)
-    assert stored is not None, "what was appended is not stored"
+    assert stored is not None, "the appended entries are not stored"
     return stored
 
 

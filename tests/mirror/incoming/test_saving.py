@@ -203,7 +203,7 @@ def test_a_fault_of_the_projects_code_is_logged(
     finally:
         post_save.disconnect(handler, sender=Task)
     assert problems == {"title": NOT_SAVED}
-    assert "A row could not be saved." in caplog.text
+    assert "Row could not be saved" in caplog.text
     assert current_user() is None
     task.refresh_from_db()
     assert task.title == "one"

@@ -14,12 +14,12 @@ from collab_storage.exceptions import DocumentNotFound
 class Command(DocumentsCommand):
     help = (
         "Make documents equal to the rows that are mirrored to them. Opening a document does that"
-        " as well; this is for rows that were changed where Django does not notice."
+        " as well; this is for rows that were changed without Django's signals."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("names", nargs="*", metavar="NAME", help="by default all documents")
-        parser.add_argument("--prefix", default="", help="all whose names start like that")
+        parser.add_argument("--prefix", default="", help="documents whose names start with this")
 
     def run(self, **options: Any) -> None:
         names, prefix = options["names"], options["prefix"]
@@ -34,7 +34,7 @@ class Command(DocumentsCommand):
         if options["verbosity"]:
             self.stdout.write(f"{done} documents are equal to their rows.")
         if failed:
-            raise CommandError("These are not, because of an error:\n" + "\n".join(failed))
+            raise CommandError("Documents that failed:\n" + "\n".join(failed))
 
 
 def _check(names: list[str]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Work that takes long, in a process of its own.
+"""Runs long work in a process of its own.
 
 pycrdt holds the interpreter's lock for as long as it works. Reading a document of many megabytes,
-or of many thousand updates, would stop everything else in the process meanwhile, in whichever
-thread it is done.
+or of many thousand updates, would block the whole process meanwhile, whichever thread does it.
 """
 
 from __future__ import annotations
@@ -18,34 +17,34 @@ from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar, cast
 
-__all__ = ["answer", "apart"]
+__all__ = ["answer", "run_in_process"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: What takes longer, in seconds, has failed.
-_PATIENCE = 120
-#: The process leaves the processor to those that serve.
+#: Seconds after which a process counts as failed.
+_TIMEOUT = 120
+#: The process yields the processor to those that serve.
 _PROGRAM = """
 import os, sys
 os.nice(10)
-from collab_storage.apart import answer
+from collab_storage.subprocesses import answer
 answer(sys.stdin.buffer, sys.stdout.buffer)
 """
-#: Wait for the processes; so many run at a time.
-_waiters = ThreadPoolExecutor(2, thread_name_prefix="collab-apart")
+#: Threads that wait for the processes; one of each.
+_waiters = ThreadPoolExecutor(2, thread_name_prefix="collab-subprocess")
 
 
-async def apart(function: Callable[..., T], *args: object) -> T:
+async def run_in_process(function: Callable[..., T], *args: object) -> T:
     """Return what ``function`` returns, called in a process of its own.
 
-    Function, arguments and result are pickled. What it raises is raised here, and what it logs is
-    logged here. Where there can be no such process, as where ``sys.executable`` is no Python, it is
-    called in this one, and a warning says so.
+    Function, arguments and result are pickled. Its errors are raised here, and its log records are
+    logged here. If no such process can be started, as where ``sys.executable`` is not a Python, the
+    function is called in this process, with a warning in the log.
 
     Raises:
-        subprocess.SubprocessError: the process took too long, or has been killed.
+        subprocess.SubprocessError: the process took too long, or was killed.
     """
     return await get_running_loop().run_in_executor(_waiters, _ask, function, args)
 
@@ -55,11 +54,11 @@ def _ask(function: Callable[..., T], args: tuple[object, ...]) -> T:
         result, error, records = _answered(function, args)
     except (OSError, EOFError, pickle.UnpicklingError, subprocess.CalledProcessError) as failure:
         if getattr(failure, "returncode", 0) < 0:
-            # What has killed that one, as a lack of memory does, is not to kill this one.
+            # The reason, such as a lack of memory, must not kill this process, too.
             raise
         logger.warning(
-            "A large document is read in the process that serves, which stands still meanwhile: "
-            "%s has not run as a Python of its own.",
+            "Subprocess could not be started with %s; a large document is read in this process, "
+            "which blocks meanwhile.",
             sys.executable,
             exc_info=True,
         )
@@ -81,15 +80,15 @@ def _answered(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
             stdin=question,
             stdout=reply,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=True,
         )
         reply.seek(0)
         return pickle.load(reply)
 
 
-class _Keeper(logging.Handler):
-    """Keeps what is logged."""
+class _RecordList(logging.Handler):
+    """Collects log records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,10 +99,10 @@ class _Keeper(logging.Handler):
 
 
 def answer(question: BinaryIO, reply: BinaryIO) -> None:
-    """Read a function and its arguments, call it, and write what becomes of that."""
+    """Read a function and its arguments, call it, and write result, error and log records."""
     function, args = pickle.load(question)
-    keeper, log = _Keeper(), logging.getLogger("collab_storage")
-    log.addHandler(keeper)
+    collector, log = _RecordList(), logging.getLogger("collab_storage")
+    log.addHandler(collector)
     result: Any = None
     error: Exception | None = None
     try:
@@ -111,5 +110,5 @@ def answer(question: BinaryIO, reply: BinaryIO) -> None:
     except Exception as raised:
         error = raised
     finally:
-        log.removeHandler(keeper)
-    pickle.dump((result, error, keeper.records), reply)
+        log.removeHandler(collector)
+    pickle.dump((result, error, collector.records), reply)

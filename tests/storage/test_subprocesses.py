@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from collab_storage.apart import answer, apart
 from collab_storage.exceptions import DocumentCorrupt
+from collab_storage.subprocesses import answer, run_in_process
 
 logger = logging.getLogger("collab_storage.compaction")
 
@@ -50,13 +50,13 @@ def asked(function: Callable[..., Any], *args: object) -> tuple[Any, Any, list[l
 
 
 async def test_it_is_called_in_another_process() -> None:
-    name, process = await apart(whose, "notes")
+    name, process = await run_in_process(whose, "notes")
     assert name == "notes"
     assert process != os.getpid()
 
 
 async def test_the_event_loop_goes_on(tmp_path: Any) -> None:
-    task = asyncio.ensure_future(apart(wait_for, str(tmp_path / "go")))
+    task = asyncio.ensure_future(run_in_process(wait_for, str(tmp_path / "go")))
     await asyncio.sleep(0)
     (tmp_path / "go").touch()
     assert await task
@@ -64,11 +64,11 @@ async def test_the_event_loop_goes_on(tmp_path: Any) -> None:
 
 async def test_errors_are_raised_here() -> None:
     with pytest.raises(DocumentCorrupt, match=r"It cannot be read\."):
-        await apart(fail)
+        await run_in_process(fail)
 
 
 async def test_what_is_logged_is_logged_here(caplog: pytest.LogCaptureFixture) -> None:
-    await apart(complain, "notes")
+    await run_in_process(complain, "notes")
     (record,) = caplog.records
     assert (record.name, record.room) == (logger.name, "notes")  # type: ignore[attr-defined]
     assert record.getMessage() == "Something is wrong with notes."
@@ -76,7 +76,7 @@ async def test_what_is_logged_is_logged_here(caplog: pytest.LogCaptureFixture) -
 
 async def test_a_process_that_crashes_is_an_error() -> None:
     with pytest.raises(SubprocessError):
-        await apart(crash)
+        await run_in_process(crash)
 
 
 @pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false", "/bin/true"])
@@ -84,7 +84,7 @@ async def test_without_another_python_it_is_called_here(
     program: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sys, "executable", program)
-    assert await apart(whose, "notes") == ("notes", os.getpid())
+    assert await run_in_process(whose, "notes") == ("notes", os.getpid())
     assert f"{program} has not run as a Python of its own." in caplog.text
 
 
