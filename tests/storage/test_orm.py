@@ -181,7 +181,7 @@ class TestWaitingFor:
         assert exists(storage)
 
     def test_nothing_else_can_be_awaited(self, using: str) -> None:
-        with pytest.raises(RuntimeError, match="Something else"):
+        with pytest.raises(RuntimeError, match="Only verbs"):
             ORMStorage(using).wait_for(lambda: asyncio.sleep(0))
 
 

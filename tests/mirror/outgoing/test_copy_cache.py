@@ -204,8 +204,8 @@ def test_row_of_the_log_that_cannot_be_read_is_left_out(
 def test_no_more_than_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_COPIES", 2)
     for name in "abc":
-        cache.keep(name, cache.Copy(Doc(), size=1))
+        cache.keep(name, cache.DocumentCopy(Doc(), size=1))
     assert list(cache._copies) == ["b", "c"]
     monkeypatch.setattr(cache, "MAX_SIZE", 10)
-    cache.keep("b", cache.Copy(Doc(), size=11))
+    cache.keep("b", cache.DocumentCopy(Doc(), size=11))
     assert list(cache._copies) == []
