@@ -23,6 +23,7 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
+import channels.db
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
@@ -115,6 +116,17 @@ async def _explain(error: Exception) -> None:
 _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, set[CollabClient]] = WeakKeyDictionary()
 
 
+def _close_old_connections() -> None:
+    """Close connections as Channels does, but never one in a transaction.
+
+    Channels' middleware closes a connection whose autocommit is off, as it is in a ``TestCase``;
+    the tests that follow in its class would have none.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
 @asynccontextmanager
 async def connect(
     application: Application,
@@ -136,6 +148,7 @@ async def connect(
         RuntimeError: the test runs in a transaction, and documents are in the database.
     """
     await _refuse_transaction()
+    channels.db.close_old_connections = _close_old_connections
     client = CollabClient(
         application, path, user=user, headers=headers, subprotocols=subprotocols, doc=doc
     )

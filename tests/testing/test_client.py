@@ -303,6 +303,13 @@ class InTestCase(TestCase):
         assert "TransactionTestCase" in raised.value.__notes__[0]
 
     @use_memory_storage()
+    async def test_middleware_leaves_the_connection_of_the_transaction_open(self) -> None:
+        await User.objects.acreate(username="ann")
+        async with connect(AuthMiddlewareStack(application), "/open/room"):
+            pass
+        assert await User.objects.acount() == 1
+
+    @use_memory_storage()
     async def test_refusals_need_no_explanation(self) -> None:
         with pytest.raises(ConnectionClosed, match="4403") as raised:
             async with connect(application, "/ws/room", user=User(pk=1, username="none")):
