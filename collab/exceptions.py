@@ -1,4 +1,4 @@
-"""Errors of the document server.
+"""Errors of the document server::
 
     CollabError
      ├── ContentError               content that cannot be read or written

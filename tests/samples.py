@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-__all__ = ["PAGES", "ROOT", "Project", "Sample", "samples"]
+__all__ = ["DOCS", "PAGES", "README", "ROOT", "Project", "Sample", "samples"]
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+
+
+def _pages() -> list[Path]:
+    """Return the pages in the order of the index; the first tutorial is in the README."""
+    lists = re.findall(r"^```{toctree}\n(.+?)^```$", (DOCS / "index.md").read_text(), re.M | re.S)
+    names = re.findall(r"^\w[\w/-]*$", "".join(lists), re.MULTILINE)
+    assert (names.pop(0), names.count("api/index")) == ("tutorial", 1)
+    return [README, *(DOCS / f"{name}.md" for name in names if name != "api/index")]
+
+
+PAGES = _pages()
 
 BLOCK = re.compile(r"^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-#: The first line of a sample says which file it is, or is to be added to.
-FILE = re.compile(r"(?:#|//|<!--) (?P<path>[\w./-]+\.\w+)(?P<added>: add)?(?: -->)?\n")
+#: The first line of a sample names its file, and says how a reader edits it if it exists already:
+#: adds the sample at the end, changes the definitions of the same names, or replaces the file.
+FILE = re.compile(
+    r"(?:#|//|<!--) (?P<path>[\w./-]+\.\w+)(?:: (?P<how>add|change|replace))?(?: -->)?\n"
+)
 
 #: Runs what is on standard input in the project, in one process, as starting one takes a while:
 #: samples, in which ``await`` is allowed as in an async shell, and command lines of manage.py.
@@ -54,10 +68,10 @@ class Sample:
         return match["path"] if match else None
 
     @property
-    def is_addition(self) -> bool:
-        """It belongs at the end of a file that is there."""
+    def how(self) -> str | None:
+        """The way in which the file is edited; ``None`` if it is a new file."""
         match = FILE.match(self.code)
-        return match is not None and match["added"] is not None
+        return match["how"] if match else None
 
     @property
     def lines(self) -> list[str]:
@@ -123,18 +137,69 @@ class Project:
         return self.run(sys.executable, "-W", "error", "-c", RUN, stdin=json.dumps(steps))
 
     def write(self, sample: Sample) -> Path:
-        """Write a sample that is a file."""
+        """Write a sample that is a file, as a reader would.
+
+        Raises:
+            AssertionError: a file exists that the sample does not say it edits.
+        """
         assert sample.file
         path = self.directory / sample.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text() if sample.is_addition else ""
-        path.write_text(before + sample.code)
+        before = path.read_text() if path.exists() else ""
+        match sample.how:
+            case "add":
+                path.write_text(before + sample.code)
+            case "change":
+                path.write_text(_changed(before, sample.code))
+            case "replace":
+                assert before, f"{sample.file} does not exist."
+                path.write_text(sample.code)
+            case None:
+                assert not _has_content(path), f"{sample.file} exists already."
+                path.write_text(sample.code)
         return path
 
-    def forget_settings(self) -> None:
-        """Go back to the settings of a new project."""
-        with TemporaryDirectory() as directory:
-            new = Project(Path(directory))
-            new.run("django-admin", "startproject", "mysite", ".")
-            settings = Path("mysite", "settings.py")
-            shutil.copy(new.directory / settings, self.directory / settings)
+
+def _has_content(path: Path) -> bool:
+    """Return whether a file is there, and more than what ``startapp`` makes."""
+    if not path.exists():
+        return False
+    if path.suffix != ".py":
+        return True
+    body = ast.parse(path.read_text()).body
+    return not all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in body)
+
+
+def _changed(source: str, sample: str) -> str:
+    """Return ``source`` with the definitions in ``sample`` in the places of those before."""
+    lines = source.splitlines(keepends=True)
+    imports = []
+    for statement in ast.parse(sample).body:
+        code = _code_of(statement, sample)
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            imports.append(code)
+            continue
+        module = ast.parse("".join(lines))
+        old = next((each for each in module.body if _names(each) & _names(statement)), None)
+        if old is None:
+            lines.append(code)
+        else:
+            lines[_first_line(old) - 1 : old.end_lineno] = [code]
+    return "".join([*imports, *lines])
+
+
+def _names(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement of a module defines."""
+    if isinstance(statement, ast.Assign):
+        return {target.id for target in statement.targets if isinstance(target, ast.Name)}
+    return {name} if (name := getattr(statement, "name", None)) else set()
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min(statement.lineno, *(each.lineno for each in decorators), statement.lineno)
+
+
+def _code_of(statement: ast.stmt, source: str) -> str:
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[_first_line(statement) - 1 : statement.end_lineno])

@@ -1,25 +1,15 @@
-"""The documentation is complete, and every code sample in it does what it says."""
+"""The documentation is complete, and its links lead somewhere."""
 
 from __future__ import annotations
 
-import http.cookiejar
 import json
 import re
-import shlex
-import shutil
-import socket
-import subprocess
-import sys
 import tomllib
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import collab
 from collab import live
@@ -27,16 +17,12 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.protocol.session import Session, json_frame
 from collab.wire import CloseCode
-from tests.harness.client import YjsClient
-from tests.harness.services import Redis
-from tests.harness.waiting import DEADLINE, poll_until
-from tests.samples import PAGES, ROOT, Project, samples
+from tests.samples import DOCS, PAGES, ROOT, samples
 
-README, *DOCS = PAGES
-NODE_MODULES = ROOT / "example" / "node_modules"
-CHECK = ["manage.py", "check", "--tag", "collab"]
-SOUND = [*CHECK, "--fail-level", "WARNING"]
 LANGUAGES = {"html", "ini", "js", "json", "jsx", "nginx", "python", "sh", "ts", "tsx"}
+REPOSITORY = "https://github.com/django-collab/django-collab/blob/main/"
+RAW = "https://raw.githubusercontent.com/django-collab/django-collab/main/"
+FILES = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), DOCS / "index.md"]
 
 
 def page_id(page: Path) -> str:
@@ -82,7 +68,11 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 def test_times_are_documented_in_seconds() -> None:
     for row in rows("docs/settings.md"):
-        is_time = row[0].strip("`").endswith(("_DELAY", "_INTERVAL", "_LAG", "_TIME", "_TIMEOUT"))
+        is_time = (
+            row[0]
+            .strip("`")
+            .endswith(("_DELAY", "_GRACE", "_INTERVAL", "_LAG", "_TIME", "_TIMEOUT"))
+        )
         assert row[1].endswith(" s") == is_time, row
 
 
@@ -136,13 +126,45 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text("utf-8")):
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files in the repository that a page links to, each with an anchor or ``""``."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         path, _, anchor = target.partition("#")
-        linked = (page.parent / path).resolve() if path else page
-        assert linked.exists(), target
-        assert not anchor or anchor in anchors(linked), target
+        if path.startswith((REPOSITORY, RAW)):
+            yield ROOT / path.removeprefix(REPOSITORY).removeprefix(RAW), anchor
+        elif not path.startswith(("http:", "https:")):
+            yield (page.parent / path).resolve() if path else page, anchor
+
+
+@pytest.mark.parametrize("page", FILES, ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    for linked, anchor in links(page):
+        assert linked.exists(), linked
+        assert not anchor or anchor in anchors(linked), f"{linked}#{anchor}"
+
+
+def test_links_of_the_readme_work_on_a_package_page() -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", text_of("README.md"))
+    assert [target for target in targets if not target.startswith("https://")] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    pages = {page.name for page in DOCS.glob("*.md")} - {"index.md", "tutorial.md"}
+    assert pages == {page.name for page in PAGES} - {"README.md"}
+    assert pages <= {linked.name for linked, _ in links(DOCS / "index.md")}
+
+
+@pytest.mark.parametrize("name", ["keystroke", "save"])
+def test_the_pages_for_contributors_name_modules_that_exist(name: str) -> None:
+    named = re.findall(r"`([\w/]+\.py)`", text_of(f"docs/{name}.md"))
+    folders = [ROOT, ROOT / "collab", ROOT / "collab" / "mirror"]
+    assert len(named) > 10
+    assert [path for path in named if not any((folder / path).exists() for folder in folders)] == []
+
+
+def test_every_close_code_has_its_place_in_troubleshooting() -> None:
+    headings = re.findall(r"^### (\d{4}) ", text_of("docs/troubleshooting.md"), re.MULTILINE)
+    assert {int(code) for code in headings} == {*CloseCode} - {CloseCode.NORMAL}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -157,364 +179,3 @@ def test_the_json_samples_are_what_is_sent() -> None:
     assert [json.loads(sample.code) for sample in replies] == [
         json.loads(frame) for frame in frames
     ]
-
-
-# Shell samples.
-
-
-def follow(line: str, project: Project) -> list[list[str]]:
-    """Check a line of a shell sample; return its arguments if it is of ``manage.py``."""
-    match shlex.split(line):
-        case ["python", "manage.py", "createsuperuser"]:
-            return [["manage.py", "createsuperuser", "--noinput"]]
-        case ["python", *arguments]:
-            return [arguments]
-        case ["django-admin", *_] as command:
-            project.run(*command)
-        case ["pip", "install", requirement]:
-            check_requirement(requirement)
-        case ["npm", "install", *names]:
-            # What is locked for the example is known to exist, and to fit together.
-            locked = json.loads(text_of("example/package-lock.json"))["packages"]
-            assert [name for name in names if f"node_modules/{name}" not in locked] == []
-        case ["npx", "esbuild", *_]:
-            pass  # test_the_readme_in_a_browser() does it.
-        case ["make", target]:
-            assert re.search(rf"^{target}:", text_of("Makefile"), re.MULTILINE), line
-        case ["uvicorn", *arguments]:
-            check_uvicorn(arguments, project)
-        case _:
-            pytest.fail(f"How is this to be tested? {line}")
-    return []
-
-
-def check_requirement(requirement: str) -> None:
-    """Fail if it is not this project with extras that it has."""
-    metadata = tomllib.loads(text_of("pyproject.toml"))["project"]
-    name, _, extras = requirement.rstrip("]").partition("[")
-    assert name == metadata["name"]
-    assert set(extras.split(",")) <= {"", *metadata["optional-dependencies"]}
-
-
-def check_uvicorn(arguments: list[str], project: Project) -> None:
-    """Fail if uvicorn does not take these arguments."""
-    assert arguments[0] == "mysite.asgi:application"
-    options = [argument for argument in arguments if argument.startswith("--")]
-    known = project.run("uvicorn", "--help").split()
-    assert [option for option in options if option not in known] == []
-    if "--ws-max-size" in options:
-        size = arguments[arguments.index("--ws-max-size") + 1]
-        assert int(size) == Settings().MAX_FRAME_SIZE
-
-
-# The README.
-
-
-@pytest.fixture(scope="session")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project of somebody who has followed the README."""
-    project = Project(tmp_path_factory.mktemp("readme"))
-    for sample in samples(README):
-        if sample.file:
-            project.write(sample)
-        else:
-            for line in sample.lines:
-                for command in follow(line, project):
-                    project.run(sys.executable, *command)
-    return project
-
-
-@pytest.fixture
-def project(followed: Project, tmp_path: Path) -> Project:
-    """A copy of it for the test alone."""
-    return Project(shutil.copytree(followed.directory, tmp_path / "project"))
-
-
-def test_the_readmes_project_lacks_nothing_but_a_shared_channel_layer(followed: Project) -> None:
-    said = followed.run_all([*CHECK, "--deploy"])
-    assert re.findall(r"collab\.[EW]\d+", said) == ["collab.W003"]
-
-
-@contextmanager
-def served(project: Project, command: str = "uvicorn mysite.asgi:application") -> Iterator[str]:
-    """Serve the project with a command of the documentation; yield its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        # What is served where is not what the sample is about.
-        process = subprocess.Popen(
-            [*shlex.split(command), f"--fd={listener.fileno()}"],
-            cwd=project.directory,
-            env=project.environment,
-            pass_fds=[listener.fileno()],
-        )
-        try:
-            yield f"localhost:{listener.getsockname()[1]}"
-        finally:
-            process.terminate()
-            process.wait(DEADLINE)
-
-
-def log_in(address: str) -> str:
-    """Log in to the admin as the superuser, and return the cookies."""
-    jar = http.cookiejar.CookieJar()
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
-    login = f"http://{address}/admin/login/"
-    opener.open(login, timeout=DEADLINE).close()
-    tokens = {cookie.name: cookie.value for cookie in jar}
-    form = {
-        "username": "ann",
-        "password": "secret",
-        "csrfmiddlewaretoken": tokens["csrftoken"],
-        "next": "/admin/",
-    }
-    opener.open(login, urlencode(form).encode(), timeout=DEADLINE).close()
-    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
-
-
-def uvicorn_command(page: Path) -> str:
-    """Return the command of a page that serves the project."""
-    [command] = [
-        line
-        for sample in samples(page, "sh")
-        for line in sample.lines
-        if line.startswith("uvicorn")
-    ]
-    return command
-
-
-def client(address: str, cookies: str) -> YjsClient:
-    """Return a client of the document "first", as a page of the site would have it."""
-    headers = {"Cookie": cookies, "Origin": f"http://{address}"}
-    return YjsClient(f"ws://{address}/ws/first", headers=headers)
-
-
-async def test_what_the_readme_serves_outlives_the_server(project: Project) -> None:
-    with served(project, uvicorn_command(README)) as address:
-        async with client(address, log_in(address)) as ann:
-            await ann.insert("Hello")
-    with served(project, uvicorn_command(README)) as address:
-        async with client(address, log_in(address)) as ann:
-            assert ann.text == "Hello"
-
-
-def test_the_readmes_view_edits_the_document(project: Project) -> None:
-    written = project.run_all(
-        "from django.contrib.auth.models import User\n"
-        "from django.test import RequestFactory\n"
-        "from notes.views import sign\n"
-        "request = RequestFactory().post('/')\n"
-        "request.user = User.objects.get()\n"
-        "print(sign(request, 'first').content.decode())\n"
-    )
-    assert written == "ann was here.\n\n"
-
-
-# The other pages.
-
-
-@pytest.mark.parametrize("page", DOCS, ids=page_id)
-def test_the_samples_of_a_page(page: Path, project: Project) -> None:
-    if page.stem == "install":
-        project.forget_settings()
-    for sample in samples(page, "python"):
-        if sample.file:
-            project.write(sample)
-            if sample.file == "mysite/settings.py":
-                project.run_all(CHECK)
-    project.run_all(["manage.py", "makemigrations", "-v0"], ["manage.py", "migrate", "-v0"])
-    project.run_all(SOUND, *steps(page, project))
-    run_tests(page, project)
-
-
-def steps(page: Path, project: Project) -> Iterator[str | list[str]]:
-    """Yield the code and the commands in the samples of a page."""
-    for sample in samples(page, "python", "sh"):
-        if sample.language == "sh":
-            for line in sample.lines:
-                yield from follow(line, project)
-        elif not sample.file:
-            yield sample.code
-
-
-def run_tests(page: Path, project: Project) -> None:
-    """Run the tests among the samples of a page, and those that ``tests/docs`` has for it."""
-    notes = project.directory / "notes"
-    program = ROOT / "tests" / "docs" / f"exercise_{page.stem.replace('-', '_')}.py"
-    if program.exists():
-        shutil.copy(program, notes / f"test_{program.name}")
-    if any(sample.file == "notes/tests.py" for sample in samples(page)):
-        project.run(sys.executable, "-W", "error", "manage.py", "test")
-    if tests := [str(path) for path in notes.glob("test_*.py")]:
-        # A configuration of its own, lest pytest looks for one further up.
-        (project.directory / "pytest.ini").write_text(
-            "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
-        )
-        project.run(sys.executable, "-m", "pytest", "-q", *tests)
-
-
-def test_the_service_starts_the_server_as_the_page_does() -> None:
-    page = ROOT / "docs" / "deployment.md"
-    unit = "".join(sample.code for sample in samples(page, "ini"))
-    [start] = re.findall(r"^ExecStart=\S+/bin/(.+)$", unit, re.MULTILINE)
-    # Pings are what they are by default; the page names them to explain them.
-    command = re.sub(r" --ws-ping-\w+ 20", "", uvicorn_command(page))
-    assert start == command
-    flags = {row[0].strip("`") for row in rows("docs/deployment.md") if row[0].startswith("`--")}
-    assert [flag for flag in flags if flag not in uvicorn_command(page)] == []
-
-
-async def test_the_server_for_production(project: Project) -> None:
-    command = uvicorn_command(ROOT / "docs" / "deployment.md")
-    with served(project, command) as address:
-        async with client(address, log_in(address)) as ann:
-            await ann.insert("Hello")
-            assert (await ann.hello())["durable"]
-            await ann.wait_saved()
-
-
-async def test_members_see_what_another_process_changes(
-    project: Project, redis_server: Redis
-) -> None:
-    for sample in samples(ROOT / "docs" / "scaling.md", "python"):
-        settings = project.write(sample)
-        settings.write_text(
-            settings.read_text().replace("redis://localhost:6379", redis_server.url)
-        )
-    text = project.directory / "first.txt"
-    text.write_text("Hello from a file")
-    with served(project) as address:
-        async with client(address, log_in(address)) as ann:
-            await ann.insert("Hello")
-            await ann.hello()
-            await ann.wait_saved()
-            project.run_all(["manage.py", "collab_import", "first", str(text), "--replace"])
-            await ann.wait_until(lambda: ann.text == "Hello from a file")
-
-
-# JavaScript.
-
-
-@pytest.mark.browser
-def test_the_javascript_samples_fit_the_types_of_the_packages(tmp_path: Path) -> None:
-    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    pages = {page: samples(page, "js") for page in PAGES}
-    files: list[Path] = []
-    for page, found in pages.items():
-        for number, sample in enumerate(found):
-            files.append(tmp_path / f"{page.stem}-{number}.js")
-            files[-1].write_text(sample.code)
-    assert files
-    options = (
-        "--noEmit --allowJs --checkJs --strict false --skipLibCheck --target es2022 --module esnext"
-        " --moduleResolution bundler --lib es2023,dom,dom.iterable"
-    )
-    command = [str(NODE_MODULES / ".bin" / "tsc"), *options.split(), *map(str, files)]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
-
-
-@pytest.mark.browser
-def test_the_typescript_samples_fit_what_is_made_of_the_python_samples(project: Project) -> None:
-    page = ROOT / "docs" / "typescript.md"
-    for sample in samples(page):
-        if sample.file:
-            project.write(sample)
-    project.run_all(["manage.py", "makefrontend"])
-    made = (project.directory / "channels" / "notes.ts").read_text()
-    for sample in samples(page, "ts", "tsx"):
-        if not sample.file:
-            assert sample.code.removeprefix("// Of channels/notes.ts\n") in made
-    client = ROOT / "client-js"
-    modules = project.directory / "node_modules"
-    modules.mkdir()
-    (modules / "django-collab").symlink_to(client)
-    (modules / "@types").symlink_to(client / "node_modules" / "@types")
-    options = (
-        "--noEmit --strict --skipLibCheck --target es2022 --module esnext --jsx react-jsx"
-        " --moduleResolution bundler --lib es2023,dom,dom.iterable --types react"
-    )
-    files = [sample.file for sample in samples(page, "ts", "tsx") if sample.file]
-    tsc = client / "node_modules" / ".bin" / "tsc"
-    command = [str(tsc), "--ignoreConfig", *options.split(), *files]
-    result = subprocess.run(command, cwd=project.directory, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=1000 * DEADLINE)
-    with sync_playwright() as playwright:
-        executable = next(
-            filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-        )
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def build(page: Path, project: Project) -> None:
-    """Build the script of a page, as the page says."""
-    (project.directory / "node_modules").symlink_to(NODE_MODULES)
-    [line] = [
-        line
-        for sample in samples(page, "sh")
-        for line in sample.lines
-        if line.startswith("npx esbuild")
-    ]
-    project.run(str(NODE_MODULES / ".bin" / "esbuild"), *shlex.split(line)[2:])
-
-
-@pytest.mark.browser
-def test_the_readme_in_a_browser(project: Project, browser: Browser) -> None:
-    build(README, project)
-    with served(project, uvicorn_command(README)) as address:
-        ann, bob = (enter(browser, f"http://{address}/notes/first") for _ in range(2))
-        for page in (ann, bob):
-            page.get_by_label("Text").focus()
-        ann.keyboard.type("Hello")
-        expect(bob.locator("textarea")).to_have_value("Hello")
-        bob.keyboard.press("Home")
-        bob.keyboard.type("Oh, ")
-        expect(ann.locator("textarea")).to_have_value("Oh, Hello")
-        # Her cursor is where it was, behind the text.
-        ann.keyboard.type(" you")
-        expect(bob.locator("textarea")).to_have_value("Oh, Hello you")
-        ann.close()
-        bob.close()
-
-
-@pytest.mark.browser
-def test_the_board_of_the_page_on_rows_in_a_browser(project: Project, browser: Browser) -> None:
-    page = ROOT / "docs" / "rows.md"
-    for sample in samples(page):
-        if sample.file:
-            project.write(sample)
-    build(page, project)
-    project.run_all(["manage.py", "makemigrations", "-v0"], ["manage.py", "migrate", "-v0"])
-    project.run_all("from notes.models import Board; Board.objects.create(name='Kitchen')")
-    with served(project, uvicorn_command(page)) as address:
-        ann, bob = (enter(browser, f"http://{address}/boards/1") for _ in range(2))
-        ann.get_by_label("A new task").fill("Paint")
-        ann.get_by_label("A new task").press("Enter")
-        form = f"http://{address}/admin/notes/task/1/change/"
-        # It is saved, and gets the key of its row, a moment later.
-        poll_until(lambda: bob.goto(form) and bob.get_by_label("Title").count())
-        bob.goto(f"http://{address}/boards/1")
-        bob.get_by_label("Paint").check()
-        expect(ann.get_by_label("Paint")).to_be_checked()
-        poll_until(lambda: bob.goto(form) and bob.get_by_label("Done").is_checked())
-        bob.get_by_label("Title").fill("Paint it blue")
-        bob.get_by_role("button", name="Save", exact=True).click()
-        expect(ann.get_by_label("Paint it blue")).to_be_checked()
-        ann.close()
-        bob.close()
-
-
-def enter(browser: Browser, url: str) -> Page:
-    """Open a page in a window of its own, through the login."""
-    page = browser.new_context().new_page()
-    page.goto(url)
-    page.get_by_label("Username").fill("ann")
-    page.get_by_label("Password").fill("secret")
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(url)
-    return page

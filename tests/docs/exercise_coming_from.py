@@ -6,13 +6,11 @@ import json
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
-from django.urls import path
+from mysite.asgi import application  # type: ignore[import-not-found]
 from notes.comments import CommentConsumer  # type: ignore[import-not-found]
-from notes.consumers import NoteConsumer, ProjectConsumer  # type: ignore[import-not-found]
-from notes.models import Comment, Post, Project, Task  # type: ignore[import-not-found]
+from notes.models import Comment, Course, Lesson, Post  # type: ignore[import-not-found]
 from notes.notices import notify  # type: ignore[import-not-found]
 from pycrdt import Map
 
@@ -20,28 +18,21 @@ from collab.testing import ConnectionClosed, connect
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
-application = URLRouter(
-    [
-        path("ws/projects/<int:project>", ProjectConsumer.as_asgi()),
-        path("ws/<str:room>", NoteConsumer.as_asgi()),
-    ]
-)
 
-
-async def test_a_project_and_its_tasks() -> None:
+async def test_a_course_and_its_lessons() -> None:
     user = await User.objects.acreate(username="ann")
-    project = await Project.objects.acreate(name="Kitchen")
-    task = await Task.objects.acreate(project=project, title="Paint")
+    course = await Course.objects.acreate(name="Kitchen")
+    lesson = await Lesson.objects.acreate(course=course, title="Paint")
     with pytest.raises(ConnectionClosed, match="4403"):
-        async with connect(application, f"/ws/projects/{project.pk}", user=user):
-            pytest.fail("A stranger was let in.")
-    await project.team.aadd(user)
-    async with connect(application, f"/ws/projects/{project.pk}", user=user) as ann:
-        row = ann.doc.get("notes.TaskSerializer", type=Map)[str(task.pk)]
-        projects = ann.doc.get("notes.ProjectSerializer", type=Map)
-        assert projects[str(project.pk)]["team"] == [user.pk]
-        task.done = True
-        await task.asave()
+        async with connect(application, f"/ws/courses/{course.pk}", user=user):
+            pytest.fail("Another user was let in.")
+    await course.teachers.aadd(user)
+    async with connect(application, f"/ws/courses/{course.pk}", user=user) as ann:
+        row = ann.doc.get("notes.LessonSerializer", type=Map)[str(lesson.pk)]
+        courses = ann.doc.get("notes.CourseSerializer", type=Map)
+        assert courses[str(course.pk)]["teachers"] == [user.pk]
+        lesson.done = True
+        await lesson.asave()
         await ann.wait_until(lambda: row["done"])
         ann.send(json.dumps({"action": "archive_done", "request_id": 1}))
         await ann.wait_until(lambda: ann.messages[-1]["request_id"] == 1)
@@ -51,12 +42,12 @@ async def test_a_project_and_its_tasks() -> None:
         await ann.wait_until(lambda: ann.errors and row["title"] == "Paint")
 
 
-async def test_a_notice_reaches_who_has_the_project_open() -> None:
+async def test_a_notice_reaches_everybody_who_has_the_course_open() -> None:
     user = await User.objects.acreate(username="ann")
-    project = await Project.objects.acreate(name="Kitchen")
-    await project.team.aadd(user)
-    async with connect(application, f"/ws/projects/{project.pk}", user=user) as ann:
-        await sync_to_async(notify)(project, {"text": "Lunch"})
+    course = await Course.objects.acreate(name="Kitchen")
+    await course.teachers.aadd(user)
+    async with connect(application, f"/ws/courses/{course.pk}", user=user) as ann:
+        await sync_to_async(notify)(course, {"text": "Lunch"})
         await ann.wait_until(lambda: ann.messages[-1]["data"] == {"text": "Lunch"})
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-from django.test import Client
+import logging
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_process_tells_how_it_is() -> None:
-    client = Client()
-    assert client.get("/internal/health").json()["status"] == "ok"
-    assert b"collab_members 0.0" in client.get("/internal/metrics").content
+def test_records_are_written_with_what_they_are_about() -> None:
+    handler, *_ = logging.getLogger("collab").handlers
+    record = logging.makeLogRecord({"name": "collab.hub", "msg": "Here.", "room": "first"})
+    assert handler.format(record).endswith("collab.hub Here. room=first user=None")

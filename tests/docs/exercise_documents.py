@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from channels.routing import URLRouter
 from django.contrib.auth.models import User
-from django.urls import path
-from notes.consumers import NoteConsumer  # type: ignore[import-not-found]
+from mysite.asgi import application  # type: ignore[import-not-found]
 from pycrdt import Text
 
 from collab.testing import connect
-
-application = URLRouter([path("ws/<str:room>", NoteConsumer.as_asgi())])
 
 
 @pytest.mark.asyncio
@@ -19,5 +15,5 @@ application = URLRouter([path("ws/<str:room>", NoteConsumer.as_asgi())])
 async def test_new_documents_are_seeded_once() -> None:
     user = await User.objects.acreate(username="ann")
     for _ in range(2):
-        async with connect(application, "/ws/first", user=user) as client:
-            assert str(client.doc.get("text", type=Text)) == "Write here."
+        async with connect(application, "/ws/letters/first", user=user) as client:
+            assert str(client.doc.get("text", type=Text)) == "Dear reader,\n"

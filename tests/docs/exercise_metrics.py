@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from django.test import Client
 
@@ -14,9 +12,3 @@ def test_the_views_answer_where_the_page_puts_them() -> None:
     client = Client()
     assert client.get("/ops/health").json()["status"] == "ok"
     assert b"collab_rooms 0.0" in client.get("/ops/metrics").content
-
-
-def test_records_are_written_with_what_they_are_about() -> None:
-    handler, *_ = logging.getLogger("collab").handlers
-    record = logging.makeLogRecord({"name": "collab.hub", "msg": "Here.", "room": "first"})
-    assert handler.format(record).endswith("collab.hub Here. room=first user=None")

@@ -8,7 +8,7 @@ from channels.routing import URLRouter
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import override_settings
 from django.urls import path
-from notes.consumers import DocConsumer  # type: ignore[import-not-found]
+from notes.doc_consumer import DocConsumer  # type: ignore[import-not-found]
 from pycrdt import Doc, Text
 
 from collab.testing import ConnectionClosed, connect
@@ -42,7 +42,7 @@ async def test_the_event_still_works() -> None:
         await ann.wait_until(lambda: str(ann.doc.get("text", type=Text)) == "Hello")
 
 
-async def test_strangers_are_refused() -> None:
+async def test_anonymous_users_are_refused() -> None:
     with pytest.raises(ConnectionClosed, match="4401"):
         async with connect(application, "/ws/first", user=AnonymousUser()):
-            pytest.fail("A stranger was let in.")
+            pytest.fail("An anonymous user was let in.")

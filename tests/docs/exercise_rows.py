@@ -48,7 +48,7 @@ async def test_a_row_that_is_added_gets_its_key_from_the_database() -> None:
         }
 
 
-async def test_changes_are_told_by_whom_they_are() -> None:
+async def test_a_change_is_saved_as_its_author() -> None:
     user, board, address = await a_board()
     task = await Task.objects.acreate(board=board, title="Paint")
     assert history.changes[-1] == ("Paint", None)
