@@ -7,7 +7,9 @@ html = content.to_html(documents.read("notes/5"), schema=content.TIPTAP)
 
 from .editors.tiptap import TIPTAP
 from .rendering import to_html, to_json, to_markdown, to_text
+from .report import Report
 from .schema import REQUIRED, Attribute, MarkType, NodeType, Schema
+from .writing import from_html, from_json, from_markdown, from_text, replace
 
 __all__ = [
     "REQUIRED",
@@ -15,7 +17,13 @@ __all__ = [
     "Attribute",
     "MarkType",
     "NodeType",
+    "Report",
     "Schema",
+    "from_html",
+    "from_json",
+    "from_markdown",
+    "from_text",
+    "replace",
     "to_html",
     "to_json",
     "to_markdown",

@@ -32,3 +32,15 @@ class Layout(ABC):
     @abstractmethod
     def to_tree(self, value: JSON, schema: Schema) -> Node:
         """Return the tree of a value."""
+
+    @abstractmethod
+    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+        """Return the value of a tree."""
+
+    @abstractmethod
+    def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
+        """Give a root a value, with the smallest edit.
+
+        Raises:
+            InvalidContent: the value does not fit the schema. Nothing is changed.
+        """

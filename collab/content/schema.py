@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .expressions import ContentExpression
-from .trees import Mark, Node
+from .trees import Mark, Node, children, is_text, join_texts, make_node, make_text
 
 if TYPE_CHECKING:
     from .formats.html_elements import HtmlElement
@@ -131,14 +131,15 @@ class MarkType:
     markdown: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Schema:
     """The content that an editor knows, and where it keeps it.
 
     Args:
         name: names it in settings, commands and errors.
         field: the name of the root that the editor uses by default.
-        nodes: in the order of the editor's own schema; the first block is what bare text goes to.
+        nodes: in the order of the editor's own schema; the first that holds text is what bare text
+            goes to.
         marks: in the order of the editor's own schema, which is the order they are written in.
         layout: how the content lies in a document.
         top: the node at the top.
@@ -196,6 +197,28 @@ class Schema:
     def _ranks(self) -> Mapping[str, int]:
         return {mark.name: rank for rank, mark in enumerate(self.marks)}
 
+    def complete(self, nodes: Iterable[Node]) -> list[Node]:
+        """Return nodes as an editor has them in its JSON: with all attributes and sorted marks."""
+        return join_texts(self._complete_node(node) for node in nodes)
+
+    def _complete_node(self, node: Node) -> Node:
+        if is_text(node):
+            marks = [self.complete_mark(mark) for mark in node.get("marks", ())]
+            return make_text(node["text"], self.sort_marks(marks))
+        completed = make_node(node["type"], self.attributes_of(node), self.complete(children(node)))
+        if node.get("marks"):
+            marks = [self.complete_mark(mark) for mark in node["marks"]]
+            completed["marks"] = self.sort_marks(marks)
+        return completed
+
+    def complete_mark(self, mark: Mark) -> Mark:
+        """Return a mark with all attributes."""
+        given = mark.get("attrs")
+        # Documents of early editors have ``true`` in the place of attributes.
+        given = given if isinstance(given, dict) else {}
+        values = self.attributes_of({"type": mark["type"], "attrs": given})
+        return {"type": mark["type"], "attrs": values} if values else {"type": mark["type"]}
+
     def sort_marks(self, marks: Iterable[Mark]) -> list[Mark]:
         """Return marks in the order of the schema, unknown ones last and by name."""
         unknown = len(self._ranks)
@@ -208,6 +231,15 @@ class Schema:
         expression = self.expressions.get(name)
         return expression is not None and any(
             self.node_types[inner].is_inline for inner in expression.names
+        )
+
+    @cached_property
+    def first_line_type(self) -> NodeType:
+        """The kind of node that bare text goes to: the first that holds text and is not code."""
+        return next(
+            node
+            for node in self.nodes
+            if self.holds_text(node.name) and not node.is_code and not node.is_inline
         )
 
     def attributes_of(self, node: Node) -> Mapping[str, Any]:

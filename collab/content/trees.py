@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 
 __all__ = [
     "JSON",
+    "MAX_DEPTH",
+    "MAX_SAFE_INTEGER",
     "Mark",
     "Node",
     "children",
@@ -28,8 +30,10 @@ JSON: TypeAlias = Any
 Node: TypeAlias = dict[str, Any]
 Mark: TypeAlias = dict[str, Any]
 
+#: Nodes deeper inside each other cannot be read or written; no editor makes such.
+MAX_DEPTH = 200
 #: Integers beyond are not numbers in JavaScript, where all numbers are floats.
-_MAX_SAFE_INTEGER = 2**53 - 1
+MAX_SAFE_INTEGER = 2**53 - 1
 
 
 def make_node(
@@ -100,6 +104,6 @@ def inline_text(node: Node) -> str:
 
 def clean_number(value: float) -> float | int:
     """Return an integral float as the integer that JavaScript shows."""
-    if value.is_integer() and abs(value) <= _MAX_SAFE_INTEGER:
+    if value.is_integer() and abs(value) <= MAX_SAFE_INTEGER:
         return int(value)
     return value

@@ -169,17 +169,11 @@ def read_link(element: HtmlElement) -> Mapping[str, Any] | None:
 
 
 def read_cell(element: HtmlElement) -> Mapping[str, Any]:
-    """Return what the attributes of a cell say in numbers."""
-    numbers = {key: element.attributes.get(key, "") for key in ("colspan", "rowspan")}
-    found: dict[str, Any] = {
-        key: int(value)
-        for key, value in numbers.items()
-        if value.isascii() and value.isdigit() and 0 < int(value) <= _MAX_SPAN
-    }
+    """Return the widths of the columns that a cell spans."""
     widths = element.attributes.get("colwidth", "").split(",")
     if all(width.isascii() and width.isdigit() for width in widths):
-        found["colwidth"] = [int(width) for width in widths]
-    return found
+        return {"colwidth": [int(width) for width in widths]}
+    return {}
 
 
 def unless_normal(element: HtmlElement) -> Mapping[str, Any] | None:

@@ -41,6 +41,12 @@ class HtmlElement:
         """Yield the elements directly inside."""
         return (child for child in self.children if isinstance(child, HtmlElement))
 
+    def text(self) -> str:
+        """Return the letters inside, and line ends where lines break."""
+        if self.tag == "br":
+            return "\n"
+        return "".join(part if isinstance(part, str) else part.text() for part in self.children)
+
     def find(self, tag: str) -> HtmlElement | None:
         """Return the first element of that tag before any block that is inside."""
         for element in self.elements():

@@ -223,8 +223,9 @@ def _can_delimit(delimiter: str, inner: str, before: str, after: str) -> bool:
     if not inner.strip(sign) or (not is_nested and _ends_with_sign(before, sign)):
         # Two runs of delimiters would be read as one.
         return False
-    first, last = inner.lstrip(sign)[:1], inner.rstrip(sign)[-1:]
-    return _flanks(first, before[-1:]) and _flanks(last, after)
+    # What is left of delimiters inside these; of escaped signs, the sign is.
+    first, last = inner.lstrip(sign)[:1], (inner.rstrip(sign) or inner)[-1:]
+    return _flanks(first, before[-1:]) and _flanks(last, after[:1])
 
 
 def _ends_with_sign(text: str, sign: str) -> bool:

@@ -124,17 +124,36 @@ class _MarkdownWriter:
 
     def _is_tight(self, item: Node) -> bool:
         """Return whether an item is a paragraph, with nothing but lists after it."""
-        kinds = [self._kind(child) for child in children(item)]
-        return kinds[:1] in ([], ["paragraph"]) and _LISTS.issuperset(kinds[1:])
+        first, rest = children(item)[:1], children(item)[1:]
+        is_line = not first or self._kind(first[0]) == "paragraph"
+        return is_line and all(map(self._can_follow, rest))
+
+    def _can_follow(self, node: Node) -> bool:
+        """Return whether a node is a list that can follow a line without a blank one between."""
+        if self._kind(node) not in _LISTS or self._schema.attributes_of(node).get("start", 1) != 1:
+            return False
+        item = children(node)[:1]
+        lines = children(item[0])[:1] if item else []
+        return bool(lines and children(lines[0]))
 
     def _item(self, item: Node, sign: str, between: str) -> str:
-        box = ""
-        if self._kind(item) == "taskItem":
-            box = "[x] " if self._schema.attributes_of(item).get("checked") is True else "[ ] "
-        lines = (box + self.blocks(children(item), between)).split("\n")
+        is_task = self._kind(item) == "taskItem"
+        lines = (self._task if is_task else self._entry)(item, between).split("\n")
         indent = " " * len(sign)
         rest = [f"{indent}{line}" if line else "" for line in lines[1:]]
         return "\n".join([f"{sign}{lines[0]}".rstrip(), *rest])
+
+    def _entry(self, item: Node, between: str) -> str:
+        return self.blocks(children(item), between)
+
+    def _task(self, item: Node, between: str) -> str:
+        """Return the content of a task; nothing but a paragraph can be in the line of its box."""
+        box = "[x]" if self._schema.attributes_of(item).get("checked") is True else "[ ]"
+        inner = children(item)
+        count = 1 if inner and self._kind(inner[0]) == "paragraph" else 0
+        line = f"{box} {self.blocks(inner[:count])}".rstrip()
+        rest = self.blocks(inner[count:], between)
+        return between.join(filter(None, [line, rest]))
 
     def _table(self, node: Node) -> str:
         rows = [children(row) for row in children(node)]

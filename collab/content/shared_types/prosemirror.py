@@ -11,6 +11,7 @@ from collab.content.schema import Schema
 from collab.content.trees import JSON, Node
 
 from .xml_reader import read_xml
+from .xml_writer import write_xml
 
 __all__ = ["ProseMirrorLayout"]
 
@@ -24,3 +25,9 @@ class ProseMirrorLayout(Layout):
     def to_tree(self, value: JSON, schema: Schema) -> Node:
         tree: Node = value
         return tree
+
+    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+        return tree
+
+    def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
+        write_xml(doc, field, value, schema)

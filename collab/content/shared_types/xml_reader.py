@@ -12,14 +12,11 @@ from typing import Any, cast
 
 from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
-from collab.content.schema import Schema, with_defaults
+from collab.content.schema import Schema
 from collab.content.trees import (
-    Mark,
+    MAX_DEPTH,
     Node,
-    children,
     document,
-    is_text,
-    join_texts,
     make_node,
     make_text,
 )
@@ -28,12 +25,16 @@ from collab.exceptions import ContentError
 from .mark_keys import mark_name
 from .values import plain
 
-__all__ = ["MAX_DEPTH", "attributes", "complete", "read_delta", "read_node", "read_xml"]
+__all__ = [
+    "NOT_CONTENT",
+    "attributes",
+    "read_delta",
+    "read_node",
+    "read_xml",
+]
 
-#: Nodes deeper inside each other cannot be read; no editor makes such.
-MAX_DEPTH = 200
 #: Marks that editors use in their views only.
-_NOT_CONTENT = {"ychange"}
+NOT_CONTENT = {"ychange"}
 
 
 def read_xml(doc: Doc[Any], field: str, schema: Schema | None = None) -> Node:
@@ -52,37 +53,13 @@ def read_xml(doc: Doc[Any], field: str, schema: Schema | None = None) -> Node:
         if schema is None:
             # As y-prosemirror does: a text at the top, which no editor writes, is a list.
             return document([cast(Node, _raw(child, 1)) for child in root.children])
-        return document(complete(_flat(root.children, 1), schema))
+        return document(schema.complete(_flat(root.children, 1)))
 
 
 def read_node(element: XmlElement, schema: Schema, depth: int = 1) -> Node:
     """Return the tree of one element."""
     with element.doc.transaction():
-        return complete([_element(element, depth)], schema)[0]
-
-
-def complete(nodes: Iterable[Node], schema: Schema) -> list[Node]:
-    """Return nodes as an editor with that schema has them in its JSON."""
-    return join_texts(_complete_node(node, schema) for node in nodes)
-
-
-def _complete_node(node: Node, schema: Schema) -> Node:
-    if is_text(node):
-        marks = [_complete_mark(mark, schema) for mark in node.get("marks", ())]
-        return make_text(node["text"], schema.sort_marks(marks))
-    known = schema.node_types.get(node["type"])
-    given = node.get("attrs", {})
-    values = given if known is None else with_defaults(known.attributes, given)
-    return make_node(node["type"], values, complete(children(node), schema))
-
-
-def _complete_mark(mark: Mark, schema: Schema) -> Mark:
-    given = mark.get("attrs")
-    # Documents of early editors have ``true`` in the place of attributes.
-    given = given if isinstance(given, dict) else {}
-    known = schema.mark_types.get(mark["type"])
-    values = given if known is None else with_defaults(known.attributes, given)
-    return {"type": mark["type"], "attrs": values} if values else {"type": mark["type"]}
+        return schema.complete([_element(element, depth)])[0]
 
 
 def _raw(child: Any, depth: int) -> Node | list[Node]:
@@ -129,6 +106,6 @@ def _chunk(value: Any, formatting: dict[str, Any]) -> Node:
     marks = [
         {"type": mark_name(key), "attrs": given}
         for key, given in formatting.items()
-        if given is not None and key not in _NOT_CONTENT
+        if given is not None and key not in NOT_CONTENT
     ]
     return make_text(value, marks)

@@ -1,0 +1,3 @@
+"""What has changed between two contents."""
+
+__all__: list[str] = []

@@ -1,0 +1,156 @@
+"""Pairs of old and new items: which stay, which are changed, which come and go."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+
+__all__ = ["Pair", "align", "anchors", "similarity", "words"]
+
+#: The indices of an old and a new item; ``None`` where an item has no partner.
+Pair = tuple[int | None, int | None]
+
+#: Old items times new items, beyond which they are not compared each with each.
+_MAX_COMPARED = 40_000
+#: Being changed rather than replaced is worth something even to items that share nothing.
+_BONUS = 0.05
+_WORD = re.compile(r"\w+")
+
+
+def words(text: str) -> Counter[str]:
+    """Return the words of a text and how often each is there."""
+    return Counter(_WORD.findall(text))
+
+
+def similarity(one: Counter[str], other: Counter[str]) -> float:
+    """Return which part of the words of two texts is the same, from 0 to 1."""
+    total = max(one.total(), other.total())
+    return (one & other).total() / total if total else 1.0
+
+
+def align(
+    old: Sequence[Hashable],
+    new: Sequence[Hashable],
+    likeness: Callable[[int, int], float | None],
+) -> list[Pair]:
+    """Return pairs of indices in the order of the items.
+
+    Args:
+        old: keys of the old items; equal keys mean equal items.
+        new: keys of the new items.
+        likeness: says how like each other an old and a new item are, from 0 to 1; ``None`` if the
+            one cannot be changed into the other.
+    """
+    pairs: list[Pair] = []
+    old_start = new_start = 0
+    for old_index, new_index in [*anchors(old, new), (len(old), len(new))]:
+        pairs += _pair_up(old_start, old_index, new_start, new_index, likeness)
+        if old_index < len(old):
+            pairs.append((old_index, new_index))
+        old_start, new_start = old_index + 1, new_index + 1
+    return pairs
+
+
+def anchors(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return indices of equal items, in order: those at both ends, and between them those that
+    are there once (a patience diff)."""
+    return list(_anchors(old, new, 0, len(old), 0, len(new)))
+
+
+def _anchors(
+    old: Sequence[Hashable], new: Sequence[Hashable], i: int, m: int, j: int, n: int
+) -> Iterator[tuple[int, int]]:
+    while i < m and j < n and old[i] == new[j]:
+        yield i, j
+        i, j = i + 1, j + 1
+    ends: list[tuple[int, int]] = []
+    while i < m and j < n and old[m - 1] == new[n - 1]:
+        m, n = m - 1, n - 1
+        ends.append((m, n))
+    unique = _unique_pairs(old, new, i, m, j, n)
+    for old_index, new_index in unique:
+        yield from _anchors(old, new, i, old_index, j, new_index)
+        yield old_index, new_index
+        i, j = old_index + 1, new_index + 1
+    if unique:
+        yield from _anchors(old, new, i, m, j, n)
+    yield from reversed(ends)
+
+
+def _unique_pairs(
+    old: Sequence[Hashable], new: Sequence[Hashable], i: int, m: int, j: int, n: int
+) -> list[tuple[int, int]]:
+    """Return the longest ordered series of pairs of items that are there once on both sides."""
+    old_counts, new_counts = Counter(old[i:m]), Counter(new[j:n])
+    places = {old[index]: index for index in range(i, m) if old_counts[old[index]] == 1}
+    candidates = [
+        (places[new[index]], index)
+        for index in range(j, n)
+        if new_counts[new[index]] == 1 and new[index] in places
+    ]
+    return _longest_rising(candidates)
+
+
+def _longest_rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the longest part of ``pairs`` whose first numbers rise."""
+    tails: list[int] = []
+    ends: list[int] = []
+    previous: list[int] = []
+    for index, (value, _) in enumerate(pairs):
+        position = bisect_left(tails, value)
+        previous.append(ends[position - 1] if position else -1)
+        tails[position:] = [value] if position == len(tails) else [value, *tails[position + 1 :]]
+        ends[position : position + 1] = [index]
+    chosen: list[tuple[int, int]] = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        chosen.append(pairs[index])
+        index = previous[index]
+    return chosen[::-1]
+
+
+def _pair_up(
+    i: int, m: int, j: int, n: int, likeness: Callable[[int, int], float | None]
+) -> list[Pair]:
+    """Return pairs of items that differ, the most alike with each other."""
+    if (m - i) * (n - j) > _MAX_COMPARED:
+        return _pair_in_order(i, m, j, n, likeness)
+    # best[a][b]: how well the items from a and from b on can be paired.
+    best = [[0.0] * (n - j + 1) for _ in range(m - i + 1)]
+    scores: dict[tuple[int, int], float] = {}
+    for a in range(m - i - 1, -1, -1):
+        for b in range(n - j - 1, -1, -1):
+            best[a][b] = max(best[a + 1][b], best[a][b + 1])
+            like = likeness(i + a, j + b)
+            if like is not None:
+                scores[a, b] = like + _BONUS + best[a + 1][b + 1]
+                best[a][b] = max(best[a][b], scores[a, b])
+    pairs: list[Pair] = []
+    a = b = 0
+    while a < m - i and b < n - j:
+        if scores.get((a, b)) == best[a][b]:
+            pairs.append((i + a, j + b))
+            a, b = a + 1, b + 1
+        elif best[a][b] == best[a + 1][b]:
+            pairs.append((i + a, None))
+            a += 1
+        else:
+            pairs.append((None, j + b))
+            b += 1
+    return pairs + _alone(i + a, m, j + b, n)
+
+
+def _pair_in_order(
+    i: int, m: int, j: int, n: int, likeness: Callable[[int, int], float | None]
+) -> list[Pair]:
+    pairs: list[Pair] = []
+    while i < m and j < n:
+        pairs += [(i, j)] if likeness(i, j) is not None else [(i, None), (None, j)]
+        i, j = i + 1, j + 1
+    return pairs + _alone(i, m, j, n)
+
+
+def _alone(i: int, m: int, j: int, n: int) -> list[Pair]:
+    return [*((index, None) for index in range(i, m)), *((None, index) for index in range(j, n))]

@@ -1,0 +1,288 @@
+"""Nodes made to fit a schema: wrapped, unwrapped, split, completed and, at last, dropped."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from collab.content.expressions import ContentExpression
+from collab.content.schema import REQUIRED, NodeType, Schema
+from collab.content.trees import (
+    Node,
+    children,
+    document,
+    inline_text,
+    is_text,
+    join_texts,
+    make_node,
+    make_text,
+)
+
+__all__ = ["BREAK", "Fitter"]
+
+#: Stands between texts that are not in the same line.
+BREAK: Final[Node] = {"type": "<break>"}
+#: Nodes around a node that has to be wrapped, at most.
+_MAX_WRAPPERS = 3
+_SPACES = re.compile(r"[ \t\r\n\f]+")
+
+
+class Fitter:
+    """Makes nodes fit a schema.
+
+    Args:
+        schema: that they must fit.
+        dropped: counts what cannot be kept.
+    """
+
+    def __init__(self, schema: Schema, dropped: Counter[str]) -> None:
+        self._schema = schema
+        self._dropped = dropped
+        self._paths: dict[tuple[str, str], tuple[str, ...] | None] = {}
+
+    def document(self, nodes: Sequence[Node]) -> Node:
+        """Return the tree of nodes."""
+        return document(self._content(self._schema.node_types[self._schema.top], nodes))
+
+    def _content(self, parent: NodeType, nodes: Sequence[Node]) -> list[Node]:
+        """Return the children that a node gets of those that should be in it."""
+        if self._schema.holds_text(parent.name):
+            return self._line(parent, nodes)
+        expression = self._schema.expressions[parent.name]
+        placed: list[Node] = []
+        for node in self._blocks(nodes):
+            self._place(expression, node, placed)
+        return self._complete(expression, placed)
+
+    # Lines.
+
+    def _line(self, parent: NodeType, nodes: Iterable[Node]) -> list[Node]:
+        """Return the text of a node that holds text."""
+        if parent.is_code:
+            text = "".join(
+                "\n" if self._is_line_end(node) else inline_text(node) for node in _flat(nodes)
+            )
+            self._count_marks(parent, _flat(nodes))
+            return [make_text(text)] if text else []
+        allowed = self._schema.expressions[parent.name].names
+        self._count_marks(parent, nodes)
+        kept = [self._bare(node, parent) for node in nodes if node["type"] in allowed]
+        for node in nodes:
+            if node["type"] not in allowed:
+                self._dropped[f"node {node['type']}"] += 1
+        return join_texts(_collapse(kept, self._is_line_end))
+
+    def _bare(self, node: Node, parent: NodeType) -> Node:
+        """Return an inline node with the marks that it may have."""
+        if parent.marks is None or "marks" not in node:
+            return node
+        marks = [mark for mark in node["marks"] if mark["type"] in parent.marks]
+        bare = {key: value for key, value in node.items() if key != "marks"}
+        return bare | {"marks": marks} if marks else bare
+
+    def _count_marks(self, parent: NodeType, nodes: Iterable[Node]) -> None:
+        for node in nodes:
+            for mark in node.get("marks", ()):
+                if parent.marks is not None and mark["type"] not in parent.marks:
+                    self._dropped[f"mark {mark['type']}"] += 1
+
+    def _is_line_end(self, node: Node) -> bool:
+        known = self._schema.node_types.get(node["type"])
+        return known is not None and "hardBreak" in (known.name, known.like)
+
+    def _is_inline(self, node: Node) -> bool:
+        known = self._schema.node_types.get(node["type"])
+        return is_text(node) or (known is not None and known.is_inline)
+
+    # Blocks.
+
+    def _blocks(self, nodes: Sequence[Node]) -> Iterator[Node]:
+        """Yield blocks; texts between them are lines of their own."""
+        line: list[Node] = []
+        for node in [*nodes, BREAK]:
+            if self._is_inline(node):
+                line.append(node)
+                continue
+            if _has_letters(line):
+                paragraph = self._schema.first_line_type
+                yield make_node(paragraph.name, {}, self._line(paragraph, line))
+            line = []
+            if node is not BREAK:
+                yield from self._block(node)
+
+    def _block(self, node: Node) -> Iterator[Node]:
+        """Yield the nodes that a node becomes."""
+        known = self._schema.node_types.get(node["type"])
+        attributes, inner = node.get("attrs"), children(node)
+        if known is None or not known.content:
+            yield node
+        elif self._schema.holds_text(known.name) and not known.is_code:
+            yield from self._split_line(known, node)
+        else:
+            for kind, content in self._split_list(known, inner):
+                given = attributes if kind is known else None
+                yield make_node(kind.name, given, self._content(kind, content))
+
+    def _split_line(self, known: NodeType, node: Node) -> Iterator[Node]:
+        """Yield a node that holds text, and the blocks that are in it, one after the other."""
+        line: list[Node] = []
+        count = 0
+        for child in children(node):
+            if self._is_inline(child):
+                line.append(child)
+                continue
+            if _has_letters(line):
+                yield make_node(known.name, node.get("attrs"), self._line(known, line))
+                count += 1
+            line = []
+            if child is not BREAK:
+                yield from self._block(child)
+                count += 1
+        if _has_letters(line) or not count:
+            yield make_node(known.name, node.get("attrs"), self._line(known, line))
+
+    def _split_list(
+        self, known: NodeType, nodes: Sequence[Node]
+    ) -> Sequence[tuple[NodeType, list[Node]]]:
+        """Return parts of a node's content with the kind of node that holds them.
+
+        A list in which some items have a box to check becomes several lists.
+        """
+        parts: list[tuple[NodeType, list[Node]]] = []
+        for node in nodes:
+            if node is BREAK or not _has_letters([node]):
+                # Nothing to be seen.
+                continue
+            holder = known if self._is_inline(node) else self._holder(known, node)
+            if not parts or parts[-1][0] is not holder:
+                parts.append((holder, []))
+            parts[-1][1].append(node)
+        return parts or [(known, [])]
+
+    def _holder(self, known: NodeType, node: Node) -> NodeType:
+        """Return the kind of node that holds what should be in a node of the kind ``known``."""
+        names, groups = self._schema.expressions[known.name].names, set(known.group.split())
+        inner = self._schema.node_types.get(node["type"])
+        if node["type"] in names or inner is None or groups & set(inner.group.split()):
+            return known
+        others = (
+            other
+            for other in self._schema.nodes
+            if groups & set(other.group.split())
+            and node["type"] in self._schema.expressions[other.name].names
+        )
+        return next(others, known)
+
+    def _place(self, expression: ContentExpression, node: Node, placed: list[Node]) -> None:
+        """Add a node to its siblings, in whatever it has to be wrapped in."""
+        name = node["type"]
+        if name in expression.names or name not in self._schema.node_types:
+            placed.append(node)
+            return
+        if placed and not self._is_inline(node):
+            last = self._schema.expressions.get(placed[-1]["type"])
+            if last is not None and name in last.names:
+                inside = [*children(placed[-1]), node]
+                if last.matches(child["type"] for child in inside):
+                    placed[-1]["content"] = inside
+                    return
+        path = self._path(expression, name)
+        if path is None:
+            self._unwrap(expression, node, placed)
+            return
+        for wrapper in reversed(path):
+            kind = self._schema.node_types[wrapper]
+            node = make_node(wrapper, {}, self._content(kind, [node]))
+        placed.append(node)
+
+    def _path(self, expression: ContentExpression, name: str) -> tuple[str, ...] | None:
+        """Return the nodes between a parent and a node that cannot be in it directly."""
+        key = (expression.source, name)
+        if key not in self._paths:
+            self._paths[key] = self._find_path(expression, name)
+        return self._paths[key]
+
+    def _find_path(self, expression: ContentExpression, name: str) -> tuple[str, ...] | None:
+        paths: list[tuple[str, ...]] = [(wrapper,) for wrapper in expression.names]
+        for _ in range(_MAX_WRAPPERS):
+            longer: list[tuple[str, ...]] = []
+            for path in paths:
+                kind = self._schema.node_types[path[-1]]
+                if kind.is_inline or any(a.default == REQUIRED for a in kind.attributes.values()):
+                    continue
+                inner = self._schema.expressions[path[-1]].names
+                if name in inner:
+                    return path
+                longer += [(*path, wrapper) for wrapper in inner if wrapper not in path]
+            paths = longer
+        return None
+
+    def _unwrap(self, expression: ContentExpression, node: Node, placed: list[Node]) -> None:
+        """Place what is in a node that cannot be where it is."""
+        self._dropped[f"node {node['type']}"] += 1
+        for inner in self._blocks(children(node)):
+            self._place(expression, inner, placed)
+
+    def _complete(self, expression: ContentExpression, nodes: list[Node]) -> list[Node]:
+        """Return nodes with what their parent must have beside them."""
+        while True:
+            for candidate in self._completed(expression, nodes):
+                known = [each["type"] for each in candidate]
+                if expression.matches(name for name in known if name in self._schema.node_types):
+                    return candidate
+            if not nodes:
+                return []
+            self._dropped[f"node {nodes[-1]['type']}"] += 1
+            nodes = nodes[:-1]
+
+    def _completed(self, expression: ContentExpression, nodes: list[Node]) -> Iterator[list[Node]]:
+        yield nodes
+        for name in expression.names:
+            kind = self._schema.node_types[name]
+            if all(attribute.default != REQUIRED for attribute in kind.attributes.values()):
+                empty = (
+                    make_node(name, {}, self._content(kind, [])) if kind.content else {"type": name}
+                )
+                yield [empty, *nodes]
+                yield [*nodes, empty]
+
+
+def _flat(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Yield nodes without children."""
+    for node in nodes:
+        inner = children(node)
+        if inner:
+            yield from _flat(inner)
+        else:
+            yield node
+
+
+def _has_letters(nodes: Iterable[Node]) -> bool:
+    return any(not is_text(node) or node["text"].strip(" \t\r\n\f") for node in nodes)
+
+
+def _collapse(nodes: Iterable[Node], is_line_end: Callable[[Node], bool]) -> list[Node]:
+    """Return inline nodes with spaces as browsers show them."""
+    seen: list[Node] = []
+    after_space = True
+    for node in nodes:
+        if is_text(node):
+            text = _SPACES.sub(" ", node["text"])
+            text = text.removeprefix(" ") if after_space else text
+            if text:
+                seen.append(node | {"text": text})
+                after_space = text.endswith(" ")
+            continue
+        after_space = is_line_end(node)
+        seen = _without_last_space(seen) if after_space else seen
+        seen.append(node)
+    return _without_last_space(seen)
+
+
+def _without_last_space(nodes: list[Node]) -> list[Node]:
+    if not nodes or not is_text(nodes[-1]):
+        return nodes
+    text = nodes[-1]["text"].removesuffix(" ")
+    return nodes[:-1] + ([nodes[-1] | {"text": text}] if text else [])

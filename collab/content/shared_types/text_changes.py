@@ -1,0 +1,171 @@
+"""Changes of a shared text by letters, so that cursors and concurrent typing survive.
+
+pycrdt counts in bytes of UTF-8, and an index inside a letter loses text. All offsets of this
+module are made of whole letters.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from pycrdt import Text, XmlText
+
+from collab.content.differences.letters import Span, StandIns, spans
+
+__all__ = ["Chunk", "SharedText", "change_text", "join_chunks", "write_chunks"]
+
+SharedText: TypeAlias = Text | XmlText
+
+
+class Chunk(NamedTuple):
+    """A part of a text with the same formatting: a string, or an embedded value."""
+
+    value: Any
+    formatting: Mapping[str, Any]
+
+
+class _Flat:
+    """A text as one string, and the formatting at each place."""
+
+    def __init__(self, chunks: Sequence[Chunk], stand_ins: StandIns) -> None:
+        parts: list[str] = []
+        self.starts: list[int] = []
+        self.formattings: list[Mapping[str, Any]] = []
+        length = 0
+        for value, formatting in chunks:
+            part = value if isinstance(value, str) else stand_ins.of(value)
+            self.starts.append(length)
+            self.formattings.append(formatting)
+            parts.append(part)
+            length += len(part)
+        self.letters = "".join(parts)
+
+    def formatting(self, index: int) -> tuple[Mapping[str, Any], int]:
+        """Return the formatting of a letter, and the index of the first that has another."""
+        position = bisect_right(self.starts, index) - 1
+        following = self.starts[position + 1 : position + 2]
+        return self.formattings[position], following[0] if following else len(self.letters)
+
+
+def join_chunks(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return chunks with neighbouring texts of equal formatting made one, and no empty ones."""
+    joined: list[Chunk] = []
+    for chunk in chunks:
+        last = joined[-1] if joined else Chunk(None, {})
+        if chunk.value == "":
+            continue
+        if (
+            isinstance(last.value, str)
+            and isinstance(chunk.value, str)
+            and last.formatting == chunk.formatting
+        ):
+            joined[-1] = Chunk(last.value + chunk.value, last.formatting)
+        else:
+            joined.append(chunk)
+    return joined
+
+
+def write_chunks(text: SharedText, chunks: Sequence[Chunk]) -> None:
+    """Fill an empty text."""
+    index = 0
+    for value, formatting in chunks:
+        if isinstance(value, str):
+            text.insert(index, value, dict(formatting))
+            index += len(value.encode())
+        else:
+            text.insert_embed(index, value, dict(formatting))
+            index += 1
+
+
+def change_text(
+    texts: Sequence[SharedText], old: Sequence[Sequence[Chunk]], new: Sequence[Chunk]
+) -> None:
+    """Change texts that follow each other so that together they say ``new``.
+
+    Args:
+        texts: the shared texts; several if two editors began one at the same place.
+        old: the content of each of them.
+        new: the content that all together get.
+    """
+    flat = [chunk for chunks in old for chunk in chunks]
+    stand_ins = StandIns(value for value, _ in [*flat, *new] if isinstance(value, str))
+    before = _Flat(flat, stand_ins)
+    after = _Flat(new, stand_ins)
+    lengths = [len(_Flat(chunks, stand_ins).letters) for chunks in old]
+    writer = _Writer(texts, lengths, before, after, stand_ins)
+    for span in spans(before.letters, after.letters):
+        writer.write(span)
+
+
+class _Writer:
+    """Applies spans to the shared texts, from their beginning to their end."""
+
+    def __init__(
+        self,
+        texts: Sequence[SharedText],
+        lengths: Sequence[int],
+        before: _Flat,
+        after: _Flat,
+        stand_ins: StandIns,
+    ) -> None:
+        self._texts = list(texts)
+        self._left = list(lengths)
+        self._before = before
+        self._after = after
+        self._stand_ins = stand_ins
+        #: Bytes before the current place in the first of the texts that are left.
+        self._index = 0
+
+    def write(self, span: Span) -> None:
+        """Apply a span."""
+        if span.start == span.end:
+            self._insert(span.new_start, span.new_end)
+            return
+        keeps = span.new_start < span.new_end
+        start = span.start
+        while start < span.end:
+            while not self._left[0]:
+                del self._texts[0], self._left[0]
+                self._index = 0
+            end = min(span.end, start + self._left[0])
+            self._left[0] -= end - start
+            if keeps:
+                self._keep(start, end, span.new_start - span.start)
+            else:
+                size = self._stand_ins.size(self._before.letters[start:end])
+                del self._texts[0][self._index : self._index + size]
+            start = end
+
+    def _keep(self, start: int, end: int, shift: int) -> None:
+        while start < end:
+            old, old_end = self._before.formatting(start)
+            new, new_end = self._after.formatting(start + shift)
+            stop = min(end, old_end, new_end - shift)
+            size = self._stand_ins.size(self._before.letters[start:stop])
+            if changes := _changes(old, new):
+                self._texts[0].format(self._index, self._index + size, changes)
+            self._index += size
+            start = stop
+
+    def _insert(self, start: int, end: int) -> None:
+        while start < end:
+            formatting, stop = self._after.formatting(start)
+            letters = self._after.letters[start : min(stop, end)]
+            if letters[0] in self._stand_ins.values:
+                value = self._stand_ins.values[letters[0]]
+                self._texts[0].insert_embed(self._index, value, dict(formatting))
+            else:
+                self._texts[0].insert(self._index, letters, dict(formatting))
+            self._index += self._stand_ins.size(letters)
+            start += len(letters)
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes one formatting of another; ``None`` takes a key away."""
+    return {
+        key: new.get(key)
+        for key in {**old, **new}
+        if (key in old) != (key in new) or old[key] != new[key]
+    }
