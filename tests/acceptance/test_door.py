@@ -17,13 +17,14 @@ from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 from tests.harness.services import Postgres, Redis
+from tests.harness.waiting import DEADLINE
 
 
 async def get(server: Server, path: str) -> tuple[int, str]:
     """Return the status and the text of a page."""
 
     def request() -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
         connection.request("GET", path)
         response = connection.getresponse()
         text = response.read().decode()

@@ -18,6 +18,7 @@ import pytest
 
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
 
 pytestmark = pytest.mark.client
 
@@ -27,7 +28,8 @@ FILES = sorted(
     for directory in ("client-js/test", "tests/js")
     for path in ROOT.joinpath(directory).glob("*.test.js")
 )
-TIMEOUT = 180
+#: The longest that the tests of one file may take, in seconds.
+TIMEOUT = 10 * DEADLINE
 
 Action = Callable[[], object]
 
