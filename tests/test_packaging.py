@@ -12,6 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import collab
 
@@ -59,6 +61,44 @@ def test_storage_folder_is_no_package() -> None:
 
 def test_version_is_the_same_everywhere() -> None:
     assert collab.__version__ == PYPROJECT["project"]["version"]
+
+
+def requirements() -> list[Requirement]:
+    """Return all that setup may install."""
+    project, groups = PYPROJECT["project"], PYPROJECT["dependency-groups"]
+    given = [
+        *PYPROJECT["build-system"]["requires"],
+        *project["dependencies"],
+        *(text for extra in project["optional-dependencies"].values() for text in extra),
+        *(text for group in groups.values() for text in group if isinstance(text, str)),
+    ]
+    return [Requirement(text) for text in given]
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_all_that_setup_installs_is_pinned_for_each_python(python: str) -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    pinned = {
+        canonicalize_name(pin.name): pin.specifier
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate(environment)
+    }
+    for requirement in requirements():
+        (pin,) = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(pin.version), f"run `make lock`: {requirement}"
+
+
+def test_lock_files_name_no_hosts() -> None:
+    locks = [ROOT / "constraints.txt", *ROOT.glob("*/package-lock.json")]
+    locks += ROOT.glob("tests/*/package-lock.json")
+    assert len(locks) > 3
+    for path in locks:
+        text = path.read_text()
+        # Addresses of sponsors have nothing to do with installing.
+        sources = re.findall(r"index-url|https?://.*\.(?:tgz|whl|tar\.gz)", text)
+        assert sources == [], path
 
 
 @pytest.mark.wheel
