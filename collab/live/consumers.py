@@ -18,7 +18,7 @@ from collab.live.state.declared_state import state_of
 from collab.live.state.state_consumer import StateConsumer, state_access
 
 from .errors import CallError, answer_of
-from .permissions import permission_of
+from .permissions import ask, permission_of
 
 __all__ = ["LiveConsumer"]
 
@@ -55,7 +55,7 @@ class LiveConsumer(StateConsumer):
     async def authorize(self) -> Access:
         """Return what the user may do in the document: everything if he may connect."""
         for permission in _permissions(self.permission_classes):
-            if not await permission.can_connect(self.scope, self, None):
+            if not await ask(permission.can_connect, self.scope, self, None):
                 return Access.NONE
         return Access.WRITE if state_of(type(self)) is None else await state_access(self)
 
@@ -83,11 +83,11 @@ class LiveConsumer(StateConsumer):
     async def check_permissions(self, action: str, **kwargs: Any) -> None:
         """Raise ``CallError`` (403) unless the action may be called with these arguments."""
         for permission in await self.get_permissions(action, **kwargs):
-            if not await permission.has_permission(self.scope, self, action, **kwargs):
+            if not await ask(permission.has_permission, self.scope, self, action, **kwargs):
                 raise CallError(403, "You do not have permission to do this.")
 
     async def handle_exception(
-        self, error: Exception, action: str, request_id: str | int | None
+        self, error: Exception, action: str, request_id: str | float | None
     ) -> None:
         """Answer a call that has failed; the text of an error of the server is not sent."""
         answer = answer_of(error)
@@ -112,7 +112,7 @@ class LiveConsumer(StateConsumer):
         has_room = "room" in self.scope.get("url_route", {}).get("kwargs", {})
         return is_own or has_room or state_of(type(self)) is not None
 
-    @property
+    @ConnectionValue
     def runtime_state(self) -> Mapping[str, Any]:
         """The runtime variables that are set."""
         return connection_of(self).runtime
@@ -132,7 +132,7 @@ class LiveConsumer(StateConsumer):
         data: Any = None,
         errors: Sequence[Any] | None = None,
         status: int = 200,
-        request_id: str | int | None = None,
+        request_id: str | float | None = None,
     ) -> None:
         """Send the client a text frame, when it has read the earlier ones."""
         connection = connection_of(self)
@@ -141,7 +141,7 @@ class LiveConsumer(StateConsumer):
         await connection.send_text(text)
 
     def reply_now(
-        self, action: str, data: Any, *, status: int = 200, request_id: str | int | None = None
+        self, action: str, data: Any, *, status: int = 200, request_id: str | float | None = None
     ) -> None:
         """Send the client a text frame at once; one that does not read is disconnected."""
         connection = connection_of(self)
@@ -150,7 +150,10 @@ class LiveConsumer(StateConsumer):
 
     async def send_json(self, content: Any, close: bool = False) -> None:
         """Send the client any JSON, when it has read the earlier frames."""
-        await connection_of(self).send_text(as_json(content))
+        connection = connection_of(self)
+        if isinstance(content, dict):
+            connection.mark_answered(content.get("request_id"))
+        await connection.send_text(as_json(content))
         if close:
             await self.close()
 

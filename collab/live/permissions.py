@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from inspect import isawaitable
 from typing import Any, ClassVar
 
+from asgiref.sync import iscoroutinefunction
 from channels.db import database_sync_to_async
 from rest_framework import permissions
 from rest_framework.permissions import AND, OperandHolder, SingleOperandHolder
@@ -17,10 +19,20 @@ __all__ = [
     "IsAuthenticated",
     "ObservedAction",
     "WrappedDRFPermission",
+    "ask",
     "permission_of",
 ]
 
 Check = Coroutine[Any, Any, bool]
+
+
+async def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+    """Return the answer of a project's method; one that is not async runs in a thread."""
+    method = question if iscoroutinefunction(question) else database_sync_to_async(question)
+    answer = await method(*args, **kwargs)
+    if isawaitable(answer):
+        answer = await answer
+    return answer is not NotImplemented and bool(answer)
 
 
 class _Combined:
@@ -188,10 +200,10 @@ class _All(BasePermission):
         return any(part.decides(question) for part in self.parts)
 
     async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
-        return await _each(part.can_connect(*args, **kwargs) for part in self.parts)
+        return await _each(ask(part.can_connect, *args, **kwargs) for part in self.parts)
 
     async def has_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return await _each(part.has_permission(*args, **kwargs) for part in self.parts)
+        return await _each(ask(part.has_permission, *args, **kwargs) for part in self.parts)
 
     async def has_object_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
@@ -204,10 +216,12 @@ class _Any(_All):
     """Allows if one part allows both the call and the row."""
 
     async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
-        return not await _each(_no(part.can_connect(*args, **kwargs)) for part in self.parts)
+        return not await _each(_no(ask(part.can_connect, *args, **kwargs)) for part in self.parts)
 
     async def has_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return not await _each(_no(part.has_permission(*args, **kwargs)) for part in self.parts)
+        return not await _each(
+            _no(ask(part.has_permission, *args, **kwargs)) for part in self.parts
+        )
 
     async def has_object_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
@@ -263,6 +277,6 @@ async def _no(answer: Check) -> bool:
 async def _holds(
     part: BasePermission, scope: dict[str, Any], consumer: Any, action: str, instance: Any
 ) -> bool:
-    return await part.has_permission(scope, consumer, action) and await part.has_object_permission(
-        scope, consumer, action, instance
+    return await ask(part.has_permission, scope, consumer, action) and await ask(
+        part.has_object_permission, scope, consumer, action, instance
     )

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from collab import __version__
@@ -43,7 +44,7 @@ class Request:
     """
 
     action: str
-    request_id: str | int | None
+    request_id: str | float | None
     arguments: dict[str, Any]
 
 
@@ -154,14 +155,12 @@ class Session:
         size = len(frame.encode(errors="surrogatepass"))
         self._check_size(size)
         self._check_size(size, "MAX_TEXT_SIZE")
-        try:
-            arguments = _read_json(frame)
-            action, request_id = arguments.pop("action"), arguments.pop("request_id", None)
-        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
-            action = request_id = None
-        # Both are sent back, so they are of types that can be.
-        if not isinstance(action, str) or not isinstance(request_id, str | int | None):
-            return _refusal(None, None, 'Send a JSON object with an "action".', 400)
+        arguments = _read_object(frame)
+        action, request_id = arguments.pop("action", None), arguments.pop("request_id", None)
+        if not _is_id(request_id):
+            return _refusal(None, None, 'Send a "request_id" that is text or a number.', 400)
+        if not isinstance(action, str):
+            return _refusal(None, request_id, 'Send a JSON object with an "action".', 400)
         return Request(action, request_id, arguments)
 
     def answer(self, request: Request) -> Reply:
@@ -218,6 +217,15 @@ class Session:
         return Reply(auth_denied_frame(_READ_ONLY))
 
 
+def _read_object(frame: str) -> dict[str, Any]:
+    """Return the JSON object in a frame; an empty one if the frame is not valid."""
+    try:
+        value = _read_json(frame)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _read_json(frame: str) -> Any:
     """Return what JSON says.
 
@@ -229,6 +237,11 @@ def _read_json(frame: str) -> Any:
     if _SURROGATE.search(frame):
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _is_id(value: object) -> bool:
+    """Return whether a request id can be sent back: texts, numbers, and none."""
+    return isinstance(value, str | int | None) or (isinstance(value, float) and isfinite(value))
 
 
 def _refuse_constant(name: str) -> None:

@@ -154,10 +154,14 @@ async def test_pairs_are_data_and_status_where_no_annotation_says_otherwise() ->
         answer = await ann.call("pair", more=1)
         assert answer["data"] == {"got": ["action", "more", "request_id"]}
         assert answer["response_status"] == 201
-        answer = await ann.call("nothing")
-        assert (answer["data"], answer["response_status"]) == (None, 204)
         answer = await ann.call("single")
         assert (answer["data"], answer["response_status"]) == ("single", 200)
+
+
+async def test_an_action_without_an_annotation_that_returns_none_sends_nothing() -> None:
+    async with talking(Calculator) as ann:
+        await ann.send(action="nothing", request_id=1)
+        assert await ann.quiet()
 
 
 async def test_an_action_may_answer_by_itself() -> None:
@@ -478,7 +482,7 @@ async def test_a_detached_method_is_no_action_and_its_caller_goes_on() -> None:
 
 async def test_a_detached_method_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with talking(Detaching) as ann:
-        assert (await ann.call("start_failing"))["response_status"] == 200
+        assert (await ann.call("start_failing"))["response_status"] == 204
         assert await ann.quiet()
     assert "Detached method failed." in caplog.messages
 
@@ -504,7 +508,7 @@ async def test_actions_are_inherited_like_any_method() -> None:
     async with talking(Heir) as ann:
         assert (await ann.call("add", one=1))["response_status"] == 405
         assert (await ann.call("pair"))["data"] == "heir"
-        assert (await ann.call("count", unread=1))["response_status"] == 200
+        assert (await ann.call("count", unread=1))["response_status"] == 204
 
 
 # Permissions.
@@ -630,7 +634,7 @@ async def test_a_variable_that_was_not_declared_so_is_an_error(
                 await self.set_runtime_var(name, value)
 
     async with talking(Wrong) as ann:
-        assert (await ann.call("set"))["response_status"] == 200
+        assert (await ann.call("set"))["response_status"] == 204
 
 
 # Events.

@@ -7,12 +7,13 @@ JSON can represent: numbers, texts, dates, lists, ``TypedDict``, dataclasses and
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, wraps
 from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints, overload
 
 import msgspec
+from asgiref.sync import iscoroutinefunction
 from channels.db import database_sync_to_async
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -27,6 +28,7 @@ _MARK = "_collab_action"
 _DETACHED = "_collab_detached"
 #: Names of parameters that permissions and methods get beside the arguments.
 _RESERVED = frozenset({"self", "scope", "consumer"})
+_NONE = (None, type(None))
 #: Stands for a missing annotation or default.
 _EMPTY = inspect.Parameter.empty
 
@@ -43,6 +45,17 @@ class Parameter:
         """Whether it has no default."""
         return self.default is _EMPTY
 
+    @property
+    def takes_null(self) -> bool:
+        """Whether its default is null, which its annotation may leave out."""
+        return self.default is None
+
+    def convert(self, value: Any) -> Any:
+        """Return a value from a client as the annotation has it."""
+        if value is None and self.takes_null:
+            return None
+        return msgspec.convert(value, self.annotation)
+
 
 @dataclass(frozen=True)
 class Action:
@@ -50,12 +63,14 @@ class Action:
 
     Args:
         function: the method.
+        decorated: the attribute of the class, if there are decorators between the two.
         atomic: run it in a transaction; ``None``: if ``ATOMIC_REQUESTS`` is set.
         is_detached: run it beside the connection's other actions until the connection ends.
         permission_classes: replace those of the consumer unless empty.
     """
 
     function: Callable[..., Any]
+    decorated: Callable[..., Any]
     atomic: bool | None = None
     is_detached: bool = False
     permission_classes: tuple[Any, ...] = ()
@@ -71,7 +86,7 @@ class Action:
     @property
     def is_async(self) -> bool:
         """Whether it runs in the event loop instead of a thread."""
-        return inspect.iscoroutinefunction(self.function)
+        return iscoroutinefunction(self.function)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -123,7 +138,7 @@ class Action:
         for name, value in arguments.items():
             if parameter := self.parameters.get(name):
                 try:
-                    bound[name] = msgspec.convert(value, parameter.annotation)
+                    bound[name] = parameter.convert(value)
                 except msgspec.ValidationError as error:
                     errors[name] = [f"{error}."]
             elif self.takes_anything and name not in _RESERVED:
@@ -137,12 +152,14 @@ class Action:
             raise CallError(400, errors)
         return bound
 
-    def run(self, consumer: Any, arguments: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        """Return a coroutine that calls the method, in a thread unless it is async."""
+    async def run(self, consumer: Any, arguments: dict[str, Any]) -> Any:
+        """Return the result of the method, which runs in a thread unless it is async."""
         if self.is_async:
-            return cast("Coroutine[Any, Any, Any]", self.function(consumer, **arguments))
+            return await self.function(consumer, **arguments)
         call = transaction.atomic(self.function) if self._is_atomic else self.function
-        return cast("Coroutine[Any, Any, Any]", database_sync_to_async(call)(consumer, **arguments))
+        result = await database_sync_to_async(call)(consumer, **arguments)
+        # A decorator that is not async may wrap a method that is.
+        return await result if inspect.isawaitable(result) else result
 
     @property
     def _is_atomic(self) -> bool:
@@ -150,10 +167,11 @@ class Action:
             return self.atomic
         return bool(connections[DEFAULT_DB_ALIAS].settings_dict["ATOMIC_REQUESTS"])
 
-    def answer(self, result: Any) -> tuple[Any, int]:
-        """Return data and status for the result of a call.
+    def answer(self, result: Any) -> tuple[Any, int] | None:
+        """Return data and status for the result of a call; ``None`` to send no answer.
 
-        Without an annotation, or with one for a pair, a result that is a pair is data and status.
+        Without an annotation, or with one for a pair, a result that is a pair is data and status,
+        and ``None`` is not answered: the method answers itself. ``-> None`` is answered with 204.
 
         Raises:
             TypeError: the result does not match the annotation.
@@ -163,12 +181,13 @@ class Action:
                 case (data, int() as status):
                     return data, status
                 case None:
-                    return None, 204
+                    return None
             return result, 200
         try:
-            return msgspec.convert(result, self.result), 200
+            data = msgspec.convert(result, self.result)
         except msgspec.ValidationError as error:
             raise TypeError(f"Result of action {self.name} is not valid: {error}") from error
+        return data, 204 if self.result in _NONE else 200
 
 
 def is_pair(annotation: Any) -> bool:
@@ -211,10 +230,11 @@ def action(
         if taken := _RESERVED & set(list(inspect.signature(body).parameters)[1:]):
             names = ", ".join(sorted(taken))
             raise TypeError(f"{function.__name__}: rename parameter {names}, which is reserved.")
-        if atomic and inspect.iscoroutinefunction(body):
+        if atomic and iscoroutinefunction(body):
             raise TypeError(f"{function.__name__} is async and cannot be atomic.")
         is_detached = detached or body is not function
-        setattr(function, _MARK, Action(body, atomic, is_detached, tuple(permission_classes)))
+        found = Action(body, function, atomic, is_detached, tuple(permission_classes))
+        setattr(function, _MARK, found)
         return function
 
     return mark if function is None else mark(function)
@@ -237,7 +257,14 @@ def detached(function: F) -> F:
 def action_of(attribute: object) -> Action | None:
     """Return the action that an attribute of a consumer class is; ``None`` if it is none."""
     found = getattr(attribute, _MARK, None)
-    return found if isinstance(found, Action) else None
+    if not isinstance(found, Action):
+        return None
+    if found.decorated is attribute:
+        return found
+    # A decorator above ``@action``, such as one made with ``functools.wraps``, is called as well.
+    is_detached = found.is_detached and found.function is found.decorated
+    function = cast("Callable[..., Any]", attribute)
+    return replace(found, function=function, decorated=function, is_detached=is_detached)
 
 
 def actions_of(consumer: type) -> Mapping[str, Action]:

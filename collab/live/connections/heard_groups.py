@@ -41,6 +41,10 @@ class EventTarget(Protocol):
         """Return whether the client understands text frames."""
 
     @property
+    def is_greeted(self) -> bool:
+        """Return whether it is known which events the client has."""
+
+    @property
     def log_context(self) -> dict[str, str | None]:
         """The ``extra`` of log records."""
 
@@ -90,13 +94,12 @@ class HeardGroups:
 
     async def listen_and_replay(self, name: str) -> None:
         """Listen to a group, and pass on its stored events that the client has not had."""
-        if not self._target.accepts_text:
-            await self.listen(name)
-            return
-        # An event that comes before the stored ones are read waits for them.
-        self._heard[name] = deque()
+        if self._target.accepts_text:
+            # An event that comes before the stored ones are read waits for them.
+            self._heard[name] = deque()
         await self.listen(name)
-        await self._replay(name)
+        if self._target.is_greeted:
+            await self._replay(name)
 
     async def drop(self, name: str) -> None:
         """Listen to a group no longer."""

@@ -29,6 +29,9 @@ __all__ = ["ConnectionPart", "LiveConnection", "ServedLiveConsumer", "connection
 
 logger = logging.getLogger("collab.live")
 
+#: A client without a document has this many seconds to send a hello before stored events are sent.
+_HELLO_TIMEOUT = 0.3
+
 _TOO_MANY = "You have too many calls under way; wait for their answers."
 
 
@@ -52,7 +55,7 @@ class ServedLiveConsumer(ServedConsumer, Protocol):
         """Raise unless the action may be called."""
 
     async def handle_exception(
-        self, error: Exception, action: str, request_id: str | int | None
+        self, error: Exception, action: str, request_id: str | float | None
     ) -> None:
         """Answer a call that has failed."""
 
@@ -62,7 +65,7 @@ class ServedLiveConsumer(ServedConsumer, Protocol):
         data: Any = None,
         errors: Sequence[Any] | None = None,
         status: int = 200,
-        request_id: str | int | None = None,
+        request_id: str | float | None = None,
     ) -> None:
         """Answer a call."""
 
@@ -115,12 +118,15 @@ class LiveConnection(ConsumerConnection):
         self.heard = HeardGroups(self)
         #: The client understands text frames: it has sent one, or there is no document.
         self.accepts_text = False
+        #: The client has had time to send a hello, which has the numbers of the events it has.
+        self.is_greeted = False
+        self._greeting: asyncio.TimerHandle | None = None
         self.runtime: dict[str, Any] = {}
         self._is_connected = False
         #: Groups that every connection is in, and every connection of the user.
         self._own_groups: list[str] = []
         #: Calls under way that no answer was sent to.
-        self._unanswered: set[str | int | None] = set()
+        self._unanswered: set[str | float | None] = set()
         self._parts: dict[type[ConnectionPart], Any] = {}
 
     @property
@@ -145,6 +151,8 @@ class LiveConnection(ConsumerConnection):
             member = self.new_member()
             current_hub().enter(member)
             self._hub, self._member, self.accepts_text = current_hub(), member, True
+            loop = asyncio.get_running_loop()
+            self._greeting = loop.call_later(_HELLO_TIMEOUT, self._replay_events)
         await self._join_own_groups()
         self._is_connected = True
         await self.consumer.on_connected()
@@ -161,6 +169,7 @@ class LiveConnection(ConsumerConnection):
 
     async def leave(self) -> None:
         """End calls, groups and parts, and leave."""
+        self._cancel_greeting()
         if self._member is not None and not self.has_room:
             self._hub.leave(self._member)
         try:
@@ -250,6 +259,8 @@ class LiveConnection(ConsumerConnection):
     def _receive_request(self, request: Request, size: int) -> None:
         assert self._member is not None
         is_first, self.accepts_text = not self.accepts_text, True
+        if not (self.is_greeted or is_first or request.action == "hello"):
+            self._replay_events()
         if action := actions_of(type(self.consumer)).get(request.action):
             call = partial(self._call, action, request)
             put = self.calls.detach if action.is_detached else partial(self._enqueue_call, size)
@@ -269,7 +280,17 @@ class LiveConnection(ConsumerConnection):
         """Send a client that now accepts text frames what it has missed."""
         self.heard.remember_numbers(since)
         self.send_now(frame("runtime_state", self.runtime))
+        self._replay_events()
+
+    def _replay_events(self) -> None:
+        """Send the stored events that the client has not had."""
+        self.is_greeted = True
+        self._cancel_greeting()
         self.calls.enqueue(EVENT, self.heard.replay_all)
+
+    def _cancel_greeting(self) -> None:
+        if self._greeting is not None:
+            self._greeting.cancel()
 
     # Calls.
 
@@ -292,8 +313,8 @@ class LiveConnection(ConsumerConnection):
         checked = {key: arguments[key] for key in arguments if key not in context}
         await self.consumer.check_permissions(name, **checked, request_id=request_id)
         result = await action.run(self.consumer, arguments)
-        data, status = action.answer(result)
-        if result is not None or request_id in self._unanswered:
+        if (answer := action.answer(result)) and request_id in self._unanswered:
+            data, status = answer
             await self.consumer.reply(name, data=data, status=status, request_id=request_id)
 
     def _answer_refused(self, request: Request, status: int, reason: str) -> None:
@@ -324,9 +345,10 @@ class LiveConnection(ConsumerConnection):
             self.runtime[name] = value
             self.send_now(frame("runtime_state", {name: value}))
 
-    def mark_answered(self, request_id: str | int | None) -> None:
+    def mark_answered(self, request_id: object) -> None:
         """Record that a call has been answered, so that its result is not sent as well."""
-        self._unanswered.discard(request_id)
+        if isinstance(request_id, str | float | int | None):
+            self._unanswered.discard(request_id)
 
     def send_now(self, text: str) -> None:
         """Send a text frame at once; a client that does not read is disconnected."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import router, transaction
 from django.db.models import F
@@ -65,7 +65,7 @@ def consumer(event_type: str) -> Callable[[F_], F_]:
     """
 
     def mark(function: F_) -> F_:
-        if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
+        if inspect.isfunction(function) and not iscoroutinefunction(function):
             raise TypeError(f"{function.__name__} handles events: write async def.")
         setattr(function, _MARK, event_type)
         return function

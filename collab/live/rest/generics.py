@@ -14,6 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from collab.live.actions.requests import rest_request
 from collab.live.consumers import LiveConsumer
 from collab.live.errors import CallError
+from collab.live.permissions import ask
 
 __all__ = ["GenericAsyncAPIConsumer"]
 
@@ -104,7 +105,7 @@ class GenericAsyncAPIConsumer(LiveConsumer):
     async def check_object_permissions(self, action: str, instance: Any) -> None:
         """Raise ``CallError`` (403) unless the action is allowed for a row."""
         for permission in await self.get_permissions(action):
-            if not await permission.has_object_permission(self.scope, self, action, instance):
+            if not await ask(permission.has_object_permission, self.scope, self, action, instance):
                 raise CallError(403, "You do not have permission to do this.")
 
     @classmethod

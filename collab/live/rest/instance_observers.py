@@ -36,7 +36,7 @@ else:
 
 __all__ = ["ObserverModelInstanceMixin"]
 
-RequestId = str | int
+RequestId = str | float
 
 #: Methods whose overrides may return different rows or values for different users.
 _CHOOSING = ("get_queryset", "get_object", "filter_queryset", "retrieve")

@@ -35,7 +35,7 @@ __all__ = [
 
 #: Data and status.
 Answer = tuple[Any, int]
-RequestId = str | int
+RequestId = str | float
 
 
 class CreateModelMixin(_Base):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -19,7 +18,7 @@ from collab.exceptions import NoSuchDocument
 from collab.live.actions.actions import action
 from collab.live.errors import CallError
 from collab.live.models import StateList
-from collab.live.permissions import AllowAny
+from collab.live.permissions import AllowAny, ask
 from collab.live.state.declared_state import State, state_of
 from collab.live.state.rules import StateRules
 
@@ -89,22 +88,13 @@ async def state_access(consumer: StateConsumer) -> Access:
     assert state is not None
     if state.per_user and user_id_of(consumer.scope) is None:
         return Access.NONE
-    if not await _is_permitted(consumer):
+    arguments = _url_arguments(consumer)
+    if not await ask(consumer.has_permission, consumer.scope.get("user"), **arguments):
         return Access.NONE
     connection = consumer._collab_connection
     if connection is None or not connection.has_room:
         await database_sync_to_async(_prepare)(state, _document_name(consumer, state))
     return Access.WRITE if state.is_writable else Access.READ
-
-
-async def _is_permitted(consumer: StateConsumer) -> bool:
-    ask: Any = consumer.has_permission
-    if not iscoroutinefunction(ask):
-        ask = database_sync_to_async(ask)
-    answer = await ask(consumer.scope.get("user"), **_url_arguments(consumer))
-    if isawaitable(answer):
-        answer = await answer
-    return answer is not NotImplemented and bool(answer)
 
 
 def _url_arguments(consumer: StateConsumer) -> dict[str, Any]:

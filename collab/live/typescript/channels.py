@@ -23,7 +23,7 @@ from collab.live.watching.subscription_mixin import SubscriptionMixin
 from .fields import Serializers, column_type, interface_name
 from .files import Files, block, camel, literal, property_name
 from .models import declare_models
-from .types import Types, array
+from .types import Types, array, union
 
 __all__ = ["MEMBERS", "live_routes", "typescript"]
 
@@ -289,7 +289,10 @@ class _Channel:
 
     def _parameter(self, name: str, parameter: Parameter) -> str:
         mark = "" if parameter.is_required else "?"
-        return f"{_parameter(name)}{mark}: {self._types.of(parameter.annotation, self._file)}"
+        type_ = self._types.of(parameter.annotation, self._file)
+        if parameter.takes_null:
+            type_ = union([*type_.split(" | "), "null"])
+        return f"{_parameter(name)}{mark}: {type_}"
 
     def _result(self, action: Action) -> str:
         if action.result is inspect.Parameter.empty:

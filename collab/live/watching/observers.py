@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import iscoroutinefunction
 from channels.db import database_sync_to_async
 from django.db import router
 from django.db.models import Model
@@ -46,8 +47,9 @@ __all__ = ["BaseObserver", "ModelObserver", "Observer", "model_observer", "obser
 
 logger = logging.getLogger("collab.live")
 
-T = TypeVar("T")
 AnyObserver = TypeVar("AnyObserver", bound="BaseObserver")
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def observer(signal: Signal, **kwargs: Any) -> Callable[[Any], Observer]:
@@ -89,10 +91,11 @@ class BaseObserver(ABC):
     """A decorated method, as an attribute of the consumer class."""
 
     def __init__(self, handler: Any, name: str | None = None) -> None:
-        if not inspect.iscoroutinefunction(handler):
+        if not iscoroutinefunction(handler):
             raise TypeError(f"{handler.__qualname__} is an observer: write async def.")
         self._handler = handler
         self._wanted = _parameters(handler)
+        self._is_positional = _takes_position(handler)
         #: Equal in all processes.
         self.name = name or f"{handler.__module__}.{handler.__qualname__}"
         self._serializer: Any = None
@@ -218,7 +221,8 @@ class BaseObserver(ABC):
             "subscribing_request_ids": self.request_ids(consumer, event["group"]),
             "group": event["group"],
         }
-        await self._handler(consumer, **_chosen(arguments, self._wanted))
+        given = [arguments.pop("message")] if self._is_positional else []
+        await self._handler(consumer, *given, **_chosen(arguments, self._wanted))
 
 
 class BoundObserver:
@@ -411,6 +415,13 @@ def _parameters(function: Any) -> frozenset[str] | None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return frozenset(parameter.name for parameter in parameters)
+
+
+def _takes_position(handler: Any) -> bool:
+    """Return whether a handler takes the message by position, whatever it calls it."""
+    names = inspect.signature(handler).parameters
+    positional = [name for name, one in names.items() if one.kind in _POSITIONAL]
+    return len(positional) > 1 and "message" not in names
 
 
 def _chosen(arguments: dict[str, Any], wanted: frozenset[str] | None) -> dict[str, Any]:

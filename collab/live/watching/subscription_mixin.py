@@ -42,7 +42,7 @@ logger = logging.getLogger("collab.live")
 
 _USER_CHANGED = "You are logged in as a different user; subscribe again."
 
-RequestId = str | int
+RequestId = str | float
 Shown = Mapping[Any, Mapping[str, Any]]
 #: A connection's subscriber and the id of its subscription.
 Subscription = tuple["Subscriber", RequestId]

@@ -374,11 +374,11 @@ async def test_groups_of_the_server_itself_are_out_of_reach() -> None:
         await abroadcast_notification("for somebody else", user=7)
         assert await ann.quiet()
     for group, event_type in [("collab.everybody", "a"), ("a", "collab.rows"), ("a", "")]:
-        with pytest.raises(ValueError, match=r"for projects|1 to 255"):
+        with pytest.raises(ValueError, match=r"is reserved|1 to 255"):
             await apublish(group, event_type)
-        with pytest.raises(ValueError, match=r"for projects|1 to 255"):
+        with pytest.raises(ValueError, match=r"is reserved|1 to 255"):
             await in_thread(lambda: publish(group, event_type, replay=1))  # noqa: B023
-    with pytest.raises(ValueError, match="for projects"):
+    with pytest.raises(ValueError, match="is reserved"):
         await abroadcast_notification("a", group="collab.user.7")
     with pytest.raises(ValueError, match="1 to 255"):
         # Not everybody.

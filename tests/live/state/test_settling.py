@@ -17,7 +17,7 @@ async def test_it_is_answered_when_there_is_nothing_left_to_check() -> None:
     project = await Project.objects.acreate(name="Kitchen")
     await Task.objects.acreate(project=project, title="Paint")
     async with talking(ProjectLive, f"ws/{project.pk}", user=User(pk=1)) as client:
-        assert (await client.call("settle_rows"))["response_status"] == 200
+        assert (await client.call("settle_rows"))["response_status"] == 204
 
 
 async def test_it_is_for_those_with_a_state() -> None:
