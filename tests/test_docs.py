@@ -15,7 +15,8 @@ import collab
 from collab import live
 from collab.access import Access
 from collab.conf import Settings
-from collab.protocol.session import Session, json_frame
+from collab.protocol.json_frames import json_frame
+from collab.protocol.session import Session
 from collab.wire import CloseCode
 from tests.samples import DOCS, PAGES, ROOT, samples
 

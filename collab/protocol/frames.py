@@ -6,12 +6,14 @@ messages as in y-protocols' ``sync.js``, presence as in its ``awareness.js``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from collab.exceptions import ProtocolViolation
+from collab.protocol.json_frames import decoder
 from collab.wire import MessageType, SyncType
+from collab_storage import updates
+from collab_storage.updates import varuint
 
 __all__ = [
     "GONE",
@@ -26,7 +28,6 @@ __all__ = [
     "step1_frame",
     "step2_frame",
     "update_frame",
-    "varuint",
 ]
 
 #: lib0 refuses integers that JavaScript cannot hold.
@@ -46,39 +47,19 @@ class PresenceState(NamedTuple):
     state: str
 
 
-def varuint(value: int) -> bytes:
-    """Encode ``value`` as a lib0 variable length unsigned integer."""
-    if value < 0x80:
-        return bytes((value,))
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
 def read_varuint(data: bytes, position: int) -> tuple[int, int]:
     """Return the integer at ``position`` and the position behind it.
 
     Raises:
         ProtocolViolation: it is cut off or larger than JavaScript can hold.
     """
-    if position < len(data) and (value := data[position]) < 0x80:
-        # Nearly all are that small.
-        return value, position + 1
-    value = shift = 0
-    for index in range(position, len(data)):
-        byte = data[index]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value > _MAX_SAFE_INTEGER:
-                break
-            return value, index + 1
-        shift += 7
-        if shift > 56:
-            break
-    raise ProtocolViolation("The frame has no valid integer where one must be.")
+    try:
+        value, end = updates.read_varuint(data, position)
+    except (ValueError, IndexError):
+        value, end = _MAX_SAFE_INTEGER + 1, position
+    if value > _MAX_SAFE_INTEGER:
+        raise ProtocolViolation("The frame has no valid integer where one must be.")
+    return value, end
 
 
 def read_bytes(data: bytes, position: int) -> tuple[bytes, int]:
@@ -164,7 +145,7 @@ def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
 def _checked_json(data: bytes) -> str:
     try:
         text = data.decode()
-        value = _decoder.decode(text)
+        value = decoder.decode(text)
     except (ValueError, RecursionError):
         raise ProtocolViolation("The presence state is no JSON.") from None
     if value is None:
@@ -172,12 +153,3 @@ def _checked_json(data: bytes) -> str:
     if not isinstance(value, dict):
         raise ProtocolViolation("The presence state is no JSON object.")
     return text
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    # Python's decoder takes NaN and Infinity, which JSON.parse refuses.
-    raise ValueError(name)
-
-
-#: ``json.loads`` would make one for each cursor that moves.
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)

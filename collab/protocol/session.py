@@ -6,9 +6,6 @@ carries the effects out.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -26,11 +23,12 @@ from collab.protocol.effects import (
     StateRequest,
 )
 from collab.protocol.frames import auth_denied_frame, decode_presence, read_bytes, read_varuint
+from collab.protocol.json_frames import json_frame, read_json
 from collab.protocol.yjs.updates import outline
 from collab.protocol.yjs.validation import check_state
 from collab.wire import MessageType, SyncType
 
-__all__ = ["Request", "Session", "envelope", "json_frame"]
+__all__ = ["Request", "Session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +51,8 @@ _WRITE = Access.WRITE
 #: How an update begins as every client writes it.
 _UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
 
-#: Escapes of what are halves of characters, if they are not two by two.
-_SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
-
 _READ_ONLY = "You may read this document, but not change it."
 _THROTTLED = "You send more, or ask for more, than one member may; what you send arrives late."
-
-
-def envelope(
-    action: object,
-    *,
-    data: Any = None,
-    request_id: object = None,
-    errors: Sequence[Any] = (),
-    status: int = 200,
-) -> dict[str, Any]:
-    """Return what a text frame says, in the one shape that all of them have."""
-    return {
-        "action": action,
-        "request_id": request_id,
-        "data": data,
-        "errors": [*errors],
-        "response_status": status,
-    }
-
-
-def json_frame(
-    action: object,
-    *,
-    data: Any = None,
-    request_id: object = None,
-    errors: Sequence[str] = (),
-    status: int = 200,
-) -> str:
-    """Return a text frame; see :func:`envelope`."""
-    return json.dumps(
-        envelope(action, data=data, request_id=request_id, errors=errors, status=status)
-    )
 
 
 class Session:
@@ -220,32 +183,15 @@ class Session:
 def _read_object(frame: str) -> dict[str, Any]:
     """Return the JSON object in a frame; an empty one if the frame is not valid."""
     try:
-        value = _read_json(frame)
+        value = read_json(frame)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _read_json(frame: str) -> Any:
-    """Return what JSON says.
-
-    Raises:
-        ValueError: it is none; or it has what Python reads, but nothing that comes behind it can
-            be told: numbers that are none, and halves of characters.
-    """
-    value = json.loads(frame, parse_constant=_refuse_constant)
-    if _SURROGATE.search(frame):
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
 def _is_id(value: object) -> bool:
     """Return whether a request id can be sent back: texts, numbers, and none."""
     return isinstance(value, str | int | None) or (isinstance(value, float) and isfinite(value))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON.")
 
 
 def _last_bytes(frame: bytes, position: int) -> bytes:

@@ -8,7 +8,9 @@ applied, and stay bytes until :func:`is_covered` returns True.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pycrdt import Doc, get_update, merge_updates
@@ -16,11 +18,16 @@ from pycrdt import Doc, get_update, merge_updates
 __all__ = [
     "EMPTY_STATE",
     "EMPTY_UPDATE",
+    "VARUINT",
     "Deletions",
+    "decode_varuint",
     "deletions",
+    "encode_state_vector",
     "is_covered",
     "merge",
+    "read_varuint",
     "state_vector",
+    "varuint",
 ]
 
 #: State vector of a document without content.
@@ -29,6 +36,10 @@ EMPTY_STATE = b"\0"
 EMPTY_UPDATE = b"\0\0"
 #: Merging many updates at once takes time in the square of their number.
 FAN_IN = 16
+
+#: Matches an integer in lib0's encoding, of at most 56 bits.
+VARUINT = rb"[\x80-\xff]{0,7}[\x00-\x7f]"
+_ONE_VARUINT = re.compile(VARUINT)
 
 #: Client id -> ranges of clocks [start, end); pycrdt sorts them and joins neighbours.
 Deletions = dict[int, list[tuple[int, int]]]
@@ -65,8 +76,18 @@ def is_covered(state: bytes, update: bytes) -> bool:
 
 def state_vector(state: bytes) -> dict[int, int]:
     """Decode ``Doc.get_state()`` into the next clock by client; the bytes have no order."""
-    numbers = _numbers(state)
-    return {next(numbers): next(numbers) for _ in range(next(numbers))}
+    count, position = read_varuint(state, 0)
+    known = {}
+    for _ in range(count):
+        client, position = read_varuint(state, position)
+        known[client], position = read_varuint(state, position)
+    return known
+
+
+def encode_state_vector(known: Mapping[int, int]) -> bytes:
+    """Return the bytes that ``state_vector`` decodes."""
+    numbers = [len(known), *(number for item in known.items() for number in item)]
+    return b"".join(map(varuint, numbers))
 
 
 def deletions(doc: Doc[Any]) -> Deletions:
@@ -76,22 +97,53 @@ def deletions(doc: Doc[Any]) -> Deletions:
 
 def _read(update: bytes) -> Deletions:
     """Decode the deletions of an update without content."""
-    numbers = _numbers(update)
-    next(numbers)
+    sections, position = read_varuint(update, 1)
     result: Deletions = {}
-    for _ in range(next(numbers)):
-        client, count = next(numbers), next(numbers)
-        ranges = [(next(numbers), next(numbers)) for _ in range(count)]
-        result[client] = [(start, start + length) for start, length in ranges]
+    for _ in range(sections):
+        client, position = read_varuint(update, position)
+        count, position = read_varuint(update, position)
+        ranges = result[client] = []
+        for _ in range(count):
+            start, position = read_varuint(update, position)
+            length, position = read_varuint(update, position)
+            ranges.append((start, start + length))
     return result
 
 
-def _numbers(data: bytes) -> Iterator[int]:
-    """Decode bytes that consist of variable-length integers."""
-    rest = iter(data)
-    while True:
-        number = shift = 0
-        while (byte := next(rest)) > 0x7F:
-            number |= (byte & 0x7F) << shift
-            shift += 7
-        yield number | byte << shift
+# Integers in lib0's encoding.
+
+
+def varuint(value: int) -> bytes:
+    """Encode ``value``."""
+    if value < 0x80:
+        return bytes((value,))
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def read_varuint(data: bytes, position: int) -> tuple[int, int]:
+    """Return the integer at ``position`` and the position behind it.
+
+    Raises:
+        ValueError, IndexError: there is none, or it is larger than 56 bits.
+    """
+    value = data[position]
+    if value < 0x80:
+        return value, position + 1
+    match = _ONE_VARUINT.match(data, position)
+    if match is None:
+        raise ValueError("There is no valid integer.")
+    return decode_varuint(match[0]), match.end()
+
+
+@lru_cache(maxsize=4096)
+def decode_varuint(digits: bytes) -> int:
+    """Return the integer that is encoded as ``digits``; client ids come again and again."""
+    value = 0
+    for digit in reversed(digits):
+        value = value << 7 | digit & 0x7F
+    return value

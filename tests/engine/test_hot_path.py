@@ -30,9 +30,10 @@ from collab import sockets
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.relay.layer_channel import Message
-from collab.engine.rooms import delivery, member, outbox, presence
+from collab.engine.rooms import delivery, member, outbox
 from collab.engine.rooms import encoded_document as record
 from collab.engine.rooms import live_document as content
+from collab.protocol import presence
 from collab.protocol.frames import PresenceState, presence_frame, step1_frame, update_frame
 from collab.protocol.yjs import updates
 from collab.testing import close_rooms

@@ -32,8 +32,8 @@ from collab.protocol.frames import (
     step1_frame,
     step2_frame,
     update_frame,
-    varuint,
 )
+from collab_storage.updates import varuint
 
 MAX_SAFE_INTEGER = 2**53 - 1
 integers = st.integers(0, MAX_SAFE_INTEGER)

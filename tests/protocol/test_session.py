@@ -26,9 +26,10 @@ from collab.protocol.frames import (
     step1_frame,
     step2_frame,
     update_frame,
-    varuint,
 )
-from collab.protocol.session import Session, json_frame
+from collab.protocol.json_frames import json_frame
+from collab.protocol.session import Session
+from collab_storage.updates import varuint
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, new_doc
 

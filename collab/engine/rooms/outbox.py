@@ -20,7 +20,7 @@ from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
 from collab.engine.runtime.counters import counters
 from collab.protocol.frames import update_frame
-from collab.protocol.session import json_frame
+from collab.protocol.json_frames import json_frame
 from collab.protocol.yjs.updates import EMPTY_STATE, merge
 
 __all__ = ["DocumentView", "Outbox", "PresenceView"]

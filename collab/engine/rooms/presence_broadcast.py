@@ -14,8 +14,8 @@ from math import inf
 
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.presence import Presence, PresenceOwner, TooManyClients
 from collab.protocol.frames import PresenceState, presence_frame
+from collab.protocol.presence import Presence, PresenceOwner, TooManyClients
 
 __all__ = ["MAX_CLIENTS", "MAX_INTERVAL", "PresenceBroadcaster", "interval"]
 

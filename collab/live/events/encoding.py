@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from rest_framework.utils.encoders import JSONEncoder
 
-from collab.protocol.session import envelope
+from collab.protocol.json_frames import envelope
 
 __all__ = ["as_json", "frame", "spliced_frame"]
 
@@ -48,7 +48,7 @@ def frame(
     errors: Sequence[Any] = (),
     status: int = 200,
 ) -> str:
-    """Return a text frame; see :func:`collab.protocol.session.envelope`."""
+    """Return a text frame; see :func:`collab.protocol.json_frames.envelope`."""
     return as_json(envelope(action, data=data, request_id=request_id, errors=errors, status=status))
 
 

@@ -16,23 +16,17 @@ from pycrdt import Doc, Map
 
 from collab.conf import get_storage
 from collab.engine.hub.working_copies import load_copy, unsaved_updates
-from collab.mirror.history.id_ranges import Range, garbage, joined, overlaps
 from collab.mirror.history.past import LostEdits, PastDocument, Pasts
 from collab.mirror.incoming.row_edits import Author, Refusal, RowEdit, RowKey
 from collab.mirror.incoming.saving import ROW, Problem
 from collab.mirror.models import MirroredDocument, MirroredRow
 from collab.mirror.registry import Values, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
-from collab.protocol.frames import varuint
+from collab.protocol.yjs.ranges import Range, deletions, garbage, joined, overlaps, without
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
-from collab.protocol.yjs.validation import (
-    UpdateOutline,
-    check_structure,
-    read_deletions,
-    read_struct,
-)
+from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.compaction import read_stored
-from collab_storage.updates import state_vector
+from collab_storage.updates import encode_state_vector, state_vector
 
 __all__ = ["LostEdits", "has_garbage", "trace_removed", "trace_stale"]
 
@@ -93,7 +87,7 @@ def has_garbage(news: bytes, received: UpdateOutline) -> bool:
     """Return whether the document integrated as garbage what was none when it was received."""
     if news == received.update:
         return False
-    known = joined([*garbage(received), *read_deletions(received.update, received.deletions)])
+    known = joined([*garbage(received), *deletions(received)])
     return any(not overlaps(known, found) for found in garbage(news))
 
 
@@ -101,8 +95,7 @@ def _integrated(doc: Doc[Any], outline: UpdateOutline) -> bytes:
     """Return an update as ``doc`` has integrated it, and all later ones."""
     clocks = state_vector(doc.get_state())
     clocks |= {client: clock for client, clock, *_ in outline.sections if client in clocks}
-    numbers = [len(clocks), *(number for item in clocks.items() for number in item)]
-    return doc.get_update(b"".join(map(varuint, numbers)))
+    return doc.get_update(encode_state_vector(clocks))
 
 
 @dataclass(slots=True)
@@ -137,10 +130,10 @@ class _Document:
         removals = self._removals(snapshot, updates)
         if stale is not None:
             removals.until |= {client: clock for client, clock, *_ in stale.sections}
-        doc, deletions = Doc[Any](), joined(removals.deletions)
+        doc, removed = Doc[Any](), joined(removals.deletions)
         apply(doc, snapshot)
         for update in updates:
-            apply(doc, _cut(check_structure(update), deletions, removals.until))
+            apply(doc, without(check_structure(update), removed, removals.until))
         return doc, PastDocument(doc, self._mirrors.values(), removals.keys)
 
     def _stored(self) -> list[bytes]:
@@ -180,7 +173,7 @@ class _Document:
             for client, clock in (by_server or clocks).items():
                 found.until[client] = min(clock, found.until.get(client, clock))
         if action != "add":
-            found.deletions += read_deletions(outline.update, outline.deletions)
+            found.deletions += deletions(outline)
             found.keys.add(row)
 
     # The row now.
@@ -232,35 +225,3 @@ def _recorder(map_name: str, changed: list[tuple[str, str, str]]) -> Any:
         changed.extend((map_name, key, change["action"]) for key, change in event.keys.items())
 
     return record
-
-
-def _cut(outline: UpdateOutline, deletions: Sequence[Range], until: Mapping[int, int]) -> bytes:
-    """Return an update without ``deletions``, and without insertions of clients from clocks on."""
-    sections = [
-        found
-        for client, clock, _, number, position, _ in outline.sections
-        if (found := _first(outline.update, client, clock, number, position, until.get(client)))
-    ]
-    kept = defaultdict(list)
-    for gone in read_deletions(outline.update, outline.deletions):
-        client, start, end = gone
-        if not overlaps(deletions, gone) and end <= until.get(client, end):
-            kept[client].append(varuint(start) + varuint(end - start))
-    ranges = [
-        varuint(client) + varuint(len(those)) + b"".join(those) for client, those in kept.items()
-    ]
-    return b"".join([varuint(len(sections)), *sections, varuint(len(ranges)), *ranges])
-
-
-def _first(
-    update: bytes, client: int, clock: int, number: int, position: int, limit: int | None
-) -> bytes:
-    """Return a section of an update as far as it is before ``limit``."""
-    start, kept, here = position, 0, clock
-    for _ in range(number):
-        length, end, _ = read_struct(update, position, client, here)
-        if limit is not None and here + length > limit:
-            break
-        kept, here, position = kept + 1, here + length, end
-    header = b"".join(map(varuint, (kept, client, clock)))
-    return header + update[start:position] if kept else b""

@@ -15,15 +15,15 @@ from typing import Any
 from pycrdt import Doc, Map
 
 from collab.conf import get_settings
-from collab.mirror.history.id_ranges import Range, overlaps, structs
 from collab.mirror.incoming.map_events import observing
 from collab.mirror.incoming.row_edits import Author, Refusal, RowEdit, RowKey
 from collab.mirror.incoming.saving import ROW, Problem
 from collab.mirror.models import MirroredRefresh
 from collab.mirror.registry import ModelMirror, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
+from collab.protocol.yjs.ranges import Range, deletions, overlaps, structs
 from collab.protocol.yjs.updates import apply
-from collab.protocol.yjs.validation import UpdateOutline, read_deletions
+from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["LostEdits", "PastDocument", "Pasts", "touches"]
 
@@ -46,12 +46,12 @@ def touches(refresh: MirroredRefresh, outline: UpdateOutline) -> bool:
 
     An update lists old deletions, too; so do those of clients that know of the refresh.
     """
-    deletions = list(read_deletions(outline.update, outline.deletions))
+    deleted = list(deletions(outline))
     client, clock = refresh.witness
-    if overlaps(sorted(deletions), (client, clock, clock + 1)):
+    if overlaps(sorted(deleted), (client, clock, clock + 1)):
         return False
     replaced = _replaced(refresh)
-    return any(overlaps(replaced, each) for each in deletions) or _inserts(replaced, outline)
+    return any(overlaps(replaced, each) for each in deleted) or _inserts(replaced, outline)
 
 
 def _replaced(refresh: MirroredRefresh) -> list[Range]:
@@ -60,7 +60,7 @@ def _replaced(refresh: MirroredRefresh) -> list[Range]:
 
 def _inserts(replaced: Sequence[Range], outline: UpdateOutline) -> bool:
     """Return whether an update inserts next to, or into, what was replaced."""
-    places = (place.beside or place.inside for *_, place in structs(outline))
+    places = (struct.place.beside or struct.place.inside for struct in structs(outline))
     return any(overlaps(replaced, (*place, place[1] + 1)) for place in places if place is not None)
 
 

@@ -24,7 +24,6 @@ from pycrdt import Doc, Map, Text, get_state
 from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.hub.working_copies import recording_updates
-from collab.mirror.history.id_ranges import Range, garbage, joined, structs
 from collab.mirror.incoming.row_edits import RowKey
 from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.models import MirroredDocument, MirroredRefresh
@@ -32,6 +31,7 @@ from collab.mirror.outgoing.writing import Writing, writing
 from collab.mirror.registry import mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.values import plain
+from collab.protocol.yjs.ranges import Range, garbage, joined, structs
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.compaction import compact
@@ -246,8 +246,8 @@ def _remember(
 
 def _replaced(update: bytes, known: Mapping[int, int]) -> Iterator[Range]:
     """Yield the maps in whose place those of ``update`` are."""
-    for _, _, _, place in structs(check_structure(update)):
-        if place.beside is not None:
-            client, clock = place.beside
+    for struct in structs(check_structure(update)):
+        if struct.place.beside is not None:
+            client, clock = struct.place.beside
             if clock < known.get(client, 0):
                 yield client, clock, clock + 1

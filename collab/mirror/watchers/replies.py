@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from collab.mirror.incoming.row_edits import Author, Outcome, Refusal
-from collab.protocol.session import json_frame
+from collab.protocol.json_frames import json_frame
 
 __all__ = ["UNTRACED", "send_lost", "send_outcome", "send_refusals"]
 

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 
-from collab.protocol.frames import varuint
+from collab.protocol.yjs.ranges import Range, encode_deletions
 from collab.protocol.yjs.validation import UpdateOutline, read_deletions, read_struct
+from collab_storage.updates import varuint
 
 __all__ = ["Note", "PartialUpdate", "StateVector", "advance", "can_extend"]
 
@@ -177,34 +178,17 @@ class PartialUpdate:
                 self._want(client, waiting[0][0])
 
     def _take_deletions(self, known: StateVector) -> bytes:
-        now, later = _Deletions(), _Deletions()
+        now: list[Range] = []
+        later: list[Range] = []
         for client, clock, end in read_deletions(self._deletions, 0):
             have = known.get(client, 0)
             if clock < have:
-                now.add(client, clock, min(end, have))
+                now.append((client, clock, min(end, have)))
             if have < end:
-                later.add(client, max(clock, have), end)
+                later.append((client, max(clock, have), end))
                 self._want(client, max(clock, have) + 1)
-        self._deletions = later.encode()
-        return now.encode()
+        self._deletions = encode_deletions(later)
+        return encode_deletions(now)
 
     def _want(self, client: int, end: int) -> None:
         self._wanted[client] = min(end, self._wanted.get(client, end))
-
-
-class _Deletions:
-    """The deletions of an update in the making."""
-
-    def __init__(self) -> None:
-        self._ranges: dict[int, tuple[list[int], bytearray]] = {}
-
-    def add(self, client: int, clock: int, end: int) -> None:
-        counter, encoded = self._ranges.setdefault(client, ([0], bytearray()))
-        counter[0] += 1
-        encoded += varuint(clock) + varuint(end - clock)
-
-    def encode(self) -> bytes:
-        parts = [varuint(len(self._ranges))]
-        for client, (counter, encoded) in self._ranges.items():
-            parts += [varuint(client), varuint(counter[0]), bytes(encoded)]
-        return b"".join(parts)

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from collab.exceptions import ProtocolViolation
+from collab_storage.updates import VARUINT, decode_varuint, read_varuint
 
 __all__ = [
     "SHARED_TYPE",
@@ -48,13 +48,11 @@ _SKIP = 10
 #: not among them: pycrdt reads it otherwise than Yjs does.
 _ELEMENT, _HOOK, _LAST_TYPE = 3, 5, 6
 
-_NUMBER = rb"[\x80-\xff]{0,7}[\x00-\x7f]"
-_ONE_NUMBER = re.compile(_NUMBER)
-_ID = re.compile(b"(%b)" % _NUMBER * 2)
-_HEADER = re.compile(b"(%b)" % _NUMBER * 3)
-_TWO_IDS = re.compile(b"(%b)" % _NUMBER * 4)
+_ID = re.compile(b"(%b)" % VARUINT * 2)
+_HEADER = re.compile(b"(%b)" % VARUINT * 3)
+_TWO_IDS = re.compile(b"(%b)" % VARUINT * 4)
 #: What somebody sends who types: of one client one string, behind an item or between two.
-_TYPED = re.compile(b"\x01\x01(N)(N)(?:\x84|(\xc4))(N)(N)(?(3)(N)(N))(N)".replace(b"N", _NUMBER))
+_TYPED = re.compile(b"\x01\x01(N)(N)(?:\x84|(\xc4))(N)(N)(?(3)(N)(N))(N)".replace(b"N", VARUINT))
 
 #: What reads at a position and returns a number, and the position behind.
 Reader = Callable[[bytes, int], tuple[int, int]]
@@ -147,24 +145,24 @@ def read_place(data: bytes, position: int) -> Place:
     is_type = info & _KIND == SHARED_TYPE
     if info & _HAS_ORIGINS:
         return Place(True, is_type, beside=_read_id(data, position + 1))
-    is_root, position = _number(data, position + 1)
+    is_root, position = read_varuint(data, position + 1)
     return Place(True, is_type, inside=None if is_root else _read_id(data, position))
 
 
 def _read_id(data: bytes, position: int) -> tuple[int, int]:
-    client, position = _number(data, position)
-    return client, _number(data, position)[0]
+    client, position = read_varuint(data, position)
+    return client, read_varuint(data, position)[0]
 
 
 def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
     """Yield client id, first clock and the clock behind the last of what an update deletes."""
-    sections, position = _number(data, position)
+    sections, position = read_varuint(data, position)
     for _ in range(sections):
-        client, position = _number(data, position)
-        ranges, position = _number(data, position)
+        client, position = read_varuint(data, position)
+        ranges, position = read_varuint(data, position)
         for _ in range(ranges):
-            clock, position = _number(data, position)
-            length, position = _number(data, position)
+            clock, position = read_varuint(data, position)
+            length, position = read_varuint(data, position)
             yield client, clock, clock + length
 
 
@@ -182,27 +180,17 @@ def check_state(state: bytes) -> None:
         raise ProtocolViolation("That is no state vector.")
 
 
-def _number(data: bytes, position: int) -> tuple[int, int]:
-    value = data[position]
-    if value < 0x80:
-        return value, position + 1
-    match = _ONE_NUMBER.match(data, position)
-    if match is None:
-        raise ValueError
-    return _decode(match[0]), match.end()
-
-
 def _chunk(data: bytes, position: int) -> tuple[int, int]:
     """Read a length and so many bytes. A position behind the end is noticed by who reads next."""
-    length, position = _number(data, position)
+    length, position = read_varuint(data, position)
     return length, position + length
 
 
 def _read_state(data: bytes) -> int:
-    clients, position = _number(data, 0)
+    clients, position = read_varuint(data, 0)
     for _ in range(clients):
-        _, position = _number(data, position)
-        clock, position = _number(data, position)
+        _, position = read_varuint(data, position)
+        clock, position = read_varuint(data, position)
         if clock > _MAX_CLOCK:
             raise ValueError
     return position
@@ -218,8 +206,8 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
     if match is None:
         return False
     whose, clock, is_between, left, left_clock, right, right_clock, size = match.groups()
-    client, start = _decode(whose), _decode(clock)
-    length, end = _text(data, match.end(), _decode(size))
+    client, start = decode_varuint(whose), decode_varuint(clock)
+    length, end = _text(data, match.end(), decode_varuint(size))
     if not 0 < length <= _MAX_CLOCK - start or data[end:] != b"\0":
         return False
     _note_id(left, left_clock, client, start, outline)
@@ -233,7 +221,7 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
 
 
 def _read_insertions(data: bytes, outline: UpdateOutline) -> int:
-    sections, position = _number(data, 0)
+    sections, position = read_varuint(data, 0)
     clients = set()
     for _ in range(sections):
         structs, client, start, position = _header(data, position)
@@ -257,18 +245,18 @@ def _header(data: bytes, position: int) -> tuple[int, int, int, int]:
     if match is None:
         raise ValueError
     structs, client, clock = match.groups()
-    return _decode(structs), _decode(client), _decode(clock), match.end()
+    return decode_varuint(structs), decode_varuint(client), decode_varuint(clock), match.end()
 
 
 def _read_deletions(data: bytes, outline: UpdateOutline) -> int:
-    sections, position = _number(data, outline.deletions)
+    sections, position = read_varuint(data, outline.deletions)
     for _ in range(sections):
-        client, position = _number(data, position)
-        ranges, position = _number(data, position)
+        client, position = read_varuint(data, position)
+        ranges, position = read_varuint(data, position)
         last = outline.deletes.get(client, 0)
         for _ in range(ranges):
-            clock, position = _number(data, position)
-            length, position = _number(data, position)
+            clock, position = read_varuint(data, position)
+            length, position = read_varuint(data, position)
             if not 0 < length <= _MAX_CLOCK - clock:
                 raise ValueError
             last = max(last, clock + length)
@@ -286,7 +274,7 @@ def _read_struct(
         position = _note_ids(match, client, clock, outline)
     elif info in (_GC, _SKIP):
         outline.has_gaps |= info == _SKIP
-        return _number(data, position + 1)
+        return read_varuint(data, position + 1)
     else:
         position = _read_parent(data, position + 1, client, clock, outline)
     kind = info & _KIND
@@ -311,7 +299,7 @@ def _note_ids(
 
 
 def _note_id(whose: bytes, which: bytes, client: int, clock: int, outline: UpdateOutline) -> None:
-    other, end = _decode(whose), _decode(which) + 1
+    other, end = decode_varuint(whose), decode_varuint(which) + 1
     if other != client:
         if outline.needs.get(other, 0) < end:
             outline.needs[other] = end
@@ -320,18 +308,10 @@ def _note_id(whose: bytes, which: bytes, client: int, clock: int, outline: Updat
         raise ValueError
 
 
-@lru_cache(maxsize=4096)
-def _decode(digits: bytes) -> int:
-    value = 0
-    for digit in reversed(digits):
-        value = value << 7 | digit & 0x7F
-    return value
-
-
 def _read_parent(
     data: bytes, position: int, client: int, clock: int, outline: UpdateOutline
 ) -> int:
-    is_root, key = _number(data, position)
+    is_root, key = read_varuint(data, position)
     if is_root == 1:
         _, end = _chunk(data, key)
     elif is_root == 0:
@@ -349,7 +329,7 @@ def _one_chunk(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _string(data: bytes, position: int) -> tuple[int, int]:
-    size, start = _number(data, position)
+    size, start = read_varuint(data, position)
     return _text(data, start, size)
 
 
@@ -366,14 +346,14 @@ def _format(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _type(data: bytes, position: int) -> tuple[int, int]:
-    kind, position = _number(data, position)
+    kind, position = read_varuint(data, position)
     if kind == _HOOK or kind > _LAST_TYPE:
         raise ValueError
     return _one_chunk(data, position) if kind == _ELEMENT else (1, position)
 
 
 def _values(data: bytes, position: int) -> tuple[int, int]:
-    length, position = _number(data, position)
+    length, position = read_varuint(data, position)
     for _ in range(length):
         position = _read_value(data, position, 0)
     return length, position
@@ -387,7 +367,7 @@ def _document(data: bytes, position: int) -> tuple[int, int]:
 #: By the kind of the item. Kind 2, of the first versions of Yjs, is not among them: pycrdt reads
 #: one string more than there are.
 _CONTENT: dict[int, Reader] = {
-    1: _number,  # deleted
+    1: read_varuint,  # deleted
     3: _one_chunk,  # binary
     4: _string,
     5: _one_chunk,  # embed
@@ -411,12 +391,12 @@ def _read_value(data: bytes, position: int, depth: int) -> int:
     if kind in (_STRING, _BYTES):
         return _chunk(data, position)[1]
     if kind == _INTEGER:
-        return _number(data, position)[1]
+        return read_varuint(data, position)[1]
     if kind not in (_LIST, _OBJECT):
         return position + _SIZES[kind]
     if depth == _MAX_DEPTH:
         raise ValueError
-    length, position = _number(data, position)
+    length, position = read_varuint(data, position)
     for _ in range(length):
         if kind == _OBJECT:
             _, position = _chunk(data, position)

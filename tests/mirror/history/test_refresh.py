@@ -15,9 +15,9 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.mirror import reconcile
 from collab.mirror.history import refresh as refreshing
-from collab.mirror.history.id_ranges import joined
 from collab.mirror.history.refresh import arrive, refresh, stay
 from collab.mirror.models import MirroredDocument, MirroredRefresh
+from collab.protocol.yjs.ranges import joined
 from tests.mirror.boards import in_maps, name_of, open_board, row_values, tasks
 from tests.mirror.databases import kept_in, on_both
 from tests.rows.models import Board, Note, Task

@@ -7,7 +7,7 @@ in a process of its own. Those that stand here were then shortened by hand.
 
 from __future__ import annotations
 
-from collab.protocol.frames import varuint
+from collab_storage.updates import varuint
 
 __all__ = [
     "CONTRADICTING",

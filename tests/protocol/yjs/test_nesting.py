@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment
 
 from collab.exceptions import TooBig
-from collab.protocol.frames import varuint
 from collab.protocol.yjs import nesting
 from collab.protocol.yjs.nesting import Nesting
 from collab.protocol.yjs.validation import check_structure
+from collab_storage.updates import varuint
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import changes
 

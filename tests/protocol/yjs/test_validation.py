@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, get_state
 
 from collab.exceptions import ProtocolViolation
-from collab.protocol.frames import varuint
 from collab.protocol.yjs.validation import check_state, check_structure
-from collab_storage.updates import state_vector
+from collab_storage.updates import state_vector, varuint
 from tests.protocol.yjs import poison
 
 #: A document that Yjs 13 wrote: every kind of content and of value that it has, and deletions.

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from collab.engine.rooms.presence import Presence, TooManyClients, Verdict
 from collab.exceptions import ProtocolViolation
 from collab.protocol.frames import GONE, PresenceState
+from collab.protocol.presence import Presence, TooManyClients, Verdict
 
 HERE, THERE = '{"cursor":1}', '{"cursor":2}'
 

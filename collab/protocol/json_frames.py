@@ -1,0 +1,67 @@
+"""Text frames: JSON objects in the one shape that all of them have."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+__all__ = ["decoder", "envelope", "json_frame", "read_json"]
+
+#: Halves of surrogate pairs, escaped or not, whether they are in pairs or not.
+_SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
+
+
+def envelope(
+    action: object,
+    *,
+    data: Any = None,
+    request_id: object = None,
+    errors: Sequence[Any] = (),
+    status: int = 200,
+) -> dict[str, Any]:
+    """Return the content of a text frame."""
+    return {
+        "action": action,
+        "request_id": request_id,
+        "data": data,
+        "errors": [*errors],
+        "response_status": status,
+    }
+
+
+def json_frame(
+    action: object,
+    *,
+    data: Any = None,
+    request_id: object = None,
+    errors: Sequence[str] = (),
+    status: int = 200,
+) -> str:
+    """Return a text frame; see :func:`envelope`."""
+    return json.dumps(
+        envelope(action, data=data, request_id=request_id, errors=errors, status=status)
+    )
+
+
+def read_json(frame: str) -> Any:
+    """Return the value of a JSON text that can be sent on as JSON.
+
+    Raises:
+        ValueError: it is not valid, or has what Python reads but other readers refuse: NaN,
+            infinity, and halves of surrogate pairs.
+        RecursionError: it is nested too deep.
+    """
+    value = decoder.decode(frame)
+    if _SURROGATE.search(frame):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not valid in JSON.")
+
+
+#: Reads what ``JSON.parse`` does, and nothing else.
+decoder = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -1,0 +1,137 @@
+"""Insertions and deletions of updates, as ranges of the ids that Yjs gives to insertions."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from collab.protocol.yjs.validation import (
+    Place,
+    UpdateOutline,
+    check_structure,
+    read_deletions,
+    read_place,
+    read_struct,
+)
+from collab_storage.updates import varuint
+
+__all__ = [
+    "Range",
+    "Struct",
+    "deletions",
+    "encode_deletions",
+    "garbage",
+    "joined",
+    "overlaps",
+    "structs",
+    "without",
+]
+
+#: Client id, first clock, and the clock behind the last.
+Range = tuple[int, int, int]
+
+
+class Struct(NamedTuple):
+    """One struct of an update.
+
+    Args:
+        client: its client id.
+        clock: of its first insertion.
+        length: the number of its insertions.
+        data: the update.
+        start: position of the struct in the update.
+        end: the position behind it.
+    """
+
+    client: int
+    clock: int
+    length: int
+    data: bytes
+    start: int
+    end: int
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs."""
+        return read_place(self.data, self.start)
+
+
+def structs(outline: UpdateOutline) -> Iterator[Struct]:
+    """Yield the structs of an update, client by client."""
+    data = outline.update
+    for client, clock, _, number, position, _ in outline.sections:
+        for _ in range(number):
+            length, end, _ = read_struct(data, position, client, clock)
+            yield Struct(client, clock, length, data, position, end)
+            clock, position = clock + length, end
+
+
+def deletions(outline: UpdateOutline) -> Iterator[Range]:
+    """Yield the deletions of an update."""
+    return read_deletions(outline.update, outline.deletions)
+
+
+def garbage(update: bytes | UpdateOutline) -> Iterator[Range]:
+    """Yield the insertions of which nothing is left but their ids."""
+    outline = check_structure(update) if isinstance(update, bytes) else update
+    for struct in structs(outline):
+        if not struct.place.is_item:
+            yield struct.client, struct.clock, struct.clock + struct.length
+
+
+def joined(ranges: Iterable[Range]) -> list[Range]:
+    """Return ``ranges`` in order; those that touch or overlap are one."""
+    found: list[Range] = []
+    for client, start, end in sorted(ranges):
+        if found and found[-1][0] == client and start <= found[-1][2]:
+            start, end = found[-1][1], max(end, found.pop()[2])
+        found.append((client, start, end))
+    return found
+
+
+def overlaps(ranges: Sequence[Range], found: Range) -> bool:
+    """Return whether ``found`` overlaps one of ``ranges``, which are :func:`joined`."""
+    client, start, end = found
+    # The last range that begins before the end.
+    index = bisect_left(ranges, (client, end)) - 1
+    return index >= 0 and ranges[index][0] == client and ranges[index][2] > start
+
+
+def without(outline: UpdateOutline, removed: Sequence[Range], until: Mapping[int, int]) -> bytes:
+    """Return an update without deletions, and without insertions of clients from clocks on.
+
+    Args:
+        outline: of the update.
+        removed: the deletions to leave out, :func:`joined`.
+        until: those clocks, by client id.
+    """
+    sections: dict[int, list[Struct]] = {}
+    for struct in structs(outline):
+        if struct.clock + struct.length <= until.get(struct.client, struct.clock + struct.length):
+            sections.setdefault(struct.client, []).append(struct)
+    kept = [
+        gone
+        for gone in deletions(outline)
+        if not overlaps(removed, gone) and gone[2] <= until.get(gone[0], gone[2])
+    ]
+    encoded = [_section(found) for found in sections.values()]
+    return varuint(len(encoded)) + b"".join(encoded) + encode_deletions(kept)
+
+
+def _section(found: Sequence[Struct]) -> bytes:
+    """Encode structs of one client that follow each other."""
+    first, last = found[0], found[-1]
+    head = varuint(len(found)) + varuint(first.client) + varuint(first.clock)
+    return head + first.data[first.start : last.end]
+
+
+def encode_deletions(ranges: Iterable[Range]) -> bytes:
+    """Return the deletions of an update, encoded."""
+    by_client: dict[int, list[bytes]] = {}
+    for client, start, end in ranges:
+        by_client.setdefault(client, []).append(varuint(start) + varuint(end - start))
+    parts = [varuint(len(by_client))]
+    for client, encoded in by_client.items():
+        parts += [varuint(client), varuint(len(encoded)), *encoded]
+    return b"".join(parts)
