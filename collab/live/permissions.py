@@ -23,6 +23,18 @@ __all__ = [
     "permission_of",
 ]
 
+#: Permissions of REST framework that depend on the user and the model only.
+_OF_THE_USER = frozenset(
+    {
+        permissions.AllowAny,
+        permissions.DjangoModelPermissions,
+        permissions.DjangoModelPermissionsOrAnonReadOnly,
+        permissions.IsAdminUser,
+        permissions.IsAuthenticated,
+        permissions.IsAuthenticatedOrReadOnly,
+    }
+)
+
 Check = Coroutine[Any, Any, bool]
 
 
@@ -55,6 +67,10 @@ class _PermissionType(_Combined, type):  # type: ignore[misc]  # Classes have an
 class BasePermission(metaclass=_PermissionType):
     """A permission; subclasses refuse by returning False."""
 
+    #: The answers depend on the user and the row only, not on the rest of the scope such as a
+    #: token, a tenant or a session. Then connections of a user share results.
+    depends_on_user_alone: bool = False
+
     def decides(self, question: str) -> bool:
         """Return whether the method ``question`` is overridden."""
         return getattr(type(self), question) is not getattr(BasePermission, question)
@@ -81,9 +97,13 @@ class BasePermission(metaclass=_PermissionType):
 class AllowAny(BasePermission):
     """Permission for all clients."""
 
+    depends_on_user_alone = True
+
 
 class IsAuthenticated(BasePermission):
     """Permission for authenticated users; others cannot connect."""
+
+    depends_on_user_alone = True
 
     async def can_connect(
         self, scope: dict[str, Any], consumer: Any, message: dict[str, Any] | None = None
@@ -127,6 +147,7 @@ class WrappedDRFPermission(BasePermission):
 
     def __init__(self, permission: Any) -> None:
         self._permission = permission
+        self.depends_on_user_alone = type(permission) in _OF_THE_USER
 
     def decides(self, question: str) -> bool:
         name = "has_permission" if question == "can_connect" else question
@@ -195,6 +216,7 @@ class _All(BasePermission):
 
     def __init__(self, *parts: BasePermission) -> None:
         self.parts = parts
+        self.depends_on_user_alone = all(part.depends_on_user_alone for part in parts)
 
     def decides(self, question: str) -> bool:
         return any(part.decides(question) for part in self.parts)

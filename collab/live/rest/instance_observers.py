@@ -38,8 +38,24 @@ __all__ = ["ObserverModelInstanceMixin"]
 
 RequestId = str | float
 
-#: Methods whose overrides may return different rows or values for different users.
+#: Methods whose overrides may return different rows for different users.
 _CHOOSING = ("get_queryset", "get_object", "filter_queryset", "retrieve")
+#: Methods whose overrides may answer differently for different connections of a user.
+_ANSWERING = (
+    *_CHOOSING,
+    "check_object_permissions",
+    "check_permissions",
+    "get_permissions",
+    "get_serializer",
+    "get_serializer_class",
+    "get_serializer_context",
+)
+#: What ASGI, Channels and Django put into a scope; the rest is the project's.
+_USUAL_SCOPE = {
+    *("asgi", "client", "extensions", "headers", "http_version", "method", "path", "query_string"),
+    *("raw_path", "root_path", "scheme", "server", "state", "subprotocols", "type"),
+    *("cookies", "path_remaining", "session", "url_route", "user"),
+}
 
 
 class _InstanceObserver(ModelObserver):
@@ -72,7 +88,8 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
     """Adds the actions ``subscribe_instance`` and ``unsubscribe_instance``, with ``pk``.
 
     After a change of the row, subscribers that may still retrieve it get the result of
-    ``retrieve``, computed once for each user.
+    ``retrieve``. It is computed once for the connections of a user at one URL if all permissions
+    have ``depends_on_user_alone`` and no method is overridden; otherwise for each connection.
     """
 
     #: Changes of many-to-many relations count as changes of the row.
@@ -155,31 +172,42 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
             )
             return await database_sync_to_async(self._shown)(row, arguments)
 
-        user = connection_of(self).user_id
-        return await self._shared((user, repr(sorted(arguments.items()))), compute)
+        audience = await self._audience(observed, arguments)
+        return await self._shared((audience, repr(sorted(arguments.items()))), compute)
+
+    async def _audience(self, observed: ObservedAction, arguments: dict[str, Any]) -> Any:
+        """Return a key that is equal for connections with equal answers."""
+        connection = connection_of(self)
+        if not self._is_plain(_ANSWERING):
+            return connection
+        given = await self.get_permissions(observed, **arguments)
+        own = tuple((key, self.scope[key]) for key in sorted(self.scope.keys() - _USUAL_SCOPE))
+        if not (all(each.depends_on_user_alone for each in given) and _is_hashable(own)):
+            return connection
+        return connection.user_id, self.scope["path"], self.scope["query_string"], own
 
     async def _shared(self, key: object, compute: Any) -> Any:
         return await shared(self.observed_event["payload"], (type(self), key), compute)
 
     def _read(self, pk: Any, arguments: dict[str, Any]) -> Any:
         model = _model_of(type(self))
-        rows: Any = self.get_queryset(**arguments) if self._is_plain else model._base_manager.all()
+        is_plain = self._is_plain(_CHOOSING)
+        rows: Any = self.get_queryset(**arguments) if is_plain else model._base_manager.all()
         # Replicas may not have the change yet.
         return get_object_or_404(rows.using(rows._db or router.db_for_write(model)), pk=pk)
 
     def _shown(self, row: Any, arguments: dict[str, Any]) -> Any:
-        if not self._is_plain:
+        if not self._is_plain(_CHOOSING):
             now = attrgetter(self.lookup_field.replace("__", "."))(row)
             return self.retrieve(**{**arguments, "action": "retrieve", self.lookup_name(): now})
         async_to_sync(self.check_object_permissions)("retrieve", row)
         serializer = self.get_serializer(instance=row, action_kwargs=arguments)
         return serializer.data, status.HTTP_200_OK
 
-    @property
-    def _is_plain(self) -> bool:
-        """Whether all users see equal rows, so that one query serves all."""
-        own = [getattr(type(self), name) for name in _CHOOSING]
-        plain = [getattr(_Plain, name) for name in _CHOOSING]
+    def _is_plain(self, names: Iterable[str]) -> bool:
+        """Return whether the project overrides none of these methods, and filters no rows."""
+        own = [getattr(type(self), name) for name in names]
+        plain = [getattr(_Plain, name) for name in names]
         return own == plain and not self.filter_backends
 
     def _looked_up(self, arguments: Mapping[str, Any]) -> str:
@@ -202,6 +230,14 @@ async def _handle_instance_change(
     self: ObserverModelInstanceMixin, message: dict[str, Any], action: str, group: str
 ) -> None:
     await self.handle_observed_action(action=action, group=group, **message)
+
+
+def _is_hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _model_of(consumer: type[ObserverModelInstanceMixin]) -> Any:

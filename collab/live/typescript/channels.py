@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, cast, get_args
+from urllib.parse import quote
 
 from django.core.management import CommandError
 from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
@@ -51,6 +53,10 @@ _RESERVED = _words(
 _SUBSCRIBE, _UNSUBSCRIBE = "subscribe", "unsubscribe"
 #: Actions that the client package calls.
 _OURS = frozenset({"settle_rows", "subscribe", "unsubscribe"})
+#: A parameter in a path, as Django writes it to fill it in.
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+#: Characters of paths that need no quoting, neither in URLs nor in template literals.
+_SAFE = "/:@!&'()*+,;="
 _TEXTUAL = (StringConverter, UUIDConverter, PathConverter)
 
 
@@ -218,7 +224,6 @@ class _Channel:
         given = [f"{_parameter(name)}: {type_}" for name, type_ in types.items()]
         kind = "DocumentOptions" if self._has_document else "ChannelOptions"
         given.append(f"options: collab.{kind} = {{}}")
-        filled = path.replace("`", "%60") % {name: f"${{{_parameter(name)}}}" for name in types}
         before, shape = [], ""
         if self._state:
             before = [f"  {line}" for line in self._shape(self._state)]
@@ -226,7 +231,7 @@ class _Channel:
         return [
             f"constructor({', '.join(given)}) {{",
             *before,
-            f"  super(collab.path`/{filled}`, {shape}options);",
+            f"  super(collab.path`/{_template(path)}`, {shape}options);",
             "}",
         ]
 
@@ -315,6 +320,14 @@ def _relation(state: State, name: str, field: str) -> str:
     if CREATE in table.operations and parents and (is_fixed or parents[0].field):
         parts += f", by: {literal(None if is_fixed else parents[0].field)}"
     return f"{property_name(field)}: {{ {parts} }},"
+
+
+def _template(path: str) -> str:
+    """Return a template literal's text for a path with parameters as in ``%(name)s``."""
+    parts = _PARAMETER.split(path)
+    for index, part in enumerate(parts):
+        parts[index] = f"${{{_parameter(part)}}}" if index % 2 else quote(part, safe=_SAFE)
+    return "".join(parts)
 
 
 def _converted(converter: Any) -> str:

@@ -353,6 +353,52 @@ async def test_who_may_only_read_may_watch(task: Task) -> None:
         assert (await ann.call("update", pk=task.pk, data={}))["response_status"] == 403
 
 
+class ScopeHas(BasePermission):
+    """Lets those with a token that is valid, or in the tenant of the row."""
+
+    valid: ClassVar[set[str]] = set()
+
+    async def has_permission(
+        self, scope: dict[str, Any], consumer: Any, action: str, **kwargs: Any
+    ) -> bool:
+        return scope["token"] in self.valid
+
+
+async def test_connections_that_differ_in_their_scope_are_answered_each(task: Task) -> None:
+    ScopeHas.valid = {"first", "revoked"}
+    consumer = watching(permission_classes=(ScopeHas,))
+    async with talking(consumer, token="first") as one, talking(consumer, token="revoked") as two:
+        for client in (one, two):
+            await watch(client, pk=task.pk)
+        ScopeHas.valid = {"first"}
+        await saved(task, title="secret")
+        assert (await one.next(action="update"))["response_status"] == 200
+        answer = await two.next(action="update")
+        assert (answer["response_status"], answer["data"]) == (403, None)
+
+
+class TenantSerializer(TaskSerializer):
+    """Shows what the connection's tenant may see."""
+
+    def to_representation(self, instance: Task) -> Any:
+        return {"title": self.context["scope"]["tenant"]}
+
+
+@pytest.mark.parametrize("make", [str, lambda name: [name]], ids=["hashable", "not hashable"])
+async def test_what_a_project_puts_into_the_scope_is_not_shared(task: Task, make: Any) -> None:
+    consumer = watching(serializer_class=TenantSerializer)
+    tenants = [make("one"), make("two")]
+    async with (
+        talking(consumer, tenant=tenants[0]) as one,
+        talking(consumer, tenant=tenants[1]) as two,
+    ):
+        for client in (one, two):
+            await watch(client, pk=task.pk)
+        await saved(task, title="new")
+        for client, tenant in zip((one, two), tenants, strict=True):
+            assert (await client.next(action="update"))["data"] == {"title": tenant}
+
+
 # Cost.
 
 
@@ -400,7 +446,7 @@ async def test_subscribers_cost_no_queries(task: Task) -> None:
     assert sorted(Flat.made) == [1, *range(1, 11)]
 
 
-async def test_queryset_of_the_users_own_costs_a_query_for_each_user(task: Task) -> None:
+async def test_queryset_of_the_projects_own_costs_a_query_for_each_connection(task: Task) -> None:
     class Own(ObserverModelInstanceMixin, OwnTasks):
         serializer_class = Flat
 
@@ -408,4 +454,4 @@ async def test_queryset_of_the_users_own_costs_a_query_for_each_user(task: Task)
             return Task.objects.filter(title="one")
 
     counts = [await queries_of_a_save(Own, users, task) for users in (1, 5)]
-    assert counts[1] - counts[0] == 4
+    assert counts[1] - counts[0] == 8

@@ -169,6 +169,24 @@ def test_urls_are_those_of_the_routers() -> None:
     assert "constructor(part0: string, at: string | number, options" in text
 
 
+@pytest.mark.parametrize(
+    ("route", "text"),
+    [
+        ("50%/<int:pk>/", "/50%25/${pk}/"),
+        ("a`b/<int:pk>", "/a%60b/${pk}"),
+        ("a${b}/<int:pk>", "/a%24%7Bb%7D/${pk}"),
+        ("caf\u00e9/<int:pk>", "/caf%C3%A9/${pk}"),
+        ("a:b@c,d/<int:pk>", "/a:b@c,d/${pk}"),
+    ],
+)
+def test_paths_are_quoted_where_urls_and_templates_need_it(route: str, text: str) -> None:
+    class Routed(LiveConsumer):
+        pass
+
+    files = typescript(URLRouter([path(route, Routed.as_asgi())]))
+    assert f"collab.path`{text}`" in "".join(files.values())
+
+
 def test_states_are_nested_and_say_what_may_be_written() -> None:
     text = typescript(projects)["projects.ts"]
     assert properties(text, "Project")["tasks"] == "Task[]"
