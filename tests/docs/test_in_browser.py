@@ -63,7 +63,8 @@ def test_the_typescript_samples_fit_what_is_made_of_the_python_samples(
     assert result.returncode == 0, result.stdout
 
 
-@pytest.fixture(scope="session")
+# Playwright runs an event loop of its own, which tests of other modules must not find.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=1000 * DEADLINE)
     with sync_playwright() as playwright:
