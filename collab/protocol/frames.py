@@ -40,7 +40,7 @@ _PERMISSION_DENIED = 0
 
 
 class PresenceState(NamedTuple):
-    """What one client id says of itself: JSON text, and a clock that grows with each change."""
+    """The presence of one client id: JSON text, and a clock that grows with each change."""
 
     client_id: int
     clock: int
@@ -87,27 +87,27 @@ _AUTH_DENIED = bytes((MessageType.AUTH, _PERMISSION_DENIED))
 
 
 def step1_frame(state: bytes) -> bytes:
-    """Ask the peer for what a document of state vector ``state`` lacks."""
+    """Return the question for what a document of state vector ``state`` lacks."""
     return _STEP1 + _sized(state)
 
 
 def step2_frame(update: bytes) -> bytes:
-    """Answer a step 1."""
+    """Return the answer to a step 1."""
     return _STEP2 + _sized(update)
 
 
 def update_frame(update: bytes) -> bytes:
-    """Tell the peer of a change."""
+    """Return the frame of a change."""
     return _UPDATE + _sized(update)
 
 
 def auth_denied_frame(reason: str) -> bytes:
-    """Tell the peer that it may not do what it tried; stock clients print the reason."""
+    """Return the frame that refuses a change; stock clients print the reason."""
     return _AUTH_DENIED + _sized(reason.encode())
 
 
 def presence_frame(states: Iterable[PresenceState]) -> bytes:
-    """Tell the peer who is present."""
+    """Return the frame of these states."""
     return joined_presence([encode_presence(*state) for state in states])
 
 
@@ -117,7 +117,7 @@ def encode_presence(client_id: int, clock: int, state: str) -> bytes:
 
 
 def joined_presence(encoded: Sequence[bytes]) -> bytes:
-    """Tell the peer who is present, by what ``encode_presence`` has returned for each."""
+    """Return the frame of states that ``encode_presence`` has encoded."""
     return _AWARENESS + _sized(varuint(len(encoded)) + b"".join(encoded))
 
 
@@ -125,8 +125,8 @@ def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
     """Decode the payload of an awareness message; states are at most ``max_size`` bytes.
 
     Raises:
-        ProtocolViolation: it is cut off, too large, or has a state that is no JSON object: it
-            would make every other member's client fail.
+        ProtocolViolation: it is cut off, too large, or has a state that is not a JSON object,
+            with which every other member's client would fail.
     """
     count, position = read_varuint(payload, 0)
     states = []
@@ -147,9 +147,9 @@ def _checked_json(data: bytes) -> str:
         text = data.decode()
         value = decoder.decode(text)
     except (ValueError, RecursionError):
-        raise ProtocolViolation("The presence state is no JSON.") from None
+        raise ProtocolViolation("The presence state is not valid JSON.") from None
     if value is None:
         return GONE
     if not isinstance(value, dict):
-        raise ProtocolViolation("The presence state is no JSON object.")
+        raise ProtocolViolation("The presence state is not a JSON object.")
     return text

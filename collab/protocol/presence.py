@@ -1,8 +1,8 @@
-"""Who is present in a room: the newest state of each client id, and whose it is.
+"""The presence of a room: the newest state of each client id, and its owner.
 
-A stock client repeats to the server what it hears of others, over the socket and over the
-browser's own channel between tabs. So a state is taken only from the member that owns its
-client id. Clocks follow y-protocols' ``awareness.js``.
+A stock client repeats to the server the presence of others that it receives, over the socket and
+over the browser's own channel between tabs. So a state is accepted only from the member that owns
+its client id. Clocks follow y-protocols' ``awareness.js``.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class _Entry:
 # Not frozen: there is one for each cursor that moves, and a frozen one takes longer to make.
 @dataclass(slots=True)
 class Verdict:
-    """What came of a presence message.
+    """The result of a presence message.
 
     Args:
-        changed: client ids of which the others must hear.
+        changed: client ids whose presence is to be broadcast.
         outdated: states to send back to the sender: it came back with a clock that others have
             seen already, and a client that hears it has gone starts a newer clock.
     """
@@ -54,10 +54,10 @@ class Verdict:
 
 
 class TooManyClients(ProtocolViolation):
-    """A member is present as more clients than it may be.
+    """A member has more client ids than one member may have.
 
     Args:
-        changed: client ids of which the others must hear, as what was said before that was taken.
+        changed: client ids whose presence is to be broadcast: the states before the limit count.
     """
 
     def __init__(self, changed: set[int]) -> None:
@@ -86,7 +86,7 @@ class Presence:
         return bool(self._entries)
 
     def client_ids(self) -> Iterable[int]:
-        """Return who is present."""
+        """Return the client ids that are present."""
         return self._entries.keys()
 
     def states(self, client_ids: Iterable[int] | None = None) -> list[PresenceState]:
@@ -96,7 +96,7 @@ class Presence:
         return [self._state(client_id) for client_id in client_ids]
 
     def frame(self, client_ids: Iterable[int] | None = None) -> bytes:
-        """Return the frame that tells what ``states`` returns; each state is encoded once."""
+        """Return the frame of the states that ``states`` returns; each is encoded once."""
         if client_ids is None:
             client_ids = self._entries
         return joined_presence([self._encoded(client_id) for client_id in client_ids])
@@ -113,10 +113,10 @@ class Presence:
         *,
         trusted: bool = False,
     ) -> Verdict:
-        """Take what ``owner`` says; what it says of others' client ids is ignored.
+        """Record the states that ``owner`` sends; those of others' client ids are ignored.
 
-        A ``trusted`` owner is another process: it may have any number of clients, and only says
-        what is its own.
+        A ``trusted`` owner is another process: it may have any number of clients, and sends only
+        its own.
 
         Raises:
             TooManyClients: more client ids than one member may have.
@@ -127,7 +127,7 @@ class Presence:
         for state in states:
             entry = self._entries.get(state.client_id)
             if entry is not None and entry.owner is owner and state.state != GONE:
-                # A cursor moves: nearly all that is said is this.
+                # A cursor moves: nearly all messages are this.
                 if self._renew(entry, state, now):
                     verdict.changed.add(state.client_id)
             elif state.clock <= self._departed.get(state.client_id, -1):
@@ -171,7 +171,7 @@ class Presence:
         return entry.encoded
 
     def _renew(self, entry: _Entry, state: PresenceState, now: float) -> bool:
-        """Take the owner's own news of what is present; return whether it is any."""
+        """Record the owner's own newer state; return whether it is newer."""
         if state.clock <= entry.clock:
             return False
         entry.clock, entry.state, entry.encoded = state.clock, state.state, None
@@ -197,7 +197,7 @@ class Presence:
             return True
         newer = entry is None or state.clock > entry.clock
         self._departed.pop(state.client_id, None)
-        # A second connection may repeat what the first has said; the others know the newest.
+        # A second connection may repeat states of the first; the other members have the newest.
         newest = state if entry is None or newer else entry
         self._entries[state.client_id] = _Entry(newest.clock, newest.state, owner, primary, now)
         return newer

@@ -1,7 +1,7 @@
 """One member's side of the protocol, without I/O: frames in, effects out.
 
-:class:`Session` decides what a frame means and whether this member may send it; the room
-carries the effects out.
+:class:`Session` decides the meaning of a frame and whether this member may send it; the room
+does what the effects ask for.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["Request", "Session"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a text frame asks for.
+    """The request in a text frame.
 
     Args:
         action: its name.
-        request_id: comes back with the answer.
-        arguments: whatever else the frame has.
+        request_id: is sent back with the answer.
+        arguments: the other members of the JSON object.
     """
 
     action: str
@@ -52,7 +52,7 @@ _WRITE = Access.WRITE
 _UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
 
 _READ_ONLY = "You may read this document, but not change it."
-_THROTTLED = "You send more, or ask for more, than one member may; what you send arrives late."
+_THROTTLED = "Rate limit exceeded; your messages are delayed."
 
 
 class Session:
@@ -80,10 +80,10 @@ class Session:
         return self.access >= _WRITE
 
     def receive_bytes(self, frame: bytes) -> Effect[Any]:
-        """Return what a binary frame asks for.
+        """Return the effect of a binary frame.
 
         Raises:
-            ProtocolViolation: it is not of the protocol.
+            ProtocolViolation: it is not valid.
             TooBig: it is larger than allowed.
         """
         self._check_size(len(frame))
@@ -135,7 +135,7 @@ class Session:
         return Reply(json_frame("hello", request_id=request.request_id, data=hello))
 
     def change_access(self, access: Access) -> Reply | None:
-        """Let the member do more or less than before; return what to tell it."""
+        """Change what the member may do; return the frame that reports it."""
         self.access = access
         self._told_read_only = False
         return Reply(json_frame("access", data=self._access_data())) if self.greeted else None

@@ -1,10 +1,10 @@
 """A document as bytes: one update of all there was at some time, the base, and what came since.
 
 The base is kept as the frame in which newcomers get it, so that a large document is in memory
-once, and a newcomer costs nothing but the sending. While there is nothing else, that frame is the
-answer to the newcomer's step 1. What came since, the tail, is merged once for all who ask before
-the next change, and then it is the tail that is the answer, with the base sent as an update before
-it: clients take themselves for synced with the answer, and must not do so before they have all.
+once, and a new member costs nothing but the sending. While there is nothing else, that frame is the
+answer to the new member's step 1. Later updates, the tail, are merged once for all questions before
+the next change; then the tail is the answer, with the base sent as an update before it: clients
+count as synced with the answer, and must have everything by then.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collab.protocol.yjs.updates import EMPTY_UPDATE, cut, merge
 
 __all__ = ["DocumentBytes", "EncodedDocument"]
 
-#: The base is to be made anew when the tail outgrows it, but not for less than the first of these,
-#: and for no more than the second.
+#: The base is encoded anew when the tail outgrows it: at the earliest at the first of these sizes,
+#: at the latest at the second.
 _MIN_TAIL_SIZE = 64 * 1024
 _MAX_TAIL_SIZE = 1024 * 1024
-#: Updates that the tail may have.
+#: Updates in the tail, at most.
 _MAX_TAIL_LENGTH = 1_000
 
 
@@ -82,17 +82,17 @@ class EncodedDocument:
 
     @property
     def has_tail(self) -> bool:
-        """Something has been added to the base."""
+        """Whether something has been added to the base."""
         return bool(self._tail)
 
     @property
     def is_long(self) -> bool:
-        """The tail has more updates than it may have; see ``merge_tail``."""
+        """Whether the tail has too many updates; see ``merge_tail``."""
         return len(self._tail) > _MAX_TAIL_LENGTH
 
     @property
     def is_outgrown(self) -> bool:
-        """The tail has more bytes than it may have; see ``replace``."""
+        """Whether the tail has too many bytes; see ``replace``."""
         return self._tail_size > self._max_tail_size
 
     def updates(self) -> list[bytes]:
@@ -101,13 +101,13 @@ class EncodedDocument:
         return [self._frame[self._start :], *self._tail]
 
     def merge_tail(self) -> None:
-        """Let the tail be one update."""
+        """Merge the tail into one update."""
         if len(self._tail) > 1:
             self._tail = [merge(self._tail)]
             self._tail_size = len(self._tail[0])
 
     def frames(self) -> list[bytes]:
-        """Return what is sent to a client that has nothing, in this order."""
+        """Return the frames for a client that has nothing, in this order."""
         if not self._tail:
             return [self._frame]
         if self._is_answer:

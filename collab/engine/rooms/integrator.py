@@ -127,12 +127,12 @@ class Integrator:
     # Events of the document.
 
     def attach_watchers(self) -> None:
-        """Let the project's apps observe the Doc."""
+        """Attach the watchers to the Doc."""
         for watcher in self.watchers:
             watcher.attach(self)
 
     def detach_watchers(self) -> None:
-        """Let them observe it no longer."""
+        """Detach the watchers from the Doc."""
         for watcher in self.watchers:
             watcher.detach()
 

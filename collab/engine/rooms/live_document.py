@@ -1,9 +1,8 @@
-"""What a live document holds: its Doc, and beside it the same as bytes.
+"""The content of a live document: its Doc, and beside it the same as bytes.
 
-The bytes are what a Doc is made anew from when pycrdt has broken it, and what answers to clients
-are made of. A Doc takes up several times as much memory, and nobody needs it but who changes
-something: when nothing was changed for a while, the content falls asleep, which is to be bytes
-only, and it wakes with the next change.
+A Doc that pycrdt has broken is made anew from the bytes, and so are answers to clients. A Doc takes
+up several times as much memory, and only changes need it: when nothing has changed for a while, the
+document falls asleep, so that only bytes are left, and wakes with the next change.
 """
 
 from __future__ import annotations
@@ -45,10 +44,10 @@ class DocumentListener(Protocol):
     """Learns of everything that happens to a live document by itself."""
 
     def attach_watchers(self) -> None:
-        """Let the project's apps observe the Doc."""
+        """Attach the watchers to the Doc."""
 
     def detach_watchers(self) -> None:
-        """Let them observe it no longer."""
+        """Detach the watchers from the Doc."""
 
     def doc_changed(self, update: bytes) -> None:
         """Server code has changed the Doc itself."""
@@ -106,7 +105,7 @@ class LiveDocument:
         self._answers_size = 0
         self._applying = False
         self._effect = EMPTY_UPDATE
-        #: It has changed since somebody looked whether it may sleep.
+        #: It has changed since it was checked last whether it may sleep.
         self._is_fresh = True
 
     def start(self, source: Doc[Any] | DocumentBytes) -> None:
@@ -120,7 +119,7 @@ class LiveDocument:
             self._rebase()
 
     def close(self) -> None:
-        """Do nothing any more."""
+        """Cancel what is scheduled, and stay as it is."""
         for handle in (self._rebase_handle, self._sleep_handle):
             if handle is not None:
                 handle.cancel()
@@ -128,7 +127,7 @@ class LiveDocument:
         self._sleep_after = None
 
     def release(self) -> None:
-        """Let go of the Doc."""
+        """Release the Doc."""
         if self._doc is not None:
             release(self._doc)
 
@@ -136,13 +135,13 @@ class LiveDocument:
 
     @property
     def doc(self) -> Doc[Any]:
-        """The Doc. As whoever asks for it may keep it, and observe it, it is kept from now on."""
+        """The Doc; since the caller may keep it and observe it, it is kept from now on."""
         self._sleep_after = None
         return self._awake()
 
     @property
     def is_asleep(self) -> bool:
-        """There is no Doc at the moment."""
+        """Whether there is no Doc at the moment."""
         return self._doc is None
 
     def _awake(self) -> Doc[Any]:
@@ -179,7 +178,7 @@ class LiveDocument:
             self.sleep()
 
     def sleep(self) -> None:
-        """Be bytes only, until the Doc is needed again."""
+        """Keep only the bytes, until the Doc is needed again."""
         if self._doc is None:
             return
         self._state = self.state()
@@ -240,11 +239,11 @@ class LiveDocument:
         return self._guarded(lambda doc: doc.get_update(state))
 
     def has(self, update: bytes) -> bool:
-        """Tell whether all of ``update`` is part of it."""
+        """Return whether all of ``update`` is part of it."""
         return is_covered(self.state(), update)
 
     def check_nesting(self, outline: UpdateOutline) -> None:
-        """Return if an update, which can be taken in at once, does not nest it too deep.
+        """Return if an update, which can be integrated at once, does not nest it too deep.
 
         Raises:
             TooBig: it would.
@@ -268,13 +267,13 @@ class LiveDocument:
     def apply(self, update: bytes, *, watched: bool) -> bytes:
         """Apply ``update``, all of which can be integrated; return what is new in it.
 
-        The Doc's watchers are not told of each change in a large one.
+        Watchers do not see each change in a large one.
 
         Raises:
-            PoisonedDoc: it cannot be applied; ``repair`` is to be called.
+            PoisonedDoc: it cannot be applied; call ``repair``.
         """
         if update == EMPTY_UPDATE:
-            # What newcomers have of their own, nearly always. Nobody wakes up for that.
+            # Usually an empty SyncStep2 on join; not worth materializing the Doc.
             return update
         doc = self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
@@ -292,7 +291,7 @@ class LiveDocument:
         if len(news) < len(update) and not self.has(update):
             raise PoisonedDoc("The Doc has not taken in all of it.")
         if news != EMPTY_UPDATE:
-            self._note(news)
+            self._record_change(news)
         return news
 
     def repair(self) -> None:
@@ -317,12 +316,12 @@ class LiveDocument:
         else:
             # Server code changed the Doc itself.
             self._state = None
-            self._note(event.update)
+            self._record_change(event.update)
             self._listener.doc_changed(event.update)
 
     # The bytes beside the Doc.
 
-    def _note(self, update: bytes) -> None:
+    def _record_change(self, update: bytes) -> None:
         self._is_fresh = True
         if self._answers:
             self._forget_answers()

@@ -140,7 +140,7 @@ class Outbox:
                 self.owe_full_state()
 
     def owe_full_state(self) -> bool:
-        """Let one full state stand for all updates of the backlog; return whether it is new."""
+        """Replace all updates of the backlog by one full state; return whether it is new."""
         is_new, self._needs_full_state = not self._needs_full_state, True
         self._forget_updates()
         return is_new

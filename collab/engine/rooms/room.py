@@ -78,7 +78,7 @@ class Room:
     # Members.
 
     def join(self, member: Member) -> None:
-        """Let ``member`` in, and send it what a client needs first.
+        """Add ``member``, and send it what a client needs first.
 
         Raises:
             TryAgainLater: the room is full.
@@ -95,7 +95,7 @@ class Room:
         member.ask(self.state())
 
     def leave(self, member: Member) -> None:
-        """Let ``member`` go, with all presence that came through it."""
+        """Remove ``member``, with all presence that came through it."""
         self.members.discard(member)
         member.detach()
         self._integrator.leave(member)

@@ -95,7 +95,7 @@ class Nesting:
             self.forget()
 
     def _may_be_too_deep(self, outline: UpdateOutline) -> bool:
-        """Tell whether there would be more types than may be inside each other."""
+        """Return whether there would be more types than may be inside each other."""
         if self._types is None:
             self._types = _most_types(self._whole())
         self._catch_up()

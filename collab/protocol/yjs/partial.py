@@ -26,7 +26,7 @@ StateVector = dict[int, int]
 Note = Callable[[bytes, int, int, int], None]
 
 
-#: What waits takes up more memory than its bytes: so much for an update, and for a client in it.
+#: Memory that pending updates take up besides their bytes: for an update, for a client in it.
 _UPDATE_COST = 512
 
 
@@ -34,7 +34,7 @@ _SECTION_COST = 128
 
 
 def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
-    """Tell whether a document takes in all of an update, and had none of its insertions."""
+    """Return whether a document integrates all of an update, and had none of its insertions."""
     if outline.has_gaps:
         return False
     have = known.get
@@ -56,7 +56,7 @@ def _can_delete(outline: UpdateOutline, known: StateVector) -> bool:
 
 
 def advance(known: StateVector, outline: UpdateOutline) -> None:
-    """Note in ``known`` that the document has the insertions of an update that extends it."""
+    """Add to ``known`` the insertions of an update that extends the document."""
     for section in outline.sections:
         known[section[0]] = section[2]
 
@@ -119,7 +119,7 @@ class _Section:
 
 
 class PartialUpdate:
-    """What of an update a document has not taken in yet.
+    """The part of an update that a document has not integrated yet.
 
     Args:
         outline: of the update.
@@ -136,7 +136,7 @@ class PartialUpdate:
 
     @property
     def is_done(self) -> bool:
-        """Nothing waits any longer."""
+        """Whether nothing is pending."""
         return not self._wanted
 
     @property
@@ -146,11 +146,11 @@ class PartialUpdate:
         return _UPDATE_COST + sections + len(self._deletions)
 
     def is_ready(self, known: StateVector) -> bool:
-        """Tell whether some of it may go on."""
+        """Return whether some of it can be integrated now."""
         return any(known.get(client, 0) >= end for client, end in self._wanted.items())
 
     def take(self, known: StateVector, note: Note | None = None) -> bytes:
-        """Return as an update what can be integrated now, noted in ``known``; the rest waits on.
+        """Return as an update what can be integrated now, and add it to ``known``.
 
         ``note`` is called with each struct of it, in an order in which they can be integrated.
         """
@@ -161,8 +161,8 @@ class PartialUpdate:
         return varuint(len(cuts)) + b"".join(cuts) + self._take_deletions(known)
 
     def _advance(self, known: StateVector, note: Note | None) -> None:
-        """Let all sections go on as far as they can, which may let others go on."""
-        #: Client id -> those that wait for it, the least clock first.
+        """Advance all sections as far as possible; each may allow others to advance."""
+        #: Client id -> the sections blocked on it, the least clock first.
         blocked: dict[int, list[tuple[int, int, _Section]]] = {}
         ready = deque(enumerate(self._sections))
         while ready:

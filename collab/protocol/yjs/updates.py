@@ -35,12 +35,12 @@ class PoisonedDoc(Exception):
 
 
 def is_panic(error: BaseException) -> bool:
-    """Tell whether pycrdt panicked: it raises a BaseException that it does not export."""
+    """Return whether pycrdt panicked: it raises a BaseException that it does not export."""
     return type(error).__name__ == "PanicException"
 
 
 def is_failure(error: BaseException) -> bool:
-    """Tell an error from what is to end the process."""
+    """Return whether ``error`` is a failure, and not meant to end the process."""
     return isinstance(error, Exception) or is_panic(error)
 
 
@@ -48,7 +48,7 @@ def check(update: bytes) -> bytes:
     """Return ``update`` if it can be decoded; it may still be one that cannot be applied.
 
     Raises:
-        ProtocolViolation: it is no Yjs update (format 1).
+        ProtocolViolation: it is not a valid Yjs update (format 1).
     """
     return outline(update).update
 
@@ -57,13 +57,13 @@ def outline(update: bytes) -> UpdateOutline:
     """Return the outline of ``update``, which can be decoded; see :func:`check`.
 
     Raises:
-        ProtocolViolation: it is no Yjs update (format 1).
+        ProtocolViolation: it is not a valid Yjs update (format 1).
     """
     found = check_structure(update)
     try:
         get_state(update)
     except ValueError:
-        raise ProtocolViolation("That is no Yjs update.") from None
+        raise ProtocolViolation("Not a valid Yjs update.") from None
     return found
 
 
@@ -73,7 +73,7 @@ def merge(updates: Sequence[bytes]) -> bytes:
 
 
 def apply(doc: Doc[Any], update: bytes) -> None:
-    """Apply ``update``. What the project's own observers raise is logged, not raised.
+    """Apply ``update``. Errors of the project's own observers are logged, not raised.
 
     Raises:
         PoisonedDoc: it could not be applied; ``doc`` is not to be used again.
@@ -104,9 +104,9 @@ def cut(update: bytes, state: bytes) -> bytes:
 
 
 def release(doc: Doc[Any]) -> None:
-    """Take all observers off ``doc``: as long as one is left, pycrdt never frees it.
+    """Remove all observers from ``doc``: as long as one is left, pycrdt never frees it.
 
-    Those that the project has put onto shared types, and not onto the Doc, cannot be reached.
+    Observers of shared types cannot be reached.
     """
     # There is no public list of them.
     for subscription in list(doc._subscriptions):

@@ -3,12 +3,12 @@
 pycrdt trusts what it decodes. An update of 27 bytes makes it loop for ever, a longer one overflows
 its stack, and others can be applied but leave a document that cannot be encoded, or not be read
 again. None of that can be caught. What such updates have in common is a form in which Yjs does
-not write them, so they are told by that. For a state vector pycrdt sets memory aside by the
+not write them, so they are recognized by that. For a state vector pycrdt allocates memory by the
 number of clients that its first bytes announce.
 
 The form is that of ``readClientsStructRefs``, ``readItemContent`` and ``readDeleteSet`` in Yjs.
 
-The same reading notes what an update extends and what it builds upon, as an :class:`UpdateOutline`.
+The same reading finds what an update extends and what it depends on, as an :class:`UpdateOutline`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _ELEMENT, _HOOK, _LAST_TYPE = 3, 5, 6
 _ID = re.compile(b"(%b)" % VARUINT * 2)
 _HEADER = re.compile(b"(%b)" % VARUINT * 3)
 _TWO_IDS = re.compile(b"(%b)" % VARUINT * 4)
-#: What somebody sends who types: of one client one string, behind an item or between two.
+#: An update of typed text: of one client one string, behind an item or between two.
 _TYPED = re.compile(b"\x01\x01(N)(N)(?:\x84|(\xc4))(N)(N)(?(3)(N)(N))(N)".replace(b"N", VARUINT))
 
 #: What reads at a position and returns a number, and the position behind.
@@ -64,7 +64,7 @@ Section = tuple[int, int, int, int, int, int]
 
 
 class UpdateOutline:
-    """What there is to know of an update before it is applied.
+    """The properties of an update that decide when it can be integrated.
 
     Attributes:
         update: its bytes.
@@ -104,7 +104,7 @@ def check_structure(update: bytes) -> UpdateOutline:
     except (LookupError, ValueError):
         end = -1
     if end != len(update):
-        raise ProtocolViolation("That is no Yjs update.")
+        raise ProtocolViolation("Not a valid Yjs update.")
     return outline
 
 
@@ -177,11 +177,11 @@ def check_state(state: bytes) -> None:
     except (LookupError, ValueError):
         end = -1
     if end != len(state):
-        raise ProtocolViolation("That is no state vector.")
+        raise ProtocolViolation("Not a valid state vector.")
 
 
 def _chunk(data: bytes, position: int) -> tuple[int, int]:
-    """Read a length and so many bytes. A position behind the end is noticed by who reads next."""
+    """Skip bytes and their length; the next reader notices a position behind the end."""
     length, position = read_varuint(data, position)
     return length, position + length
 
@@ -197,10 +197,10 @@ def _read_state(data: bytes) -> int:
 
 
 def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
-    """Read an update that is typed text and nothing else; tell whether it is one.
+    """Read an update that is typed text and nothing else; return whether it is one.
 
-    Most are, and this takes half the time. What is wrong is no such update, or raises as it does
-    when it is read as any other.
+    Most are, and this takes half the time. An update that is not valid is not one, or raises as
+    it does when it is read as any other.
     """
     match = _TYPED.match(data)
     if match is None:
@@ -210,11 +210,11 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
     length, end = _text(data, match.end(), decode_varuint(size))
     if not 0 < length <= _MAX_CLOCK - start or data[end:] != b"\0":
         return False
-    _note_id(left, left_clock, client, start, outline)
+    _record_id(left, left_clock, client, start, outline)
     if is_between:
         if left == right and left_clock == right_clock:
             return False
-        _note_id(right, right_clock, client, start, outline)
+        _record_id(right, right_clock, client, start, outline)
     outline.sections.append((client, start, start + length, 1, match.end(2), end))
     outline.deletions = end
     return True
@@ -271,7 +271,7 @@ def _read_struct(
     info = data[position]
     if origins := info & _HAS_ORIGINS:
         match = (_TWO_IDS if origins == _HAS_ORIGINS else _ID).match(data, position + 1)
-        position = _note_ids(match, client, clock, outline)
+        position = _record_ids(match, client, clock, outline)
     elif info in (_GC, _SKIP):
         outline.has_gaps |= info == _SKIP
         return read_varuint(data, position + 1)
@@ -283,10 +283,10 @@ def _read_struct(
     return _CONTENT[kind](data, position)
 
 
-def _note_ids(
+def _record_ids(
     match: re.Match[bytes] | None, client: int, clock: int, outline: UpdateOutline
 ) -> int:
-    """Note that a struct builds upon those items; return the position behind the ids."""
+    """Record that a struct depends on those items; return the position behind the ids."""
     if match is None:
         raise ValueError
     ids = match.groups()
@@ -294,11 +294,11 @@ def _note_ids(
         # Behind an item and before it: where it comes to stand would depend on what came when.
         raise ValueError
     for at in (0, 2) if len(ids) == 4 else (0,):
-        _note_id(ids[at], ids[at + 1], client, clock, outline)
+        _record_id(ids[at], ids[at + 1], client, clock, outline)
     return match.end()
 
 
-def _note_id(whose: bytes, which: bytes, client: int, clock: int, outline: UpdateOutline) -> None:
+def _record_id(whose: bytes, which: bytes, client: int, clock: int, outline: UpdateOutline) -> None:
     other, end = decode_varuint(whose), decode_varuint(which) + 1
     if other != client:
         if outline.needs.get(other, 0) < end:
@@ -315,7 +315,7 @@ def _read_parent(
     if is_root == 1:
         _, end = _chunk(data, key)
     elif is_root == 0:
-        end = _note_ids(_ID.match(data, key), client, clock, outline)
+        end = _record_ids(_ID.match(data, key), client, clock, outline)
     else:
         raise ValueError
     return _chunk(data, end)[1] if data[position - 1] & _HAS_KEY else end
