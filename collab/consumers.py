@@ -93,7 +93,8 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
         By default what the document's type says, and everything with a document without a type.
         """
-        access = await policy.authorize(self.room_name, self.scope.get("user"))
+        connection = _connection_of(self)
+        access = await policy.authorize(connection.document, connection.user)
         return Access.WRITE if access is None else access
 
     async def make_ydoc(self) -> Doc[Any]:
@@ -105,7 +106,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
         By default as the document's type does.
         """
-        await policy.seed(self.room_name, doc)
+        await policy.seed(_connection_of(self).document, doc)
 
     async def connect(self) -> None:
         """Accept the client, which becomes a member of the room.
@@ -136,10 +137,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     @ConnectionValue
     def room_name(self) -> str:
         """The name of the document."""
-        name = _connection_of(self).room_name
-        if name is None:
-            raise RuntimeError("The connection has no document.")
-        return name
+        return _connection_of(self).document
 
     @ConnectionValue
     def room(self) -> Room:

@@ -151,6 +151,17 @@ class ConsumerConnection:
         return self._room
 
     @property
+    def document(self) -> str:
+        """The name of the document that the connection opens.
+
+        Raises:
+            RuntimeError: it opens none.
+        """
+        if self.room_name is None:
+            raise RuntimeError("The connection has no document.")
+        return self.room_name
+
+    @property
     def has_room(self) -> bool:
         """Return whether the connection has joined a room."""
         return self._room is not None
