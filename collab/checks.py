@@ -221,7 +221,7 @@ _LAYER = """\
 Install "django-collab[redis]" and write:
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": ["redis://localhost:6379"]},
     }
 }"""
@@ -252,18 +252,19 @@ def check_processes(**kwargs: object) -> list[CheckMessage]:
 
 @register(TAG, deploy=True)
 def check_channel_layer(**kwargs: object) -> list[CheckMessage]:
-    """Check that what other processes do reaches the documents that are open (W003).
+    """Check that changes by other processes reach open documents at once (W003).
 
-    How many processes there will be is not known here, but management commands and task workers
-    are some, too.
+    The number of server processes is not known here, but management commands and task workers
+    are processes, too.
     """
     if _has_shared_layer() or _processes() > 1:
         return []
     return [
         Warning(
-            "There is no channel layer that processes share: what commands, task workers and"
-            " other server processes change is not seen in a document that is open.",
-            hint=f"{_LAYER}\nOr silence this check if one process does everything.",
+            "No channel layer is shared by processes: members see changes by management commands,"
+            " task workers and other server processes late, when the storage is polled, by default"
+            " within ten seconds.",
+            hint=f"{_LAYER}\nOr silence this check if that is soon enough, see docs/scaling.md.",
             id="collab.W003",
         )
     ]
