@@ -6,7 +6,9 @@ statements are in ``storage/README.md`` under "Concurrency".
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -64,15 +66,51 @@ def _values(entry: LogEntry, times: _Times) -> Sequence[Any]:
     return entry.data, UPDATE_FORMAT, times[entry.at], entry.user_id
 
 
+class _LockWaits(threading.local):
+    """How long the current thread waits for a lock; ``None``: as the database has it."""
+
+    milliseconds: int | None = None
+
+
+_lock_waits = _LockWaits()
+
+
+def bound_lock_waits(milliseconds: int) -> None:
+    """Let the changes of the current thread wait at most so long for a lock on a document.
+
+    Only PostgreSQL locks documents one by one.
+    """
+    _lock_waits.milliseconds = milliseconds
+
+
+def _bound(connection: BaseDatabaseWrapper) -> str:
+    """Return the start of a statement that bounds its transaction's waits for locks.
+
+    It costs no round trip of its own, and is of no effect on the next client of a pooler.
+    """
+    wait = _lock_waits.milliseconds
+    if connection.vendor != "postgresql" or wait is None:
+        return ""
+    return f"WITH bound AS MATERIALIZED (SELECT set_config('lock_timeout', '{wait}', true)) "
+
+
+def _bound_transaction(using: str) -> None:
+    connection = connections[using]
+    if start := _bound(connection):
+        with connection.cursor() as cursor:
+            cursor.execute(f"{start}SELECT * FROM bound")
+
+
 def _lock_statement(connection: BaseDatabaseWrapper, count: int) -> str:
     quote = connection.ops.quote_name
     name, pk = quote("name"), quote("id")
     places = ", ".join(["%s"] * count)
-    table = quote(Document._meta.db_table)
-    sql = f"SELECT {name}, {pk} FROM {table} WHERE {name} IN ({places}) ORDER BY {name}"
+    table, bound = quote(Document._meta.db_table), _bound(connection)
+    source = f"bound CROSS JOIN {table} d" if bound else f"{table} d"
+    sql = f"{bound}SELECT {name}, {pk} FROM {source} WHERE {name} IN ({places}) ORDER BY {name}"
     # Django has no API for this lock; with its select_for_update() only one process at a time
     # could append to a document.
-    return f"{sql} FOR KEY SHARE" if connection.vendor == "postgresql" else sql
+    return f"{sql} FOR KEY SHARE OF d" if connection.vendor == "postgresql" else sql
 
 
 def _insert_statement(connection: BaseDatabaseWrapper) -> str:
@@ -90,9 +128,11 @@ def _append_statement(connection: BaseDatabaseWrapper) -> str:
     names = ", ".join(quote(str(fields[name].column)) for name in _INSERTED)
     places = ", ".join(["%s"] * (len(_INSERTED) - 1))
     table, documents = quote(Update._meta.db_table), quote(Document._meta.db_table)
-    found = f"SELECT {quote('id')}, {places} FROM {documents} WHERE {quote('name')} = %s"
-    lock = " FOR KEY SHARE" if connection.vendor == "postgresql" else ""
-    return f"INSERT INTO {table} ({names}) {found}{lock}"
+    bound = _bound(connection)
+    source = f"bound CROSS JOIN {documents} d" if bound else f"{documents} d"
+    found = f"SELECT {quote('id')}, {places} FROM {source} WHERE {quote('name')} = %s"
+    lock = " FOR KEY SHARE OF d" if connection.vendor == "postgresql" else ""
+    return f"{bound}INSERT INTO {table} ({names}) {found}{lock}"
 
 
 def _marks_statement(connection: BaseDatabaseWrapper, count: int) -> str:
@@ -112,6 +152,12 @@ class Queries:
         self.using = using
         self.documents = Document.objects.using(using)
         self.updates = Update.objects.using(using)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with transaction.atomic(self.using):
+            _bound_transaction(self.using)
+            yield
 
     def load(self, name: str) -> StoredDocument | None:
         # The log first: rows that a compaction folds meanwhile are in the snapshot, which is read
@@ -142,7 +188,7 @@ class Queries:
 
     def create(self, entry: LogEntry) -> bool:
         document = self._new_document(entry)
-        with transaction.atomic(self.using):
+        with self._changing():
             self.documents.bulk_create([document], ignore_conflicts=True)
             # Django does not return whether that inserted the row, but its version is unique.
             created = self.documents.filter(name=entry.name, version=document.version)
@@ -212,7 +258,7 @@ class Queries:
     def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         log = self.updates.filter(document=OuterRef("pk")).order_by().values("document")
         latest = Subquery(log.annotate(latest=Max("at")).values("latest"))
-        with transaction.atomic(self.using):
+        with self._changing():
             replaced = self.documents.filter(name=name, version=loaded.version).update(
                 snapshot=snapshot,
                 snapshot_format=UPDATE_FORMAT,
@@ -225,7 +271,7 @@ class Queries:
             return bool(replaced)
 
     def delete(self, name: str) -> bool:
-        with transaction.atomic(self.using):
+        with self._changing():
             # The lock waits for the transactions that append to it, so that none of their rows
             # appears between the deletion of the log and that of the document.
             document = self.documents.select_for_update().filter(name=name).only("pk").first()
@@ -237,7 +283,7 @@ class Queries:
 
     def rename(self, old: str, new: str) -> None:
         try:
-            with transaction.atomic(self.using):
+            with self._changing():
                 renamed = self.documents.filter(name=old).update(name=new)
                 if renamed:
                     record([DocumentEvent(new, EventKind.RENAMED, None, old)], self.using)

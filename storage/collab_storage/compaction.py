@@ -25,6 +25,7 @@ __all__ = [
     "read_in_process",
     "read_news",
     "read_stored",
+    "readable_update",
 ]
 
 logger = logging.getLogger(__name__)
@@ -133,13 +134,15 @@ async def read_in_process(stored: StoredDocument, name: str | None = None) -> Re
     return await _run_where_it_fits(stored, read_stored, stored, name)
 
 
-async def read_news(stored: StoredDocument, state: bytes) -> bytes:
+async def read_news(stored: StoredDocument, state: bytes, name: str | None = None) -> bytes:
     """Return the part of ``stored`` that a document with this state vector lacks, as one update.
 
+    Rows that pycrdt cannot read are left out and logged, as :func:`read_stored` does.
+
     Raises:
-        DocumentCorrupt: pycrdt cannot read it.
+        DocumentCorrupt: see :func:`read_stored`.
     """
-    return await _run_where_it_fits(stored, _news, stored, state)
+    return await _run_where_it_fits(stored, _news, stored, state, name)
 
 
 async def _run_where_it_fits(
@@ -155,9 +158,24 @@ def _is_large(stored: StoredDocument) -> bool:
     return sum(map(len, stored.updates)) + _ROW_COST * len(stored.log) > _LARGE
 
 
-def _news(stored: StoredDocument, state: bytes) -> bytes:
-    with _translated(stored):
-        return get_update(merge(stored.updates or [EMPTY_UPDATE]), state)
+def readable_update(stored: StoredDocument, name: str | None = None) -> bytes:
+    """Return all of ``stored`` that pycrdt can read, what builds on missing updates included.
+
+    Raises:
+        DocumentCorrupt: see :func:`read_stored`.
+    """
+    return _news(stored, EMPTY_STATE, name)
+
+
+def _news(stored: StoredDocument, state: bytes, name: str | None) -> bytes:
+    whole = _attempt(_difference, stored, state)
+    if whole is not None:
+        return whole
+    return _difference(read_stored(stored, name).read, state)
+
+
+def _difference(stored: StoredDocument, state: bytes) -> bytes:
+    return get_update(merge(stored.updates or [EMPTY_UPDATE]), state)
 
 
 def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:

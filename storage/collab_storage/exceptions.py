@@ -6,6 +6,8 @@
      ├── InvalidName
      ├── DocumentCorrupt
      └── StorageUnavailable
+          ├── DocumentLocked
+          └── StorageNotMigrated
 
 Errors of a driver are translated where the driver is called, with the driver's error as the
 cause.
@@ -16,9 +18,11 @@ from __future__ import annotations
 __all__ = [
     "DocumentCorrupt",
     "DocumentExists",
+    "DocumentLocked",
     "DocumentNotFound",
     "InvalidName",
     "StorageError",
+    "StorageNotMigrated",
     "StorageUnavailable",
 ]
 
@@ -45,3 +49,11 @@ class DocumentCorrupt(StorageError):
 
 class StorageUnavailable(StorageError):
     """The storage cannot be reached now; the same call may succeed later."""
+
+
+class DocumentLocked(StorageUnavailable):
+    """Another transaction holds the document; the same call may succeed once it has ended."""
+
+
+class StorageNotMigrated(StorageUnavailable):
+    """The storage's tables are missing or old: run manage.py migrate."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    InterfaceError,
-    OperationalError,
-    connections,
-    transaction,
-)
+from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
-from ._queries import Queries
+from ._failures import LOCK_TIMEOUT, drop_if_broken, translate
+from ._queries import Queries, bound_lock_waits
 from .base import (
     DocumentInfo,
     LogEntry,
@@ -29,7 +26,6 @@ from .base import (
     check_name,
     check_prefix,
 )
-from .exceptions import StorageUnavailable
 
 __all__ = ["ORMStorage"]
 
@@ -44,7 +40,12 @@ class _Worker:
     """A thread with database connections of its own."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="collab-storage")
+        self._executor = ThreadPoolExecutor(
+            1,
+            thread_name_prefix="collab-storage",
+            # A transaction of the project that holds one document must not stop the others.
+            initializer=partial(bound_lock_waits, LOCK_TIMEOUT),
+        )
         self._used = time.monotonic()
         self.open = True
 
@@ -68,6 +69,22 @@ class _Worker:
         await asyncio.wrap_future(closing)
 
 
+class _Failing(threading.local):
+    """Whether the last verb of the current thread failed, too."""
+
+    def __init__(self) -> None:
+        self._is_row = False
+
+    def repeats(self) -> bool:
+        """Record a failure; return whether it is one of a row."""
+        repeats, self._is_row = self._is_row, True
+        return repeats
+
+    def end(self) -> None:
+        """Record a success."""
+        self._is_row = False
+
+
 _worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", default=None)
 #: Whether verbs run in the calling thread, without an event loop.
 _is_here: ContextVar[bool] = ContextVar("collab_storage_is_here", default=False)
@@ -89,6 +106,7 @@ class ORMStorage(Storage):
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
         self.using = using
         self._queries = Queries(using)
+        self._failing = _Failing()
 
     async def load(self, name: str) -> StoredDocument | None:
         check_name(name)
@@ -191,18 +209,16 @@ class ORMStorage(Storage):
             _is_here.reset(token)
 
     def _translate(self, verb: Callable[[], T]) -> T:
-        """Run ``verb``; close a broken connection, so that the next verb gets a new one.
-
-        Not inside a caller's transaction: a new connection would hide from the caller that the
-        earlier statements are lost as well.
-        """
+        """Run ``verb``; translate its errors, and close connections that may cause them."""
         try:
-            return verb()
-        except (OperationalError, InterfaceError) as error:
-            connection = connections[self.using]
-            if not connection.in_atomic_block and not connection.is_usable():
-                connection.close()
-            raise StorageUnavailable(f"The database {self.using!r}: {error}") from error
+            result = verb()
+        except Error as error:
+            drop_if_broken(connections[self.using], error, repeated=self._failing.repeats())
+            if (translated := translate(error, self.using)) is error:
+                raise
+            raise translated from error
+        self._failing.end()
+        return result
 
     def _close(self) -> None:
         connection = connections[self.using]

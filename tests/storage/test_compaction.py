@@ -18,6 +18,7 @@ from collab_storage.compaction import (
     read_in_process,
     read_news,
     read_stored,
+    readable_update,
 )
 from collab_storage.exceptions import DocumentCorrupt
 from collab_storage.memory import MemoryStorage
@@ -278,9 +279,18 @@ class TestLargeDocuments:
         assert len(news) < 100
         knows.apply_update(news)
         assert "hello" in text(knows)
-        with pytest.raises(DocumentCorrupt):
-            await read_news(stored(b"\xff", snapshot=snapshot), b"\0")
         assert await read_news(stored(), b"\0") == b"\0\0"
+
+    @pytest.mark.parametrize("snapshot", [typed("a")[0], LARGE])
+    async def test_rows_that_cannot_be_read_hide_no_others(self, snapshot: bytes) -> None:
+        document = stored(b"\xff", *typed("hello"), snapshot=snapshot)
+        news = await read_news(document, b"\0", "doc")
+        assert news == readable_update(document)
+        assert "hello" in text(applied([snapshot, news]))
+
+    async def test_a_document_of_which_nothing_can_be_read_has_no_news(self) -> None:
+        with pytest.raises(DocumentCorrupt):
+            await read_news(stored(b"\xff"), b"\0")
 
     async def test_they_are_compacted(self) -> None:
         storage = await memory(self.LARGE, *typed("hello"))

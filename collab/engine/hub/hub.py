@@ -191,7 +191,7 @@ class Hub:
                 await asyncio.gather(*(settle(room) for room in self.rooms.values()))
                 await self.writer.idle()
         except TimeoutError:
-            self._store.spool_unsaved()
+            await self._store.end_storing()
 
     async def close(self) -> None:
         """Close all rooms once their updates are stored; members are not informed.

@@ -181,7 +181,7 @@ class Loader:
     async def _load(self, name: str, maker: _DocMaker, *, stored: bool) -> _Loaded:
         if not stored:
             return _Loaded(await maker.make_seeded())
-        await self._store.store_spool()
+        await self._store.spool.store()
         content = await self._store.load(name)
         if content is None:
             doc = await maker.make_seeded()

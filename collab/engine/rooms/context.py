@@ -23,9 +23,8 @@ Source = Doc[Any] | DocumentBytes
 class Store(Protocol):
     """The queue of updates that are to be stored."""
 
-    @property
-    def is_full(self) -> bool:
-        """Whether too many updates are queued."""
+    def has_room(self, name: str) -> bool:
+        """Return whether another update of the document may be queued."""
 
     def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
         """Store updates of a document soon, and report them to their members as saved.

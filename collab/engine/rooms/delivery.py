@@ -48,7 +48,7 @@ class Delivery:
         Raises:
             TryAgainLater: too many are.
         """
-        if self._store is not None and self._store.is_full:
+        if self._store is not None and not self._store.has_room(self._name):
             raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
 
     def flush(self) -> None:

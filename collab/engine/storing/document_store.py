@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from collab.conf import Settings
-from collab.engine.runtime.counters import counters
 from collab.engine.storing.marks import DocumentMarks
-from collab.engine.storing.spool import read_spool, spooled_files, write_spool
+from collab.engine.storing.spool_store import SpoolStore, sizes
 from collab.engine.storing.storage_context import StorageContext
 from collab.engine.storing.writer import MAX_RETRY_DELAY, Writer
-from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import ReadableContent, compact, read_in_process, read_news
 from collab_storage.exceptions import StorageError
 
-__all__ = ["DocumentStore"]
+__all__ = ["HOLD_TIME", "DocumentStore"]
 
 logger = logging.getLogger("collab.hub")
+
+#: A process that can neither store nor spool its updates goes on trying for so long, in seconds:
+#: together with the time before, less than the 30 seconds after which Kubernetes kills it.
+HOLD_TIME = 15.0
+_HOLD_STEP = 1.0
 
 
 class DocumentStore:
     """Loads, seeds, compacts and clears documents, off the event loop.
 
-    Coroutines of this class, except ``spool_unsaved`` and ``release``, run in a task of
+    Coroutines of this class, except ``end_storing`` and ``release``, run in a task of
     ``loading``: loading does not wait for writing, as each has connections of its own.
 
     Args:
@@ -43,11 +47,16 @@ class DocumentStore:
         self.marks = DocumentMarks()
         self.loading = StorageContext(storage, "collab-loading")
         self._writing = StorageContext(storage, "collab-writing")
+        self._retrying = StorageContext(storage, "collab-retrying")
         self.writer = Writer(
-            storage, settings, self._writing.start, self._count_appended, max_retry_delay
+            storage,
+            settings,
+            self._writing.start,
+            self._retrying.start,
+            self._count_appended,
+            max_retry_delay,
         )
-        self._spool = Path(settings.SPOOL_DIRECTORY)
-        self._spool_is_stored = False
+        self.spool = SpoolStore(Path(settings.SPOOL_DIRECTORY), storage, self.loading)
 
     # Documents.
 
@@ -79,7 +88,7 @@ class DocumentStore:
             DocumentCorrupt: pycrdt cannot read it.
         """
         loaded = await self.storage.load(name)
-        return None if loaded is None else await read_news(loaded, state)
+        return None if loaded is None else await read_news(loaded, state, name)
 
     async def clear(self, name: str, moved_to: str | None) -> None:
         """Move or delete updates that were stored after the document had left its name."""
@@ -87,7 +96,8 @@ class DocumentStore:
         landed = await self.storage.load(name)
         if landed is not None and moved_to is not None:
             now = datetime.now(UTC)
-            await self.storage.append([LogEntry(moved_to, merge(landed.updates), now)])
+            # One by one: pycrdt need not be able to read all of them.
+            await self.storage.append([LogEntry(moved_to, data, now) for data in landed.updates])
         await self.storage.delete(name)
 
     def _count_appended(self, name: str, rows: int) -> None:
@@ -102,34 +112,51 @@ class DocumentStore:
         except StorageError:
             logger.exception("A document could not be compacted.", extra={"room": name})
 
-    # The spool.
+    # The end of a process.
 
-    async def store_spool(self) -> None:
-        """Store the updates that earlier processes could not store."""
-        for path in [] if self._spool_is_stored else spooled_files(self._spool):
-            entries = list(read_spool(path))
-            await self.storage.append(entries)
-            path.unlink(missing_ok=True)
-            counters.unspooled_updates += len(entries)
-            logger.info("%d updates of an earlier process are stored now.", len(entries))
-        self._spool_is_stored = True
+    async def end_storing(self, hold_time: float = HOLD_TIME) -> None:
+        """Write all unsaved updates to a file, for the next process to store.
 
-    def spool_unsaved(self) -> None:
-        """Write all unsaved updates to a file, for the next process to store."""
-        entries = self.writer.give_up()
-        path = write_spool(self._spool, entries)
-        counters.spooled_updates += len(entries)
-        sizes: Counter[str] = Counter()
-        for entry in entries:
-            sizes[entry.name] += len(entry.data)
+        While that fails, both are tried on: it is the last chance of these updates.
+        """
+        until = asyncio.get_running_loop().time() + hold_time
+        failure: OSError | None = None
+        while entries := self.writer.unsaved_entries():
+            try:
+                self.spool.write(entries)
+                break
+            except OSError as error:
+                if failure is None:
+                    self._report_failure(error, entries, hold_time)
+                failure = error
+            if asyncio.get_running_loop().time() >= until:
+                self._report_lost(entries)
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_HOLD_STEP, hold_time)):
+                    await self.writer.idle()
+        self.writer.give_up()
+
+    def _report_failure(self, error: OSError, entries: list[LogEntry], hold_time: float) -> None:
         logger.error(
-            "%d updates could not be stored; the next process stores them from %s.",
+            "%d updates can neither be stored nor written to %s (%s); trying on for %g s.",
             len(entries),
-            path,
-            extra={"rooms": dict(sizes)},
+            self.settings.SPOOL_DIRECTORY,
+            error.strerror,
+            hold_time,
+            extra={"rooms": sizes(entries)},
         )
+
+    def _report_lost(self, entries: list[LogEntry]) -> None:
+        for name, size in sizes(entries).items():
+            logger.critical(
+                "%d bytes of a document are not stored; only its clients have them.",
+                size,
+                extra={"room": name},
+            )
 
     async def release(self) -> None:
         """Give back the connections once the work on them has ended."""
         await self.loading.close()
         await self._writing.close()
+        await self._retrying.close()

@@ -1,7 +1,8 @@
-"""Files for what a process could not store before it had to end; the next start takes them in.
+"""Files with updates that a process could not store before its end; the next start stores them.
 
-A file holds one JSON object a line. Taking a file in twice does no harm, as an update that a
-document has already changes nothing; so two processes that start at once need not agree.
+A file holds one JSON object a line. It is claimed by a lock, which ends with the process that has
+it, so each file is stored by one process. Storing a file twice, after a crash in between, does no
+harm: an update that a document has already changes nothing.
 """
 
 from __future__ import annotations
@@ -10,29 +11,46 @@ import json
 import os
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
-from collab_storage.base import LogEntry
+from collab_storage.base import LogEntry, check_name
+from collab_storage.exceptions import InvalidName
 
-__all__ = ["read_spool", "spooled_files", "write_spool"]
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows, where no second process serves
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["claim", "read_spool", "remove", "set_aside", "spooled_files", "write_spool"]
 
 _SUFFIX = ".collab-spool"
+#: Suffix of a file that is not stored, to be looked at by a person.
+_BAD_SUFFIX = ".not-stored"
 
 
 def write_spool(directory: Path, entries: Iterable[LogEntry]) -> Path:
-    """Write ``entries`` to a new file that survives a crash, and return its path."""
+    """Write ``entries`` to a new file that survives a crash, and return its path.
+
+    Raises:
+        OSError: nothing is written.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{secrets.token_hex(8)}{_SUFFIX}"
     unfinished = path.with_suffix(".unfinished")
-    # Documents are nobody else's business.
-    with open(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
-        for entry in entries:
-            file.write(json.dumps(_to_json(entry)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
+    try:
+        # Readable by this user only: it has the content of documents.
+        with open(os.open(unfinished, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+            for entry in entries:
+                file.write(json.dumps(_to_json(entry)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.rename(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -41,15 +59,48 @@ def spooled_files(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"*{_SUFFIX}"))
 
 
-def read_spool(path: Path) -> Iterator[LogEntry]:
-    """Return the entries in a file.
+def claim(path: Path) -> BinaryIO | None:
+    """Open a file that no other process stores until it is closed; ``None`` if one does, or did.
 
     Raises:
-        ValueError: it is not a file of :func:`write_spool`.
+        OSError: it cannot be opened.
     """
-    with path.open() as file:
-        for line in file:
-            yield _from_json(json.loads(line))
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = path.exists()
+    except BlockingIOError:
+        is_ours = False
+    if not is_ours:
+        file.close()
+        return None
+    return file
+
+
+def read_spool(file: BinaryIO) -> tuple[list[LogEntry], int]:
+    """Return the entries of a file, and the number of lines that are not valid."""
+    entries: list[LogEntry] = []
+    invalid = 0
+    for line in file:
+        try:
+            entries.append(_from_json(json.loads(line)))
+        except (ValueError, LookupError, TypeError, AttributeError, InvalidName):
+            invalid += 1
+    return entries, invalid
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that cannot be stored, so that it is not read again; return its new path."""
+    return path.rename(path.with_name(path.name + _BAD_SUFFIX))
+
+
+def remove(path: Path) -> None:
+    """Remove a file that is stored."""
+    path.unlink()
 
 
 def _to_json(entry: LogEntry) -> dict[str, str | None]:
@@ -63,4 +114,5 @@ def _to_json(entry: LogEntry) -> dict[str, str | None]:
 
 def _from_json(fields: dict[str, str]) -> LogEntry:
     at = datetime.fromisoformat(fields["at"])
-    return LogEntry(fields["name"], b64decode(fields["data"]), at, fields["user_id"])
+    name = check_name(fields["name"])
+    return LogEntry(name, b64decode(fields["data"], validate=True), at, fields["user_id"])

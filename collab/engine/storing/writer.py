@@ -1,28 +1,32 @@
-"""The durable queue: what rooms bring goes to the storage in batches, and is told saved then.
+"""The durable queue: stores the updates of rooms in batches, and reports them as saved.
 
-One batch is in flight at a time, with all that waited when it began, merged per document and
-user, in one transaction. While the storage fails everything is kept and tried again; nobody is
-told "saved" before the storage has said so.
+A batch is in one transaction: all updates that waited when it began, merged per document and
+user. While the storage fails, all updates are kept and tried again; nothing is reported as saved
+before the storage has confirmed it.
+
+A document that cannot be stored, or is locked by another transaction, is held: it is retried
+apart, on a connection of its own, and delays no other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
 from collab.engine.runtime.counters import counters
+from collab.engine.storing.unsaved import UnsavedUpdates, entries_of
 from collab.protocol.effects import RoomUpdate
-from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
+from collab.protocol.yjs.updates import EMPTY_UPDATE
 from collab_storage.base import LogEntry, Storage
-from collab_storage.exceptions import StorageUnavailable
+from collab_storage.exceptions import DocumentLocked, StorageUnavailable
 
-__all__ = ["MAX_RETRY_DELAY", "Writer"]
+__all__ = ["MAX_RETRY_DELAY", "Start", "Writer", "summary"]
 
 logger = logging.getLogger("collab.writer")
 
@@ -30,16 +34,32 @@ logger = logging.getLogger("collab.writer")
 #: the longest.
 _FIRST_RETRY_DELAY = 0.1
 MAX_RETRY_DELAY = 5.0
+#: After so many failures in a row one document is tried alone: another may be the cause.
+_MAX_BATCH_FAILURES = 3
+#: A held document may have this part of ``MAX_UNSAVED``.
+_HELD_SHARE = 8
+
+#: Starts a coroutine as a task that has resources of the storage.
+Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+@dataclass(slots=True)
+class _Hold:
+    """When a document is tried again, and the pause before."""
+
+    due: float
+    delay: float
 
 
 class Writer:
-    """Stores what the rooms of one event loop bring.
+    """Stores the updates of one event loop's rooms.
 
     Args:
-        storage: where to.
+        storage: stores them.
         settings: for the limits.
-        start: starts a coroutine as a task that has the storage's resources.
-        on_stored: called with a document's name and the number of log rows it grew by.
+        start: starts the task that stores batches.
+        start_retrying: starts the task that stores held documents.
+        on_stored: called with a document's name and the number of rows that its log grew by.
         max_retry_delay: the longest pause between two attempts, in seconds.
     """
 
@@ -47,220 +67,257 @@ class Writer:
         self,
         storage: Storage,
         settings: Settings,
-        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        start: Start,
+        start_retrying: Start,
         on_stored: Callable[[str, int], object],
         max_retry_delay: float = MAX_RETRY_DELAY,
     ) -> None:
         self._storage = storage
         self._settings = settings
         self._start = start
+        self._start_retrying = start_retrying
         self._on_stored = on_stored
         self._max_retry_delay = max_retry_delay
-        self._waiting: defaultdict[str, list[RoomUpdate[Member]]] = defaultdict(list)
-        self._in_flight: dict[str, list[RoomUpdate[Member]]] = {}
-        #: Documents that the storage refuses for a reason of their own: when to try again.
-        self._pending: dict[str, tuple[float, float]] = {}
-        self._size = 0
-        #: The time when it was last asked for, as the loop has it and as people do.
-        self._then = -1.0
-        self._now = datetime.now(UTC)
+        self._unsaved = UnsavedUpdates()
+        self._held: dict[str, _Hold] = {}
         self._task: asyncio.Task[None] | None = None
-        self._stored = asyncio.Event()
+        self._retrying: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
 
     @property
     def is_full(self) -> bool:
-        """More waits than ``MAX_UNSAVED`` bytes."""
-        return self._size >= self._settings.MAX_UNSAVED
+        """Whether ``MAX_UNSAVED`` bytes wait, those of held documents not counted."""
+        return self._unsaved.size - self._held_size() >= self._settings.MAX_UNSAVED
 
     @property
     def unsaved_size(self) -> int:
-        """Bytes that wait. May be called from any thread."""
-        return self._size
+        """Bytes that wait; may be called from any thread."""
+        return self._unsaved.size
+
+    def has_room(self, name: str) -> bool:
+        """Return whether another update of the document may be queued.
+
+        The limits of held documents are their own, so that they take nothing of the others'.
+        """
+        if not self._held:
+            return self._unsaved.size < self._settings.MAX_UNSAVED
+        if name not in self._held:
+            return not self.is_full
+        limit = self._settings.MAX_UNSAVED
+        return self._unsaved.sizes[name] < limit // _HELD_SHARE and self._held_size() < limit
+
+    def _held_size(self) -> int:
+        return sum(self._unsaved.sizes[name] for name in self._held)
 
     def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
-        """Store updates soon and tell their members; empty ones are told in their turn."""
-        if not updates:
-            return
-        now, waiting = self._time(), self._waiting[name]
-        for update in updates:
-            update.queued_at = now
-            waiting.append(update)
-            self._size += len(update.data)
-        if self._task is None:
-            self._task = self._start(self._run())
-
-    def _time(self) -> datetime:
-        """Return the time; in a loop that looks at its clock once a turn, the same all the turn."""
-        if (now := asyncio.get_running_loop().time()) != self._then:
-            self._then, self._now = now, datetime.now(UTC)
-        return self._now
+        """Store updates of a document soon, and report them to their members as saved."""
+        if updates:
+            self._unsaved.add(name, updates)
+            self._start_storing()
 
     def has(self, name: str) -> bool:
-        """Tell whether anything of a document is not stored yet."""
-        return name in self._waiting or name in self._in_flight
+        """Return whether any update of a document is not stored yet."""
+        return name in self._unsaved
 
     def unsaved_updates(self, name: str) -> list[bytes]:
-        """Return what of a document is not stored yet. May be called from any thread."""
-        updates = [item.data for item in self._items(name)]
+        """Return the updates of a document that are not stored; may be called from any thread."""
+        updates = [item.data for item in self._unsaved.of(name)]
         return [update for update in updates if update != EMPTY_UPDATE]
 
-    def _items(self, name: str) -> list[RoomUpdate[Member]]:
-        return [*self._in_flight.get(name, ()), *self._waiting.get(name, ())]
-
     async def saved(self, name: str) -> None:
-        """Wait until all that a document has brought so far is stored."""
-        items = self._items(name)
-        while items and any(item is items[-1] for item in self._items(name)):
-            await self._stored.wait()
+        """Wait until all updates of a document that are queued now are stored."""
+        items = self._unsaved.of(name)
+        while items and any(item is items[-1] for item in self._unsaved.of(name)):
+            await self._changed.wait()
 
     def drop(self, name: str) -> None:
-        """Forget what waits of a document; what is in flight may still be stored."""
-        self._size -= _size(self._waiting.pop(name, ()))
-        self._pending.pop(name, None)
+        """Forget the waiting updates of a document; those in flight may still be stored."""
+        self._unsaved.drop(name)
+        self._held.pop(name, None)
         self._wake()
 
     def move(self, old: str, new: str) -> None:
-        """Let what waits of a document go to the document's new name."""
-        if old in self._waiting:
-            self._waiting[new] += self._waiting.pop(old)
-            self._pending.pop(old, None)
+        """Store the waiting updates of a document under its new name."""
+        if old in self._unsaved.waiting:
+            self._unsaved.move(old, new)
+            self._held.pop(old, None)
+            self._start_storing()
             self._wake()
 
     async def idle(self) -> None:
-        """Wait until nothing waits and nothing is in flight."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        """Wait until no update waits or is in flight."""
+        while tasks := [task for task in (self._task, self._retrying) if task is not None]:
+            await asyncio.wait(tasks)
 
-    def give_up(self) -> list[LogEntry]:
-        """Return all that is not stored, to be kept elsewhere, and stop trying."""
-        if self._task is not None:
-            self._task.cancel()
-        names = {**self._in_flight, **self._waiting}
-        entries = [entry for name in names for entry in _entries(name, self._items(name))]
-        self._in_flight, self._size = {}, 0
-        self._waiting.clear()
+    def unsaved_entries(self) -> list[LogEntry]:
+        """Return all updates that are not stored, as the storage takes them."""
+        return self._unsaved.entries()
+
+    def give_up(self) -> None:
+        """Forget all updates, which are kept elsewhere, and stop trying."""
+        for task in (self._task, self._retrying):
+            if task is not None:
+                task.cancel()
+        self._unsaved.clear()
+        self._held.clear()
         self._wake()
-        return entries
 
     async def landed(self, name: str) -> None:
-        """Wait until nothing of a document is in flight."""
-        while name in self._in_flight:
-            await self._stored.wait()
+        """Wait until no update of a document is in flight."""
+        while name in self._unsaved.in_flight:
+            await self._changed.wait()
 
     def _wake(self) -> None:
-        """Let those who wait look again."""
-        self._stored.set()
-        self._stored = asyncio.Event()
+        """Let waiting tasks look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
-    # The loop.
+    # Batches.
+
+    def _start_storing(self) -> None:
+        if self._task is None:
+            self._task = self._start(self._run())
 
     async def _run(self) -> None:
+        failures = 0
         try:
-            while self._waiting:
-                self._in_flight = self._next_batch()
-                await self._store_batch()
+            while names := self._unsaved.take(self._not_held()):
+                failures = 0 if await self._store_batch(names, failures) else failures + 1
                 self._wake()
-                await asyncio.sleep(self._settings.WRITE_DELAY)
+                await asyncio.sleep(
+                    self._delay_after(failures) if failures else self._settings.WRITE_DELAY
+                )
         finally:
             self._task = None
 
-    def _next_batch(self) -> dict[str, list[RoomUpdate[Member]]]:
-        now = asyncio.get_running_loop().time()
-        names = [name for name in self._waiting if self._pending.get(name, (0, 0))[0] <= now]
-        return {name: self._waiting.pop(name) for name in names}
+    def _not_held(self) -> list[str]:
+        return [name for name in self._unsaved.waiting if name not in self._held]
 
-    async def _store_batch(self) -> None:
-        delay = _FIRST_RETRY_DELAY
-        while self._in_flight:
-            try:
-                await self._append(list(self._in_flight))
-                return
-            except StorageUnavailable as error:
+    def _delay_after(self, failures: int) -> float:
+        return min(_FIRST_RETRY_DELAY * 2.0 ** (failures - 1), self._max_retry_delay)
+
+    async def _store_batch(self, names: list[str], failures: int) -> bool:
+        """Store a batch, or as much of it as can be stored.
+
+        Args:
+            names: of the documents in flight.
+            failures: how often storing has failed since the last success.
+
+        Returns:
+            ``False`` if the storage is not available; all updates wait again.
+        """
+        try:
+            await self._append(names)
+        except StorageUnavailable as error:
+            is_locked = isinstance(error, DocumentLocked)
+            if not is_locked and not await self._is_one_at_fault(names, failures):
+                for name in names:
+                    self._unsaved.put_back(name)
+                delay = self._delay_after(failures + 1)
                 self._log_failure("The storage cannot be reached", error, delay)
-            except Exception as error:
-                if len(self._in_flight) > 1:
-                    await self._store_one_by_one()
-                else:
-                    self._hold(next(iter(self._in_flight)), error)
-                return
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, self._max_retry_delay)
+                return False
+            await self._store_one_by_one(names)
+        except Exception:
+            await self._store_one_by_one(names)
+        return True
 
-    async def _store_one_by_one(self) -> None:
-        """Find the document that spoils the batch: hold it back and store the others."""
-        for name in list(self._in_flight):
+    async def _is_one_at_fault(self, names: list[str], failures: int) -> bool:
+        """Return whether one document of a failing batch, another each time, is stored alone."""
+        if failures < _MAX_BATCH_FAILURES or len(names) == 1:
+            return False
+        name = names[failures % len(names)]
+        try:
+            await self._append([name])
+        except Exception:
+            return False
+        names.remove(name)
+        return True
+
+    async def _store_one_by_one(self, names: Iterable[str]) -> None:
+        """Store the documents of a batch that failed; hold those that fail alone."""
+        for name in names:
             try:
                 await self._append([name])
-            except StorageUnavailable:
-                # Not its fault; with the next batch then.
-                self._put_back(name)
             except Exception as error:
                 self._hold(name, error)
 
     async def _append(self, names: Iterable[str]) -> None:
-        entries = {name: _entries(name, self._in_flight[name]) for name in names}
+        entries = {name: entries_of(name, self._unsaved.in_flight[name]) for name in names}
         if rows := [entry for of_one in entries.values() for entry in of_one]:
             with counters.storing(len(rows)):
                 await self._storage.append(rows)
         for name, of_one in entries.items():
-            items = self._in_flight.pop(name)
-            self._size -= _size(items)
-            self._pending.pop(name, None)
-            _tell_saved(items)
+            self._held.pop(name, None)
+            _report_saved(self._unsaved.land(name))
             self._on_stored(name, len(of_one))
 
-    def _hold(self, name: str, error: Exception) -> None:
-        _, before = self._pending.get(name, (0, 0))
-        delay = min(2 * before or _FIRST_RETRY_DELAY, self._max_retry_delay)
-        self._pending[name] = (asyncio.get_running_loop().time() + delay, delay)
-        self._put_back(name)
-        self._log_failure("A document cannot be stored", error, delay, room=name)
+    # Held documents.
 
-    def _put_back(self, name: str) -> None:
-        self._waiting[name] = self._in_flight.pop(name) + self._waiting[name]
+    def _hold(self, name: str, error: Exception) -> None:
+        before = self._held.get(name)
+        delay = min(2 * before.delay, self._max_retry_delay) if before else _FIRST_RETRY_DELAY
+        self._held[name] = _Hold(asyncio.get_running_loop().time() + delay, delay)
+        self._unsaved.put_back(name)
+        is_locked = isinstance(error, DocumentLocked)
+        failure = "A document is locked" if is_locked else "A document cannot be stored"
+        self._log_failure(failure, error, delay, room=name)
+        if self._retrying is None:
+            self._retrying = self._start_retrying(self._run_held())
+
+    async def _run_held(self) -> None:
+        try:
+            while self._held:
+                name = min(self._held, key=lambda name: self._held[name].due)
+                pause = self._held[name].due - asyncio.get_running_loop().time()
+                if pause <= 0:
+                    await self._retry(name)
+                else:
+                    # Held documents may be dropped, or others become due earlier.
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(pause):
+                            await self._changed.wait()
+        finally:
+            self._retrying = None
+
+    async def _retry(self, name: str) -> None:
+        try:
+            await self._append(self._unsaved.take([name]))
+        except Exception as error:
+            self._hold(name, error)
+        else:
+            self._held.pop(name, None)
+            # Updates that have been queued meanwhile are stored with those of others.
+            self._start_storing()
+        self._wake()
 
     def _log_failure(
-        self, what: str, error: Exception, delay: float, room: str | None = None
+        self, failure: str, error: Exception, delay: float, room: str | None = None
     ) -> None:
+        is_known = isinstance(error, StorageUnavailable)
         logger.error(
             "%s (%s); %d bytes wait, next attempt in %.1f s.",
-            what,
-            type(error).__name__,
-            self._size,
+            failure,
+            summary(error) if is_known else type(error).__name__,
+            self._unsaved.size,
             delay,
             extra={"room": room},
-            exc_info=error if delay == _FIRST_RETRY_DELAY else None,
+            exc_info=error if delay == _FIRST_RETRY_DELAY and not is_known else None,
         )
 
 
-def _size(items: Iterable[RoomUpdate[Member]]) -> int:
-    return sum(len(item.data) for item in items)
+def summary(error: Exception) -> str:
+    """Return an error in one line."""
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
-def _tell_saved(items: Iterable[RoomUpdate[Member]]) -> None:
-    """Tell members what of theirs is stored, each in one frame."""
+def _report_saved(updates: Iterable[RoomUpdate[Member]]) -> None:
+    """Report to members which of their updates are stored, each in one frame."""
     numbers: dict[Member, int] = {}
-    for item in items:
-        if item.on_stored is not None:
-            item.on_stored()
-        if (member := item.member) is not None:
-            numbers[member] = max(item.number, numbers.get(member, 0))
-            member.echo(item.data)
+    for update in updates:
+        if update.on_stored is not None:
+            update.on_stored()
+        if (member := update.member) is not None:
+            numbers[member] = max(update.number, numbers.get(member, 0))
+            member.echo(update.data)
     for member, number in numbers.items():
         member.send_saved(number)
-
-
-def _entries(name: str, items: Iterable[RoomUpdate[Member]]) -> list[LogEntry]:
-    """Merge what each user sent to one row of the log."""
-    by_user: dict[str | None, list[RoomUpdate[Member]]] = {}
-    for item in items:
-        if item.data != EMPTY_UPDATE:
-            user_id = item.member.user_id if item.member else None
-            by_user.setdefault(user_id, []).append(item)
-    return [_entry(name, user_id, of_user) for user_id, of_user in by_user.items()]
-
-
-def _entry(name: str, user_id: str | None, items: Sequence[RoomUpdate[Member]]) -> LogEntry:
-    at = items[-1].queued_at
-    assert at is not None
-    return LogEntry(name, merge([item.data for item in items]), at, user_id)

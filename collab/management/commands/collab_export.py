@@ -13,9 +13,9 @@ from django.core.management.base import CommandError
 from collab.conf import get_storage
 from collab.documents import read
 from collab.management.selection import DocumentsCommand
+from collab_storage.compaction import readable_update
 from collab_storage.exceptions import DocumentNotFound
 from collab_storage.render import render_json, render_text
-from collab_storage.updates import merge
 
 
 class Command(DocumentsCommand):
@@ -80,7 +80,7 @@ def _update(name: str) -> bytes:
     stored = async_to_sync(get_storage().load)(name)
     if stored is None:
         raise DocumentNotFound(f"There is no document {name!r}.")
-    return merge(stored.updates)
+    return readable_update(stored, name)
 
 
 _FORMATS: dict[str, tuple[str, Callable[[str], str | bytes]]] = {

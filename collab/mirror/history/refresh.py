@@ -32,9 +32,9 @@ from collab.mirror.registry import mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.values import plain
 from collab.protocol.yjs.ranges import Range, garbage, joined, structs
-from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
+from collab.protocol.yjs.updates import EMPTY_UPDATE, apply
 from collab.protocol.yjs.validation import check_structure
-from collab_storage.compaction import compact
+from collab_storage.compaction import compact, readable_update
 from collab_storage.updates import state_vector
 
 __all__ = ["arrive", "recording_interval", "refresh", "stay"]
@@ -128,7 +128,7 @@ def _load_again(room_name: str) -> None:
     """
     stored = get_storage().wait_for(partial(get_storage().load, room_name))
     if stored is not None:
-        update = merge(stored.updates)
+        update = readable_update(stored, room_name)
         in_all_hubs(lambda hub: hub.deliver(room_name, update))
 
 

@@ -46,6 +46,9 @@ class Store:
         self.edits: list[RoomUpdate[Member]] = []
         self.is_full = False
 
+    def has_room(self, name: str) -> bool:
+        return not self.is_full
+
     def put(self, name: str, edits: Sequence[RoomUpdate[Member]]) -> None:
         self.edits += edits
 

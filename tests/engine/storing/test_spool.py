@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.engine.storing.spool import read_spool, spooled_files, write_spool
+from collab.engine.storing.spool import (
+    claim,
+    read_spool,
+    set_aside,
+    spooled_files,
+    write_spool,
+)
 from collab_storage.base import LogEntry
 
 entries = st.lists(
@@ -21,41 +28,93 @@ entries = st.lists(
     )
 )
 
+ENTRY = LogEntry("room", b"data", datetime.now(UTC))
+
+
+def read(path: Path) -> tuple[list[LogEntry], int]:
+    with path.open("rb") as file:
+        return read_spool(file)
+
 
 @given(entries)
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, written: list[LogEntry]
 ) -> None:
     path = write_spool(tmp_path_factory.mktemp("spool"), written)
-    assert list(read_spool(path)) == written
+    assert read(path) == (written, 0)
 
 
 def test_a_directory_that_is_not_there_holds_no_files_and_is_made(tmp_path: Path) -> None:
     directory = tmp_path / "deep" / "spool"
     assert spooled_files(directory) == []
-    entry = LogEntry("room", b"data", datetime.now(UTC))
-    paths = [write_spool(directory, [entry]) for _ in range(2)]
+    paths = [write_spool(directory, [ENTRY]) for _ in range(2)]
     assert spooled_files(directory) == sorted(paths)
 
 
 def test_nobody_else_may_read_what_people_wrote(tmp_path: Path) -> None:
-    path = write_spool(tmp_path, [LogEntry("room", b"data", datetime.now(UTC))])
+    path = write_spool(tmp_path, [ENTRY])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_that_was_not_finished_is_not_taken_in(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
     def broken() -> object:
-        yield LogEntry("room", b"data", datetime.now(UTC))
+        yield ENTRY
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
         write_spool(tmp_path, broken())  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["garbage", "{}", '{"name": "room"', "[]", "5", '"x"', "\x00\x00"]
+    + [
+        json.dumps({"name": name, "data": data, "at": at, "user_id": None})
+        for name, data, at in [
+            ("x" * 300, "", "2026-01-01T00:00:00+00:00"),
+            ("room", "%", "2026-01-01T00:00:00+00:00"),
+            ("room", "", "yesterday"),
+            ("room", 5, "2026-01-01T00:00:00+00:00"),
+        ]
+    ],
+)
+def test_a_line_that_is_not_valid_hides_no_other(tmp_path: Path, line: str) -> None:
+    path = write_spool(tmp_path, [ENTRY])
+    good = path.read_text()
+    path.write_text(f"{good}{line}\n{good}")
+    assert read(path) == ([ENTRY, ENTRY], 1)
+
+
+def test_a_file_that_is_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
+    path = write_spool(tmp_path, [ENTRY, ENTRY])
+    path.write_text(path.read_text()[:-20])
+    assert read(path) == ([ENTRY], 1)
+
+
+def test_one_at_a_time_has_a_claim_on_a_file(tmp_path: Path) -> None:
+    path = write_spool(tmp_path, [ENTRY])
+    first = claim(path)
+    assert first is not None
+    with first:
+        assert claim(path) is None
+    second = claim(path)
+    assert second is not None
+    with second:
+        path.unlink()
+    assert claim(path) is None
+
+
+def test_a_file_that_was_stored_between_opening_and_claiming_is_not_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_spool(tmp_path, [ENTRY])
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    assert claim(path) is None
+
+
+def test_a_file_that_is_set_aside_is_kept_and_not_found_again(tmp_path: Path) -> None:
+    path = write_spool(tmp_path, [ENTRY])
+    aside = set_aside(path)
     assert spooled_files(tmp_path) == []
-
-
-@pytest.mark.parametrize("content", ["garbage\n", "{}\n", '{"name": "room"'])
-def test_what_is_no_spool_file_is_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "x.collab-spool"
-    path.write_text(content)
-    with pytest.raises((ValueError, KeyError)):
-        list(read_spool(path))
+    assert read(aside) == ([ENTRY], 0)

@@ -1,0 +1,122 @@
+"""Updates that are not stored yet, by document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from collab.engine.rooms.member import Member
+from collab.protocol.effects import RoomUpdate
+from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
+from collab_storage.base import LogEntry
+
+__all__ = ["UnsavedUpdates", "entries_of"]
+
+Updates = list[RoomUpdate[Member]]
+
+
+class UnsavedUpdates:
+    """A queue for each document; the updates of a batch that is being stored count, too."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, Updates] = {}
+        self.in_flight: dict[str, Updates] = {}
+        #: Bytes, of all documents and of each.
+        self.size = 0
+        self.sizes: Counter[str] = Counter()
+        self._now: datetime | None = None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.waiting or name in self.in_flight
+
+    def of(self, name: str) -> Updates:
+        """Return the updates of a document, the oldest first."""
+        return [*self.in_flight.get(name, ()), *self.waiting.get(name, ())]
+
+    def add(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
+        """Enqueue updates of a document."""
+        now, waiting = self._time(), self.waiting.setdefault(name, [])
+        size = 0
+        for update in updates:
+            update.queued_at = now
+            waiting.append(update)
+            size += len(update.data)
+        self._count(name, size)
+
+    def take(self, names: Iterable[str]) -> list[str]:
+        """Put the waiting updates of these documents in flight; return which have any."""
+        taken = [name for name in names if name in self.waiting]
+        for name in taken:
+            self.in_flight[name] = self.waiting.pop(name)
+        return taken
+
+    def put_back(self, name: str) -> None:
+        """Let the updates in flight of a document wait again, before the others."""
+        self.waiting[name] = [*self.in_flight.pop(name), *self.waiting.get(name, ())]
+
+    def land(self, name: str) -> Updates:
+        """Remove the updates in flight of a document, which are stored; return them."""
+        landed = self.in_flight.pop(name)
+        self._count(name, -_size(landed))
+        return landed
+
+    def drop(self, name: str) -> None:
+        """Remove the waiting updates of a document."""
+        self._count(name, -_size(self.waiting.pop(name, ())))
+
+    def move(self, old: str, new: str) -> None:
+        """Let the waiting updates of a document be those of another name."""
+        moved = self.waiting.pop(old, [])
+        size = _size(moved)
+        self._count(old, -size)
+        self.waiting[new] = [*self.waiting.get(new, ()), *moved]
+        self._count(new, size)
+
+    def entries(self) -> list[LogEntry]:
+        """Return all updates as the storage takes them."""
+        names = {**self.in_flight, **self.waiting}
+        return [entry for name in names for entry in entries_of(name, self.of(name))]
+
+    def clear(self) -> None:
+        """Remove all updates."""
+        self.waiting.clear()
+        self.in_flight.clear()
+        self.sizes.clear()
+        self.size = 0
+
+    def _count(self, name: str, size: int) -> None:
+        self.size += size
+        self.sizes[name] += size
+        if not self.sizes[name]:
+            del self.sizes[name]
+
+    def _time(self) -> datetime:
+        """Return the time, the same within a turn of the event loop: the database adapts each."""
+        if self._now is None:
+            self._now = datetime.now(UTC)
+            asyncio.get_running_loop().call_soon(self._forget_time)
+        return self._now
+
+    def _forget_time(self) -> None:
+        self._now = None
+
+
+def entries_of(name: str, updates: Updates) -> list[LogEntry]:
+    """Return updates of a document merged to one row of the log for each user."""
+    by_user: dict[str | None, Updates] = {}
+    for update in updates:
+        if update.data != EMPTY_UPDATE:
+            user_id = update.member.user_id if update.member else None
+            by_user.setdefault(user_id, []).append(update)
+    return [_entry(name, user_id, of_user) for user_id, of_user in by_user.items()]
+
+
+def _entry(name: str, user_id: str | None, updates: Updates) -> LogEntry:
+    at = updates[-1].queued_at or datetime.now(UTC)
+    return LogEntry(name, merge([update.data for update in updates]), at, user_id)
+
+
+def _size(updates: Iterable[RoomUpdate[Member]]) -> int:
+    return sum(len(update.data) for update in updates)
