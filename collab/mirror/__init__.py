@@ -4,6 +4,8 @@
 and saved. See :class:`ModelMirror`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from django.core.exceptions import ImproperlyConfigured
 
 try:
@@ -19,8 +21,12 @@ except ModuleNotFoundError as error:
 from .querysets import MirroredManager, MirroredQuerySet, touch
 from .users import current_user
 
+if TYPE_CHECKING:
+    from .writers.mirrored_model import MirroredModel
+
 __all__ = [
     "MirroredManager",
+    "MirroredModel",
     "MirroredQuerySet",
     "ModelMirror",
     "OwnRowsMirror",
@@ -43,3 +49,12 @@ def reconcile(room_name: str) -> bool:
     from collab.mirror.outgoing import writing
 
     return writing.reconcile(room_name)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the model when it is used first: this module is imported before models may be."""
+    if name != "MirroredModel":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .writers.mirrored_model import MirroredModel
+
+    return MirroredModel

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.db.models import Field as ModelField
-from django.db.models import UUIDField
+from django.db.models import Model, UUIDField
 from rest_framework.fields import CharField, Field
 from rest_framework.serializers import BaseSerializer, ModelSerializer
 
@@ -20,7 +21,7 @@ from collab.mirror.rows.relations import declared_paths
 
 from .models import MirroredRow
 
-__all__ = ["check_mirrors", "is_sound"]
+__all__ = ["check_admins", "check_mirrors", "is_sound"]
 
 #: ``manage.py check --tag collab`` runs these with the others of the project.
 TAG = "collab"
@@ -44,6 +45,43 @@ def check_mirrors(**kwargs: object) -> list[CheckMessage]:
         for mirror in mirrors()
         for id_, text, hint in _problems(mirror, taken)
     ]
+
+
+@register(TAG)
+def check_admins(**kwargs: object) -> list[CheckMessage]:
+    """Check that pages of the admin save changed fields of mirrored rows, not whole rows."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    return [
+        Warning(
+            f"{found.__module__}.{found.__qualname__} saves whole rows of {model._meta.label}, and"
+            " so takes back what others change while a page is open.",
+            hint=f"Derive it from collab.mirror.writers.admin.{base}.",
+            obj=found,
+            id="collab.W020",
+        )
+        for model, found, base in _plain_admins()
+    ]
+
+
+def _plain_admins() -> Iterator[tuple[type[Model], type[Any], str]]:
+    """Yield mirrored models, their admin classes that save whole rows, and the base to use."""
+    from django.contrib.admin import StackedInline
+    from django.contrib.admin.sites import all_sites
+
+    from collab.mirror.writers.admin import MirroredInlineMixin, MirroredModelAdmin
+
+    mirrored = tuple({mirror.model for mirror in mirrors()})
+    for site in all_sites:
+        for model, model_admin in site._registry.items():
+            if issubclass(model, mirrored) and not isinstance(model_admin, MirroredModelAdmin):
+                yield model, type(model_admin), "MirroredModelAdmin"
+            for inline in model_admin.inlines or ():
+                if issubclass(inline.model, mirrored) and not issubclass(
+                    inline, MirroredInlineMixin
+                ):
+                    kind = "Stacked" if issubclass(inline, StackedInline) else "Tabular"
+                    yield inline.model, inline, f"Mirrored{kind}Inline"
 
 
 def is_sound(mirror: ModelMirror[Any]) -> bool:

@@ -2,6 +2,8 @@
 
 from django.contrib import admin
 
+from collab.mirror.writers.admin import MirroredModelAdmin
+
 from .models import Board, Task
 
 
@@ -14,7 +16,7 @@ class BoardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Task)
-class TaskAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TaskAdmin(MirroredModelAdmin):
     """Tasks, of which the column can be changed in the list."""
 
     list_display = ("title", "state", "board", "author")

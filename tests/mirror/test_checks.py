@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from django.apps import apps
+from django.contrib.admin import AdminSite, ModelAdmin, StackedInline
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet, UUIDField
@@ -19,6 +20,7 @@ from collab.engine.hub import loader
 from collab.mirror import ModelMirror, OwnRowsMirror, register
 from collab.mirror import registry as options
 from collab.mirror.checks import TAG, is_sound
+from collab.mirror.writers.admin import MirroredModelAdmin, MirroredTabularInline
 from tests.rows.models import Board, Label, Task
 
 
@@ -265,7 +267,7 @@ def test_a_writable_field_that_is_read_only_in_the_serializer(name: str) -> None
     declare(serializer_class=TaskSerializer, writable_fields=("title", name))
     message = the_one()
     assert message.id == "collab.E012"
-    assert f"{name!r} in writable_fields, which the serializer does not let" in message.msg
+    assert f"{name!r} in writable_fields, which is read-only in the serializer" in message.msg
 
 
 def test_a_primary_key_that_is_writable() -> None:
@@ -354,8 +356,8 @@ def test_a_mirror_for_owners_that_is_right() -> None:
             "E007",
             "get_shared_room_names",
         ),
-        ({"own_fields": "body"}, "E009", "own_fields that are no list"),
-        ({"own_writable_fields": None}, "E009", "own_writable_fields that are no list"),
+        ({"own_fields": "body"}, "E009", "own_fields that are not a list"),
+        ({"own_writable_fields": None}, "E009", "own_writable_fields that are not a list"),
         ({"own_fields": ("boddy",)}, "E009", "'boddy'"),
         ({"writable_fields": ("body",), "own_fields": ("body",)}, "E009", "in writable_fields"),
         ({"own_writable_fields": ("body",)}, "E009", "in own_writable_fields"),
@@ -465,3 +467,34 @@ def test_django_rest_framework_is_not_installed(
     with pytest.raises(error) as failure:
         import_module("collab.mirror")
     assert ("django-collab[rows]" in str(failure.value)) == (error is ImproperlyConfigured)
+
+
+# Admin.
+
+
+class PlainInline(StackedInline):  # type: ignore[type-arg]
+    model = Task
+
+
+class SoundInline(MirroredTabularInline):
+    model = Task
+
+
+class PlainAdmin(ModelAdmin):  # type: ignore[type-arg]
+    inlines: ClassVar = [PlainInline, SoundInline]
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_pages_of_the_admin_that_save_whole_rows(settings: Any, is_installed: bool) -> None:
+    if not is_installed:
+        settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if "admin" not in app]
+    site = AdminSite("other")
+    site.register(Task, PlainAdmin)
+    site.register(Board, MirroredModelAdmin)
+    declare(fields=("title",))
+    messages = [message for message in found() if message.id == "collab.W020"]
+    hints = [message.hint for message in messages]
+    assert hints == [
+        f"Derive it from collab.mirror.writers.admin.Mirrored{base}."
+        for base in ("ModelAdmin", "StackedInline")
+    ] * int(is_installed)

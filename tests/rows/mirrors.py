@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from collab.mirror import ModelMirror, OwnRowsMirror, register, split_room_name
 
-from .models import Card, FamousTeam, Match, Note, Person, Place, Shop, Task, Team
+from .models import Card, FamousTeam, Match, Note, Person, Place, Recipe, Shop, Task, Team
 
 PREFIX = "board-"
 
@@ -184,3 +184,16 @@ class TeamMirror(ModelMirror[FamousTeam]):
 
     def get_queryset(self, room_name: str) -> QuerySet[FamousTeam] | None:
         return FamousTeam.objects.exclude(name="") if room_name == "famous" else None
+
+
+@register(Recipe)
+class RecipeMirror(ModelMirror[Recipe]):
+    fields = ("title", "text")
+    writable_fields = ("title", "text")
+    text_fields = ("text",)
+
+    def get_room_names(self, instance: Recipe) -> list[str]:
+        return ["kitchen"]
+
+    def get_queryset(self, room_name: str) -> QuerySet[Recipe] | None:
+        return Recipe.objects.all() if room_name == "kitchen" else None

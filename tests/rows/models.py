@@ -8,7 +8,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import models
 
-from collab.mirror import MirroredManager
+from collab.mirror import MirroredManager, MirroredModel
 
 
 class Board(models.Model):
@@ -139,3 +139,16 @@ class Match(models.Model):
 
     def __str__(self) -> str:
         return self.place
+
+
+class Recipe(MirroredModel):
+    """Its stale instances save the fields that they have changed."""
+
+    title = models.CharField(max_length=100)
+    text = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    place = models.ForeignKey(Place, models.SET_NULL, null=True, blank=True)
+    changed = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.title

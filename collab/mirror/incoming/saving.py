@@ -26,12 +26,12 @@ from rest_framework import exceptions as rest
 from rest_framework.fields import HiddenField
 from rest_framework.relations import ManyRelatedField
 from rest_framework.serializers import ModelSerializer
-from rest_framework.utils.model_meta import get_field_info
 
 from collab.mirror.registry import ModelMirror, Values
 from collab.mirror.retry import is_outage
 from collab.mirror.rows.values import Odd
 from collab.mirror.users import acting_as
+from collab.mirror.writers.changed_fields import save_values
 
 if TYPE_CHECKING:
     from collab.mirror.registry import User
@@ -199,7 +199,7 @@ class Saving:
         serializer = self._valid(row, changes)
         self._ask(row, _by_field(serializer, changes))
         if type(serializer).update is ModelSerializer.update:
-            _save(row, serializer.validated_data)
+            save_values(row, serializer.validated_data)
         else:
             serializer.save()
 
@@ -346,20 +346,3 @@ def _source(serializer: ModelSerializer[Any], name: str) -> Any:
     for attribute in serializer.fields[name].source_attrs:
         value = value.get(attribute)
     return value
-
-
-def _save(row: Model, values: Mapping[str, Any]) -> None:
-    """Save the changed fields only, as others may have been changed meanwhile."""
-    relations = get_field_info(type(row)).relations
-    many = {name for name in values if name in relations and relations[name].to_many}
-    for name in values.keys() - many:
-        setattr(row, name, values[name])
-    concrete = {field.name: field for field in row._meta.concrete_fields}
-    if values.keys() - many <= concrete.keys():
-        # As ``save()`` would do without ``update_fields``.
-        touched = {name for name, field in concrete.items() if getattr(field, "auto_now", False)}
-        row.save(update_fields=[*(values.keys() - many), *(touched - values.keys())])
-    else:
-        row.save()
-    for name in many:
-        getattr(row, name).set(values[name])

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 
 from pycrdt import Text
 
-__all__ = ["write_text"]
+__all__ = ["merge_text", "write_text"]
 
 #: Of a text: start, end, and the text in its place.
 Replacement = tuple[int, int, str]
@@ -37,15 +37,26 @@ def write_text(text: Text, before: str, now: str) -> None:
     )
     if there.replace(_EMBED, "") == now:
         return
-    edits = list(_edits(before, now))
-    if there != before:
-        edits = _carry_over(edits, _blocks(before, there))
     with text.doc.transaction():
         # From the end: an edit moves the text behind it.
-        for start, end, insert in reversed(edits):
+        for start, end, insert in reversed(_edits_of(before, now, there)):
             first = _size(there[:start])
             del text[first : first + _size(there[start:end])]
             text.insert(first, insert)
+
+
+def merge_text(before: str, now: str, there: str) -> str:
+    """Return ``there`` with the change from ``before`` to ``now``, like :func:`write_text`."""
+    if there == now:
+        return now
+    for start, end, insert in reversed(_edits_of(before, now, there)):
+        there = there[:start] + insert + there[end:]
+    return there
+
+
+def _edits_of(before: str, now: str, there: str) -> list[Replacement]:
+    edits = list(_edits(before, now))
+    return edits if there == before else _carry_over(edits, _blocks(before, there))
 
 
 def _size(text: str) -> int:
