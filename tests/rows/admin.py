@@ -24,9 +24,9 @@ class BoardAdmin(MirroredModelAdmin):
 
 @admin.register(Task)
 class TaskAdmin(MirroredModelAdmin):
-    list_display: ClassVar = ["id", "title", "done"]
+    list_display = ("id", "title", "done")
     list_editable = ("title", "done")
-    filter_horizontal: ClassVar = ["labels"]
+    filter_horizontal = ("labels",)
 
 
 @admin.register(Recipe)

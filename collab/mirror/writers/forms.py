@@ -26,9 +26,8 @@ class MirroredFormMixin(_ModelForm):
     are equal are not changed in the row. Where a mirror has a field as Text, the change in the form
     and those of others are merged; of many-to-many fields the added and removed rows are applied.
 
-    ``{{ field }}`` in a template renders both; after widgets that are rendered by themselves write
-    ``{{ field.as_hidden }}`` with ``only_initial``. Without the hidden one a field is saved as it
-    is in the form.
+    ``{{ field }}`` in a template renders both. Without the hidden one, as after
+    ``{{ field.as_widget }}``, a field is saved as it is in the form.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

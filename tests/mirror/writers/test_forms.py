@@ -125,3 +125,11 @@ def test_new_rows_are_saved_as_by_any_form() -> None:
 def test_a_form_that_has_the_mixin_stays_as_it_is() -> None:
     assert mirrored_form(TaskForm) is TaskForm
     assert issubclass(mirrored_form(forms.modelform_factory(Task, fields=[])), MirroredFormMixin)
+
+
+def test_a_text_keeps_the_line_ends_that_it_has(task: Task) -> None:
+    Task.objects.update(body="one\r\ntwo\r\n")
+    task.refresh_from_db()
+    data = sent(TaskForm(instance=task), body="one\r\ntwo, mine\r\n")
+    Task.objects.update(body="one, theirs\r\ntwo\r\n")
+    assert saved(task, data).body == "one, theirs\r\ntwo, mine\r\n"
