@@ -38,6 +38,7 @@ _COUNTERS = {
     "received_frames": "Frames that members sent.",
     "received_bytes": "Bytes of the frames that members sent; characters of text frames.",
     "received_updates": "Changes of documents that members sent, answers to a step 1 included.",
+    "gaps": "Updates of members that arrived before updates that they depend on.",
     "sent_updates": "Changes of documents that members were sent, each counted per member.",
     "sent_bytes": "Bytes of the frames that members were sent; characters of text frames.",
     "full_states": "Times a member read so slowly that a full state replaced what waited for it.",
@@ -64,6 +65,7 @@ class _Gauge(NamedTuple):
 
 _ROOMS = _Gauge("rooms", "Documents that are open.")
 _MEMBERS = _Gauge("members", "Connections in rooms.")
+_PENDING = _Gauge("pending_updates", "Updates in rooms whose dependencies are missing.")
 _UNSAVED = _Gauge("unsaved_bytes", "Bytes of updates that wait for the storage.")
 _LAG = _Gauge("event_loop_lag_seconds", "How late the event loop was at worst in the last minute.")
 _DRAINING = _Gauge("draining", "1 while the process sends its members away to end, else 0.")
@@ -102,6 +104,7 @@ def _gauges(hubs: list[Hub]) -> Iterator[Metric]:
     rooms = [room for hub in hubs for room in list(hub.rooms.values())]
     yield _ROOMS.of(len(rooms))
     yield _MEMBERS.of(sum(len(room.members) for room in rooms))
+    yield _PENDING.of(sum(room.pending_updates for room in rooms))
     yield _UNSAVED.of(sum(hub.writer.unsaved_size for hub in hubs))
     yield _LAG.of(max((hub.loop_lag.worst_lag for hub in hubs), default=0.0))
     yield _DRAINING.of(any(hub.is_draining for hub in hubs))

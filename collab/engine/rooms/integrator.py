@@ -8,6 +8,7 @@ once, and the rest is pending outside of it; see :mod:`collab.engine.rooms.pendi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
@@ -32,6 +33,8 @@ __all__ = ["Integrator"]
 
 logger = logging.getLogger("collab.room")
 
+#: Least time between two rounds of questions for missing updates, in seconds.
+_QUESTION_INTERVAL = 1.0
 #: From this size on, server code's updates are cut down to what is new before they are read.
 _LARGE = 64 * 1024
 
@@ -47,6 +50,7 @@ class Integrator:
     4. When ``integrate`` returns, nothing is queued, and of the pending updates none is ready.
     5. A refused update leaves the document as it was, and costs nobody anything but its sender.
     6. A member's update is numbered below every update of that member that is pending.
+    7. A member of which an update is pending was asked for what is missing, or will be soon.
 
     Args:
         name: of the document.
@@ -78,6 +82,9 @@ class Integrator:
         self._pending = PendingUpdates()
         self._known: StateVector | None = None
         self._is_closed = False
+        self._loop = asyncio.get_running_loop()
+        self._question: asyncio.TimerHandle | None = None
+        self._question_due = 0.0
         may_sleep = context.make_doc is None and not context.watchers
         sleep_after = settings.SLEEP_DELAY if may_sleep else None
         self.document = LiveDocument(self, settings.MAX_NESTING, sleep_after)
@@ -91,6 +98,8 @@ class Integrator:
     def close(self) -> None:
         """Integrate nothing any more."""
         self._is_closed = True
+        if self._question is not None:
+            self._question.cancel()
         self._queue.clear()
         self.document.close()
         self.detach_watchers()
@@ -118,6 +127,11 @@ class Integrator:
     def leave(self, member: Member) -> None:
         """Drop the pending updates of a member that has left."""
         self._pending.forget(member)
+
+    @property
+    def pending_updates(self) -> int:
+        """The number of pending updates; may be read from any thread."""
+        return len(self._pending)
 
     @property
     def has_queued(self) -> bool:
@@ -277,9 +291,22 @@ class Integrator:
         cost = self._pending.add(update)
         if cost > limit or (member is not None and member not in self.members):
             self._pending.forget(member)
+        else:
+            counters.gaps += member is not None
+            self._question_later()
         if cost > limit:
             text = "Too many pending updates whose dependencies are missing."
             self._refuse(update, TooBig(text, limit="MAX_PENDING"))
+
+    def _question_later(self) -> None:
+        if self._question is None:
+            due = max(self._loop.time(), self._question_due)
+            self._question = self._loop.call_at(due, self._send_questions)
+
+    def _send_questions(self) -> None:
+        self._question = None
+        self._question_due = self._loop.time() + _QUESTION_INTERVAL
+        self._pending.question(self.document.state())
 
     def _refuse(self, update: RoomUpdate[Member], error: MemberError | None = None) -> None:
         """Drop an update, and end its sender's connection."""

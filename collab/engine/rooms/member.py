@@ -72,6 +72,7 @@ class Member:
         self._who: dict[str, str | None] = {"room": None, "user": user_id}
         self.outbox = Outbox(send, write, settings, connection.evict, self._who)
         self._saved = 0
+        self._pending = self._sent_pending = 0
         self._answered = 0
 
     @property
@@ -121,14 +122,23 @@ class Member:
         answered, self._answered = self._answered, 0
         return answered
 
-    def send_saved(self, number: int = 0) -> None:
-        """Report that the first ``number`` updates of this connection are stored.
-
-        Without a number, report it to a member that has just asked for such reports.
-        """
+    def send_saved(self, number: int) -> None:
+        """Report that the first ``number`` updates of this connection are stored."""
         self._saved = max(self._saved, number)
         if self.session.greeted:
             self.outbox.send_saved(self._saved)
+
+    def send_pending(self, number: int) -> None:
+        """Report that ``number`` updates of this connection are pending."""
+        self._pending = number
+        if self.session.greeted and number != self._sent_pending:
+            self._sent_pending = number
+            self.outbox.send_pending(number)
+
+    def send_reports(self) -> None:
+        """Send all reports to a client that may have just asked for them."""
+        self.send_saved(self._saved)
+        self.send_pending(self._pending)
 
     def echo(self, update: bytes) -> None:
         """Send the member's own ``update`` back, if it wants that."""

@@ -163,6 +163,10 @@ class Outbox:
         self._sent_saved = self._saved
         return f"{_SAVED_HEAD}{self._saved}{_SAVED_TAIL}"
 
+    def send_pending(self, number: int) -> None:
+        """Report that ``number`` updates of this connection are pending."""
+        self.send_frame(json_frame("pending", data={"count": number}))
+
     def close(self, code: int, reason: str) -> None:
         """Close the connection; nothing is sent after that."""
         if self.is_closed:

@@ -4,7 +4,8 @@ pycrdt keeps such updates inside the Doc. It may lose some of them, and what is 
 contradict what is there or arrives later: then the document can no longer be read from what was
 stored of it, or reads otherwise. So a room gives its Doc only what the Doc integrates at once. The
 rest is pending here: outside the Doc, not stored, sent to nobody and not reported as saved. It
-belongs to its sender, counts against a limit, and goes when the sender goes.
+belongs to its sender, who is asked for what is missing; it counts against a limit, and goes when
+the sender goes.
 
 An item is integrated when the insertions of its client before it, its neighbours and its parent
 are there; a deletion when what it deletes is.
@@ -27,11 +28,25 @@ class _Sender:
     Attributes:
         pending: in the order in which they arrived.
         last: number of the last update that arrived since one is pending.
+        is_asked: it was asked for what is missing since the last of them arrived.
     """
 
     def __init__(self) -> None:
         self.pending: list[RoomUpdate[Member]] = []
         self.last = 0
+        self.is_asked = False
+
+    def add(self, update: RoomUpdate[Member]) -> None:
+        self.last = max(self.last, update.number)
+        if update.is_whole:
+            # An answer has everything that the client had sent before, and all that it has: to
+            # ask again would bring the same again.
+            update.number = min([update.number, *(each.number for each in self.pending)])
+            self.pending = [update]
+            self.is_asked, update.is_whole = True, False
+        else:
+            self.pending.append(update)
+            self.is_asked = False
 
     def number(self, update: RoomUpdate[Member]) -> None:
         self.last = max(self.last, update.number)
@@ -48,12 +63,28 @@ class PendingUpdates:
     def __bool__(self) -> bool:
         return bool(self._senders)
 
+    def __len__(self) -> int:
+        """Return the number of pending updates; may be called from any thread."""
+        return sum(len(sender.pending) for sender in list(self._senders.values()))
+
     def add(self, update: RoomUpdate[Member]) -> int:
         """Keep the part of an update that is pending; return the cost of all of its sender."""
         sender = self._senders.setdefault(update.member, _Sender())
-        sender.pending.append(update)
-        sender.last = max(sender.last, update.number)
+        sender.add(update)
         return sum(update.partial.cost for update in sender.pending if update.partial)
+
+    def question(self, state: bytes) -> None:
+        """Ask members whose updates are pending for what a document of that state vector lacks.
+
+        Each is asked once for updates that have become pending since, and the client is sent how
+        many are.
+        """
+        for member, sender in list(self._senders.items()):
+            if member is not None and sender.pending:
+                member.send_pending(len(sender.pending))
+                if not sender.is_asked:
+                    sender.is_asked = True
+                    member.ask(state)
 
     def forget(self, member: Member | None) -> None:
         """Drop all pending updates of a sender."""
@@ -83,3 +114,5 @@ class PendingUpdates:
                 sender.number(update)
         for member in [member for member, sender in self._senders.items() if not sender.pending]:
             del self._senders[member]
+            if member is not None:
+                member.send_pending(0)

@@ -130,7 +130,7 @@ class Room:
                 member.send_all_presence()
             case Reply():
                 member.send_frame(effect.frame)
-                member.send_saved()
+                member.send_reports()
 
     def _receive_update(self, update: RoomUpdate[Member]) -> None:
         self._delivery.check_backlog()
@@ -186,6 +186,11 @@ class Room:
     def size(self) -> int:
         """Bytes of the encoded document, at most."""
         return self._document.size
+
+    @property
+    def pending_updates(self) -> int:
+        """The number of updates whose dependencies are missing; may be read from any thread."""
+        return self._integrator.pending_updates
 
     def answer(self, state: bytes) -> list[bytes]:
         """Return the frames that answer a step 1, in this order."""

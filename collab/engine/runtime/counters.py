@@ -23,6 +23,7 @@ class Counters:
     received_frames: int = 0
     received_bytes: int = 0
     received_updates: int = 0
+    gaps: int = 0
     sent_updates: int = 0
     sent_bytes: int = 0
     full_states: int = 0

@@ -269,7 +269,7 @@ class LiveConnection(ConsumerConnection):
         else:
             self._member.send_frame(self._member.session.answer(request).frame)
             if self._member.session.greeted:
-                self._member.send_saved()
+                self._member.send_reports()
         if is_first or request.action == "hello":
             self._greet(request.arguments.get("since"))
 

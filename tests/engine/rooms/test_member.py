@@ -129,8 +129,8 @@ async def test_saved_is_told_late_to_those_who_say_hello_late(room: Room) -> Non
     member, socket = new_member(room)
     member.send_saved(3)
     member.session.greeted = True
-    member.send_saved()
-    member.send_saved()
+    member.send_reports()
+    member.send_reports()
     assert [reply["data"] for reply in socket.replies] == [{"count": 3}]
 
 

@@ -15,9 +15,11 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.rooms import integrator
 from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
+from collab.engine.runtime.counters import counters
 from collab.exceptions import Restarting, TooBig, TryAgainLater
 from collab.protocol.effects import PresenceChange, PresenceRequest, Reply, RoomUpdate, StateRequest
 from collab.protocol.frames import (
@@ -838,6 +840,109 @@ async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Stor
         change(room, ann, update, number)
         await turn()
     assert sorted(store.text) == sorted(text(room.doc)) == sorted("helloxyz")
+
+
+# Gaps.
+
+
+def asked_for(socket: Socket) -> list[bytes]:
+    """Return the state vectors with which a client was asked for missing updates."""
+    return [read_message(frame[2:]) for frame in socket.frames if frame[:2] == b"\0\0"]
+
+
+async def test_a_member_whose_update_is_pending_is_asked_for_what_is_missing(room: Room) -> None:
+    ann, from_ann = new_member(room)
+    _, from_bob = new_member(room)
+    _, later, first = out_of_order()
+    change(room, ann, later)
+    await until(lambda: asked_for(from_ann))
+    assert asked_for(from_ann) == [room.state()]
+    change(room, ann, merge([later, first]), 2, whole=True)
+    assert sorted(text(room.doc)) == sorted("helloabcdef")
+    assert (len(asked_for(from_ann)), asked_for(from_bob)) == (1, [])
+
+
+async def test_however_many_updates_are_pending_their_sender_is_asked_once_in_an_interval(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = make_room(store)
+    ann, from_ann = new_member(room)
+    for number, update in enumerate(typed("xyz" * 5, client_id=9)[1:]):
+        change(room, ann, update, number)
+        await turn()
+        await turn()
+    assert len(asked_for(from_ann)) == 1
+    assert room.pending_updates == 14
+    # What has become pending since is asked for as well, a little later.
+    await until(lambda: len(asked_for(from_ann)) == 2)
+
+
+async def test_a_client_that_lacks_it_as_well_is_not_asked_again_and_again(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrator, "_QUESTION_INTERVAL", 0.0)
+    ann, from_ann = new_member(room, greeted=True)
+    deletion, later, first = out_of_order()
+    change(room, ann, later, 1)
+    await until(lambda: asked_for(from_ann))
+    for number in range(2, 10):
+        change(room, ann, merge([later, deletion]), number, whole=True)
+        for _ in range(5):
+            await turn()
+    assert len(asked_for(from_ann)) == 1
+    # The answers have taken the place of each other.
+    assert room.pending_updates == 1
+    # Another update of the same kind is a reason to ask again.
+    change(room, ann, later, 10)
+    await until(lambda: len(asked_for(from_ann)) == 2)
+    bob, _ = new_member(room)
+    change(room, bob, first)
+    await turn()
+    assert sorted(text(room.doc)) == sorted("helloaf")
+
+
+async def test_a_client_that_said_hello_learns_how_many_of_its_updates_are_pending(
+    room: Room, store: Store
+) -> None:
+    ann, from_ann = new_member(room, greeted=True)
+    stock, from_stock = new_member(room)
+    deletion, later, first = out_of_order()
+    for member in (ann, stock):
+        change(room, member, deletion, 1)
+        change(room, member, later, 2)
+    await until(lambda: from_ann.replies and asked_for(from_stock))
+    assert [reply["data"] for reply in from_ann.replies] == [{"count": 2}]
+    change(room, ann, first, 3)
+    await until(lambda: len(from_ann.replies) == 2)
+    assert from_ann.replies[-1]["action"] == "pending"
+    assert from_ann.replies[-1]["data"] == {"count": 0}
+    assert from_stock.replies == []
+    assert {edit.number for edit in store.edits if edit.member is ann} == {3}
+
+
+async def test_nothing_is_said_to_be_saved_that_an_answer_repeats_and_is_pending(
+    room: Room, store: Store
+) -> None:
+    ann, _ = new_member(room)
+    _, later, first = out_of_order()
+    change(room, ann, later, 1)
+    change(room, ann, merge([HELLO, later]), 2, whole=True)
+    change(room, ann, LETTERS[0], 3)
+    await turn()
+    assert [edit.number for edit in store.edits] == [0]
+    change(room, ann, first, 4)
+    await turn()
+    assert store.edits[-1].number == 4
+
+
+async def test_gaps_are_counted(room: Room) -> None:
+    ann, _ = new_member(room)
+    before = counters.gaps
+    change(room, ann, out_of_order()[1])
+    room.edit_relayed(out_of_order()[1])
+    await turn()
+    assert counters.gaps == before + 1
+    room.close()
 
 
 # Types inside each other.
