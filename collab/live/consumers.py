@@ -84,7 +84,7 @@ class LiveConsumer(StateConsumer):
         """Raise ``CallError`` (403) unless the action may be called with these arguments."""
         for permission in await self.get_permissions(action, **kwargs):
             if not await ask(permission.has_permission, self.scope, self, action, **kwargs):
-                raise CallError(403, "You do not have permission to do this.")
+                raise CallError(403, "You do not have permission to perform this action.")
 
     async def handle_exception(
         self, error: Exception, action: str, request_id: str | float | None

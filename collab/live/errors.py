@@ -39,9 +39,9 @@ def answer_of(error: Exception) -> tuple[int, list[Any]] | None:
         case APIException():
             return error.status_code, _listed(error.detail)
         case Http404() | ObjectDoesNotExist():
-            return 404, ["Not found."]
+            return 404, ["Not found"]
         case PermissionDenied():
-            return 403, ["You do not have permission to do this."]
+            return 403, ["You do not have permission to perform this action."]
         case ValidationError():
             return 400, _listed(get_error_detail(error))
     return None

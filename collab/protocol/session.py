@@ -118,18 +118,20 @@ class Session:
         size = len(frame.encode(errors="surrogatepass"))
         self._check_size(size)
         self._check_size(size, "MAX_TEXT_SIZE")
-        arguments = _read_object(frame)
+        if (arguments := _read_object(frame)) is None:
+            return _refusal(None, None, "Send a JSON object.", 400)
         action, request_id = arguments.pop("action", None), arguments.pop("request_id", None)
         if not _is_id(request_id):
             return _refusal(None, None, 'Send a "request_id" that is text or a number.', 400)
         if not isinstance(action, str):
-            return _refusal(None, request_id, 'Send a JSON object with an "action".', 400)
+            return _refusal(None, request_id, "Unable to find action in message body.", 405)
         return Request(action, request_id, arguments)
 
     def answer(self, request: Request) -> Reply:
         """Return the answer to a request that every consumer understands, or that none does."""
         if request.action != "hello":
-            return _refusal(request.action, request.request_id, "There is no such action.", 405)
+            error = f'Method "{request.action}" not allowed.'
+            return _refusal(request.action, request.request_id, error, 405)
         self.greeted = True
         hello = {**self._access_data(), "server": __version__, "durable": self._durable}
         return Reply(json_frame("hello", request_id=request.request_id, data=hello))
@@ -180,13 +182,13 @@ class Session:
         return Reply(auth_denied_frame(_READ_ONLY))
 
 
-def _read_object(frame: str) -> dict[str, Any]:
-    """Return the JSON object in a frame; an empty one if the frame is not valid."""
+def _read_object(frame: str) -> dict[str, Any] | None:
+    """Return the JSON object in a frame; ``None`` if the frame is not valid."""
     try:
         value = read_json(frame)
     except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _is_id(value: object) -> bool:

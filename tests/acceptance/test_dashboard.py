@@ -163,7 +163,7 @@ def test_any_object_can_be_watched_as_it_changes(alice: Observer, bob: Observer)
 def test_what_cannot_be_watched_is_not_found(alice: Observer) -> None:
     for path in ("/objects/auth.User/1/", "/objects/boards.Board/none/"):
         alice.visitor.go(path)
-        expect(alice.page.locator("#fields")).to_have_text("Not found.")
+        expect(alice.page.locator("#fields")).to_have_text("Not found")
 
 
 @pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])

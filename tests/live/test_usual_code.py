@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from channels.db import database_sync_to_async
@@ -62,6 +62,18 @@ class Decorated(LiveConsumer):
     def count(self, **kwargs: Any):  # type: ignore[no-untyped-def]
         return {"users": User.objects.count()}, 200
 
+    @action
+    def plain(self, number: int) -> int:
+        return number + User.objects.count()
+
+    @action
+    async def awaited(self, number: int) -> Any:
+        return await cast("Any", self).plain(number=number)
+
+    @action
+    def called(self, number: int) -> int:
+        return self.plain(number=number)
+
     @action()
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def doubled(self, number: int) -> Any:
@@ -88,6 +100,12 @@ async def test_methods_of_database_sync_to_async_can_be_actions() -> None:
         assert (await client.call("count"))["data"] == {"users": 0}
         assert (await client.call("doubled", number=2))["data"] == 4
         assert (await client.call("doubled", number="two"))["response_status"] == 400
+
+
+@pytest.mark.parametrize("name", ["plain", "awaited", "called"])
+async def test_an_action_that_is_not_async_can_be_awaited_and_called(name: str) -> None:
+    async with talking(Decorated) as client:
+        assert (await client.call(name, number=7))["data"] == 7
 
 
 # Permissions.
@@ -156,7 +174,7 @@ async def test_a_request_without_an_action_is_answered_with_its_id() -> None:
     async with talking(Answers) as client:
         await client.send(request_id=7)
         answer = await client.next(request_id=7)
-        assert (answer["response_status"], answer["action"]) == (400, None)
+        assert (answer["response_status"], answer["action"]) == (405, None)
 
 
 @pytest.mark.parametrize("request_id", [0.25, "a", 0, -1, None, True])

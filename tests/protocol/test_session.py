@@ -230,11 +230,8 @@ def test_an_unknown_action_is_refused_with_its_request() -> None:
         "[]",
         "1",
         "null",
-        "{}",
         '"action"',
         "[" * 100_000,
-        '{"action": 1}',
-        '{"action": null}',
         # What cannot be sent back: JSON has no such numbers, nor is all that can be read written.
         '{"action": "hello", "request_id": NaN}',
         '{"action": "hello", "request_id": 1e999}',
@@ -247,6 +244,14 @@ def test_what_is_no_request_is_answered_with_an_error(frame: str) -> None:
     assert (reply["action"], reply["response_status"]) == (None, 400)
     assert reply["errors"]
     assert not member.greeted
+
+
+@pytest.mark.parametrize("frame", ["{}", '{"action": 1}', '{"action": null, "request_id": 7}'])
+def test_a_request_without_an_action_is_answered_with_its_id(frame: str) -> None:
+    reply = answer(session(), frame)
+    assert (reply["action"], reply["response_status"]) == (None, 405)
+    assert reply["request_id"] == json.loads(frame).get("request_id")
+    assert reply["errors"] == ["Unable to find action in message body."]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["PerLoop"]
+__all__ = ["PerLoop", "is_in_event_loop"]
 
 T = TypeVar("T")
 
@@ -43,3 +43,12 @@ class PerLoop(Generic[T]):
         """Let the next to ask in an event loop have another."""
         with self._lock:
             self._made.pop(loop, None)
+
+
+def is_in_event_loop() -> bool:
+    """Return whether the caller runs in an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -17,6 +17,7 @@ from asgiref.sync import iscoroutinefunction
 from channels.db import database_sync_to_async
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from collab.engine.runtime.per_loop import is_in_event_loop
 from collab.live.errors import CallError
 
 __all__ = ["Action", "Parameter", "action", "action_of", "actions_of", "detached", "is_pair"]
@@ -156,10 +157,14 @@ class Action:
         """Return the result of the method, which runs in a thread unless it is async."""
         if self.is_async:
             return await self.function(consumer, **arguments)
-        call = transaction.atomic(self.function) if self._is_atomic else self.function
-        result = await database_sync_to_async(call)(consumer, **arguments)
+        result = await self.run_in_thread(consumer, **arguments)
         # A decorator that is not async may wrap a method that is.
         return await result if inspect.isawaitable(result) else result
+
+    async def run_in_thread(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the result of a method that is not async, in a transaction if it is atomic."""
+        call = transaction.atomic(self.function) if self._is_atomic else self.function
+        return await database_sync_to_async(call)(*args, **kwargs)
 
     @property
     def _is_atomic(self) -> bool:
@@ -211,7 +216,8 @@ def action(
 ) -> Any:
     """Make a method of a ``LiveConsumer`` callable by clients: ``@action`` or ``@action(...)``.
 
-    A method that is not async runs in a thread, where it may use the database.
+    A method that is not async runs in a thread, where it may use the database. Called on ``self``,
+    it can be awaited in async methods, and returns its result in others.
 
     Args:
         function: the method.
@@ -221,8 +227,8 @@ def action(
         permission_classes: replace those of the consumer.
 
     Raises:
-        TypeError: an async method is atomic, which Django does not support; or a parameter has a
-            name that permissions need.
+        TypeError: a parameter has a name that permissions need.
+        ValueError: an async method is atomic, which Django does not support.
     """
 
     def mark(function: F) -> F:
@@ -231,13 +237,26 @@ def action(
             names = ", ".join(sorted(taken))
             raise TypeError(f"{function.__name__}: rename parameter {names}, which is reserved.")
         if atomic and iscoroutinefunction(body):
-            raise TypeError(f"{function.__name__} is async and cannot be atomic.")
+            raise ValueError(f"{function.__name__} is async and cannot be atomic.")
         is_detached = detached or body is not function
         found = Action(body, function, atomic, is_detached, tuple(permission_classes))
-        setattr(function, _MARK, found)
-        return function
+        if not iscoroutinefunction(function):
+            found = replace(found, decorated=_callable_anywhere(found))
+        setattr(found.decorated, _MARK, found)
+        return cast("F", found.decorated)
 
     return mark if function is None else mark(function)
+
+
+def _callable_anywhere(method: Action) -> Callable[..., Any]:
+    """Return a method that can be awaited in an event loop and called elsewhere."""
+
+    @wraps(method.function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        run = method.run_in_thread if is_in_event_loop() else method.function
+        return run(*args, **kwargs)
+
+    return call
 
 
 def detached(function: F) -> F:

@@ -6,7 +6,6 @@ that connects later, or again, gets those that it missed.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -17,6 +16,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import router, transaction
 from django.db.models import F
 
+from collab.engine.runtime.per_loop import is_in_event_loop
 from collab.live.events.encoding import as_json
 from collab.live.events.groups import Event, check_name, send
 from collab.live.models import EventGroup, KeptEvent
@@ -118,7 +118,7 @@ def publish_internal(group: str, event_type: str, payload: Any, replay: int = 0)
     """Publish like :func:`publish`, without checking names."""
     # Encoded now, so that later changes to the payload have no effect.
     send_event = partial(_send, Event(event_type, group, as_json(payload)), replay)
-    if _is_in_event_loop():
+    if is_in_event_loop():
         if replay:
             raise SynchronousOnlyOperation("replay uses the database: await apublish(...).")
         send_event()
@@ -126,14 +126,6 @@ def publish_internal(group: str, event_type: str, payload: Any, replay: int = 0)
         transaction.on_commit(send_event, using=using, robust=True)
     else:
         send_event()
-
-
-def _is_in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _send(event: Event, replay: int) -> None:

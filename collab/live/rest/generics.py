@@ -106,7 +106,7 @@ class GenericAsyncAPIConsumer(LiveConsumer):
         """Raise ``CallError`` (403) unless the action is allowed for a row."""
         for permission in await self.get_permissions(action):
             if not await ask(permission.has_object_permission, self.scope, self, action, instance):
-                raise CallError(403, "You do not have permission to do this.")
+                raise CallError(403, "You do not have permission to perform this action.")
 
     @classmethod
     def lookup_name(cls) -> str:

@@ -191,12 +191,13 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
             await asyncio.sleep(self.sleep_time_between_pages)
 
     @action
-    async def list_cancel(self, list_id: RequestId | None = None) -> None:
+    async def list_cancel(self, list_id: RequestId | None = None) -> Answer:
         """Stop sending pages."""
         for request_id, tasks in self._lists.items():
             if list_id in (None, request_id):
                 for task in tasks:
                     task.cancel()
+        return None, status.HTTP_200_OK
 
     @property
     def _lists(self) -> dict[RequestId | None, set[Any]]:

@@ -83,7 +83,7 @@ class SubscriptionMixin(_Base):
         def answer(shown: Shown) -> None:
             found = list(shown.values())
             if id is not None and not found:
-                raise CallError(404, "Not found.")
+                raise CallError(404, "Not found")
             data = {"instances": found} if id is None else found[0]
             self.reply_now("subscribe", data, status=201, request_id=request_id)
 
@@ -127,7 +127,7 @@ class Subscriber(ConnectionPart):
             CallError: 404, none has this id.
         """
         if request_id not in self.queries:
-            raise CallError(404, "Not found.")
+            raise CallError(404, "Not found")
         await self._end(request_id)
 
     async def forget_user(self) -> None:

@@ -155,7 +155,7 @@ class ModelSubscription(Generic[M]):
         try:
             return self.model._meta.pk.to_python(self.decode_id(value))
         except _NO_VALUE as error:
-            raise CallError(404, "Not found.") from error
+            raise CallError(404, "Not found") from error
 
     def shown(self, user: Any, rows: Iterable[M]) -> dict[Any, dict[str, Any]]:
         """Return serialized rows by primary key, in order, without those hidden from the user."""
@@ -206,7 +206,7 @@ def subscription_of(label: str) -> ModelSubscription[Any]:
     """
     if found := _subscriptions.get(label.lower()):
         return found
-    raise CallError(404, "Not found.")
+    raise CallError(404, "Not found")
 
 
 def group_of(model: type[Model]) -> str:
