@@ -5,6 +5,8 @@ from collab import content, documents
 html = content.to_html(documents.read("notes/5"), schema=content.TIPTAP)
 """
 
+from .editors.blocknote.schema import BLOCKNOTE
+from .editors.prosemirror_basic import PROSEMIRROR_BASIC
 from .editors.tiptap import TIPTAP
 from .rendering import to_html, to_json, to_markdown, to_text
 from .report import Report
@@ -12,6 +14,8 @@ from .schema import REQUIRED, Attribute, MarkType, NodeType, Schema
 from .writing import from_html, from_json, from_markdown, from_text, replace
 
 __all__ = [
+    "BLOCKNOTE",
+    "PROSEMIRROR_BASIC",
     "REQUIRED",
     "TIPTAP",
     "Attribute",

@@ -2,11 +2,13 @@
 
 import { Schema } from "prosemirror-model";
 import { marks, nodes } from "prosemirror-schema-basic";
+import { addListNodes } from "prosemirror-schema-list";
 import * as binding from "y-prosemirror";
 import { outline } from "./prosemirror.js";
 
 const comment = { attrs: { id: {}, resolved: { default: false } }, excludes: "" };
-const schema = new Schema({ nodes, marks: { ...marks, comment } });
+const withLists = addListNodes(new Schema({ nodes, marks }).spec.nodes, "paragraph block*", "block");
+const schema = new Schema({ nodes: withLists, marks: { ...marks, comment } });
 
 export const editor = {
   binding,
@@ -14,6 +16,7 @@ export const editor = {
   field: "prosemirror",
   attributes: {
     level: [1, 2, 3],
+    order: [1, 4],
     src: ["https://example.org/a.png", "/b.png"],
     href: ["https://example.org/", "/c"],
     title: [null, "t"],

@@ -6,5 +6,5 @@ const [, , name, count] = process.argv;
 const { editor } = await import(`./${name}.js`);
 const made = editor.documents ? editor.documents(Number(count)) : documents({ ...editor, count: Number(count) });
 const result = { outline: editor.outline?.(), documents: [] };
-for await (const document of made) result.documents.push(document);
+for await (const { doc, ...document } of made) result.documents.push(document);
 process.stdout.write(JSON.stringify(result), () => process.exit(0));

@@ -26,6 +26,7 @@ export function* documents({ binding, schema, field, attributes, skipped, count,
       update: Buffer.from(update).toString("base64"),
       raw,
       json: root.toJSON(),
+      doc,
       ...describe(root, doc),
     };
   }

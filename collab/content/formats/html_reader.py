@@ -27,69 +27,15 @@ __all__ = ["read_html"]
 _HIDDEN = {"head", "iframe", "noscript", "object", "script", "style", "svg", "template", "title"}
 #: Elements that begin and end a line, and have no other meaning of their own.
 _BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hgroup",
-        "html",
-        "main",
-        "nav",
-        "section",
-        "summary",
-    ]
+    {"address", "article", "aside", "body", "center", "dd", "details", "div", "dl", "dt"}
+    | {"fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "main"}
+    | {"nav", "section", "summary"}
 )
 #: Elements that say nothing that could be lost.
 _NEUTRAL = _BLOCKS | frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "br",
-        "button",
-        "caption",
-        "cite",
-        "col",
-        "colgroup",
-        "data",
-        "dfn",
-        "font",
-        "i",
-        "input",
-        "kbd",
-        "label",
-        "legend",
-        "p",
-        "q",
-        "samp",
-        "small",
-        "span",
-        "sub",
-        "sup",
-        "tbody",
-        "tfoot",
-        "thead",
-        "time",
-        "tt",
-        "var",
-        "wbr",
-    ]
+    {"a", "abbr", "b", "bdi", "bdo", "big", "br", "button", "caption", "cite", "col", "colgroup"}
+    | {"data", "dfn", "font", "i", "input", "kbd", "label", "legend", "p", "q", "samp", "small"}
+    | {"span", "tbody", "tfoot", "thead", "time", "tt", "var", "wbr"}
 )
 #: Attributes that rules may ask for, beside those of the schema.
 _ATTRIBUTES = {"alt", "checked", "class", "colspan", "colwidth", "height", "href", "rowspan", "src"}

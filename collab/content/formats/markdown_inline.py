@@ -127,7 +127,8 @@ class InlineMarkdown:
 
     def _is_written(self, mark: Mark) -> bool:
         if self._kind(mark) == "link":
-            return is_safe_url(self._schema.attributes_of(mark).get("href") or "")
+            href = self._schema.attributes_of(mark).get("href")
+            return isinstance(href, str) and href != "" and is_safe_url(href)
         return self._kind(mark) == "code" or self._delimiters(mark) is not None
 
     def _delimiters(self, mark: Mark) -> tuple[str, str] | None:

@@ -1,0 +1,67 @@
+"""The layout of BlockNote: its value is a list of blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from pycrdt import Doc
+
+from collab.content.editors.rich import RICH
+from collab.content.layouts import Layout
+from collab.content.schema import NodeType, Schema
+from collab.content.shared_types.xml_reader import read_xml
+from collab.content.shared_types.xml_writer import write_xml
+from collab.content.trees import JSON, Node
+
+from .blocks import blocks_of, tree_of
+from .trees import KNOWN_BLOCKS, blocks_to_tree, tree_to_blocks
+
+__all__ = ["BlockNoteLayout"]
+
+#: What BlockNote cannot say of rich trees.
+_UNKNOWN = {"mention", "highlight", "subscript", "superscript", "font", "size"}
+_TREE = replace(
+    RICH,
+    nodes=tuple(node for node in RICH.nodes if node.name not in _UNKNOWN),
+    marks=tuple(mark for mark in RICH.marks if mark.name not in _UNKNOWN),
+)
+#: Nodes around blocks and in tables.
+_FRAME = frozenset(
+    {"doc", "text", "hardBreak", "blockContainer", "blockGroup", "tableParagraph", "tableRow"}
+    | {"tableCell", "tableHeader"}
+)
+
+
+class BlockNoteLayout(Layout):
+    """Content whose value is BlockNote's blocks."""
+
+    def tree_schema(self, schema: Schema) -> Schema:
+        return _tree_schema(schema)
+
+    def read(self, doc: Doc[Any], field: str, schema: Schema) -> JSON:
+        return blocks_of(read_xml(doc, field, schema), schema)
+
+    def to_tree(self, value: JSON, schema: Schema) -> Node:
+        tree = blocks_to_tree(value)
+        return tree | {"content": self.tree_schema(schema).complete(tree["content"])}
+
+    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+        return tree_to_blocks(tree)
+
+    def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
+        stored = read_xml(doc, field, schema)
+        write_xml(doc, field, tree_of(value, schema, stored), schema)
+
+
+@lru_cache(maxsize=32)
+def _tree_schema(schema: Schema) -> Schema:
+    """Return the schema of trees, with a project's own blocks."""
+    known = KNOWN_BLOCKS | _FRAME
+    own = [node for node in schema.nodes if node.name not in known]
+    return _TREE.extend(nodes=[_as_block(node) for node in own]) if own else _TREE
+
+
+def _as_block(node: NodeType) -> NodeType:
+    return node if node.is_inline else replace(node, group="block")
