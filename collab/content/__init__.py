@@ -6,7 +6,10 @@ html = content.to_html(documents.read("notes/5"), schema=content.TIPTAP)
 """
 
 from .editors.blocknote.schema import BLOCKNOTE
+from .editors.lexical import LEXICAL
+from .editors.plain import MARKDOWN, PLAIN
 from .editors.prosemirror_basic import PROSEMIRROR_BASIC
+from .editors.quill import QUILL
 from .editors.tiptap import TIPTAP
 from .rendering import to_html, to_json, to_markdown, to_text
 from .report import Report
@@ -15,7 +18,11 @@ from .writing import from_html, from_json, from_markdown, from_text, replace
 
 __all__ = [
     "BLOCKNOTE",
+    "LEXICAL",
+    "MARKDOWN",
+    "PLAIN",
     "PROSEMIRROR_BASIC",
+    "QUILL",
     "REQUIRED",
     "TIPTAP",
     "Attribute",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from pycrdt import Doc
 
@@ -20,6 +20,9 @@ class Layout(ABC):
     BlockNote's blocks, Quill's delta, a string. A *tree* is the same in the nodes and marks of
     ``tree_schema``, of which all other formats are written.
     """
+
+    #: The format of the value, if that is a string that needs no conversion.
+    native: ClassVar[str | None] = None
 
     def tree_schema(self, schema: Schema) -> Schema:
         """Return the schema of the trees that :meth:`to_tree` returns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pycrdt import Doc
@@ -33,20 +34,30 @@ def to_json(doc: Doc[Any], field: str | None = None, schema: Schema | None = Non
 
 def to_html(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> str:
     """Return content as HTML that is safe to be put into a page."""
-    return write_html(*_tree(doc, field, schema))
+    return _write(doc, field, schema, "html")
 
 
 def to_markdown(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> str:
     """Return content as Markdown in GitHub's flavour."""
-    return write_markdown(*_tree(doc, field, schema))
+    return _write(doc, field, schema, "markdown")
 
 
 def to_text(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> str:
     """Return content as plain text."""
-    return write_text(*_tree(doc, field, schema))
+    return _write(doc, field, schema, "text")
 
 
-def _tree(doc: Doc[Any], field: str | None, schema: Schema | None) -> tuple[Node, Schema]:
+def _write(doc: Doc[Any], field: str | None, schema: Schema | None, format: str) -> str:
     schema = schema or TIPTAP
-    value = schema.layout.read(doc, field or schema.field, schema)
-    return schema.layout.to_tree(value, schema), schema.layout.tree_schema(schema)
+    layout = schema.layout
+    value = layout.read(doc, field or schema.field, schema)
+    if format == layout.native:
+        return str(value)
+    return _WRITERS[format](layout.to_tree(value, schema), layout.tree_schema(schema))
+
+
+_WRITERS: dict[str, Callable[[Node, Schema], str]] = {
+    "html": write_html,
+    "markdown": write_markdown,
+    "text": write_text,
+}

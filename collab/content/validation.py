@@ -11,7 +11,7 @@ from collab.exceptions import InvalidContent
 from .schema import REQUIRED, Attribute, NodeType, Schema
 from .trees import MAX_DEPTH, MAX_SAFE_INTEGER, Mark, Node
 
-__all__ = ["check"]
+__all__ = ["check", "check_value"]
 
 
 def check(tree: Node, schema: Schema, foreign: Collection[str] = ()) -> None:
@@ -115,7 +115,7 @@ class _Checker:
             _refuse(path, "has attributes that are not an object")
         for key, value in given.items():
             place = f"{path}.attrs.{key}"
-            _check_value(value, place)
+            check_value(value, place)
             if value is not None and key in table and not table[key].allows(value):
                 _refuse(place, f"cannot be {value!r}")
         for key, attribute in table.items():
@@ -123,8 +123,12 @@ class _Checker:
                 _refuse(path, f"lacks the attribute {key!r}")
 
 
-def _check_value(value: Any, path: str) -> None:
-    """Check that JavaScript reads a value as it is."""
+def check_value(value: Any, path: str) -> None:
+    """Check that JavaScript reads a JSON value as it is.
+
+    Raises:
+        InvalidContent: it does not; the path says where the value is.
+    """
     match value:
         case None | bool():
             pass
@@ -138,12 +142,12 @@ def _check_value(value: Any, path: str) -> None:
                 _refuse(path, "is not a finite number")
         case list() | tuple():
             for index, item in enumerate(value):
-                _check_value(item, f"{path}[{index}]")
+                check_value(item, f"{path}[{index}]")
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
                     _refuse(path, "has a key that is not a string")
-                _check_value(item, f"{path}.{key}")
+                check_value(item, f"{path}.{key}")
         case _:
             _refuse(path, f"is a {type(value).__name__}, not a JSON value")
 

@@ -88,6 +88,9 @@ def replace(
 def _write(doc: Doc[Any], field: str | None, value: str, schema: Schema, format: Format) -> Report:
     layout, field = schema.layout, field or schema.field
     inner = layout.tree_schema(schema)
+    if format == layout.native:
+        layout.write(doc, field, value, schema)
+        return Report()
     with doc.transaction():
         old = layout.to_tree(layout.read(doc, field, schema), schema)
         names = {node["type"] for node in walk(old)} - inner.node_types.keys()

@@ -81,8 +81,8 @@ def _element(element: XmlElement, depth: int) -> Node:
     return make_node(element.tag or "", attributes(element), inner)
 
 
-def attributes(element: XmlElement) -> dict[str, Any]:
-    """Return the attributes of an element; editors do not store such that are null."""
+def attributes(element: XmlElement | XmlText) -> dict[str, Any]:
+    """Return the attributes of an element or a text; editors do not store such that are null."""
     # pycrdt's annotation says that these cannot be iterated over.
     pairs = cast(Iterable[tuple[str, Any]], element.attributes)
     return {key: plain(value) for key, value in sorted(pairs) if value is not None}

@@ -86,7 +86,7 @@ class _Reader:
         link = marks.pop("link", None)
         styles = {name: _style(mark) for name, mark in marks.items()}
         styled: Block = {"type": "text", "text": node["text"], "styles": styles}
-        last = found[-1] if found else {"type": None}
+        last: Block = found[-1] if found else {"type": None}
         if link is None:
             _add_styled(found, styled)
         elif last["type"] == "link" and last["href"] == link["attrs"]["href"]:
