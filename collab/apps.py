@@ -16,6 +16,10 @@ class CollabConfig(AppConfig):
 
         register(check_document_types, "collab")
         autodiscover_modules("documents")
+        if apps.is_installed("django.contrib.auth"):
+            from .engine.serving.logouts import connect_signals
+
+            connect_signals()
         if apps.is_installed("collab_storage"):
             # The queue of events is among its tables.
             from .documents.changes.recorder import start_recording

@@ -116,3 +116,59 @@ async def test_who_logs_out_is_sent_away_within_the_interval(start_server: Start
             "from django.contrib.sessions.models import Session; Session.objects.all().delete()",
         )
         assert await client.wait_closed() == 4401
+
+
+ACTS = {
+    "logging out": """
+        from importlib import import_module
+        from django.conf import settings
+        from django.contrib.auth import logout
+        from django.http import HttpRequest
+
+        request = HttpRequest()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore("{session}")
+        logout(request)
+    """,
+    "a deleted session": """
+        from django.contrib.sessions.models import Session
+
+        Session.objects.filter(session_key="{session}").delete()
+    """,
+    "a deactivated user": """
+        from django.contrib.auth.models import User
+
+        user = User.objects.get(username="ann")
+        user.is_active = False
+        user.save()
+    """,
+    "a deleted user": """
+        from django.contrib.auth.models import User
+
+        User.objects.get(username="ann").delete()
+    """,
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_a_user_who_is_no_more_is_disconnected_at_once_from_every_process(
+    redis_server: Redis, start_server: StartServer, act: str
+) -> None:
+    collab = {"ACCESS_CHECK_INTERVAL": 3600}
+    servers = [start_server(redis=redis_server.url, collab=collab) for _ in range(2)]
+    session = (await asyncio.to_thread(servers[0].run_code, LOG_IN)).strip()
+    clients = [
+        YjsClient(
+            server.url("room", "session"),
+            headers={"Cookie": f"sessionid={session}"},
+            subprotocols=["collab"],
+        )
+        for server in servers
+    ]
+    for client in clients:
+        await client.connect()
+        await client.hello()
+        await client.insert("before")
+        await client.wait_saved()
+    await asyncio.to_thread(servers[0].run_code, ACTS[act].format(session=session))
+    for client in clients:
+        assert await client.wait_closed() == 4401

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from collab.engine.hub.identity import belongs_to
 from collab.engine.hub.live_rooms import Key, LiveRooms, PendingJoin
 from collab.engine.hub.loader import Loader, Opener
 from collab.engine.hub.upkeep import Upkeep, settle
@@ -97,12 +98,19 @@ class Hub:
         self._check_draining()
         self.lobby.add(member)
         self._upkeep.start()
+        if self.relay is not None:
+            self._upkeep.tasks.start(self._listen(self.relay), "listen")
 
     def leave(self, member: Member) -> None:
         """Let a member go that has no document."""
         self.lobby.discard(member)
         member.detach()
         self._upkeep.release_idle_later("")
+
+    async def _listen(self, relay: Relay) -> None:
+        await relay.listen()
+        # All connections may have left meanwhile.
+        await self._upkeep.release_idle("")
 
     def _check_draining(self) -> None:
         if self.is_draining:
@@ -117,6 +125,8 @@ class Hub:
             self.deliver(name, order["update"], relayed=True)
         elif order["what"] == "recheck":
             self.recheck_access(name, order["user"])
+        elif order["what"] == "forget":
+            self.forget_user(order["user"], order["session"])
         else:
             self.discard(name, order["moved_to"])
 
@@ -166,6 +176,19 @@ class Hub:
                     if user_id is None or member.user_id == user_id:
                         check = member.connection.recheck_access()
                         self._upkeep.tasks.start(check, "recheck", name)
+
+    def forget_user(self, user_id: str | None, session: str | None) -> None:
+        """Treat connections as anonymous whose user has logged out, was deactivated or deleted.
+
+        Args:
+            user_id: all connections of this user.
+            session: digest of a session: only the connections of this one.
+        """
+        self._live.recheck_all_pending()
+        for member in self._live.members:
+            if belongs_to(member.connection.scope, user_id, session):
+                work = member.connection.forget_user()
+                self._upkeep.tasks.start(work, "forget", member.room_name)
 
     def is_here(self) -> bool:
         """Return whether the caller runs in this hub's event loop."""

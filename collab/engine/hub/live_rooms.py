@@ -93,3 +93,8 @@ class LiveRooms:
         for pending in self._pending.get(name, ()):
             if user_id is None or pending.user_id == user_id:
                 pending.needs_recheck = True
+
+    def recheck_all_pending(self) -> None:
+        """Let all connections that are about to join be authorized again."""
+        for name in self._pending:
+            self.recheck_pending(name)

@@ -13,10 +13,12 @@ from typing import Any
 
 from collab.engine.relay.layer_channel import Message
 
-__all__ = ["MESSAGE_TYPE", "PROCESS", "SEVERAL", "order", "pack", "relay_group"]
+__all__ = ["ALL_ROOMS", "MESSAGE_TYPE", "PROCESS", "SEVERAL", "order", "pack", "relay_group"]
 
 #: The layer hands messages to consumers by their type; the relay reads its own channel.
 MESSAGE_TYPE = "collab.engine.relay.relay"
+#: In place of the name of a room, which is never empty: the order concerns every process.
+ALL_ROOMS = ""
 #: Kind of a message that holds others.
 SEVERAL = "several"
 #: Identifies this process, which carries out its own orders directly.
@@ -28,7 +30,7 @@ _MAX_SIZE = 256 * 1024
 
 
 def relay_group(room_name: str) -> str:
-    """Return the channel layer's group of the processes that hold a room."""
+    """Return the channel layer's group of the processes that hold a room, or of ``ALL_ROOMS``."""
     return f"collab.engine.relay.relay.{hashlib.sha256(room_name.encode()).hexdigest()}"
 
 

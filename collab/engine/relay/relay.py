@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message, end_task
-from collab.engine.relay.messages import PROCESS, SEVERAL, pack
+from collab.engine.relay.messages import ALL_ROOMS, PROCESS, SEVERAL, pack, relay_group
 from collab.engine.relay.room_link import RoomLink
 from collab.engine.relay.timings import DEFAULT, RelayTimings
 from collab.engine.runtime.background import BackgroundTasks
@@ -91,16 +91,21 @@ class Relay:
             name: of the room.
             reread: applies to the room the updates in the storage that it lacks.
         """
-        async with self._starting:
-            await self._start()
+        await self.listen()
         link = self._links[name] = RoomLink(self, name, reread)
         await self.join_group(link)
         self.wake(link)
         return link
 
+    async def listen(self) -> None:
+        """Receive orders that concern every process, also while no room is open."""
+        async with self._starting:
+            await self._start()
+
     async def _start(self) -> None:
         if not self._periodic:
             await self._layer.start()
+            await self._layer.join(relay_group(ALL_ROOMS))
             self._periodic = [
                 self._loop.create_task(self._send_periodically(), name="collab-relay-send"),
                 self._loop.create_task(self._tick_periodically(), name="collab-relay-tick"),
@@ -122,6 +127,10 @@ class Relay:
 
     async def close(self) -> None:
         """End; all rooms are closed."""
+        async with self._starting:
+            await self._close()
+
+    async def _close(self) -> None:
         periodic, self._periodic = self._periodic, []
         if periodic:
             with suppress(TimeoutError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Any, cast
 
 from channels.consumer import get_handler_name
@@ -28,7 +28,6 @@ from collab.engine.connections.fast_path import Receive, Send, socket_of
 from collab.engine.hub.admission import Admission, address_of, current_limits
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
-from collab.engine.hub.live_rooms import PendingJoin
 from collab.engine.relay.layer_channel import LayerChannel
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
@@ -103,19 +102,18 @@ class ConsumerConnection:
         # A later check must not be overtaken by an earlier one's answer.
         self._checking = asyncio.Lock()
         self._intake = FrameIntake(settings, self.receive_bytes, self._turn)
-        #: The server's socket, where frames can go past ASGI.
         self._socket = socket_of(scope)
         self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
         self._hub: Hub
         self._room: Room | None = None
         self._member: Member | None = None
         self.room_name: str | None = None
-        #: Receives events of the channel layer, if there is one.
-        self.layer_channel: LayerChannel | None = None
-        if self.channel_layer is not None:
-            self.layer_channel = LayerChannel(
-                self.channel_layer, self._handle_layer_event, on_failed=self._fail
-            )
+        self.layer_channel = self._new_layer_channel()
+
+    def _new_layer_channel(self) -> LayerChannel | None:
+        if self.channel_layer is None:
+            return None
+        return LayerChannel(self.channel_layer, self._handle_layer_event, on_failed=self._fail)
 
     # Questions.
 
@@ -277,10 +275,10 @@ class ConsumerConnection:
         self._admission.enter(current_limits().addresses, address_of(self.scope))
         await self._join_class_groups()
         self._enter_as_user()
-        with self._pending_join() as pending:
+        with current_hub().pending_join(self.room_name or "", self.user_id) as pending:
             self._access_check.access = await self._access_check.ask()
             await self._connect()
-        if pending is not None and pending.needs_recheck:
+        if pending.needs_recheck:
             await self.recheck_access()
         self._open_fast_path()
 
@@ -298,11 +296,6 @@ class ConsumerConnection:
             except InvalidName as error:
                 raise NoSuchDocument from error
         self._admission.enter(current_limits().users, self.user_id)
-
-    def _pending_join(self) -> AbstractContextManager[PendingJoin | None]:
-        if self.room_name is None:
-            return nullcontext()
-        return current_hub().pending_join(self.room_name, self.user_id)
 
     async def _connect(self) -> None:
         try:

@@ -1,0 +1,181 @@
+"""Users who log out, are deactivated or lose their session are acted on at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.auth import AuthMiddlewareStack
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth import logout
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.http import HttpRequest
+from django.test import AsyncClient
+
+from collab.access import Access
+from collab.consumers import YjsConsumer
+from collab.engine.hub.current import current_hub
+from collab.engine.hub.identity import session_digest
+from collab.engine.relay.messages import ALL_ROOMS, order
+from collab.engine.serving.logouts import connect_signals
+from collab.live import LiveConsumer
+from tests.collab.test_consumers import serve
+from tests.harness.waiting import until
+from tests.live.talking import Talker
+
+pytestmark = [pytest.mark.usefixtures("memory"), pytest.mark.django_db(transaction=True)]
+
+
+class ForUsers(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
+
+
+@pytest.fixture
+async def ann() -> User:
+    return await User.objects.acreate(username="ann")
+
+
+async def logged_in(user: User) -> str:
+    """Return the key of a new session of a user."""
+    browser = AsyncClient()
+    await browser.aforce_login(user)
+    return str(browser.cookies["sessionid"].value)
+
+
+@asynccontextmanager
+async def connected(session: str) -> AsyncIterator[WebsocketCommunicator]:
+    communicator = WebsocketCommunicator(
+        AuthMiddlewareStack(serve(ForUsers)),
+        "ws/room",
+        headers=[(b"cookie", f"sessionid={session}".encode())],
+    )
+    assert (await communicator.connect())[0]
+    await communicator.receive_from()
+    yield communicator
+    await communicator.disconnect()
+
+
+async def closed(communicator: WebsocketCommunicator) -> int:
+    code: int = (await communicator.receive_output(10))["code"]
+    return code
+
+
+def log_out(session: str) -> None:
+    from importlib import import_module
+
+    from django.conf import settings
+
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session)
+    logout(request)
+
+
+def delete_session(session: str) -> None:
+    Session.objects.filter(session_key=session).delete()
+
+
+@pytest.mark.parametrize("act", [log_out, delete_session])
+async def test_connections_of_a_session_that_ends_are_closed_and_no_others(
+    ann: User, act: Callable[[str], None]
+) -> None:
+    sessions = [await logged_in(ann) for _ in range(2)]
+    async with connected(sessions[0]) as ending, connected(sessions[1]) as other:
+        await sync_to_async(act)(sessions[0])
+        assert await closed(ending) == 4401
+        assert await other.receive_nothing(0.05)
+
+
+def deactivate(user: User) -> None:
+    user.is_active = False
+    user.save()
+
+
+@pytest.mark.parametrize("act", [deactivate, User.delete])
+async def test_all_connections_of_a_user_who_is_no_more_are_closed(
+    ann: User, act: Callable[[User], Any]
+) -> None:
+    bob = await User.objects.acreate(username="bob")
+    sessions = [await logged_in(user) for user in (ann, ann, bob)]
+    async with (
+        connected(sessions[0]) as one,
+        connected(sessions[1]) as two,
+        connected(sessions[2]) as other,
+    ):
+        await sync_to_async(act)(ann)
+        assert [await closed(each) for each in (one, two)] == [4401, 4401]
+        assert await other.receive_nothing(0.05)
+
+
+async def test_a_user_who_is_saved_and_stays_active_goes_on(ann: User) -> None:
+    async with connected(await logged_in(ann)) as communicator:
+        await ann.asave()
+        assert await communicator.receive_nothing(0.05)
+
+
+def deactivate_in_vain(user: User) -> None:
+    with transaction.atomic():
+        deactivate(user)
+        transaction.set_rollback(True)
+
+
+async def test_a_transaction_that_is_rolled_back_closes_nothing(ann: User) -> None:
+    async with connected(await logged_in(ann)) as communicator:
+        await sync_to_async(deactivate_in_vain)(ann)
+        assert await communicator.receive_nothing(0.05)
+
+
+async def test_another_process_orders_it_for_connections_without_a_document_too(
+    ann: User,
+) -> None:
+    class Live(LiveConsumer):
+        async def authorize(self) -> Access:
+            return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
+
+    from channels.routing import URLRouter
+    from django.urls import path
+
+    router = AuthMiddlewareStack(URLRouter([path("live/", Live.as_asgi())]))
+    session = await logged_in(ann)
+    cookie = (b"cookie", f"sessionid={session}".encode())
+    communicator = WebsocketCommunicator(router, "live/", headers=[cookie])
+    await communicator.connect()
+    await until(lambda: current_hub().lobby)
+    digest = session_digest(session)
+    current_hub().handle_order(order(ALL_ROOMS, "forget", user=None, session=digest))
+    assert await Talker(communicator).closed() == 4401
+    await communicator.disconnect()
+
+
+async def test_a_user_who_is_deactivated_while_connecting_is_closed(ann: User) -> None:
+    class Deactivating(ForUsers):
+        async def connect(self) -> None:
+            await sync_to_async(deactivate)(ann)
+            await super().connect()
+
+    communicator = WebsocketCommunicator(
+        AuthMiddlewareStack(serve(Deactivating)),
+        "ws/room",
+        headers=[(b"cookie", f"sessionid={await logged_in(ann)}".encode())],
+    )
+    await communicator.connect()
+    await communicator.receive_from()
+    assert await closed(communicator) == 4401
+    await communicator.disconnect()
+
+
+def test_a_logout_without_a_session_concerns_no_connection() -> None:
+    from django.contrib.auth.signals import user_logged_out
+
+    user_logged_out.send(User, request=None, user=None)
+    assert AnonymousUser().pk is None
+
+
+def test_sessions_that_are_in_no_database_are_not_followed(settings: Any) -> None:
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    connect_signals()
