@@ -11,7 +11,6 @@ from importlib.abc import InspectLoader
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from channels import DEFAULT_CHANNEL_LAYER
 from channels.routing import get_default_application
 from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
@@ -23,7 +22,7 @@ from django.utils.module_loading import module_has_submodule
 from collab.engine.connections.routes import applications
 from collab_storage.base import Storage
 
-from .conf import Settings, get_storage, unknown_settings
+from .conf import Settings, get_storage, has_shared_layer, unknown_settings
 
 if TYPE_CHECKING:
     from collab_storage.orm import ORMStorage
@@ -234,7 +233,7 @@ def check_processes(**kwargs: object) -> list[CheckMessage]:
     if processes == 1:
         return []
     messages: list[CheckMessage] = []
-    if not _has_shared_layer():
+    if not has_shared_layer():
         text = (
             f"WEB_CONCURRENCY starts {processes} server processes without a shared channel layer:"
             " a document that is open in two of them is not kept equal while it is edited."
@@ -257,7 +256,7 @@ def check_channel_layer(**kwargs: object) -> list[CheckMessage]:
     The number of server processes is not known here, but management commands and task workers
     are processes, too.
     """
-    if _has_shared_layer() or _processes() > 1:
+    if has_shared_layer() or _processes() > 1:
         return []
     return [
         Warning(
@@ -274,12 +273,6 @@ def _processes() -> int:
     """Return the number of server processes, as far as the environment tells it."""
     number = os.environ.get("WEB_CONCURRENCY", "1")
     return max(1, int(number)) if number.isdecimal() else 1
-
-
-def _has_shared_layer() -> bool:
-    layers = getattr(django_settings, "CHANNEL_LAYERS", {})
-    backend = layers.get(DEFAULT_CHANNEL_LAYER, {}).get("BACKEND")
-    return backend not in (None, "channels.layers.InMemoryChannelLayer")
 
 
 # Routing.

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from channels import DEFAULT_CHANNEL_LAYER
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -18,7 +19,7 @@ from django.utils.module_loading import import_string
 
 from collab_storage.base import Storage
 
-__all__ = ["Settings", "get_settings", "get_storage", "unknown_settings"]
+__all__ = ["Settings", "get_settings", "get_storage", "has_shared_layer", "unknown_settings"]
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -179,6 +180,13 @@ def _make_storage() -> Storage:
             "settings.COLLAB['STORAGE'] needs a BACKEND that can be imported, and OPTIONS that it"
             f" takes: {error}"
         ) from error
+
+
+def has_shared_layer() -> bool:
+    """Return whether processes share the channel layer, as far as its class shows."""
+    layers = getattr(django_settings, "CHANNEL_LAYERS", {})
+    backend = layers.get(DEFAULT_CHANNEL_LAYER, {}).get("BACKEND")
+    return backend not in (None, "channels.layers.InMemoryChannelLayer")
 
 
 def _forget(*, setting: str, **kwargs: object) -> None:

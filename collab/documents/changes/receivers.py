@@ -14,7 +14,7 @@ from collab.documents.registry import ResolvedName, resolve
 from collab_storage.journal import EventKind
 from collab_storage.models import QueuedEvent
 
-__all__ = ["call_receivers", "is_tracked"]
+__all__ = ["call_receivers", "has_receivers", "is_tracked"]
 
 _SIGNALS = (
     signals.document_created,
@@ -24,9 +24,14 @@ _SIGNALS = (
 )
 
 
+def has_receivers() -> bool:
+    """Return whether any signal of documents has receivers."""
+    return any(signal.receivers for signal in _SIGNALS)
+
+
 def is_tracked(name: str) -> bool:
     """Return whether anything is to be called when the document ``name`` changes."""
-    if any(signal.receivers for signal in _SIGNALS):
+    if has_receivers():
         return True
     resolved = resolve(name)
     return resolved is not None and has_hooks(type(resolved.document_type))

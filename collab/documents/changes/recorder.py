@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from django.apps import apps
 from django.db import transaction
 
 from collab.documents.changes.dispatcher import dispatcher
-from collab.documents.changes.receivers import is_tracked
+from collab.documents.changes.hooks import has_hooks
+from collab.documents.changes.receivers import has_receivers, is_tracked
 from collab.documents.document_type import DocumentType
-from collab.documents.registry import resolve
+from collab.documents.registry import registrations, resolve
 from collab.engine.hub.current import end_services
 from collab.engine.hub.loader import room_watchers
 from collab_storage.event_queue import Pause, record
 from collab_storage.journal import DocumentEvent, Recorder, journal
 
-__all__ = ["start_recording"]
+__all__ = ["start_delivering", "start_recording"]
 
 
 def start_recording() -> None:
@@ -24,6 +26,13 @@ def start_recording() -> None:
     journal.append(Recorder(is_tracked, _record))
     room_watchers.append(_serve)
     end_services.append(dispatcher.stop)
+
+
+def start_delivering() -> None:
+    """Deliver changes in this process from now on, if anything is to be called after one."""
+    types = [type(registration.document_type) for registration in registrations()]
+    if apps.is_installed("collab_storage") and (has_receivers() or any(map(has_hooks, types))):
+        dispatcher.start()
 
 
 async def _serve(name: str) -> None:

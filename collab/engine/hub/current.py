@@ -17,7 +17,7 @@ from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.runtime.shutdown import drain_on_sigterm
 from collab.engine.storing.document_store import DocumentStore
 
-__all__ = ["current_hub", "end_services", "in_all_hubs", "live_hubs"]
+__all__ = ["current_hub", "end_services", "end_serving", "in_all_hubs", "live_hubs"]
 
 
 #: Called with a timeout, in a worker thread, when the last hub of the process has closed: ends
@@ -31,12 +31,16 @@ def _make_hub() -> Hub:
     relay = None if layer is None else Relay(layer, timings.DEFAULT)
     hub = Hub(store, relay, on_closed=_forget)
 
-    async def drain() -> None:
-        await hub.drain()
-        await _end_services()
-
-    drain_on_sigterm(drain)
+    drain_on_sigterm(end_serving)
     return hub
+
+
+async def end_serving() -> None:
+    """Close all connections of this event loop, store their updates, and end background work."""
+    for hub in live_hubs():
+        if hub.is_here() and not hub.is_draining:
+            await hub.drain()
+    await _end_services()
 
 
 async def _forget(hub: Hub) -> None:

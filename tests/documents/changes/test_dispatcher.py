@@ -14,6 +14,7 @@ from collab.documents.changes import dispatcher as module
 from collab.documents.changes.change import Change
 from collab.documents.changes.deliverer import Deliverer
 from collab.documents.changes.dispatcher import Dispatcher
+from collab.documents.changes.recorder import start_delivering
 from collab_storage.models import EventLease, QueuedEvent
 from tests.harness.waiting import poll_until
 from tests.projects.documents import calls, on_call
@@ -134,3 +135,9 @@ def test_nothing_is_delivered_once_it_is_stopped() -> None:
     dispatcher.look_within(0)
     assert QueuedEvent.objects.exists()
     assert calls == []
+
+
+def test_a_process_without_receivers_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collab.documents.registry._registrations", {})
+    start_delivering()
+    assert not [thread for thread in threading.enumerate() if thread.name == "collab-changes"]

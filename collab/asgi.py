@@ -1,0 +1,89 @@
+"""The ASGI application of a project, in one line::
+
+# mysite/asgi.py
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+application = get_application()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.urls import path, re_path
+
+from collab.wire import SUBPROTOCOL, CloseCode
+
+__all__ = ["get_application"]
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+def get_application(
+    websockets: Sequence[Any] | None = None, http: Sequence[Any] = ()
+) -> ProtocolTypeRouter:
+    """Set Django up, and return an application with pages over HTTP and documents over websockets.
+
+    Websockets are open to pages of the hosts in ``ALLOWED_HOSTS`` only, and have the session's
+    user; one whose path no route matches is closed with 4404. While ``DEBUG``, static files are
+    served.
+
+    Args:
+        websockets: routes, each made with Django's ``path()``; by default
+            ``path("ws/<path:room>", YjsConsumer.as_asgi())``, which serves every document type.
+        http: routes to ASGI applications that are asked before Django.
+    """
+    django_application: Any = get_asgi_application()
+    # Importing consumers needs Django to be set up.
+    from collab.consumers import YjsConsumer
+
+    if websockets is None:
+        websockets = [path("ws/<path:room>", YjsConsumer.as_asgi())]
+    if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
+        from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+        django_application = ASGIStaticFilesHandler(django_application)
+    unknown: Any = close_unknown
+    routes = URLRouter([*websockets, re_path(r"", unknown)])
+    return ProtocolTypeRouter(
+        {
+            "http": URLRouter([*http, re_path(r"", django_application)]),
+            "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes)),
+            "lifespan": lifespan,
+        }
+    )
+
+
+async def close_unknown(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Close a websocket whose path no route matches, with 4404.
+
+    It is accepted first: a client does not see the code of a refused handshake.
+    """
+    await receive()
+    offered = scope.get("subprotocols", [])
+    subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+    await send({"type": "websocket.accept", "subprotocol": subprotocol})
+    reason = "No document is served at this address."
+    await send({"type": "websocket.close", "code": int(CloseCode.NOT_FOUND), "reason": reason})
+
+
+async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Deliver changes from the start on, and store what is unsaved at the end."""
+    from collab.documents.changes.recorder import start_delivering
+    from collab.engine.hub.current import end_serving
+
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            start_delivering()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await end_serving()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

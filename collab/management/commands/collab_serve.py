@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from collab.conf import get_settings, get_storage, has_shared_layer
+
+
+class Command(BaseCommand):
+    help = "Serve the project's ASGI application with uvicorn, set up for documents."
+    # Warnings are shown as by runserver; an error ends the command.
+    requires_system_checks = "__all__"
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "address", nargs="?", default="127.0.0.1:8000", help="HOST:PORT, or PORT alone"
+        )
+        parser.add_argument(
+            "--reload", action="store_true", help="start again when a file of the project changes"
+        )
+        parser.add_argument("--workers", type=int, default=1, help="number of processes")
+        parser.add_argument(
+            "--forwarded-allow-ips", help="addresses of proxies whose X-Forwarded-For is believed"
+        )
+
+    def handle(self, **options: Any) -> None:
+        try:
+            import uvicorn
+        except ImportError as error:
+            raise CommandError(
+                'uvicorn is not installed: pip install "django-collab[server]"'
+            ) from error
+        self._check(options["workers"], reload=options["reload"])
+        host, port = _address(options["address"])
+        self.stdout.write(f"Serving documents at http://{host}:{port}/ (Ctrl+C ends).")
+        uvicorn.run(
+            _application(),
+            host=host,
+            port=port,
+            workers=options["workers"],
+            reload=options["reload"],
+            forwarded_allow_ips=options["forwarded_allow_ips"],
+            ws="collab.sockets:WebSocketProtocol",
+            ws_max_size=get_settings().MAX_FRAME_SIZE,
+            # Updates are too small for compression to be worth its time and memory.
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=15,
+            lifespan="auto",
+            log_level="info" if settings.DEBUG else "warning",
+        )
+
+    def _check(self, workers: int, *, reload: bool) -> None:
+        if workers > 1 and reload:
+            raise CommandError("--reload serves with one process: leave --workers out.")
+        if workers > 1 and not has_shared_layer():
+            raise CommandError(
+                f"{workers} processes keep a document equal through a channel layer that they"
+                " share: set CHANNEL_LAYERS to channels_redis, see docs/scaling.md."
+            )
+        if workers > 1 and not get_storage().shared:
+            raise CommandError(
+                f"{workers} processes would have documents of their own:"
+                f" {type(get_storage()).__name__} is not shared by processes."
+            )
+
+
+def _application() -> str:
+    if not (path := getattr(settings, "ASGI_APPLICATION", None)):
+        raise CommandError(
+            'Set ASGI_APPLICATION in the settings, for example to "mysite.asgi.application".'
+        )
+    module, _, name = path.rpartition(".")
+    return f"{module}:{name}"
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        return host.strip("[]") or "127.0.0.1", int(port)
+    except ValueError as error:
+        raise CommandError(f"{text!r} is not valid: write HOST:PORT, or PORT alone.") from error

@@ -1,0 +1,123 @@
+"""One line gives a project its ASGI application: pages, documents, origins, the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
+from django.contrib.auth.models import User
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
+from django.test import AsyncClient, override_settings
+from django.urls import path
+from pycrdt import Text
+
+from collab.asgi import get_application
+from collab.consumers import YjsConsumer
+from collab.testing import close_rooms, connect
+from tests.harness.waiting import until
+from tests.projects.documents import calls
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ORIGIN = (b"origin", b"http://testserver")
+HOST = (b"host", b"testserver")
+
+
+@pytest.fixture(autouse=True)
+async def _close() -> AsyncIterator[None]:
+    yield
+    await close_rooms()
+    calls.clear()
+
+
+async def session_cookie(user: User) -> tuple[bytes, bytes]:
+    client = AsyncClient()
+    await client.aforce_login(user)
+    return b"cookie", client.cookies.output(header="", sep=";").encode()
+
+
+async def handshake(application: Any, url: str, *headers: tuple[bytes, bytes]) -> Any:
+    communicator = WebsocketCommunicator(application, url, headers=[HOST, *headers])
+    accepted, _ = await communicator.connect(timeout=60)
+    return communicator, accepted
+
+
+async def test_every_document_type_is_served_to_the_sessions_user() -> None:
+    ann = await User.objects.acreate(pk=5, username="ann")
+    communicator, accepted = await handshake(
+        get_application(), "/ws/recorded/5", ORIGIN, await session_cookie(ann)
+    )
+    assert accepted
+    await communicator.disconnect()
+
+
+async def test_pages_of_other_hosts_are_refused() -> None:
+    with override_settings(ALLOWED_HOSTS=["testserver"]):
+        elsewhere = (b"origin", b"http://elsewhere.example")
+        communicator, accepted = await handshake(get_application(), "/ws/recorded/5", elsewhere)
+        assert not accepted
+        await communicator.wait()
+
+
+@pytest.mark.parametrize(("offered", "chosen"), [([], None), (["other", "collab"], "collab")])
+async def test_a_path_without_a_route_is_closed_with_a_code_and_a_reason(
+    offered: list[str], chosen: str | None
+) -> None:
+    communicator = WebsocketCommunicator(
+        get_application(), "/elsewhere", headers=[HOST, ORIGIN], subprotocols=offered
+    )
+    assert await communicator.connect(timeout=60) == (True, chosen)
+    closed = await communicator.receive_output(timeout=60)
+    assert (closed["code"], closed["reason"]) == (
+        4404,
+        "No document is served at this address.",
+    )
+    await communicator.wait()
+
+
+async def test_routes_of_the_project_take_the_place_of_the_default() -> None:
+    application = get_application(websockets=[path("live/<str:room>", YjsConsumer.as_asgi())])
+    communicator, accepted = await handshake(application, "/live/a", ORIGIN)
+    assert accepted
+    await communicator.disconnect()
+    communicator, _ = await handshake(application, "/ws/recorded/5", ORIGIN)
+    assert (await communicator.receive_output(timeout=60))["code"] == 4404
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    """Answer every request with a word."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def test_pages_are_those_of_django_unless_a_route_comes_before() -> None:
+
+    application = get_application(http=[path("hello", cast("Any", hello))])
+    response = await HttpCommunicator(application, "GET", "/hello").get_response(timeout=60)
+    assert response["body"] == b"hello"
+    assert isinstance(application.application_mapping["http"].routes[-1].callback, ASGIHandler)
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_static_files_are_served_while_debug(debug: bool, settings: Any) -> None:
+    settings.DEBUG = debug
+    settings.INSTALLED_APPS = ["django.contrib.staticfiles", *settings.INSTALLED_APPS]
+    pages = get_application().application_mapping["http"].routes[-1].callback
+    assert isinstance(pages, ASGIStaticFilesHandler) is debug
+
+
+async def test_changes_are_delivered_from_the_start_and_stored_before_the_end() -> None:
+    lifespan = ApplicationCommunicator(get_application(), {"type": "lifespan"})
+    await lifespan.send_input({"type": "lifespan.startup"})
+    assert (await lifespan.receive_output(60))["type"] == "lifespan.startup.complete"
+    async with connect(get_application(), "/ws/recorded/5", user=User(pk=5)) as ann:
+        ann.doc.get("text", type=Text).insert(0, "Hello")
+        await until(lambda: any(call[0] == "changed" for call in calls))
+        ann.doc.get("text", type=Text).insert(0, "Well, ")
+        await lifespan.send_input({"type": "lifespan.shutdown"})
+        assert (await ann.wait_closed()).code == 1012
+        assert (await lifespan.receive_output(60))["type"] == "lifespan.shutdown.complete"
+        await lifespan.wait()

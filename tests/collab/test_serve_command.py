@@ -1,0 +1,82 @@
+"""``collab_serve`` starts a server that is set up for documents, or says what is missing."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import sys
+import threading
+import urllib.request
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from tests.harness.waiting import poll_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+REDIS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
+SQLITE_FILE = {"STORAGE": {"BACKEND": "collab_storage.memory.MemoryStorage"}}
+
+
+def serve(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("collab_serve", *arguments, stdout=out, skip_checks=True)
+    return out.getvalue()
+
+
+def test_it_serves_until_it_is_interrupted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    statuses: list[int] = []
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/collab/health/") as response:
+                statuses.append(response.status)
+        except urllib.error.HTTPError as error:
+            statuses.append(error.code)
+        except OSError:
+            return False
+        return True
+
+    def interrupt() -> None:
+        poll_until(answers)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    assert serve(str(port)) == f"Serving documents at http://127.0.0.1:{port}/ (Ctrl+C ends).\n"
+    interrupter.join()
+    assert statuses
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        (["here"], {}, r"'here' is not valid: write HOST:PORT, or PORT alone\."),
+        (["--workers", "2", "--reload"], {}, "--reload serves with one process"),
+        (["--workers", "2"], {"CHANNEL_LAYERS": {}}, "2 processes keep a document equal through"),
+        (
+            ["--workers", "2"],
+            {"CHANNEL_LAYERS": REDIS, "COLLAB": SQLITE_FILE},
+            "MemoryStorage is not shared by processes",
+        ),
+        ([], {"ASGI_APPLICATION": None}, "Set ASGI_APPLICATION in the settings"),
+    ],
+)
+def test_it_says_what_is_missing(
+    arguments: list[str], settings: dict[str, Any], message: str
+) -> None:
+    with override_settings(**settings), pytest.raises(CommandError, match=message):
+        serve(*arguments)
+
+
+def test_it_says_how_to_install_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(CommandError, match=r'pip install "django-collab\[server\]"'):
+        serve()
