@@ -51,6 +51,7 @@ _COUNTERS = {
     "unspooled_updates": "Updates taken from spool files into the storage.",
     "relay_sent_messages": "Messages sent to other processes through the channel layer.",
     "relay_received_messages": "Messages received through the channel layer, own ones included.",
+    "relay_foreign_messages": "Messages of the channel layer that were not of this project.",
     "relay_repaired_gaps": "Answers of other processes that brought what this one lacked.",
 }
 

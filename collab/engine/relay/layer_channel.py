@@ -18,6 +18,8 @@ from weakref import WeakKeyDictionary
 
 from channels.exceptions import ChannelFull
 
+from collab.engine.runtime.counters import counters
+
 __all__ = [
     "LAYER_PAUSE",
     "LAYER_TIMEOUT",
@@ -64,6 +66,7 @@ class LayerChannel:
         layer: the channel layer.
         handle: handles each message; if it raises, no more are received.
         on_failed: called with the error that ``handle`` has raised, instead of logging it.
+        token: marks all messages; those that are received without it are dropped and counted.
         timeout: for each answer of the layer, by default ``LAYER_TIMEOUT``.
         pause: before the next attempt to use a layer that fails, by default ``LAYER_PAUSE``.
     """
@@ -74,6 +77,7 @@ class LayerChannel:
         handle: Handler | None = None,
         *,
         on_failed: Callable[[BaseException], object] | None = None,
+        token: str | None = None,
         timeout: float | None = None,
         pause: float | None = None,
     ) -> None:
@@ -82,6 +86,7 @@ class LayerChannel:
         self._layer = layer
         self._handle = handle
         self._on_failed = on_failed
+        self._token = token
         self._timeout = LAYER_TIMEOUT if timeout is None else timeout
         self._pause = LAYER_PAUSE if pause is None else pause
         #: A layer that forgets groups says after how many seconds it does.
@@ -120,6 +125,8 @@ class LayerChannel:
 
     async def send(self, message: Message, *, group: str = "", channel: str = "") -> bool:
         """Send a message to a group or to one channel; return ``False`` if it is lost."""
+        if self._token is not None:
+            message = {**message, "token": self._token}
         with self._logged_failures(), suppress(ChannelFull):
             await self._within_time(
                 self._layer.group_send(group, message)
@@ -218,7 +225,9 @@ class LayerChannel:
                 self._fail(error)
                 await asyncio.sleep(self._pause)
                 continue
-            if self._handle is not None and (handling := self._handle(message)) is not None:
+            if self._token is not None and message.get("token") != self._token:
+                counters.relay_foreign_messages += 1
+            elif self._handle is not None and (handling := self._handle(message)) is not None:
                 await handling
 
     def _listener_done(self, listener: asyncio.Task[None]) -> None:

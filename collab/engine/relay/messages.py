@@ -6,12 +6,12 @@ to each process that is concerned as one, unless groups take fewer.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from collab.engine.relay.layer_channel import Message
+from collab.engine.relay.layer_key import layer_group
 
 __all__ = ["ALL_ROOMS", "MESSAGE_TYPE", "PROCESS", "SEVERAL", "order", "pack", "relay_group"]
 
@@ -31,7 +31,7 @@ _MAX_SIZE = 256 * 1024
 
 def relay_group(room_name: str) -> str:
     """Return the channel layer's group of the processes that hold a room, or of ``ALL_ROOMS``."""
-    return f"collab.engine.relay.relay.{hashlib.sha256(room_name.encode()).hexdigest()}"
+    return layer_group("room", room_name)
 
 
 def order(room_name: str, what: str, **fields: Any) -> Message:

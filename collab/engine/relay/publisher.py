@@ -20,6 +20,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings as django_settings
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
+from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import relay_group
 
 __all__ = ["MakeMessage", "Publisher", "publish", "send_to_group", "shared_layer"]
@@ -51,7 +52,7 @@ class Publisher:
     """
 
     def __init__(self, layer: ChannelLayer) -> None:
-        self._layer = LayerChannel(layer)
+        self._layer = LayerChannel(layer, token=layer_token())
         self._waiting = 0
         #: By group, while messages are being sent to it: one after the other, in their order.
         self._queues: dict[str, deque[MakeMessage]] = {}

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message, end_task
+from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import ALL_ROOMS, PROCESS, SEVERAL, pack, relay_group
 from collab.engine.relay.room_link import RoomLink
 from collab.engine.relay.timings import DEFAULT, RelayTimings
@@ -58,7 +59,11 @@ class Relay:
     def __init__(self, layer: ChannelLayer, timings: RelayTimings = DEFAULT) -> None:
         self.timings = timings
         self._layer = LayerChannel(
-            layer, self._handle, timeout=timings.timeout, pause=timings.retry
+            layer,
+            self._handle,
+            token=layer_token(),
+            timeout=timings.timeout,
+            pause=timings.retry,
         )
         self._loop = asyncio.get_running_loop()
         self._links: dict[str, RoomLink] = {}

@@ -43,6 +43,7 @@ class Counters:
     relay_sent_messages: int = 0
     relay_received_messages: int = 0
     relay_repaired_gaps: int = 0
+    relay_foreign_messages: int = 0
 
     #: By close code and by what was exceeded or wrong.
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -9,7 +9,6 @@ message. The layer may lose messages: use a document, or events that are kept to
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import threading
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 from channels.layers import channel_layers
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
+from collab.engine.relay.layer_key import layer_group, layer_token
 from collab.engine.relay.messages import PROCESS
 from collab.engine.relay.publisher import send_to_group, shared_layer
 from collab.engine.runtime.per_loop import PerLoop
@@ -109,7 +109,9 @@ class LocalGroups:
     def __init__(self, layer: ChannelLayer | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.members: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._channel = None if layer is None else LayerChannel(layer, self._receive)
+        self._channel = (
+            None if layer is None else LayerChannel(layer, self._receive, token=layer_token())
+        )
         self._changing = asyncio.Lock()
 
     async def join(self, group: str, member: Listener) -> None:
@@ -214,4 +216,4 @@ def send(event: Event) -> None:
 
 
 def _layer_group(group: str) -> str:
-    return f"collab.live.{hashlib.sha256(group.encode()).hexdigest()}"
+    return layer_group("live", group)

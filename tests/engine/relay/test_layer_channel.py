@@ -12,6 +12,7 @@ import pytest
 from channels.exceptions import ChannelFull
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
+from collab.engine.runtime.counters import counters
 from tests.engine.processes import Wire
 from tests.harness.waiting import until
 
@@ -209,3 +210,14 @@ async def test_a_closed_channel_can_be_started_again() -> None:
         await channel.join("news")
         await channel.send({"type": "x", "kind": "x"}, group="news")
         await until(lambda: received)
+
+
+async def test_messages_of_another_project_are_dropped_and_counted() -> None:
+    layer = Wire()
+    before = counters.relay_foreign_messages
+    async with channel_of(layer, token="ours") as (channel, received):
+        await layer.send(channel.name, {"type": "x", "kind": "foreign", "token": "theirs"})
+        await channel.send({"type": "x", "kind": "own"}, channel=channel.name)
+        await until(lambda: received)
+        assert [message["kind"] for message in received] == ["own"]
+    assert counters.relay_foreign_messages == before + 1

@@ -12,6 +12,7 @@ from channels.layers import InMemoryChannelLayer
 
 from collab.engine.relay import layer_channel
 from collab.engine.relay import publisher as outlet
+from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import order, relay_group
 
 
@@ -59,7 +60,8 @@ def test_messages_reach_the_rooms_group_through_one_thread() -> None:
     for message in messages:
         outlet.publish("room", message)
     finish()
-    assert NotingLayer.sent == [(relay_group("room"), message) for message in messages]
+    group, token = relay_group("room"), layer_token()
+    assert NotingLayer.sent == [(group, {**message, "token": token}) for message in messages]
     assert NotingLayer.threads == {"collab-publisher"}
 
 

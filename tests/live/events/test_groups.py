@@ -13,6 +13,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers
 
 from collab.engine.relay import layer_channel
 from collab.engine.relay import publisher as outlet
+from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import PROCESS
 from collab.live import LiveConsumer, action
 from collab.live.events import groups
@@ -97,6 +98,7 @@ def event(payload: str, group: str = "news") -> Event:
 async def from_another_process(*payloads: str, group: str = "news") -> None:
     message = {
         "type": "collab.live",
+        "token": layer_token(),
         "from": "another process",
         "events": [("told", group, payload, None) for payload in payloads],
     }
@@ -141,7 +143,12 @@ async def test_what_is_sent_here_is_heard_here_without_the_layer() -> None:
     Layer.let.set()
     await until(lambda: len(Layer.sent) == 1)
     # Its own messages come back from a layer.
-    own = {"type": "collab.live", "from": PROCESS, "events": [("told", "news", "1", None)]}
+    own = {
+        "type": "collab.live",
+        "token": layer_token(),
+        "from": PROCESS,
+        "events": [("told", "news", "1", None)],
+    }
     await InMemoryChannelLayer.group_send(
         channel_layers["default"], groups._layer_group("news"), own
     )
@@ -285,7 +292,7 @@ async def test_a_message_of_another_version_is_left_out_and_the_next_is_heard(
     ann = Ear()
     await join("news", ann)
     group = groups._layer_group("news")
-    message = {"type": "collab.live", **message}
+    message = {"type": "collab.live", "token": layer_token(), **message}
     await InMemoryChannelLayer.group_send(channel_layers["default"], group, message)
     await from_another_process("1")
     await until(lambda: ann.heard == [1])
