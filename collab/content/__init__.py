@@ -5,6 +5,7 @@ from collab import content, documents
 html = content.to_html(documents.read("notes/5"), schema=content.TIPTAP)
 """
 
+from .blocks import Block, Blocks, blocks
 from .editors.blocknote.schema import BLOCKNOTE
 from .editors.lexical import LEXICAL
 from .editors.plain import MARKDOWN, PLAIN
@@ -14,6 +15,7 @@ from .editors.tiptap import TIPTAP
 from .rendering import to_html, to_json, to_markdown, to_text
 from .report import Report
 from .schema import REQUIRED, Attribute, MarkType, NodeType, Schema
+from .text_search import Match, edit_text, find_text, replace_text
 from .writing import from_html, from_json, from_markdown, from_text, replace
 
 __all__ = [
@@ -26,15 +28,22 @@ __all__ = [
     "REQUIRED",
     "TIPTAP",
     "Attribute",
+    "Block",
+    "Blocks",
     "MarkType",
+    "Match",
     "NodeType",
     "Report",
     "Schema",
+    "blocks",
+    "edit_text",
+    "find_text",
     "from_html",
     "from_json",
     "from_markdown",
     "from_text",
     "replace",
+    "replace_text",
     "to_html",
     "to_json",
     "to_markdown",

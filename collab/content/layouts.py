@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable, Hashable
+from typing import Any, ClassVar, NamedTuple
 
 from pycrdt import Doc
+
+from collab.exceptions import ContentError
 
 from .schema import Schema
 from .trees import JSON, Node
 
-__all__ = ["Layout"]
+__all__ = ["BlockFacts", "Layout"]
+
+
+class BlockFacts(NamedTuple):
+    """What a block says of itself."""
+
+    type: str
+    id: str | None
+    text: str
 
 
 class Layout(ABC):
@@ -47,3 +58,29 @@ class Layout(ABC):
         Raises:
             InvalidContent: the value does not fit the schema. Nothing is changed.
         """
+
+    @abstractmethod
+    def change_lines(
+        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
+    ) -> None:
+        """Change lines of text: give each, as inline nodes, to a function and write what it
+        returns."""
+
+    #: The key of a block under which its own blocks are; ``None`` if content has no blocks.
+    children_key: ClassVar[str | None] = None
+
+    def wrap_blocks(self, blocks: list[JSON]) -> JSON:
+        """Return the value whose blocks these are."""
+        raise ContentError("This content is a text, not blocks: use find_text and replace_text.")
+
+    def unwrap_blocks(self, value: JSON) -> list[JSON]:
+        """Return the blocks at the top of a value."""
+        raise ContentError("This content is a text, not blocks: use find_text and replace_text.")
+
+    def describe_block(self, block: JSON) -> BlockFacts:
+        """Return what a block says of itself."""
+        raise ContentError("This content is a text, not blocks: use find_text and replace_text.")
+
+    def anchors(self, doc: Doc[Any], field: str) -> dict[tuple[int, ...], Hashable]:
+        """Return what stands for each block, by its path, while others edit the document."""
+        return {}

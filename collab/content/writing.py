@@ -24,7 +24,17 @@ from .report import Report
 from .schema import Schema
 from .trees import JSON, Node, children, document, walk
 
-__all__ = ["Format", "from_html", "from_json", "from_markdown", "from_text", "replace"]
+__all__ = [
+    "Format",
+    "from_html",
+    "from_json",
+    "from_markdown",
+    "from_text",
+    "merge_value",
+    "read_tree",
+    "replace",
+    "write_tree",
+]
 
 Format: TypeAlias = Literal["json", "html", "markdown", "text"]
 
@@ -87,27 +97,34 @@ def replace(
 
 def _write(doc: Doc[Any], field: str | None, value: str, schema: Schema, format: Format) -> Report:
     layout, field = schema.layout, field or schema.field
-    inner = layout.tree_schema(schema)
     if format == layout.native:
         layout.write(doc, field, value, schema)
         return Report()
     with doc.transaction():
-        old = layout.to_tree(layout.read(doc, field, schema), schema)
-        names = {node["type"] for node in walk(old)} - inner.node_types.keys()
-        if value == write_tree(old, format, inner):
-            return Report()
-        wanted, dropped = read_tree(value, format, inner, names)
+        old = layout.read(doc, field, schema)
+        new, report = merge_value(old, value, schema, format)
+        layout.write(doc, field, new, schema)
+    return report
 
-        def see(block: Node) -> Sequence[Node]:
-            written = write_tree(document([block]), format, inner)
-            if not written:
-                return []
-            return inner.complete(children(read_tree(written, format, inner, names)[0]))
 
-        new = wanted | {"content": inner.complete(children(wanted))}
-        carried = carry_over(old, new, see, inner, dropped)
-        layout.write(doc, field, layout.from_tree(carried, schema), schema)
-    return Report(dropped)
+def merge_value(old: JSON, content: str, schema: Schema, format: Format) -> tuple[JSON, Report]:
+    """Return the value of content in a format, with what that cannot say of the old value."""
+    layout, inner = schema.layout, schema.layout.tree_schema(schema)
+    before = layout.to_tree(old, schema)
+    if content == write_tree(before, format, inner):
+        return old, Report()
+    names = {node["type"] for node in walk(before)} - inner.node_types.keys()
+    wanted, dropped = read_tree(content, format, inner, names)
+
+    def see(block: Node) -> Sequence[Node]:
+        written = write_tree(document([block]), format, inner)
+        if not written:
+            return []
+        return inner.complete(children(read_tree(written, format, inner, names)[0]))
+
+    after = wanted | {"content": inner.complete(children(wanted))}
+    carried = carry_over(before, after, see, inner, dropped)
+    return layout.from_tree(carried, schema), Report(dropped)
 
 
 def read_tree(

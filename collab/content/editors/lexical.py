@@ -7,7 +7,7 @@ and a text node is a map of properties before the letters themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -70,6 +70,11 @@ class _LexicalLayout(Layout):
         raise ContentError("Documents of Lexical can be read, not written.")
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
+        raise ContentError("Documents of Lexical can be read, not written.")
+
+    def change_lines(
+        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
+    ) -> None:
         raise ContentError("Documents of Lexical can be read, not written.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from pycrdt import Doc
@@ -13,7 +14,7 @@ from collab.content.formats.text_writer import write_text
 from collab.content.layouts import Layout
 from collab.content.schema import Schema
 from collab.content.shared_types.text_changes import Chunk
-from collab.content.shared_types.texts import read_chunks, write_text_root
+from collab.content.shared_types.texts import change_text_line, read_chunks, write_text_root
 from collab.content.trees import JSON, Node
 from collab.content.validation import check_value
 from collab.exceptions import InvalidContent
@@ -38,6 +39,11 @@ class _TextLayout(Layout):
             raise InvalidContent(f"The content of {schema.name!r} must be a string.")
         check_value(value, "text")
         write_text_root(doc, field, [Chunk(value, {})])
+
+    def change_lines(
+        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
+    ) -> None:
+        change_text_line(doc, field, change)
 
 
 class _PlainLayout(_TextLayout):

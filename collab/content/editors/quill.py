@@ -5,7 +5,7 @@ Formats of lines are attributes of the line end: headings, lists with an indent,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from collab.content.formats.markdown_inline import mention_text
 from collab.content.layouts import Layout
 from collab.content.schema import Attribute, NodeType, Schema
 from collab.content.shared_types.text_changes import Chunk
-from collab.content.shared_types.texts import read_chunks, write_text_root
+from collab.content.shared_types.texts import change_text_line, read_chunks, write_text_root
 from collab.content.trees import (
     JSON,
     Mark,
@@ -133,6 +133,11 @@ class _QuillLayout(Layout):
         if not isinstance(operations, list):
             raise InvalidContent("The content of Quill must be a delta: a list of operations.")
         write_text_root(doc, field, [_chunk(each, index) for index, each in enumerate(operations)])
+
+    def change_lines(
+        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
+    ) -> None:
+        change_text_line(doc, field, change)
 
 
 def _chunk(operation: Any, index: int) -> Chunk:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pycrdt import Doc, Text
 
+from collab.content.trees import Node, is_text, make_node, make_text
+
 from .text_changes import Chunk, change_text, join_chunks
 from .values import plain
 
-__all__ = ["read_chunks", "write_text_root"]
+__all__ = ["change_text_line", "read_chunks", "write_text_root"]
 
 
 def read_chunks(doc: Doc[Any], field: str) -> list[Chunk]:
@@ -24,6 +26,25 @@ def read_chunks(doc: Doc[Any], field: str) -> list[Chunk]:
             for value, given in doc.get(field, type=Text).diff()
         ]
     )
+
+
+def change_text_line(doc: Doc[Any], field: str, change: Callable[[list[Node]], list[Node]]) -> None:
+    """Change a root that is a text, as one line; its formatting is one mark."""
+    with doc.transaction():
+        nodes = [_node(chunk) for chunk in read_chunks(doc, field)]
+        write_text_root(doc, field, [_chunk(node) for node in change(nodes)])
+
+
+def _node(chunk: Chunk) -> Node:
+    mark = {"type": "formatting", "attrs": dict(chunk.formatting)}
+    if isinstance(chunk.value, str):
+        return make_text(chunk.value, [mark])
+    return make_node("embed", {"value": chunk.value}) | {"marks": [mark]}
+
+
+def _chunk(node: Node) -> Chunk:
+    value = node["text"] if is_text(node) else node["attrs"]["value"]
+    return Chunk(value, node["marks"][0]["attrs"] if node.get("marks") else {})
 
 
 def write_text_root(doc: Doc[Any], field: str, chunks: Sequence[Chunk]) -> None:

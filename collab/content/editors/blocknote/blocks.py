@@ -13,7 +13,7 @@ from collab.content.schema import Schema
 from collab.content.trees import Mark, Node, children, document, is_text, make_node, make_text, walk
 from collab.exceptions import InvalidContent
 
-__all__ = ["Block", "blocks_of", "tree_of"]
+__all__ = ["Block", "block_text", "blocks_of", "tree_of"]
 
 Block: TypeAlias = dict[str, Any]
 
@@ -147,6 +147,22 @@ def _style(mark: Mark) -> Any:
 def _widths(cell: Node) -> list[Any]:
     given = cell.get("attrs", {})
     return list(given.get("colwidth") or [None] * (given.get("colspan") or 1))
+
+
+def block_text(block: Block) -> str:
+    """Return the letters of a block and of those below it."""
+    content = block.get("content")
+    rows = content["rows"] if isinstance(content, dict) else []
+    cells = [cell for row in rows for cell in row["cells"]]
+    below = map(block_text, block.get("children", ()))
+    return " ".join(filter(None, [_text_of(content), *map(_text_of, cells), *below]))
+
+
+def _text_of(content: Any) -> str:
+    items = content.get("content") if isinstance(content, dict) else content
+    if isinstance(items, str):
+        return items
+    return "".join(item.get("text") or _text_of(item) for item in items or ())
 
 
 # A tree of blocks.

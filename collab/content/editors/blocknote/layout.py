@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 from pycrdt import Doc
 
 from collab.content.editors.rich import RICH
-from collab.content.layouts import Layout
+from collab.content.layouts import BlockFacts, Layout
 from collab.content.schema import NodeType, Schema
+from collab.content.shared_types.prosemirror import change_xml_lines
 from collab.content.shared_types.xml_reader import read_xml
 from collab.content.shared_types.xml_writer import write_xml
 from collab.content.trees import JSON, Node
 
-from .blocks import blocks_of, tree_of
+from .blocks import block_text, blocks_of, tree_of
 from .trees import KNOWN_BLOCKS, blocks_to_tree, tree_to_blocks
 
 __all__ = ["BlockNoteLayout"]
@@ -53,6 +55,27 @@ class BlockNoteLayout(Layout):
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
         stored = read_xml(doc, field, schema)
         write_xml(doc, field, tree_of(value, schema, stored), schema)
+
+    def change_lines(
+        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
+    ) -> None:
+        change_xml_lines(doc, field, schema, change)
+
+    children_key = "children"
+
+    def wrap_blocks(self, blocks: list[JSON]) -> JSON:
+        return blocks
+
+    def unwrap_blocks(self, value: JSON) -> list[JSON]:
+        blocks: list[JSON] = value
+        return blocks
+
+    def describe_block(self, block: JSON) -> BlockFacts:
+        return BlockFacts(block["type"], block.get("id"), block_text(block))
+
+    def anchors(self, doc: Doc[Any], field: str) -> dict[tuple[int, ...], Hashable]:
+        # Blocks have ids.
+        return {}
 
 
 @lru_cache(maxsize=32)
