@@ -1,4 +1,4 @@
-"""What a member may do in a room."""
+"""Access of a member to a document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Access"]
 
 
 class Access(IntEnum):
-    """Ordered, so that ``access >= Access.READ`` reads as it should."""
+    """Access to a document, in ascending order: ``access >= Access.READ`` is true for writers."""
 
     NONE = 0
     READ = 1

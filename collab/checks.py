@@ -207,7 +207,7 @@ def check_mirror_app(**kwargs: object) -> list[CheckMessage]:
 
 
 def _declares_mirrors(app: AppConfig) -> bool:
-    """Tell whether the module ``mirrors`` of an app is for us; it is read, not imported."""
+    """Return whether an app's module ``mirrors`` uses collab; it is read, not imported."""
     name = f"{app.name}.mirrors"
     spec = find_spec(name) if module_has_submodule(app.module, "mirrors") else None
     loader = getattr(spec, "loader", None)

@@ -68,10 +68,10 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     your own may have any name but those that are documented here and in Channels.
     """
 
-    #: ``None``: the room lives in memory only and is gone soon after its last member left.
+    #: With ``None`` the room lives in memory only, and is gone soon after its last member left.
     storage: ClassVar[Literal["default"] | None] = "default"
-    #: Send members their own updates back once they are stored. Clients of y-websocket 4 learn
-    #: from that what is saved; older ones do not need it.
+    #: Send members their own updates back once they are stored. The provider of @y/websocket
+    #: learns from this that they are saved; y-websocket does not need it.
     echo_updates: ClassVar[bool] = False
 
     #: Everything else that belongs to the connection, while it is served.

@@ -91,7 +91,7 @@ class Conflict(ContentError):
 
 
 class MemberError(CollabError):
-    """Ends one member's connection; the text is told to that member as the reason.
+    """Ends one member's connection; the message is sent to that member as the reason.
 
     Args:
         message: the reason.
@@ -106,7 +106,7 @@ class MemberError(CollabError):
 
     @property
     def cause(self) -> str:
-        """What refusals are counted by: the setting that was exceeded, or the kind of error."""
+        """The label that refusals are counted by: the exceeded setting, or the kind of error."""
         return self.limit or type(self).__name__
 
 

@@ -1,14 +1,14 @@
-"""uvicorn's websockets, with a short way for what nearly all frames are.
+"""uvicorn's websockets, with a shortcut for nearly all frames.
 
     uvicorn mysite.asgi:application --ws collab.sockets:WebSocketProtocol
 
-A binary or text frame that arrives whole and is a message of its own is taken from the bytes here,
-and one that can be sent at once is put onto the transport here. Handshakes, pings, fragments,
-compression, closing and whatever is wrong are left to the class that this one extends, which is
-given whole frames so that both always agree on where the next one begins.
+A binary or text frame that arrives whole and is a complete message is read from the bytes here, and
+a frame that can be sent at once is written to the transport here. Handshakes, pings, fragments,
+compression, closing and invalid frames are left to the base class. It receives whole frames, so
+that both always agree on where the next one begins.
 
-What that class and its library keep for a connection is let go while nobody needs it, which is
-nearly always: it would be more than all that this project keeps for a member.
+The state that the base class and its library keep for a connection is released while it is not
+needed, which is nearly always: it is larger than everything that this project keeps for a member.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["WebSocketProtocol"]
 
 _FINAL, _MASKED = 0x80, 0x80
 _TEXT, _BINARY = _FINAL | 1, _FINAL | 2
-#: What the first byte of a frame may be.
+#: Valid first bytes of a frame.
 _HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _FINAL | 9, _FINAL | 10})
 
 #: A payload of up to this size has a header of two bytes, and a mask, before it.
@@ -40,12 +40,12 @@ _SHORT, _SHORT_HEADER = 125, 6
 #: From this size on, a payload is not copied behind its header.
 _LARGE = 16 * 1024
 
-#: The system takes no more of what is to be sent while it has so many bytes that are not on their
-#: way yet. Else it copies megabytes at a time for each who opens a large document, and keeps them.
+#: Limit of bytes that the system accepts and has not sent yet. Without it, the system copies and
+#: keeps megabytes for each client that opens a large document.
 _MAX_UNSENT = 128 * 1024
 _UNSENT_OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
-#: Of all connections that take more. A set event never waits, and so belongs to no event loop.
+#: Shared by all connections that accept more. A set event never waits, so it needs no event loop.
 _WRITABLE = asyncio.Event()
 _WRITABLE.set()
 
@@ -60,7 +60,7 @@ class Inbox:
         self._waiters: list[asyncio.Future[None]] = []
 
     def empty(self) -> bool:
-        """Tell whether there is none."""
+        """Return whether there are no events."""
         return not self._events
 
     def put_nowait(self, event: Any) -> None:
@@ -71,7 +71,7 @@ class Inbox:
                 waiter.set_result(None)
 
     async def get(self) -> Any:
-        """Take the first event; wait for it if there is none."""
+        """Remove and return the first event; wait until there is one."""
         while not self._events:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
@@ -86,16 +86,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
 
     on_frame: Callable[[bytes], bool] | None = None
-    #: The handshake has begun, nothing is compressed, and no frame was wrong.
+    #: The handshake has begun, frames are not compressed, and none was invalid.
     _is_plain = False
     _max_size = 0
-    #: Payloads up to this size are taken before anything else is looked at.
+    #: Payloads up to this size are read before anything else is checked.
     _short = 0
     #: The beginning of a frame.
     _partial: bytearray
-    #: The library's part, which is gone while the connection is open and between messages.
+    #: The library's state, released while the connection is open and between messages.
     _conn: ServerProtocol | None
-    #: What the client has sent before it was its turn.
+    #: Bytes that the client sent before its turn to join.
     _request = b""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -105,7 +105,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @property
     def conn(self) -> ServerProtocol:
-        """The library's part; made anew if it is gone."""
+        """The library's state; made again if it was released."""
         if self._conn is None:
             self._conn = ServerProtocol(
                 state=OPEN, max_size=self.config.ws_max_size, logger=self.logger
@@ -117,14 +117,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._conn = conn
 
     def _rest(self) -> None:
-        """Let the library's part go, if it knows nothing."""
+        """Release the library's state, unless a message is in progress."""
         if self._is_plain and self.conn.state is OPEN and self.conn.current_size is None:
             self._conn = None
 
-    # Coming in.
+    # Receiving.
 
     def connection_made(self, transport: Any) -> None:
-        """Begin; a large document will be sent in pieces, between which others have their turn."""
+        """Begin; a large document is sent in pieces, and other connections run in between."""
         super().connection_made(transport)
         sock = transport.get_extra_info("socket")
         is_tcp = sock is not None and sock.family in (AF_INET, AF_INET6)
@@ -132,19 +132,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             sock.setsockopt(IPPROTO_TCP, _UNSENT_OPTION, _MAX_UNSENT)
 
     def _knock(self, data: bytes) -> None:
-        """Wait for its turn with the request, or what comes behind it meanwhile."""
+        """Keep the request, and bytes that follow it, until this connection may join."""
         if not self._request:
             current_newcomers().add(self._come_in)
         self._request += data
 
     def _come_in(self) -> None:
-        """Take the request, unless the client is gone."""
+        """Read the request, unless the client has left."""
         if not self.transport.is_closing():
             data, self._request = self._request, b""
             super().data_received(data)
 
     def handle_connect(self, event: Request) -> None:
-        """Look at how the client wants to speak."""
+        """Check whether the client's frames can take the shortcut."""
         super().handle_connect(event)
         # What is logged for debugging is logged by the library.
         self._is_plain = not self.conn.extensions and not self.conn.debug
@@ -153,7 +153,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._partial = bytearray()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Send nothing any more."""
+        """Stop sending."""
         self._is_plain, self._short = False, 0
         super().connection_lost(exc)
 
@@ -164,7 +164,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes from the client."""
+        """Receive bytes from the client."""
         size = len(data) - _SHORT_HEADER
         if (
             0 < size <= self._short
@@ -173,7 +173,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             and self._conn is None
             and not self._partial
         ):
-            # One short message, as nearly all are.
+            # One short message, the usual case.
             self._take(_BINARY, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]))
         elif not self.handshake_initiated:
             self._knock(data)
@@ -186,7 +186,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._partial += data[used:]
 
     def _read_frames(self, data: bytes | bytearray) -> int:
-        """Take the frames that are whole, and return how many bytes they were."""
+        """Read the whole frames, and return their size in bytes."""
         start, size = 0, len(data)
         while size - start > 1:
             first, body, end = data[start], *_bounds(data, start)
@@ -206,13 +206,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return start
 
     def _give_up(self, data: bytes | bytearray, start: int) -> int:
-        """Leave what is wrong, and all behind it, to the library."""
+        """Pass an invalid frame, and everything behind it, to the library."""
         self._is_plain, self._short = False, 0
         super().data_received(bytes(data[start:]))
         return len(data)
 
     def _take(self, kind: int, payload: bytes) -> None:
-        """Hand on a message, past the queue if the application takes it so."""
+        """Pass a message on, past the queue if the application accepts it directly."""
         if kind == _BINARY:
             # While it is paused, something waits to be received first.
             if self.on_frame is not None and not self.read_paused and self.on_frame(payload):
@@ -233,16 +233,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # Sending.
 
     def pause_writing(self) -> None:
-        """Note that the client does not read."""
+        """Record that the client does not read."""
         self.writable = asyncio.Event()
 
     def resume_writing(self) -> None:
-        """Note that it has read."""
+        """Record that the client reads again."""
         self.writable.set()
         self.writable = _WRITABLE
 
     def write(self, payload: bytes | str) -> bool:
-        """Send a frame if that can be done at once, and tell whether it could."""
+        """Send a frame if it can be sent at once, and return whether it was sent."""
         is_open = self._is_plain and (self._conn is None or self._conn.state is OPEN)
         if not is_open or self.writable is not _WRITABLE or self.transport.is_closing():
             return False
@@ -265,7 +265,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(body)
 
     async def send(self, message: Any) -> None:
-        """Send what the application says."""
+        """Send a message of the application."""
         payload = message.get("bytes") or message.get("text")
         # Of any other type, it might be changed and be sent again.
         is_frame = message["type"] == "websocket.send" and type(payload) in (bytes, str)
@@ -277,7 +277,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._rest()
 
     def send_keepalive_ping(self) -> None:
-        """Look whether the client is there."""
+        """Ping the client."""
         super().send_keepalive_ping()
         self._rest()
 
@@ -285,7 +285,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 def _bounds(data: bytes | bytearray, start: int) -> tuple[int, int]:
     """Return where the payload of a masked frame begins and ends.
 
-    While its header is not all there, both are behind the end of ``data``.
+    While its header is incomplete, both are behind the end of ``data``.
     """
     size, body = data[start + 1] & 127, start + 6
     if size == 126:
@@ -314,7 +314,7 @@ _last: tuple[bytes | str, bytes] = b"", _header(b"", _BINARY)
 
 
 def _encode(payload: bytes | str) -> bytes:
-    """Return ``payload`` as a frame, and remember it."""
+    """Return ``payload`` as a frame, and cache it."""
     global _last
     body, kind = _body(payload)
     frame = _header(body, kind) + body

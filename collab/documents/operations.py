@@ -73,7 +73,7 @@ def read(room_name: str) -> Doc[Any]:
 
 
 async def aexists(room_name: str) -> bool:
-    """Tell whether a document of that name is stored, or about to be."""
+    """Return whether a document of this name is stored, or about to be."""
     return bool(unsaved_updates(room_name)) or await get_storage().exists(room_name)
 
 
@@ -193,7 +193,7 @@ def rename(old: str, new: str) -> None:
 
 
 async def arecheck_access(room_name: str, user: object = None) -> None:
-    """Let the consumers of a room run ``authorize()`` again, of all its members or one user's."""
+    """Run ``authorize()`` again for all members of a room, or for those of one user."""
     user_id = user_key(user)
     in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
     publish(room_name, order(room_name, "recheck", user=user_id))

@@ -1,8 +1,8 @@
-"""Content from text and JSON into a document: the way back from ``collab_storage.render``.
+"""Writes text and JSON into a document, the reverse of ``collab_storage.render``.
 
-Text and JSON say less than the document that they came from. What looks like an XML node or like
-formatted text becomes that; other objects and lists become maps and arrays, and a string becomes
-a text as a root, a plain value elsewhere.
+Text and JSON contain less than the document that they came from. An object that has the form of an
+XML node or of formatted text becomes that. Other objects and lists become maps and arrays. A string
+becomes a text as a root, and a plain value elsewhere.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _XML_TEXT = {"attributes", "content"}
 def clear(doc: Doc[Any]) -> None:
     """Delete all content of ``doc``."""
     with doc.transaction():
-        # What is of no known type yet can be seen as a sequence and as a map.
+        # A root without a known type can be read as a sequence and as a map.
         for name in list(doc.keys()):
             doc.get(name, type=Array).clear()
             doc.get(name, type=Map).clear()
 
 
 def fill(doc: Doc[Any], content: Mapping[str, Any]) -> None:
-    """Put ``content``, values by the name of their root, into ``doc``.
+    """Write ``content``, values by the name of their root, into ``doc``.
 
     Raises:
         ValueError: a root is neither a string, a list, an object nor null.
@@ -61,7 +61,7 @@ def _fill_root(doc: Doc[Any], name: str, value: Any) -> None:
 
 
 def _shared(value: Any) -> Any:
-    """Return ``value`` with shared types in the place of objects and lists."""
+    """Return ``value`` with shared types instead of objects and lists."""
     if isinstance(value, Mapping):
         return Map({key: _shared(item) for key, item in value.items()})
     if isinstance(value, list):
@@ -134,7 +134,7 @@ def _write(text: Text | XmlText, chunks: Sequence[Mapping[str, Any]]) -> None:
     for chunk in chunks:
         insert, attributes = chunk["insert"], chunk.get("attributes", {})
         if isinstance(insert, str):
-            # Without attributes it would take on those of what is before it.
+            # Without attributes it would inherit those of the text before it.
             text.insert(len(text), insert, attributes)
         else:
             text.insert_embed(len(text), insert, attributes)

@@ -1,4 +1,4 @@
-"""What the commands of the app share: errors with a way out, and progress."""
+"""The base of the app's commands: errors with advice, and progress."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DocumentsCommand(BaseCommand):
     """A command that works on stored documents."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the command; what the storage refuses is told with what to do about it."""
+        """Run the command; an error of the storage is reported with advice."""
         try:
             self.run(**options)
         except DocumentNotFound as error:
@@ -40,16 +40,16 @@ class DocumentsCommand(BaseCommand):
             ) from error
 
     def progress(self, items: Sequence[T], options: Mapping[str, Any]) -> Iterable[T]:
-        """Pass ``items`` on; show how far it is, unless the command is to be silent."""
+        """Yield ``items`` and show the progress, unless the command is silent."""
         return progress(items, self.stderr) if options["verbosity"] else items
 
     @abstractmethod
     def run(self, **options: Any) -> None:
-        """Do what the command is for."""
+        """Do the work of the command."""
 
 
 def human_size(size: int | float) -> str:
-    """Return a number of bytes for people to read."""
+    """Return a number of bytes in readable form."""
     units = ["B", "KiB", "MiB", "GiB"]
     while size >= 1024 and len(units) > 1:
         size /= 1024
@@ -58,7 +58,7 @@ def human_size(size: int | float) -> str:
 
 
 def progress(items: Sequence[T], stream: OutputWrapper) -> Iterator[T]:
-    """Pass ``items`` on; write how many are done: a bar on a terminal, else ten lines at most."""
+    """Yield ``items`` and write the progress: a bar on a terminal, else at most ten lines."""
     total, tenth = len(items), 0
     for done, item in enumerate(items):
         if stream.isatty():

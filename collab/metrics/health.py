@@ -21,13 +21,13 @@ __all__ = ["MAX_LAG", "TIMEOUT", "Health", "check_health"]
 
 Question = Callable[[], Coroutine[Any, Any, None]]
 
-#: A dependency that has not answered by then is not healthy, in seconds.
+#: Longest time that a healthy dependency takes to answer, in seconds.
 TIMEOUT = 2.0
-#: An event loop that is later than this is not healthy, in seconds.
+#: Longest delay of a healthy event loop, in seconds.
 MAX_LAG = 2.0
 
 _OK = "ok"
-#: A document that need not exist, and a group that nobody is in.
+#: A document that need not exist, and a group without members.
 _NAME = "collab.metrics.health"
 
 #: Questions without an answer yet, by event loop and check. Requests that arrive meanwhile wait for

@@ -15,7 +15,7 @@ __all__ = ["CollabCollector", "exposition"]
 
 
 class CollabCollector(Collector):
-    """Brings the metrics into a registry of the project's own: ``REGISTRY.register(...)``."""
+    """Collects the metrics for a registry of the project: ``REGISTRY.register(...)``."""
 
     def collect(self) -> Iterator[Family]:
         """Return all metrics of this process."""
@@ -30,7 +30,7 @@ def exposition(accept: str) -> tuple[bytes, str]:
     """Return the metrics, and memory and processor time, as text, with its content type.
 
     Args:
-        accept: the request's header, by which Prometheus says which format it prefers.
+        accept: the request's header, with the format that Prometheus prefers.
     """
     registry = CollectorRegistry()
     registry.register(CollabCollector())

@@ -1,4 +1,4 @@
-"""What this process does, in numbers: what it has counted, and what its hubs hold now.
+"""Metrics of this process: its counters, and the state of its hubs.
 
 Names and kinds follow Prometheus' conventions, which :mod:`collab.metrics.prometheus` needs;
 nothing here needs Prometheus.
@@ -17,7 +17,7 @@ __all__ = ["Metric", "Sample", "read_metrics", "snapshot"]
 
 
 class Sample(NamedTuple):
-    """A number; ``suffix`` is what its name has behind that of the metric."""
+    """A number of a metric; its name is that of the metric and the ``suffix``."""
 
     suffix: str
     labels: Mapping[str, str]
@@ -34,25 +34,25 @@ class Metric(NamedTuple):
 
 
 _COUNTERS = {
-    "joins": "Times somebody entered a room.",
-    "received_frames": "Frames that members sent.",
-    "received_bytes": "Bytes of the frames that members sent; characters of text frames.",
-    "received_updates": "Changes of documents that members sent, answers to a step 1 included.",
+    "joins": "Connections that joined a room.",
+    "received_frames": "Frames from members.",
+    "received_bytes": "Bytes of frames from members; characters of text frames.",
+    "received_updates": "Updates of documents from members, answers to a step 1 included.",
     "gaps": "Updates of members that arrived before updates that they depend on.",
-    "sent_updates": "Changes of documents that members were sent, each counted per member.",
-    "sent_bytes": "Bytes of the frames that members were sent; characters of text frames.",
-    "full_states": "Times a member read so slowly that a full state replaced what waited for it.",
-    "evictions": "Members that were disconnected since they did not read.",
-    "throttled_seconds": "Seconds that members had to wait since they sent or asked for too much.",
+    "sent_updates": "Updates of documents sent to members, counted for each member.",
+    "sent_bytes": "Bytes of frames sent to members; characters of text frames.",
+    "full_states": "Full states that replaced the waiting updates of a slow member.",
+    "evictions": "Members disconnected because they did not read.",
+    "throttled_seconds": "Seconds that members waited because they sent or asked for too much.",
     "stored_rows": "Rows added to the logs of documents.",
-    "store_failures": "Batches that the storage did not take; they are tried again.",
-    "storage_rereads": "Times a live document was read again for what others had stored.",
-    "spooled_updates": "Updates put into a spool file as the storage did not take them.",
-    "unspooled_updates": "Updates taken from spool files into the storage.",
+    "store_failures": "Batches that the storage did not accept; they are tried again.",
+    "storage_rereads": "Reads of live documents for updates that other processes stored.",
+    "spooled_updates": "Updates written to a spool file because the storage did not accept them.",
+    "unspooled_updates": "Updates from spool files that are stored now.",
     "relay_sent_messages": "Messages sent to other processes through the channel layer.",
     "relay_received_messages": "Messages received through the channel layer, own ones included.",
     "relay_foreign_messages": "Messages of the channel layer that were not of this project.",
-    "relay_repaired_gaps": "Answers of other processes that brought what this one lacked.",
+    "relay_repaired_gaps": "Answers of other processes that brought missing updates.",
 }
 
 
@@ -64,12 +64,14 @@ class _Gauge(NamedTuple):
         return Metric(f"collab_{self.name}", "gauge", self.help, [Sample("", {}, value)])
 
 
-_ROOMS = _Gauge("rooms", "Documents that are open.")
+_ROOMS = _Gauge("rooms", "Open documents.")
 _MEMBERS = _Gauge("members", "Connections in rooms.")
 _PENDING = _Gauge("pending_updates", "Updates in rooms whose dependencies are missing.")
 _UNSAVED = _Gauge("unsaved_bytes", "Bytes of updates that wait for the storage.")
-_LAG = _Gauge("event_loop_lag_seconds", "How late the event loop was at worst in the last minute.")
-_DRAINING = _Gauge("draining", "1 while the process sends its members away to end, else 0.")
+_LAG = _Gauge("event_loop_lag_seconds", "Longest delay of the event loop in the last minute.")
+_DRAINING = _Gauge(
+    "draining", "1 while the process disconnects its members before it ends, else 0."
+)
 
 
 def read_metrics() -> Iterator[Metric]:
@@ -79,12 +81,12 @@ def read_metrics() -> Iterator[Metric]:
         yield Metric(
             f"collab_{name}", "counter", text, [Sample("_total", {}, getattr(counters, name))]
         )
-    yield _summary("flush", "Turns in which a room took and sent changes.", "flushes")
+    yield _summary("flush", "Turns in which a room applied and sent updates.", "flushes")
     yield _summary("store", "Batches written to the storage.", "store_batches")
     yield Metric(
         "collab_refusals",
         "counter",
-        "Connections refused or ended, by close code and by the limit or error that was the cause.",
+        "Connections refused or ended, by close code and by the limit or error that caused it.",
         [
             Sample("_total", {"code": code, "cause": cause}, value)
             for (code, cause), value in list(counters.refusals.items())
@@ -93,7 +95,7 @@ def read_metrics() -> Iterator[Metric]:
     yield Metric(
         "collab_access_changes",
         "counter",
-        "Members whose access changed while they were connected, by what it is now.",
+        "Members whose access changed while they were connected, by the new access.",
         [
             Sample("_total", {"access": access}, value)
             for access, value in list(counters.access_changes.items())
@@ -120,7 +122,7 @@ def _summary(what: str, text: str, times: str) -> Metric:
 
 
 def snapshot() -> dict[str, float]:
-    """Return all numbers by their names as Prometheus writes them, for tests and shells.
+    """Return all numbers by their Prometheus names, for tests and shells.
 
     A name with labels reads ``collab_refusals_total{cause="MAX_ROOMS",code="1013"}``.
     """

@@ -1,7 +1,7 @@
-"""What those ask who watch over this process: a load balancer, and Prometheus.
+"""Views for a load balancer and for Prometheus.
 
-Both views answer for the process that they run in. They ask nobody who he is: include
-``collab.urls`` where only those can come who may.
+Both views answer for the process that they run in. They require no login: include ``collab.urls``
+where only your monitoring can reach it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["health", "metrics"]
 @never_cache
 @require_safe
 async def health(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if this process can do its work, else 503, and in JSON what is wrong."""
+    """Answer 200 if this process can work, else 503; the JSON body names the fault."""
     outcome = await check_health()
     answer = {"status": outcome.status, "checks": outcome.checks}
     return JsonResponse(answer, status=200 if outcome.status == "ok" else 503)

@@ -1,4 +1,4 @@
-"""Calls document types in tests, without the pause that they have for people who go on typing."""
+"""Calls of document types in tests, without the pause after the last change."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["adeliver_changes", "deliver_changes"]
 
 
 def deliver_changes() -> int:
-    """Call ``changed()`` and its kin for all changes that are stored; return of how many documents.
+    """Call ``changed()`` and the other handlers for all stored changes.
 
-    A receiver that raises is logged, as it is in a server, and its document does not count.
+    Returns the number of documents. A receiver that raises is logged, as in a server, and its
+    document does not count.
     """
     return Deliverer().deliver_all(wait=False)
 

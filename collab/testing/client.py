@@ -1,4 +1,4 @@
-"""For the tests of projects that use the app: a Yjs client without a server, and a storage.
+"""A Yjs client and a storage for the tests of projects that use the app.
 
 ::
 
@@ -8,8 +8,8 @@
             await client.wait_saved()
 
 The documents of :class:`~collab_storage.orm.ORMStorage` are read and written on database
-connections of their own, which do not see what a ``TestCase`` has not committed. So tests of live
-rooms use either the memory storage, or a ``TransactionTestCase``.
+connections of their own, which do not see the uncommitted data of a ``TestCase``. So tests of live
+rooms use either the memory storage or a ``TransactionTestCase``.
 """
 
 from __future__ import annotations
@@ -59,37 +59,37 @@ Application = Callable[
     [Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
 ]
 
-#: How long a client waits for what should happen at once, in seconds.
+#: Longest time that a client waits for an event, in seconds.
 TIMEOUT = 5.0
 
-#: Text frames that tell of the connection.
+#: Actions of text frames about the connection.
 _OWN_FRAMES = {"hello", "access", "saved"}
 
 _STEP1 = bytes((MessageType.SYNC, SyncType.STEP1))
 
 
 def use_memory_storage() -> override_settings:
-    """Keep documents in memory: a context manager and decorator, as ``override_settings`` is.
+    """Return a context manager and decorator that keeps documents in memory.
 
-    Each use begins without documents. They can be used in a ``TestCase``, by live rooms, too,
-    but take no part in its transactions.
+    Each use begins without documents. Live rooms work in a ``TestCase``, but documents take no
+    part in its transaction.
     """
     storage = {"BACKEND": "collab_storage.memory.MemoryStorage"}
     return override_settings(COLLAB={**getattr(settings, "COLLAB", {}), "STORAGE": storage})
 
 
 async def close_rooms() -> None:
-    """Close the rooms of this event loop once what they brought is stored.
+    """Close the rooms of this event loop once their updates are stored.
 
-    Who connects next opens the document from the storage. Tests that do not use :func:`connect`
-    end with it: it closes the database connections of the rooms.
+    The next client opens its document from the storage. Tests that do not use :func:`connect` end
+    with this call: it closes the database connections of the rooms.
     """
     async with asyncio.timeout(TIMEOUT):
         await current_hub().close()
 
 
 async def _refuse_transaction() -> None:
-    """Fail at once where rooms would wait for ever for what the test never commits."""
+    """Fail at once if rooms would wait forever for data that the test never commits."""
     if get_storage().joins_transactions and await sync_to_async(_in_transaction)():
         raise RuntimeError(
             "Rooms do not see the transaction that this test runs in, and may wait for it. Use a"
@@ -103,7 +103,7 @@ def _in_transaction() -> bool:
 
 
 async def _explain(error: Exception) -> None:
-    """Add to ``error`` why a document with rows could not be opened, if it may be that."""
+    """Add a note to ``error`` if a document with rows could not be opened in a transaction."""
     is_refusal = isinstance(error, ConnectionClosed) and error.code != CloseCode.INTERNAL
     if not is_refusal and await sync_to_async(_in_transaction)():
         error.add_note(
@@ -137,14 +137,13 @@ async def connect(
     subprotocols: Sequence[str] = (SUBPROTOCOL,),
     doc: Doc[Any] | None = None,
 ) -> AsyncIterator[CollabClient]:
-    """Connect to ``application`` and disconnect at the end; yields a client that is in sync.
+    """Connect to ``application``, yield a client that is in sync, and disconnect it at the end.
 
-    When the last client of the event loop disconnects, the rooms are closed, so that nothing is
-    left to the next test, and a later client opens its document from the storage. For the
-    arguments see :class:`CollabClient`.
+    When the last client of the event loop disconnects, the rooms are closed, so a later client
+    opens its document from the storage. :class:`CollabClient` describes the arguments.
 
     Raises:
-        ConnectionClosed: the server has refused.
+        ConnectionClosed: the server refused.
         RuntimeError: the test runs in a transaction, and documents are in the database.
     """
     await _refuse_transaction()
@@ -182,17 +181,17 @@ class ConnectionClosed(Exception):
 class CollabClient:
     """A Yjs client in the process of the test.
 
-    What is changed in its ``doc`` is sent at once, while it is connected. What others change is
-    received while the test waits for something of this client.
+    Changes of its ``doc`` are sent at once while it is connected. Changes of others are received
+    while the test awaits a method of this client.
 
     Args:
-        application: the project's ASGI application, or what of it handles websockets.
-        path: of the websocket, with its query if there is one.
-        user: who connects; ``AuthMiddleware`` leaves a user alone that is there already.
-        headers: of the request. An ``origin`` that the application accepts is there already.
-        subprotocols: what the client offers, by default that of ``CollabProvider``; without it
-            the server refuses as it does for other clients.
-        doc: the document to begin with, by default an empty one.
+        application: the project's ASGI application, or its part for websockets.
+        path: the path of the websocket, with its query if it has one.
+        user: the user of the connection, which ``AuthMiddleware`` leaves alone.
+        headers: headers of the request. An ``origin`` that the application accepts is added.
+        subprotocols: the subprotocols that the client offers, by default that of
+            ``CollabProvider``. Without it the server refuses with HTTP 403.
+        doc: the client's document, by default an empty one.
     """
 
     def __init__(
@@ -206,11 +205,11 @@ class CollabClient:
         doc: Doc[Any] | None = None,
     ) -> None:
         self.doc: Doc[Any] = Doc() if doc is None else doc
-        #: "read" or "write", as the server has told.
+        #: "read" or "write", as the server reported.
         self.access: str | None = None
-        #: What the server has refused, in words.
+        #: The errors that the server has sent.
         self.errors: list[str] = []
-        #: What the server has told in JSON, such as which change of a row it has refused.
+        #: The JSON messages that the server has sent, such as refused changes of rows.
         self.messages: list[Message] = []
         self._application = application
         headers = {"origin": _origin(application), **(headers or {})}
@@ -229,10 +228,10 @@ class CollabClient:
     # Connecting.
 
     async def connect(self) -> None:
-        """Connect, and wait until the document is that of the server.
+        """Connect, and wait until the document is in sync with the server.
 
         Raises:
-            ConnectionClosed: the server has refused.
+            ConnectionClosed: the server refused.
         """
         # A server runs an application in a context of its own, too.
         serving = self._application(self._scope, self._input.get, self._output.put)
@@ -244,7 +243,7 @@ class CollabClient:
         await self.wait_until(lambda: self._synced and self.access)
 
     async def disconnect(self, code: int = 1000) -> None:
-        """End the connection, and wait until the server has stored what came through it.
+        """End the connection, and wait until the server has stored its updates.
 
         Raises:
             Exception: the application has failed.
@@ -258,17 +257,17 @@ class CollabClient:
             await serving
 
     async def wait_closed(self) -> ConnectionClosed:
-        """Wait until the server ends the connection, and return how."""
+        """Wait until the server ends the connection; return its code and reason."""
         await self.wait_until(lambda: self._closed)
         return cast(ConnectionClosed, self._closed)
 
     # The document.
 
     async def wait_until(self, condition: Callable[[], object], *, within: float = TIMEOUT) -> None:
-        """Receive until ``condition()`` is true; it is tried after each frame.
+        """Receive messages until ``condition()`` is true; it is called after each one.
 
         Raises:
-            TimeoutError: it is not ``within`` so many seconds.
+            TimeoutError: the condition is not true ``within`` this number of seconds.
             ConnectionClosed: the server has ended the connection.
             Exception: the application has failed.
         """
@@ -279,25 +278,25 @@ class CollabClient:
                 self._receive(await self._next_message())
 
     async def wait_saved(self) -> None:
-        """Wait until all that was changed in ``doc`` is stored.
+        """Wait until all changes of ``doc`` are stored.
 
         Raises:
-            RuntimeError: it never will be: this client may only read, or the consumer keeps the
-                document in memory only.
+            RuntimeError: they never will be, because this client may only read or the consumer
+                keeps the document in memory only.
         """
         if not self._durable or self.access != "write":
-            raise RuntimeError("What this client changes is not stored.")
+            raise RuntimeError("Changes of this client are not stored.")
         await self.wait_until(lambda: self._saved >= self._sent)
 
     # Presence.
 
     @property
     def presence(self) -> dict[int, dict[str, Any]]:
-        """The states of all who are present, by client id; ``doc.client_id`` is one's own."""
+        """All presence states by client id; that of this client is ``doc.client_id``."""
         return self._awareness.states
 
     def set_presence(self, state: dict[str, Any] | None) -> None:
-        """Tell the others who one is and where; ``None`` takes it back."""
+        """Send this client's presence state; ``None`` removes it."""
         self._awareness.set_local_state(state)
         update = self._awareness.encode_awareness_update([self.doc.client_id])
         self.send(create_awareness_message(update))
@@ -305,7 +304,7 @@ class CollabClient:
     # Frames.
 
     def send(self, frame: bytes | str) -> None:
-        """Send a frame as it is, however wrong."""
+        """Send a frame as it is, valid or not."""
         key = "bytes" if isinstance(frame, bytes) else "text"
         self._input.put_nowait({"type": "websocket.receive", key: frame})
 
@@ -328,11 +327,11 @@ class CollabClient:
             if message.done():
                 return message.result()
             serving.result()
-            # It has ended without a word, as a server would notice, too.
+            # The application ended without a close message; a server would close with 1006, too.
             return {"type": "websocket.close", "code": 1006}
         except asyncio.CancelledError:
             if message.done():
-                # Whoever waits next is to have it.
+                # Keep it for the next call that waits.
                 self._receive(message.result())
             raise
         finally:
@@ -351,7 +350,7 @@ class CollabClient:
         self.messages.append(frame)
         self.errors += frame["errors"]
         if frame["action"] not in _OWN_FRAMES:
-            # What actions return may be anything.
+            # The data of other actions may be anything.
             return
         data = frame.get("data") or {}
         self.access = data.get("access", self.access)

@@ -1,4 +1,4 @@
-"""A channel layer that is as bad as the specification allows, for tests."""
+"""A channel layer for tests that is as bad as the specification allows."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _LATE = "collab.late"
 
 
 class LossyChannelLayer:
-    """Drops, repeats, delays and reorders what another layer brings, at random.
+    """Drops, repeats, delays and reorders the messages of another layer at random.
 
-    Each receiver loses messages of its own. What is asked of this layer besides goes to the other
-    one, ``flush`` for example.
+    Each receiver loses messages independently. Other calls, such as ``flush``, go to the other
+    layer.
 
     Args:
         layer: the other layer, as in ``CHANNEL_LAYERS``: ``{"BACKEND": ..., "CONFIG": {...}}``.
-        drop: share of messages that do not arrive.
-        repeat: share that arrives twice.
-        delay: share that arrives later, out of order.
-        longest: how much later at most, in seconds.
-        seed: of the random numbers.
+        drop: share of messages that are lost.
+        repeat: share of messages that arrive twice.
+        delay: share of messages that arrive later, out of order.
+        longest: longest delay, in seconds.
+        seed: seed of the random numbers.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LossyChannelLayer:
         return getattr(self._layer, name)
 
     async def receive(self, channel: str) -> dict[str, Any]:
-        """Receive a message that is neither lost nor late."""
+        """Receive the next message that is not dropped, delayed ones in their turn."""
         while True:
             message: dict[str, Any] = await self._layer.receive(channel)
             if message.pop(_LATE, False):

@@ -76,7 +76,7 @@ _lock_waits = _LockWaits()
 
 
 def bound_lock_waits(milliseconds: int) -> None:
-    """Let the changes of the current thread wait at most so long for a lock on a document.
+    """Limit the time that changes of the current thread wait for a lock on a document.
 
     Only PostgreSQL locks documents one by one.
     """

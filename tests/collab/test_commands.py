@@ -133,7 +133,7 @@ def test_documents_are_compacted_by_prefix_or_all() -> None:
     write("plans/1", "a")
     assert run("collab_compact", prefix="notes/").startswith("1 compacted")
     assert run("collab_compact", all=True).startswith("1 compacted")
-    assert run("collab_compact", all=True) == "There was nothing to fold.\n"
+    assert run("collab_compact", all=True) == "There was nothing to compact.\n"
 
 
 def test_what_waits_for_a_lost_update_is_told_of() -> None:
@@ -180,7 +180,7 @@ class Overtaken(MemoryStorage):
 def test_somebody_else_was_faster(settings: Any) -> None:
     settings.COLLAB = {"STORAGE": {"BACKEND": f"{__name__}.Overtaken"}}
     write("one", "text")
-    assert run("collab_compact", all=True) == "There was nothing to fold.\n"
+    assert run("collab_compact", all=True) == "There was nothing to compact.\n"
     assert content("one") == {"text": "text"}
 
 
@@ -360,11 +360,11 @@ def test_an_update_cannot_replace(file: Any) -> None:
     ("name", "data", "error"),
     [
         ("one.bin", "", r"Add --format json\|text\|update"),
-        ("one.json", "{", "is no JSON: "),
-        ("one.json", "[]", "must hold a JSON object"),
+        ("one.json", "{", "is not valid JSON: "),
+        ("one.json", "[]", "must be a JSON object"),
         ("one.json", '{"text": 5}', "'text' is neither a text, a list nor an object"),
         ("one.json", '{"text": "\\ud800"}', "surrogates"),
-        ("one.txt", b"\xff", "no text in UTF-8"),
+        ("one.txt", b"\xff", "is not text in UTF-8"),
         ("one.yjs", b"\xff", "no Yjs update"),
     ],
 )

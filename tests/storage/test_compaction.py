@@ -281,7 +281,7 @@ class TestLargeDocuments:
         assert "hello" in text(knows)
         assert await read_news(stored(), b"\0") == b"\0\0"
 
-    @pytest.mark.parametrize("snapshot", [typed("a")[0], LARGE])
+    @pytest.mark.parametrize("snapshot", [typed("a")[0], LARGE], ids=["small", "large"])
     async def test_rows_that_cannot_be_read_hide_no_others(self, snapshot: bytes) -> None:
         document = stored(b"\xff", *typed("hello"), snapshot=snapshot)
         news = await read_news(document, b"\0", "doc")

@@ -159,7 +159,7 @@ async def test_a_reader_is_told_that_it_may_not_write() -> None:
         assert client.access == "read"
         write(client, "Hello")
         await client.wait_until(lambda: client.errors)
-        with pytest.raises(RuntimeError, match="is not stored"):
+        with pytest.raises(RuntimeError, match="are not stored"):
             await client.wait_saved()
 
 
@@ -178,7 +178,7 @@ async def test_a_reader_becomes_a_writer() -> None:
 
 async def test_a_room_in_memory_is_never_saved() -> None:
     async with connect(application, "/unstored/room") as client:
-        with pytest.raises(RuntimeError, match="is not stored"):
+        with pytest.raises(RuntimeError, match="are not stored"):
             await client.wait_saved()
 
 

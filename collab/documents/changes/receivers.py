@@ -1,4 +1,4 @@
-"""What is called when a document has changed: the methods of its type, and signals."""
+"""Calls after a change of a document: methods of its type, and signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an ASGI application consists of: routers, middleware, consumers."""
+"""The parts of an ASGI application: routers, middleware, consumers."""
 
 from __future__ import annotations
 

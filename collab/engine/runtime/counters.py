@@ -1,7 +1,7 @@
-"""What this process counts of its own work; :mod:`collab.metrics` shows it.
+"""Counters of this process; :mod:`collab.metrics` shows them.
 
-Plain numbers, since they are on the hot path: counting takes no lock. A process that serves from
-several event loops in several threads may miss one now and then, on which nothing depends.
+They are plain numbers without a lock, because they are on the hot path. A process with several
+event loops in several threads may miss a count now and then; nothing depends on it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Counters", "counters"]
 
 @dataclass(slots=True)
 class Counters:
-    """Numbers that only grow; ``collab.metrics`` says what each of them means."""
+    """Numbers that only grow; ``collab.metrics`` describes each."""
 
     joins: int = 0
     received_frames: int = 0

@@ -1,10 +1,10 @@
-"""What waits for the commit of a transaction: work that is done once, whatever asked for it.
+"""Work after the commit of a transaction, done once however often it was requested.
 
-Work lives in the list of functions that Django calls after the commit and nowhere else, so it
-goes when the transaction does. It is in there once for each stack of savepoints that it was asked
-for in, as Django drops what was registered within a savepoint that is rolled back. What was asked
-for within such a savepoint can be told by its :class:`SavepointScope`; who does not care keeps
-hints in the work, and reads afterwards what became of them.
+Work lives only in the list of functions that Django calls after the commit, so it disappears with
+the transaction. The list has it once for each stack of savepoints in which it was requested,
+because Django drops functions that were registered in a savepoint that is rolled back. The
+:class:`SavepointScope` tells requests of such a savepoint from others. Work that needs no such
+distinction keeps hints, and reads the committed data afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ W = TypeVar("W", bound="CommitWork")
 
 
 class SavepointScope:
-    """What is asked for within one stack of savepoints of a transaction."""
+    """Requests within one stack of savepoints of a transaction."""
 
     def __init__(self, batch: _Batch) -> None:
         self.batch = batch
@@ -36,14 +36,14 @@ class SavepointScope:
         self.is_registered = False
 
     def commit(self) -> None:
-        """Note that it has been committed."""
+        """Record the commit."""
         self.is_committed = True
 
 
 class CommitWork(ABC):
-    """Something to be done after a transaction on the database ``using``."""
+    """Work after a transaction on the database ``using``."""
 
-    #: Of the transaction, that is asked for now.
+    #: The part of the transaction that is requested now.
     part: SavepointScope
 
     def __init__(self, using: str) -> None:
@@ -51,9 +51,9 @@ class CommitWork(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Do what has been committed and was not done before; what it raises is logged.
+        """Do the work that is committed and was not done before; exceptions are logged.
 
-        In a test that lets Django call what waits, savepoints are committed one after the other.
+        In a test in which Django calls the waiting functions, savepoints commit one by one.
         """
 
 
@@ -117,9 +117,9 @@ def _batch(connection: BaseDatabaseWrapper) -> _Batch | None:
 
 
 def _is_test(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a test has opened a transaction that it is never going to commit.
+    """Return whether a test has opened a transaction that it never commits.
 
-    What Django captures in it is what was registered since, at the end.
+    Django captures in it the functions that were registered later, at the end of the list.
     """
     blocks = getattr(connection, "atomic_blocks", ())
     return any(getattr(block, "_from_testcase", False) for block in blocks[:1])

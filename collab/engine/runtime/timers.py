@@ -1,4 +1,4 @@
-"""What an event loop's clock tells: how late the loop is, and who was not in time."""
+"""Timers on an event loop's clock: the delay of the loop, and deadlines."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ __all__ = ["Clock", "Deadline", "LoopLag", "Timer"]
 
 #: Seconds between two beats.
 _INTERVAL = 1.0
-#: So many beats are remembered: longer than metrics are usually asked for.
+#: Number of beats that are kept: longer than the usual interval between two reads of metrics.
 _REMEMBERED = 60
-#: A deadline that is noticed so late was missed by this process, in seconds.
+#: A deadline that is noticed this late was missed by this process, in seconds.
 _HUNG = 1.0
 
 
 class Timer(Protocol):
-    """A call that is going to be made."""
+    """A scheduled call."""
 
     def cancel(self) -> object: ...
 
 
 class Clock(Protocol):
-    """What is used of an event loop."""
+    """The part of an event loop that timers use."""
 
     def time(self) -> float: ...
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer: ...
 
 
 class LoopLag:
-    """A timer that measures how late it is called."""
+    """A timer that measures the delay of its calls."""
 
     def __init__(self, loop: Clock) -> None:
         self._loop = loop
@@ -40,16 +40,16 @@ class LoopLag:
 
     @property
     def lag(self) -> float:
-        """How late the loop is now, in seconds; of any thread it may be asked.
+        """The present delay of the loop, in seconds; may be read in any thread.
 
-        A loop that hangs is later with every second.
+        The delay of a loop that hangs grows.
         """
         overdue = self._loop.time() - self._due if self._handle is not None else 0.0
         return max(self._lags[-1], overdue)
 
     @property
     def worst_lag(self) -> float:
-        """The worst of the last minute."""
+        """The longest delay of the last minute."""
         return max(self.lag, *list(self._lags))
 
     def start(self) -> None:

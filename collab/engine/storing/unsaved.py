@@ -53,7 +53,7 @@ class UnsavedUpdates:
         return taken
 
     def put_back(self, name: str) -> None:
-        """Let the updates in flight of a document wait again, before the others."""
+        """Enqueue the updates in flight of a document again, before the others."""
         self.waiting[name] = [*self.in_flight.pop(name), *self.waiting.get(name, ())]
 
     def land(self, name: str) -> Updates:
@@ -67,7 +67,7 @@ class UnsavedUpdates:
         self._count(name, -_size(self.waiting.pop(name, ())))
 
     def move(self, old: str, new: str) -> None:
-        """Let the waiting updates of a document be those of another name."""
+        """Move the waiting updates of a document to another name."""
         moved = self.waiting.pop(old, [])
         size = _size(moved)
         self._count(old, -size)

@@ -168,7 +168,7 @@ class Writer:
             await self._changed.wait()
 
     def _wake(self) -> None:
-        """Let waiting tasks look again."""
+        """Wake the waiting tasks."""
         self._changed.set()
         self._changed = asyncio.Event()
 

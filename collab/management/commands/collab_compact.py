@@ -17,20 +17,20 @@ from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound
 
 class Command(DocumentsCommand):
     help = (
-        "Fold the logs of documents into their snapshots, which makes them smaller and faster to"
-        " open. The server does so by itself when a log grows long; this may run beside it."
+        "Merge the logs of documents into their snapshots, which makes them smaller and faster to"
+        " open. The server does so itself when a log grows long; this may run beside it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument("names", nargs="*", default=[], metavar="NAME")
-        which.add_argument("--prefix", help="all whose names start like that")
+        which.add_argument("--prefix", help="all documents whose names start with this")
         which.add_argument("--all", action="store_true", help="all documents")
         parser.add_argument(
             "--refresh",
             action="store_true",
-            help="before, write rows anew where that makes a document much smaller; documents that"
-            " were open less than a day ago are left as they are",
+            help="first rewrite rows where that makes a document much smaller; documents that were"
+            " open less than a day ago stay as they are",
         )
 
     def run(self, **options: Any) -> None:
@@ -48,7 +48,7 @@ class Command(DocumentsCommand):
                 unreadable.append(f"{name!r}: {error}")
         if options["verbosity"]:
             if refresh:
-                self.stdout.write(f"The rows of {refreshed} documents were written anew.")
+                self.stdout.write(f"The rows of {refreshed} documents were rewritten.")
             self.stdout.write(_summary(results))
         if unreadable:
             raise CommandError(
@@ -72,7 +72,7 @@ def _refresh(is_wanted: bool) -> Callable[[str], bool] | None:
     if not is_wanted:
         return None
     if not apps.is_installed("collab.mirror"):
-        raise CommandError("Only rows can be written anew: collab.mirror is not installed.")
+        raise CommandError("--refresh rewrites rows, but collab.mirror is not in INSTALLED_APPS.")
     from collab.mirror.history.refresh import refresh
 
     return refresh
@@ -80,7 +80,7 @@ def _refresh(is_wanted: bool) -> Callable[[str], bool] | None:
 
 def _summary(results: list[CompactionResult]) -> str:
     if not results:
-        return "There was nothing to fold."
+        return "There was nothing to compact."
     rows = sum(result.rows for result in results)
     before = human_size(sum(result.size_before for result in results))
     after = human_size(sum(result.size_after for result in results))

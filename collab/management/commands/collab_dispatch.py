@@ -12,14 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 from collab.documents.changes.deliverer import Deliverer
 from collab.documents.changes.dispatcher import Dispatcher
 
-#: Seconds that receivers which run may take when the command is asked to end.
+#: Seconds that running receivers may take after SIGINT or SIGTERM.
 _STOP_TIMEOUT = 30.0
 
 
 class Command(BaseCommand):
     help = (
-        "Call changed() and its kin of document types for changes that are due. Needed where no"
-        " ASGI server of this project runs, which does the same."
+        "Call changed() and the other handlers of document types for changes that are due. Needed"
+        " only where no ASGI server of this project runs, which does the same."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from collab_storage.render import render_json, render_text
 class Command(DocumentsCommand):
     help = (
         "Write documents to files: as JSON or text for people and other programs, or as a Yjs"
-        " update, which holds all of a document and can be imported without loss."
+        " update, which has all of a document and can be imported without loss."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -44,7 +44,7 @@ class Command(DocumentsCommand):
             raise CommandError("Several documents need a directory: -o DIRECTORY")
         else:
             for name in self.progress(names, options):
-                # Names may have slashes and worse.
+                # Names may have slashes and other characters that file names must not have.
                 self._write(output / (quote(name, safe=" ") + suffix), render(name))
 
     def _write(self, path: Path | None, content: str | bytes) -> None:
@@ -76,7 +76,7 @@ def _text(name: str) -> str:
 
 
 def _update(name: str) -> bytes:
-    # Not through a Doc: it leaves out what builds on updates that have not come yet.
+    # Not through a Doc, which leaves out pending updates.
     stored = async_to_sync(get_storage().load)(name)
     if stored is None:
         raise DocumentNotFound(f"There is no document {name!r}.")

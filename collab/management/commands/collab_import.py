@@ -17,7 +17,7 @@ _SUFFIXES = {".json": "json", ".txt": "text", ".yjs": "update"}
 
 class Command(DocumentsCommand):
     help = (
-        "Bring a file into a document: a Yjs update is merged into what is there; JSON and text"
+        "Import a file into a document: a Yjs update is merged into its content; JSON and text"
         " make a new document, or with --replace the new content of one."
     )
 
@@ -27,13 +27,13 @@ class Command(DocumentsCommand):
         parser.add_argument(
             "--format",
             choices=sorted(_SUFFIXES.values()),
-            help="by default as the name of the file ends: .json, .txt or .yjs",
+            help="by default from the ending of the file's name: .json, .txt or .yjs",
         )
         parser.add_argument(
-            "--replace", action="store_true", help="delete what the document holds now"
+            "--replace", action="store_true", help="delete the present content of the document"
         )
         parser.add_argument(
-            "--root", default="text", help='root that text goes to (default: "text")'
+            "--root", default="text", help='root to write text into (default: "text")'
         )
 
     def run(self, **options: Any) -> None:
@@ -62,7 +62,7 @@ def _format_of(file: str) -> str:
         return _SUFFIXES[Path(file).suffix]
     except KeyError:
         raise CommandError(
-            f"Of which format is {file}? Add --format {'|'.join(_SUFFIXES.values())}"
+            f"The format of {file} is unknown. Add --format {'|'.join(_SUFFIXES.values())}"
         ) from None
 
 
@@ -70,23 +70,23 @@ def _decode(data: bytes, file: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CommandError(f"{file} is no text in UTF-8: {error.reason}.") from error
+        raise CommandError(f"{file} is not text in UTF-8: {error.reason}.") from error
 
 
 def _parse(data: bytes, file: str) -> dict[str, Any]:
     try:
-        # JavaScript knows no other numbers, and pycrdt panics at larger integers than its own.
+        # JavaScript has no other numbers, and pycrdt panics at integers larger than its own.
         content = json.loads(_decode(data, file), parse_int=float)
     except json.JSONDecodeError as error:
-        raise CommandError(f"{file} is no JSON: {error}.") from error
+        raise CommandError(f"{file} is not valid JSON: {error}.") from error
     if not isinstance(content, dict):
-        raise CommandError(f"{file} must hold a JSON object: the content by the name of its root.")
+        raise CommandError(f"{file} must be a JSON object: the content by the name of its root.")
     return content
 
 
 def _write(name: str, content: dict[str, Any], *, replace: bool) -> None:
     if not replace and exists(name):
-        raise CommandError(f"There is a document {name!r} already. Write over it with --replace")
+        raise CommandError(f"The document {name!r} exists already. Replace it with --replace")
     try:
         with edit(name) as doc:
             clear(doc)
