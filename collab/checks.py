@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import module_has_submodule
 
@@ -34,6 +36,7 @@ __all__ = [
     "check_database",
     "check_mirror_app",
     "check_processes",
+    "check_runserver",
     "check_settings",
     "check_storage",
 ]
@@ -116,8 +119,7 @@ def check_storage(**kwargs: object) -> list[CheckMessage]:
     try:
         storage = get_storage()
     except ImproperlyConfigured as error:
-        hint = 'The default is {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {}}.'
-        return [Error(str(error), hint=hint, id="collab.E003")]
+        return [Error(str(error), hint="See docs/storage.md.", id="collab.E003")]
     except RuntimeError:
         # That is how Django refuses a model whose app is not installed.
         if apps.is_installed("collab_storage"):
@@ -288,6 +290,22 @@ def check_application(**kwargs: object) -> list[CheckMessage]:
             "ASGI_APPLICATION is not set, so the consumers in the routing cannot be checked.",
             hint='Write ASGI_APPLICATION = "mysite.asgi.application" with your project\'s name.',
             id="collab.W004",
+        )
+    ]
+
+
+@register(TAG)
+def check_runserver(**kwargs: object) -> list[CheckMessage]:
+    """Check that the server that is being started answers websockets (W008)."""
+    if sys.argv[1:2] != ["runserver"] or not get_commands()["runserver"].startswith("django."):
+        return []
+    return [
+        Warning(
+            "Django's runserver does not answer websockets: each is a 404.",
+            hint='Install daphne, and add "daphne" to INSTALLED_APPS before'
+            ' "django.contrib.staticfiles"; or serve the project with uvicorn, see'
+            " docs/deployment.md.",
+            id="collab.W008",
         )
     ]
 

@@ -7,6 +7,7 @@ Those get what differs from the run that started them through the environment:
     COLLAB_TEST_POSTGRES    URL of the database of the alias "postgres"
     COLLAB_TEST_REDIS       URL of the Redis that carries the channel layer; in memory if unset
     COLLAB_TEST_LAYER       which layer it carries: core (the default), pubsub, lossy, or forgetful
+    COLLAB_TEST_SECRET_KEY  SECRET_KEY, by which projects that share a Redis are kept apart
     COLLAB_TEST_SETTINGS    the setting COLLAB, as JSON; "RELAY" in it are RelayTimings
 """
 
@@ -80,7 +81,7 @@ def channel_layer(redis: str | None) -> dict[str, Any]:
     return layers[os.environ.get("COLLAB_TEST_LAYER", "core")]
 
 
-SECRET_KEY = "tests"
+SECRET_KEY = os.environ.get("COLLAB_TEST_SECRET_KEY", "tests")
 ALLOWED_HOSTS = ["*"]
 USE_TZ = True
 ROOT_URLCONF = "tests.urls"

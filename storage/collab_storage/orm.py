@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
 from ._failures import LOCK_TIMEOUT, drop_if_broken, translate
 from ._queries import Queries, bound_lock_waits
+from ._supported import check_supported
 from .base import (
     DocumentInfo,
     LogEntry,
@@ -99,11 +100,17 @@ class ORMStorage(Storage):
 
     Args:
         using: the alias of the database in ``DATABASES``.
+        tenants: ``"in names"`` if the database has a schema for each tenant, and the name of each
+            document begins with its tenant.
+
+    Raises:
+        ImproperlyConfigured: the database does not keep documents apart.
     """
 
     joins_transactions: ClassVar[bool] = True
 
-    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+    def __init__(self, using: str = DEFAULT_DB_ALIAS, tenants: str | None = None) -> None:
+        check_supported(using, tenants)
         self.using = using
         self._queries = Queries(using)
         self._failing = _Failing()

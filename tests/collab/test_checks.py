@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +15,11 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 from django.core.checks import CheckMessage, run_checks
+from django.db import connections
 from django.test import override_settings
 from django.urls import path
 
+from collab import checks, conf
 from collab.access import Access
 from collab.checks import TAG
 from collab.consumers import YjsConsumer
@@ -144,6 +146,42 @@ def test_a_project_without_settings_of_its_own(settings: Any) -> None:
 def test_a_storage_that_cannot_be_made(storage: dict[str, Any]) -> None:
     with override_settings(COLLAB={"STORAGE": storage}):
         assert the_one().id == "collab.E003"
+
+
+def test_a_database_that_takes_two_names_for_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(type(connections["default"]), "vendor", "mysql")
+    get_storage_anew()
+    message = the_one()
+    assert message.id == "collab.E003"
+    assert '"Note" and "note" would be one document' in message.msg
+
+
+def test_a_database_with_a_schema_for_each_tenant_needs_tenants_in_names(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper = type(connections["default"])
+    monkeypatch.setattr(wrapper, "set_schema", lambda self, name: None, raising=False)
+    get_storage_anew()
+    message = the_one()
+    assert message.id == "collab.E003"
+    assert "tenants could read each other's documents" in message.msg
+    backend = "collab_storage.orm.ORMStorage"
+    settings.COLLAB = {"STORAGE": {"BACKEND": backend, "OPTIONS": {"tenants": "in names"}}}
+    assert found() == []
+    settings.COLLAB = {"STORAGE": {"BACKEND": backend, "OPTIONS": {"tenants": "yes"}}}
+    assert the_one().id == "collab.E003"
+
+
+def get_storage_anew() -> None:
+    conf._make_storage.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def forget_storage() -> Iterator[None]:
+    yield
+    get_storage_anew()
 
 
 def test_the_tables_are_not_installed(
@@ -300,6 +338,18 @@ def test_a_channel_layer_that_reaches_nobody_else(
 
 
 # Routing.
+
+
+def test_djangos_own_runserver_answers_no_websockets(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["manage.py", "runserver", "8001"])
+    for app, warned in (("django.contrib.staticfiles", True), ("daphne", False)):
+        monkeypatch.setattr(checks, "get_commands", lambda app=app: {"runserver": app})
+        assert ids() == (["collab.W008"] if warned else [])
+    monkeypatch.setattr(sys, "argv", ["manage.py", "check"])
+    monkeypatch.setattr(checks, "get_commands", lambda: {"runserver": "django.core"})
+    assert found() == []
 
 
 class Open(YjsConsumer):

@@ -29,6 +29,8 @@ NO_ROOM = {
     "An observer of the document failed.",
     "%d updates of an earlier process are stored now.",
     "A spool file cannot be stored: %s.",
+    '"collab" is not in INSTALLED_APPS: add it. Without it no system check runs, and no'
+    " documents.py is read.",
     "A spool file cannot be renamed: %s.",
     "Spooled updates wait: the storage fails (%s).",
     "The file is kept as %s.",

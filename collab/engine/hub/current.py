@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextvars import Context
 
 from channels.layers import channel_layers
+from django.apps import apps
 
 from collab.conf import get_settings, get_storage
 from collab.engine.hub.hub import Hub
@@ -19,6 +21,8 @@ from collab.engine.storing.document_store import DocumentStore
 
 __all__ = ["current_hub", "end_services", "end_serving", "in_all_hubs", "live_hubs"]
 
+logger = logging.getLogger("collab.hub")
+
 
 #: Called with a timeout, in a worker thread, when the last hub of the process has closed: ends
 #: background work that serves documents.
@@ -26,6 +30,11 @@ end_services: list[Callable[[float], object]] = []
 
 
 def _make_hub() -> Hub:
+    if not apps.is_installed("collab"):
+        logger.error(
+            '"collab" is not in INSTALLED_APPS: add it. Without it no system check runs, and no'
+            " documents.py is read."
+        )
     store = DocumentStore(get_storage(), get_settings())
     layer = shared_layer(channel_layers.__getitem__)
     relay = None if layer is None else Relay(layer, timings.DEFAULT)

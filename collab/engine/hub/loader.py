@@ -18,10 +18,12 @@ from collab.engine.rooms.context import RoomContext, Source, Watcher
 from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.room import Room
 from collab.engine.storing.document_store import DocumentStore
+from collab.engine.storing.writer import summary
 from collab.exceptions import RoomFailed, TryAgainLater
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, release
 from collab_storage.base import StoredDocument
 from collab_storage.compaction import read_stored
+from collab_storage.exceptions import StorageUnavailable
 
 __all__ = ["Loader", "Opener", "room_watchers"]
 
@@ -127,7 +129,7 @@ class Loader:
                 watchers = await _watchers(name) if stored else []
             room = self._make_room(key, opener, source, link, watchers)
         except Exception as error:
-            logger.exception("A document could not be opened.", extra={"room": name})
+            _log_failure(error, name)
             if link is not None:
                 await link.disconnect()
             raise RoomFailed from error
@@ -196,6 +198,14 @@ class Loader:
         if maker.makes_plain_docs:
             return _Loaded(DocumentBytes(content.update, content.state), content.rest)
         return _Loaded(await _fill(maker, content.update), content.rest)
+
+
+def _log_failure(error: Exception, name: str) -> None:
+    if isinstance(error, StorageUnavailable):
+        # Its text says all; the traceback would be of the database driver.
+        logger.error("A document could not be opened (%s).", summary(error), extra={"room": name})
+    else:
+        logger.exception("A document could not be opened.", extra={"room": name})
 
 
 async def _fill(maker: _DocMaker, update: bytes) -> Doc[Any]:

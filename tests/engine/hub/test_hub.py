@@ -27,7 +27,7 @@ from collab.exceptions import NoSuchDocument, Restarting, RoomFailed, TryAgainLa
 from collab.protocol.effects import StateRequest
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, StoredDocument
-from collab_storage.exceptions import StorageUnavailable
+from collab_storage.exceptions import StorageNotMigrated, StorageUnavailable
 from collab_storage.memory import MemoryStorage
 from tests.engine.fakes import HinderedStorage, Socket, new_member, room_of
 from tests.harness.waiting import DEADLINE, until
@@ -228,6 +228,19 @@ async def test_what_waited_for_others_when_it_was_stored_waits_on(harness: Harne
     await harness.hub.writer.saved("notes")
     assert sorted(await harness.stored() or "") == sorted("helloaf")
     assert socket.close_code is None
+
+
+async def test_a_storage_that_is_not_available_is_one_line_of_the_log(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.storage.failures["load"] = StorageNotMigrated("Run manage.py migrate.")
+    with pytest.raises(RoomFailed):
+        await harness.join()
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert record.getMessage() == (
+        "A document could not be opened (StorageNotMigrated: Run manage.py migrate.)."
+    )
 
 
 async def test_a_document_that_cannot_be_read_is_neither_served_nor_overwritten(
@@ -902,3 +915,12 @@ def test_hubs_of_loops_that_ended_are_forgotten() -> None:
 
         asyncio.run(another())
         assert not ended.is_here()
+
+
+async def test_a_project_that_has_not_installed_the_app_is_told_so(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.COLLAB = MEMORY
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab"]
+    await current_hub().close()
+    assert '"collab" is not in INSTALLED_APPS' in caplog.text
