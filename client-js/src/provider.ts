@@ -5,7 +5,9 @@ import type { Doc } from "yjs";
 import { addressed, type ValueOrGetter, type Params } from "./address.js";
 import { UnsavedCounter } from "./unsaved-counter.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
+import { splitFrame } from "./split.js";
 import {
+  CloseCode,
   SUBPROTOCOL,
   hello,
   type Access,
@@ -25,7 +27,16 @@ export interface CollabOptions extends Omit<StockOptions, "params"> {
   params?: ValueOrGetter<Params>;
   /** Sent as the parameter `token` of the URL. */
   token?: ValueOrGetter<string>;
+  /**
+   * Largest binary frame to send, in bytes; larger updates are split. At most the server's
+   * `MAX_FRAME_SIZE`.
+   */
+  maxFrameSize?: number;
 }
+
+const MAX_FRAME_SIZE = 1024 * 1024;
+/** Close codes for updates that the server never accepts. */
+const REFUSALS = new Set<number>([CloseCode.PROTOCOL_VIOLATION, CloseCode.TOO_BIG]);
 
 /** The events of y-websocket's provider, and those of a django-collab server. */
 export interface CollabEvents {
@@ -35,6 +46,11 @@ export interface CollabEvents {
   "connection-error": (event: Event, provider: WebsocketProvider) => void;
   /** Final refusal (4401, 4403, 4404); only `connect()` tries again. */
   closed: (event: { code: number; reason: string }, provider: WebsocketProvider) => void;
+  /**
+   * The server refused an update for good (1008, 1009), such as one that makes the document too
+   * large. The provider stops connecting; `connect()` tries again.
+   */
+  refused: (event: { code: number; reason: string }) => void;
   /** Numbers of this connection's update frames that are stored and sent. */
   saved: (event: { saved: number; sent: number }) => void;
   /** The number of local updates that are not stored yet; emitted when it changes. */
@@ -85,9 +101,11 @@ export class CollabProvider extends WebsocketProvider {
   #durable: boolean | undefined;
   readonly #urlParams: ValueOrGetter<Params>;
   readonly #token: ValueOrGetter<string> | undefined;
+  readonly #maxFrameSize: number;
+  #violations = 0;
 
   constructor(serverUrl: string, room: string, doc: Doc, options: CollabOptions = {}) {
-    const { params = {}, token, connect = true, ...stock } = options;
+    const { params = {}, token, connect = true, maxFrameSize = MAX_FRAME_SIZE, ...stock } = options;
     const implementation = stock.WebSocketPolyfill ?? globalThis.WebSocket;
     super(serverUrl, room, doc, {
       protocols: [SUBPROTOCOL],
@@ -97,6 +115,13 @@ export class CollabProvider extends WebsocketProvider {
     });
     this.#urlParams = params;
     this.#token = token;
+    this.#maxFrameSize = maxFrameSize;
+    const { shouldReconnect } = this;
+    this.shouldReconnect = (event, provider) =>
+      !this.#isRefusal(event.code) && shouldReconnect(event, provider);
+    this.on("closed", ({ code, reason }) => {
+      if (REFUSALS.has(code)) this.emit("refused", [{ code, reason }]);
+    });
     this._WS = this.#socketClass(implementation);
     // y-websocket's own handler runs first, and sends the update if connected.
     doc.on("update", this.#onUpdate);
@@ -129,7 +154,7 @@ export class CollabProvider extends WebsocketProvider {
       address: (url: string) => addressed(url, this.#urlParams, this.#token),
       opened: (socket: CollabSocket) => socket.send(hello(this.helloFields)),
       received: (text: string) => this.#receive(JSON.parse(text) as Frame),
-      sending: (frame: Uint8Array) => this.#count(() => this.#counter.send(frame)),
+      outgoing: (frame: Uint8Array<ArrayBuffer>) => this.#split(frame),
     };
     const bound = class extends CollabSocket {
       constructor(url: string, protocols: string[]) {
@@ -137,6 +162,25 @@ export class CollabProvider extends WebsocketProvider {
       }
     };
     return bound as unknown as typeof WebSocket;
+  }
+
+  #split(frame: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+    const frames = splitFrame(frame, this.#maxFrameSize);
+    this.#count(() => {
+      frames.forEach((part, index) => this.#counter.send(part, index === frames.length - 1));
+    });
+    return frames;
+  }
+
+  /**
+   * Return whether sending the same again is of no use: an update that is too large at once, any
+   * other frame if it is refused twice before anything is stored.
+   */
+  #isRefusal(code: number): boolean {
+    if (code === CloseCode.PROTOCOL_VIOLATION) this.#violations += 1;
+    const isFinal = code === CloseCode.TOO_BIG || this.#violations > 1;
+    if (isFinal) this.#violations = 0;
+    return isFinal;
   }
 
   #receive(frame: Frame): void {
@@ -167,6 +211,7 @@ export class CollabProvider extends WebsocketProvider {
   }
 
   #confirm(count: number): void {
+    if (count > 0) this.#violations = 0;
     this.#count(() => this.#counter.confirm(count));
     this.emit("saved", [{ saved: this.#counter.saved, sent: this.#counter.sent }]);
   }

@@ -6,8 +6,8 @@ export interface SocketOwner {
   opened(socket: CollabSocket): void;
   /** A text frame arrived, which y-websocket cannot read. */
   received(text: string): void;
-  /** A binary frame is sent. */
-  sending(frame: Uint8Array): void;
+  /** Returns the frames to send for a binary frame: several if it is too large. */
+  outgoing(frame: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[];
 }
 
 type Handler<E> = ((event: E) => void) | null;
@@ -52,8 +52,8 @@ export class CollabSocket {
   }
 
   send(data: Uint8Array<ArrayBuffer> | string): void {
-    if (typeof data !== "string") this.#owner.sending(data);
-    this.#socket?.send(data);
+    const frames = typeof data === "string" ? [data] : this.#owner.outgoing(data);
+    for (const frame of frames) this.#socket?.send(frame);
   }
 
   close(): void {

@@ -119,7 +119,7 @@ export class JsonSocket extends ObservableV2<TransportEvents> implements Transpo
       address: (url) => addressed(url, params, token),
       opened: () => this.#onOpen(),
       received: (text) => this.#receive(text),
-      sending: () => undefined,
+      outgoing: (frame) => [frame],
     });
     // CollabSocket drops frames without this handler; without a document none are binary.
     socket.onmessage = () => undefined;

@@ -31,12 +31,16 @@ export class UnsavedCounter {
     this.#unsent += 1;
   }
 
-  /** Count a sent frame, if it has updates. */
-  send(frame: Uint8Array): void {
+  /**
+   * Count a sent frame, if it has updates.
+   *
+   * @param isLast - false for a part of an update that is followed by others.
+   */
+  send(frame: Uint8Array, isLast = true): void {
     // Both numbers are varuints below 128: one byte each.
     if (frame[0] !== MessageType.SYNC || frame[1] === SyncType.STEP1) return;
     this.sent += 1;
-    this.#waiting.push({ frame: this.sent, updates: this.#carried(frame) });
+    this.#waiting.push({ frame: this.sent, updates: isLast ? this.#carried(frame) : 0 });
   }
 
   #carried(frame: Uint8Array): number {

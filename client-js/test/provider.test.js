@@ -261,6 +261,41 @@ test("it stops trying after 4404", async (t) => {
   assert.equal(closed[0].code, CloseCode.NOT_FOUND);
 });
 
+test("it stops trying at once where an update is too large", async (t) => {
+  const provider = open(t, newRoom(), { route: "refusing", params: { code: "1009" } });
+  const refused = told(provider, "refused");
+  const closes = told(provider, "connection-close");
+  await until(() => refused.length === 1);
+  assert.equal(refused[0].code, CloseCode.TOO_BIG);
+  assert.deepEqual([closes.length, provider.shouldConnect], [1, false]);
+});
+
+test("it stops trying where a frame is refused twice", async (t) => {
+  const provider = open(t, newRoom(), { route: "refusing", params: { code: "1008" } });
+  const refused = told(provider, "refused");
+  const closes = told(provider, "connection-close");
+  await until(() => refused.length === 1);
+  assert.deepEqual([closes.length, provider.shouldConnect], [2, false]);
+  provider.connect();
+  await until(() => refused.length === 2);
+  assert.equal(closes.length, 4);
+});
+
+test("an update that is larger than a frame is sent in several, offline or not", async (t) => {
+  const room = newRoom();
+  const [large, other] = [open(t, room, { connect: false, maxFrameSize: 5000 }), open(t, room)];
+  const saved = told(large, "saved");
+  write(large, "offline ".repeat(5000));
+  assert.equal(large.unsaved, 1);
+  large.connect();
+  await until(() => large.unsaved === 0);
+  assert.ok(saved.at(-1).sent > 8);
+  write(large, "online ".repeat(5000));
+  await until(() => large.unsaved === 0);
+  assert.ok(saved.at(-1).sent > 16);
+  await until(() => text(other).length === text(large).length);
+});
+
 test("it tries again after 1013", async (t) => {
   const provider = open(t, newRoom(), { route: "refusing", params: { code: "1013" } });
   const closes = told(provider, "connection-close");

@@ -62,3 +62,16 @@ test("what was refused is saved with the step 2 that follows", () => {
   counter.confirm(3);
   assert.equal(counter.unsaved, 0);
 });
+
+test("an update in several frames is saved with the last of them", () => {
+  const counter = new UnsavedCounter();
+  counter.keep();
+  counter.send(UPDATE, false);
+  counter.send(UPDATE, false);
+  counter.send(STEP2);
+  assert.deepEqual([counter.unsaved, counter.sent], [1, 3]);
+  counter.confirm(2);
+  assert.equal(counter.unsaved, 1);
+  counter.confirm(3);
+  assert.equal(counter.unsaved, 0);
+});

@@ -1,4 +1,4 @@
-/** The page with the board: rows of the server's database as cards that everybody moves. */
+/** The page with the board: rows of the server's database as cards that all users move. */
 import { rows } from "django-collab";
 
 import { setUpAdding } from "./board/add.js";
@@ -9,7 +9,7 @@ import { setUpKeys } from "./board/keys.js";
 import { showNotices } from "./board/notices.js";
 import { setUpSheet } from "./board/sheet.js";
 import type { Task } from "./board/tasks.js";
-import { client, connect, createProvider } from "./client.js";
+import { client, connect, createProvider, isDenied } from "./client.js";
 import { showPeople } from "./people.js";
 import { setUpShare } from "./share.js";
 import { showStatus } from "./status.js";
@@ -25,7 +25,7 @@ const allow = (isWritable: boolean): void => {
 };
 allow(!client.share);
 provider.on("access", (access) => allow(access === "write"));
-provider.on("closed", () => allow(false));
+provider.on("closed", ({ code }) => isDenied(code) && allow(false));
 
 setUpDragging(element, cards, tasks, provider.awareness);
 setUpKeys(element, cards, tasks);

@@ -5,7 +5,7 @@ import * as Y from "yjs";
 
 import type { Person } from "./people.js";
 
-/** What the server put into the page. */
+/** Data from the server, in the page. */
 interface Client {
   room: string;
   /** The token of the read-only link, if the page was opened with it. */
@@ -15,7 +15,7 @@ interface Client {
 
 export const client = JSON.parse(document.getElementById("client")!.textContent!) as Client;
 
-/** A provider of the document, not connected yet: first the editors are to be there. */
+/** A provider of the document, which connects once the editors exist. */
 export function createProvider(path: string): CollabProvider {
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
   const provider = new CollabProvider(url, client.room, new Y.Doc(), {
@@ -26,16 +26,20 @@ export function createProvider(path: string): CollabProvider {
   return provider;
 }
 
-/** Connect; who may write has a copy in the browser, called `name`. */
+/** Connect, with a local copy called `name` for users who may write. */
 export function connect(provider: CollabProvider, name: string): void {
   if (client.share) provider.connect();
   else connectWithLocalCopy(provider, name);
 }
 
-/** Edits made without a connection outlive the tab: the browser keeps them, too. */
+/** Whether a close code means that the user may not open the document. */
+export const isDenied = (code: number): boolean => code >= 4400;
+
+/** Keep the document in the browser, so that offline edits outlive the tab. */
 function connectWithLocalCopy(provider: CollabProvider, name: string): void {
   const copy = new IndexeddbPersistence(name, provider.doc);
-  provider.on("closed", () => void copy.clearData());
-  // Connected only then: the server is asked for, and sent, no more than what is missing.
+  // A copy that the server refuses because of its size has the only version of the changes.
+  provider.on("closed", ({ code }) => isDenied(code) && void copy.clearData());
+  // Connect afterwards, so that only missing updates are exchanged.
   void copy.whenSynced.then(() => provider.connect());
 }

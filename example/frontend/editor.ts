@@ -1,5 +1,5 @@
-/** The page with the text: an editor, and around it what the provider knows. */
-import { client, connect, createProvider } from "./client.js";
+/** The page with the text: an editor, and the state of its provider. */
+import { client, connect, createProvider, isDenied } from "./client.js";
 import { showPeople } from "./people.js";
 import { setUpShare } from "./share.js";
 import { showStatus } from "./status.js";
@@ -13,7 +13,7 @@ const { doc } = provider;
 const editor = createEditor(document.getElementById("text")!, doc, provider, client.me);
 editor.setEditable(!client.share);
 provider.on("access", (access) => editor.setEditable(access === "write"));
-provider.on("closed", () => editor.setEditable(false));
+provider.on("closed", ({ code }) => isDenied(code) && editor.setEditable(false));
 
 showStatus(document.getElementById("status")!, provider);
 showPeople(document.getElementById("people")!, provider.awareness);

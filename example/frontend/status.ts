@@ -1,7 +1,7 @@
-/** One word on how safe the text is. */
-import type { CollabProvider } from "django-collab";
+/** The status of saving, in a word. */
+import { CloseCode, type CollabProvider } from "django-collab";
 
-type State = "connecting" | "offline" | "closed" | "reading" | "saving" | "saved";
+type State = "connecting" | "offline" | "closed" | "reading" | "saving" | "saved" | "refused";
 
 const TEXTS: Record<Exclude<State, "closed">, string> = {
   connecting: "Connecting…",
@@ -9,34 +9,42 @@ const TEXTS: Record<Exclude<State, "closed">, string> = {
   reading: "Read only",
   saving: "Saving…",
   saved: "Saved",
+  refused: "Too large to be saved",
 };
 
 const HINTS: Partial<Record<State, string>> = {
-  offline: "What you write is kept in this browser, and sent when the server is back.",
-  saving: "The server has not confirmed yet that all is stored.",
-  saved: "The server has stored all of it.",
+  offline: "Your changes are kept in this browser, and sent when the server is back.",
+  saving: "The server has not confirmed all changes yet.",
+  saved: "The server has stored all changes.",
+  refused: "Your changes are kept in this browser. Make the page shorter and reload it.",
 };
 
-/** Keep `element` up to date; its attribute `data-state` is what the style depends on. */
+/** Keep `element` up to date; the style depends on its attribute `data-state`. */
 export function showStatus(element: HTMLElement, provider: CollabProvider): void {
   let reason = "";
+  let isTooLarge = false;
   let wasConnected = false;
   const show = (): void => {
     wasConnected ||= provider.synced;
-    const state = reason ? "closed" : currentState(provider, wasConnected);
+    const current = isTooLarge ? "refused" : currentState(provider, wasConnected);
+    const state = reason ? "closed" : current;
     element.dataset["state"] = state;
     element.textContent = state === "closed" ? reason : TEXTS[state];
     element.title = HINTS[state] ?? "";
   };
   provider.on("status", ({ status }) => {
-    if (status === "connected") reason = "";
+    if (status === "connected") {
+      reason = "";
+      isTooLarge = false;
+    }
     show();
   });
   provider.on("sync", show);
   provider.on("unsaved", show);
   provider.on("access", show);
-  provider.on("closed", (event) => {
-    reason = event.reason || "This page is closed to you.";
+  provider.on("closed", ({ code, reason: given }) => {
+    isTooLarge = code === CloseCode.TOO_BIG;
+    if (!isTooLarge) reason = given || "This page is closed to you.";
     show();
   });
   show();
