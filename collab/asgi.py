@@ -16,6 +16,7 @@ from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
+from django.utils.module_loading import import_string
 
 from collab.wire import SUBPROTOCOL, CloseCode
 
@@ -26,7 +27,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 def get_application(
-    websockets: Sequence[Any] | None = None, http: Sequence[Any] = ()
+    websockets: str | Sequence[Any] | None = None, http: Sequence[Any] = ()
 ) -> ProtocolTypeRouter:
     """Set Django up, and return an application with pages over HTTP and documents over websockets.
 
@@ -35,8 +36,10 @@ def get_application(
     served.
 
     Args:
-        websockets: routes, each made with Django's ``path()``; by default
-            ``path("ws/<path:room>", YjsConsumer.as_asgi())``, which serves every document type.
+        websockets: routes, each made with Django's ``path()``, or the dotted path of a list of
+            them, such as ``"notes.routing.websocket_urlpatterns"``, imported once Django is set up.
+            By default ``path("ws/<path:room>", YjsConsumer.as_asgi())``, which serves every
+            document type.
         http: routes to ASGI applications that are asked before Django.
     """
     django_application: Any = get_asgi_application()
@@ -45,6 +48,8 @@ def get_application(
 
     if websockets is None:
         websockets = [path("ws/<path:room>", YjsConsumer.as_asgi())]
+    elif isinstance(websockets, str):
+        websockets = import_string(websockets)
     if settings.DEBUG and "django.contrib.staticfiles" in settings.INSTALLED_APPS:
         from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 

@@ -78,8 +78,12 @@ async def test_a_path_without_a_route_is_closed_with_a_code_and_a_reason(
     await communicator.wait()
 
 
-async def test_routes_of_the_project_take_the_place_of_the_default() -> None:
-    application = get_application(websockets=[path("live/<str:room>", YjsConsumer.as_asgi())])
+websocket_urlpatterns = [path("live/<str:room>", YjsConsumer.as_asgi())]
+
+
+@pytest.mark.parametrize("websockets", [websocket_urlpatterns, f"{__name__}.websocket_urlpatterns"])
+async def test_routes_of_the_project_take_the_place_of_the_default(websockets: Any) -> None:
+    application = get_application(websockets)
     communicator, accepted = await handshake(application, "/live/a", ORIGIN)
     assert accepted
     await communicator.disconnect()
