@@ -10,7 +10,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from importlib.abc import InspectLoader
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from channels.routing import get_default_application
 from django.apps import AppConfig, apps
@@ -24,7 +24,13 @@ from django.utils.module_loading import module_has_submodule
 from collab.engine.connections.routes import applications
 from collab_storage.base import Storage
 
-from .conf import Settings, get_storage, has_shared_layer, unknown_settings
+from .conf import (
+    Settings,
+    get_settings,
+    get_storage,
+    has_shared_layer,
+    unknown_settings,
+)
 
 if TYPE_CHECKING:
     from collab_storage.orm import ORMStorage
@@ -96,6 +102,9 @@ def _is_storage_setting(value: object) -> bool:
 
 def _problem(key: str, value: object, wanted: object) -> str | None:
     """Return what the value should be, if it is not that."""
+    if get_origin(wanted) is Literal:
+        choices = get_args(wanted)
+        return None if value in choices else "one of " + ", ".join(map(repr, choices))
     if wanted not in (int, float):
         return None if isinstance(value, (str, os.PathLike)) else "a path"
     least = "0 or more" if key in _MAY_BE_ZERO else "more than 0"
@@ -312,19 +321,21 @@ def check_runserver(**kwargs: object) -> list[CheckMessage]:
 
 @register(TAG, deploy=True)
 def check_authorize(**kwargs: object) -> list[CheckMessage]:
-    """Check that no consumer lets everybody in (W005, W006)."""
-    if check_application():
+    """Check that each consumer decides who may connect (W005, W006)."""
+    if check_application() or check_settings():
         return []
     try:
         application = get_default_application()
     except ImproperlyConfigured as error:
         hint = "Correct ASGI_APPLICATION: the dotted path of the application in your asgi.py."
         return [Warning(str(error), hint=hint, id="collab.W006")]
+    verb = "refuses" if get_settings().DEFAULT_ACCESS == "none" else "lets in"
     return [
         Warning(
-            f"{consumer.__module__}.{consumer.__qualname__} lets everybody in.",
-            hint="Override authorize() in a consumer of your own, see docs/auth.md; or give a"
-            " LiveConsumer permission_classes, see docs/live.md.",
+            f"{consumer.__module__}.{consumer.__qualname__} {verb} everybody"
+            " whose document has no type.",
+            hint="Override authorize() in a consumer of your own or register document types, see"
+            " docs/auth.md; or give a LiveConsumer permission_classes, see docs/live.md.",
             obj=consumer,
             id="collab.W005",
         )

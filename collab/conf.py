@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from channels import DEFAULT_CHANNEL_LAYER
 from django.conf import settings as django_settings
@@ -32,6 +32,10 @@ def _default_storage() -> dict[str, Any]:
 def _default_spool() -> Path:
     base = getattr(django_settings, "BASE_DIR", None)
     return Path(base or tempfile.gettempdir()) / "collab-spool"
+
+
+def _default_access() -> Literal["none", "write"]:
+    return "write" if django_settings.DEBUG else "none"
 
 
 def _default_frontend() -> Path:
@@ -103,6 +107,9 @@ class Settings:
     RELAY_TIMEOUT: float = 3
     #: How often the storage is asked whether live rooms have missed anything.
     RELAY_STORAGE_INTERVAL: float = 10
+    #: What everybody may do with documents that have no type, where the consumer does not decide
+    #: it: "none", "read" or "write". By default "write" while DEBUG, else "none".
+    DEFAULT_ACCESS: Literal["none", "read", "write"] = field(default_factory=_default_access)
     #: How often the access of members is checked again, sessions that ended included.
     ACCESS_CHECK_INTERVAL: float = 60
     #: Access that cannot be checked, as while the database is away, stays as it was for at most

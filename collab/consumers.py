@@ -91,11 +91,16 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     async def authorize(self) -> Access:
         """Return what the user of ``self.scope`` may do.
 
-        By default what the document's type says, and everything with a document without a type.
+        By default what the document's type says. With a document without a type, everything if
+        ``connect`` is overridden, and else what ``COLLAB["DEFAULT_ACCESS"]`` says.
         """
         connection = _connection_of(self)
         access = await policy.authorize(connection.document, connection.user)
-        return Access.WRITE if access is None else access
+        if access is not None:
+            return access
+        if self.is_open_to_everybody():
+            return policy.default_access(type(self))
+        return Access.WRITE
 
     async def make_ydoc(self) -> Doc[Any]:
         """Return a new Doc, called when this process opens the room; attach observers here."""

@@ -130,5 +130,8 @@ DATABASES = {
     "postgres": database(POSTGRES),
 }
 CHANNEL_LAYERS = {"default": channel_layer(os.environ.get("COLLAB_TEST_REDIS"))}
-COLLAB: dict[str, Any] = json.loads(os.environ.get("COLLAB_TEST_SETTINGS", "{}"))
+COLLAB: dict[str, Any] = {
+    "DEFAULT_ACCESS": "write",
+    **json.loads(os.environ.get("COLLAB_TEST_SETTINGS", "{}")),
+}
 timings.DEFAULT = timings.RelayTimings(**COLLAB.pop("RELAY", {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,15 @@ from channels.db import database_sync_to_async
 from pycrdt import Doc
 
 from collab.access import Access
+from collab.conf import get_settings
 from collab.documents.registry import resolve
 
-__all__ = ["authorize", "call_hook", "seed"]
+__all__ = ["authorize", "call_hook", "default_access", "seed"]
+
+logger = logging.getLogger("collab.access")
+
+#: Consumers of which it was logged that they refuse everybody.
+_reported: set[type] = set()
 
 
 async def authorize(name: str, user: Any) -> Access | None:
@@ -26,6 +33,20 @@ async def authorize(name: str, user: Any) -> Access | None:
         return None
     access = await call_hook(resolved.document_type.authorize, user, **resolved.parameters)
     return Access(access)
+
+
+def default_access(consumer: type) -> Access:
+    """Return ``COLLAB["DEFAULT_ACCESS"]``, for a consumer that does not decide who may connect."""
+    access = Access[get_settings().DEFAULT_ACCESS.upper()]
+    if access == Access.NONE and consumer not in _reported:
+        _reported.add(consumer)
+        logger.error(
+            "%s refuses everybody: nothing decides who may connect. Override authorize(), give a "
+            "LiveConsumer permission_classes, or register a document type for the name; "
+            'COLLAB["DEFAULT_ACCESS"] = "write" lets everybody in.',
+            consumer.__qualname__,
+        )
+    return access
 
 
 async def seed(name: str, doc: Doc[Any]) -> None:

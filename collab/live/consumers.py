@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from collab.access import Access
 from collab.consumers import ConnectionValue, YjsConsumer
+from collab.documents import policy
 from collab.engine.connections.fast_path import Receive, Send
 from collab.engine.serving.overrides import documented
 from collab.live.actions.actions import action_of, actions_of
@@ -53,11 +54,21 @@ class LiveConsumer(StateConsumer):
     # To be overridden.
 
     async def authorize(self) -> Access:
-        """Return what the user may do in the document: everything if he may connect."""
+        """Return what the user may do in the document: everything if the permissions allow it.
+
+        A document with a type asks the type as well. Without permissions, a state, or a
+        ``connect`` of its own, ``COLLAB["DEFAULT_ACCESS"]`` decides.
+        """
         for permission in _permissions(self.permission_classes):
             if not await ask(permission.can_connect, self.scope, self, None):
                 return Access.NONE
-        return Access.WRITE if state_of(type(self)) is None else await state_access(self)
+        if state_of(type(self)) is not None:
+            return await state_access(self)
+        if self.has_document:
+            return await super().authorize()
+        if self.is_open_to_everybody():
+            return policy.default_access(type(self))
+        return Access.WRITE
 
     @classmethod
     def is_open_to_everybody(cls) -> bool:

@@ -443,7 +443,15 @@ def test_a_consumer_that_refuses_nobody_is_found(
     serve(application)
     message = the_one(deploy=True)
     assert (message.id, message.obj) == ("collab.W005", Open)
-    assert message.msg.startswith("tests.collab.test_checks.Open lets everybody in.")
+    assert message.msg.startswith("tests.collab.test_checks.Open lets in everybody")
+
+
+def test_a_consumer_that_decides_nothing_refuses_everybody_by_default(
+    serve: Callable[[Any], None], settings: Any
+) -> None:
+    settings.COLLAB = {}
+    serve(URLRouter(ROUTES))
+    assert "Open refuses everybody" in the_one(deploy=True).msg
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ class Overtaken(MemoryStorage):
 
 
 def test_somebody_else_was_faster(settings: Any) -> None:
-    settings.COLLAB = {"STORAGE": {"BACKEND": f"{__name__}.Overtaken"}}
+    settings.COLLAB = {"DEFAULT_ACCESS": "write", "STORAGE": {"BACKEND": f"{__name__}.Overtaken"}}
     write("one", "text")
     assert run("collab_compact", all=True) == "There was nothing to compact.\n"
     assert content("one") == {"text": "text"}
@@ -459,7 +459,10 @@ def test_all_content_is_cleared() -> None:
 def list_without_tables(settings: Any, alias: str) -> None:
     """List the documents of a database that was never migrated."""
     backend = "collab_storage.orm.ORMStorage"
-    settings.COLLAB = {"STORAGE": {"BACKEND": backend, "OPTIONS": {"using": alias}}}
+    settings.COLLAB = {
+        "DEFAULT_ACCESS": "write",
+        "STORAGE": {"BACKEND": backend, "OPTIONS": {"using": alias}},
+    }
     rename = "ALTER TABLE {} RENAME TO {}".format
     with connections[alias].schema_editor() as editor:
         editor.execute(rename("collab_storage_document", "away"))

@@ -18,7 +18,7 @@ MEMORY = {"BACKEND": "collab_storage.memory.MemoryStorage"}
 
 
 def test_without_settings_everything_has_a_default() -> None:
-    with override_settings():
+    with override_settings(COLLAB={}):
         settings = get_settings()
         assert settings == Settings()
         assert isinstance(get_storage(), ORMStorage)

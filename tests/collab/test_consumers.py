@@ -27,6 +27,7 @@ from collab.access import Access
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
 from collab.exceptions import Forbidden, NoSuchDocument, Restarting, Unauthenticated
+from collab.live import LiveConsumer
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
 from tests.engine.watchers import MEMORY
 from tests.harness.waiting import DEADLINE, until
@@ -316,6 +317,53 @@ async def test_a_refusal_at_a_recheck_is_obeyed_whether_it_is_returned_or_raised
         closed = await ann.wait_closed()
         assert closed.code == code
         assert closed.reason != "" and "cannot be checked" not in closed.reason
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [({}, 4401), ({"DEFAULT_ACCESS": "none"}, 4401), ({"DEFAULT_ACCESS": "read"}, 0)],
+)
+@pytest.mark.parametrize("base", [YjsConsumer, LiveConsumer])
+async def test_a_consumer_that_does_not_decide_gives_the_default_access(
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    base: type[YjsConsumer],
+    given: dict[str, str],
+    code: int,
+) -> None:
+    settings.COLLAB = {"STORAGE": MEMORY, **given}
+
+    class Undecided(base):  # type: ignore[misc, valid-type]
+        pass
+
+    for _ in range(2):
+        if code:
+            assert await visitor(Undecided).connect() == (False, code)
+            assert [("Undecided refuses everybody" in text) for text in caplog.messages] == [True]
+        else:
+            async with connect(serve(Undecided), "/ws/room") as ann:
+                assert ann.access == "read"
+
+
+async def test_everybody_may_write_while_debugging(settings: Any) -> None:
+    settings.DEBUG = True
+    settings.COLLAB = {"STORAGE": MEMORY}
+    async with connect(serve(YjsConsumer), "/ws/room") as ann:
+        assert ann.access == "write"
+
+
+@pytest.mark.parametrize("base", [YjsConsumer, LiveConsumer])
+async def test_a_connect_of_the_project_decides_who_may_connect(
+    settings: Any, base: type[YjsConsumer]
+) -> None:
+    settings.COLLAB = {"STORAGE": MEMORY}
+
+    class Deciding(base):  # type: ignore[misc, valid-type]
+        async def connect(self) -> None:
+            await super().connect()
+
+    async with connect(serve(Deciding), "/ws/room") as ann:
+        assert ann.access == "write"
 
 
 @REFUSALS
@@ -641,7 +689,9 @@ async def test_members_stay_in_the_groups_of_a_layer_that_forgets_them() -> None
     layer = InMemoryChannelLayer(group_expiry=0.2)
     channel_layers.set("default", layer)
     try:
-        with override_settings(COLLAB={"STORAGE": MEMORY, "ACCESS_CHECK_INTERVAL": 0.01}):
+        with override_settings(
+            COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "ACCESS_CHECK_INTERVAL": 0.01}
+        ):
             communicator = visitor(Listening)
             await communicator.connect()
             await communicator.receive_from()

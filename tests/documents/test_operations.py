@@ -362,4 +362,4 @@ async def test_access_is_checked_again_for_one_user_or_all(
 
 
 def _hindered() -> override_settings:
-    return override_settings(COLLAB={"STORAGE": HINDERED})
+    return override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": HINDERED})

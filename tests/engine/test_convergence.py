@@ -167,5 +167,7 @@ def test_clients_and_storage_end_up_equal(script: list[tuple[Any, int, int]]) ->
     hindered = {"BACKEND": f"{HinderedStorage.__module__}.HinderedStorage"}
     limits = {"WRITE_DELAY": 0.001, "UNLOAD_DELAY": 0.002}
     limits["CLOSE_TIMEOUT"] = 0.002
-    with override_settings(COLLAB={"STORAGE": hindered, **limits}, CHANNEL_LAYERS={}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": hindered, **limits}, CHANNEL_LAYERS={}
+    ):
         asyncio.run(live(script))

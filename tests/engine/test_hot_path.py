@@ -131,7 +131,7 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[HinderedStora
     backend = f"{layer.__module__}.{layer.__qualname__}"
     hindered = f"{HinderedStorage.__module__}.{HinderedStorage.__qualname__}"
     with override_settings(
-        COLLAB={"STORAGE": {"BACKEND": hindered}, **CALM},
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": {"BACKEND": hindered}, **CALM},
         CHANNEL_LAYERS={"default": {"BACKEND": backend}},
     ):
         channel_layers.backends.clear()

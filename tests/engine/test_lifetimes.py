@@ -51,7 +51,9 @@ application = URLRouter([path("ws/<str:room>", Observing.as_asgi())])
 @pytest.fixture(autouse=True)
 async def storage() -> AsyncIterator[HinderedStorage]:
     hindered = {"BACKEND": f"{HinderedStorage.__module__}.HinderedStorage"}
-    with override_settings(COLLAB={"STORAGE": hindered, "UNLOAD_DELAY": 0.001}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": hindered, "UNLOAD_DELAY": 0.001}
+    ):
         channel_layers.backends.clear()
         current_hub()
         yield HinderedStorage.latest

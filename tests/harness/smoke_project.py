@@ -18,6 +18,7 @@ from django.core.management import call_command
 settings.configure(
     SECRET_KEY="smoke",
     USE_TZ=True,
+    COLLAB={"DEFAULT_ACCESS": "write"},
     INSTALLED_APPS=["collab", "collab_storage", "channels", "django.contrib.contenttypes"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[1]}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",

@@ -22,8 +22,9 @@ from collab.live import CallError, LiveConsumer, action, apublish, consumer, det
 from collab.live.actions.call_queue import error_of
 from collab.live.connections.live_connection import connection_of
 from collab.live.events.groups import Event, local_members, send
-from collab.live.permissions import BasePermission, IsAuthenticated
+from collab.live.permissions import AllowAny, BasePermission, IsAuthenticated
 from collab.wire import CloseCode
+from tests.engine.watchers import MEMORY
 from tests.harness.waiting import DEADLINE, until
 from tests.rows.models import Task
 
@@ -844,3 +845,32 @@ def test_a_consumer_is_open_to_everybody_until_the_project_says_who_may_connect(
     assert LiveConsumer.is_open_to_everybody()
     assert not Own.is_open_to_everybody()
     assert not Guarded.is_open_to_everybody()
+
+
+@pytest.mark.parametrize("debug", [True, False])
+async def test_a_consumer_without_document_and_permissions_gives_the_default_access(
+    settings: Any, debug: bool
+) -> None:
+    settings.DEBUG, settings.COLLAB = debug, {"STORAGE": MEMORY}
+
+    class Undecided(Calculator):
+        pass
+
+    if debug:
+        async with talking(Undecided) as ann:
+            assert (await ann.call("add", one=1))["data"] == 2
+    else:
+        with pytest.raises(Refused):
+            async with talking(Undecided):
+                pass
+
+
+async def test_permissions_decide_who_may_connect(settings: Any) -> None:
+    settings.COLLAB = {"STORAGE": MEMORY}
+
+    class Decided(Calculator):
+        permission_classes = (AllowAny,)
+
+    for url in ("live/", "ws/room"):
+        async with talking(Decided, url) as ann:
+            assert (await ann.call("add", one=1))["data"] == 2

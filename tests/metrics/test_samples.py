@@ -54,7 +54,10 @@ def test_each_metric_has_a_name_of_its_own_and_says_what_it_is() -> None:
 
 
 async def test_what_members_do_is_counted() -> None:
-    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+    with (
+        override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY}),
+        counting() as raised,
+    ):
         async with hub() as here, join("room") as ann, join("room") as bob:
             frame = typed("hello")
             await ann.send_to(bytes_data=frame)
@@ -80,7 +83,7 @@ async def test_rooms_and_members_of_all_event_loops_are_counted() -> None:
             inside.set()
             await asyncio.to_thread(leave.wait)
 
-    with override_settings(COLLAB={"STORAGE": MEMORY}):
+    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY}):
         other = threading.Thread(target=asyncio.run, args=[stay()])
         other.start()
         await asyncio.to_thread(inside.wait)
@@ -109,7 +112,9 @@ def test_refusals_are_counted_by_code_and_cause() -> None:
 
 
 async def test_frames_that_end_a_connection_are_counted_with_what_is_wrong() -> None:
-    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_FRAME_SIZE": 100}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_FRAME_SIZE": 100}
+    ):
         async with hub():
             with counting() as raised:
                 async with join("room") as member:
@@ -134,7 +139,10 @@ class Moody(YjsConsumer):
 async def test_access_that_changes_is_counted_and_who_loses_it_as_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+    with (
+        override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY}),
+        counting() as raised,
+    ):
         async with hub() as here, join("room", Moody) as member:
             await member.send_to(text_data='{"action": "hello", "request_id": 1}')
             await member.receive_from()
@@ -155,7 +163,10 @@ async def test_a_connection_that_the_project_refuses_is_counted() -> None:
         async def connect(self) -> None:
             await self.close(4403)
 
-    with override_settings(COLLAB={"STORAGE": MEMORY}), counting() as raised:
+    with (
+        override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY}),
+        counting() as raised,
+    ):
         async with hub():
             member = visitor("room", Closed)
             await member.connect()
@@ -180,7 +191,7 @@ def test_no_more_is_taken_than_the_rates_allow(frames: list[tuple[float, int]]) 
 
 
 async def test_a_member_is_told_once_that_it_is_slowed_down() -> None:
-    collab = {"STORAGE": MEMORY, "MESSAGE_RATE": 5, "MESSAGE_BURST": 1}
+    collab = {"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MESSAGE_RATE": 5, "MESSAGE_BURST": 1}
     with override_settings(COLLAB=collab), counting() as raised:
         async with hub(), join("room") as member:
             for number in range(12):
@@ -195,7 +206,7 @@ async def test_a_member_is_told_once_that_it_is_slowed_down() -> None:
 
 
 async def test_a_member_that_has_sent_no_text_is_told_nothing_in_text() -> None:
-    collab = {"STORAGE": MEMORY, "BYTE_RATE": 30, "BYTE_BURST": 1}
+    collab = {"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "BYTE_RATE": 30, "BYTE_BURST": 1}
     with override_settings(COLLAB=collab), counting() as raised:
         async with hub(), join("room") as member:
             frame = typed("many characters, many characters")
@@ -209,7 +220,10 @@ async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> Non
     document = typed("x" * 1000)
     size = len(document)
     limits = {"MAX_DOCUMENT_SIZE": 2 * size, "BYTE_BURST": 2 * size, "BYTE_RATE": 10 * size}
-    with override_settings(COLLAB={"STORAGE": MEMORY, **limits}), counting() as raised:
+    with (
+        override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, **limits}),
+        counting() as raised,
+    ):
         async with hub(), join("room") as member:
             await member.send_to(bytes_data=document)
             began = asyncio.get_running_loop().time()
@@ -223,7 +237,12 @@ async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> Non
 
 
 async def test_who_is_sent_away_waits_no_longer() -> None:
-    collab = {"STORAGE": MEMORY, "MESSAGE_RATE": 0.01, "MESSAGE_BURST": 1}
+    collab = {
+        "DEFAULT_ACCESS": "write",
+        "STORAGE": MEMORY,
+        "MESSAGE_RATE": 0.01,
+        "MESSAGE_BURST": 1,
+    }
     with override_settings(COLLAB=collab), counting() as raised:
         async with hub() as here, join("room") as member:
             for _ in range(3):

@@ -73,7 +73,11 @@ class SilentLayer:
 
 
 def stored_in(storage: type[MemoryStorage], **collab: Any) -> dict[str, Any]:
-    return {"STORAGE": {"BACKEND": f"{__name__}.{storage.__name__}"}, **collab}
+    return {
+        "DEFAULT_ACCESS": "write",
+        "STORAGE": {"BACKEND": f"{__name__}.{storage.__name__}"},
+        **collab,
+    }
 
 
 def layer(backend: type) -> dict[str, Any]:

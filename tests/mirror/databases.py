@@ -49,7 +49,9 @@ def kept_in(using: str) -> Iterator[None]:
     """Keep everything in one of the two databases."""
     storage = {"BACKEND": "collab_storage.orm.ORMStorage", "OPTIONS": {"using": using}}
     routers = [] if using == "default" else [Elsewhere()]
-    with override_settings(DATABASE_ROUTERS=routers, COLLAB={"STORAGE": storage}):
+    with override_settings(
+        DATABASE_ROUTERS=routers, COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": storage}
+    ):
         yield
 
 

@@ -31,7 +31,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 application = URLRouter([path("ws/<str:room>", YjsConsumer.as_asgi())])
 
-QUICK = {"ROWS_DELAY": 0.01, "ROWS_TEXT_DELAY": 0.03, "ROWS_CHECK_INTERVAL": 0.3}
+QUICK = {
+    "DEFAULT_ACCESS": "write",
+    "ROWS_DELAY": 0.01,
+    "ROWS_TEXT_DELAY": 0.03,
+    "ROWS_CHECK_INTERVAL": 0.3,
+}
 MIRRORS: dict[str, ModelMirror[Any]] = {"tasks": TaskMirror(Task), "rows.note": NoteMirror(Note)}
 
 Values = dict[str, dict[str, Any]]

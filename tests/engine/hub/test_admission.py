@@ -236,7 +236,9 @@ def refusals(cause: str) -> int:
 
 async def test_one_user_has_so_many_connections_and_others_theirs() -> None:
     before = refusals("MAX_USER_CONNECTIONS")
-    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_USER_CONNECTIONS": 1}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_USER_CONNECTIONS": 1}
+    ):
         async with hub() as here:
             async with join("room", user=user(7)):
                 reason = "Too many connections of your user."
@@ -251,7 +253,9 @@ async def test_one_user_has_so_many_connections_and_others_theirs() -> None:
 
 async def test_one_address_has_so_many_connections_whoever_uses_them() -> None:
     before = refusals("MAX_ADDRESS_CONNECTIONS")
-    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}
+    ):
         async with hub():
             here, there = ["192.0.2.7", 1], ["192.0.2.8", 1]
             async with join("room", client=here), join("room", client=there):
@@ -262,7 +266,9 @@ async def test_one_address_has_so_many_connections_whoever_uses_them() -> None:
 
 
 async def test_a_client_without_close_codes_is_refused_before_the_connection_is_open() -> None:
-    with override_settings(COLLAB={"STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}
+    ):
         async with hub():
             here = ["192.0.2.7", 1]
             async with join("room", client=here):
@@ -273,7 +279,9 @@ async def test_a_client_without_close_codes_is_refused_before_the_connection_is_
 
 async def test_who_sends_nothing_is_disconnected() -> None:
     before = counters.refusals["1008", "FIRST_FRAME_TIMEOUT"]
-    with override_settings(COLLAB={"STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05}):
+    with override_settings(
+        COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05}
+    ):
         async with hub():
             async with join("room") as silent:
                 closing = await silent.receive_output()

@@ -881,7 +881,7 @@ async def test_an_empty_hub_drains_at_once(harness: Harness) -> None:
 
 # One hub an event loop.
 
-MEMORY = {"STORAGE": {"BACKEND": "collab_storage.memory.MemoryStorage"}}
+MEMORY = {"DEFAULT_ACCESS": "write", "STORAGE": {"BACKEND": "collab_storage.memory.MemoryStorage"}}
 
 
 async def test_an_event_loop_has_one_hub_until_it_is_closed() -> None:

@@ -46,7 +46,7 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick() -> Any:
     """Have what clients change checked at once."""
-    with override_settings(COLLAB={"ROWS_DELAY": 0.01}):
+    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "ROWS_DELAY": 0.01}):
         yield
 
 
@@ -280,7 +280,7 @@ async def test_who_may_not_change_rows_is_told_and_nothing_is_saved() -> None:
 async def test_clients_may_wait_until_what_they_have_changed_is_settled() -> None:
     user, (project, address) = await a_user(is_staff=True), await a_project()
     task = await Task.objects.acreate(project=project, title="Paint")
-    with override_settings(COLLAB={"ROWS_DELAY": 1000.0}):
+    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "ROWS_DELAY": 1000.0}):
         async with connect(application, address, user=user) as client:
             rows(client, "Task")[str(task.pk)]["title"] = "Sweep"
             client.send(json.dumps({"action": "settle_rows", "request_id": 1}))

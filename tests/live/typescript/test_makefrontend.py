@@ -46,7 +46,7 @@ def test_it_writes_a_file_for_each_app(tmp_path: Path) -> None:
 
 
 def test_the_directory_is_a_setting(tmp_path: Path, settings: Settings) -> None:
-    settings.COLLAB = {"LIVE_FRONTEND_DIR": str(tmp_path)}
+    settings.COLLAB = {"DEFAULT_ACCESS": "write", "LIVE_FRONTEND_DIR": str(tmp_path)}
     run()
     assert list(times(tmp_path)) == ["projects.ts"]
 

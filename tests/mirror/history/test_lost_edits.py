@@ -48,7 +48,7 @@ __all__ = ["board", "task"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SLOW = {"ROWS_DELAY": 0.3, "ROWS_TEXT_DELAY": 0.3}
+SLOW = {"DEFAULT_ACCESS": "write", "ROWS_DELAY": 0.3, "ROWS_TEXT_DELAY": 0.3}
 
 
 @pytest.fixture(autouse=True)

@@ -30,4 +30,4 @@ MIDDLEWARE: list[str] = []
 DATABASES = {"default": json.loads(os.environ["BENCH_DATABASE"])}
 # In memory: what is sent through it costs no system call.
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-COLLAB = json.loads(os.environ.get("BENCH_COLLAB", "{}"))
+COLLAB = {"DEFAULT_ACCESS": "write", **json.loads(os.environ.get("BENCH_COLLAB", "{}"))}
