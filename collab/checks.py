@@ -312,8 +312,7 @@ def check_runserver(**kwargs: object) -> list[CheckMessage]:
         Warning(
             "Django's runserver does not answer websockets: each is a 404.",
             hint='Install daphne, and add "daphne" to INSTALLED_APPS before'
-            ' "django.contrib.staticfiles"; or serve the project with uvicorn, see'
-            " docs/deployment.md.",
+            ' "django.contrib.staticfiles"; or serve the project with manage.py collab_serve.',
             id="collab.W008",
         )
     ]

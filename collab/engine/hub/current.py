@@ -16,7 +16,7 @@ from collab.engine.relay import timings
 from collab.engine.relay.publisher import shared_layer
 from collab.engine.relay.relay import Relay
 from collab.engine.runtime.per_loop import PerLoop
-from collab.engine.runtime.shutdown import drain_on_sigterm
+from collab.engine.runtime.shutdown import drain_on_sigterm, run_at_exit
 from collab.engine.storing.document_store import DocumentStore
 
 __all__ = ["current_hub", "end_services", "end_serving", "in_all_hubs", "live_hubs"]
@@ -38,8 +38,13 @@ def _make_hub() -> Hub:
     store = DocumentStore(get_storage(), get_settings())
     layer = shared_layer(channel_layers.__getitem__)
     relay = None if layer is None else Relay(layer, timings.DEFAULT)
-    hub = Hub(store, relay, on_closed=_forget)
+    cancel = run_at_exit(store.spool_at_exit)
 
+    async def forget(hub: Hub) -> None:
+        cancel()
+        await _forget(hub)
+
+    hub = Hub(store, relay, on_closed=forget)
     drain_on_sigterm(end_serving)
     return hub
 

@@ -1,8 +1,8 @@
-"""A process that is asked to end lets its members go gently before its server does.
+"""The end of a process: connections are closed gently, and updates stored, before the server ends.
 
-ASGI tells an application of its end only when the connections are cut. So the first SIGTERM is
-taken here: members are told to connect again, a few at a time, what they wrote is stored, and
-then the server gets the signal.
+An ASGI server informs an application of its end only when the connections are cut. So the first
+SIGTERM is handled here: connections are closed a few at a time, their updates are stored, and then
+the server gets the signal.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any
 
-__all__ = ["drain_on_sigterm"]
+__all__ = ["drain_on_sigterm", "run_at_exit"]
 
 
 def drain_on_sigterm(drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -34,7 +35,7 @@ def drain_on_sigterm(drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
             signal.raise_signal(signal.SIGTERM)
 
     def receive(number: int, frame: FrameType | None) -> None:
-        # The next one is not for us.
+        # The next signal is the server's.
         signal.signal(number, previous)
         if loop.is_running():
             asyncio.run_coroutine_threadsafe(drain_and_end(), loop)
@@ -42,3 +43,11 @@ def drain_on_sigterm(drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
             signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, receive)
+
+
+def run_at_exit(work: Callable[[], object]) -> Callable[[], object]:
+    """Call ``work`` when the process ends; return a function that cancels that.
+
+    Servers' workers are often children of ``multiprocessing``, which do not run ``atexit``.
+    """
+    return Finalize(None, work, exitpriority=1).cancel

@@ -137,6 +137,17 @@ class DocumentStore:
                     await self.writer.idle()
         self.writer.give_up()
 
+    def spool_at_exit(self) -> None:
+        """Write all unsaved updates to a file when the process ends without having drained.
+
+        Some servers close the event loop while it drains.
+        """
+        if entries := self.writer.unsaved_entries():
+            try:
+                self.spool.write(entries)
+            except OSError:
+                self._report_lost(entries)
+
     def _report_failure(self, error: OSError, entries: list[LogEntry], hold_time: float) -> None:
         logger.error(
             "%d updates can neither be stored nor written to %s (%s); trying on for %g s.",

@@ -6,10 +6,12 @@ import asyncio
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
-from collab.engine.runtime.shutdown import drain_on_sigterm
+from collab.engine.runtime.shutdown import drain_on_sigterm, run_at_exit
 from tests.harness.waiting import until
 
 
@@ -72,3 +74,21 @@ def test_threads_leave_signals_alone(server: list[str]) -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def at_exit(path: Path, cancelled: bool) -> None:
+    cancel = run_at_exit(path.touch)
+    if cancelled:
+        cancel()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_work_is_done_when_a_process_of_multiprocessing_ends(
+    tmp_path: Path, cancelled: bool
+) -> None:
+    path = tmp_path / "done"
+    process = get_context("spawn").Process(target=at_exit, args=(path, cancelled))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert path.exists() is not cancelled

@@ -13,7 +13,7 @@ import pytest
 from collab.conf import Settings
 from collab.engine.storing import spool_store
 from collab.engine.storing.document_store import DocumentStore
-from collab.engine.storing.spool import claim, spooled_files, write_spool
+from collab.engine.storing.spool import claim, read_spool, spooled_files, write_spool
 from collab.engine.storing.spool_store import SpoolStore
 from collab.engine.storing.storage_context import StorageContext
 from collab.protocol.effects import RoomUpdate
@@ -199,3 +199,24 @@ async def test_where_nothing_is_unsaved_no_file_is_written(tmp_path: Path) -> No
     store = new_store(tmp_path, HinderedStorage())
     await store.end_storing()
     assert spooled_files(tmp_path) == []
+
+
+async def test_a_process_whose_loop_ends_while_it_drains_spools_what_is_unsaved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = HinderedStorage()
+    store = new_store(tmp_path, storage)
+    store.spool_at_exit()
+    assert spooled_files(tmp_path) == []
+    gate = storage.hold("append")
+    store.writer.put("notes", [RoomUpdate(HELLO)])
+    store.spool_at_exit()
+    (path,) = spooled_files(tmp_path)
+    with path.open("rb") as file:
+        assert [entry.data for entry in read_spool(file)[0]] == [HELLO]
+    monkeypatch.setattr(spool_store, "write_spool", full)
+    store.spool_at_exit()
+    assert caplog.records[-1].levelno == logging.CRITICAL
+    gate.set()
+    await store.writer.idle()
+    await store.release()
