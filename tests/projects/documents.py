@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
+from pathlib import Path
+from threading import Event
 from typing import Any, ClassVar
 
 from pycrdt import Doc, Text
@@ -10,9 +14,10 @@ from pycrdt import Doc, Text
 from collab import documents
 from collab.access import Access
 from collab.documents.changes.change import Change
+from collab.documents.changes.deliverer import Deliverer
 from collab.exceptions import NoSuchDocument
 
-__all__ = ["Recorded", "RecordedAsync", "RecordedFiles", "calls", "on_call"]
+__all__ = ["Kept", "Recorded", "RecordedAsync", "RecordedFiles", "calls", "on_call"]
 
 #: Each call of a hook: its name, the document's key, and what it got.
 calls: list[tuple[Any, ...]] = []
@@ -81,3 +86,36 @@ class RecordedFiles(documents.DocumentType):
 
     def authorize(self, user: Any, path: str) -> Access:
         return Access.WRITE
+
+
+@documents.register("kept/<slug:key>")
+class Kept(documents.DocumentType):
+    """Keeps a document's text in a file, and finds out if two calls for it run at once.
+
+    The files are in the directory that the environment variable ``COLLAB_TEST_KEPT`` names.
+    """
+
+    change_delay: ClassVar[float] = 0.05
+    change_max_delay: ClassVar[float] = 0.2
+
+    def authorize(self, user: Any, key: str) -> Access:
+        return Access.WRITE
+
+    def changed(self, change: Change, key: str) -> None:
+        directory = Path(os.environ["COLLAB_TEST_KEPT"])
+        with (directory / f"{key}.lock").open("w") as lock:
+            try:
+                # The lock of a process that is killed ends with it.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                (directory / f"{key}.twice").touch()
+            text = text_of(change.doc)
+            # So that a test hits processes in the middle of this.
+            Event().wait(0.02)
+            (directory / f"{key}.new").write_text(text)
+            (directory / f"{key}.new").replace(directory / key)
+
+
+if "COLLAB_TEST_LEASE" in os.environ:
+    # What a killed process has leased is free again soon.
+    Deliverer.LEASE_TIME = float(os.environ["COLLAB_TEST_LEASE"])

@@ -24,8 +24,6 @@ logger = logging.getLogger("collab.changes")
 _WORKERS = 4
 #: Seconds between two looks for events that other processes have recorded.
 POLL_INTERVAL = 2.0
-#: Seconds between two prolongations of a lease: a third of what it lasts.
-_RENEW_INTERVAL = Deliverer.LEASE_TIME / 3
 #: Documents that are looked up at once.
 _BATCH = 200
 
@@ -95,7 +93,7 @@ class Dispatcher:
             for name in deliverer.due(_BATCH):
                 self._enqueue(name)
             if monotonic() >= self._next_renewal:
-                self._next_renewal = monotonic() + _RENEW_INTERVAL
+                self._next_renewal = monotonic() + Deliverer.LEASE_TIME / 3
                 deliverer.renew([lease for lease in self._busy.values() if lease is not None])
         except (DatabaseError, InterfaceError) as error:
             logger.warning(

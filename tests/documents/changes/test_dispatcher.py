@@ -91,7 +91,7 @@ def test_the_lease_of_a_receiver_that_takes_long_is_prolonged(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)
-    monkeypatch.setattr(module, "_RENEW_INTERVAL", 0.0)
+    monkeypatch.setattr(Deliverer, "LEASE_TIME", 3.0)
     hangs, go_on = threading.Event(), threading.Event()
     on_call.extend([lambda change: hangs.set(), lambda change: go_on.wait(DEADLINE)])
     write(1)
