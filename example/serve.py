@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
@@ -75,8 +76,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    # Depending on the Python version, it is raised once the server has shut down.
+    with suppress(KeyboardInterrupt):
         main()
-    except KeyboardInterrupt:
-        # Raised once the server has shut down in good order.
-        print("\nStopped.")
+    print("\nStopped.")

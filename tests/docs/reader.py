@@ -158,6 +158,8 @@ def exercise(page: Path, project: Project) -> None:
     if modules:
         # A configuration of its own, lest pytest looks for one further up.
         (project.directory / "pytest.ini").write_text(
-            "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
+            "[pytest]\n"
+            "filterwarnings =\n    error\n    ignore:unclosed database:ResourceWarning\n"
+            "asyncio_default_fixture_loop_scope = function\n"
         )
         project.run(sys.executable, "-m", "pytest", "-q", *map(str, modules))

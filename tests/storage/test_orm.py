@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -216,7 +217,9 @@ class TestQueries:
         assert [info.size for info in page] == [11]
         [query] = queries
         assert query["sql"].count('"snapshot"') == query["sql"].count('."snapshot")') == 1
-        assert query["sql"].count('"data"') == query["sql"].count('LENGTH(U0."data")') == 1
+        # Django 6.1 has no U0, its name for the table of a subquery.
+        assert len(re.findall(r'LENGTH\((?:U0|"\w+")\."data"\)', query["sql"])) == 1
+        assert query["sql"].count('"data"') == 1
 
 
 @on_both
