@@ -89,6 +89,13 @@ class Conflict(ContentError):
         self.wanted = wanted
         self.current = current
 
+    def __reduce__(self) -> Any:
+        return _conflict, (str(self), self.wanted, self.current)
+
+
+def _conflict(message: str, wanted: Any, current: Any) -> Conflict:
+    return Conflict(message, wanted=wanted, current=current)
+
 
 class MemberError(CollabError):
     """Ends one member's connection; the message is sent to that member as the reason.

@@ -5,6 +5,23 @@ once, seen by live members when it is committed, and part of the surrounding
 ``transaction.atomic()`` if documents are kept in the project's database.
 """
 
+from collab.documents.contents import (
+    DocumentContent,
+    acontent,
+    aedit_text,
+    ahtml,
+    ajson,
+    amarkdown,
+    areplace,
+    atext,
+    content,
+    edit_text,
+    html,
+    json,
+    markdown,
+    replace,
+    text,
+)
 from collab.documents.document_type import DocumentType
 from collab.documents.operations import (
     adelete,
@@ -28,19 +45,32 @@ from collab.documents.operations import (
 from collab.documents.registry import name_of, names, register, type_of
 
 __all__ = [
+    "DocumentContent",
     "DocumentType",
+    "acontent",
     "adelete",
     "aedit",
+    "aedit_text",
     "aexists",
+    "ahtml",
+    "ajson",
     "alist_documents",
+    "amarkdown",
     "aread",
     "arecheck_access",
     "arename",
+    "areplace",
     "asend_doc_update",
+    "atext",
+    "content",
     "delete",
     "edit",
+    "edit_text",
     "exists",
+    "html",
+    "json",
     "list_documents",
+    "markdown",
     "name_of",
     "names",
     "read",
@@ -48,6 +78,8 @@ __all__ = [
     "register",
     "rename",
     "rename_watchers",
+    "replace",
     "send_doc_update",
+    "text",
     "type_of",
 ]

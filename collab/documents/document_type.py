@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pycrdt import Doc
 
 if TYPE_CHECKING:
+    from collab.content import Schema
     from collab.documents.changes.change import Change
 
 __all__ = ["DocumentType"]
@@ -24,6 +25,11 @@ class DocumentType:
 
     #: The pattern of names, in the syntax of Django's ``path()``; set by ``register()``.
     pattern: ClassVar[str] = ""
+    #: The schema of its content: ``"tiptap"`` or another ready one of ``collab.content``, the
+    #: dotted path of one of the project's own, or the schema itself; ``None`` if nothing reads it.
+    content: ClassVar[Schema | str | None] = None
+    #: The root that holds the content; ``None`` for the one that the schema's editor uses.
+    content_field: ClassVar[str | None] = None
     #: Seconds without a further change after which ``changed()`` is called, and seconds after the
     #: first change at which it is called at the latest.
     change_delay: ClassVar[float] = 2.0

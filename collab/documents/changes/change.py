@@ -11,6 +11,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from pycrdt import Doc
 
+from collab.documents.contents import DocumentContent, content_schema
 from collab.documents.operations import read
 
 __all__ = ["Change"]
@@ -49,6 +50,26 @@ class Change:
     async def adoc(self) -> Doc[Any]:
         """See :attr:`doc`."""
         return await sync_to_async(lambda: self.doc)()
+
+    def html(self) -> str:
+        """Return the document as HTML, read with the schema of its type."""
+        return str(self._content().render("html"))
+
+    def markdown(self) -> str:
+        """Return the document as Markdown."""
+        return str(self._content().render("markdown"))
+
+    def text(self) -> str:
+        """Return the document as plain text."""
+        return str(self._content().render("text"))
+
+    def json(self) -> Any:
+        """Return the document in the JSON of its editor."""
+        return self._content().render("json")
+
+    def _content(self) -> DocumentContent:
+        schema, field = content_schema(self.name)
+        return DocumentContent(self.name, self.doc.get_update(), schema, field)
 
     @cached_property
     def users(self) -> list[Any]:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from asgiref.sync import async_to_sync
 from django.core.management.base import CommandError
 
+from collab import documents
 from collab.conf import get_storage
-from collab.documents import read
 from collab.management.selection import DocumentsCommand
 from collab_storage.compaction import readable_update
 from collab_storage.exceptions import DocumentNotFound
@@ -20,13 +20,18 @@ from collab_storage.render import render_json, render_text
 
 class Command(DocumentsCommand):
     help = (
-        "Write documents to files: as JSON or text for people and other programs, or as a Yjs"
-        " update, which has all of a document and can be imported without loss."
+        "Write documents to files: as HTML, Markdown, JSON or text for people and other programs,"
+        " or as a Yjs update, which has all of a document and can be imported without loss."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("names", nargs="+", metavar="NAME")
         parser.add_argument("--format", choices=sorted(_FORMATS), default="json")
+        parser.add_argument(
+            "--schema",
+            help="the editor whose content it is, such as tiptap (default: the document type's);"
+            " JSON is its editor's then",
+        )
         parser.add_argument(
             "-o",
             "--output",
@@ -37,7 +42,12 @@ class Command(DocumentsCommand):
 
     def run(self, **options: Any) -> None:
         names, output = options["names"], options["output"]
-        suffix, render = _FORMATS[options["format"]]
+        suffix, write = _FORMATS[options["format"]]
+        schema = options["schema"]
+
+        def render(name: str) -> str | bytes:
+            return write(name, schema)
+
         if len(names) == 1 and not (output and output.is_dir()):
             self._write(output, render(names[0]))
         elif output is None:
@@ -67,15 +77,27 @@ class Command(DocumentsCommand):
             raise CommandError("An update is bytes, not text. Name a file: -o FILE")
 
 
-def _json(name: str) -> str:
-    return json.dumps(render_json(read(name)), indent=2, ensure_ascii=False) + "\n"
+def _html(name: str, schema: str | None) -> str:
+    return documents.html(name, schema=schema) + "\n"
 
 
-def _text(name: str) -> str:
-    return render_text(read(name)) + "\n"
+def _markdown(name: str, schema: str | None) -> str:
+    return documents.markdown(name, schema=schema)
 
 
-def _update(name: str) -> bytes:
+def _json(name: str, schema: str | None) -> str:
+    value = documents.json(name, schema=schema) if schema else render_json(documents.read(name))
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _text(name: str, schema: str | None) -> str:
+    document_type = documents.type_of(name)
+    if schema or (document_type is not None and document_type.content is not None):
+        return documents.text(name, schema=schema) + "\n"
+    return render_text(documents.read(name)) + "\n"
+
+
+def _update(name: str, schema: str | None) -> bytes:
     # Not through a Doc, which leaves out pending updates.
     stored = async_to_sync(get_storage().load)(name)
     if stored is None:
@@ -83,8 +105,10 @@ def _update(name: str) -> bytes:
     return readable_update(stored, name)
 
 
-_FORMATS: dict[str, tuple[str, Callable[[str], str | bytes]]] = {
+_FORMATS: dict[str, tuple[str, Callable[[str, str | None], str | bytes]]] = {
+    "html": (".html", _html),
     "json": (".json", _json),
+    "markdown": (".md", _markdown),
     "text": (".txt", _text),
     "update": (".yjs", _update),
 }

@@ -6,19 +6,28 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
+from collab import documents
 from collab.documents import edit, exists, send_doc_update
+from collab.exceptions import ContentError
 from collab.management.file_formats import clear, fill
 from collab.management.selection import DocumentsCommand
 
-_SUFFIXES = {".json": "json", ".txt": "text", ".yjs": "update"}
+_SUFFIXES = {
+    ".html": "html",
+    ".json": "json",
+    ".md": "markdown",
+    ".txt": "text",
+    ".yjs": "update",
+}
 
 
 class Command(DocumentsCommand):
     help = (
-        "Import a file into a document: a Yjs update is merged into its content; JSON and text"
-        " make a new document, or with --replace the new content of one."
+        "Import a file into a document: a Yjs update is merged into its content; HTML, Markdown,"
+        " JSON and text make a new document, or with --replace the new content of one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,7 +36,12 @@ class Command(DocumentsCommand):
         parser.add_argument(
             "--format",
             choices=sorted(_SUFFIXES.values()),
-            help="by default from the ending of the file's name: .json, .txt or .yjs",
+            help=f"by default from the ending of the file's name: {', '.join(_SUFFIXES)}",
+        )
+        parser.add_argument(
+            "--schema",
+            help="the editor whose content it becomes, such as tiptap (default: the document"
+            " type's); JSON is its editor's then",
         )
         parser.add_argument(
             "--replace", action="store_true", help="delete the present content of the document"
@@ -40,6 +54,10 @@ class Command(DocumentsCommand):
         name, file = options["name"], options["file"]
         data = _read(file)
         match options["format"] or _format_of(file):
+            case "html" | "markdown" as format:
+                self._convert(name, {format: _decode(data, file)}, options)
+            case "json" if options["schema"]:
+                self._convert(name, {"json": _parse_json(data, file)}, options)
             case "json":
                 _write(name, _parse(data, file), replace=options["replace"])
             case "text":
@@ -48,6 +66,16 @@ class Command(DocumentsCommand):
                 _merge(name, data, file, replace=options["replace"])
         if options["verbosity"]:
             self.stdout.write(f"{file} is in {name!r} now.")
+
+    def _convert(self, name: str, content: dict[str, Any], options: dict[str, Any]) -> None:
+        """Give a document content that its schema says how to read."""
+        _check_new(name, replace=options["replace"])
+        try:
+            report = documents.replace(name, schema=options["schema"], **content)
+        except (ContentError, ImproperlyConfigured) as error:
+            raise CommandError(str(error)) from error
+        for part, count in sorted(report.dropped.items()):
+            self.stderr.write(f"{name}: {part} is not in the schema; dropped {count} times.")
 
 
 def _read(file: str) -> bytes:
@@ -73,20 +101,28 @@ def _decode(data: bytes, file: str) -> str:
         raise CommandError(f"{file} is not text in UTF-8: {error.reason}.") from error
 
 
-def _parse(data: bytes, file: str) -> dict[str, Any]:
+def _parse_json(data: bytes, file: str, **options: Any) -> Any:
     try:
-        # JavaScript has no other numbers, and pycrdt panics at integers larger than its own.
-        content = json.loads(_decode(data, file), parse_int=float)
+        return json.loads(_decode(data, file), **options)
     except json.JSONDecodeError as error:
         raise CommandError(f"{file} is not valid JSON: {error}.") from error
+
+
+def _parse(data: bytes, file: str) -> dict[str, Any]:
+    # JavaScript has no other numbers, and pycrdt panics at integers larger than its own.
+    content = _parse_json(data, file, parse_int=float)
     if not isinstance(content, dict):
         raise CommandError(f"{file} must be a JSON object: the content by the name of its root.")
     return content
 
 
-def _write(name: str, content: dict[str, Any], *, replace: bool) -> None:
+def _check_new(name: str, *, replace: bool) -> None:
     if not replace and exists(name):
         raise CommandError(f"The document {name!r} exists already. Replace it with --replace")
+
+
+def _write(name: str, content: dict[str, Any], *, replace: bool) -> None:
+    _check_new(name, replace=replace)
     try:
         with edit(name) as doc:
             clear(doc)

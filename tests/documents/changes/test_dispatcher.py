@@ -31,7 +31,11 @@ def dispatcher() -> Iterator[Dispatcher]:
     dispatcher.start()
     yield dispatcher
     dispatcher.stop(DEADLINE)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("collab-")]
+    assert not [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("collab-") and "subprocess" not in thread.name
+    ]
     calls.clear()
     on_call.clear()
 

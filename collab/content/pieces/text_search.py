@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from pycrdt import Doc
 
+from collab.content.editors.tiptap import TIPTAP
+from collab.content.schema import Schema
+from collab.content.trees import Node, is_text, join_texts
 from collab.exceptions import TextNotFound
-
-from .editors.tiptap import TIPTAP
-from .schema import Schema
-from .trees import Node, is_text, join_texts
 
 __all__ = ["Match", "edit_text", "find_text", "replace_text"]
 

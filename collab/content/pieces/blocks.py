@@ -11,13 +11,12 @@ from typing import Any, overload
 
 from pycrdt import Doc
 
+from collab.content.editors.tiptap import TIPTAP
+from collab.content.report import Report
+from collab.content.schema import Schema
+from collab.content.trees import JSON
+from collab.content.writing import Format, merge_value, write_tree
 from collab.exceptions import ContentError
-
-from .editors.tiptap import TIPTAP
-from .report import Report
-from .schema import Schema
-from .trees import JSON
-from .writing import Format, merge_value, write_tree
 
 __all__ = ["Block", "Blocks", "blocks"]
 

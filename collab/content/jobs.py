@@ -1,0 +1,143 @@
+"""Conversions as functions of bytes, which another process can run."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+from pycrdt import Doc, TransactionEvent
+
+from collab.exceptions import Conflict, ContentError
+from collab_storage.updates import is_covered, merge
+
+from .editors.names import find_schema
+from .pieces.text_search import edit_text
+from .rendering import to_html, to_json, to_markdown, to_text
+from .report import Report
+from .schema import Schema
+from .trees import JSON
+from .writing import Format, replace
+
+__all__ = ["Edit", "Replacement", "edit_update", "make_token", "render_update", "replace_update"]
+
+_RENDERERS = {"html": to_html, "json": to_json, "markdown": to_markdown, "text": to_text}
+#: No document is larger when a token is unpacked.
+_MAX_STATE = 256 * 1024 * 1024
+
+
+class Replacement(NamedTuple):
+    """Content that takes the place of what a document has."""
+
+    value: JSON
+    format: Format
+    #: What the writer had read; ``None`` if that is not known.
+    token: str | None
+    on_conflict: Literal["merge", "raise"]
+
+
+class Edit(NamedTuple):
+    """A text that takes the place of another."""
+
+    old: str
+    new: str
+
+
+def make_token(update: bytes) -> str:
+    """Return the state of a document as text, to be given back with what is made of it."""
+    return base64.urlsafe_b64encode(zlib.compress(update, 6)).decode()
+
+
+def render_update(update: bytes, field: str | None, schema: Schema | str, format: Format) -> Any:
+    """Return the content of a document, given as an update, in a format."""
+    return _RENDERERS[format](_load(update), field, find_schema(schema))
+
+
+def replace_update(
+    update: bytes, field: str | None, schema: Schema | str, wanted: Replacement
+) -> tuple[bytes, Report]:
+    """Return the update that replaces the content of a document, and what that lost.
+
+    The update is empty if nothing changes.
+
+    Raises:
+        Conflict: the content has changed since the writer read it.
+        ContentError: the content cannot be written, or the token is not valid.
+    """
+    found = find_schema(schema)
+    base = update if wanted.token is None else _read_token(wanted.token)
+    doc = _load(base)
+    with _recorded(doc) as updates:
+        report = replace(doc, field, wanted.value, format=wanted.format, schema=found)
+    if base != update:
+        _check_base(base, _load(update), doc, field, found, wanted.on_conflict)
+    return _joined(updates), report
+
+
+def edit_update(update: bytes, field: str | None, schema: Schema | str, edit: Edit) -> bytes:
+    """Return the update that replaces a text in a document.
+
+    Raises:
+        TextNotFound: the text is not there, or more than once.
+    """
+    doc = _load(update)
+    with _recorded(doc) as updates:
+        edit_text(doc, field, edit.old, edit.new, find_schema(schema))
+    return _joined(updates)
+
+
+def _load(update: bytes) -> Doc[Any]:
+    doc: Doc[Any] = Doc()
+    doc.apply_update(update)
+    return doc
+
+
+def _read_token(token: str) -> bytes:
+    try:
+        unpacker = zlib.decompressobj()
+        update = unpacker.decompress(base64.urlsafe_b64decode(token), _MAX_STATE)
+        Doc[Any]().apply_update(update)
+    except (binascii.Error, ValueError, zlib.error, RuntimeError) as error:
+        raise ContentError("The token is not one that a document gave.") from error
+    return update
+
+
+def _check_base(
+    base: bytes,
+    now: Doc[Any],
+    wanted: Doc[Any],
+    field: str | None,
+    schema: Schema,
+    on_conflict: str,
+) -> None:
+    """Check that what a writer wants can be merged with what came since it had read."""
+    current = to_json(now, field, schema)
+    if not is_covered(now.get_state(), base):
+        message = "The document is no longer the one that was read: it was deleted or restored."
+    elif on_conflict == "merge" or current == to_json(_load(base), field, schema):
+        return
+    else:
+        message = "The content was changed by others since it was read."
+    raise Conflict(message, wanted=to_json(wanted, field, schema), current=current)
+
+
+@contextmanager
+def _recorded(doc: Doc[Any]) -> Iterator[list[bytes]]:
+    """Record the updates that the block makes; a Doc that stays observed is never freed."""
+    updates: list[bytes] = []
+
+    def record(event: TransactionEvent) -> None:
+        updates.append(event.update)
+
+    subscription = doc.observe(record)
+    try:
+        yield updates
+    finally:
+        doc.unobserve(subscription)
+
+
+def _joined(updates: list[bytes]) -> bytes:
+    return merge(updates) if updates else b""

@@ -1,0 +1,310 @@
+"""Content of documents by their names, as HTML, Markdown, text or JSON, and into them.
+
+The schema is that of the document's type, unless one is given. What takes long, as large documents
+do, runs in a process of its own, so that the server goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from asgiref.sync import async_to_sync
+from django.core.exceptions import ImproperlyConfigured
+from pycrdt import Doc
+
+from collab.documents.operations import aread
+from collab.documents.registry import type_of
+from collab.engine.hub.working_copies import load_copy, store_update, unsaved_updates
+from collab_storage.subprocesses import run_in_process
+
+if TYPE_CHECKING:
+    # Imported when it is used: most projects only pass updates on.
+    from collab.content import Report, Schema
+    from collab.content.writing import Format
+
+__all__ = [
+    "DocumentContent",
+    "acontent",
+    "aedit_text",
+    "ahtml",
+    "ajson",
+    "amarkdown",
+    "areplace",
+    "atext",
+    "content",
+    "content_schema",
+    "edit_text",
+    "html",
+    "json",
+    "markdown",
+    "replace",
+    "text",
+]
+
+T = TypeVar("T")
+
+#: Bytes of a document beyond which converting it takes more than some milliseconds.
+_LARGE = 64 * 1024
+
+
+def content_schema(
+    name: str, schema: Schema | str | None = None
+) -> tuple[Schema | str, str | None]:
+    """Return the schema of a document's content, and its field if that is not the schema's.
+
+    Args:
+        name: the document.
+        schema: wins over that of the document's type.
+
+    Raises:
+        ImproperlyConfigured: nothing says which schema the document has.
+    """
+    document_type = type_of(name)
+    own = None if document_type is None else document_type.content
+    if schema is None and own is None:
+        raise ImproperlyConfigured(
+            f'How is the content of {name!r} to be read? Set content = "tiptap", or another'
+            " schema, on its document type, or pass schema=."
+        )
+    field = None if document_type is None else document_type.content_field
+    return (own if schema is None else schema), field  # type: ignore[return-value]
+
+
+class DocumentContent:
+    """The content of a document at one moment.
+
+    Args:
+        name: the document.
+        update: its state.
+        schema: of its content.
+        field: the root that holds it.
+    """
+
+    def __init__(self, name: str, update: bytes, schema: Schema | str, field: str | None) -> None:
+        self.name = name
+        self._update = update
+        self._schema = schema
+        self._field = field
+
+    @property
+    def token(self) -> str:
+        """The state, for ``replace(base=...)``: what the writer had read."""
+        from collab.content.jobs import make_token
+
+        return make_token(self._update)
+
+    async def arender(self, format: Format) -> Any:
+        """Return the content in a format: "html", "markdown", "text" or "json"."""
+        from collab.content.jobs import render_update
+
+        return await _run(
+            len(self._update), render_update, self._update, self._field, self._schema, format
+        )
+
+    def render(self, format: Format) -> Any:
+        """See :meth:`arender`."""
+        return async_to_sync(self.arender)(format)
+
+    @property
+    def html(self) -> str:
+        """HTML that is safe to be put into a page."""
+        return str(self.render("html"))
+
+    @property
+    def markdown(self) -> str:
+        """Markdown in GitHub's flavour."""
+        return str(self.render("markdown"))
+
+    @property
+    def text(self) -> str:
+        """Plain text."""
+        return str(self.render("text"))
+
+    @property
+    def json(self) -> Any:
+        """The JSON of the editor."""
+        return self.render("json")
+
+
+async def acontent(
+    name: str, *, schema: Schema | str | None = None, field: str | None = None
+) -> DocumentContent:
+    """Return the content of a document, with a token for writers.
+
+    Args:
+        name: the document.
+        schema: of its content; by default that of its type.
+        field: the root that holds it; by default that of its type or its schema.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+        ImproperlyConfigured: nothing says which schema the document has.
+    """
+    own, own_field = content_schema(name, schema)
+    doc = await aread(name)
+    return DocumentContent(name, doc.get_update(), own, field or own_field)
+
+
+def content(
+    name: str, *, schema: Schema | str | None = None, field: str | None = None
+) -> DocumentContent:
+    """See :func:`acontent`."""
+    return async_to_sync(acontent)(name, schema=schema, field=field)
+
+
+async def ahtml(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
+    """Return a document as HTML that is safe to be put into a page; see :func:`acontent`."""
+    found = await acontent(name, schema=schema, field=field)
+    return str(await found.arender("html"))
+
+
+def html(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
+    """See :func:`ahtml`."""
+    return async_to_sync(ahtml)(name, schema=schema, field=field)
+
+
+async def amarkdown(
+    name: str, *, schema: Schema | str | None = None, field: str | None = None
+) -> str:
+    """Return a document as Markdown; see :func:`acontent`."""
+    found = await acontent(name, schema=schema, field=field)
+    return str(await found.arender("markdown"))
+
+
+def markdown(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
+    """See :func:`amarkdown`."""
+    return async_to_sync(amarkdown)(name, schema=schema, field=field)
+
+
+async def atext(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
+    """Return a document as plain text; see :func:`acontent`."""
+    found = await acontent(name, schema=schema, field=field)
+    return str(await found.arender("text"))
+
+
+def text(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
+    """See :func:`atext`."""
+    return async_to_sync(atext)(name, schema=schema, field=field)
+
+
+async def ajson(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> Any:
+    """Return a document in the JSON of its editor; see :func:`acontent`."""
+    return await (await acontent(name, schema=schema, field=field)).arender("json")
+
+
+def json(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> Any:
+    """See :func:`ajson`."""
+    return async_to_sync(ajson)(name, schema=schema, field=field)
+
+
+async def areplace(
+    name: str,
+    *,
+    html: str | None = None,
+    markdown: str | None = None,
+    text: str | None = None,
+    json: Any = None,
+    base: str | None = None,
+    on_conflict: Literal["merge", "raise"] = "merge",
+    user: object = None,
+    schema: Schema | str | None = None,
+    field: str | None = None,
+) -> Report:
+    """Replace the content of a document with the smallest edit; it is made if there is none.
+
+    Args:
+        name: the document.
+        html: the content, in one of these four.
+        markdown: see ``html``.
+        text: see ``html``.
+        json: see ``html``.
+        base: the token of the content that the writer had read. What others changed since is
+            merged with what the writer changed. Without it, the writer takes back what others
+            changed since it read.
+        on_conflict: "raise" raises :class:`~collab.exceptions.Conflict` if the content has changed
+            since, rather than merge.
+        user: whose change it is, for the log.
+        schema: of the content; by default that of the document's type.
+        field: the root that holds it; by default that of its type or its schema.
+
+    Returns:
+        A report of what the schema cannot say.
+
+    Raises:
+        Conflict: the content has changed since, or is no longer what it was made of.
+        ContentError: the content does not fit the schema, or ``base`` is not a token.
+    """
+    from collab.content.jobs import Replacement, replace_update
+
+    given = {"html": html, "markdown": markdown, "text": text, "json": json}
+    formats: list[Any] = [format for format, value in given.items() if value is not None]
+    if len(formats) != 1:
+        raise TypeError("Content is given as one of html, markdown, text and json.")
+    wanted = Replacement(given[formats[0]], formats[0], base, on_conflict)
+    own, own_field = content_schema(name, schema)
+    state = await _state(name)
+    size = len(state) + len(str(wanted.value)) + len(base or "")
+    update, report = await _run(size, replace_update, state, field or own_field, own, wanted)
+    await _store(name, update, user)
+    return report
+
+
+def replace(name: str, **options: Any) -> Report:
+    """See :func:`areplace`."""
+    return async_to_sync(areplace)(name, **options)
+
+
+async def aedit_text(
+    name: str,
+    old: str,
+    new: str,
+    *,
+    user: object = None,
+    schema: Schema | str | None = None,
+    field: str | None = None,
+) -> None:
+    """Replace a text that is in a document exactly once, by letters.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+        TextNotFound: the text is not there, or more than once; the message says what was found.
+    """
+    from collab.content.jobs import Edit, edit_update
+
+    own, own_field = content_schema(name, schema)
+    state = (await aread(name)).get_update()
+    edit = Edit(old, new)
+    update = await _run(len(state), edit_update, state, field or own_field, own, edit)
+    await _store(name, update, user)
+
+
+def edit_text(name: str, old: str, new: str, **options: Any) -> None:
+    """See :func:`aedit_text`."""
+    async_to_sync(aedit_text)(name, old, new, **options)
+
+
+async def _state(name: str) -> bytes:
+    doc = Doc[Any]()
+    await load_copy(name, doc)
+    return doc.get_update()
+
+
+async def _store(name: str, update: bytes, user: object) -> None:
+    if update:
+        await store_update(name, update, user, upon=unsaved_updates(name))
+
+
+async def _run(size: int, function: Callable[..., T], *args: Any) -> T:
+    """Call a job here, or in a process of its own if the document is large."""
+    from collab.content.editors.names import schema_name
+
+    if size <= _LARGE:
+        return function(*args)
+    update, field, schema, *rest = args
+    name = schema_name(schema)
+    if name is None:
+        # A schema without a name cannot be sent to another process.
+        return await asyncio.to_thread(function, *args)
+    return await run_in_process(function, update, field, name, *rest)

@@ -1,0 +1,3 @@
+"""Template tags and filters."""
+
+__all__: list[str] = []
