@@ -359,7 +359,7 @@ def test_an_update_cannot_replace(file: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "error"),
     [
-        ("one.bin", "", r"Add --format json\|text\|update"),
+        ("one.bin", "", r"Add --format html\|json\|markdown\|text\|update"),
         ("one.json", "{", "is not valid JSON: "),
         ("one.json", "[]", "must be a JSON object"),
         ("one.json", '{"text": 5}', "'text' is neither a text, a list nor an object"),
