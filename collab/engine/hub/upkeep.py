@@ -15,8 +15,10 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
+from collab.engine.runtime.notify import notify
 from collab.engine.runtime.timers import LoopLag
 from collab.engine.storing.document_store import DocumentStore
+from collab.signals import document_closed, document_opened
 
 __all__ = ["Upkeep", "settle"]
 
@@ -49,6 +51,7 @@ class Upkeep:
     def add(self, key: Key, room: Room, link: RoomLink | None) -> None:
         """Follow a room that has just been loaded."""
         self._live.rooms[key] = room
+        notify(document_opened, name=key[0])
         if link is not None:
             self._links[key] = link
             link.attach(room)
@@ -162,6 +165,7 @@ class Upkeep:
         """Close a room, which is not open any more from then on."""
         if self._live.rooms.get(key) is room:
             del self._live.rooms[key]
+            notify(document_closed, name=key[0])
             if link := self._links.pop(key, None):
                 self.tasks.start(link.disconnect(), "disconnect", key[0])
             self.release_idle_later(key[0])

@@ -32,12 +32,14 @@ from collab.engine.relay.layer_channel import LayerChannel
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
+from collab.engine.runtime.notify import notify
 from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.engine.serving.frame_intake import FrameIntake
 from collab.engine.serving.handshake import Handshake
 from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import MemberError, NoSuchDocument
 from collab.protocol.session import Session
+from collab.signals import member_joined, member_left
 from collab.wire import CloseCode
 from collab_storage.base import check_name
 from collab_storage.exceptions import InvalidName
@@ -322,6 +324,7 @@ class ConsumerConnection:
         self._room = await self._hub.join(self.room_name, member, self, stored=stored)
         self._member = member
         self._intake.attach(member, get_settings().FIRST_FRAME_TIMEOUT)
+        notify(member_joined, name=self.room_name, user=self.user, access=self.access)
 
     def new_member(self) -> Member:
         """Return a member for this connection that is in no room yet."""
@@ -438,6 +441,7 @@ class ConsumerConnection:
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)
             self._room.flush()
+            notify(member_left, name=self.room_name, user=self.user, access=self.access)
         if self.layer_channel is not None:
             await self.layer_channel.close()
         if self._room is not None and self.room_name is not None:
