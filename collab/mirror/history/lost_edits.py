@@ -72,11 +72,13 @@ def trace_stale(
         return lost
     known = {(refusal.map_name, refusal.key) for refusal in lost.refusals}
     doc, past = document.without_removals(outline)
-    found = past.apply(author, outline.update)
-    for refusal in found:
-        row = refusal.map_name, refusal.key
-        if row not in known:
-            document.compare(author, row, list(refusal.problems), refusal.values, lost)
+    found = [
+        (row, refusal)
+        for refusal in past.apply(author, outline.update)
+        if (row := (refusal.map_name, refusal.key)) not in known
+    ]
+    for row, refusal in found:
+        document.compare(author, row, list(refusal.problems), refusal.values, lost)
     if not (found or known or document.has_more_than_rows):
         # Where there is more than rows, the garbage may be of an editor's text.
         lost.is_unknown = lost.is_unknown or has_garbage(_integrated(doc, outline), outline)

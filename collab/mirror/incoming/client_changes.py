@@ -25,6 +25,7 @@ from collab.mirror.models import MirroredRow
 from collab.mirror.outgoing.writing import Writing, write_changed, writing
 from collab.mirror.querysets import chunks
 from collab.mirror.registry import ModelMirror, Values
+from collab.mirror.rows.text import merge_text
 from collab.mirror.rows.values import Odd, same, take_row
 
 __all__ = ["check"]
@@ -169,6 +170,12 @@ class _Check:
             if edit.key not in self._rows:
                 self._refuse(edit, author, dict.fromkeys(names, _GONE))
                 continue
+            if texts := [name for name in names if len(edit.parts.get(name, ())) > 1]:
+                for name in texts:
+                    self._check_text(edit, written, name)
+                names = [name for name in names if name not in texts]
+                if not names or edit.key not in self._rows:
+                    continue
             changes = {name: edit.fields.get(name, Odd.MISSING) for name in names}
             problems = self._saving(author).update(self._rows[edit.key], changes)
             self._refuse(edit, author, problems)
@@ -179,6 +186,30 @@ class _Check:
             else:
                 # It belongs elsewhere now.
                 write_changed(self._document, self._mirror, {}, {edit.key: written})
+
+    def _check_text(self, edit: RowEdit, written: MirroredRow, name: str) -> None:
+        """Save the parts of a text that several authors have changed, each as its author."""
+        parts, is_refused = edit.parts[name], False
+        last, *others = dict.fromkeys(part.author for part in reversed(parts))
+        begin = written.values.get(name) or ""
+        for author in (*others, last):
+            text = self._values[edit.key].get(name) or ""
+            for part in parts:
+                if part.author is author:
+                    before = begin if part.before is None else part.before
+                    text = merge_text(before, part.after, text)
+            if author is last and not is_refused:
+                # Merging may order simultaneous changes otherwise than the document has.
+                text = edit.fields[name]
+            problems = self._saving(author).update(self._rows[edit.key], {name: text})
+            self._refuse(edit, author, problems)
+            is_refused = is_refused or bool(problems)
+            if not problems:
+                self._read_rows([edit.key])
+            if edit.key not in self._rows:
+                write_changed(self._document, self._mirror, {}, {edit.key: written})
+                return
+        self._settle_fields(edit, written, [name])
 
     def _settle_fields(self, edit: RowEdit, written: MirroredRow, names: Iterable[str]) -> None:
         """Record these fields as the row has them, and repair the map."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collab.engine.rooms.member import Member
     from collab.mirror.registry import User
 
-__all__ = ["Author", "Differences", "Outcome", "Refusal", "RowEdit", "RowKey"]
+__all__ = ["Author", "Differences", "Outcome", "Refusal", "RowEdit", "RowKey", "TextPart"]
 
 #: Of a row: the name of its map, and its key there.
 RowKey = tuple[str, str]
@@ -41,6 +41,21 @@ class Author:
         return cls(member.user or AnonymousUser(), member)
 
 
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A change of a text by one author, without those of others before and after it.
+
+    Args:
+        author: of the change.
+        before: the text; ``None`` if it is the one that was written last.
+        after: the text.
+    """
+
+    author: Author
+    before: str | None
+    after: str
+
+
 @dataclass(slots=True)
 class RowEdit:
     """A row that was edited in a document.
@@ -50,12 +65,14 @@ class RowEdit:
         key: of the row.
         values: in the document now.
         authors: the last author of each field, or of the :data:`~.saving.ROW` as a whole.
+        parts: the changes of texts that several authors have edited, in order.
     """
 
     map_name: str
     key: str
     values: RowInMap
     authors: dict[str, Author]
+    parts: dict[str, list[TextPart]] = field(default_factory=dict)
 
     @property
     def fields(self) -> Values:

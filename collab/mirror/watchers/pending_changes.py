@@ -33,11 +33,19 @@ class PendingChange:
         author: of the last change.
         first: when the author began.
         due: when to check it.
+        turns: of several authors who type in a text by turns, and the text when each one began;
+            of the first it is the one that was written last.
     """
 
     author: Author
     first: float
     due: float
+    turns: tuple[tuple[Author, str | None], ...] = ()
+
+    @property
+    def authors(self) -> set[Author]:
+        """All authors of the change."""
+        return {self.author, *(author for author, _ in self.turns)}
 
 
 #: By row, and by field or the row as a whole.
@@ -54,9 +62,19 @@ class PendingChanges:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rows: DueChanges = {}
+        #: Texts that are being typed in.
+        self._texts: set[tuple[RowKey, str]] = set()
 
     def __iter__(self) -> Iterator[PendingChange]:
         return (change for changes in self._rows.values() for change in changes.values())
+
+    def texts_of_others(self, author: Author | None) -> list[tuple[RowKey, str]]:
+        """Return the texts in which another author than this one has typed last."""
+        return [
+            (row, name)
+            for row, name in self._texts
+            if self._rows[row][name].author not in (author, *UNKNOWN)
+        ]
 
     @property
     def has_own(self) -> bool:
@@ -78,6 +96,7 @@ class PendingChanges:
         fields = {name: changes.pop(name).author for name in list(changes) if name != ROW}
         if not changes:
             self._rows.pop(row, None)
+        self._forget_texts()
         return {name: found for name, found in fields.items() if found is not author}
 
     def has_room(self, row: RowKey) -> bool:
@@ -93,15 +112,18 @@ class PendingChanges:
         *,
         is_typing: bool = False,
         is_doubtful: bool = False,
+        before_typing: str | None = None,
     ) -> PendingChange:
         """Add a change of a field, or the row, by its last author.
 
-        If the author is doubtful, other processes get the time to check it first.
+        If the author is doubtful, other processes get the time to check it first. The text
+        ``before_typing`` is given if another author has typed in it before.
         """
         changes = self._rows.setdefault(row, {})
         if len(changes) >= _MAX_FIELDS and name not in changes:
             changes.clear()
-            name = ROW
+            self._forget_texts()
+            name, is_typing = ROW, False
         before = changes.get(name)
         if before is not None and author is ELSEWHERE and is_typing:
             # The text has the member's typing, too.
@@ -112,7 +134,15 @@ class PendingChanges:
             due = now + self._settings.ROWS_CHECK_INTERVAL
         else:
             due = self._due(is_typing, first, now)
-        change = changes[name] = PendingChange(author, first, due)
+        turns: tuple[tuple[Author, str | None], ...] = ((author, None),)
+        if is_typing and before is not None:
+            if before.author is author:
+                turns = before.turns
+            elif before_typing is not None:
+                turns = (*before.turns, (author, before_typing))
+        change = changes[name] = PendingChange(author, first, due, turns if is_typing else ())
+        if is_typing:
+            self._texts.add((row, name))
         return change
 
     def _due(self, is_typing: bool, first: float, now: float) -> float:
@@ -139,6 +169,7 @@ class PendingChanges:
             if len(taken) == limit:
                 break
         self._remove(taken)
+        self._forget_texts()
         return taken
 
     def _remove(self, taken: DueChanges) -> None:
@@ -146,6 +177,9 @@ class PendingChanges:
             left = {name: each for name, each in self._rows.pop(row).items() if name not in changes}
             if left:
                 self._rows[row] = left
+
+    def _forget_texts(self) -> None:
+        self._texts = {(row, name) for row, name in self._texts if name in self._rows.get(row, ())}
 
     def restore(self, taken: DueChanges) -> None:
         """Add changes again that were taken; newer ones win."""

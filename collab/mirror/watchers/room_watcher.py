@@ -110,7 +110,8 @@ class RoomWatcher:
             self._worker.let_go()
 
     def receive(self, member: Member, outline: UpdateOutline) -> None:
-        """Look for changes of replaced maps in an update that is about to be applied."""
+        """Look at an update that is about to be applied."""
+        self._rows.receive(member)
         self._stale.receive(member, outline)
 
     @property

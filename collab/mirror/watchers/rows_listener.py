@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pycrdt import Map, Subscription, TextEvent
+from pycrdt import Map, Subscription, Text, TextEvent
 
 from collab.conf import Settings
 from collab.engine.hub.working_copies import user_key
@@ -20,7 +20,7 @@ from collab.mirror.history.lost_edits import trace_removed
 from collab.mirror.incoming.attribution import Users, authors
 from collab.mirror.incoming.client_changes import check
 from collab.mirror.incoming.map_events import changed_fields
-from collab.mirror.incoming.row_edits import Author, Differences, RowEdit, RowKey
+from collab.mirror.incoming.row_edits import Author, Differences, RowEdit, RowKey, TextPart
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.incoming.unchecked import differences, written_keys
 from collab.mirror.registry import ModelMirror
@@ -90,6 +90,8 @@ class RowsListener:
         self._pending = PendingChanges(settings)
         #: Edits of members in rows that were removed, or replaced, before they were checked.
         self._overtaken: list[RowEdit] = []
+        #: Texts before the update that is being applied, if another member has typed in them.
+        self._before_typing: dict[tuple[RowKey, str], str] = {}
         #: Changes that are being checked.
         self._checking = DueChanges()
         self._sweep = Sweep()
@@ -113,6 +115,19 @@ class RowsListener:
         else:
             # The update that the room has just applied was not observed.
             self._request_sweep(self._author())
+
+    def receive(self, member: Member) -> None:
+        """Remember texts in which others have typed, before an update of ``member`` is applied."""
+        texts = self._pending.texts_of_others(self._authors.get(member))
+        self._before_typing = {
+            (row, name): text for row, name in texts if (text := self._text(row, name)) is not None
+        }
+
+    def _text(self, row: RowKey, name: str) -> str | None:
+        map_name, key = row
+        values = self._maps[map_name].get(key)
+        text = values.get(name) if isinstance(values, Map) else None
+        return str(text) if isinstance(text, Text) else None
 
     def detach(self) -> None:
         """Remove the observers."""
@@ -177,7 +192,11 @@ class RowsListener:
         self, row: RowKey, name: str, author: Author, now: float, is_typing: bool = False
     ) -> None:
         if self._pending.has_room(row):
-            self._wake(self._pending.add(row, name, author, now, is_typing=is_typing).due)
+            before = self._before_typing.pop((row, name), None)
+            change = self._pending.add(
+                row, name, author, now, is_typing=is_typing, before_typing=before
+            )
+            self._wake(change.due)
         elif author in UNKNOWN:
             self._sweep.later = now + self._settings.ROWS_CHECK_INTERVAL
             self._wake(self._sweep.later)
@@ -208,7 +227,7 @@ class RowsListener:
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        authors = {change.author for change in self._pending}
+        authors = {author for change in self._pending for author in change.authors}
         self._authors = {author.member: author for author in authors if author.member}
         if self._room is not None:
             for due in (self._pending.next_due, self._sweep.next_due):
@@ -350,7 +369,13 @@ class RowsListener:
             text_fields = self._mirrors[map_name].text_fields
             values = take_row(self._maps[map_name], key, text_fields)
             authors = {name: change.author for name, change in changes.items()}
-            edits.append(RowEdit(map_name, key, values, authors))
+            edit = RowEdit(map_name, key, values, authors)
+            edit.parts = {
+                name: _parts(change, text)
+                for name, change in changes.items()
+                if len(change.turns) > 1 and isinstance(text := edit.fields.get(name), str)
+            }
+            edits.append(edit)
         return edits
 
     async def _differences(self, edits: list[RowEdit]) -> Differences:
@@ -377,3 +402,10 @@ class RowsListener:
                     )
                     self._wake(change.due)
         sweep.end_if_done()
+
+
+def _parts(change: PendingChange, text: str) -> list[TextPart]:
+    """Return the parts of a text that authors have changed by turns."""
+    ends = [*(str(begin) for _, begin in change.turns[1:]), text]
+    turns = zip(change.turns, ends, strict=True)
+    return [TextPart(author, before, after) for (author, before), after in turns]

@@ -11,7 +11,7 @@ from pycrdt import Map, Text
 
 from collab import documents
 from collab.mirror.incoming.client_changes import check
-from collab.mirror.incoming.row_edits import Author, RowEdit
+from collab.mirror.incoming.row_edits import Author, RowEdit, TextPart
 from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.outgoing.writing import reconcile
 from collab.mirror.rows.values import Odd, take_field
@@ -216,3 +216,24 @@ def test_values_that_are_too_deep_are_none_of_json() -> None:
 
     row: Any = Row(title=deep)
     assert take_field(row, "title", ()) is Odd.NOT_JSON
+
+
+@on_both
+def test_fields_are_saved_with_a_text_that_others_have_typed_in(using: str) -> None:
+    with kept_in(using):
+        task, name = shown_task(body="text")
+        edit = changed(task, title="two")
+        with documents.edit(name) as doc:
+            body = doc.get("tasks", type=Map)[str(task.pk)]["body"]
+            body += " bob ann"
+        bob = Author(User(username="bob"))
+        assert isinstance(edit.values, dict)
+        edit.values["body"] = "text bob ann"
+        edit.authors["body"] = ANN
+        edit.parts["body"] = [
+            TextPart(bob, None, "text bob"),
+            TextPart(ANN, "text bob", "text bob ann"),
+        ]
+        assert not check(name, [edit]).refusals
+        task.refresh_from_db()
+    assert (task.title, task.body) == ("two", "text bob ann")

@@ -119,3 +119,34 @@ def test_where_a_row_comes_from_says_nothing_of_its_fields() -> None:
     assert not pending.has(ONE, "title")
     pending.add(ONE, "title", ELSEWHERE, 0)
     assert pending.has(ONE, "title")
+
+
+def test_authors_of_a_text_take_turns() -> None:
+    pending = new_pending()
+    pending.add(ONE, "body", ANN, 0, is_typing=True)
+    assert pending.texts_of_others(ANN) == []
+    assert pending.texts_of_others(BOB) == [(ONE, "body")]
+    pending.add(ONE, "body", BOB, 0, is_typing=True, before_typing="one")
+    pending.add(ONE, "body", BOB, 0, is_typing=True)
+    change = pending.add(ONE, "body", ANN, 0, is_typing=True, before_typing="two")
+    assert change.turns == ((ANN, None), (BOB, "one"), (ANN, "two"))
+    assert change.authors == {ANN, BOB}
+    pending.take(100, 10)
+    assert pending.texts_of_others(None) == []
+
+
+def test_a_turn_whose_beginning_is_not_known_is_the_last_authors() -> None:
+    pending = new_pending()
+    pending.add(ONE, "body", ANN, 0, is_typing=True)
+    change = pending.add(ONE, "body", BOB, 0, is_typing=True)
+    assert change.turns == ((BOB, None),)
+
+
+def test_texts_of_rows_that_are_replaced_are_forgotten() -> None:
+    pending = new_pending()
+    pending.add(ONE, "body", ANN, 0, is_typing=True)
+    pending.overtake(ONE, BOB)
+    assert pending.texts_of_others(BOB) == []
+    for number in range(201):
+        pending.add(ONE, str(number), ANN, 0, is_typing=True)
+    assert pending.texts_of_others(BOB) == []

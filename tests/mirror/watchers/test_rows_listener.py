@@ -238,9 +238,9 @@ async def test_what_was_edited_offline_is_checked_when_it_arrives(board: Board, 
         ("labels", [0] * 1001, 400, "At most 1000 can be chosen."),
         ("board", 0, 403, "You may not change this."),
         ("colour", "red", 400, "There is no such field."),
-        ("position", b"bytes", 400, "This is no value of JSON."),
-        ("position", Map({"a": 1}), 400, "This is no value of JSON."),
-        ("extra", float("nan"), 400, "This is no value of JSON."),
+        ("position", b"bytes", 400, "This is not a value of JSON."),
+        ("position", Map({"a": 1}), 400, "This is not a value of JSON."),
+        ("extra", float("nan"), 400, "This is not a value of JSON."),
     ],
 )
 async def test_a_refused_value_is_set_back_for_all_and_told_to_its_sender(

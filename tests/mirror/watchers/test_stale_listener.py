@@ -238,6 +238,10 @@ def test_what_builds_upon_lost_changes_is_told_too(board: Board, task: Task, old
         assert refusal.values["body"].startswith(text)
         assert pasts.apply(author, check_structure(update)).refusals == []
     assert pasts.apply(author, check_structure(three)).refusals == []
+    other = Doc[Any]()
+    other["text"] = Text("other")
+    news = check_structure(other.get_update())
+    assert Pasts(name_of(board), [found]).apply(author, news).refusals == []
 
 
 async def test_much_that_is_late_is_not_kept_in_memory(
@@ -270,6 +274,20 @@ async def test_room_is_kept_until_all_are_told(board: Board, task: Task, old: Do
         await settling
         await held
         await refusal(ann)
+
+
+async def test_tracing_ends_with_the_room(board: Board, task: Task, old: Doc[Any]) -> None:
+    of(old, task)["title"] = "offline"
+    goes_on = threading.Event()
+    async with visit(board), visit(board, doc=old):
+        (watcher,) = current_hub().rooms[name_of(board), True].watchers
+        assert isinstance(watcher, room_watcher.RoomWatcher)
+        held = asyncio.create_task(current_worker().run(goes_on.wait))
+        await until(lambda: watcher._stale.is_busy)
+        watcher._stale.close()
+        await until(lambda: not watcher._stale.is_busy)
+        goes_on.set()
+        await held
 
 
 # While it is open.
