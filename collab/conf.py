@@ -90,10 +90,6 @@ class Settings:
     FIRST_FRAME_TIMEOUT: float = 30
     #: A member that takes nothing for so long is disconnected.
     SEND_TIMEOUT: float = 60
-    #: A document that is not loaded by then has failed to open.
-    LOAD_TIMEOUT: float = 30
-    #: Presence that is not renewed for so long is removed (Yjs clients renew every 15 s).
-    PRESENCE_TIMEOUT: float = 30
     #: Least time between two writes to the storage.
     WRITE_DELAY: float = 0.05
     #: A room stays loaded for so long after its last member left.
@@ -103,8 +99,6 @@ class Settings:
     SLEEP_DELAY: float = 10
     #: A connection that ends waits at most so long until what it sent is stored.
     CLOSE_TIMEOUT: float = 10
-    #: A message through the channel layer is lost if it has not arrived by then.
-    RELAY_TIMEOUT: float = 3
     #: How often the storage is asked whether live rooms have missed anything.
     RELAY_STORAGE_INTERVAL: float = 10
     #: What everybody may do with documents that have no type, where the consumer does not decide
@@ -123,16 +117,6 @@ class Settings:
     #: it was typed in last.
     ROWS_DELAY: float = 0.05
     ROWS_TEXT_DELAY: float = 1
-    #: What was changed in rows by members of another process is looked at so much later, should
-    #: that process not have saved it.
-    ROWS_CHECK_INTERVAL: float = 60
-    #: Changed rows of a document that are checked one by one; beyond it all rows are checked.
-    MAX_ROW_CHANGES: int = 10_000
-    #: Of live channels: calls and events of one connection that wait for their turn, and calls
-    #: that run beside them.
-    LIVE_MAX_WAITING: int = 100
-    LIVE_MAX_EVENTS: int = 10_000
-    LIVE_MAX_DETACHED: int = 20
     #: What one connection may watch at once, and rows of one list that it watches.
     LIVE_MAX_SUBSCRIPTIONS: int = 100
     LIVE_MAX_ROWS: int = 1_000

@@ -8,7 +8,8 @@ Those get what differs from the run that started them through the environment:
     COLLAB_TEST_REDIS       URL of the Redis that carries the channel layer; in memory if unset
     COLLAB_TEST_LAYER       which layer it carries: core (the default), pubsub, lossy, or forgetful
     COLLAB_TEST_SECRET_KEY  SECRET_KEY, by which projects that share a Redis are kept apart
-    COLLAB_TEST_SETTINGS    the setting COLLAB, as JSON; "RELAY" in it are RelayTimings
+    COLLAB_TEST_SETTINGS    the setting COLLAB, as JSON; "RELAY" in it are RelayTimings,
+                            "CONSTANTS" values of constants by their dotted paths
 """
 
 import json
@@ -135,3 +136,5 @@ COLLAB: dict[str, Any] = {
     **json.loads(os.environ.get("COLLAB_TEST_SETTINGS", "{}")),
 }
 timings.DEFAULT = timings.RelayTimings(**COLLAB.pop("RELAY", {}))
+#: Values of constants by their dotted paths, for :mod:`tests.harness.app`.
+CONSTANTS: dict[str, Any] = COLLAB.pop("CONSTANTS", {})

@@ -21,7 +21,7 @@ from tests.harness.waiting import DEADLINE
 
 QUICK = {
     "ROWS_TEXT_DELAY": 0.2,
-    "ROWS_CHECK_INTERVAL": 1,
+    "CONSTANTS": {"collab.mirror.watchers.pending_changes.CHECK_INTERVAL": 1},
     "RELAY": {"digest": 2, "timeout": 1},
     "RELAY_STORAGE_INTERVAL": 2,
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,6 +18,7 @@ django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import AnonymousUser, User  # noqa: E402
 from django.urls import path  # noqa: E402
 from pycrdt import Doc, Text  # noqa: E402
@@ -27,6 +29,10 @@ from collab.live import LiveConsumer, action, publish  # noqa: E402
 from tests.projects.consumers import ProjectList, ProjectLive  # noqa: E402
 
 __all__ = ["application"]
+
+for _path, _value in settings.CONSTANTS.items():
+    _module, _, _name = _path.rpartition(".")
+    setattr(import_module(_module), _name, _value)
 
 Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]

@@ -19,6 +19,7 @@ from rest_framework.exceptions import Throttled
 from collab.access import Access
 from collab.engine.runtime.counters import counters
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
+from collab.live.actions import call_queue
 from collab.live.actions.call_queue import error_of
 from collab.live.connections.live_connection import connection_of
 from collab.live.events.groups import Event, local_members, send
@@ -408,8 +409,9 @@ async def test_what_takes_too_long_after_its_caller_went_is_cancelled(settings: 
     assert Slow.done == []
 
 
-async def test_too_many_calls_at_once_are_refused(settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_WAITING": 2, "LIVE_MAX_DETACHED": 1}
+async def test_too_many_calls_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_queue, "MAX_WAITING", 2)
+    monkeypatch.setattr(call_queue, "MAX_DETACHED", 1)
     Slow.gate, Slow.done = asyncio.Event(), []
     async with talking(Slow) as ann:
         for number in range(5):
@@ -443,8 +445,8 @@ async def test_a_text_frame_that_is_too_large_ends_its_connection(settings: Any)
         assert await ann.closed() == CloseCode.TOO_BIG
 
 
-async def test_too_many_detached_calls_are_refused(settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_DETACHED": 1}
+async def test_too_many_detached_calls_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_queue, "MAX_DETACHED", 1)
     Calculator.begun, Calculator.ended = asyncio.Event(), asyncio.Event()
     async with talking(Calculator) as ann:
         await ann.send(action="long", request_id=1)
@@ -493,8 +495,10 @@ async def test_a_detached_method_that_fails_is_logged(caplog: pytest.LogCaptureF
     assert "Detached method failed." in caplog.messages
 
 
-async def test_too_many_detached_methods_are_an_error_of_the_call(settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_DETACHED": 0}
+async def test_too_many_detached_methods_are_an_error_of_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call_queue, "MAX_DETACHED", 0)
     async with talking(Detaching) as ann:
         assert (await ann.call("start"))["response_status"] == 429
 

@@ -24,6 +24,7 @@ from collab.mirror import ModelMirror
 from collab.mirror.rows.values import plain
 from collab.testing import CollabClient, connect
 from tests.harness.waiting import DEADLINE
+from tests.mirror.constants import pending
 from tests.rows.mirrors import NoteMirror, TaskMirror, room_name
 from tests.rows.models import Board, Note, Task
 
@@ -35,7 +36,6 @@ QUICK = {
     "DEFAULT_ACCESS": "write",
     "ROWS_DELAY": 0.01,
     "ROWS_TEXT_DELAY": 0.03,
-    "ROWS_CHECK_INTERVAL": 0.3,
 }
 MIRRORS: dict[str, ModelMirror[Any]] = {"tasks": TaskMirror(Task), "rows.note": NoteMirror(Note)}
 
@@ -229,7 +229,7 @@ async def test_all_documents_end_as_the_rows_are(steps: Sequence[tuple[Any, ...]
         await Task.objects.acreate(board=board, title=f"task {number}", body="text")
     await Note.objects.acreate(board=board, text="note")
     site = Site(board)
-    with override_settings(COLLAB=QUICK):
+    with pending(interval=0.3), override_settings(COLLAB=QUICK):
         try:
             for name, *arguments in [("toggle", 0), ("toggle", 1), *steps]:
                 await getattr(site, name)(*arguments)

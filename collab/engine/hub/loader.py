@@ -25,9 +25,12 @@ from collab_storage.base import StoredDocument
 from collab_storage.compaction import read_stored
 from collab_storage.exceptions import StorageUnavailable
 
-__all__ = ["Loader", "Opener", "room_watchers"]
+__all__ = ["LOAD_TIMEOUT", "Loader", "Opener", "room_watchers"]
 
 logger = logging.getLogger("collab.hub")
+
+#: A document that takes longer to load cannot be opened, in seconds.
+LOAD_TIMEOUT = 30.0
 
 
 class Opener(Protocol):
@@ -123,7 +126,7 @@ class Loader:
         maker = _DocMaker(opener)
         link, room, source = None, None, None
         try:
-            async with asyncio.timeout(self._store.settings.LOAD_TIMEOUT):
+            async with asyncio.timeout(LOAD_TIMEOUT):
                 link = await self._link(name) if stored else None
                 source, waiting = await self._load(name, maker, stored=stored)
                 watchers = await _watchers(name) if stored else []

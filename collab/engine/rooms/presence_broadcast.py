@@ -17,8 +17,10 @@ from collab.engine.rooms.member import Member
 from collab.protocol.frames import PresenceState, presence_frame
 from collab.protocol.presence import Presence, PresenceOwner, TooManyClients
 
-__all__ = ["MAX_CLIENTS", "MAX_INTERVAL", "PresenceBroadcaster", "interval"]
+__all__ = ["MAX_CLIENTS", "MAX_INTERVAL", "TIMEOUT", "PresenceBroadcaster", "interval"]
 
+#: Presence that is not renewed for so long is removed, in seconds; Yjs clients renew it every 15 s.
+TIMEOUT = 30.0
 #: Longest interval between presence broadcasts; smaller rooms use a share for each member.
 MAX_INTERVAL = 0.25
 #: Client ids that may be present through one member.
@@ -177,10 +179,10 @@ class PresenceBroadcaster:
     def _schedule_expiry(self) -> None:
         self._expiry = None
         if self._presence:
-            delay = self._settings.PRESENCE_TIMEOUT / 4
+            delay = TIMEOUT / 4
             self._expiry = self._loop.call_later(delay, self._expire)
 
     def _expire(self) -> None:
-        gone = self._presence.expire(self._loop.time() - self._settings.PRESENCE_TIMEOUT)
+        gone = self._presence.expire(self._loop.time() - TIMEOUT)
         self._schedule_expiry()
         self._change(gone)

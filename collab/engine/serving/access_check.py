@@ -18,7 +18,10 @@ from collab.engine.runtime.counters import counters
 from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import MemberError
 
-__all__ = ["AccessCheck", "user_id_of"]
+__all__ = ["ANSWER_TIMEOUT", "AccessCheck", "user_id_of"]
+
+#: A check that takes longer has failed, in seconds.
+ANSWER_TIMEOUT = 30.0
 
 
 def user_id_of(scope: dict[str, Any]) -> str | None:
@@ -75,7 +78,7 @@ class AccessCheck:
 
     async def ask_again(self) -> Access:
         """Ask on behalf of the current user, who may have logged out; see :meth:`ask`."""
-        async with asyncio.timeout(self._settings.LOAD_TIMEOUT):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             await self._refresh_user()
             return await self.ask()
 

@@ -8,7 +8,23 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, cast
 
-__all__ = ["CALL", "EVENT", "CallQueue", "Start", "error_of"]
+__all__ = [
+    "CALL",
+    "EVENT",
+    "MAX_DETACHED",
+    "MAX_EVENTS",
+    "MAX_WAITING",
+    "CallQueue",
+    "Start",
+    "error_of",
+]
+
+#: Calls of one connection that wait for their turn, at most.
+MAX_WAITING = 100
+#: Events that wait for a connection's handlers, at most.
+MAX_EVENTS = 10_000
+#: Detached calls of one connection at a time, at most.
+MAX_DETACHED = 20
 
 CALL = "call"
 EVENT = "event"

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from channels.db import database_sync_to_async
 
-from collab.conf import get_settings
+from collab.live.actions import call_queue
 from collab.live.actions.call_queue import Start, error_of
 from collab.live.events import groups
 from collab.live.events.encoding import frame
@@ -138,7 +138,7 @@ class HeardGroups:
         if number is None or not self._target.accepts_text or group not in self._heard:
             self._pass_on(event)
         elif (waiting := self._heard[group]) is not None:
-            if len(waiting) < get_settings().LIVE_MAX_EVENTS:
+            if len(waiting) < call_queue.MAX_EVENTS:
                 waiting.append(event)
             else:
                 self._target.refuse_events()

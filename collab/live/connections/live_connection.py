@@ -14,6 +14,7 @@ from collab.engine.hub.current import current_hub
 from collab.engine.serving.connection import ConsumerConnection
 from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import ProtocolViolation, TryAgainLater
+from collab.live.actions import call_queue
 from collab.live.actions.actions import Action, actions_of
 from collab.live.actions.call_queue import CALL, EVENT, CallQueue, Start, error_of
 from collab.live.actions.runtime_state import check_variable
@@ -108,12 +109,11 @@ class LiveConnection(ConsumerConnection):
         send: Send,
     ) -> None:
         super().__init__(consumer, base, scope, receive, send)
-        settings = get_settings()
         self.calls = CallQueue(
-            settings.LIVE_MAX_WAITING,
-            settings.LIVE_MAX_EVENTS,
-            settings.LIVE_MAX_DETACHED,
-            settings.MAX_TEXT_SIZE,
+            call_queue.MAX_WAITING,
+            call_queue.MAX_EVENTS,
+            call_queue.MAX_DETACHED,
+            get_settings().MAX_TEXT_SIZE,
         )
         self.heard = HeardGroups(self)
         #: The client understands text frames: it has sent one, or there is no document.
@@ -237,7 +237,7 @@ class LiveConnection(ConsumerConnection):
         # Events may come until a connection that ends has left its groups.
         if self._member is not None and not self._member.is_closed:
             reason = "This connection cannot keep up with its events."
-            self._member.refuse(TryAgainLater(reason, limit="LIVE_MAX_EVENTS"))
+            self._member.refuse(TryAgainLater(reason, limit="MAX_EVENTS"))
 
     # Frames.
 

@@ -11,7 +11,16 @@ from collab.conf import Settings
 from collab.mirror.incoming.row_edits import Author, RowKey
 from collab.mirror.incoming.saving import ROW
 
-__all__ = ["ELSEWHERE", "UNCHECKED", "UNKNOWN", "DueChanges", "PendingChange", "PendingChanges"]
+__all__ = [
+    "CHECK_INTERVAL",
+    "ELSEWHERE",
+    "MAX_CHANGES",
+    "UNCHECKED",
+    "UNKNOWN",
+    "DueChanges",
+    "PendingChange",
+    "PendingChanges",
+]
 
 #: The author of changes by members of another process, which checks them, or by the server.
 ELSEWHERE = Author(AnonymousUser())
@@ -19,6 +28,11 @@ ELSEWHERE = Author(AnonymousUser())
 UNCHECKED = Author(AnonymousUser())
 UNKNOWN = {ELSEWHERE, UNCHECKED}
 
+#: Changes by members of another process are checked after so long, in seconds, in case that process
+#: does not save them.
+CHECK_INTERVAL = 60.0
+#: Changed rows of a document that are checked one by one; beyond it all rows are checked.
+MAX_CHANGES = 10_000
 #: Fields of a row that are recorded each; if more have changed, the row has.
 _MAX_FIELDS = 200
 #: A text that is typed in without a pause is saved after this many times the delay.
@@ -101,7 +115,7 @@ class PendingChanges:
 
     def has_room(self, row: RowKey) -> bool:
         """Return whether a change of ``row`` may be added."""
-        return row in self._rows or len(self._rows) < self._settings.MAX_ROW_CHANGES
+        return row in self._rows or len(self._rows) < MAX_CHANGES
 
     def add(
         self,
@@ -131,7 +145,7 @@ class PendingChanges:
         first = before.first if before is not None and before.author is author else now
         if author in UNKNOWN or is_doubtful:
             # From the last change on: its author may still be typing.
-            due = now + self._settings.ROWS_CHECK_INTERVAL
+            due = now + CHECK_INTERVAL
         else:
             due = self._due(is_typing, first, now)
         turns: tuple[tuple[Author, str | None], ...] = ((author, None),)

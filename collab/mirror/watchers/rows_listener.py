@@ -26,6 +26,7 @@ from collab.mirror.incoming.unchecked import differences, written_keys
 from collab.mirror.registry import ModelMirror
 from collab.mirror.retry import is_outage
 from collab.mirror.rows.values import Odd, take_row
+from collab.mirror.watchers import pending_changes
 from collab.mirror.watchers.pending_changes import (
     ELSEWHERE,
     UNCHECKED,
@@ -198,7 +199,7 @@ class RowsListener:
             )
             self._wake(change.due)
         elif author in UNKNOWN:
-            self._sweep.later = now + self._settings.ROWS_CHECK_INTERVAL
+            self._sweep.later = now + pending_changes.CHECK_INTERVAL
             self._wake(self._sweep.later)
         else:
             self._request_sweep(author)

@@ -18,6 +18,7 @@ from pycrdt import Doc, read_message
 
 from collab.conf import Settings, get_storage
 from collab.engine.hub import current as hub_module
+from collab.engine.hub import loader
 from collab.engine.hub.current import current_hub, live_hubs
 from collab.engine.hub.hub import Hub
 from collab.engine.rooms.member import Member
@@ -254,12 +255,14 @@ async def test_a_document_that_cannot_be_read_is_neither_served_nor_overwritten(
     assert loaded.updates == [b"no update"]
 
 
-async def test_a_load_that_takes_too_long_has_failed(tmp_path: Path) -> None:
-    async with harness_of(tmp_path, LOAD_TIMEOUT=0.01) as harness:
-        harness.storage.hold("load")
-        with pytest.raises(RoomFailed):
-            await harness.join()
-        assert harness.hub.rooms == {}
+async def test_a_load_that_takes_too_long_has_failed(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "LOAD_TIMEOUT", 0.01)
+    harness.storage.hold("load")
+    with pytest.raises(RoomFailed):
+        await harness.join()
+    assert harness.hub.rooms == {}
 
 
 async def test_an_opener_that_fails_fails_the_opening_only(harness: Harness) -> None:

@@ -15,7 +15,7 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
-from collab.engine.rooms import integrator
+from collab.engine.rooms import integrator, presence_broadcast
 from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
@@ -385,8 +385,11 @@ async def test_who_leaves_vanishes_for_the_others(room: Room) -> None:
     await until(lambda: presence_in(socket)[-1] == PresenceState(7, 1, GONE))
 
 
-async def test_who_does_not_renew_vanishes_for_the_others() -> None:
-    room = make_room(PRESENCE_TIMEOUT=0.02)
+async def test_who_does_not_renew_vanishes_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presence_broadcast, "TIMEOUT", 0.02)
+    room = make_room()
     ann, _ = new_member(room)
     _, socket = new_member(room)
     room.handle(ann, PresenceChange([PresenceState(7, 1, "{}")]))

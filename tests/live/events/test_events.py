@@ -23,6 +23,7 @@ from collab.live import (
     consumer,
     publish,
 )
+from collab.live.actions import call_queue
 from collab.live.connections.heard_groups import HeardGroups
 from collab.live.events import events
 from collab.live.events.groups import Event, local_members, send
@@ -256,8 +257,8 @@ async def test_handlers_take_raw_messages_of_the_channel_layer_too() -> None:
             await client.next(plain=2)
 
 
-async def test_a_connection_that_cannot_keep_up_is_ended(settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_EVENTS": 3}
+async def test_a_connection_that_cannot_keep_up_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_queue, "MAX_EVENTS", 3)
 
     class Slow(Chart):
         @consumer("slow")
@@ -270,8 +271,10 @@ async def test_a_connection_that_cannot_keep_up_is_ended(settings: Any) -> None:
         assert await ann.closed() == 1013
 
 
-async def test_events_of_one_commit_may_be_more_than_the_calls_that_wait(settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_WAITING": 3}
+async def test_events_of_one_commit_may_be_more_than_the_calls_that_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call_queue, "MAX_WAITING", 3)
 
     class Noting(Chart):
         @consumer("noted")
@@ -317,7 +320,7 @@ async def test_kept_events_that_overtake_each_other_are_told_in_their_order_and_
 async def test_events_that_wait_for_older_ones_are_bounded(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_EVENTS": 3}
+    monkeypatch.setattr(call_queue, "MAX_EVENTS", 3)
     let = threading.Event()
 
     def slow(group: str, after: int = 0) -> list[Event]:

@@ -30,6 +30,7 @@ from collab.protocol.yjs.validation import check_structure
 from collab.testing import CollabClient
 from collab_storage.compaction import compact
 from collab_storage.updates import merge
+from tests.mirror.constants import pending
 from tests.mirror.databases import kept_in, on_both
 from tests.mirror.watchers.test_rows_listener import (
     board,
@@ -409,8 +410,9 @@ async def test_a_new_row_is_nobodys_after_a_while_or_when_its_document_is_closed
 ) -> None:
     saved = list[Any]()
     bob = await User.objects.acreate(username="bob")
-    settings = {**SLOW, "ROWS_CHECK_INTERVAL": interval, "ROWS_DELAY": 0.01}
-    with override_settings(COLLAB=settings), saving(lambda: saved.append(current_user())):
+    settings = {**SLOW, "ROWS_DELAY": 0.01}
+    late = pending(interval=interval)
+    with late, override_settings(COLLAB=settings), saving(lambda: saved.append(current_user())):
         async with visit(board, bob) as client:
             key = await add_elsewhere(board, None)
             await client.wait_until(lambda: key in rows(client))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import pytest
 from django.contrib.auth.models import User
 
 from collab.conf import Settings
 from collab.mirror.incoming.row_edits import Author
 from collab.mirror.incoming.saving import ROW
+from collab.mirror.watchers import pending_changes
 from collab.mirror.watchers.pending_changes import ELSEWHERE, PendingChanges
 
 ANN, BOB = (Author(User(username=name)) for name in ("ann", "bob"))
 ONE, OTHER = ("tasks", "1"), ("tasks", "2")
 
 
+@pytest.fixture(autouse=True)
+def one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_changes, "MAX_CHANGES", 1)
+
+
 def new_pending() -> PendingChanges:
-    return PendingChanges(
-        Settings(ROWS_DELAY=1, ROWS_TEXT_DELAY=2, ROWS_CHECK_INTERVAL=60, MAX_ROW_CHANGES=1)
-    )
+    return PendingChanges(Settings(ROWS_DELAY=1, ROWS_TEXT_DELAY=2))
 
 
 def test_a_change_is_due_soon_however_often_it_is_made() -> None:

@@ -35,6 +35,7 @@ from collab.mirror.watchers import worker
 from collab.mirror.watchers.room_watcher import RoomWatcher
 from collab.testing import CollabClient, connect
 from tests.harness.waiting import DEADLINE, until
+from tests.mirror.constants import pending
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO
 from tests.rows.mirrors import TaskMirror, room_name
@@ -450,7 +451,7 @@ async def test_what_was_left_unchecked_is_found_when_the_document_is_opened(
         values[str(task.pk)]["title"] = "two"
         values[str(task.pk)]["board"] = 0
         values["17"] = Map({"title": "new"})
-    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "ROWS_CHECK_INTERVAL": 0.2}):
+    with pending(interval=0.2), override_settings(COLLAB={"DEFAULT_ACCESS": "write"}):
         async with visit(board) as ann:
             await ann.wait_until(lambda: row(ann, task)["board"] == board.pk)
             await ann.wait_until(lambda: "17" not in rows(ann))
@@ -471,7 +472,7 @@ async def test_what_was_left_unchecked_is_its_authors(board: Board, task: Task) 
     saved: list[Any] = []
     ann = await User.objects.acreate(username="ann")
     await leave_unchecked(board, task, ann, title="two", id=0)
-    quick = override_settings(COLLAB={"DEFAULT_ACCESS": "write", "ROWS_CHECK_INTERVAL": 0.1})
+    quick = pending(interval=0.1)
     with quick, listening(lambda: saved.append(current_user())):
         async with visit(board) as other, visit(board, ann) as client:
             told = await refusal(client)
@@ -498,8 +499,9 @@ async def test_what_others_have_left_unchecked_is_theirs_beside_what_a_member_ty
 ) -> None:
     saved: list[Any] = []
     users = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
-    settings = {"DEFAULT_ACCESS": "write", "ROWS_CHECK_INTERVAL": 0.1, "ROWS_TEXT_DELAY": 0.5}
-    with override_settings(COLLAB=settings), listening(lambda: saved.append(current_user())):
+    settings = {"DEFAULT_ACCESS": "write", "ROWS_TEXT_DELAY": 0.5}
+    quick = pending(interval=0.1)
+    with quick, override_settings(COLLAB=settings), listening(lambda: saved.append(current_user())):
         async with visit(board, users[0]) as client:
             for position, before, typed in ((1, "a text", "a "), (2, "a text", "not ")):
                 async with documents.aedit(room_name(board.pk), user=users[1]) as doc:
@@ -514,7 +516,7 @@ async def test_what_others_have_left_unchecked_is_theirs_beside_what_a_member_ty
 async def test_many_changes_at_once_are_all_checked(board: Board) -> None:
     tasks = [Task(board=board, title="one") for _ in range(30)]
     await Task.objects.abulk_create(tasks)
-    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "MAX_ROW_CHANGES": 10}):
+    with pending(most=10), override_settings(COLLAB={"DEFAULT_ACCESS": "write"}):
         async with visit(board, await User.objects.acreate(username="ann")) as ann:
             with ann.doc.transaction():
                 for number, values in enumerate(rows(ann).values()):
@@ -555,9 +557,7 @@ async def test_a_text_is_saved_when_typing_pauses(board: Board, task: Task) -> N
 
 
 async def test_a_text_is_saved_at_once_for_all_who_cannot_wait(board: Board, task: Task) -> None:
-    with override_settings(
-        COLLAB={"DEFAULT_ACCESS": "write", "ROWS_TEXT_DELAY": 60, "ROWS_CHECK_INTERVAL": 60}
-    ):
+    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "ROWS_TEXT_DELAY": 60}):
         async with visit(board) as ann:
             row(ann, task)["body"].insert(0, "more ")
             await until(lambda: any(watcher.is_busy for watcher in watchers(board)))
@@ -574,7 +574,6 @@ async def test_a_text_is_saved_before_its_document_is_unloaded(board: Board, tas
     late = {
         "DEFAULT_ACCESS": "write",
         "ROWS_TEXT_DELAY": 60,
-        "ROWS_CHECK_INTERVAL": 60,
         "UNLOAD_DELAY": 0.01,
     }
     with override_settings(COLLAB=late):
@@ -745,9 +744,8 @@ async def test_what_comes_at_once_is_checked_at_once(
 async def test_two_large_changes_at_once_are_both_checked_in_the_end(
     board: Board, task: Task
 ) -> None:
-    with override_settings(
-        COLLAB={"DEFAULT_ACCESS": "write", "ROWS_CHECK_INTERVAL": 0.2, "ROWS_DELAY": 0.2}
-    ):
+    settings = {"DEFAULT_ACCESS": "write", "ROWS_DELAY": 0.2}
+    with pending(interval=0.2), override_settings(COLLAB=settings):
         async with visit(board) as ann, visit(board) as bob:
             row(ann, task)["extra"] = {"a": "x" * 70_000}
             row(bob, task)["id"] = "x" * 70_000
@@ -798,8 +796,8 @@ async def test_a_document_without_rows_is_not_followed(
 
 
 async def test_more_is_changed_elsewhere_than_is_noted(board: Board, task: Task) -> None:
-    settings = {"DEFAULT_ACCESS": "write", "MAX_ROW_CHANGES": 1, "ROWS_CHECK_INTERVAL": 0.1}
-    with override_settings(COLLAB=settings):
+    settings = {"DEFAULT_ACCESS": "write"}
+    with pending(interval=0.1, most=1), override_settings(COLLAB=settings):
         async with visit(board) as ann:
             async with documents.aedit(room_name(board.pk)) as doc:
                 values = doc.get("tasks", type=Map)
