@@ -21,7 +21,7 @@ from collab.engine.hub.working_copies import (
     unsaved_updates,
     user_key,
 )
-from collab.engine.relay.messages import order
+from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import apply, check, merge
 from collab_storage.base import DocumentInfo
@@ -192,16 +192,38 @@ def rename(old: str, new: str) -> None:
 # Access.
 
 
-async def arecheck_access(room_name: str, user: object = None) -> None:
-    """Run ``authorize()`` again for all members of a room, or for those of one user."""
+async def arecheck_access(
+    room_name: str | None = None, user: object = None, *, prefix: str | None = None
+) -> None:
+    """Run ``authorize()`` again for the members of documents, in every process.
+
+    Args:
+        room_name: the document.
+        user: only for this user's connections.
+        prefix: instead of ``room_name``, for all documents whose names begin with it; ``""`` for
+            all there are.
+
+    Raises:
+        TypeError: not exactly one of ``room_name`` and ``prefix`` is given.
+    """
     user_id = user_key(user)
-    in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
-    publish(room_name, order(room_name, "recheck", user=user_id))
+    if (room_name is None) == (prefix is None):
+        raise TypeError("recheck_access() takes either room_name or prefix.")
+    if room_name is not None:
+        name = room_name
+        in_all_hubs(lambda hub: hub.recheck_access(name, user_id))
+        publish(name, order(name, "recheck", user=user_id))
+    elif prefix is not None:
+        beginning = prefix
+        in_all_hubs(lambda hub: hub.recheck_prefix(beginning, user_id))
+        publish(ALL_ROOMS, order(ALL_ROOMS, "recheck_prefix", prefix=beginning, user=user_id))
 
 
-def recheck_access(room_name: str, user: object = None) -> None:
+def recheck_access(
+    room_name: str | None = None, user: object = None, *, prefix: str | None = None
+) -> None:
     """See :func:`arecheck_access`."""
-    async_to_sync(arecheck_access)(room_name, user)
+    async_to_sync(arecheck_access)(room_name, user, prefix=prefix)
 
 
 # How it works.

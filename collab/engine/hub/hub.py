@@ -125,6 +125,8 @@ class Hub:
             self.deliver(name, order["update"], relayed=True)
         elif order["what"] == "recheck":
             self.recheck_access(name, order["user"])
+        elif order["what"] == "recheck_prefix":
+            self.recheck_prefix(order["prefix"], order["user"])
         elif order["what"] == "forget":
             self.forget_user(order["user"], order["session"])
         else:
@@ -176,6 +178,12 @@ class Hub:
                     if user_id is None or member.user_id == user_id:
                         check = member.connection.recheck_access()
                         self._upkeep.tasks.start(check, "recheck", name)
+
+    def recheck_prefix(self, prefix: str, user_id: str | None = None) -> None:
+        """Authorize the members of all documents again whose names begin with ``prefix``."""
+        names = {*self._live.pending_names, *(name for name, _ in self.rooms)}
+        for name in sorted(name for name in names if name.startswith(prefix)):
+            self.recheck_access(name, user_id)
 
     def forget_user(self, user_id: str | None, session: str | None) -> None:
         """Treat connections as anonymous whose user has logged out, was deactivated or deleted.

@@ -88,6 +88,11 @@ class LiveRooms:
             if not self._pending[name]:
                 del self._pending[name]
 
+    @property
+    def pending_names(self) -> set[str]:
+        """The documents that connections are about to join."""
+        return set(self._pending)
+
     def recheck_pending(self, name: str, user_id: str | None = None) -> None:
         """Let connections that are about to join be authorized again, by default of all users."""
         for pending in self._pending.get(name, ()):
