@@ -1,4 +1,4 @@
-"""System checks: what of the project's settings and routing cannot work, or not for long."""
+"""System checks of the project's settings and routing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ __all__ = [
 #: ``manage.py check --tag collab`` runs these alone.
 TAG = "collab"
 
-#: Settings that may be zero: nothing is waited for then.
+#: Settings that may be zero: then there is no waiting.
 _MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT", "DRAIN_TIME"}
 
 _DOCUMENTED = "docs/settings.md lists them."
@@ -101,7 +101,7 @@ def _is_storage_setting(value: object) -> bool:
 
 
 def _problem(key: str, value: object, wanted: object) -> str | None:
-    """Return what the value should be, if it is not that."""
+    """Return the kind of value that is wanted, if the value is of another."""
     if get_origin(wanted) is Literal:
         choices = get_args(wanted)
         return None if value in choices else "one of " + ", ".join(map(repr, choices))
@@ -130,20 +130,20 @@ def check_storage(**kwargs: object) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         return [Error(str(error), hint="See docs/storage.md.", id="collab.E003")]
     except RuntimeError:
-        # That is how Django refuses a model whose app is not installed.
+        # Django refuses a model whose app is not installed with this error.
         if apps.is_installed("collab_storage"):
             raise
         return [_missing_app()]
     if not isinstance(storage, Storage):
         hint = "Derive it from collab_storage.base.Storage."
-        return [Error(f"{storage!r} is no Storage.", hint=hint, id="collab.E003")]
+        return [Error(f"{storage!r} is not a Storage.", hint=hint, id="collab.E003")]
     alias = getattr(_as_orm(storage), "using", DEFAULT_DB_ALIAS)
     return [] if alias in connections.databases else [_missing_database(alias)]
 
 
 def _missing_app() -> CheckMessage:
     return Error(
-        "Documents are kept in the database, but the app with their tables is not installed.",
+        "Documents are stored in the database, but the app with their tables is not installed.",
         hint='Add "collab_storage" to INSTALLED_APPS and run manage.py migrate.',
         id="collab.E004",
     )
@@ -151,14 +151,14 @@ def _missing_app() -> CheckMessage:
 
 def _missing_database(alias: str) -> CheckMessage:
     return Error(
-        f"Documents are kept in the database {alias!r}, which is not in DATABASES.",
+        f"Documents are stored in the database {alias!r}, which is not in DATABASES.",
         hint='Correct "using" in COLLAB["STORAGE"]["OPTIONS"].',
         id="collab.E005",
     )
 
 
 def _as_orm(storage: Storage) -> ORMStorage | None:
-    """Return ``storage`` if it keeps documents in one of the project's databases."""
+    """Return ``storage`` if it stores documents in one of the project's databases."""
     if not apps.is_installed("collab_storage"):
         return None
     # Its models cannot be imported if they are not installed.
@@ -203,12 +203,12 @@ def check_database(**kwargs: object) -> list[CheckMessage]:
 
 @register(TAG)
 def check_mirror_app(**kwargs: object) -> list[CheckMessage]:
-    """Check that somebody looks for the mirrors that apps declare (E006)."""
+    """Check that the mirrors that apps declare are read (E006)."""
     if apps.is_installed("collab.mirror"):
         return []
     return [
         Error(
-            f"{app.name}.mirrors is not read: the app that looks for mirrors is not installed.",
+            f"{app.name}.mirrors is not read: the app that reads mirrors is not installed.",
             hint='Add "collab.mirror" to INSTALLED_APPS and run manage.py migrate.',
             id="collab.E006",
         )
@@ -239,7 +239,7 @@ CHANNEL_LAYERS = {
 
 @register(TAG)
 def check_processes(**kwargs: object) -> list[CheckMessage]:
-    """Check that several server processes can hear of each other (W002, W007)."""
+    """Check that several server processes share a channel layer and a storage (W002, W007)."""
     processes = _processes()
     if processes == 1:
         return []
@@ -281,7 +281,7 @@ def check_channel_layer(**kwargs: object) -> list[CheckMessage]:
 
 
 def _processes() -> int:
-    """Return the number of server processes, as far as the environment tells it."""
+    """Return the number of server processes, as far as the environment has it."""
     number = os.environ.get("WEB_CONCURRENCY", "1")
     return max(1, int(number)) if number.isdecimal() else 1
 

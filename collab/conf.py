@@ -1,4 +1,4 @@
-"""The project's ``COLLAB`` settings, read on first use and again after they changed in a test."""
+"""The project's ``COLLAB`` settings: read on first use, and again after a test has changed them."""
 
 from __future__ import annotations
 
@@ -46,10 +46,11 @@ def _default_frontend() -> Path:
 class Settings:
     """The keys of the ``COLLAB`` setting with their defaults; sizes in bytes, times in seconds.
 
-    Every limit is finite: what exceeds one is refused or slowed down, and harms its sender only.
+    Every limit is finite: a frame or update beyond one is refused or delayed, which concerns its
+    sender only.
     """
 
-    #: Where documents are kept: the dotted path of a Storage and its keyword arguments.
+    #: The storage of documents: the dotted path of a Storage and its keyword arguments.
     STORAGE: Mapping[str, Any] = field(default_factory=_default_storage)
 
     #: Largest frame a member may send.
@@ -73,54 +74,54 @@ class Settings:
     #: Shared types inside each other; an update that would bring more is refused. pycrdt needs
     #: stack for each, and so does Yjs.
     MAX_NESTING: int = 500
-    #: Updates kept for a member that sends them before those that they build upon; beyond it the
+    #: Updates kept for a member that sends them before updates that they depend on; beyond it the
     #: member is disconnected.
     MAX_PENDING: int = 1 * MiB
     #: Updates of this process that wait for the storage; beyond it new ones are refused.
     MAX_UNSAVED: int = 64 * MiB
 
-    #: Frames and bytes a member may send in a second on average, and at once. A member that
-    #: sends more is read from more slowly.
+    #: Frames and bytes that a member may send per second on average, and at once. The server reads
+    #: more slowly from a member that sends more.
     MESSAGE_RATE: float = 1_000
     MESSAGE_BURST: int = 4_000
     BYTE_RATE: float = 4 * MiB
     BYTE_BURST: int = 32 * MiB
 
-    #: A member that has sent no frame so long after it joined is disconnected.
+    #: A member that has sent no frame this long after it joined is disconnected.
     FIRST_FRAME_TIMEOUT: float = 30
-    #: A member that takes nothing for so long is disconnected.
+    #: A member that reads nothing for this long is disconnected.
     SEND_TIMEOUT: float = 60
     #: Least time between two writes to the storage.
     WRITE_DELAY: float = 0.05
-    #: A room stays loaded for so long after its last member left.
+    #: A room stays loaded for this long after its last member left.
     UNLOAD_DELAY: float = 30
-    #: A room gives its Doc up, and keeps the document's bytes only, when nothing was changed for so
+    #: A room drops its Doc, and keeps the document as bytes, when nothing has changed for this
     #: long, and as long again for each MiB of them.
     SLEEP_DELAY: float = 10
-    #: A connection that ends waits at most so long until what it sent is stored.
+    #: A connection that ends waits at most this long until its updates are stored.
     CLOSE_TIMEOUT: float = 10
-    #: How often the storage is asked whether live rooms have missed anything.
+    #: Interval between polls of the storage for updates that live rooms have missed.
     RELAY_STORAGE_INTERVAL: float = 10
     #: What everybody may do with documents that have no type, where the consumer does not decide
     #: it: "none", "read" or "write". By default "write" while DEBUG, else "none".
     DEFAULT_ACCESS: Literal["none", "read", "write"] = field(default_factory=_default_access)
-    #: How often the access of members is checked again, sessions that ended included.
+    #: Interval between access checks of a member, ended sessions included.
     ACCESS_CHECK_INTERVAL: float = 60
     #: Access that cannot be checked, as while the database is away, stays as it was for at most
     #: so long; then the member is disconnected.
     ACCESS_GRACE: float = 300
-    #: A process that is asked to end sends its members away over so long.
+    #: A process that is about to end closes its connections over this time.
     DRAIN_TIME: float = 3
-    #: Where a process that ends puts what it cannot store; taken in by the next start.
+    #: Directory for updates that a process cannot store before its end; the next start stores them.
     SPOOL_DIRECTORY: str | os.PathLike[str] = field(default_factory=_default_spool)
-    #: Of rows in documents: what a member changes is saved so much later, and text so long after
-    #: it was typed in last.
+    #: Delay until a member's changes of rows in documents are saved, and until text is saved after
+    #: the last keystroke.
     ROWS_DELAY: float = 0.05
     ROWS_TEXT_DELAY: float = 1
-    #: What one connection may watch at once, and rows of one list that it watches.
+    #: Subscriptions of one live connection, and rows of one subscribed list.
     LIVE_MAX_SUBSCRIPTIONS: int = 100
     LIVE_MAX_ROWS: int = 1_000
-    #: Where ``makefrontend`` writes TypeScript.
+    #: Directory into which ``makefrontend`` writes TypeScript.
     LIVE_FRONTEND_DIR: str | os.PathLike[str] = field(default_factory=_default_frontend)
     #: Length of a document's log, in updates, at which it is compacted.
     COMPACT_AFTER: int = 500
@@ -131,7 +132,7 @@ def _configured() -> Mapping[str, Any]:
 
 
 def unknown_settings() -> list[str]:
-    """Return the keys of ``COLLAB`` that are no setting."""
+    """Return the keys of ``COLLAB`` that are not settings."""
     return sorted(set(_configured()) - {setting.name for setting in fields(Settings)})
 
 
@@ -140,7 +141,7 @@ def get_settings() -> Settings:
     """Return the project's settings.
 
     Raises:
-        ImproperlyConfigured: ``COLLAB`` has a key that is no setting.
+        ImproperlyConfigured: ``COLLAB`` has a key that is not a setting.
     """
     if unknown := unknown_settings():
         raise ImproperlyConfigured(f"Unknown keys in settings.COLLAB: {', '.join(unknown)}.")
@@ -169,7 +170,7 @@ def _make_storage() -> Storage:
     except (KeyError, ImportError, TypeError) as error:
         raise ImproperlyConfigured(
             "settings.COLLAB['STORAGE'] needs a BACKEND that can be imported, and OPTIONS that it"
-            f" takes: {error}"
+            f" accepts: {error}"
         ) from error
 
 

@@ -57,7 +57,7 @@ __all__ = [
 
 
 class CollabError(Exception):
-    """Something the document server refuses or cannot do."""
+    """The document server refuses an operation, or cannot do it."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
@@ -124,7 +124,7 @@ class ProtocolViolation(MemberError):
 
 
 class TooBig(MemberError):
-    """The frame, or the document with it, is larger than the server takes."""
+    """The frame, or the document with it, is larger than the server accepts."""
 
     close_code = CloseCode.TOO_BIG
 

@@ -52,7 +52,7 @@ NO_ROOM = {
     "Changes of %s could not be published.",
     "Groups of a row of %s are not known.",
     "Query of %s failed; its subscribers miss a change.",
-    "What a commit calls for could not be done.",
+    "After-commit work failed.",
 }
 
 

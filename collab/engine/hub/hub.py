@@ -69,7 +69,7 @@ class Hub:
         return self._live.pending_join(name, user_id)
 
     async def join(self, name: str, member: Member, opener: Opener, *, stored: bool = True) -> Room:
-        """Let ``member`` into the room ``name``, which ``opener`` opens if it is not open.
+        """Add ``member`` to the room ``name``, which ``opener`` opens if it is not open.
 
         Raises:
             RoomFailed: the document could not be loaded.
@@ -90,7 +90,7 @@ class Hub:
         return room
 
     def enter(self, member: Member) -> None:
-        """Let a member in that has no document, until ``leave`` is called.
+        """Add a member without a document, until ``leave`` is called.
 
         Raises:
             Restarting: the process is about to end.
@@ -102,7 +102,7 @@ class Hub:
             self._upkeep.tasks.start(self._listen(self.relay), "listen")
 
     def leave(self, member: Member) -> None:
-        """Let a member go that has no document."""
+        """Remove a member without a document."""
         self.lobby.discard(member)
         member.detach()
         self._upkeep.release_idle_later("")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 
-__all__ = ["Key", "LiveRooms", "Opening", "PendingJoin"]
+__all__ = ["Key", "LiveRooms", "PendingJoin", "RoomOpening"]
 
 #: A document's name, and whether it is stored: a room in memory only is another room.
 Key = tuple[str, bool]
@@ -27,8 +27,8 @@ class PendingJoin:
 
 
 @dataclass(eq=False)
-class Opening:
-    """A document that is being loaded."""
+class RoomOpening:
+    """A room whose document is being loaded."""
 
     task: asyncio.Task[Room]
     #: Edits of server code that were committed meanwhile; the load may have missed them.
@@ -40,7 +40,7 @@ class LiveRooms:
 
     def __init__(self) -> None:
         self.rooms: dict[Key, Room] = {}
-        self.opening: dict[Key, Opening] = {}
+        self.opening: dict[Key, RoomOpening] = {}
         #: Connections without a document.
         self.lobby: set[Member] = set()
         self._joining: Counter[Key] = Counter()
@@ -94,12 +94,12 @@ class LiveRooms:
         return set(self._pending)
 
     def recheck_pending(self, name: str, user_id: str | None = None) -> None:
-        """Let connections that are about to join be authorized again, by default of all users."""
+        """Require another check of connections that are about to join, by default of all users."""
         for pending in self._pending.get(name, ()):
             if user_id is None or pending.user_id == user_id:
                 pending.needs_recheck = True
 
     def recheck_all_pending(self) -> None:
-        """Let all connections that are about to join be authorized again."""
+        """Require another check of all connections that are about to join."""
         for name in self._pending:
             self.recheck_pending(name)

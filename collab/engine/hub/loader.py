@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pycrdt import Doc
 
-from collab.engine.hub.live_rooms import Key, LiveRooms, Opening
+from collab.engine.hub.live_rooms import Key, LiveRooms, RoomOpening
 from collab.engine.hub.upkeep import Upkeep
 from collab.engine.relay.relay import Relay
 from collab.engine.relay.room_link import RoomLink
@@ -116,7 +116,7 @@ class Loader:
         if (opening := live.opening.get(key)) is None:
             if len(live.rooms) + len(live.opening) >= self._store.settings.MAX_ROOMS:
                 raise TryAgainLater("Too many documents are open.", limit="MAX_ROOMS")
-            opening = Opening(self._store.loading.start(self._open(key, opener)))
+            opening = RoomOpening(self._store.loading.start(self._open(key, opener)))
             live.opening[key] = opening
         # A connection that is cancelled must not cancel it for the others.
         await asyncio.shield(opening.task)

@@ -1,4 +1,4 @@
-"""Private copies of documents: loaded with what members have just typed, edited, and stored."""
+"""Private copies of documents: loaded with the unsaved updates of members, edited, and stored."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ __all__ = [
 
 
 async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
-    """Fill the empty ``doc`` with a document; False if nothing of that name is stored.
+    """Fill the empty ``doc`` with a document; ``False`` if none of that name is stored.
 
     Raises:
-        DocumentCorrupt: what is stored cannot be read.
+        DocumentCorrupt: the stored document cannot be read.
     """
-    # What waits to be stored is taken first: it may get stored while the rest is loaded.
+    # Unsaved updates are read first: they may be stored while the document is loaded.
     unsaved = unsaved_updates(room_name)
     loaded = await get_storage().load(room_name)
     if loaded is not None:
         content = await read_in_process(loaded, room_name)
         doc.apply_update(content.update)
         if content.rest != EMPTY_UPDATE:
-            # It builds upon what is not stored yet.
+            # It depends on updates that are not stored yet.
             unsaved.append(content.rest)
     if unsaved:
         apply(doc, merge(unsaved))
@@ -51,13 +51,13 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
 
 @contextmanager
 def recording_updates(doc: Doc[Any]) -> Iterator[list[bytes]]:
-    """Note the updates that the block makes; a Doc that stays observed is never freed."""
+    """Record the updates that the block makes; a Doc that stays observed is never freed."""
     updates: list[bytes] = []
 
-    def note(event: TransactionEvent) -> None:
+    def record(event: TransactionEvent) -> None:
         updates.append(event.update)
 
-    subscription = doc.observe(note)
+    subscription = doc.observe(record)
     try:
         yield updates
     finally:
@@ -67,14 +67,14 @@ def recording_updates(doc: Doc[Any]) -> Iterator[list[bytes]]:
 async def store_update(
     room_name: str, update: bytes, user: object, *, upon: Sequence[bytes] = ()
 ) -> None:
-    """Store an update and let live rooms have it, once it is committed.
+    """Store an update, and deliver it to live rooms once it is committed.
 
     Args:
         room_name: the document.
-        update: of it.
-        user: whose change it is.
-        upon: what is not stored yet and the update may build upon; stored with it, since it
-            would be nothing without if the process died before.
+        update: of the document.
+        user: the author.
+        upon: unsaved updates that the update may depend on; stored with it, since it could not be
+            integrated without them if the process died before.
     """
     entries = [new_entry(room_name, update, user_key(user))]
     if upon:
@@ -84,29 +84,29 @@ async def store_update(
 
 
 def new_entry(room_name: str, update: bytes, user_id: str | None) -> LogEntry:
-    """Return an update as the storage takes it."""
+    """Return an update as an entry for the storage."""
     return LogEntry(check_name(room_name), update, datetime.now(UTC), user_id)
 
 
 def user_key(user: object) -> str | None:
-    """Return the primary key of a user as text, or ``None`` for nobody."""
+    """Return the primary key of a user as text; ``None`` without a user."""
     key = getattr(user, "pk", None)
     return None if key is None else str(key)
 
 
 def unsaved_updates(room_name: str) -> list[bytes]:
-    """Return what members have typed in this process and is not stored yet."""
+    """Return the updates of members of this process that are not stored yet."""
     return [update for hub in live_hubs() for update in hub.writer.unsaved_updates(room_name)]
 
 
-async def on_commit(tell: Callable[[], None]) -> None:
-    """Call ``tell`` once what the caller has stored is committed."""
-    await get_storage().on_commit(tell)
+async def on_commit(call: Callable[[], None]) -> None:
+    """Call ``call`` once the caller's changes are committed."""
+    await get_storage().on_commit(call)
 
 
 def _deliver(room_name: str, update: bytes) -> None:
     if any(hub.holds(room_name) for hub in live_hubs()):
-        # The room tells the other processes, as of any change in it.
+        # The room publishes it to the other processes, as any change in it.
         in_all_hubs(lambda hub: hub.deliver(room_name, update))
     else:
         publish(room_name, order(room_name, "deliver", update=update))

@@ -1,8 +1,8 @@
-"""Giving memory back to the system.
+"""Returns freed memory to the system.
 
-The C library keeps what was freed for the process, as long as anything behind it is in use. After
-the Doc of a large document that can be nearly all that the Doc had. glibc gives it back if it is
-asked to; other libraries are not asked.
+The C library keeps freed memory for the process as long as anything behind it is in use. After the
+Doc of a large document that can be nearly all of the Doc's memory. glibc returns it on request;
+other libraries have no such function.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collab.engine.runtime.per_loop import PerLoop
 
 __all__ = ["Trimmer", "current_trimmer"]
 
-#: So much is to be freed before it is worth the time, some milliseconds.
+#: Bytes that are freed before it is worth the time, some milliseconds.
 _WORTH = 1024 * 1024
 #: Seconds between two attempts.
 _INTERVAL = 2.0
 
 
 def _find_trim(library: Callable[[None], ctypes.CDLL] = ctypes.CDLL) -> Callable[[int], object]:
-    """Return glibc's ``malloc_trim``, or what does nothing."""
+    """Return glibc's ``malloc_trim``, or a function that does nothing."""
     try:
         found: Callable[[int], object] = library(None).malloc_trim
     except (AttributeError, OSError, TypeError):
@@ -31,10 +31,10 @@ def _find_trim(library: Callable[[None], ctypes.CDLL] = ctypes.CDLL) -> Callable
 
 
 class Trimmer:
-    """Gives memory back now and then, when much was freed.
+    """Returns memory to the system from time to time, when much was freed.
 
     Args:
-        trim: does so.
+        trim: returns it.
     """
 
     def __init__(self, trim: Callable[[int], object]) -> None:
@@ -44,7 +44,7 @@ class Trimmer:
         self._handle: asyncio.TimerHandle | None = None
 
     def note_freed(self, size: int) -> None:
-        """Note that about ``size`` bytes were freed."""
+        """Record that about ``size`` bytes were freed."""
         self._freed += size
         if self._freed >= _WORTH and self._handle is None:
             self._handle = self._loop.call_later(_INTERVAL, self._give_back)
@@ -59,5 +59,5 @@ _trimmers = PerLoop(lambda: Trimmer(_malloc_trim))
 
 
 def current_trimmer() -> Trimmer:
-    """Return that of the running event loop."""
+    """Return the trimmer of the running event loop."""
     return _trimmers.current()

@@ -86,12 +86,12 @@ class _Batch:
 
     def part(self, savepoints: Iterable[str | None]) -> SavepointScope:
         """Return the part within these savepoints."""
-        # Blocks without a savepoint are told as None.
+        # Blocks without a savepoint are None.
         key = frozenset(savepoint for savepoint in savepoints if savepoint)
         return self._parts.setdefault(key, SavepointScope(self))
 
     def find(self, kind: type[W]) -> W | None:
-        """Return the work of a kind, if it was asked for."""
+        """Return the work of a kind, if it was requested."""
         return cast("W | None", self._works.get(kind))
 
     def work(self, kind: type[W]) -> W:
@@ -99,13 +99,13 @@ class _Batch:
         return cast("W", self._works.setdefault(kind, kind(self._using)))
 
     def run(self) -> None:
-        """Do all of it."""
+        """Do all work."""
         for work in self._works.values():
             try:
                 work.run()
             except Exception:
-                # It has been committed, so neither the other works nor the caller's have failed.
-                logger.exception("What a commit calls for could not be done.")
+                # The transaction is committed: neither the other works nor the caller have failed.
+                logger.exception("After-commit work failed.")
 
 
 def _batch(connection: BaseDatabaseWrapper) -> _Batch | None:
@@ -134,7 +134,7 @@ def _register(connection: BaseDatabaseWrapper, part: SavepointScope) -> None:
 
 
 def _put_first(functions: list[Any]) -> None:
-    """Move the last two before those of others: one that raises keeps Django from calling the rest.
+    """Move the last two before other functions: one that raises keeps Django from calling the rest.
 
     All parts come before all work, as only those that Django calls have been committed.
     """
@@ -148,7 +148,7 @@ def _is_no_part(registered: Any) -> bool:
 
 
 def _manual_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
-    """Return what lets a function be registered if the project has turned autocommit off."""
+    """Return a context in which functions can be registered although autocommit is off."""
     if connection.in_atomic_block or connection.get_autocommit():
         return nullcontext()
     return transaction.atomic(connection.alias, savepoint=False)

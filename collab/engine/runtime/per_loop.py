@@ -1,4 +1,4 @@
-"""What there is one of for each event loop."""
+"""Objects of which there is one for each event loop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """Makes something for each event loop that asks for it; may be used from any thread.
+    """Makes an object for each event loop that requests it; may be used from any thread.
 
     Args:
-        make: makes it, in its event loop.
+        make: makes the object, in its event loop.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -25,7 +25,7 @@ class PerLoop(Generic[T]):
         self._lock = threading.Lock()
 
     def current(self) -> T:
-        """Return that of the running event loop."""
+        """Return the object of the running event loop."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._made:
@@ -35,12 +35,12 @@ class PerLoop(Generic[T]):
             return self._made[loop]
 
     def all(self) -> list[T]:
-        """Return those of all event loops that run."""
+        """Return the objects of all event loops that run."""
         with self._lock:
             return [made for loop, made in self._made.items() if not loop.is_closed()]
 
     def forget(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the next to ask in an event loop have another."""
+        """Forget an event loop's object; the next request makes another."""
         with self._lock:
             self._made.pop(loop, None)
 

@@ -71,11 +71,11 @@ class LoopLag:
 
 
 class Deadline:
-    """Calls ``on_missed`` after so many seconds, unless it is met before.
+    """Calls ``on_missed`` after ``seconds``, unless it is met before.
 
     Args:
         loop: calls it.
-        seconds: how long.
+        seconds: the time until then.
         on_missed: called once at most.
     """
 
@@ -88,7 +88,7 @@ class Deadline:
         self._start()
 
     def meet(self) -> None:
-        """It is met, or of no importance any more."""
+        """End it: it is met, or does not matter any more."""
         self._handle.cancel()
 
     def _start(self) -> None:
@@ -97,7 +97,7 @@ class Deadline:
 
     def _miss(self) -> None:
         if self._loop.time() - self._due > _HUNG:
-            # This process was stopped; what it waits for may have arrived and is read next.
+            # This process was stopped; the awaited data may have arrived and is read next.
             self._start()
         else:
             self._on_missed()
