@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from collab.engine.hub.identity import belongs_to
 from collab.engine.hub.live_rooms import Key, LiveRooms, PendingJoin
 from collab.engine.hub.loader import Loader, Opener
 from collab.engine.hub.upkeep import Upkeep, settle
@@ -193,10 +192,9 @@ class Hub:
             session: digest of a session: only the connections of this one.
         """
         self._live.recheck_all_pending()
-        for member in self._live.members:
-            if belongs_to(member.connection.scope, user_id, session):
-                work = member.connection.forget_user()
-                self._upkeep.tasks.start(work, "forget", member.room_name)
+        for member in self._live.members_of(user_id, session):
+            work = member.connection.forget_user()
+            self._upkeep.tasks.start(work, "forget", member.room_name)
 
     def is_here(self) -> bool:
         """Return whether the caller runs in this hub's event loop."""

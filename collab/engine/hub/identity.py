@@ -1,4 +1,4 @@
-"""Whose a connection is: its user and its session."""
+"""Identity of a connection: its user and its session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["belongs_to", "session_digest"]
 
 
 def session_digest(key: str) -> str:
-    """Return what identifies a session to other processes: its key would be a password."""
+    """Return a digest that identifies a session to other processes; its key is a secret."""
     return hashlib.sha256(f"collab:{key}".encode()).hexdigest()
 
 

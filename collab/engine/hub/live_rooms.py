@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from collab.engine.hub.identity import belongs_to
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 
@@ -50,6 +51,14 @@ class LiveRooms:
     def members(self) -> list[Member]:
         """All connections."""
         return [*self.lobby, *(member for room in self.rooms.values() for member in room.members)]
+
+    def members_of(self, user_id: str | None, session: str | None) -> list[Member]:
+        """Return the connections of a user, or of the session of this digest."""
+        return [
+            member
+            for member in self.members
+            if belongs_to(member.connection.scope, user_id, session)
+        ]
 
     @property
     def is_empty(self) -> bool:
