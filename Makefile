@@ -173,6 +173,12 @@ soak: export SOAK_SEED := $(SOAK_SEED)
 soak: $(TOOLS) $(SERVICES) ## Edit for minutes while everything fails; SOAK_SECONDS, _CLIENTS, _ROOMS, _SEED
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_soak.py
 
+.PHONY: fuzz-yjs
+fuzz-yjs: export FUZZ_SEEDS ?= 0:10000
+fuzz-yjs: export FUZZ_SECONDS ?= 1800
+fuzz-yjs: $(TOOLS) $(TEST_CLIENTS) ## Compare rooms with Yjs after random histories; FUZZ_SEEDS=from:to, _SECONDS
+	$(PY) -m pytest -q -m client tests/engine/rooms/test_differential.py
+
 .PHONY: bench
 bench: $(TOOLS) $(SERVICES) ## Measure beside other servers, in less than an hour; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)

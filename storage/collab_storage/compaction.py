@@ -14,6 +14,7 @@ from pycrdt import Doc, get_update
 from .base import LogRow, Storage, StoredDocument
 from .exceptions import DocumentCorrupt
 from .subprocesses import run_in_process
+from .surrogates import as_yjs, has_pairs
 from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, merge, state_vector
 
 __all__ = [
@@ -35,6 +36,8 @@ T = TypeVar("T")
 
 #: Larger documents are read in a process of its own, which takes a tenth of a second to start.
 _LARGE = 1024 * 1024
+#: Looking for broken surrogate pairs takes so many times as long as reading.
+_PAIRS_FACTOR = 8
 #: Reading a row of the log takes about as long as reading this many bytes.
 _ROW_COST = 512
 
@@ -155,7 +158,10 @@ async def _run_where_it_fits(
 
 
 def _is_large(stored: StoredDocument) -> bool:
-    return sum(map(len, stored.updates)) + _ROW_COST * len(stored.log) > _LARGE
+    cost = sum(map(len, stored.updates)) + _ROW_COST * len(stored.log)
+    if cost <= _LARGE and any(map(has_pairs, stored.updates)):
+        cost *= _PAIRS_FACTOR
+    return cost > _LARGE
 
 
 def readable_update(stored: StoredDocument, name: str | None = None) -> bytes:
@@ -175,11 +181,12 @@ def _news(stored: StoredDocument, state: bytes, name: str | None) -> bytes:
 
 
 def _difference(stored: StoredDocument, state: bytes) -> bytes:
-    return get_update(merge(stored.updates or [EMPTY_UPDATE]), state)
+    return get_update(merge(as_yjs(stored.updates) or [EMPTY_UPDATE]), state)
 
 
 def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
     """Return the part of ``updates`` that a Doc integrates, its state, and the pending rest."""
+    updates = as_yjs(updates)
     merged = updates[0] if len(updates) == 1 else merge(updates)
     doc: Doc[Any] = Doc()
     doc.apply_update(merged)
@@ -261,7 +268,7 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
 def _fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocument]:
     """Return ``stored`` as one update, whether it is complete, and the rows that it covers."""
     content = read_stored(stored, name)
-    merged = merge(content.read.updates)
+    merged = merge(as_yjs(content.read.updates))
     if content.rest != EMPTY_UPDATE:
         # The Doc may lose pending updates; see the module updates.
         return merged, False, content.read

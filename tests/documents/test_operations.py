@@ -29,6 +29,7 @@ from collab_storage.compaction import apply_stored
 from collab_storage.models import Update
 from tests.engine.fakes import HinderedStorage
 from tests.harness.waiting import until
+from tests.storage.yjs import PAIR, SPLIT
 
 HINDERED = {"BACKEND": "tests.engine.fakes.HinderedStorage"}
 
@@ -279,6 +280,21 @@ async def test_what_members_type_is_read_before_it_is_stored() -> None:
             assert text_of(await documents.aread("room")) == "typing"
             let.set()
         await close_rooms()
+
+
+async def test_an_unsaved_edit_inside_a_surrogate_pair_is_read_as_yjs_reads_it() -> None:
+    with _hindered():
+        async with connect(application, "/ws/room") as client:
+            await documents.asend_doc_update("room", PAIR)
+            await client.wait_until(lambda: "😀" in text_of(client.doc))
+            calls, let = HinderedStorage.latest.calls, HinderedStorage.latest.hold("append")
+            before = calls["append"]
+            current_hub().rooms["room", True].edit(SPLIT)
+            await until(lambda: calls["append"] > before)
+            assert text_of(await documents.aread("room")) == "a\ufffdX\ufffdb"
+            let.set()
+        await close_rooms()
+        assert text_of(await documents.aread("room")) == "a\ufffdX\ufffdb"
 
 
 async def test_an_edit_while_the_document_is_loaded_is_not_missed() -> None:

@@ -8,10 +8,16 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
-__all__ = ["PANIC", "applied", "concurrent_updates", "text", "typed"]
+__all__ = ["HALVED", "PAIR", "PANIC", "SPLIT", "applied", "concurrent_updates", "text", "typed"]
 
 #: Makes pycrdt panic if it is applied to a Doc that has 110 letters of client 5.
 PANIC = bytes.fromhex("010105642801016d047f067c3f80000000")
+
+#: The text "a😀b" by client 1, as Yjs writes it: the letter is a surrogate pair.
+PAIR = bytes.fromhex("0101010004010474657874") + b"\6a\xf0\x9f\x98\x80b\0"
+#: Client 2 inserts "X" between the halves of the letter; the second half is deleted.
+SPLIT = bytes.fromhex("01010200c401010102015800")
+HALVED = bytes.fromhex("000101010201")
 
 
 def applied(updates: Iterable[bytes]) -> Doc[Any]:

@@ -17,6 +17,7 @@ from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab_storage.base import LogEntry, check_name
 from collab_storage.compaction import read_in_process
+from collab_storage.surrogates import as_yjs
 
 __all__ = [
     "load_copy",
@@ -36,16 +37,17 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
         DocumentCorrupt: the stored document cannot be read.
     """
     # Unsaved updates are read first: they may be stored while the document is loaded.
-    unsaved = unsaved_updates(room_name)
+    unsaved, stored = unsaved_updates(room_name), EMPTY_UPDATE
     loaded = await get_storage().load(room_name)
     if loaded is not None:
         content = await read_in_process(loaded, room_name)
-        doc.apply_update(content.update)
+        stored = content.update
         if content.rest != EMPTY_UPDATE:
             # It depends on updates that are not stored yet.
             unsaved.append(content.rest)
-    if unsaved:
-        apply(doc, merge(unsaved))
+    stored, *rest = as_yjs([stored, *unsaved])
+    for update in (stored, merge(rest)) if rest else (stored,):
+        apply(doc, update)
     return bool(loaded or unsaved)
 
 

@@ -25,7 +25,7 @@ from collab.engine.runtime.counters import counters
 from collab.exceptions import MemberError, ProtocolViolation, TooBig
 from collab.protocol.effects import Origin, RoomUpdate
 from collab.protocol.yjs.partial import PartialUpdate, StateVector, advance, can_extend
-from collab.protocol.yjs.updates import EMPTY_UPDATE, PoisonedDoc, cut, merge, outline
+from collab.protocol.yjs.updates import EMPTY_UPDATE, PoisonedDoc, merge, outline
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.updates import state_vector
 
@@ -201,7 +201,7 @@ class Integrator:
             try:
                 if len(update.data) > _LARGE:
                     # Most of it may be known, and pycrdt reads faster.
-                    update.data = cut(update.data, self.document.state())
+                    update.data = self.document.cut(update.data)
                 update.outline = outline(update.data)
             except (ProtocolViolation, PoisonedDoc):
                 self._refuse(update)
@@ -268,7 +268,7 @@ class Integrator:
             # Cut down as it is stored and sent: a struct of which the first part is known may say
             # something else about where it belongs than that part.
             try:
-                found = check_structure(cut(part, self.document.state()))
+                found = check_structure(self.document.cut(part))
             except (ProtocolViolation, PoisonedDoc):
                 self._refuse(update)
                 return

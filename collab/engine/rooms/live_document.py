@@ -8,7 +8,7 @@ document falls asleep, so that only bytes are left, and wakes with the next chan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, Protocol
 
 from pycrdt import Doc, TransactionEvent
@@ -22,11 +22,15 @@ from collab.protocol.yjs.updates import (
     EMPTY_UPDATE,
     PoisonedDoc,
     apply,
+    cut,
     is_panic,
+    merge,
     release,
 )
 from collab.protocol.yjs.validation import UpdateOutline
-from collab_storage.updates import is_covered
+from collab_storage.structs import Id
+from collab_storage.surrogates import SurrogatePairs, break_pairs, has_pairs
+from collab_storage.updates import is_covered, state_vector
 
 __all__ = ["DocumentListener", "LiveDocument"]
 
@@ -79,6 +83,7 @@ class LiveDocument:
         "_listener",
         "_loop",
         "_nesting",
+        "_pairs",
         "_rebase_handle",
         "_record",
         "_sleep_after",
@@ -100,6 +105,7 @@ class LiveDocument:
         #: The state vector; ``None`` if the Doc is to be asked.
         self._state: bytes | None = None
         self._nesting = Nesting(max_nesting, self._whole)
+        self._pairs = SurrogatePairs(lambda: self._record.updates())
         #: State vector of a client -> the answer to its step 1.
         self._answers: dict[bytes, bytes] = {}
         self._answers_size = 0
@@ -275,6 +281,8 @@ class LiveDocument:
         if update == EMPTY_UPDATE:
             # Usually an empty SyncStep2 on join; not worth materializing the Doc.
             return update
+        if broken := self._pairs.broken_by(update):
+            update = self._break_pairs(broken, update)
         doc = self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
         if overlooking:
@@ -293,6 +301,30 @@ class LiveDocument:
         if news != EMPTY_UPDATE:
             self._record_change(news)
         return news
+
+    def _break_pairs(self, broken: Set[Id], update: bytes) -> bytes:
+        """Break these pairs in the document, and in an update that breaks them.
+
+        Yjs does so when it integrates the update, and pycrdt does not.
+        """
+        if in_document := self._pairs.known(broken):
+            whole = merge([break_pairs(part, in_document) for part in self._record.updates()])
+            self._record.replace(whole)
+            self._pairs.forget()
+            self._forget_answers()
+            self.repair()
+        return break_pairs(update, broken)
+
+    def cut(self, update: bytes) -> bytes:
+        """Return the part of ``update`` that is new; all deletions stay.
+
+        Raises:
+            PoisonedDoc: pycrdt cannot tell.
+        """
+        if has_pairs(update):
+            # Of a pair whose first half is known, Yjs integrates half of what it breaks it into.
+            update = break_pairs(update, set(state_vector(self.state()).items()))
+        return cut(update, self.state())
 
     def repair(self) -> None:
         """Make the Doc anew, for the moment without the project's observers."""
@@ -326,6 +358,7 @@ class LiveDocument:
         if self._answers:
             self._forget_answers()
         self._nesting.note(update)
+        self._pairs.add(update)
         self._record.add(update)
         if self._record.is_outgrown or self._record.is_long:
             self._shorten()

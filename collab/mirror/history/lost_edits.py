@@ -26,6 +26,7 @@ from collab.protocol.yjs.ranges import Range, deletions, garbage, joined, overla
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.compaction import read_stored
+from collab_storage.surrogates import as_yjs
 from collab_storage.updates import encode_state_vector, state_vector
 
 __all__ = ["LostEdits", "has_garbage", "trace_removed", "trace_stale"]
@@ -144,9 +145,10 @@ class _Document:
         storage = get_storage()
         stored = storage.wait_for(partial(storage.load, self._name))
         if stored is None:
-            return [EMPTY_UPDATE, *unsaved]
+            return as_yjs([EMPTY_UPDATE, *unsaved])
         read = read_stored(stored, self._name).read
-        return [read.snapshot or EMPTY_UPDATE, *(row.data for row in read.log), *unsaved]
+        log = [row.data for row in read.log]
+        return as_yjs([read.snapshot or EMPTY_UPDATE, *log, *unsaved])
 
     def _removals(self, snapshot: bytes, updates: Iterable[bytes]) -> _Removals:
         doc, found = Doc[Any](), _Removals()

@@ -22,6 +22,7 @@ from collab.protocol.yjs.updates import PoisonedDoc, apply, merge
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.base import StoredDocument
 from collab_storage.compaction import apply_stored
+from collab_storage.surrogates import SurrogatePairs, as_yjs
 from collab_storage.updates import EMPTY_UPDATE, state_vector
 
 __all__ = ["DocumentCopy", "keep", "open_copy"]
@@ -44,13 +45,20 @@ class DocumentCopy:
     log_length: int = 0
     rows: set[int] = field(default_factory=set)
     size: int = 0
+    #: The surrogate pairs in it.
+    pairs: SurrogatePairs = field(init=False)
     #: Updates that were not stored yet when the copy was opened.
     typed: bytes | None = None
     #: Stored updates that depend on missing ones.
     rest: bytes = EMPTY_UPDATE
 
+    def __post_init__(self) -> None:
+        doc = self.doc
+        self.pairs = SurrogatePairs(lambda: [doc.get_update()])
+
     def stored(self, update: bytes) -> None:
         """Record that an update made in it is stored."""
+        self.pairs.add(update)
         self.log_length += 1
         self.size += len(update)
 
@@ -73,8 +81,12 @@ async def open_copy(name: str, client_id: int) -> DocumentCopy:
     if typed is not None:
         copy.is_there = True
         if copy.rest != EMPTY_UPDATE or not _apply_known(copy, typed):
-            # One depends on the other, or on an update that another process is about to store.
-            apply(copy.doc, merge([copy.rest, typed]))
+            # One depends on the other, or on an update that another process is about to store;
+            # or they break surrogate pairs.
+            whole, later = as_yjs([copy.doc.get_update(), merge([copy.rest, typed])])
+            copy.doc = Doc[Any](client_id=client_id)
+            apply(copy.doc, whole)
+            apply(copy.doc, later)
             copy.version = None
     return copy
 
@@ -117,16 +129,23 @@ def _apply_new(copy: DocumentCopy, stored: StoredDocument) -> bool:
 
 
 def _apply_known(copy: DocumentCopy, update: bytes) -> bool:
-    """Apply an update if all its dependencies are there; return whether they are."""
+    """Apply an update if all its dependencies are there, and it breaks no surrogate pair.
+
+    Returns:
+        Whether it was applied.
+    """
     known = state_vector(copy.doc.get_state())
     try:
         outline = check_structure(update)
         if not (_has(outline, known) or can_extend(outline, known)):
             return False
+        if copy.pairs.broken_by(update):
+            return False
         apply(copy.doc, update)
     except (ProtocolViolation, PoisonedDoc):
         return False
     copy.size += len(update)
+    copy.pairs.add(update)
     return True
 
 

@@ -6,7 +6,7 @@ again. None of that can be caught. What such updates have in common is a form in
 not write them, so they are recognized by that. For a state vector pycrdt allocates memory by the
 number of clients that its first bytes announce.
 
-The form is that of ``readClientsStructRefs``, ``readItemContent`` and ``readDeleteSet`` in Yjs.
+The form is that of :mod:`collab_storage.structs`.
 
 The same reading finds what an update extends and what it depends on, as an :class:`UpdateOutline`.
 """
@@ -14,10 +14,21 @@ The same reading finds what an update extends and what it depends on, as an :cla
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from collab.exceptions import ProtocolViolation
+from collab_storage.structs import (
+    CONTENT,
+    GC,
+    HAS_KEY,
+    HAS_ORIGINS,
+    KIND,
+    SHARED_TYPE,
+    SKIP,
+    read_chunk,
+    read_deletions,
+    read_text,
+)
 from collab_storage.updates import VARUINT, decode_varuint, read_varuint
 
 __all__ = [
@@ -34,29 +45,11 @@ __all__ = [
 
 #: A client's last clock; pycrdt counts in 32 bits.
 _MAX_CLOCK = 2**31 - 1
-#: Lists and objects inside each other in one value; decoders recurse.
-_MAX_DEPTH = 64
-
-_HAS_ORIGINS = 0xC0
-_HAS_KEY = 0x20
-_KIND = 0x1F
-_GC = 0
-#: What the lowest five bits of a struct's first byte are if it is a shared type.
-SHARED_TYPE = 7
-_SKIP = 10
-#: Of Yjs's shared types that of an XML element has a name, and the last is XmlText. The hook is
-#: not among them: pycrdt reads it otherwise than Yjs does.
-_ELEMENT, _HOOK, _LAST_TYPE = 3, 5, 6
-
 _ID = re.compile(b"(%b)" % VARUINT * 2)
 _HEADER = re.compile(b"(%b)" % VARUINT * 3)
 _TWO_IDS = re.compile(b"(%b)" % VARUINT * 4)
 #: An update of typed text: of one client one string, behind an item or between two.
 _TYPED = re.compile(b"\x01\x01(N)(N)(?:\x84|(\xc4))(N)(N)(?(3)(N)(N))(N)".replace(b"N", VARUINT))
-
-#: What reads at a position and returns a number, and the position behind.
-Reader = Callable[[bytes, int], tuple[int, int]]
-
 
 #: What an update has of one client: the client's id, the clock of the first struct, the clock
 #: behind the last, the number of structs, gaps included, and the bytes of the update they are in.
@@ -140,10 +133,10 @@ class Place(NamedTuple):
 def read_place(data: bytes, position: int) -> Place:
     """Return where a struct of an update that was checked belongs."""
     info = data[position]
-    if info in (_GC, _SKIP):
+    if info in (GC, SKIP):
         return Place(False)
-    is_type = info & _KIND == SHARED_TYPE
-    if info & _HAS_ORIGINS:
+    is_type = info & KIND == SHARED_TYPE
+    if info & HAS_ORIGINS:
         return Place(True, is_type, beside=_read_id(data, position + 1))
     is_root, position = read_varuint(data, position + 1)
     return Place(True, is_type, inside=None if is_root else _read_id(data, position))
@@ -152,18 +145,6 @@ def read_place(data: bytes, position: int) -> Place:
 def _read_id(data: bytes, position: int) -> tuple[int, int]:
     client, position = read_varuint(data, position)
     return client, read_varuint(data, position)[0]
-
-
-def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
-    """Yield client id, first clock and the clock behind the last of what an update deletes."""
-    sections, position = read_varuint(data, position)
-    for _ in range(sections):
-        client, position = read_varuint(data, position)
-        ranges, position = read_varuint(data, position)
-        for _ in range(ranges):
-            clock, position = read_varuint(data, position)
-            length, position = read_varuint(data, position)
-            yield client, clock, clock + length
 
 
 def check_state(state: bytes) -> None:
@@ -178,12 +159,6 @@ def check_state(state: bytes) -> None:
         end = -1
     if end != len(state):
         raise ProtocolViolation("Not a valid state vector.")
-
-
-def _chunk(data: bytes, position: int) -> tuple[int, int]:
-    """Skip bytes and their length; the next reader notices a position behind the end."""
-    length, position = read_varuint(data, position)
-    return length, position + length
 
 
 def _read_state(data: bytes) -> int:
@@ -207,7 +182,7 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
         return False
     whose, clock, is_between, left, left_clock, right, right_clock, size = match.groups()
     client, start = decode_varuint(whose), decode_varuint(clock)
-    length, end = _text(data, match.end(), decode_varuint(size))
+    length, end = read_text(data, match.end(), decode_varuint(size))
     if not 0 < length <= _MAX_CLOCK - start or data[end:] != b"\0":
         return False
     _record_id(left, left_clock, client, start, outline)
@@ -269,18 +244,18 @@ def _read_struct(
 ) -> tuple[int, int]:
     """Return the length of a struct, in clocks, and the position behind it."""
     info = data[position]
-    if origins := info & _HAS_ORIGINS:
-        match = (_TWO_IDS if origins == _HAS_ORIGINS else _ID).match(data, position + 1)
+    if origins := info & HAS_ORIGINS:
+        match = (_TWO_IDS if origins == HAS_ORIGINS else _ID).match(data, position + 1)
         position = _record_ids(match, client, clock, outline)
-    elif info in (_GC, _SKIP):
-        outline.has_gaps |= info == _SKIP
+    elif info in (GC, SKIP):
+        outline.has_gaps |= info == SKIP
         return read_varuint(data, position + 1)
     else:
         position = _read_parent(data, position + 1, client, clock, outline)
-    kind = info & _KIND
+    kind = info & KIND
     if kind == SHARED_TYPE:
         outline.types += 1
-    return _CONTENT[kind](data, position)
+    return CONTENT[kind](data, position)
 
 
 def _record_ids(
@@ -313,92 +288,9 @@ def _read_parent(
 ) -> int:
     is_root, key = read_varuint(data, position)
     if is_root == 1:
-        _, end = _chunk(data, key)
+        _, end = read_chunk(data, key)
     elif is_root == 0:
         end = _record_ids(_ID.match(data, key), client, clock, outline)
     else:
         raise ValueError
-    return _chunk(data, end)[1] if data[position - 1] & _HAS_KEY else end
-
-
-# The content of an item: its length, and the position behind it.
-
-
-def _one_chunk(data: bytes, position: int) -> tuple[int, int]:
-    return 1, _chunk(data, position)[1]
-
-
-def _string(data: bytes, position: int) -> tuple[int, int]:
-    size, start = read_varuint(data, position)
-    return _text(data, start, size)
-
-
-def _text(data: bytes, start: int, size: int) -> tuple[int, int]:
-    text = data[start : start + size]
-    # Yjs counts as JavaScript does.
-    length = size if text.isascii() else len(text.decode().encode("utf-16-le")) // 2
-    return length, start + size
-
-
-def _format(data: bytes, position: int) -> tuple[int, int]:
-    _, position = _chunk(data, position)
-    return _one_chunk(data, position)
-
-
-def _type(data: bytes, position: int) -> tuple[int, int]:
-    kind, position = read_varuint(data, position)
-    if kind == _HOOK or kind > _LAST_TYPE:
-        raise ValueError
-    return _one_chunk(data, position) if kind == _ELEMENT else (1, position)
-
-
-def _values(data: bytes, position: int) -> tuple[int, int]:
-    length, position = read_varuint(data, position)
-    for _ in range(length):
-        position = _read_value(data, position, 0)
-    return length, position
-
-
-def _document(data: bytes, position: int) -> tuple[int, int]:
-    _, position = _chunk(data, position)
-    return 1, _read_value(data, position, 0)
-
-
-#: By the kind of the item. Kind 2, of the first versions of Yjs, is not among them: pycrdt reads
-#: one string more than there are.
-_CONTENT: dict[int, Reader] = {
-    1: read_varuint,  # deleted
-    3: _one_chunk,  # binary
-    4: _string,
-    5: _one_chunk,  # embed
-    6: _format,
-    SHARED_TYPE: _type,
-    8: _values,
-    9: _document,
-}
-
-
-# Values as lib0 encodes them.
-
-_UNDEFINED, _NULL, _INTEGER, _FLOAT32, _FLOAT64, _BIGINT = 127, 126, 125, 124, 123, 122
-_FALSE, _TRUE, _STRING, _OBJECT, _LIST, _BYTES = 121, 120, 119, 118, 117, 116
-_SIZES = {_UNDEFINED: 0, _NULL: 0, _FALSE: 0, _TRUE: 0, _FLOAT32: 4, _FLOAT64: 8, _BIGINT: 8}
-
-
-def _read_value(data: bytes, position: int, depth: int) -> int:
-    kind = data[position]
-    position += 1
-    if kind in (_STRING, _BYTES):
-        return _chunk(data, position)[1]
-    if kind == _INTEGER:
-        return read_varuint(data, position)[1]
-    if kind not in (_LIST, _OBJECT):
-        return position + _SIZES[kind]
-    if depth == _MAX_DEPTH:
-        raise ValueError
-    length, position = read_varuint(data, position)
-    for _ in range(length):
-        if kind == _OBJECT:
-            _, position = _chunk(data, position)
-        position = _read_value(data, position, depth + 1)
-    return position
+    return read_chunk(data, end)[1] if data[position - 1] & HAS_KEY else end

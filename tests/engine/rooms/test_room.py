@@ -17,6 +17,7 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.engine.rooms import integrator, presence_broadcast
 from collab.engine.rooms.context import RoomContext
+from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
@@ -37,6 +38,7 @@ from tests.engine.fakes import Socket, new_member, room_of
 from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
+from tests.storage.yjs import HALVED, PAIR, SPLIT
 
 LETTERS = typed("abcdef")
 
@@ -825,17 +827,6 @@ async def test_what_waits_and_cannot_be_applied_then_costs_its_sender_the_connec
     assert store.text == text(room.doc)
 
 
-async def test_half_a_character_is_nothing_that_can_be_applied(room: Room, store: Store) -> None:
-    eve, from_eve = new_member(room)
-    _, from_ann = new_member(room)
-    change(room, eve, insert(new_doc(client_id=9), "a"), 1)
-    change(room, eve, insert(new_doc(client_id=9), "😀"), 2)
-    await turn()
-    assert from_eve.close_code == CloseCode.PROTOCOL_VIOLATION
-    assert from_ann.close_code is None
-    assert store.text == text(room.doc)
-
-
 async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     first, second, third = typed("xyz", client_id=9)
@@ -946,6 +937,71 @@ async def test_gaps_are_counted(room: Room) -> None:
     await turn()
     assert counters.gaps == before + 1
     room.close()
+
+
+# Halves of surrogate pairs.
+
+
+@pytest.mark.parametrize(("update", "expected"), [(HALVED, "a\ufffdb"), (SPLIT, "a\ufffdX\ufffdb")])
+async def test_an_edit_inside_a_surrogate_pair_makes_what_yjs_makes_of_it(
+    store: Store, update: bytes, expected: str
+) -> None:
+    project = Project()
+    room = make_room(store, start=PAIR, make_doc=project.make_doc)
+    ann, from_ann = new_member(room)
+    _, from_bob = new_member(room)
+    change(room, ann, update)
+    await until(lambda: project.made)
+    assert text(room.doc) == expected
+    # Members are sent the bytes of the sender.
+    assert from_bob.frames == [update_frame(update)]
+    assert [edit.data for edit in store.edits] == [update]
+    carol, from_carol = new_member(room)
+    room.handle(carol, StateRequest(b"\0"))
+    assert received(from_carol, EMPTY_UPDATE) == expected
+    assert from_ann.close_code is None
+
+
+async def test_a_pair_and_an_edit_inside_it_may_come_in_one_turn_or_one_update() -> None:
+    for updates in ([PAIR, SPLIT], [merge([PAIR, SPLIT])]):
+        room = make_room(start=EMPTY_UPDATE)
+        ann, from_ann = new_member(room)
+        for number, update in enumerate(updates):
+            change(room, ann, update, number)
+        await turn()
+        assert text(room.doc) == "a\ufffdX\ufffdb"
+        assert from_ann.close_code is None
+
+
+async def test_pairs_that_members_have_typed_are_broken_as_well(room: Room) -> None:
+    ann, _ = new_member(room)
+    change(room, ann, insert(new_doc(client_id=8), "é𝄞"))
+    change(room, ann, insert(new_doc(client_id=9), "😀😀"))
+    await turn()
+    # The second half of the second letter, and the first half of the only one of client 8.
+    change(room, ann, bytes.fromhex("0002" + "0901" + "0301" + "0801" + "0101"))
+    await turn()
+    change(room, ann, LETTERS[0])
+    await turn()
+    assert sorted(text(room.doc)) == sorted("helloaé\ufffd😀\ufffd")
+
+
+async def test_of_a_pair_whose_first_half_is_known_half_is_integrated(room: Room) -> None:
+    ann, from_ann = new_member(room)
+    change(room, ann, insert(new_doc(client_id=9), "a"), 1)
+    change(room, ann, insert(new_doc(client_id=9), "😀"), 2)
+    await turn()
+    assert from_ann.close_code is None
+    assert sorted(text(room.doc)) == sorted("helloa\ufffd")
+
+
+async def test_a_room_that_sleeps_breaks_pairs_when_it_wakes() -> None:
+    source = DocumentBytes(PAIR, new_doc(PAIR).get_state())
+    room = Room("notes", source, RoomContext(Settings()))
+    room.edit(SPLIT)
+    room.flush()
+    room._document.sleep()
+    assert text(new_doc(room.encode(b"\0"))) == "a\ufffdX\ufffdb"
 
 
 # Types inside each other.

@@ -25,6 +25,7 @@ from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage
 from tests.mirror.boards import in_maps, name_of, open_board, row_values
 from tests.rows.models import Board, Task
+from tests.storage.yjs import PAIR, SPLIT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +67,16 @@ def test_document_is_loaded_once(board: Board) -> None:
     doc = kept(board)
     assert [change(title) for title in "abc"] == [False] * 3
     assert kept(board) is doc
+
+
+def test_a_copy_in_which_others_edit_inside_a_surrogate_pair_is_what_yjs_makes_of_it(
+    board: Board,
+) -> None:
+    for update in (PAIR, SPLIT):
+        documents.send_doc_update(name_of(board), update)
+        assert change(update.hex()[:6])
+    assert str(kept(board).get("text", type=Text)) == "a\ufffdX\ufffdb"
+    assert not change("c")
 
 
 def test_what_others_have_stored_is_added(board: Board) -> None:
