@@ -14,6 +14,7 @@ from django.db.models import Field as ModelField
 from django.db.models import Model, UUIDField
 from rest_framework.fields import CharField, Field
 from rest_framework.serializers import BaseSerializer, ModelSerializer
+from rest_framework.utils.model_meta import get_field_info
 
 from collab.mirror.owned import OwnRowsMirror
 from collab.mirror.registry import ModelMirror, mirrors
@@ -267,7 +268,25 @@ def _not_writable(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> It
             yield "collab.E012", f"{text}is read-only in the serializer.", hint
         elif isinstance(field, BaseSerializer) or len(field.source_attrs) != 1:
             hint = f"Take {name!r} out, and give the model that it belongs to a mirror of its own."
+            hint += _related_by_key(mirror, attribute, name, field)
             yield "collab.E012", f"{text}is not a column of the row itself.", hint
+
+
+def _related_by_key(
+    mirror: ModelMirror[Any], attribute: str, name: str, field: Field[Any, Any, Any, Any]
+) -> str:
+    """Return what to write instead of a nested serializer, if that is possible."""
+    relations = get_field_info(mirror.model).relations
+    if not isinstance(field, BaseSerializer) or field.source not in relations:
+        return ""
+    relation = relations[field.source]
+    key, many = f"{name}_id" + "s" * relation.to_many, "many=True, " * relation.to_many
+    queryset = f"{relation.related_model.__name__}.objects.all()"
+    return (
+        f" Or let clients choose by key: add {key} = PrimaryKeyRelatedField("
+        f'source="{field.source}", {many}queryset={queryset}) to the serializer and its'
+        f" Meta.fields, and list {key!r} in {attribute}."
+    )
 
 
 def _is_read_only(field: Field[Any, Any, Any, Any]) -> bool:

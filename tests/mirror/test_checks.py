@@ -297,6 +297,34 @@ def test_a_writable_field_of_another_row(serializer: type[Any], name: str) -> No
     message = the_one()
     assert message.id == "collab.E012"
     assert "is not a column of the row itself" in message.msg
+    assert message.hint is not None
+    assert ("PrimaryKeyRelatedField" in message.hint) == (serializer is Nesting)
+
+
+class ByKey(Nesting):
+    label_ids = serializers.PrimaryKeyRelatedField[Label](
+        source="labels", many=True, queryset=Label.objects.all()
+    )
+
+    class Meta:
+        model = Task
+        fields = ("title", "labels", "label_ids")
+
+
+def test_rows_that_are_shown_nested_can_be_written_by_their_keys() -> None:
+    declare(serializer_class=ByKey, writable_fields=("labels",))
+    message = the_one()
+    assert message.hint is not None
+    assert message.hint.endswith(
+        "Or let clients choose by key: add labels_ids = PrimaryKeyRelatedField("
+        'source="labels", many=True, queryset=Label.objects.all()) to the serializer and its'
+        " Meta.fields, and list 'labels_ids' in writable_fields."
+    )
+
+
+def test_keys_of_rows_that_are_shown_nested_are_writable() -> None:
+    declare(serializer_class=ByKey, writable_fields=("label_ids",))
+    assert found() == []
 
 
 @pytest.mark.parametrize("name", ["estimate", "number", "labels"])

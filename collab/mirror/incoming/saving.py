@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -127,14 +128,17 @@ class Saving:
         if not self.mirror.can_create:
             raise _refused(403, "You may not add rows.")
         self._check_key(key)
-        problems = self._unfit(values)
+        given = dict(self.mirror.get_initial(self.room_name, self.user))
+        problems = self._unfit(values) | self._overridden(values, given)
         made: list[Model] = []
         while not made:
             fit = {name: values[name] for name in values if name not in problems}
             try:
                 self._attempt(
                     self.mirror.model(),
-                    lambda fit=fit: made.append(self._create(key, fit, others)),  # type: ignore[misc]
+                    lambda fit=fit: made.append(  # type: ignore[misc]
+                        self._create(key, fit, {**given}, others)
+                    ),
                 )
             except _OthersRefused as error:
                 problems |= error.problems
@@ -163,6 +167,18 @@ class Saving:
             if problem := self._problem_of(fields.get(name), name, value):
                 problems[name] = problem
         return problems
+
+    def _overridden(self, values: Values, given: Mapping[str, Any]) -> Problems:
+        """Return problems of values that the server chooses for a new row."""
+        fields = self._serializer().fields
+        return {
+            name: Problem(403, (_READ_ONLY,))
+            for name in values.keys() & fields.keys()
+            if self._is_given(fields[name], given)
+        }
+
+    def _is_given(self, field: Any, given: Mapping[str, Any]) -> bool:
+        return field.source in given or f"{field.source}_id" in given
 
     def _problem_of(self, field: Any, name: str, value: Any) -> Problem | None:
         if field is None:
@@ -203,9 +219,10 @@ class Saving:
         else:
             serializer.save()
 
-    def _create(self, key: str, values: Values, others: Mapping[str, User]) -> Model:
-        serializer = self._valid(None, values)
-        given = dict(self.mirror.get_initial(self.room_name, self.user))
+    def _create(
+        self, key: str, values: Values, given: dict[str, Any], others: Mapping[str, User]
+    ) -> Model:
+        serializer = self._valid(None, values, given)
         if self._draws_pk:
             given["pk"] = UUID(key)
         draft = self.mirror.model(**given)
@@ -246,14 +263,16 @@ class Saving:
         context = {"user": self.user, "room_name": self.room_name}
         return self.mirror.get_serializer_class(self.room_name)(*args, context=context, **kwargs)
 
-    def _valid(self, row: Model | None, values: Values) -> ModelSerializer[Any]:
+    def _valid(
+        self, row: Model | None, values: Values, given: Mapping[str, Any] = MappingProxyType({})
+    ) -> ModelSerializer[Any]:
         serializer = self._serializer(row, data=values, partial=row is not None)
         for name in serializer.fields.keys() & set(self.mirror.text_fields):
             # A space at the end is the beginning of the next word.
             serializer.fields[name].trim_whitespace = False  # type: ignore[attr-defined]
         for name, field in serializer.fields.items():
-            is_given = name in self._writable or isinstance(field, HiddenField)
-            if row is None and not is_given:
+            is_sent = name in self._writable or isinstance(field, HiddenField)
+            if row is None and (not is_sent or self._is_given(field, given)):
                 # A new row does not need it from the client.
                 field.read_only = True
         serializer.is_valid(raise_exception=True)

@@ -323,3 +323,58 @@ def test_what_others_may_not_change_in_a_new_row_is_not_in_it(board: Board) -> N
     row, problems = saving.create(str(uuid4()), values, {"position": User(username="bob")})
     assert (row.title, row.position, row.done) == ("new", 0, True)  # type: ignore[attr-defined]
     assert {name: problem.status for name, problem in problems.items()} == {"position": 403}
+
+
+# Rows that are shown nested, and fields of new rows.
+
+
+class OwnerSerializer(serializers.ModelSerializer[User]):
+    class Meta:
+        model = User
+        fields = ("username",)
+
+
+class OwnedSerializer(serializers.ModelSerializer[Task]):
+    owner = OwnerSerializer(read_only=True)
+    owner_id = serializers.PrimaryKeyRelatedField[User](
+        source="owner", queryset=User.objects.all(), allow_null=True, required=False
+    )
+
+    class Meta:
+        model = Task
+        fields: Sequence[str] = ("title", "board", "owner", "owner_id")
+
+
+class OwnedMirror(TaskMirror):
+    serializer_class = OwnedSerializer
+    writable_fields = ("title", "board", "owner_id")
+
+
+def test_a_row_that_is_shown_nested_is_chosen_by_its_key(task: Task) -> None:
+    ann = User.objects.create(username="ann")
+    mirror = OwnedMirror(Task)
+    assert saving(mirror).update(task, {"owner_id": ann.pk}) == {}
+    task.refresh_from_db()
+    (values,) = mirror.values([task], "")
+    assert (values["owner"], values["owner_id"]) == ({"username": "ann"}, ann.pk)
+    problems = saving(mirror).update(task, {"owner": {"username": "bob"}})
+    assert problems["owner"].status == 403
+
+
+def test_no_field_of_a_new_row_is_dropped_without_a_problem(board: Board) -> None:
+    other, ann = Board.objects.create(name="other"), User.objects.create(username="ann")
+    values = {"title": "new", "board": other.pk, "owner_id": ann.pk, "owner": {"username": "x"}}
+    room = f"board-{board.pk}"
+    row, problems = Saving(OwnedMirror(Task), room, ANN).create(str(uuid4()), values, {})
+    assert isinstance(row, Task)
+    assert (row.board, row.owner, row.title) == (board, ann, "new")
+    assert {name: problem.status for name, problem in problems.items()} == {
+        "board": 403,
+        "owner": 403,
+    }
+
+
+def test_a_field_that_the_server_chooses_need_not_be_sent(board: Board) -> None:
+    row, problems = saving(OwnedMirror(Task)).create(str(uuid4()), {"title": "new"}, {})
+    assert isinstance(row, Task)
+    assert (row.board, problems) == (board, {})
