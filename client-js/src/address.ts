@@ -9,17 +9,45 @@ export type Params = Record<string, string>;
 const current = <T>(value: ValueOrGetter<T>): T | Promise<T> =>
   typeof value === "function" ? (value as () => T | Promise<T>)() : value;
 
-/** Return `url` with parameters, and with the token as parameter `token`. */
-export async function addressed(
+/** Where a token is sent; all but the query need the server's `TokenAuthMiddleware`. */
+export type TokenPlace = "query" | "subprotocol" | "frame";
+
+/** Credentials and parameters of connections. */
+export interface AddressOptions {
+  /** Parameters of the URL. */
+  params?: ValueOrGetter<Params>;
+  /** Sent with each connection. */
+  token?: ValueOrGetter<string>;
+  /** Where the token is sent: as parameter `token` of the URL by default. */
+  tokenIn?: TokenPlace;
+}
+
+/** The target of one connection. */
+export interface Target {
+  url: string;
+  protocols: string[];
+  /** Text frames to send first. */
+  frames: string[];
+}
+
+/** Return the target of a connection to `url`, with parameters and the token. */
+export async function target(
   url: string,
-  params: ValueOrGetter<Params> = {},
-  token?: ValueOrGetter<string>,
-): Promise<string> {
+  protocols: string[],
+  { params = {}, token, tokenIn = "query" }: AddressOptions,
+): Promise<Target> {
   const address = new URL(url);
-  const all = { ...(await current(params)) };
-  if (token !== undefined) all["token"] = await current(token);
-  for (const [name, value] of Object.entries(all)) address.searchParams.set(name, value);
-  return address.href;
+  const found: Target = { url, protocols: [...protocols], frames: [] };
+  for (const [name, value] of Object.entries(await current(params))) {
+    address.searchParams.set(name, value);
+  }
+  if (token !== undefined) {
+    const value = await current(token);
+    if (tokenIn === "query") address.searchParams.set("token", value);
+    else if (tokenIn === "subprotocol") found.protocols.push(`token.${value}`);
+    else found.frames.push(JSON.stringify({ token: value }));
+  }
+  return { ...found, url: address.href };
 }
 
 /** The server that a channel connects to. */

@@ -1,4 +1,4 @@
-export type { ValueOrGetter } from "./address.js";
+export type { TokenPlace, ValueOrGetter } from "./address.js";
 export { CollabProvider } from "./provider.js";
 export type { CollabEvents, CollabOptions } from "./provider.js";
 export { Rows, rows } from "./rows.js";

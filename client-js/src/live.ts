@@ -1,6 +1,6 @@
 /** Live channels: actions, events and states of a `LiveConsumer`. */
 export { path } from "./address.js";
-export type { ServerOptions, ValueOrGetter } from "./address.js";
+export type { ServerOptions, TokenPlace, ValueOrGetter } from "./address.js";
 export { LiveChannel, LiveError } from "./channel.js";
 export type { Arguments, ChannelOptions, Push, SubscribeOptions, Subscription } from "./channel.js";
 export { JsonSocket } from "./transport.js";

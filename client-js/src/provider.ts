@@ -2,7 +2,7 @@ import type { ObservableV2 } from "lib0/observable";
 import { WebsocketProvider } from "y-websocket";
 import type { Doc } from "yjs";
 
-import { addressed, type ValueOrGetter, type Params } from "./address.js";
+import { target, type AddressOptions } from "./address.js";
 import { UnsavedCounter } from "./unsaved-counter.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
 import { splitFrame } from "./split.js";
@@ -22,11 +22,7 @@ import {
 type StockOptions = NonNullable<ConstructorParameters<typeof WebsocketProvider>[3]>;
 
 /** The options of y-websocket's provider, with parameters for each connection. */
-export interface CollabOptions extends Omit<StockOptions, "params"> {
-  /** Parameters of the URL. */
-  params?: ValueOrGetter<Params>;
-  /** Sent as the parameter `token` of the URL. */
-  token?: ValueOrGetter<string>;
+export interface CollabOptions extends Omit<StockOptions, "params">, AddressOptions {
   /**
    * Largest binary frame to send, in bytes; larger updates are split. At most the server's
    * `MAX_FRAME_SIZE`.
@@ -99,23 +95,22 @@ export class CollabProvider extends WebsocketProvider {
   #emitted = 0;
   #access: Access | undefined;
   #durable: boolean | undefined;
-  readonly #urlParams: ValueOrGetter<Params>;
-  readonly #token: ValueOrGetter<string> | undefined;
+  readonly #address: AddressOptions;
   readonly #maxFrameSize: number;
   #violations = 0;
 
   constructor(serverUrl: string, room: string, doc: Doc, options: CollabOptions = {}) {
-    const { params = {}, token, connect = true, maxFrameSize = MAX_FRAME_SIZE, ...stock } = options;
-    const implementation = stock.WebSocketPolyfill ?? globalThis.WebSocket;
+    const implementation = options.WebSocketPolyfill ?? globalThis.WebSocket;
     super(serverUrl, room, doc, {
       protocols: [SUBPROTOCOL],
-      ...stock,
+      ...options,
+      // Set for each connection.
+      params: {},
       WebSocketPolyfill: implementation,
       connect: false,
     });
-    this.#urlParams = params;
-    this.#token = token;
-    this.#maxFrameSize = maxFrameSize;
+    this.#address = options;
+    this.#maxFrameSize = options.maxFrameSize ?? MAX_FRAME_SIZE;
     const { shouldReconnect } = this;
     this.shouldReconnect = (event, provider) =>
       !this.#isRefusal(event.code) && shouldReconnect(event, provider);
@@ -126,7 +121,7 @@ export class CollabProvider extends WebsocketProvider {
     // y-websocket's own handler runs first, and sends the update if connected.
     doc.on("update", this.#onUpdate);
     this.on("connection-close", () => this.#count(() => this.#counter.reset()));
-    if (connect) this.connect();
+    if (options.connect ?? true) this.connect();
   }
 
   /** The number of local updates that the server did not confirm as stored. */
@@ -151,7 +146,7 @@ export class CollabProvider extends WebsocketProvider {
 
   #socketClass(implementation: SocketConstructor): typeof WebSocket {
     const owner = {
-      address: (url: string) => addressed(url, this.#urlParams, this.#token),
+      target: (url: string, protocols: string[]) => target(url, protocols, this.#address),
       opened: (socket: CollabSocket) => socket.send(hello(this.helloFields)),
       received: (text: string) => this.#receive(JSON.parse(text) as Frame),
       outgoing: (frame: Uint8Array<ArrayBuffer>) => this.#split(frame),

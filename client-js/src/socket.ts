@@ -1,7 +1,9 @@
+import type { Target } from "./address.js";
+
 /** The owner of sockets: a provider. */
 export interface SocketOwner {
-  /** Returns the address to connect to; called once for each connection. */
-  address(url: string): string | Promise<string>;
+  /** Returns the target to connect to; called once for each connection. */
+  target(url: string, protocols: string[]): Promise<Target>;
   /** The socket is open; y-websocket has sent nothing yet. */
   opened(socket: CollabSocket): void;
   /** A text frame arrived, which y-websocket cannot read. */
@@ -44,7 +46,7 @@ export class CollabSocket {
     owner: SocketOwner,
   ) {
     this.#owner = owner;
-    void this.#connect(url, (address) => new implementation(address, protocols));
+    void this.#connect(url, protocols, implementation);
   }
 
   get readyState(): number {
@@ -61,19 +63,25 @@ export class CollabSocket {
     this.#socket?.close();
   }
 
-  async #connect(url: string, create: (address: string) => WebSocket): Promise<void> {
+  async #connect(
+    url: string,
+    protocols: string[],
+    implementation: SocketConstructor,
+  ): Promise<void> {
     try {
       // At least a turn later: y-websocket attaches its handlers after creating the socket.
-      const address = await this.#owner.address(url);
-      if (!this.#givenUp) this.#attach(create(address));
+      const target = await this.#owner.target(url, protocols);
+      if (this.#givenUp) return;
+      this.#attach(new implementation(target.url, target.protocols), target.frames);
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #attach(socket: WebSocket): void {
+  #attach(socket: WebSocket, frames: string[]): void {
     socket.binaryType = this.binaryType;
     socket.onopen = (event) => {
+      for (const frame of frames) socket.send(frame);
       this.#owner.opened(this);
       this.onopen?.(event);
     };

@@ -1,6 +1,6 @@
 import { ObservableV2 } from "lib0/observable";
 
-import { addressed, type ValueOrGetter, type Params } from "./address.js";
+import { target, type AddressOptions } from "./address.js";
 import type { CollabProvider } from "./provider.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
 import { SUBPROTOCOL, hello, type Frame, type HelloFields } from "./wire.js";
@@ -36,11 +36,7 @@ export interface Transport extends Pick<ObservableV2<TransportEvents>, "on" | "o
   destroy(): void;
 }
 
-export interface SocketOptions {
-  /** Parameters of the URL. */
-  params?: ValueOrGetter<Params>;
-  /** Sent as the parameter `token` of the URL. */
-  token?: ValueOrGetter<string>;
+export interface SocketOptions extends AddressOptions {
   /** Subprotocols to offer at the handshake. */
   protocols?: string[];
   /** False to wait for `connect()`. */
@@ -114,9 +110,9 @@ export class JsonSocket extends ObservableV2<TransportEvents> implements Transpo
 
   #open(): void {
     clearTimeout(this.#timer);
-    const { protocols = [SUBPROTOCOL], params, token, WebSocketPolyfill } = this.#options;
+    const { protocols = [SUBPROTOCOL], WebSocketPolyfill } = this.#options;
     const socket = new CollabSocket(this.url, protocols, WebSocketPolyfill ?? globalThis.WebSocket, {
-      address: (url) => addressed(url, params, token),
+      target: (url, offered) => target(url, offered, this.#options),
       opened: () => this.#onOpen(),
       received: (text) => this.#receive(text),
       outgoing: (frame) => [frame],

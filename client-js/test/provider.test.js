@@ -227,6 +227,20 @@ test("a token that cannot be had is asked for again", async (t) => {
   assert.match(closes[0].reason, /no token today/);
 });
 
+for (const tokenIn of ["subprotocol", "frame"]) {
+  test(`the token may be sent in a ${tokenIn}, and is checked`, async (t) => {
+    const options = { route: "private", tokenIn };
+    const provider = open(t, newRoom(), { ...options, token: () => "secret" });
+    await until(() => provider.synced && provider.access === "write");
+    write(provider, "by ann");
+    await until(() => provider.unsaved === 0);
+    const other = open(t, newRoom(), { ...options, token: () => "wrong" });
+    const closed = told(other, "closed");
+    await until(() => closed.length === 1);
+    assert.equal(closed[0].code, CloseCode.UNAUTHENTICATED);
+  });
+}
+
 test("nothing is opened for a provider that has gone before its token came", async (t) => {
   let answer;
   const token = new Promise((resolve) => (answer = resolve));

@@ -21,6 +21,7 @@ __all__ = [
     "WrappedDRFPermission",
     "ask",
     "permission_of",
+    "resolved",
 ]
 
 #: Permissions of REST framework that depend on the user and the model only.
@@ -40,11 +41,15 @@ Check = Coroutine[Any, Any, bool]
 
 async def ask(question: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
     """Return the answer of a project's method; one that is not async runs in a thread."""
-    method = question if iscoroutinefunction(question) else database_sync_to_async(question)
-    answer = await method(*args, **kwargs)
-    if isawaitable(answer):
-        answer = await answer
+    answer = await resolved(question, *args, **kwargs)
     return answer is not NotImplemented and bool(answer)
+
+
+async def resolved(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return the result of a project's function; one that is not async runs in a thread."""
+    method = function if iscoroutinefunction(function) else database_sync_to_async(function)
+    result = await method(*args, **kwargs)
+    return await result if isawaitable(result) else result
 
 
 class _Combined:

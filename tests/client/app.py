@@ -6,7 +6,7 @@ checked, have others' access changed, and have rows saved.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.urls import path, re_path
@@ -20,6 +20,8 @@ from tests.rows.mirrors import PREFIX
 from tests.rows.models import Board, Task
 
 # The last, as importing it needs what the application of the tests has set up.
+from django.contrib.auth.models import User  # isort: skip
+from collab.live.tokens import TokenAuthMiddleware  # isort: skip
 from .labels import Labels  # isort: skip
 from .live import Plan, Plans, Talk  # isort: skip
 
@@ -76,6 +78,12 @@ class Save(YjsConsumer):
         await self.close()
 
 
+def user_of(token: str) -> User | None:
+    return User(pk=1, username="ann") if token == "secret" else None
+
+
+private: Any = TokenAuthMiddleware(YjsConsumer.as_asgi(), user_of, first_frame=True)
+
 routes = [
     path("labels/", Labels.as_asgi()),
     path("plan/<int:project>", Plan.as_asgi()),
@@ -84,6 +92,7 @@ routes = [
     path("talk/<str:room>", Talk.as_asgi()),
     path("save/<path:room>", Save.as_asgi()),
     path("token/<path:room>", Tokened.as_asgi()),
+    path("private/<path:room>", private),
     path("granted/<path:room>", Granted.as_asgi()),
     path("grant/<path:room>", Grant.as_asgi()),
     re_path("", harness.application_mapping["websocket"]),

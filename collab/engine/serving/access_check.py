@@ -18,10 +18,12 @@ from collab.engine.runtime.counters import counters
 from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import MemberError
 
-__all__ = ["ANSWER_TIMEOUT", "AccessCheck", "user_id_of"]
+__all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "user_id_of"]
 
 #: A check that takes longer has failed, in seconds.
 ANSWER_TIMEOUT = 30.0
+#: Key in a scope for an async function that returns its user as of now, if no session does.
+REFRESH_USER = "collab.refresh_user"
 
 
 def user_id_of(scope: dict[str, Any]) -> str | None:
@@ -106,7 +108,10 @@ class AccessCheck:
         return denial(user_id_of(self._scope))
 
     async def _refresh_user(self) -> None:
-        """Set ``scope["user"]`` to the user of the session as it is now, possibly anonymous."""
+        """Set ``scope["user"]`` to the user as of now, possibly anonymous."""
+        if refresh := self._scope.get(REFRESH_USER):
+            self._scope["user"] = await refresh()
+            return
         session, user_id = self._scope.get("session"), user_id_of(self._scope)
         if session is None or user_id is None:
             return
