@@ -15,7 +15,7 @@ from collab.engine.storing.storage_context import StorageContext
 from collab.engine.storing.writer import MAX_RETRY_DELAY, Writer
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import ReadableContent, compact, read_in_process, read_news
-from collab_storage.exceptions import StorageError
+from collab_storage.exceptions import DocumentLocked, StorageError
 
 __all__ = ["HOLD_TIME", "DocumentStore"]
 
@@ -25,6 +25,8 @@ logger = logging.getLogger("collab.hub")
 #: together with the time before, less than the 30 seconds after which Kubernetes kills it.
 HOLD_TIME = 15.0
 _HOLD_STEP = 1.0
+#: Pause before the next attempt to store a new document that is locked, in seconds.
+_LOCKED_PAUSE = 0.1
 
 
 class DocumentStore:
@@ -75,8 +77,18 @@ class DocumentStore:
         return content
 
     async def create(self, name: str, update: bytes) -> bool:
-        """Store a new document; return ``False`` if another process has stored it first."""
-        created = await self.storage.create(LogEntry(name, update, datetime.now(UTC)))
+        """Store a new document; return ``False`` if another process has stored it first.
+
+        A transaction that has stored or deleted it, and is not committed, is waited for; other
+        documents are loaded meanwhile.
+        """
+        entry = LogEntry(name, update, datetime.now(UTC))
+        while True:
+            try:
+                created = await self.storage.create(entry)
+                break
+            except DocumentLocked:
+                await asyncio.sleep(_LOCKED_PAUSE)
         if created:
             self.marks.created(name, 1)
         return created

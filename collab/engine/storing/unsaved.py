@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -25,7 +24,7 @@ class UnsavedUpdates:
         self.in_flight: dict[str, Updates] = {}
         #: Bytes, of all documents and of each.
         self.size = 0
-        self.sizes: Counter[str] = Counter()
+        self.sizes: dict[str, int] = {}
         self._now: datetime | None = None
 
     def __contains__(self, name: str) -> bool:
@@ -88,9 +87,11 @@ class UnsavedUpdates:
 
     def _count(self, name: str, size: int) -> None:
         self.size += size
-        self.sizes[name] += size
-        if not self.sizes[name]:
-            del self.sizes[name]
+        total = self.sizes.get(name, 0) + size
+        if total:
+            self.sizes[name] = total
+        else:
+            self.sizes.pop(name, None)
 
     def _time(self) -> datetime:
         """Return the time, the same within a turn of the event loop: the database adapts each."""

@@ -34,6 +34,8 @@ logger = logging.getLogger("collab.writer")
 #: the longest.
 _FIRST_RETRY_DELAY = 0.1
 MAX_RETRY_DELAY = 5.0
+#: The longest pause of a locked document, whose lock may end at any moment.
+_MAX_LOCKED_DELAY = 1.0
 #: After so many failures in a row one document is tried alone: another may be the cause.
 _MAX_BATCH_FAILURES = 3
 #: A held document may have this part of ``MAX_UNSAVED``.
@@ -104,10 +106,10 @@ class Writer:
         if name not in self._held:
             return not self.is_full
         limit = self._settings.MAX_UNSAVED
-        return self._unsaved.sizes[name] < limit // _HELD_SHARE and self._held_size() < limit
+        return self._unsaved.sizes.get(name, 0) < limit // _HELD_SHARE and self._held_size() < limit
 
     def _held_size(self) -> int:
-        return sum(self._unsaved.sizes[name] for name in self._held)
+        return sum(self._unsaved.sizes.get(name, 0) for name in self._held)
 
     def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
         """Store updates of a document soon, and report them to their members as saved."""
@@ -254,11 +256,13 @@ class Writer:
     # Held documents.
 
     def _hold(self, name: str, error: Exception) -> None:
-        before = self._held.get(name)
-        delay = min(2 * before.delay, self._max_retry_delay) if before else _FIRST_RETRY_DELAY
+        before, is_locked = self._held.get(name), isinstance(error, DocumentLocked)
+        longest = self._max_retry_delay
+        if is_locked:
+            longest = min(longest, _MAX_LOCKED_DELAY)
+        delay = min(2 * before.delay, longest) if before else _FIRST_RETRY_DELAY
         self._held[name] = _Hold(asyncio.get_running_loop().time() + delay, delay)
         self._unsaved.put_back(name)
-        is_locked = isinstance(error, DocumentLocked)
         failure = "A document is locked" if is_locked else "A document cannot be stored"
         self._log_failure(failure, error, delay, room=name)
         if self._retrying is None:

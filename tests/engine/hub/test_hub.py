@@ -28,7 +28,7 @@ from collab.exceptions import NoSuchDocument, Restarting, RoomFailed, TryAgainLa
 from collab.protocol.effects import StateRequest
 from collab.protocol.yjs.updates import merge
 from collab_storage.base import LogEntry, StoredDocument
-from collab_storage.exceptions import StorageNotMigrated, StorageUnavailable
+from collab_storage.exceptions import DocumentLocked, StorageNotMigrated, StorageUnavailable
 from collab_storage.memory import MemoryStorage
 from tests.engine.fakes import HinderedStorage, Socket, new_member, room_of
 from tests.harness.waiting import DEADLINE, until
@@ -398,6 +398,20 @@ async def test_a_seed_that_cannot_be_stored_is_not_served(harness: Harness) -> N
     harness.storage.failures.clear()
     member, _ = await harness.join(opener=Opener("seed"))
     assert text(room_of(member).doc) == "seed"
+
+
+async def test_a_new_document_that_is_locked_is_waited_for_and_delays_no_other(
+    harness: Harness,
+) -> None:
+    await harness.append(HELLO, name="plans")
+    harness.storage.failures["create"] = DocumentLocked()
+    opening = asyncio.create_task(harness.join(opener=Opener("seed")))
+    await until(lambda: harness.storage.calls["create"])
+    other, _ = await harness.join("plans")
+    assert text(other.room.doc) == "hello"
+    harness.storage.failures.clear()
+    member, _ = await opening
+    assert text(member.room.doc) == await harness.stored() == "seed"
 
 
 class RacingStorage(MemoryStorage):
