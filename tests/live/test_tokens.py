@@ -21,7 +21,8 @@ from collab.live.tokens import TokenAuthMiddleware
 from collab.wire import CloseCode
 from tests.harness.waiting import DEADLINE
 
-pytestmark = [pytest.mark.usefixtures("memory")]
+# Functions that are not async run in a thread that may have a connection to the database.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("memory")]
 
 ANN = User(pk=1, username="ann")
 
@@ -195,7 +196,6 @@ async def test_a_revoked_token_ends_the_connection_at_the_next_check() -> None:
         assert (message["type"], message["code"]) == ("websocket.close", CloseCode.UNAUTHENTICATED)
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_tokens_are_by_default_those_of_rest_framework() -> None:
     user = await User.objects.acreate(username="carol")
     token = await Token.objects.acreate(user=user)
