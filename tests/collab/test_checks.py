@@ -148,7 +148,7 @@ def test_a_storage_that_cannot_be_made(storage: dict[str, Any]) -> None:
         assert the_one().id == "collab.E003"
 
 
-def test_a_database_that_takes_two_names_for_one_is_refused(
+def test_a_database_that_confuses_names_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(type(connections["default"]), "vendor", "mysql")
@@ -290,7 +290,7 @@ IN_MEMORY = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 
 @pytest.mark.parametrize("layers", [{}, IN_MEMORY])
-def test_several_processes_that_do_not_hear_of_each_other(
+def test_several_processes_without_a_shared_layer(
     layers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, guarded: None
 ) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
@@ -329,7 +329,7 @@ def test_several_processes_with_settings_that_are_wrong(
     ("layers", "expected"),
     [({}, ["collab.W003"]), (IN_MEMORY, ["collab.W003"]), (REDIS, [])],
 )
-def test_a_channel_layer_that_reaches_nobody_else(
+def test_a_channel_layer_that_is_not_shared(
     layers: dict[str, Any], expected: list[str], guarded: None
 ) -> None:
     with override_settings(CHANNEL_LAYERS=layers):
@@ -437,7 +437,7 @@ def guarded(serve: Callable[[Any], None]) -> None:
         project(Open.as_asgi()),
     ],
 )
-def test_a_consumer_that_refuses_nobody_is_found(
+def test_a_consumer_without_a_refusal_is_found(
     application: Any, serve: Callable[[Any], None]
 ) -> None:
     serve(application)

@@ -20,7 +20,7 @@ def test_every_error_is_in_the_tree_and_exported(error: type[MemberError]) -> No
 
 
 @pytest.mark.parametrize("error", MEMBER_ERRORS)
-def test_the_tree_tells_the_close_codes(error: type[MemberError]) -> None:
+def test_the_tree_in_the_docstring_has_the_close_codes(error: type[MemberError]) -> None:
     assert re.search(rf"\b{error.__name__} +{error.close_code:d}$", exceptions.__doc__ or "", re.M)
 
 

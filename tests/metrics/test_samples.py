@@ -45,7 +45,7 @@ def test_all_that_is_counted_is_shown() -> None:
         assert {f"{what}_seconds_count", f"{what}_seconds_sum"} <= shown
 
 
-def test_each_metric_has_a_name_of_its_own_and_says_what_it_is() -> None:
+def test_each_metric_has_its_own_name_and_a_description() -> None:
     metrics = list(read_metrics())
     names = [metric.name for metric in metrics]
     assert len(names) == len(set(names))
@@ -53,7 +53,7 @@ def test_each_metric_has_a_name_of_its_own_and_says_what_it_is() -> None:
     assert all(metric.help.endswith(".") for metric in metrics)
 
 
-async def test_what_members_do_is_counted() -> None:
+async def test_traffic_of_members_is_counted() -> None:
     with (
         override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY}),
         counting() as raised,
@@ -111,7 +111,7 @@ def test_refusals_are_counted_by_code_and_cause() -> None:
     assert snapshot()[name] == before.get(name, 0) + 1
 
 
-async def test_frames_that_end_a_connection_are_counted_with_what_is_wrong() -> None:
+async def test_frames_that_end_a_connection_are_counted_by_cause() -> None:
     with override_settings(
         COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_FRAME_SIZE": 100}
     ):
@@ -136,7 +136,7 @@ class Moody(YjsConsumer):
         return type(self).mood
 
 
-async def test_access_that_changes_is_counted_and_who_loses_it_as_refused(
+async def test_changes_of_access_are_counted_and_losing_it_is_a_refusal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with (
@@ -178,7 +178,7 @@ async def test_a_connection_that_the_project_refuses_is_counted() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3000)), max_size=50))
-def test_no_more_is_taken_than_the_rates_allow(frames: list[tuple[float, int]]) -> None:
+def test_frames_beyond_the_rates_wait(frames: list[tuple[float, int]]) -> None:
     settings = Settings(MESSAGE_RATE=10, MESSAGE_BURST=5, BYTE_RATE=1000, BYTE_BURST=2000)
     throttle, now, waited, taken = Throttle(settings), 1000.0, 0.0, 0
     for pause, size in frames:
@@ -190,7 +190,7 @@ def test_no_more_is_taken_than_the_rates_allow(frames: list[tuple[float, int]]) 
     assert taken <= 2000 + (now - 1000) * 1000 + 1e-6
 
 
-async def test_a_member_is_told_once_that_it_is_slowed_down() -> None:
+async def test_a_throttled_member_is_informed_once() -> None:
     collab = {"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MESSAGE_RATE": 5, "MESSAGE_BURST": 1}
     with override_settings(COLLAB=collab), counting() as raised:
         async with hub(), join("room") as member:
@@ -205,7 +205,7 @@ async def test_a_member_is_told_once_that_it_is_slowed_down() -> None:
     assert raised["collab_throttled_seconds_total"] == pytest.approx(2.2, abs=0.3)
 
 
-async def test_a_member_that_has_sent_no_text_is_told_nothing_in_text() -> None:
+async def test_a_member_that_has_sent_no_text_gets_no_text() -> None:
     collab = {"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "BYTE_RATE": 30, "BYTE_BURST": 1}
     with override_settings(COLLAB=collab), counting() as raised:
         async with hub(), join("room") as member:
@@ -215,7 +215,7 @@ async def test_a_member_that_has_sent_no_text_is_told_nothing_in_text() -> None:
     assert raised["collab_throttled_seconds_total"] > 1
 
 
-async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> None:
+async def test_repeated_requests_for_the_document_are_throttled() -> None:
     # One frame: of another client the number may take more bytes.
     document = typed("x" * 1000)
     size = len(document)
@@ -236,7 +236,7 @@ async def test_who_asks_for_the_document_again_and_again_is_slowed_down() -> Non
     assert raised["collab_throttled_seconds_total"] > 0.3
 
 
-async def test_who_is_sent_away_waits_no_longer() -> None:
+async def test_a_closed_member_waits_no_longer() -> None:
     collab = {
         "DEFAULT_ACCESS": "write",
         "STORAGE": MEMORY,
@@ -256,7 +256,7 @@ async def test_who_is_sent_away_waits_no_longer() -> None:
     assert raised["collab_throttled_seconds_total"] > 100
 
 
-def test_answers_use_up_nothing_of_what_may_be_sent() -> None:
+def test_answers_do_not_use_the_limit_of_sent_bytes() -> None:
     throttle = Throttle(Settings(BYTE_RATE=1000, BYTE_BURST=100, MAX_DOCUMENT_SIZE=900))
     assert throttle.take(10, now=100, answered=1000) == 0
     assert throttle.take(90, now=100) == 0

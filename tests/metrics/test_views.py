@@ -117,7 +117,7 @@ async def test_health_is_not_kept_by_anybody_on_the_way() -> None:
     assert (await AsyncClient().post(reverse("collab:health"))).status_code == 405
 
 
-async def test_a_storage_that_fails_is_told_without_its_error_text() -> None:
+async def test_a_failing_storage_is_reported_without_its_error_text() -> None:
     with override_settings(COLLAB=stored_in(FailingStorage)):
         assert await failure("storage") == "fails (StorageUnavailable)"
 
@@ -189,7 +189,7 @@ async def scrape(**headers: str) -> tuple[str, dict[str, float]]:
     return response.headers["Content-Type"], {sample.name: sample.value for sample in samples}
 
 
-async def test_metrics_are_what_the_snapshot_says_and_what_the_process_uses() -> None:
+async def test_metrics_are_those_of_the_snapshot_and_of_the_process() -> None:
     async with hub(), join("room"):
         content_type, numbers = await scrape()
         assert content_type.startswith("text/plain; version=")
@@ -217,7 +217,7 @@ async def test_the_collector_can_be_part_of_a_projects_own_registry() -> None:
     assert registry.get_sample_value("collab_draining") == 0
 
 
-async def test_the_metrics_view_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_metrics_view_names_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "collab.metrics.prometheus", None)
     with pytest.raises(ImproperlyConfigured, match=r"django-collab\[metrics\]"):
         await AsyncClient().get(reverse("collab:metrics"))

@@ -28,9 +28,7 @@ visits = st.lists(st.tuples(st.floats(0, 40), st.sampled_from("abc")), max_size=
 
 
 @given(visits, st.integers(1, 8))
-def test_nobody_does_it_more_often_than_the_pace_allows(
-    visits: list[tuple[float, str]], times: int
-) -> None:
+def test_attempts_never_exceed_the_rate(visits: list[tuple[float, str]], times: int) -> None:
     pace, now = RateLimit(times, MINUTE), 1000.0
     done: dict[str, list[float]] = {who: [] for who in "abc"}
     for pause, who in visits:
@@ -44,7 +42,7 @@ def test_nobody_does_it_more_often_than_the_pace_allows(
 
 
 @given(visits, st.integers(1, 8))
-def test_who_is_refused_may_do_it_once_his_tokens_are_back(
+def test_an_attempt_after_a_refusal_succeeds_once_a_unit_is_back(
     visits: list[tuple[float, str]], times: int
 ) -> None:
     pace, now = RateLimit(times, MINUTE), 1000.0
@@ -56,7 +54,7 @@ def test_who_is_refused_may_do_it_once_his_tokens_are_back(
 
 
 @given(visits, st.integers(1, 8))
-def test_what_others_do_and_what_is_forgotten_makes_no_difference(
+def test_keys_do_not_influence_each_other_even_when_some_are_forgotten(
     visits: list[tuple[float, str]], times: int
 ) -> None:
     shared = RateLimit(times, MINUTE)
@@ -123,7 +121,7 @@ def gate(most: int = 2) -> Limit:
     return Limit("address", most=most, setting="MOST")
 
 
-def test_who_has_too_many_connections_comes_in_when_one_of_them_has_ended() -> None:
+def test_a_connection_beyond_the_limit_is_admitted_once_another_has_ended() -> None:
     one = gate(most=2)
     one.enter("a", 0.0)
     one.enter("a", 0.0)
@@ -135,7 +133,7 @@ def test_who_has_too_many_connections_comes_in_when_one_of_them_has_ended() -> N
     one.enter("a", 0.0)
 
 
-def test_who_comes_too_often_comes_in_later() -> None:
+def test_connections_beyond_the_rate_are_admitted_later() -> None:
     one = gate(most=10)
     for _ in range(12):
         one.enter("a", 0.0)
@@ -167,7 +165,7 @@ def test_a_visit_leaves_the_gates_that_it_has_entered() -> None:
         visit.end()
 
 
-def test_whoever_is_not_known_is_not_limited() -> None:
+def test_connections_without_a_known_key_are_not_limited() -> None:
     visit, closed = Admission(), gate(most=0)
     visit.enter(closed, None)
     visit.end()
@@ -251,7 +249,7 @@ async def test_one_user_has_so_many_connections_and_others_theirs() -> None:
     assert refusals("MAX_USER_CONNECTIONS") == before + 1
 
 
-async def test_one_address_has_so_many_connections_whoever_uses_them() -> None:
+async def test_the_limit_of_an_address_counts_all_its_users() -> None:
     before = refusals("MAX_ADDRESS_CONNECTIONS")
     with override_settings(
         COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_ADDRESS_CONNECTIONS": 1}
@@ -277,7 +275,7 @@ async def test_a_client_without_close_codes_is_refused_before_the_connection_is_
                 await stock.disconnect()
 
 
-async def test_who_sends_nothing_is_disconnected() -> None:
+async def test_a_silent_connection_is_disconnected() -> None:
     before = counters.refusals["1008", "FIRST_FRAME_TIMEOUT"]
     with override_settings(
         COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05}

@@ -169,7 +169,7 @@ async def test_first_members_that_come_at_once_load_once(harness: Harness) -> No
     assert text(room_of(members[0][0]).doc) == "hello"
 
 
-async def test_nobody_is_answered_before_the_document_is_loaded(harness: Harness) -> None:
+async def test_no_member_is_answered_before_the_document_is_loaded(harness: Harness) -> None:
     gate = harness.storage.hold("load")
     member, socket = new_member()
     joining = asyncio.create_task(harness.hub.join("notes", member, harness.opener))
@@ -181,7 +181,9 @@ async def test_nobody_is_answered_before_the_document_is_loaded(harness: Harness
     assert len(socket.frames) == 1
 
 
-async def test_one_that_goes_away_while_it_loads_holds_up_nobody(harness: Harness) -> None:
+async def test_a_connection_that_ends_while_the_document_loads_delays_no_other(
+    harness: Harness,
+) -> None:
     gate = harness.storage.hold("load")
     first = asyncio.create_task(harness.join())
     await until(lambda: harness.storage.calls["load"])
@@ -193,7 +195,7 @@ async def test_one_that_goes_away_while_it_loads_holds_up_nobody(harness: Harnes
     assert room_of(member).members == {member}
 
 
-async def test_a_failed_load_fails_for_all_who_wait_and_is_tried_afresh_by_the_next(
+async def test_a_failed_load_fails_for_all_waiting_connections_and_the_next_one_loads_again(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     await harness.append(HELLO)
@@ -214,7 +216,7 @@ async def test_a_failed_load_fails_for_all_who_wait_and_is_tried_afresh_by_the_n
     assert harness.storage.calls["create"] == harness.storage.calls["append"] == 0
 
 
-async def test_what_waited_for_others_when_it_was_stored_waits_on(harness: Harness) -> None:
+async def test_stored_updates_with_missing_dependencies_stay_pending(harness: Harness) -> None:
     doc = new_doc(client_id=9)
     first, second = insert(doc, "abc"), insert(doc, "def", 3)
     with changes(doc) as updates:
@@ -381,7 +383,7 @@ async def test_a_filled_doc_is_the_seed_of_a_new_document(harness: Harness) -> N
     assert opener.seeded == 0
 
 
-async def test_a_filled_doc_of_a_stored_document_fails_and_the_log_says_what_to_do(
+async def test_a_filled_doc_of_a_stored_document_fails_with_advice_in_the_log(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     await harness.append(HELLO)
@@ -507,7 +509,9 @@ async def test_a_stored_room_is_another_than_that_in_memory(harness: Harness) ->
 # Unloading.
 
 
-async def test_what_others_store_is_seen_without_a_channel_layer(tmp_path: Path) -> None:
+async def test_updates_stored_by_other_processes_arrive_without_a_channel_layer(
+    tmp_path: Path,
+) -> None:
     async with harness_of(tmp_path, RELAY_STORAGE_INTERVAL=0.01) as harness:
         member, _ = await harness.join()
         await harness.append(HELLO)
@@ -525,7 +529,7 @@ async def test_an_idle_room_is_unloaded_after_a_while(harness: Harness) -> None:
     assert room_of(again) is not room
 
 
-async def test_who_comes_back_in_time_finds_the_room(tmp_path: Path) -> None:
+async def test_a_member_that_returns_in_time_joins_the_same_room(tmp_path: Path) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
         member, _ = await harness.join()
         room = room_of(member)
@@ -535,7 +539,7 @@ async def test_who_comes_back_in_time_finds_the_room(tmp_path: Path) -> None:
         await harness.leave(again)
 
 
-async def test_who_comes_back_keeps_it_loaded(tmp_path: Path) -> None:
+async def test_a_returning_member_keeps_the_room_loaded(tmp_path: Path) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=0.01) as harness:
         member, _ = await harness.join()
         await harness.leave(member)
@@ -548,7 +552,7 @@ async def test_who_comes_back_keeps_it_loaded(tmp_path: Path) -> None:
         assert room_of(again) in harness.hub.rooms.values()
 
 
-async def test_who_is_about_to_join_keeps_it_loaded(harness: Harness) -> None:
+async def test_a_joining_member_keeps_the_room_loaded(harness: Harness) -> None:
     # All of them wait for one load; the first is gone before the last is in.
     for _ in range(20):
         _, (second, _) = await asyncio.gather(self_leaving(harness), harness.join())
@@ -579,7 +583,7 @@ async def test_unsaved_work_keeps_a_room_loaded(harness: Harness) -> None:
     assert await harness.stored() == "a"
 
 
-async def test_what_is_typed_last_is_there_after_the_next_load(harness: Harness) -> None:
+async def test_the_last_update_is_there_after_the_next_load(harness: Harness) -> None:
     for number, letter in enumerate(LETTERS):
         member, _ = await harness.join()
         assert text(room_of(member).doc) == "abcdef"[:number]
@@ -710,7 +714,7 @@ async def test_a_compaction_that_fails_is_logged_and_tried_later(
 # Server code.
 
 
-async def test_what_server_code_has_stored_reaches_the_members(harness: Harness) -> None:
+async def test_updates_stored_by_server_code_reach_the_members(harness: Harness) -> None:
     member, socket = await harness.join()
     await harness.append(LETTERS[0])
     harness.hub.deliver("notes", LETTERS[0])
@@ -723,7 +727,7 @@ async def test_what_server_code_has_stored_reaches_the_members(harness: Harness)
     assert text(room_of(member).doc) == "ab"
 
 
-async def test_what_is_stored_while_a_document_loads_is_not_missed(harness: Harness) -> None:
+async def test_updates_stored_while_a_document_loads_are_not_missed(harness: Harness) -> None:
     loaded, go_on = asyncio.Event(), asyncio.Event()
 
     async def pause() -> None:
@@ -750,7 +754,7 @@ async def test_a_document_that_is_not_live_is_none_of_the_hubs_business(
     assert harness.hub.rooms == {}
 
 
-async def test_a_deleted_document_is_closed_and_what_is_unsaved_forgotten(
+async def test_a_deleted_document_is_closed_and_its_unsaved_updates_are_dropped(
     harness: Harness,
 ) -> None:
     ann, socket = await harness.join()
@@ -762,7 +766,7 @@ async def test_a_deleted_document_is_closed_and_what_is_unsaved_forgotten(
     assert await harness.stored() is None
 
 
-async def test_what_was_on_its_way_when_a_document_was_deleted_is_deleted_when_it_lands(
+async def test_updates_in_flight_when_a_document_is_deleted_are_deleted_once_stored(
     harness: Harness,
 ) -> None:
     ann, _ = await harness.join()
@@ -775,7 +779,7 @@ async def test_what_was_on_its_way_when_a_document_was_deleted_is_deleted_when_i
     assert await harness.stored() is None
 
 
-async def test_what_is_unsaved_of_a_renamed_document_goes_along(harness: Harness) -> None:
+async def test_unsaved_updates_of_a_renamed_document_follow_it(harness: Harness) -> None:
     await harness.append(LETTERS[0])
     ann, socket = await harness.join()
     gate = harness.storage.hold("append")
@@ -792,7 +796,9 @@ async def test_what_is_unsaved_of_a_renamed_document_goes_along(harness: Harness
     assert await harness.stored("notes") is None
 
 
-async def test_nothing_is_left_to_clear_if_somebody_else_has_done_so(harness: Harness) -> None:
+async def test_a_document_that_another_process_has_cleared_needs_no_clearing(
+    harness: Harness,
+) -> None:
     ann, _ = await harness.join()
     gate = harness.storage.hold("append")
     harness.change(ann, LETTERS[0])
@@ -850,7 +856,7 @@ async def test_a_check_that_fails_keeps_others_from_nothing(
 # The end.
 
 
-async def test_closing_stores_what_was_brought(harness: Harness) -> None:
+async def test_closing_stores_all_updates(harness: Harness) -> None:
     ann, _ = await harness.join()
     fleeting, _ = await harness.join(stored=False)
     harness.change(ann, LETTERS[0])
@@ -861,7 +867,7 @@ async def test_closing_stores_what_was_brought(harness: Harness) -> None:
     assert harness.hub.rooms == {}
 
 
-async def test_a_hub_that_drains_sends_all_away_and_stores_what_they_brought(
+async def test_draining_closes_all_connections_and_stores_their_updates(
     harness: Harness,
 ) -> None:
     ann, from_ann = await harness.join()
@@ -875,7 +881,7 @@ async def test_a_hub_that_drains_sends_all_away_and_stores_what_they_brought(
         await harness.join()
 
 
-async def test_what_a_draining_hub_cannot_store_is_put_aside_for_the_next(
+async def test_updates_that_a_draining_hub_cannot_store_are_spooled_for_the_next(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with harness_of(tmp_path, CLOSE_TIMEOUT=0.01) as harness:
@@ -934,7 +940,7 @@ def test_hubs_of_loops_that_ended_are_forgotten() -> None:
         assert not ended.is_here()
 
 
-async def test_a_project_that_has_not_installed_the_app_is_told_so(
+async def test_a_project_without_the_app_installed_gets_an_error_in_the_log(
     settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.COLLAB = MEMORY

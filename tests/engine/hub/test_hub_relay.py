@@ -31,7 +31,7 @@ async def two(processes: Cluster) -> tuple[Client, Client]:
 # Orders of server code.
 
 
-async def test_what_server_code_elsewhere_has_stored_reaches_the_members() -> None:
+async def test_updates_stored_by_server_code_elsewhere_reach_the_members() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         await processes.tell(NOTES, "deliver", update=HELLO)
@@ -66,7 +66,7 @@ async def test_access_is_checked_again_of_the_user_concerned() -> None:
         await until(lambda: bob.socket.rechecked)
 
 
-async def test_access_is_checked_again_of_the_user_concerned_who_is_about_to_come_in() -> None:
+async def test_access_of_a_joining_connection_is_checked_again() -> None:
     async with cluster() as processes:
         process = processes.start()
         await process.open()
@@ -80,7 +80,7 @@ async def test_access_is_checked_again_of_the_user_concerned_who_is_about_to_com
         assert not hub._live._pending
 
 
-async def test_who_opens_a_document_may_have_missed_that_access_changed() -> None:
+async def test_a_connection_that_opens_a_document_is_checked_again() -> None:
     """The process hears what is ordered for a room from when it opens it."""
     async with cluster() as processes:
         process = processes.start()
@@ -106,7 +106,7 @@ async def test_a_document_that_is_deleted_elsewhere_is_closed_and_not_stored_aga
         assert await processes.rows() == []
 
 
-async def test_what_is_unsaved_of_a_document_goes_to_its_new_name() -> None:
+async def test_unsaved_updates_are_stored_under_a_documents_new_name() -> None:
     async with cluster(timings={"timeout": 0.05}) as processes:
         ann = await processes.start().open()
         ann.process.storage.spoilt[NOTES] = StorageUnavailable()
@@ -197,7 +197,7 @@ def asked_for_marks(storage: HinderedStorage, times: int) -> bool:
 
 
 @pytest.mark.parametrize("seed", ["", "seed"])
-async def test_what_this_process_has_stored_is_not_read_again(seed: str) -> None:
+async def test_updates_stored_by_this_process_are_not_read_again(seed: str) -> None:
     async with cluster(RELAY_STORAGE_INTERVAL=0.01) as processes:
         ann = await processes.start().open(opener=Opener(seed))
         await until(lambda: ann.text == seed)
@@ -278,7 +278,7 @@ async def test_nothing_goes_on_when_the_last_room_has_ended(
     assert await left_by(last) == set()
 
 
-async def test_what_a_hub_does_beside_its_rooms_is_logged_if_it_fails(
+async def test_failing_background_work_of_a_hub_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with cluster() as processes:
@@ -299,7 +299,7 @@ async def test_what_a_hub_does_beside_its_rooms_is_logged_if_it_fails(
 # The end of a process.
 
 
-async def test_a_process_that_drains_stores_what_others_have_not_confirmed() -> None:
+async def test_a_draining_process_stores_updates_that_others_have_not_confirmed() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         await until(lambda: bob.process.link().peers and ann.process.link().peers)
@@ -312,7 +312,7 @@ async def test_a_process_that_drains_stores_what_others_have_not_confirmed() -> 
         assert await processes.stored_text() == "hello"
 
 
-async def test_what_one_process_puts_aside_another_takes_in(tmp_path: Path) -> None:
+async def test_updates_spooled_by_one_process_are_stored_by_another(tmp_path: Path) -> None:
     async with cluster(SPOOL_DIRECTORY=tmp_path, CLOSE_TIMEOUT=0.05) as processes:
         ann = await processes.start().open()
         ann.process.storage.failures["append"] = StorageUnavailable()

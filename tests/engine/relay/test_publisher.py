@@ -65,7 +65,7 @@ def test_messages_reach_the_rooms_group_through_one_thread() -> None:
     assert NotingLayer.threads == {"collab-publisher"}
 
 
-def test_the_end_of_the_process_waits_for_what_is_on_its_way() -> None:
+def test_the_end_of_the_process_waits_for_its_messages() -> None:
     NotingLayer.let.clear()
     outlet.publish("room", order("room", "recheck", user=None))
     threading.Timer(0.05, NotingLayer.let.set).start()
@@ -98,7 +98,7 @@ def test_a_layer_that_is_stuck_does_not_fill_the_memory(
 @pytest.mark.parametrize(
     "layers", [{}, {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}]
 )
-def test_without_a_shared_layer_there_is_nobody_to_tell(settings: Any, layers: Any) -> None:
+def test_without_a_shared_layer_nothing_is_published(settings: Any, layers: Any) -> None:
     settings.CHANNEL_LAYERS = layers
     outlet.publish("room", order("room", "recheck", user=None))
     assert list(outlet._publishers.values()) == [None]

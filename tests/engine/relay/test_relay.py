@@ -32,7 +32,7 @@ from tests.harness.waiting import until
 # All is well.
 
 
-async def test_what_is_typed_in_one_process_is_read_in_the_other() -> None:
+async def test_typing_in_one_process_is_read_in_the_other() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         ann.type("hello")
@@ -125,7 +125,7 @@ async def all_type(processes: Cluster, letters: str) -> list[list[str]]:
     return [rooms for _, rooms in told]
 
 
-async def test_what_is_typed_in_many_rooms_in_a_turn_is_one_message() -> None:
+async def test_typing_in_many_rooms_in_one_turn_is_one_message() -> None:
     async with cluster() as processes:
         assert len(await all_type(processes, "hello")) == 1
 
@@ -143,7 +143,7 @@ async def test_no_more_bytes_go_together_than_may(monkeypatch: pytest.MonkeyPatc
     assert [len(rooms) for rooms in told] == [2, 2, 1]
 
 
-async def test_what_is_too_large_to_go_with_others_goes_alone(
+async def test_a_large_message_is_sent_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(messages, "_MAX_SIZE", 100)
@@ -156,7 +156,7 @@ def test_presence_counts_among_the_bytes() -> None:
     assert messages._size({"kind": "change", "present": [[1, 1, "{}"], [2, 1, "null"]]}) == 6
 
 
-async def test_one_room_in_many_processes_is_told_of_by_its_group() -> None:
+async def test_one_room_in_many_processes_is_published_to_its_group() -> None:
     async with cluster() as processes:
         clients = [await processes.start().open() for _ in range(4)]
         await met(processes)
@@ -176,7 +176,7 @@ async def test_the_first_message_after_a_pause_waits_for_nothing() -> None:
         assert len(processes.wire.changes()) == 1
 
 
-async def test_what_a_room_has_to_say_when_it_is_closed_comes_before_its_goodbye() -> None:
+async def test_the_news_of_a_closing_room_come_before_its_goodbye() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         processes.timings.pace = 0.2
@@ -192,7 +192,7 @@ async def test_what_a_room_has_to_say_when_it_is_closed_comes_before_its_goodbye
 
 
 @pytest.mark.parametrize("error", [LookupError, type("PanicException", (BaseException,), {})])
-async def test_a_room_that_cannot_be_told_of_does_not_hold_up_the_others(
+async def test_a_room_that_cannot_be_published_does_not_delay_the_others(
     error: type[BaseException], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> Message:
@@ -212,12 +212,12 @@ async def test_a_room_that_cannot_be_told_of_does_not_hold_up_the_others(
         await until(lambda: bob.text.startswith("oh, hello, "))
 
 
-def test_who_ends_the_process_is_not_held_up() -> None:
+def test_an_interrupt_is_not_caught() -> None:
     with pytest.raises(KeyboardInterrupt), relay._isolated("A room fails.", NOTES):
         raise KeyboardInterrupt
 
 
-async def test_a_process_that_cannot_come_after_is_told_again_later(
+async def test_a_process_that_is_full_gets_the_news_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with cluster() as processes:
@@ -260,7 +260,7 @@ async def test_a_process_that_was_alone_while_it_was_cut_off_is_asked_afterwards
         await until(lambda: len(ann.text) == 2 and ann.text == bob.text)
 
 
-async def test_without_any_message_the_storage_brings_what_others_have_written() -> None:
+async def test_without_any_message_the_storage_brings_the_updates_of_others() -> None:
     async with cluster(RELAY_STORAGE_INTERVAL=0.02) as processes:
         processes.wire.loses = lambda channel, message: True
         ann, bob = await processes.start().open(), await processes.start().open()
@@ -421,7 +421,7 @@ async def test_a_process_whose_layer_hangs_ends_in_bounded_time() -> None:
             await hub.close()
 
 
-async def test_what_the_relay_does_is_logged_if_it_fails(
+async def test_failing_work_of_the_relay_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def fail() -> None:

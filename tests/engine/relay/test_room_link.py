@@ -84,7 +84,7 @@ async def test_a_message_that_comes_again_changes_nothing_and_raises_no_question
         assert "ask" not in processes.wire.kinds()
 
 
-async def test_who_is_heard_for_the_first_time_is_asked() -> None:
+async def test_a_process_is_asked_at_its_first_message() -> None:
     async with cluster() as processes:
         processes.wire.loses = losing("ask", "answer", "digest")
         ann = await processes.start().open()
@@ -149,7 +149,7 @@ async def test_however_long_people_type_states_are_compared_each_interval() -> N
             assert digest_after_typing(ann)["state"] is not None
 
 
-async def test_who_asks_and_knows_more_is_asked_in_turn() -> None:
+async def test_a_process_that_asks_and_has_more_is_asked_in_turn() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         processes.wire.loses = losing("change", "digest")
@@ -159,7 +159,7 @@ async def test_who_asks_and_knows_more_is_asked_in_turn() -> None:
         await until(lambda: bob.text == "hello")
 
 
-async def test_who_asks_for_what_is_on_its_way_is_not_asked_in_turn() -> None:
+async def test_a_process_that_asks_for_updates_on_their_way_is_not_asked_in_turn() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         processes.timings.patience = 0.1
@@ -186,7 +186,7 @@ async def test_a_process_that_does_not_answer_is_asked_again() -> None:
         await until(lambda: bob.text == "hello")
 
 
-async def test_when_nobody_answers_the_storage_is_read() -> None:
+async def test_without_an_answer_the_storage_is_read() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         processes.wire.loses = losing("change", "answer")
@@ -198,7 +198,7 @@ async def test_when_nobody_answers_the_storage_is_read() -> None:
         assert asked.count("ask") == link._MAX_ASKS
 
 
-async def test_what_overtook_the_answer_to_a_gap_is_not_forgotten() -> None:
+async def test_messages_that_overtake_the_answer_to_a_gap_are_not_forgotten() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         (peer,) = bob.process.link().peers.values()
@@ -214,7 +214,7 @@ async def test_what_overtook_the_answer_to_a_gap_is_not_forgotten() -> None:
         assert ann.text == bob.text
 
 
-async def test_what_waits_for_a_stuck_layer_is_bounded_and_its_loss_is_noticed(
+async def test_updates_waiting_for_a_stuck_layer_are_bounded_and_their_loss_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link, "_MAX_UNSENT", 1000)
@@ -239,7 +239,7 @@ def said(processes: Cluster) -> int:
     return [target for target, _ in processes.wire.changes()].count(relay_group(NOTES))
 
 
-async def test_a_room_that_nobody_else_holds_says_at_once_only_what_comes_after_a_pause() -> None:
+async def test_a_room_in_one_process_publishes_at_once_only_after_a_pause() -> None:
     async with cluster(timings={"patience": 1000}) as processes:
         ann = await processes.start().open()
         for letter in "cba":
@@ -255,7 +255,7 @@ async def test_a_room_that_nobody_else_holds_says_at_once_only_what_comes_after_
         await until(lambda: bob.text == "abcd")
 
 
-async def test_what_a_room_did_not_say_at_once_it_says_soon() -> None:
+async def test_delayed_news_of_a_room_are_published_soon() -> None:
     async with cluster() as processes:
         ann = await processes.start().open()
         ann.type("a")
@@ -264,7 +264,7 @@ async def test_what_a_room_did_not_say_at_once_it_says_soon() -> None:
         await until(lambda: said(processes) == 2)
 
 
-async def test_what_a_room_did_not_say_at_once_it_says_when_it_is_closed() -> None:
+async def test_delayed_news_of_a_room_are_published_when_it_is_closed() -> None:
     async with cluster(timings={"patience": 1000}) as processes:
         ann = await processes.start().open()
         for letter in "ba":
@@ -292,7 +292,7 @@ async def test_a_process_that_falls_silent_has_its_updates_stored_by_the_others(
         assert bob.process.link().peers == {}
 
 
-async def test_what_is_not_confirmed_in_time_is_stored_by_the_others() -> None:
+async def test_updates_that_are_not_confirmed_in_time_are_stored_by_the_others() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         ann.process.storage.hold("append")
@@ -312,7 +312,7 @@ async def test_a_process_that_leaves_says_so() -> None:
         assert last(processes.wire.carried, "bye")["from"]
 
 
-async def test_who_leaves_does_not_make_others_store_what_is_somebody_elses() -> None:
+async def test_a_leaving_process_does_not_make_others_store_the_updates_of_a_third() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         carl = await processes.start().open()
@@ -329,7 +329,7 @@ async def test_who_leaves_does_not_make_others_store_what_is_somebody_elses() ->
         assert len(await processes.rows()) == 1
 
 
-async def test_a_goodbye_of_a_process_that_was_never_heard_of_is_nothing() -> None:
+async def test_a_goodbye_of_an_unknown_process_is_ignored() -> None:
     async with cluster() as processes:
         ann = await processes.start().open()
         bye = {**ann.process.link()._message("bye", stored=0), "from": "stranger"}
@@ -339,7 +339,7 @@ async def test_a_goodbye_of_a_process_that_was_never_heard_of_is_nothing() -> No
         assert "ask" not in processes.wire.kinds()
 
 
-async def test_a_process_that_comes_late_gets_what_is_stored_nowhere() -> None:
+async def test_a_process_that_joins_late_gets_unsaved_updates() -> None:
     async with cluster() as processes:
         ann = await processes.start().open()
         ann.process.storage.hold("append")
@@ -350,7 +350,7 @@ async def test_a_process_that_comes_late_gets_what_is_stored_nowhere() -> None:
         await until(lambda: bob.text == "hello" and bob.sees == present(ann))
 
 
-async def test_what_comes_while_the_document_is_loaded_is_not_missed() -> None:
+async def test_messages_during_the_load_are_not_missed() -> None:
     async with cluster() as processes:
         ann = await processes.start().open()
         other = processes.start()
@@ -366,7 +366,7 @@ async def test_what_comes_while_the_document_is_loaded_is_not_missed() -> None:
         await until(lambda: bob.text == "hello")
 
 
-async def test_what_comes_while_the_document_is_loaded_is_bounded(
+async def test_messages_during_the_load_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link, "_MAX_EARLY", 3)
@@ -422,7 +422,7 @@ async def test_a_newcomer_in_another_process_sees_everybody() -> None:
 # I2: told saved only when it is stored.
 
 
-async def test_what_is_sent_again_elsewhere_is_told_saved_only_when_it_is_stored() -> None:
+async def test_an_update_sent_again_elsewhere_is_reported_saved_only_once_stored() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         ann.process.storage.hold("append")
@@ -440,7 +440,7 @@ async def test_what_is_sent_again_elsewhere_is_told_saved_only_when_it_is_stored
         assert await processes.stored_text() == "hello"
 
 
-async def test_a_room_is_not_unloaded_while_it_has_what_nobody_has_stored() -> None:
+async def test_a_room_is_not_unloaded_while_it_has_unsaved_updates() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         ann.process.storage.hold("append")
@@ -457,7 +457,7 @@ async def test_a_room_is_not_unloaded_while_it_has_what_nobody_has_stored() -> N
         assert await processes.stored_text() == "hello"
 
 
-async def test_what_a_process_passes_on_for_another_is_stored_when_both_die() -> None:
+async def test_updates_passed_on_for_another_process_are_stored_when_both_die() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
         for process in processes.processes:
@@ -475,7 +475,7 @@ async def test_what_a_process_passes_on_for_another_is_stored_when_both_die() ->
 
 
 @in_virtual_time
-async def test_what_was_repaired_and_is_stored_is_not_stored_again() -> None:
+async def test_repaired_updates_that_are_stored_are_not_stored_again() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
         processes.wire.loses = losing("change", "digest")

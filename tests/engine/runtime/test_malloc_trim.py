@@ -20,7 +20,7 @@ def trims(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @in_virtual_time
-async def test_what_was_freed_is_given_back_once_it_is_worth_it(trims: list[int]) -> None:
+async def test_freed_memory_is_returned_once_it_is_worth_the_time(trims: list[int]) -> None:
     trimmer = Trimmer(trims.append)
     trimmer.note_freed(1)
     assert trimmer._handle is None

@@ -122,7 +122,7 @@ def mark(letter: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_work_can_tell_what_was_rolled_back() -> None:
+def test_work_knows_which_savepoints_were_rolled_back() -> None:
     with transaction.atomic():
         for letter in "abc":
             with transaction.atomic():
@@ -151,7 +151,7 @@ def test_work_that_waits_can_be_asked() -> None:
 
 
 @pytest.mark.django_db
-def test_work_is_done_in_tests_that_let_django_call_what_waits(
+def test_work_is_done_in_tests_in_which_django_calls_waiting_functions(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     for letter in "ab":

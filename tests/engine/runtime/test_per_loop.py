@@ -23,7 +23,7 @@ def test_each_event_loop_has_its_own_for_as_long_as_it_runs() -> None:
         assert [id(thing) for thing in things.all()] == [id(second)]
 
 
-def test_what_is_forgotten_is_made_anew() -> None:
+def test_a_forgotten_object_is_made_anew() -> None:
     things = PerLoop(list[int])
 
     async def forget() -> tuple[list[int], list[int]]:

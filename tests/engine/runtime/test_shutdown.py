@@ -24,7 +24,7 @@ def server() -> Iterator[list[str]]:
     signal.signal(signal.SIGTERM, before)
 
 
-async def test_the_server_is_told_when_the_members_are_gone(server: list[str]) -> None:
+async def test_the_server_gets_the_signal_after_draining(server: list[str]) -> None:
     async def drain() -> None:
         await asyncio.sleep(0)
         server.append("drained")

@@ -12,12 +12,12 @@ def test_a_burst_passes_at_once() -> None:
     assert [bucket.take(1, now=100) for _ in range(3)] == [0, 0, 0]
 
 
-def test_what_exceeds_the_burst_waits_for_the_rate() -> None:
+def test_units_beyond_the_burst_wait_for_the_rate() -> None:
     bucket = TokenBucket(rate=10, burst=3)
     assert [bucket.take(1, now=100) for _ in range(5)] == pytest.approx([0, 0, 0, 0.1, 0.2])
 
 
-def test_time_gives_back_what_was_used_up_to_the_burst() -> None:
+def test_time_returns_units_up_to_the_burst() -> None:
     bucket = TokenBucket(rate=8, burst=3)
     bucket.take(3, now=100)
     assert bucket.take(1, now=100.125) == 0
@@ -30,7 +30,7 @@ def test_time_gives_back_what_was_used_up_to_the_burst() -> None:
     st.floats(1, 100),
     st.floats(1, 100),
 )
-def test_who_waits_as_told_never_exceeds_the_rate(
+def test_waiting_as_returned_never_exceeds_the_rate(
     steps: list[tuple[float, float]], rate: float, burst: float
 ) -> None:
     bucket, now, taken = TokenBucket(rate, burst), 1000.0, 0.0

@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[list[LogEntry], int]:
 
 
 @given(entries)
-def test_what_is_written_is_read(
+def test_written_entries_are_read(
     tmp_path_factory: pytest.TempPathFactory, written: list[LogEntry]
 ) -> None:
     path = write_spool(tmp_path_factory.mktemp("spool"), written)
@@ -51,7 +51,7 @@ def test_a_directory_that_is_not_there_holds_no_files_and_is_made(tmp_path: Path
     assert spooled_files(directory) == sorted(paths)
 
 
-def test_nobody_else_may_read_what_people_wrote(tmp_path: Path) -> None:
+def test_spool_files_are_readable_by_their_user_only(tmp_path: Path) -> None:
     path = write_spool(tmp_path, [ENTRY])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -113,7 +113,7 @@ def test_a_file_that_was_stored_between_opening_and_claiming_is_not_claimed(
     assert claim(path) is None
 
 
-def test_a_file_that_is_set_aside_is_kept_and_not_found_again(tmp_path: Path) -> None:
+def test_a_file_that_is_set_aside_is_kept_and_not_listed_again(tmp_path: Path) -> None:
     path = write_spool(tmp_path, [ENTRY])
     aside = set_aside(path)
     assert spooled_files(tmp_path) == []

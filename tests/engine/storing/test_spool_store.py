@@ -74,7 +74,7 @@ async def test_a_file_that_another_process_stores_is_left_to_it(spool: Spool) ->
     assert await spool.rows("notes") == LETTERS[:1]
 
 
-async def test_a_bad_file_is_kept_aside_and_keeps_no_document_from_opening(
+async def test_a_file_that_is_not_valid_is_renamed_and_delays_no_document(
     spool: Spool, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = spool.directory / "0.collab-spool"
@@ -201,7 +201,7 @@ async def test_where_nothing_is_unsaved_no_file_is_written(tmp_path: Path) -> No
     assert spooled_files(tmp_path) == []
 
 
-async def test_a_process_whose_loop_ends_while_it_drains_spools_what_is_unsaved(
+async def test_a_process_whose_loop_ends_while_it_drains_spools_unsaved_updates(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = HinderedStorage()

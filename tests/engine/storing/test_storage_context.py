@@ -95,7 +95,7 @@ async def test_closing_waits_for_the_work(lane: StorageContext, storage: Storage
     assert storage.left == 2
 
 
-async def test_work_that_fails_fails_for_who_asked_for_it(lane: StorageContext) -> None:
+async def test_failing_work_fails_for_its_caller(lane: StorageContext) -> None:
     async def fail() -> None:
         raise LookupError
 
@@ -155,7 +155,7 @@ class Sticky(Storage):
         raise StorageUnavailable
 
 
-async def test_that_resources_cannot_be_given_back_is_told_to_who_closes() -> None:
+async def test_an_error_of_releasing_resources_is_raised_by_close() -> None:
     lane = StorageContext(Sticky())
     assert await lane.start(which()) is None
     with pytest.raises(StorageUnavailable):

@@ -76,14 +76,14 @@ def saved(socket: Socket) -> list[int]:
 # Storing.
 
 
-async def test_what_is_put_is_stored(harness: Harness) -> None:
+async def test_queued_updates_are_stored(harness: Harness) -> None:
     harness.writer.put("notes", edits(*UPDATES))
     await harness.writer.saved("notes")
     assert await harness.text() == "abcdef"
     assert not harness.writer.has("notes")
 
 
-async def test_what_waits_together_is_one_call_and_one_row_a_document(harness: Harness) -> None:
+async def test_waiting_updates_are_one_call_and_one_row_for_each_document(harness: Harness) -> None:
     harness.writer.put("notes", edits(*UPDATES[:2]))
     harness.writer.put("plans", edits(HELLO))
     harness.writer.put("notes", edits(*UPDATES[2:]))
@@ -136,7 +136,7 @@ async def test_an_idle_writer_has_no_task(harness: Harness) -> None:
 # Telling.
 
 
-async def test_saved_is_told_after_the_storage_has_said_so_and_not_before(
+async def test_saved_is_reported_after_the_storage_has_confirmed_and_not_before(
     harness: Harness,
 ) -> None:
     gate = harness.storage.hold("append")
@@ -154,7 +154,7 @@ async def test_saved_is_told_after_the_storage_has_said_so_and_not_before(
     assert saved(socket) == [2, 3]
 
 
-async def test_what_changed_nothing_is_told_saved_but_in_its_turn(harness: Harness) -> None:
+async def test_an_empty_update_is_reported_saved_in_its_turn(harness: Harness) -> None:
     gate = harness.storage.hold("append")
     ann, socket = new_member(greeted=True)
     harness.writer.put(
@@ -188,7 +188,7 @@ async def test_an_echo_comes_after_storing(harness: Harness) -> None:
 # Failing.
 
 
-async def test_an_outage_loses_nothing_and_tells_nothing(
+async def test_an_outage_loses_nothing_and_reports_nothing_as_saved(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness.storage.failures["append"] = StorageUnavailable("no disk")
@@ -241,7 +241,7 @@ async def test_a_document_that_cannot_be_stored_does_not_hold_up_the_others(
     assert await harness.text("bad") == "hello"
 
 
-async def test_a_document_that_is_held_back_keeps_what_comes_meanwhile_in_order(
+async def test_a_held_document_keeps_its_updates_in_order(
     harness: Harness,
 ) -> None:
     harness.storage.spoilt["notes"] = DocumentCorrupt()
@@ -256,7 +256,7 @@ async def test_a_document_that_is_held_back_keeps_what_comes_meanwhile_in_order(
     assert saved(socket) == [6]
 
 
-async def test_an_outage_while_a_spoilt_document_is_looked_for_blames_nobody(
+async def test_an_outage_while_a_broken_document_is_isolated_loses_nothing(
     harness: Harness,
 ) -> None:
     harness.storage.spoilt["a bad one"] = DocumentCorrupt()
@@ -337,7 +337,7 @@ async def test_a_held_document_that_is_dropped_or_moved_is_not_retried(harness: 
     assert await harness.text("dropped") == ""
 
 
-async def test_held_documents_take_nothing_of_the_space_of_others() -> None:
+async def test_held_documents_do_not_use_the_limit_of_others() -> None:
     harness = Harness(MAX_UNSAVED=8 * SIZE)
     harness.storage.spoilt["bad"] = DocumentLocked()
     harness.writer.put("bad", edits(UPDATES[0]))
@@ -385,7 +385,7 @@ async def test_dropping_gives_the_room_back() -> None:
 # Documents that go away.
 
 
-async def test_what_is_dropped_is_not_stored_and_not_waited_for(harness: Harness) -> None:
+async def test_dropped_updates_are_not_stored_and_not_waited_for(harness: Harness) -> None:
     gate = harness.storage.hold("append")
     harness.writer.put("other", edits(HELLO))
     await until(lambda: harness.storage.calls["append"])
@@ -400,7 +400,7 @@ async def test_what_is_dropped_is_not_stored_and_not_waited_for(harness: Harness
     assert not await harness.storage.exists("notes")
 
 
-async def test_nobody_waits_for_what_was_dropped_in_a_pause() -> None:
+async def test_dropping_during_a_pause_ends_all_waiting() -> None:
     harness = Harness(WRITE_DELAY=0.05)
     harness.writer.put("other", edits(HELLO))
     await harness.writer.saved("other")
@@ -413,7 +413,7 @@ async def test_nobody_waits_for_what_was_dropped_in_a_pause() -> None:
     assert not await harness.storage.exists("notes")
 
 
-async def test_what_is_in_flight_lands(harness: Harness) -> None:
+async def test_updates_in_flight_land(harness: Harness) -> None:
     gate = harness.storage.hold("append")
     harness.writer.put("notes", edits(HELLO))
     await until(lambda: harness.storage.calls["append"])
@@ -427,7 +427,7 @@ async def test_what_is_in_flight_lands(harness: Harness) -> None:
     assert await harness.storage.exists("notes")
 
 
-async def test_what_waits_goes_along_to_a_new_name(harness: Harness) -> None:
+async def test_waiting_updates_move_to_a_new_name(harness: Harness) -> None:
     gate = harness.storage.hold("append")
     harness.writer.put("other", edits(HELLO))
     await until(lambda: harness.storage.calls["append"])
@@ -490,7 +490,7 @@ async def test_it_is_idle_when_nothing_is_left_to_do(harness: Harness) -> None:
     assert harness.tasks[-1].done()
 
 
-async def test_who_wants_to_know_is_told_when_an_edit_is_stored(harness: Harness) -> None:
+async def test_a_callback_runs_when_an_update_is_stored(harness: Harness) -> None:
     told: list[bool] = []
     harness.writer.put(
         "notes", [RoomUpdate(HELLO, on_stored=lambda: told.append(harness.writer.has("notes")))]
@@ -505,7 +505,7 @@ async def test_waiting_for_nothing_ends_at_once(harness: Harness) -> None:
     assert harness.writer.unsaved_updates("notes") == []
 
 
-async def test_saved_waits_for_what_was_there_and_not_for_what_comes_after(
+async def test_saved_waits_for_earlier_updates_and_not_for_later_ones(
     harness: Harness,
 ) -> None:
     harness.writer.put("notes", edits(UPDATES[0]))
