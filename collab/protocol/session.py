@@ -48,8 +48,11 @@ class Request:
 
 # Python 3.11 takes long to find a member of an enum.
 _WRITE = Access.WRITE
-#: How an update begins as every client writes it.
+#: The beginnings of sync messages as every client writes them.
 _UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
+_STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
+#: Bytes of a frame besides an update in it, at most.
+_HEADER_SIZE = 16
 
 _READ_ONLY = "You may read this document, but not change it."
 _THROTTLED = "Rate limit exceeded; your messages are delayed."
@@ -86,7 +89,7 @@ class Session:
             ProtocolViolation: it is not valid.
             TooBig: it is larger than allowed.
         """
-        self._check_size(len(frame))
+        self._check_frame_size(frame)
         if frame.startswith(_UPDATE):
             # Nearly all frames are.
             return self._receive_update(_last_bytes(frame, len(_UPDATE)), is_whole=False)
@@ -152,9 +155,21 @@ class Session:
     def _access_data(self) -> dict[str, str]:
         return {"access": self.access.label}
 
+    def _check_frame_size(self, frame: bytes) -> None:
+        """Return if a binary frame is not too large.
+
+        The answer to a step 1 may be a whole document: one that was restored from an old backup,
+        or written offline, comes from its clients.
+        """
+        if len(frame) > self._settings.MAX_FRAME_SIZE:
+            if frame.startswith(_STEP2):
+                self._check_size(len(frame) - _HEADER_SIZE, "MAX_DOCUMENT_SIZE")
+            else:
+                self._check_size(len(frame))
+
     def _check_size(self, size: int, name: str = "MAX_FRAME_SIZE") -> None:
         if size > (limit := getattr(self._settings, name)):
-            raise TooBig(f"A frame may have {limit} bytes.", limit=name)
+            raise TooBig(f"A frame has {size} bytes, more than {limit}.", limit=name)
 
     def _receive_sync(self, frame: bytes, position: int) -> Effect[Any]:
         kind, position = read_varuint(frame, position)

@@ -141,7 +141,7 @@ def check_uvicorn(arguments: list[str], project: Project) -> None:
     assert [option for option in options if option not in known] == []
     if "--ws-max-size" in options:
         size = arguments[arguments.index("--ws-max-size") + 1]
-        assert int(size) == Settings().MAX_FRAME_SIZE
+        assert int(size) == Settings().MAX_DOCUMENT_SIZE + 1024
 
 
 def exercise(page: Path, project: Project) -> None:

@@ -61,6 +61,19 @@ def test_changes_are_numbered_from_one_whatever_their_kind() -> None:
     assert update_in(member.receive_bytes(update_frame(HELLO))) == (HELLO, 2, False)
 
 
+def test_only_the_answer_to_a_step_1_may_be_larger_than_a_frame() -> None:
+    document = new_doc("x" * 2_000).get_update()
+    member = session(MAX_FRAME_SIZE=1_000, MAX_DOCUMENT_SIZE=len(document))
+    assert update_in(member.receive_bytes(step2_frame(document)))[0] == document
+    for frame, limit in (
+        (update_frame(document), "MAX_FRAME_SIZE"),
+        (step2_frame(document + bytes(20)), "MAX_DOCUMENT_SIZE"),
+    ):
+        with pytest.raises(TooBig) as raised:
+            member.receive_bytes(frame)
+        assert raised.value.limit == limit
+
+
 def test_questions_are_told_from_changes() -> None:
     member = session()
     state = new_doc(HELLO).get_state()

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from collab.conf import get_settings, get_storage, has_shared_layer
+from collab.conf import Settings, get_settings, get_storage, has_shared_layer
 
 
 class Command(BaseCommand):
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             reload=options["reload"],
             forwarded_allow_ips=options["forwarded_allow_ips"],
             ws="collab.sockets:WebSocketProtocol",
-            ws_max_size=get_settings().MAX_FRAME_SIZE,
+            ws_max_size=_largest_frame(get_settings()),
             # Updates are too small for compression to be worth its time and memory.
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=15,
@@ -66,6 +66,11 @@ class Command(BaseCommand):
                 f"{workers} processes would have documents of their own:"
                 f" {type(get_storage()).__name__} is not shared by processes."
             )
+
+
+def _largest_frame(limits: Settings) -> int:
+    """Return the size of the largest frame: an update, or the answer with a whole document."""
+    return max(limits.MAX_FRAME_SIZE, limits.MAX_DOCUMENT_SIZE + 1024)
 
 
 def _application() -> str:
