@@ -204,6 +204,10 @@ class Upkeep:
 
 
 async def settle(room: Room) -> None:
-    """Wait until the watchers of a room have processed what they saw."""
+    """Wait until the watchers of a room have processed all changes; failures are logged."""
     for watcher in room.watchers:
-        await watcher.settle()
+        try:
+            await watcher.settle()
+        except Exception:
+            # The updates of this room and of others are stored all the same.
+            logger.exception("A watcher of a document failed.", extra={"room": room.name})

@@ -5,6 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from collab.engine.hub import loader
+from collab.engine.rooms.context import WatchedRoom
+from collab.engine.rooms.member import Member
+from collab.protocol.yjs.validation import UpdateOutline
 from tests.engine.fakes import room_of
 from tests.engine.hub.test_hub import LETTERS, harness_of
 from tests.harness.waiting import until
@@ -48,3 +54,37 @@ async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
         assert harness.storage.calls["load"] == before + 1
         assert text(room_of(member).doc) == "a"
         await harness.leave(member)
+
+
+class FailingWatcher:
+    """A watcher of an app that cannot process the changes of a document."""
+
+    is_busy = False
+
+    def attach(self, room: WatchedRoom) -> None:
+        pass
+
+    def detach(self) -> None:
+        pass
+
+    def receive(self, member: Member, outline: UpdateOutline) -> None:
+        pass
+
+    async def settle(self) -> None:
+        raise LookupError("the app's own")
+
+
+async def test_a_watcher_that_fails_keeps_no_document_from_being_stored_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def watch(name: str) -> FailingWatcher | None:
+        return FailingWatcher() if name == "watched" else None
+
+    monkeypatch.setattr(loader, "room_watchers", [watch])
+    async with harness_of(tmp_path) as harness:
+        for name in ("watched", "other"):
+            member, _ = await harness.join(name)
+            harness.change(member, LETTERS[0])
+        await harness.hub.drain()
+        assert await harness.stored("watched") == await harness.stored("other") == "a"
+    assert {record.__dict__["room"] for record in caplog.records} == {"watched"}
