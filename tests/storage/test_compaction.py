@@ -246,7 +246,7 @@ class TestLargeDocuments:
 
     LARGE = Doc({"text": Text("x" * 1_100_000)}).get_update()
 
-    @pytest.mark.parametrize("snapshot", [None, LARGE])
+    @pytest.mark.parametrize("snapshot", [None, LARGE], ids=["none", "large"])
     async def test_they_are_read_as_others_are(
         self, snapshot: bytes | None, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -271,7 +271,7 @@ class TestLargeDocuments:
         with pytest.raises(DocumentCorrupt, match="the snapshot"):
             await read_in_process(stored(snapshot=b"\xff" * 1_100_000))
 
-    @pytest.mark.parametrize("snapshot", [b"\0\0", LARGE])
+    @pytest.mark.parametrize("snapshot", [b"\0\0", LARGE], ids=["empty", "large"])
     async def test_what_somebody_lacks(self, snapshot: bytes) -> None:
         updates = typed("hello")
         knows = applied([snapshot, *updates[:3]])

@@ -89,8 +89,6 @@ class LayerChannel:
         self._token = token
         self._timeout = LAYER_TIMEOUT if timeout is None else timeout
         self._pause = LAYER_PAUSE if pause is None else pause
-        #: A layer that forgets groups says after how many seconds it does.
-        self._rejoin_interval: float = getattr(layer, "group_expiry", inf) / 2
         self._groups: set[str] = set()
         #: The layer may lack some of the groups; all are joined again soon.
         self._is_stale = False
@@ -185,7 +183,9 @@ class LayerChannel:
             self._fail(error)
         else:
             self._is_stale = False
-            self._rejoin_in(self._rejoin_interval)
+            # A layer that forgets groups says after how many seconds it does. Asked here, for a
+            # layer on publish and subscribe answers in an event loop only.
+            self._rejoin_in(getattr(self._layer, "group_expiry", inf) / 2)
 
     async def _take_channel(self) -> None:
         async with asyncio.timeout(self._timeout):

@@ -80,7 +80,7 @@ def reads(queries: CaptureQueriesContext) -> list[str]:
 def witness() -> Iterator[Witnessed]:
     """Watch a model for the time of the test."""
     watching: list[Witness] = []
-    before = row_signals._connected
+    before, followed = row_signals._connected, changes._followers.copy()
 
     def make(model: type[Model], kind: type[Witness] = Witness) -> Witness:
         watching.append(kind(model))
@@ -90,7 +90,7 @@ def witness() -> Iterator[Witnessed]:
     yield make
     for each in watching:
         unwatch(each)
-    assert not changes._followers
+    assert changes._followers == followed
     assert row_signals._connected == before
 
 
