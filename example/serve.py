@@ -56,7 +56,7 @@ def serve(listener: socket.socket) -> None:
             ws="collab.sockets:WebSocketProtocol",
             # Updates are too small for compression to be worth its time and memory.
             ws_per_message_deflate=False,
-            lifespan="off",
+            lifespan="on",
             log_level="warning",
             timeout_graceful_shutdown=10,
         )

@@ -5,6 +5,7 @@ import secrets
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.text import Truncator
 
 
 def new_slug() -> str:
@@ -29,6 +30,12 @@ class Page(models.Model):
         max_length=64, unique=True, default=new_share_token, editable=False
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    #: What the document holds, kept up to date by ``documents.py``.
+    text = models.TextField(blank=True, editable=False)
+    edited_at = models.DateTimeField(null=True, editable=False)
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
 
     class Meta:
         ordering = ("-created_at",)
@@ -39,6 +46,11 @@ class Page(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address for those who are logged in."""
         return reverse("page", args=[self.slug])
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the text, in one line."""
+        return Truncator(" ".join(self.text.split())).chars(160)
 
     def get_share_url(self) -> str:
         """Return the address for whoever is given it."""

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
@@ -25,8 +26,11 @@ class DemoLoginView(LoginView):
 
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """List the pages."""
-    return render(request, "pages/index.html", {"pages": Page.objects.select_related("owner")})
+    """List the pages, or those with the words that are searched for."""
+    pages, query = Page.objects.select_related("owner", "edited_by"), request.GET.get("q", "")
+    for word in query.split():
+        pages = pages.filter(Q(title__icontains=word) | Q(text__icontains=word))
+    return render(request, "pages/index.html", {"pages": pages, "query": query})
 
 
 @login_required

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.harness.waiting import poll_until
+
 from .browsing import PHONE, SMALL_PHONE, Enter, Visitor, expect_no_scroll, reading_path, screenshot
 from .site import Site
 
@@ -245,6 +247,25 @@ def test_a_new_page_is_made_and_written(enter: Enter) -> None:
     alice.expect_status("saved")
     bob.open_page("Shopping")
     bob.expect_written("Milk")
+
+
+def test_the_list_shows_and_finds_what_was_written_and_by_whom(alice: Visitor) -> None:
+    alice.click_end_of("Everybody who opens")
+    alice.write(" Bring lemonade.")
+    alice.expect_status("saved")
+    line = alice.page.get_by_role("listitem")
+
+    def is_found() -> bool:
+        alice.go("/?q=lemonade+write")
+        return alice.page.locator(".list a").count() == 1
+
+    # The list is kept up to date a moment later.
+    poll_until(is_found)
+    expect(line).to_contain_text("Welcome")
+    expect(line).to_contain_text("Changed by Alice")
+    expect(line).to_contain_text("Everybody who opens")
+    alice.go("/?q=nowhere")
+    expect(line).to_have_text("No page has “nowhere”.")
 
 
 def test_a_deleted_page_closes_for_all(enter: Enter, bob: Visitor) -> None:

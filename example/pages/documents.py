@@ -1,0 +1,35 @@
+"""The texts of pages: who may write them, and what the list of pages shows of them."""
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+
+from collab import documents
+from collab.access import Access
+from collab.exceptions import NoSuchDocument
+
+from .models import Page
+
+
+@documents.register("<slug:slug>")
+class PageDocument(documents.DocumentType):
+    """The text of a page, which has the page's slug for a name."""
+
+    content: ClassVar = "tiptap"
+
+    def authorize(self, user: Any, slug: str) -> Access:
+        """Let users write; the consumer lets share tokens read."""
+        if not Page.objects.filter(slug=slug).exists():
+            raise NoSuchDocument
+        return Access.WRITE if user.is_authenticated else Access.NONE
+
+    def changed(self, change: Any, slug: str) -> None:
+        """Keep the text of the page for the list and its search box."""
+        page = Page.objects.filter(slug=slug)
+        # The names of boards match the pattern, too.
+        if page.exists():
+            page.update(
+                text=change.text(),
+                edited_at=timezone.now(),
+                edited_by=change.users[-1] if change.users else None,
+            )
