@@ -1,8 +1,9 @@
-/** What is going on: readings, notifications, and a list of what can be watched. */
+/** The dashboard: readings, notifications, and a list of objects to subscribe to. */
 import { watchList } from "django-collab/live";
 
 import { TaskModel } from "./channels/boards.js";
 import { DashboardChannel, type Reading } from "./channels/dashboard.js";
+import { setUpCopy } from "./copy.js";
 import { drawChart } from "./dashboard/chart.js";
 import { showConnection } from "./live.js";
 
@@ -11,7 +12,7 @@ const find = (id: string): HTMLElement => document.getElementById(id)!;
 
 showConnection(find("status"), channel);
 
-// Readings: those that were kept come first, in their order.
+// Readings: kept ones first, in order.
 const SHOWN = 60;
 let readings: Reading[] = [];
 channel.on<Reading>("reading", (reading) => {
@@ -19,6 +20,13 @@ channel.on<Reading>("reading", (reading) => {
   find("value").textContent = `${reading.value.toFixed(1)} °C`;
   drawChart(find("chart"), readings);
 });
+
+const command = find("command");
+setUpCopy(
+  find("copy"),
+  () => command.textContent!,
+  () => getSelection()?.selectAllChildren(command),
+);
 
 find("measure").addEventListener("click", () => {
   channel.measure().catch((error: unknown) => {
@@ -35,7 +43,7 @@ channel.observe(() => {
 });
 find("read").addEventListener("click", () => void channel.markRead());
 
-// What can be watched: a list that is itself watched.
+// Objects: the list is a subscription, too.
 watchList(channel, TaskModel, {}, (tasks) => {
   find("objects").replaceChildren(
     ...[...tasks].map(([id, task]) => {

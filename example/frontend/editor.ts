@@ -10,7 +10,8 @@ import { setUpToolbar } from "./toolbar.js";
 const provider = createProvider("/ws");
 const { doc } = provider;
 
-const editor = createEditor(document.getElementById("text")!, doc, provider, client.me);
+const [text, notice] = [document.getElementById("text")!, document.getElementById("notice")!];
+const editor = createEditor(text, doc, provider, client.me, notice);
 editor.setEditable(!client.share);
 provider.on("access", (access) => editor.setEditable(access === "write"));
 provider.on("closed", ({ code }) => isDenied(code) && editor.setEditable(false));

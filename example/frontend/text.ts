@@ -8,6 +8,7 @@ import StarterKit from "@tiptap/starter-kit";
 import type { CollabProvider } from "django-collab";
 import type { Doc } from "yjs";
 
+import { PasteNotice } from "./pasting.js";
 import type { Person } from "./people.js";
 
 export function createEditor(
@@ -15,11 +16,13 @@ export function createEditor(
   document: Doc,
   provider: CollabProvider,
   user: Person,
+  notice: HTMLElement,
 ): Editor {
+  const pasted = new PasteNotice(notice);
   return new Editor({
     element,
     extensions: [
-      // Undo is the shared document's; and nobody changes a page just by opening it.
+      // Undo is the shared document's. Without a trailing node, opening a page changes nothing.
       StarterKit.configure({ undoRedo: false, trailingNode: false }),
       TaskList,
       TaskItem.configure({ nested: true }),
@@ -27,6 +30,10 @@ export function createEditor(
       Collaboration.configure({ document }),
       CollaborationCaret.configure({ provider, user }),
     ],
-    editorProps: { attributes: { "aria-label": "Text of the page", role: "textbox" } },
+    editorProps: {
+      attributes: { "aria-label": "Text of the page", role: "textbox" },
+      handlePaste: (_view, { clipboardData }) => void pasted.check(clipboardData),
+      handleDrop: (_view, { dataTransfer }) => void pasted.check(dataTransfer),
+    },
   });
 }

@@ -1,9 +1,21 @@
 """URLs of the example."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
+
+
+class FaviconView(RedirectView):
+    """Redirects browsers that ask for ``/favicon.ico``, as they do on pages of the admin."""
+
+    def get_redirect_url(self, *args: object, **kwargs: object) -> str:
+        """Return the address of the icon."""
+        return static("favicon.svg")
+
 
 urlpatterns = [
+    path("favicon.ico", FaviconView.as_view()),
     path("admin/", admin.site.urls),
     path("", include("boards.urls")),
     path("", include("dashboard.urls")),

@@ -48,7 +48,7 @@ def expect_equal(*visitors: Visitor, including: tuple[str, ...]) -> None:
 
 
 def test_two_users_type_at_once_and_see_each_others_cursor(alice: Visitor, bob: Visitor) -> None:
-    alice.click_end_of("Everybody who opens")
+    alice.click_end_of("All users who open")
     bob.click_end_of("Type in both at once")
     expect(alice.cursor_of("Bob")).to_be_visible()
     expect(bob.cursor_of("Alice")).to_be_visible()
@@ -64,7 +64,7 @@ def test_two_users_type_at_once_and_see_each_others_cursor(alice: Visitor, bob: 
 
 def test_two_users_type_at_the_same_place(alice: Visitor, bob: Visitor) -> None:
     for visitor in (alice, bob):
-        visitor.click_end_of("Everybody who opens")
+        visitor.click_end_of("All users who open")
     write_in_turns(alice, bob, "onetwothree")
     for visitor in (alice, bob):
         visitor.expect_status("saved")
@@ -80,7 +80,7 @@ def test_two_users_type_at_the_same_place(alice: Visitor, bob: Visitor) -> None:
 
 
 def test_cursor_vanishes_when_its_owner_leaves(alice: Visitor, bob: Visitor) -> None:
-    bob.click_end_of("Everybody who opens")
+    bob.click_end_of("All users who open")
     expect(alice.cursor_of("Bob")).to_be_visible()
     bob.page.close()
     expect(alice.cursor_of("Bob")).to_have_count(0)
@@ -92,7 +92,7 @@ def test_tabs_of_one_browser_are_one_person_with_two_cursors(alice: Visitor, bob
     second = bob.context.new_page()
     second.goto(bob.page.url)
     expect(second.locator("#status")).to_have_attribute("data-state", "saved")
-    bob.click_end_of("Everybody who opens")
+    bob.click_end_of("All users who open")
     second.locator(".tiptap").get_by_text("Type in both").click()
     expect(alice.cursor_of("Bob")).to_have_count(2)
     assert alice.avatars() == ["Alice", "Bob"]
@@ -104,7 +104,7 @@ def test_offline_edits_converge(alice: Visitor, bob: Visitor) -> None:
     bob.line.cut()
     bob.expect_status("offline")
     expect(alice.page.locator("#people li")).to_have_count(1)
-    alice.click_end_of("Everybody who opens")
+    alice.click_end_of("All users who open")
     alice.write(" Alice was here.")
     alice.expect_status("saved")
     bob.click_end_of("Type in both at once")
@@ -131,7 +131,7 @@ KEPT_UPDATES = """async (count) => {
 def test_edits_of_a_tab_closed_offline_come_with_the_next(alice: Visitor, bob: Visitor) -> None:
     bob.line.cut()
     bob.expect_status("offline")
-    bob.click_end_of("Everybody who opens")
+    bob.click_end_of("All users who open")
     bob.write(" Written on a train.")
     bob.page.wait_for_function(KEPT_UPDATES, arg=len(" Written on a train."))
     address = bob.page.url
@@ -145,7 +145,7 @@ def test_edits_of_a_tab_closed_offline_come_with_the_next(alice: Visitor, bob: V
 
 
 def test_reload_keeps_all(alice: Visitor) -> None:
-    alice.click_end_of("Everybody who opens")
+    alice.click_end_of("All users who open")
     alice.page.keyboard.press("Enter")
     alice.write("A ")
     alice.page.get_by_role("button", name="Bold", exact=True).click()
@@ -164,7 +164,7 @@ def test_reload_keeps_all(alice: Visitor) -> None:
 def test_killed_server_has_every_letter_that_was_saved(
     site: Site, enter: Enter, alice: Visitor
 ) -> None:
-    alice.click_end_of("Everybody who opens")
+    alice.click_end_of("All users who open")
     alice.write(" Saved before.")
     alice.expect_status("saved")
     site.kill()
@@ -182,7 +182,7 @@ def test_what_is_written_while_the_server_is_down_is_saved_later(
     site.kill()
     alice.expect_status("offline")
     bob.expect_status("offline")
-    alice.click_end_of("Everybody who opens")
+    alice.click_end_of("All users who open")
     alice.write(" Alice alone.")
     bob.click_end_of("Type in both at once")
     bob.write(" Bob alone.")
@@ -202,15 +202,15 @@ def test_read_only_user_follows_and_cannot_change_anything(enter: Enter, alice: 
     before = reader.written
     expect(reader.text).to_have_attribute("contenteditable", "false")
     expect(reader.page.get_by_role("toolbar")).to_have_count(0)
-    reader.text.get_by_text("Everybody who opens").click()
+    reader.text.get_by_text("All users who open").click()
     reader.write("No letter of this")
     assert reader.written == before
     # Not even by the tools of the browser: the server takes nothing.
     reader.page.evaluate("document.querySelector('.tiptap').editor.setEditable(true)")
-    reader.click_end_of("Everybody who opens")
+    reader.click_end_of("All users who open")
     reader.write(" Forced in.")
     reader.expect_written("Forced in.")
-    alice.click_end_of("Everybody who opens")
+    alice.click_end_of("All users who open")
     alice.write(" By Alice.")
     alice.expect_status("saved")
     reader.expect_written("By Alice.")
@@ -320,7 +320,7 @@ def test_screenshot(enter: Enter, tmp_path: Path) -> None:
     for visitor in (alice, bob, carol):
         visitor.open_page("Welcome")
     bob.click_end_of("Type in both at once")
-    carol.click_end_of("Everybody who opens")
+    carol.click_end_of("All users who open")
     carol.write(" So do we.")
     bob.write(" I see yours!")
     expect(alice.cursor_of("Bob")).to_be_visible()
@@ -328,3 +328,36 @@ def test_screenshot(enter: Enter, tmp_path: Path) -> None:
     expect_equal(alice, bob, carol, including=("So do we.", "I see yours!"))
     alice.expect_status("saved")
     screenshot(alice, "screenshot.png", tmp_path, height=640)
+
+
+PASTE = """html => {
+  const data = new DataTransfer();
+  data.setData("text/html", html);
+  data.setData("text/plain", "pasted");
+  const options = { clipboardData: data, bubbles: true, cancelable: true };
+  const text = document.querySelector("#text [contenteditable]");
+  text.dispatchEvent(new ClipboardEvent("paste", options));
+}"""
+
+
+@pytest.mark.parametrize(
+    ("html", "kinds"),
+    [
+        ("<p>pasted</p><img src='data:,'>", "images"),
+        ("<table><tr><td>pasted</td></tr></table>", "tables"),
+        ("<table><tr><td>pasted <img src='data:,'></td></tr></table>", "images and tables"),
+    ],
+)
+def test_pasted_content_that_is_left_out_is_reported(alice: Visitor, html: str, kinds: str) -> None:
+    alice.click_end_of("All users who open")
+    alice.page.evaluate(PASTE, html)
+    notice = alice.page.locator("#notice")
+    expect(notice).to_have_text(f"This page cannot have {kinds}; they were left out.")
+    alice.expect_written("pasted")
+
+
+def test_pasted_text_is_reported_nowhere(alice: Visitor) -> None:
+    alice.click_end_of("All users who open")
+    alice.page.evaluate(PASTE, "<p>pasted</p>")
+    alice.expect_written("pasted")
+    expect(alice.page.locator("#notice")).to_be_hidden()

@@ -15,6 +15,8 @@ from .site import Site
 pytestmark = pytest.mark.browser
 
 CARD = "Make lemonade"
+#: Readings that the demo begins with.
+FIRST = 24
 
 
 class Observer:
@@ -46,10 +48,10 @@ class Observer:
         return self.page.locator("#unread")
 
     def expect_readings(self, count: int) -> None:
-        """Wait until so many are on the chart."""
+        """Wait until so many are on the chart beside those of the demo."""
         points = "document.querySelector('#chart polyline')?.getAttribute('points') ?? ''"
         self.page.wait_for_function(
-            f"n => {points}.split(' ').filter(Boolean).length === n", arg=count
+            f"n => {points}.split(' ').filter(Boolean).length === n", arg=FIRST + count
         )
 
     def field(self, name: str) -> Locator:
@@ -158,6 +160,26 @@ def test_any_object_can_be_watched_as_it_changes(alice: Observer, bob: Observer)
     bob.page.get_by_role("link", name="Delete", exact=True).click()
     bob.page.get_by_role("button", name="Yes").click()
     expect(alice.page.locator("#fields")).to_have_text("It is gone.")
+
+
+def test_the_command_that_sends_a_reading_can_be_copied(alice: Observer) -> None:
+    alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    alice.expect_readings(0)
+    alice.page.get_by_role("button", name="Copy").click()
+    expect(alice.page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = alice.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("curl http://") and copied.endswith("""-d '{"value": 31.5}'""")
+
+
+def test_a_page_of_an_object_leads_back(alice: Observer) -> None:
+    alice.page.get_by_role("link", name=CARD).click()
+    alice.page.get_by_role("link", name="Back to the dashboard").click()
+    expect(alice.page.locator("#chart")).to_be_visible()
+
+
+def test_browsers_find_the_icon_wherever_they_ask(alice: Observer) -> None:
+    answer = alice.page.request.get(f"{alice.visitor.line.url}/favicon.ico")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
 
 
 def test_what_cannot_be_watched_is_not_found(alice: Observer) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py demo``: users to log in as, a first page and a first board."""
+"""``manage.py demo``: demo users, a first page, a first board and first readings."""
 
 from typing import Any
 
@@ -9,19 +9,20 @@ from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
 from boards.models import Board, Task
 from collab import documents
+from dashboard.readings import record_first
 from pages.models import Page
 from pages.people import DEMO_PASSWORD, DEMO_USERS
 
 TITLE = "Welcome"
 STEPS = (
-    "Open this page in a second, private window and log in as somebody else.",
+    "Open this page in a second, private window and log in as another user.",
     "Type in both at once, and watch the other cursor.",
     "Stop the server, keep typing, start it again: nothing is lost.",
-    "Hand the read-only link to somebody who must not change a thing.",
+    "Share the read-only link with readers.",
 )
 
 BOARD = "Garden party"
-#: By column: title, description, and whose idea it was.
+#: By column: title, description, and index of the author.
 TASKS = {
     Task.State.TODO: (
         ("Send the invitations", "Ask for allergies.\nReply by the 20th.", 0),
@@ -38,9 +39,9 @@ TASKS = {
 
 
 class Command(BaseCommand):
-    """Make the demo users, a first page and a first board; what is there stays as it is."""
+    """Creates demo users, a first page, a first board and first readings, unless they exist."""
 
-    help = "Make the demo users, a first page and a first board."
+    help = "Create demo users, a first page, a first board and first readings."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,6 +53,7 @@ class Command(BaseCommand):
                 write_welcome(doc)
         if not Board.objects.exists():
             fill(Board.objects.create(title=BOARD, owner=users[0]), users)
+            record_first()
 
 
 def _user(name: str) -> User:
@@ -60,14 +62,14 @@ def _user(name: str) -> User:
     )
     if is_new:
         user.set_password(DEMO_PASSWORD)
-        # They may look into the admin, where the documents are listed.
+        # With access to the admin, which lists the documents.
         user.is_staff = user.is_superuser = True
         user.save()
     return user
 
 
 def fill(board: Board, users: list[User]) -> None:
-    """Put the first tasks on a board: they are rows like any others."""
+    """Create the first tasks of a board, as ordinary rows."""
     Task.objects.bulk_create(
         Task(
             board=board,
@@ -83,10 +85,10 @@ def fill(board: Board, users: list[User]) -> None:
 
 
 def write_welcome(doc: Doc[Any]) -> None:
-    """Write the first page as the editor would: a tree of its node types."""
+    """Write the first page as a tree of the editor's node types."""
     body = doc.get("default", type=XmlFragment)
     body.children.append(XmlElement("heading", contents=[XmlText("Write together")]))
-    body.children.append(_paragraph("Everybody who opens this page writes in the same text."))
+    body.children.append(_paragraph("All users who open this page write in the same text."))
     items = [XmlElement("listItem", contents=[_paragraph(step)]) for step in STEPS]
     body.children.append(XmlElement("orderedList", contents=items))
     body.children.append(_paragraph(""))
