@@ -6,7 +6,6 @@ once, seen by live members when it is committed, and part of the surrounding
 """
 
 from collab.documents.contents import (
-    DocumentContent,
     acontent,
     aedit_text,
     ahtml,
@@ -22,6 +21,7 @@ from collab.documents.contents import (
     replace,
     text,
 )
+from collab.documents.document_content import DocumentContent
 from collab.documents.document_type import DocumentType
 from collab.documents.operations import (
     adelete,

@@ -1,31 +1,25 @@
 """Content of documents by their names, as HTML, Markdown, text or JSON, and into them.
 
-The schema is that of the document's type, unless one is given. What takes long, as large documents
-do, runs in a process of its own, so that the server goes on meanwhile.
+The schema is that of the document's type, unless one is given.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from asgiref.sync import async_to_sync
-from django.core.exceptions import ImproperlyConfigured
 from pycrdt import Doc
 
+from collab.documents.document_content import DocumentContent, known_schema, run_job
 from collab.documents.operations import aread
 from collab.documents.registry import type_of
 from collab.engine.hub.working_copies import load_copy, store_update, unsaved_updates
-from collab_storage.subprocesses import run_in_process
 
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
     from collab.content import Report, Schema
-    from collab.content.writing import Format
 
 __all__ = [
-    "DocumentContent",
     "acontent",
     "aedit_text",
     "ahtml",
@@ -43,11 +37,6 @@ __all__ = [
     "text",
 ]
 
-T = TypeVar("T")
-
-#: Bytes of a document beyond which converting it takes more than some milliseconds.
-_LARGE = 64 * 1024
-
 
 def content_schema(
     name: str, schema: Schema | str | None = None
@@ -63,69 +52,8 @@ def content_schema(
     """
     document_type = type_of(name)
     own = None if document_type is None else document_type.content
-    if schema is None and own is None:
-        raise ImproperlyConfigured(
-            f'How is the content of {name!r} to be read? Set content = "tiptap", or another'
-            " schema, on its document type, or pass schema=."
-        )
     field = None if document_type is None else document_type.content_field
-    return (own if schema is None else schema), field  # type: ignore[return-value]
-
-
-class DocumentContent:
-    """The content of a document at one moment.
-
-    Args:
-        name: the document.
-        update: its state.
-        schema: of its content.
-        field: the root that holds it.
-    """
-
-    def __init__(self, name: str, update: bytes, schema: Schema | str, field: str | None) -> None:
-        self.name = name
-        self._update = update
-        self._schema = schema
-        self._field = field
-
-    @property
-    def token(self) -> str:
-        """The state, for ``replace(base=...)``: what the writer had read."""
-        from collab.content.jobs import make_token
-
-        return make_token(self._update)
-
-    async def arender(self, format: Format) -> Any:
-        """Return the content in a format: "html", "markdown", "text" or "json"."""
-        from collab.content.jobs import render_update
-
-        return await _run(
-            len(self._update), render_update, self._update, self._field, self._schema, format
-        )
-
-    def render(self, format: Format) -> Any:
-        """See :meth:`arender`."""
-        return async_to_sync(self.arender)(format)
-
-    @property
-    def html(self) -> str:
-        """HTML that is safe to be put into a page."""
-        return str(self.render("html"))
-
-    @property
-    def markdown(self) -> str:
-        """Markdown in GitHub's flavour."""
-        return str(self.render("markdown"))
-
-    @property
-    def text(self) -> str:
-        """Plain text."""
-        return str(self.render("text"))
-
-    @property
-    def json(self) -> Any:
-        """The JSON of the editor."""
-        return self.render("json")
+    return known_schema(name, own if schema is None else schema), field
 
 
 async def acontent(
@@ -246,7 +174,7 @@ async def areplace(
     own, own_field = content_schema(name, schema)
     state = await _state(name)
     size = len(state) + len(str(wanted.value)) + len(base or "")
-    update, report = await _run(size, replace_update, state, field or own_field, own, wanted)
+    update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
     await _store(name, update, user)
     return report
 
@@ -276,7 +204,7 @@ async def aedit_text(
     own, own_field = content_schema(name, schema)
     state = (await aread(name)).get_update()
     edit = Edit(old, new)
-    update = await _run(len(state), edit_update, state, field or own_field, own, edit)
+    update = await run_job(len(state), edit_update, state, field or own_field, own, edit)
     await _store(name, update, user)
 
 
@@ -294,17 +222,3 @@ async def _state(name: str) -> bytes:
 async def _store(name: str, update: bytes, user: object) -> None:
     if update:
         await store_update(name, update, user, upon=unsaved_updates(name))
-
-
-async def _run(size: int, function: Callable[..., T], *args: Any) -> T:
-    """Call a job here, or in a process of its own if the document is large."""
-    from collab.content.editors.names import schema_name
-
-    if size <= _LARGE:
-        return function(*args)
-    update, field, schema, *rest = args
-    name = schema_name(schema)
-    if name is None:
-        # A schema without a name cannot be sent to another process.
-        return await asyncio.to_thread(function, *args)
-    return await run_in_process(function, update, field, name, *rest)

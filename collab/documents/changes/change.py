@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from pycrdt import Doc
 
-from collab.documents.contents import DocumentContent, content_schema
+from collab.documents.document_content import DocumentContent, known_schema
 from collab.documents.operations import read
+
+if TYPE_CHECKING:
+    from collab.content import Schema
 
 __all__ = ["Change"]
 
@@ -25,15 +28,25 @@ class Change:
         parameters: of the name, as the pattern of its type has them.
         user_ids: primary keys, as text, of the users who made it, as far as they are known.
         since: when the first update of it was stored.
+        schema: of the document's content, if its type has one.
+        field: the root that holds the content; by default that of the schema.
     """
 
     def __init__(
-        self, name: str, parameters: Mapping[str, Any], user_ids: Sequence[str], since: datetime
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        user_ids: Sequence[str],
+        since: datetime,
+        schema: Schema | str | None = None,
+        field: str | None = None,
     ) -> None:
         self.name = name
         self.kwargs = parameters
         self.user_ids = user_ids
         self.since = since
+        self._schema = schema
+        self._field = field
 
     def __repr__(self) -> str:
         return f"<Change of {self.name!r}>"
@@ -68,8 +81,8 @@ class Change:
         return self._content().render("json")
 
     def _content(self) -> DocumentContent:
-        schema, field = content_schema(self.name)
-        return DocumentContent(self.name, self.doc.get_update(), schema, field)
+        schema = known_schema(self.name, self._schema)
+        return DocumentContent(self.name, self.doc.get_update(), schema, self._field)
 
     @cached_property
     def users(self) -> list[Any]:

@@ -59,8 +59,11 @@ def call_receivers(name: str, events: Sequence[QueuedEvent]) -> None:
 
 def _change(name: str, resolved: ResolvedName | None, events: Sequence[QueuedEvent]) -> Change:
     users = dict.fromkeys(event.user_id for event in events if event.user_id is not None)
-    parameters = {} if resolved is None else resolved.parameters
-    return Change(name, parameters, list(users), events[0].at)
+    if resolved is None:
+        return Change(name, {}, list(users), events[0].at)
+    document_type, parameters = resolved
+    schema, field = document_type.content, document_type.content_field
+    return Change(name, parameters, list(users), events[0].at, schema, field)
 
 
 def _call(
