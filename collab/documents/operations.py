@@ -26,6 +26,7 @@ from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import apply, check, merge
 from collab_storage.base import DocumentInfo
 from collab_storage.exceptions import DocumentNotFound
+from collab_storage.subdocuments import temporary_doc
 
 __all__ = [
     "adelete",
@@ -111,7 +112,8 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
         ValueError: ``update`` is no Yjs update.
     """
     try:
-        apply(Doc(), check(update))
+        with temporary_doc() as doc:
+            apply(doc, check(update))
     except Exception as error:
         raise ValueError("That is no Yjs update that can be applied.") from error
     await store_update(room_name, update, user)
@@ -133,20 +135,20 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
         room_name: the document, made if there is none.
         user: whose change it is, for the log.
     """
-    doc = Doc[Any]()
-    await load_copy(room_name, doc)
-    with recording_updates(doc) as updates:
-        yield doc
+    with temporary_doc() as doc:
+        await load_copy(room_name, doc)
+        with recording_updates(doc) as updates:
+            yield doc
     await _finish(room_name, updates, user)
 
 
 @contextmanager
 def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
     """See :func:`aedit`."""
-    doc = Doc[Any]()
-    async_to_sync(load_copy)(room_name, doc)
-    with recording_updates(doc) as updates:
-        yield doc
+    with temporary_doc() as doc:
+        async_to_sync(load_copy)(room_name, doc)
+        with recording_updates(doc) as updates:
+            yield doc
     async_to_sync(_finish)(room_name, updates, user)
 
 

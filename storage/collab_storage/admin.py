@@ -15,7 +15,6 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from pycrdt import Doc
 
 from .compaction import apply_stored
 from .event_queue import retry
@@ -23,6 +22,7 @@ from .exceptions import StorageError
 from .models import Document, DocumentQuerySet, EventLease
 from .orm import ORMStorage
 from .render import render_text
+from .subdocuments import temporary_doc
 
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Document]
@@ -78,14 +78,14 @@ class DocumentAdmin(BaseAdmin):
         return format_html('<pre style="white-space: pre-wrap; overflow: auto">{}</pre>', text)
 
     def _text(self, document: Document) -> str:
-        doc: Doc[Any] = Doc()
-        try:
-            stored = async_to_sync(_storage(document).load)(document.name)
-            if stored is not None:
-                apply_stored(doc, stored, document.name)
-        except StorageError as error:
-            return str(error)
-        return render_text(doc)
+        with temporary_doc() as doc:
+            try:
+                stored = async_to_sync(_storage(document).load)(document.name)
+                if stored is not None:
+                    apply_stored(doc, stored, document.name)
+            except StorageError as error:
+                return str(error)
+            return render_text(doc)
 
     def get_queryset(self, request: HttpRequest) -> DocumentQuerySet:
         return Document.objects.with_sizes().defer("snapshot")

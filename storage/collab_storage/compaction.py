@@ -13,6 +13,7 @@ from pycrdt import Doc, get_update
 
 from .base import LogRow, Storage, StoredDocument
 from .exceptions import DocumentCorrupt
+from .subdocuments import temporary_doc
 from .subprocesses import run_in_process
 from .surrogates import as_yjs, has_pairs
 from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, merge, state_vector
@@ -188,9 +189,9 @@ def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
     """Return the part of ``updates`` that a Doc integrates, its state, and the pending rest."""
     updates = as_yjs(updates)
     merged = updates[0] if len(updates) == 1 else merge(updates)
-    doc: Doc[Any] = Doc()
-    doc.apply_update(merged)
-    state = doc.get_state()
+    with temporary_doc() as doc:
+        doc.apply_update(merged)
+        state = doc.get_state()
     if is_covered(state, merged):
         return merged, state, EMPTY_UPDATE
     return _effect(merged), state, get_update(merged, state)
@@ -213,12 +214,12 @@ def _attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Non
 
 def _effect(update: bytes) -> bytes:
     """Return the part of ``update`` that an empty Doc integrates."""
-    doc: Doc[Any] = Doc()
     effects = [EMPTY_UPDATE]
-    # An observer makes pycrdt encode it, which would be a waste where the Doc integrates all.
-    subscription = doc.observe(lambda event: effects.append(event.update))
-    doc.apply_update(update)
-    doc.unobserve(subscription)
+    with temporary_doc() as doc:
+        # An observer makes pycrdt encode it, which would be a waste where the Doc integrates all.
+        subscription = doc.observe(lambda event: effects.append(event.update))
+        doc.apply_update(update)
+        doc.unobserve(subscription)
     return effects[-1]
 
 
@@ -272,12 +273,10 @@ def _fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocumen
     if content.rest != EMPTY_UPDATE:
         # The Doc may lose pending updates; see the module updates.
         return merged, False, content.read
-    with _translated(stored):
-        doc: Doc[Any] = Doc()
+    with _translated(stored), temporary_doc() as doc, temporary_doc() as copy:
         doc.apply_update(merged)
         # Garbage is collected when the transaction ends, so this is smaller than ``merged``.
         snapshot = doc.get_update()
-        copy: Doc[Any] = Doc()
         copy.apply_update(snapshot)
         return (snapshot if _equal(doc, copy) else merged), True, content.read
 

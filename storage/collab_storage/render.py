@@ -14,6 +14,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlText
 
+from .subdocuments import temporary_doc
+
 __all__ = ["render_json", "render_text"]
 
 #: Deeper values are left out, as Python's recursion is limited.
@@ -46,10 +48,10 @@ def render_text(doc: Doc[Any]) -> str:
 def _roots(doc: Doc[Any]) -> Iterator[tuple[str, Callable[[Any], str], Any]]:
     """Yield the name of each root, a function that renders it as text, and its JSON value."""
     # A copy, as reading a root as some type makes it one of that type.
-    copy: Doc[Any] = Doc()
-    copy.apply_update(doc.get_update())
-    for name in sorted(copy.keys()):
-        yield name, *_root(copy, name)
+    with temporary_doc() as copy:
+        copy.apply_update(doc.get_update())
+        for name in sorted(copy.keys()):
+            yield name, *_root(copy, name)
 
 
 def _root(doc: Doc[Any], name: str) -> tuple[Callable[[Any], str], Any]:

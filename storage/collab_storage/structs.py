@@ -20,6 +20,7 @@ __all__ = [
     "SHARED_TYPE",
     "SKIP",
     "STRING",
+    "SUBDOCUMENT",
     "Id",
     "Struct",
     "read_chunk",
@@ -33,7 +34,7 @@ HAS_LEFT, HAS_RIGHT, HAS_KEY = 0x80, 0x40, 0x20
 HAS_ORIGINS = HAS_LEFT | HAS_RIGHT
 #: The lowest five bits of that byte, and what they are for some kinds of structs.
 KIND = 0x1F
-GC, STRING, SHARED_TYPE, SKIP = 0, 4, 7, 10
+GC, STRING, SHARED_TYPE, SUBDOCUMENT, SKIP = 0, 4, 7, 9, 10
 
 #: Lists and objects inside each other in one value; decoders recurse.
 _MAX_DEPTH = 64
@@ -186,7 +187,7 @@ CONTENT: dict[int, Reader] = {
     6: _format,
     SHARED_TYPE: _type,
     8: _values,
-    9: _document,
+    SUBDOCUMENT: _document,
 }
 
 

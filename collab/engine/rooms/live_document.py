@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Set
 from typing import Any, Protocol
 
-from pycrdt import Doc, TransactionEvent
+from pycrdt import Doc, SubdocsEvent, TransactionEvent
 
 from collab.engine.rooms.encoded_document import DocumentBytes, EncodedDocument
 from collab.engine.runtime.malloc_trim import current_trimmer
@@ -29,6 +29,7 @@ from collab.protocol.yjs.updates import (
 )
 from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import Id
+from collab_storage.subdocuments import delete_subdocuments, has_subdocuments
 from collab_storage.surrogates import SurrogatePairs, break_pairs, has_pairs
 from collab_storage.updates import is_covered, state_vector
 
@@ -79,6 +80,7 @@ class LiveDocument:
         "_applying",
         "_doc",
         "_effect",
+        "_has_subdocuments",
         "_is_fresh",
         "_listener",
         "_loop",
@@ -111,6 +113,8 @@ class LiveDocument:
         self._answers_size = 0
         self._applying = False
         self._effect = EMPTY_UPDATE
+        #: The Doc has, or had, subdocuments.
+        self._has_subdocuments = False
         #: It has changed since it was checked last whether it may sleep.
         self._is_fresh = True
 
@@ -121,8 +125,11 @@ class LiveDocument:
             if self._sleep_after is None:
                 self._awake()
         else:
+            source.observe_subdocs(self._observe_subdocuments)
             self._use(source)
             self._rebase()
+            # The project has made it; the subdocuments that it has brought were not seen.
+            self._has_subdocuments = has_subdocuments(self._record.updates()[0])
 
     def close(self) -> None:
         """Cancel what is scheduled, and stay as it is."""
@@ -136,6 +143,8 @@ class LiveDocument:
         """Release the Doc."""
         if self._doc is not None:
             release(self._doc)
+            if self._has_subdocuments:
+                delete_subdocuments(self._doc)
 
     # The Doc.
 
@@ -158,6 +167,7 @@ class LiveDocument:
         return self._doc
 
     def _fill(self, doc: Doc[Any]) -> None:
+        doc.observe_subdocs(self._observe_subdocuments)
         for update in self._record.updates():
             apply(doc, update)
 
@@ -194,7 +204,7 @@ class LiveDocument:
         self._listener.doc_replaced()
         self._nesting.rest()
         self._forget_answers()
-        release(self._doc)
+        self.release()
         self._doc = None
         current_trimmer().note_freed(self._record.size)
 
@@ -336,11 +346,14 @@ class LiveDocument:
         self._fill(doc)
         if self._doc is not None:
             self._listener.detach_watchers()
-            release(self._doc)
+            self.release()
         self._state = None
         self._listener.doc_replaced()
         self._nesting.forget()
         self._use(doc)
+
+    def _observe_subdocuments(self, event: SubdocsEvent) -> None:
+        self._has_subdocuments = True
 
     def _observe(self, event: TransactionEvent) -> None:
         if self._applying:

@@ -410,10 +410,10 @@ async def test_a_new_document_that_is_locked_is_waited_for_and_delays_no_other(
     opening = asyncio.create_task(harness.join(opener=Opener("seed")))
     await until(lambda: harness.storage.calls["create"])
     other, _ = await harness.join("plans")
-    assert text(other.room.doc) == "hello"
+    assert text(room_of(other).doc) == "hello"
     harness.storage.failures.clear()
     member, _ = await opening
-    assert text(member.room.doc) == await harness.stored() == "seed"
+    assert text(room_of(member).doc) == await harness.stored() == "seed"
 
 
 class RacingStorage(MemoryStorage):

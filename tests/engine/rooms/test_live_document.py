@@ -6,12 +6,13 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycrdt import Doc, Map, read_message
+from pycrdt import Doc, Map, get_state, read_message
 
 from collab.access import Access
 from collab.conf import Settings
@@ -30,6 +31,7 @@ from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
+from tests.storage.test_subdocuments import MOST, kept_by
 
 LETTERS = typed("abcdef")
 HUGE = new_doc("x" * 1_200_000, client_id=7)
@@ -57,7 +59,7 @@ async def make_doc() -> Doc[Any]:
     return Doc()
 
 
-def frozen_room(start: bytes = HELLO, **options: Any) -> Room:
+def stored_room(start: bytes = HELLO, **options: Any) -> Room:
     source = DocumentBytes(start, new_doc(start).get_state())
     return Room("notes", source, RoomContext(Settings(**options)))
 
@@ -188,7 +190,7 @@ async def test_it_falls_asleep_when_nothing_has_changed_for_a_while() -> None:
 
 
 async def test_a_large_document_is_kept_awake_for_longer() -> None:
-    rooms = [frozen_room(start) for start in (HELLO, HUGE.get_update())]
+    rooms = [stored_room(start) for start in (HELLO, HUGE.get_update())]
     for room in rooms:
         ann, _ = new_member(room)
         change(room, ann, LETTERS[0])
@@ -214,12 +216,52 @@ async def test_a_room_that_is_closed_does_nothing_any_more() -> None:
 
 
 async def test_a_document_may_begin_without_a_doc() -> None:
-    room = frozen_room()
+    room = stored_room()
     assert inside(room).is_asleep
     assert text_of(room) == "hello"
     ann, _ = new_member(room)
     change(room, ann, insert(new_doc(HELLO), "!", 5))
     assert text_of(room) == text(room.doc) == "hello!"
+
+
+# Subdocuments.
+
+
+def subdocuments() -> bytes:
+    doc: Doc[Any] = Doc()
+    with doc.transaction():
+        for number in range(2_000):
+            content(doc).insert(0 if number % 2 else number // 2, "abc")
+    for number in range(20):
+        doc.get("map", type=Map)[f"{number}"] = Doc()
+    return doc.get_update()
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells the memory.")
+@pytest.mark.parametrize("source", ["bytes", "doc", "member"])
+async def test_a_room_with_subdocuments_is_freed_when_it_sleeps_or_is_closed(source: str) -> None:
+    update = subdocuments()
+    state = get_state(update)
+
+    def open_and_close() -> None:
+        if source == "bytes":
+            room = Room("notes", DocumentBytes(update, state), RoomContext(Settings()))
+        else:
+            room = make_room(update if source == "doc" else b"\0\0")
+        if source == "member":
+            member, _ = new_member(room)
+            change(room, member, update)
+            room.leave(member)
+        inside(room)._awake()
+        before = room.encode(EMPTY_STATE)
+        room._document.repair()
+        sleep(room)
+        # Nothing is missing; the options of a subdocument have no order.
+        assert len(room.encode(EMPTY_STATE)) == len(before)
+        inside(room)._awake()
+        room.close()
+
+    assert kept_by(open_and_close) < MOST
 
 
 # Bytes that cannot be applied.
