@@ -3,9 +3,13 @@
     uvicorn mysite.asgi:application --ws collab.sockets:WebSocketProtocol
 
 A binary or text frame that arrives whole and is a complete message is read from the bytes here, and
-a frame that can be sent at once is written to the transport here. Handshakes, pings, fragments,
-compression, closing and invalid frames are left to the base class. It receives whole frames, so
-that both always agree on where the next one begins.
+a frame that can be sent at once is written to the transport here. Handshakes, fragments, closing
+and invalid frames are left to the base class. It receives whole frames, so that both always agree
+on where the next one begins.
+
+Each frame is charged to its connection (I16): in one turn of the event loop at most so many frames
+of a connection are handled, control frames and fragments have a rate, a message must be finished in
+time, and frames are never compressed.
 
 The state that the base class and its library keep for a connection is released while it is not
 needed, which is nearly always: it is larger than everything that this project keeps for a member.
@@ -25,15 +29,27 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from collab.conf import get_settings
 from collab.engine.connections.fast_path import EXTENSION
+from collab.engine.connections.inbox import Inbox
 from collab.engine.connections.join_queue import current_newcomers
+from collab.engine.connections.unfinished import current_unfinished
+from collab.engine.runtime.counters import counters
+from collab.engine.runtime.token_bucket import TokenBucket
+from collab.wire import CloseCode
 
 __all__ = ["WebSocketProtocol"]
 
 _FINAL, _MASKED = 0x80, 0x80
-_TEXT, _BINARY = _FINAL | 1, _FINAL | 2
+_TEXT, _BINARY, _PING, _PONG = _FINAL | 1, _FINAL | 2, _FINAL | 9, _FINAL | 10
 #: Valid first bytes of a frame.
-_HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _FINAL | 9, _FINAL | 10})
+_HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _PING, _PONG})
+#: Frames of one connection that are handled in one turn of the event loop.
+_TURN_FRAMES = 100
+#: Bytes of an unfinished message that need no deadline.
+_SMALL_PART = 64 * 1024
+#: End of the request, and the largest part of it that the library reads.
+_REQUEST_END, _MAX_REQUEST_PART = b"\r\n\r\n", 8192
 
 #: A payload of up to this size has a header of two bytes, and a mask, before it.
 _SHORT, _SHORT_HEADER = 125, 6
@@ -50,48 +66,22 @@ _WRITABLE = asyncio.Event()
 _WRITABLE.set()
 
 
-class Inbox:
-    """Events that an application has not received; even if empty, asyncio's queue takes 3 KB."""
-
-    __slots__ = ("_events", "_waiters")
-
-    def __init__(self) -> None:
-        self._events: list[Any] = []
-        self._waiters: list[asyncio.Future[None]] = []
-
-    def empty(self) -> bool:
-        """Return whether there are no events."""
-        return not self._events
-
-    def put_nowait(self, event: Any) -> None:
-        """Add an event."""
-        self._events.append(event)
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def get(self) -> Any:
-        """Remove and return the first event; wait until there is one."""
-        while not self._events:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.remove(waiter)
-        return self._events.pop(0)
-
-
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
 
     on_frame: Callable[[bytes], bool] | None = None
-    #: The handshake has begun, frames are not compressed, and none was invalid.
+    #: Reads on when that is due; until then, frames wait in ``_partial``.
+    _reading_on: asyncio.Handle | None = None
+    #: The client has left; what it has sent is read to its end.
+    _has_ended = False
+    #: For control frames and fragments, since the first of them.
+    _bucket: TokenBucket | None = None
+    #: The handshake has begun, the library does not log frames, and none was invalid.
     _is_plain = False
     _max_size = 0
     #: Payloads up to this size are read before anything else is checked.
     _short = 0
-    #: The beginning of a frame.
+    #: The beginning of a frame, or frames that are read later.
     _partial: bytearray
     #: The library's state, released while the connection is open and between messages.
     _conn: ServerProtocol | None
@@ -100,6 +90,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Without extensions: an update gains nothing from compression, and a frame that inflates
+        # costs more than was charged for it.
+        self._conn = ServerProtocol(max_size=self.config.ws_max_size, logger=self.logger)
         self.queue = Inbox()  # type: ignore[assignment]
         self.writable = _WRITABLE
 
@@ -139,28 +132,60 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _come_in(self) -> None:
         """Read the request, unless the client has left."""
-        if not self.transport.is_closing():
-            data, self._request = self._request, b""
-            super().data_received(data)
+        if self.transport.is_closing():
+            return
+        (request, end, rest), self._request = self._request.partition(_REQUEST_END), b""
+        super().data_received(request + end)
+        if not self.handshake_initiated:
+            self._refuse_request(request)
+        elif rest:
+            self._wait_for_handshake(rest)
+
+    def _refuse_request(self, request: bytes) -> None:
+        """Answer a request that the library does not accept, and close the connection."""
+        is_too_large = any(len(line) >= _MAX_REQUEST_PART for line in request.split(b"\r\n"))
+        status = b"431 Request Header Fields Too Large" if is_too_large else b"400 Bad Request"
+        counters.refuse(CloseCode.PROTOCOL_VIOLATION, "Handshake")
+        self.transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\n\r\n" % status)
+        self.transport.close()
+
+    def _wait_for_handshake(self, data: bytes) -> None:
+        """Keep frames that come before the application has accepted the connection."""
+        self._partial += data
+        self.transport.pause_reading()
 
     def handle_connect(self, event: Request) -> None:
         """Check whether the client's frames can take the shortcut."""
+        self._partial = bytearray()
         super().handle_connect(event)
         # What is logged for debugging is logged by the library.
-        self._is_plain = not self.conn.extensions and not self.conn.debug
+        self._is_plain = not self.conn.debug
         self._max_size = self.config.ws_max_size
         self._short = min(_SHORT, self._max_size) if self._is_plain else 0
-        self._partial = bytearray()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop sending."""
+        """Pass on the messages that wait, and stop reading and sending."""
+        if self._reading_on is not None:
+            self._reading_on.cancel()
+        if self._is_plain and self._partial:
+            self._has_ended = True
+            self._read_frames(self._partial)
         self._is_plain, self._short = False, 0
+        current_unfinished().release(self)
         super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         """Run the application, which finds the socket in its scope."""
-        extensions: dict[str, Any] = self.scope["extensions"]
-        extensions[EXTENSION] = {"socket": self}
+        scope: Any = self.scope
+        scope["extensions"][EXTENSION] = {"socket": self}
+        application = self.app
+
+        async def run(_: Any, receive: Any, send: Any) -> Any:
+            return await application(scope, receive, send)
+
+        # The base class logs the scope's URL, whose query may have a token.
+        logged: Any = {**scope, "query_string": b""}
+        self.scope, self.app = logged, run
         await super().run_asgi()
 
     def data_received(self, data: bytes) -> None:
@@ -177,39 +202,115 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._take(_BINARY, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]))
         elif not self.handshake_initiated:
             self._knock(data)
+        elif not self.handshake_complete:
+            self._wait_for_handshake(data)
         elif not self._is_plain:
             super().data_received(data)
-        elif self._partial:
+        elif self._partial or self._reading_on is not None:
             self._partial += data
+            if self._reading_on is None:
+                self._read_on()
+        else:
+            if (used := self._read_frames(data)) < len(data):
+                self._partial += data[used:]
+            self._check_unfinished()
+
+    def _read_on(self) -> None:
+        """Read the frames that have waited, and then new bytes."""
+        self._reading_on = None
+        if self._is_plain:
             del self._partial[: self._read_frames(self._partial)]
-        elif (used := self._read_frames(data)) < len(data):
-            self._partial += data[used:]
+        else:
+            data, self._partial = bytes(self._partial), bytearray()
+            super().data_received(data)
+        if self._reading_on is None and not self.read_paused:
+            self.transport.resume_reading()
+        self._check_unfinished()
+
+    def _read_later(self, delay: float) -> None:
+        """Read nothing for ``delay`` seconds, which may be the rest of this turn."""
+        self.transport.pause_reading()
+        if self._reading_on is None:
+            # With a delay of 0, others have their turn before.
+            self._reading_on = self.loop.call_later(delay, self._read_on)
 
     def _read_frames(self, data: bytes | bytearray) -> int:
-        """Read the whole frames, and return their size in bytes."""
-        start, size = 0, len(data)
+        """Read the whole frames, as many as the connection may send, and return their size."""
+        start, size, left = 0, len(data), _TURN_FRAMES
         while size - start > 1:
+            if (self.read_paused or self._reading_on is not None) and not self._has_ended:
+                # The application has not received what came before, or the client has to wait.
+                break
+            if not left and not self._has_ended:
+                self._read_later(0)
+                break
+            left -= 1
             first, body, end = data[start], *_bounds(data, start)
             is_masked = data[start + 1] & _MASKED
             if not is_masked or end - body > self._max_size or first not in _HEADS:
-                return self._give_up(data, start)
+                return self._leave_to_library(data, start)
             if end > size:
                 break
             if self._conn is None and first in (_BINARY, _TEXT):
                 self._take(first, apply_mask(data[body:end], data[body - 4 : body]))
-            else:
-                super().data_received(bytes(data[start:end]))
-                if self.conn.parser_exc is not None:
-                    return size
-                self._rest()
+            elif not self._handle_uncommon(data, start, body, end):
+                return size
             start = end
         return start
 
-    def _give_up(self, data: bytes | bytearray, start: int) -> int:
+    def _leave_to_library(self, data: bytes | bytearray, start: int) -> int:
         """Pass an invalid frame, and everything behind it, to the library."""
         self._is_plain, self._short = False, 0
         super().data_received(bytes(data[start:]))
         return len(data)
+
+    def _handle_uncommon(self, data: bytes | bytearray, start: int, body: int, end: int) -> bool:
+        """Handle a control frame or a fragment; return whether the connection goes on."""
+        first = data[start]
+        if self._has_ended and first in (_PING, _PONG):
+            return True
+        if self._conn is None and first == _PING and end - body <= _SHORT:
+            self._answer_ping(apply_mask(data[body:end], data[body - 4 : body]))
+        else:
+            super().data_received(bytes(data[start:end]))
+            if self.conn.parser_exc is not None:
+                return False
+            self._rest()
+        if not self._has_ended and (wait := self._charge()):
+            self._read_later(wait)
+        return True
+
+    def _answer_ping(self, payload: bytes) -> None:
+        # A client that does not read its pongs gets no more of them.
+        if self.writable is _WRITABLE and not self.close_sent:
+            self.transport.write(_header(payload, _PONG) + payload)
+
+    def _charge(self) -> float:
+        """Return the seconds to wait after a control frame or a fragment."""
+        if self._bucket is None:
+            settings = get_settings()
+            self._bucket = TokenBucket(settings.MESSAGE_RATE, settings.MESSAGE_BURST)
+        wait = self._bucket.take(1, self.loop.time())
+        counters.throttled_seconds += wait
+        return wait
+
+    def _check_unfinished(self) -> None:
+        """Bound the message that has begun and not ended, unless there is none."""
+        fragments = self._conn.current_size if self._conn is not None else None
+        is_waiting = self._reading_on is not None or self.read_paused
+        part = 0 if is_waiting else len(self._partial)
+        if fragments is not None or part > _SMALL_PART:
+            current_unfinished().hold(self, (fragments or 0) + part)
+        else:
+            current_unfinished().release(self)
+
+    def give_up(self, code: int, reason: str) -> None:
+        """Close the connection, and free what it has received."""
+        self._partial.clear()
+        self.frames = []
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
+        counters.refuse(code, "MESSAGE_TIMEOUT")
 
     def _take(self, kind: int, payload: bytes) -> None:
         """Pass a message on, past the queue if the application accepts it directly."""
@@ -275,6 +376,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 # The rest of the handshake.
                 del self.request, self.response
                 self._rest()
+                self._read_on()
+
+    async def receive(self) -> Any:
+        """Return the next event of the client, and read on if there is none behind it."""
+        event = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if self._partial:
+                self._read_later(0)
+            elif self._reading_on is None:
+                self.transport.resume_reading()
+        return event
 
     def send_keepalive_ping(self) -> None:
         """Ping the client."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import socket
 from itertools import pairwise
 from typing import Any
@@ -16,8 +17,10 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
 from collab.engine.connections.fast_path import EXTENSION, socket_of
+from collab.engine.connections.unfinished import UnfinishedMessages
+from collab.engine.runtime.counters import counters
 from collab.sockets import WebSocketProtocol
-from tests.engine.transports import Line, Pipe
+from tests.engine.transports import Line, Pipe, new_protocol, request
 from tests.harness.waiting import until
 
 STOCK = WebSocketsSansIOProtocol
@@ -141,32 +144,258 @@ async def test_a_message_is_received_over_a_wire() -> None:
         assert [event["bytes"] for event in line.events] == payloads
 
 
-async def test_a_client_that_compresses_is_left_to_the_library() -> None:
+async def test_compression_is_declined() -> None:
     async with Line(compressed=True) as line:
-        assert b"permessage-deflate" in line.answer
-        assert not line.protocol.write(b"hello")  # type: ignore[attr-defined]
+        assert b"permessage-deflate" not in line.answer
+        assert line.protocol.write(b"hello")  # type: ignore[attr-defined]
         await line.feed([frame(b"plain"), altered(0xC2, b"\xcaH\xcd\xc9\xc9\x07\x00")])
         await until(lambda: len(line.events) == 2)
-        assert [event["bytes"] for event in line.events] == [b"plain", b"hello"]
+        assert line.events[0]["bytes"] == b"plain"
+        assert line.events[1]["code"] == 1002
 
 
-def library_parts() -> int:
-    """Return of how many connections the library has its part."""
-    gc.collect()
-    return sum(type(thing) is ServerProtocol for thing in gc.get_objects())
+# What frames cost (I16).
+
+
+async def test_others_have_their_turn_between_the_frames_of_one_read() -> None:
+    async with Line() as line:
+        turns, flood = 0, frame(b"", PING) * 1_000 + frame(b"end")
+
+        def count() -> None:
+            nonlocal turns
+            turns += 1
+            if not line.events:
+                asyncio.get_running_loop().call_soon(count)
+
+        line.protocol.data_received(flood)
+        count()
+        await until(lambda: line.events)
+        assert turns >= 10
+        assert line.events == [{"type": "websocket.receive", "bytes": b"end"}]
+        assert await line.reader.readexactly(2 * 1_000) == b"\x8a\0" * 1_000
+
+
+async def test_frames_that_come_meanwhile_wait_behind_those_that_wait() -> None:
+    async with Line() as line:
+        line.protocol.data_received(frame(b"", PING) * 200 + frame(b"one"))
+        line.protocol.data_received(frame(b"two") + frame(b"three"))
+        await until(lambda: len(line.events) == 3)
+        assert [event["bytes"] for event in line.events] == [b"one", b"two", b"three"]
+
+
+async def test_an_event_of_the_application_ends_no_pause(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "MESSAGE_RATE": 10, "MESSAGE_BURST": 1}
+    async with Line() as line:
+        began = asyncio.get_running_loop().time()
+        line.protocol.data_received(frame(b"", PING) * 2)
+        line.protocol.inject({"type": "own"})  # type: ignore[attr-defined]
+        await until(lambda: line.events)
+        line.writer.write(frame(b"later"))
+        await until(lambda: len(line.events) == 2)
+        assert asyncio.get_running_loop().time() - began > 0.09
+
+
+async def test_frames_are_left_to_the_library_while_it_logs_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "uvicorn.error")
+    async with Line() as line:
+        await line.feed([frame(b"one"), frame(b"two")])
+        await until(lambda: len(line.events) == 2)
+        assert [event["bytes"] for event in line.events] == [b"one", b"two"]
+    protocol, pipe = new_protocol(echo), Pipe()
+    protocol.connection_made(pipe)
+    protocol.data_received(request() + frame(b"early"))
+    await until(lambda: pipe.written and pipe.written[-1].endswith(b"\x82\x05early"))
+    protocol.connection_lost(None)
+
+
+@pytest.mark.parametrize("flood", ["pings", "pongs", "fragments"])
+async def test_control_frames_and_fragments_are_read_no_faster_than_messages(
+    settings: Any, flood: str
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "MESSAGE_RATE": 1_000, "MESSAGE_BURST": 10}
+    frames = {
+        "pings": [frame(b"", PING)] * 110,
+        "pongs": [frame(b"", PONG)] * 110,
+        "fragments": [
+            frame(b"a", fin=False),
+            *[frame(b"", CONT, fin=False)] * 108,
+            frame(b"", CONT),
+        ],
+    }[flood]
+    async with Line() as line:
+        began, waited = asyncio.get_running_loop().time(), counters.throttled_seconds
+        line.protocol.data_received(b"".join(frames) + frame(b"end"))
+        await until(lambda: line.events and line.events[-1]["bytes"] == b"end")
+        assert asyncio.get_running_loop().time() - began > 0.09
+        assert counters.throttled_seconds > waited
+
+
+async def test_a_client_that_does_not_read_gets_no_pongs() -> None:
+    async with Line() as line:
+        line.protocol.pause_writing()
+        line.protocol.data_received(frame(b"lost", PING))
+        line.protocol.resume_writing()
+        line.protocol.data_received(frame(b"told", PING))
+        assert await line.reader.readexactly(6) == b"\x8a\x04told"
+
+
+async def test_the_application_receives_one_message_before_the_next_is_read() -> None:
+    received = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await received.wait()
+
+    protocol, pipe = new_protocol(application), Pipe()
+    protocol.connection_made(pipe)
+    protocol.data_received(request())
+    await until(lambda: protocol.handshake_complete)
+    protocol.data_received(frame(b"message") * 1_000)
+    assert len(protocol.queue._events) == 1  # type: ignore[attr-defined]
+    received.set()
+    protocol.connection_lost(None)
+
+
+async def test_messages_of_a_client_that_leaves_at_once_are_received_to_the_last() -> None:
+    async with Line() as line:
+        messages = [str(number).encode() for number in range(300)]
+        stream = b"".join(frame(message) + frame(b"", PING) for message in messages)
+        line.protocol.data_received(stream)
+        line.protocol.transport.abort()
+        await until(lambda: line.events and line.events[-1]["type"] == "websocket.disconnect")
+        assert [event["bytes"] for event in line.events[:-1]] == messages
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [frame(bytes(100_000))[:90_000]],
+        [frame(bytes(10), fin=False), frame(b"", CONT, fin=False)],
+    ],
+    ids=["a part of a frame", "fragments"],
+)
+async def test_a_message_that_is_not_finished_ends_its_connection(
+    monkeypatch: pytest.MonkeyPatch, parts: list[bytes]
+) -> None:
+    unfinished = UnfinishedMessages(timeout=0.01)
+    monkeypatch.setattr("collab.sockets.current_unfinished", lambda: unfinished)
+    async with Line(max_size=2**20) as line:
+        await line.feed(parts)
+        await until(lambda: line.events)
+        assert line.events[0]["code"] == 1008
+        assert not line.protocol._partial  # type: ignore[attr-defined]
+
+
+async def test_the_oldest_unfinished_message_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished = UnfinishedMessages(most=250_000)
+    monkeypatch.setattr("collab.sockets.current_unfinished", lambda: unfinished)
+    part = frame(bytes(110_000))[:100_000]
+    async with (
+        Line(max_size=2**20) as first,
+        Line(max_size=2**20) as second,
+        Line(max_size=2**20) as third,
+    ):
+        for line in (first, second, second, third):
+            await line.feed([part if line is not second else part[:50_000]])
+        await second.feed([])
+        assert not (first.events or second.events)
+        await third.feed([b"x"])
+        await second.feed([bytes(110_000)])
+        await until(lambda: first.events)
+        assert first.events[0]["code"] == 1013
+
+
+async def test_a_finished_message_is_not_counted_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished = UnfinishedMessages(most=150_000)
+    monkeypatch.setattr("collab.sockets.current_unfinished", lambda: unfinished)
+    async with Line(max_size=2**20) as line:
+        whole = frame(bytes(100_000))
+        for _ in range(3):
+            await line.feed([whole[:90_000], whole[90_000:]])
+        await until(lambda: len(line.events) == 3)
+        assert all("bytes" in event for event in line.events)
+
+
+# Handshakes.
+
+
+async def test_frames_before_the_application_accepts_wait_for_that() -> None:
+    accept = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await accept.wait()
+        await echo(scope, receive, send)
+
+    protocol, pipe = new_protocol(application), Pipe()
+    protocol.connection_made(pipe)
+    protocol.data_received(request() + frame(b"one"))
+    await until(lambda: protocol.handshake_initiated)
+    protocol.data_received(frame(b"two"))
+    accept.set()
+    await until(lambda: b"".join(pipe.written).endswith(b"\x82\x03one\x82\x03two"))
+    protocol.connection_lost(None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [(b"X: " + b"a" * 9_000, 431), (b"X: a\x01b", 400)],
+    ids=["too large", "not valid"],
+)
+async def test_a_request_that_the_library_refuses_is_answered(headers: bytes, status: int) -> None:
+    protocol, pipe = new_protocol(echo), Pipe()
+    protocol.connection_made(pipe)
+    protocol.data_received(request().replace(b"Host: here", headers))
+    await until(lambda: pipe.is_closing())
+    assert pipe.written[-1].startswith(b"HTTP/1.1 %d " % status)
+    protocol.connection_lost(None)
+
+
+async def test_queries_which_may_have_tokens_are_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    queries: list[bytes] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        queries.append(scope["query_string"])
+        await echo(scope, receive, send)
+
+    protocol, pipe = new_protocol(application), Pipe()
+    protocol.connection_made(pipe)
+    protocol.data_received(request("room?token=secret"))
+    await until(lambda: protocol.handshake_complete)
+    protocol.connection_lost(None)
+    assert queries == [b"token=secret"]
+    assert "/ws/room" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "bytes": event["bytes"]})
+
+
+def has_library_part(line: Line) -> bool:
+    """Return whether the library keeps state for a connection."""
+    return any(type(thing) is ServerProtocol for thing in gc.get_referents(line.protocol.__dict__))
 
 
 async def test_between_messages_nothing_of_the_library_is_kept() -> None:
-    before = library_parts()
     async with Line() as line:
-        assert library_parts() == before
+        assert not has_library_part(line)
         await line.feed([*GOOD["binary"], *GOOD["ping"], *GOOD["fragments"]])
+        await until(lambda: len(line.events) == 2)
         line.protocol.send_keepalive_ping()
-        assert library_parts() == before
+        assert not has_library_part(line)
         await line.feed(GOOD["a ping among fragments"][:2])
-        assert library_parts() == before + 1
+        assert has_library_part(line)
         await line.feed(GOOD["a ping among fragments"][2:])
-        assert library_parts() == before
+        assert not has_library_part(line)
         await until(lambda: len(line.events) == 3)
         assert [event["bytes"] for event in line.events] == [b"hello", b"abc", b"ab"]
 
@@ -314,10 +543,10 @@ async def test_an_application_may_take_binary_messages_in_their_place() -> None:
         await line.feed([frame(b"one") + frame(b"two"), frame(b"text", TEXT), frame(b"waits")])
         await until(lambda: len(line.events) == 2)
         await line.feed([frame(b"three") + frame(b"not now") + frame(b"waits, too")])
-        await until(lambda: len(line.events) == 4)
-        assert taken == [b"one", b"two", b"three"]
+        await until(lambda: b"waits, too" in taken)
+        assert taken == [b"one", b"two", b"three", b"waits, too"]
         assert [event.get("text", event.get("bytes")) for event in line.events] == [
-            *("text", b"waits", b"not now", b"waits, too")
+            *("text", b"waits", b"not now")
         ]
 
 
@@ -335,7 +564,7 @@ async def test_what_an_application_tells_itself_comes_before_later_frames() -> N
         socket.inject({"type": "own", "n": b"three"})
         await until(lambda: len(line.events) == 3)
         assert [event.get("n", event.get("bytes")) for event in line.events] == [
-            *(b"one", b"two", b"three")
+            *(b"one", b"three", b"two")
         ]
         await line.send({"type": "websocket.close"})
         socket.inject({"type": "own", "n": b"late"})
