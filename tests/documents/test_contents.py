@@ -214,7 +214,7 @@ def test_a_large_document_is_converted_away_from_the_server(
         away.append(function.__name__)
         return await to_thread(function, *args)
 
-    monkeypatch.setattr("collab.documents.contents.run_in_process", noted)
+    monkeypatch.setattr("collab.documents.document_content.run_in_process", noted)
     monkeypatch.setattr(asyncio, "to_thread", threaded)
     documents.replace(name, text=LARGE)
     read = documents.content(name)
@@ -231,7 +231,7 @@ def test_a_large_document_is_converted_away_from_the_server(
 
 def test_a_change_has_the_content_of_its_document() -> None:
     documents.replace("notes/5", markdown="# a")
-    change = Change("notes/5", {"pk": 5}, [], datetime.now(UTC))
+    change = Change("notes/5", {"pk": 5}, [], datetime.now(UTC), "tiptap")
     assert (change.html(), change.markdown(), change.text()) == ("<h1>a</h1>", "# a\n", "a")
     assert change.json()["type"] == "doc"
 
