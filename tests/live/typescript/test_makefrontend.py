@@ -92,6 +92,16 @@ def test_a_check_writes_nothing_and_prints_what_differs(tmp_path: Path) -> None:
     assert times(tmp_path) == before
 
 
+def test_files_are_overwritten_if_that_is_forced_and_none_is_listed_if_quiet(
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / "projects.ts"
+    mine.write_text("export {};\n")
+    assert run("--out", tmp_path, "--force", "--quiet") == ""
+    assert mine.read_text().startswith("// Generated")
+    assert run("--out", tmp_path, "--dry-run") == ""
+
+
 # In a process of its own.
 
 ASGI = """\
@@ -117,7 +127,7 @@ class ClockConsumer(LiveConsumer):
         return "noon"
 """
 SETTINGS = """
-INSTALLED_APPS += ["collab", "collab.mirror", "collab.live", "collab_storage"]
+INSTALLED_APPS = ["collab", "collab.mirror", "collab.live", "collab_storage", *INSTALLED_APPS]
 ASGI_APPLICATION = "mysite.asgi.application"
 """
 
@@ -162,6 +172,31 @@ def test_it_writes_again_when_code_changes(project: Project, watcher: Path) -> N
         return has("tellDate(): Promise<string>") and not has("tellTime")
 
     poll_until(has_seen_the_change)
+
+
+@pytest.fixture(params=["django.core", "django.contrib.staticfiles", "daphne"])
+def serving(project: Project, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The file that a runserver of the project has written, with the runserver of an app."""
+    with (project.directory / "mysite" / "settings.py").open("a") as file:
+        if request.param == "daphne":
+            file.write('INSTALLED_APPS.append("daphne")\n')
+        elif request.param == "django.core":
+            file.write('INSTALLED_APPS.remove("django.contrib.staticfiles")\n')
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "runserver", "--makefrontend", "--noreload", "0"],
+        cwd=project.directory,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    yield project.directory / "channels" / "mysite.ts"
+    os.killpg(process.pid, 15)
+    process.wait()
+
+
+def test_runserver_writes_when_it_starts(serving: Path) -> None:
+    poll_until(lambda: serving.exists() and "tellTime" in serving.read_text())
 
 
 def test_it_says_by_its_exit_code_that_something_differs(project: Project) -> None:

@@ -29,11 +29,22 @@ class Command(BaseCommand):
         """Add the options."""
         parser.add_argument(
             "--check",
+            "--dry-run",
             action="store_true",
             help="write nothing; print what would change, and fail if anything would",
         )
         parser.add_argument(
             "--watch", action="store_true", help="write again whenever Python code changes"
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="overwrite files that were not generated"
+        )
+        parser.add_argument(
+            "--quiet",
+            action="store_const",
+            const=0,
+            dest="verbosity",
+            help="do not list written files, as with --verbosity 0",
         )
         parser.add_argument(
             "--out", type=Path, help="the directory; by default the setting LIVE_FRONTEND_DIR"
@@ -42,11 +53,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
         directory = Path(options["out"] or get_settings().LIVE_FRONTEND_DIR)
+        self._is_quiet = options["verbosity"] == 0
         if options["check"]:
             self._check(directory)
         else:
             run = autoreload.run_with_reloader if options["watch"] else _once
-            run(partial(self._write, directory))
+            run(partial(self._write, directory, options["force"]))
 
     def _check(self, directory: Path) -> None:
         before, after = _there(directory), typescript(get_default_application())
@@ -54,20 +66,26 @@ class Command(BaseCommand):
             self.stdout.writelines(differences)
             raise CommandError("The TypeScript is out of date: run makefrontend.")
 
-    def _write(self, directory: Path) -> None:
+    def _write(self, directory: Path, force: bool) -> None:
         before, after = _there(directory), typescript(get_default_application())
         directory.mkdir(parents=True, exist_ok=True)
         for name in after.keys() - before.keys():
-            if directory.joinpath(name).exists():
-                raise CommandError(f"{directory / name} was not generated: move it away.")
+            if directory.joinpath(name).exists() and not force:
+                raise CommandError(
+                    f"{directory / name} was not generated: move it away, or use --force."
+                )
         for name in before.keys() - after.keys():
             directory.joinpath(name).unlink()
-            self.stdout.write(f"Deleted {directory / name}")
+            self._report(f"Deleted {directory / name}")
         for name in sorted(after):
             # Unchanged files are not touched, so that file watchers do nothing.
             if before.get(name) != after[name]:
                 directory.joinpath(name).write_text(after[name], "utf-8")
-                self.stdout.write(f"Wrote {directory / name}")
+                self._report(f"Wrote {directory / name}")
+
+    def _report(self, text: str) -> None:
+        if not self._is_quiet:
+            self.stdout.write(text)
 
 
 def _once(write: partial[None]) -> None:
