@@ -310,13 +310,11 @@ class Integrator:
 
     def _refuse(self, update: RoomUpdate[Member], error: MemberError | None = None) -> None:
         """Drop an update, and end its sender's connection."""
-        user_id = update.member.user_id if update.member else None
-        logger.warning(
-            "An update cannot be applied and is dropped.",
-            extra={"room": self._name, "user": user_id},
-        )
         if update.member:
             update.member.refuse(error or ProtocolViolation("The update cannot be applied."))
+        else:
+            text = "An update that no member has sent cannot be applied and is dropped."
+            logger.warning(text, extra={"room": self._name})
 
     # The Doc.
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
+from collab.engine.connections.refused_answers import current_refused_answers
 from collab.engine.rooms.outbox import DocumentView, Outbox
 from collab.engine.runtime.counters import counters
-from collab.exceptions import MemberError
-from collab.protocol.frames import step1_frame, update_frame
+from collab.exceptions import MemberError, ProtocolViolation, TooBig
+from collab.protocol.frames import step1_frame
 from collab.protocol.session import Session
-from collab.protocol.yjs.updates import EMPTY_UPDATE
 
 __all__ = ["Connection", "Member"]
 
@@ -74,6 +75,8 @@ class Member:
         self._saved = 0
         self._pending = self._sent_pending = 0
         self._answered = 0
+        #: Asks for missing updates when the pause is over.
+        self._question: asyncio.TimerHandle | None = None
 
     @property
     def user(self) -> Any:
@@ -97,9 +100,37 @@ class Member:
         await self.outbox.ready()
 
     def ask(self, state: bytes) -> None:
-        """Ask a client that may write for what a document of state vector ``state`` lacks."""
-        if self.session.can_write:
+        """Ask a client that may write for what a document of state vector ``state`` lacks.
+
+        If its updates were refused for good a moment ago, it is asked later.
+        """
+        if not self.session.can_write or self._question is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if pause := current_refused_answers().pause(self._key, loop.time()):
+            self._question = loop.call_later(pause, self._ask_late)
+        else:
             self.send_frame(step1_frame(state))
+
+    def _ask_late(self) -> None:
+        self._question = None
+        self.ask(self.room.state())
+
+    def record_accepted(self) -> None:
+        """Record that the client's answer was accepted."""
+        current_refused_answers().accept(self._key)
+
+    def record_refused(self, error: MemberError) -> None:
+        """Record that the client is refused because of ``error``, for good or not."""
+        if isinstance(error, TooBig | ProtocolViolation) and self.room_name is not None:
+            now = asyncio.get_running_loop().time()
+            current_refused_answers().refuse(self._key, error.cause, now, self.user_id)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        """The document, and the user or the address."""
+        address, *_ = self.connection.scope.get("client") or ("",)
+        return self.room_name or "", self.user_id or address
 
     def send_state(self, state: bytes) -> None:
         """Send what a document of state vector ``state`` lacks."""
@@ -142,8 +173,8 @@ class Member:
 
     def echo(self, update: bytes) -> None:
         """Send the member's own ``update`` back, if it wants that."""
-        if self.echo_updates and update != EMPTY_UPDATE:
-            self.outbox.send_update(update, update_frame(update))
+        if self.echo_updates:
+            self.outbox.send_own(update)
 
     # Its end.
 
@@ -158,9 +189,12 @@ class Member:
 
     def refuse(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
+        self.record_refused(error)
         counters.refuse(error.close_code, error.cause)
         self.close(error.close_code, str(error))
 
     def detach(self) -> None:
         """Stop sending: the connection is gone."""
+        if self._question is not None:
+            self._question.cancel()
         self.outbox.stop()

@@ -21,7 +21,7 @@ from collab.engine.connections.fast_path import Send
 from collab.engine.runtime.counters import counters
 from collab.protocol.frames import update_frame
 from collab.protocol.json_frames import json_frame
-from collab.protocol.yjs.updates import EMPTY_STATE, merge
+from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 
 __all__ = ["DocumentView", "Outbox", "PresenceView"]
 
@@ -55,6 +55,9 @@ class DocumentView(Protocol):
     @property
     def size(self) -> int:
         """Bytes of the encoded document, at most."""
+
+    def state(self) -> bytes:
+        """Return the state vector."""
 
     def answer(self, state: bytes) -> list[bytes]:
         """Return the frames that answer a step 1, in this order."""
@@ -138,6 +141,11 @@ class Outbox:
             if self._updates_size > self._settings.MAX_MEMBER_BACKLOG:
                 counters.full_states += 1
                 self.owe_full_state()
+
+    def send_own(self, update: bytes) -> None:
+        """Send the client's own update back, unless it is empty."""
+        if update != EMPTY_UPDATE:
+            self.send_update(update, update_frame(update))
 
     def owe_full_state(self) -> bool:
         """Replace all updates of the backlog by one full state; return whether it is new."""

@@ -138,9 +138,12 @@ class Room:
             # Most of it is known; by itself, it is cut down to what is new.
             self.flush()
             self.adopt()
+        is_whole, member = update.is_whole, update.member
         self._integrator.receive(update)
-        if update.is_whole:
+        if is_whole:
             self.flush()
+            if member is not None and not member.is_closed:
+                member.record_accepted()
 
     # Server code.
 

@@ -428,6 +428,8 @@ class ConsumerConnection:
     async def end_with(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
         self._close_cause = error.cause
+        if self._member is not None:
+            self._member.record_refused(error)
         await self.close(error.close_code, str(error))
 
     async def disconnect(self, code: int) -> None:

@@ -6,6 +6,7 @@ import logging
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.connections import refused_answers
 from collab.engine.rooms import integrator, presence_broadcast
 from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.encoded_document import DocumentBytes
@@ -927,6 +929,40 @@ async def test_nothing_is_said_to_be_saved_that_an_answer_repeats_and_is_pending
     change(room, ann, first, 4)
     await turn()
     assert store.edits[-1].number == 4
+
+
+async def test_a_client_whose_answer_is_refused_for_good_is_asked_again_after_a_growing_pause(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refused_answers, "_FIRST_PAUSE", 0.05)
+    room = make_room(MAX_DOCUMENT_SIZE=300)
+    too_big = insert(new_doc(), "x" * 400)
+    for _ in range(2):
+        member, socket = new_member(user_id="ann")
+        room.join(member)
+        await until(partial(asked_for, socket))
+        with pytest.raises(TooBig) as raised:
+            change(room, member, too_big, whole=True)
+        member.record_refused(raised.value)
+        room.leave(member)
+    pauses = [record.getMessage() for record in caplog.records]
+    assert len(pauses) == 2
+    assert "MAX_DOCUMENT_SIZE" in pauses[0]
+    # Another user is asked at once; an answer that is accepted ends the pause.
+    bob, from_bob = new_member(user_id="bob")
+    room.join(bob)
+    assert asked_for(from_bob)
+    ann, from_ann = new_member(user_id="ann")
+    room.join(ann)
+    room.welcome(ann)
+    assert not asked_for(from_ann)
+    change(room, ann, EMPTY_UPDATE, whole=True)
+    again, from_again = new_member(user_id="ann")
+    room.join(again)
+    assert asked_for(from_again)
+    room.leave(ann)
+    await turn()
+    assert not asked_for(from_ann)
 
 
 async def test_gaps_are_counted(room: Room) -> None:
