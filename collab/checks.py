@@ -51,7 +51,7 @@ __all__ = [
 TAG = "collab"
 
 #: Settings that may be zero: then there is no waiting.
-_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT", "DRAIN_TIME"}
+_MAY_BE_ZERO = {"WRITE_DELAY", "UNLOAD_DELAY", "CLOSE_TIMEOUT", "DRAIN_TIME", "TRUSTED_PROXIES"}
 
 _DOCUMENTED = "docs/settings.md lists them."
 

@@ -69,6 +69,9 @@ class Settings:
     #: Connections of one user, and of one address, to this process.
     MAX_USER_CONNECTIONS: int = 100
     MAX_ADDRESS_CONNECTIONS: int = 1_000
+    #: Proxies in front of the server that append to X-Forwarded-For; with any, the client's
+    #: address is so many places from the right in that header.
+    TRUSTED_PROXIES: int = 0
     #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
     MAX_MEMBER_BACKLOG: int = 1 * MiB
     #: Shared types inside each other; an update that would bring more is refused. pycrdt needs

@@ -21,7 +21,8 @@ from rest_framework.exceptions import APIException
 
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Receive, Send
-from collab.engine.hub.admission import Admission, address_of, current_limits
+from collab.engine.hub.addresses import address_of
+from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.serving.access_check import REFRESH_USER
 from collab.exceptions import MemberError, ProtocolViolation, TooBig, Unauthenticated
 from collab.live.events.encoding import frame

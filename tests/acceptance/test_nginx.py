@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
@@ -150,3 +151,22 @@ async def test_who_edits_a_document_meets_in_one_process_and_goes_on_when_it_end
             await client.wait_until(lambda: client.text == "Hello again, Hello")  # noqa: B023
         assert await members_of([servers[counts.index(0)]]) == [3]
     assert await asyncio.to_thread(nginx.status, "/ops/metrics") == 404
+
+
+async def test_a_client_cannot_forge_the_address_that_its_connections_are_counted_by(
+    start_server: StartServer, start_nginx: Callable[[list[Server]], Nginx]
+) -> None:
+    collab = {"TRUSTED_PROXIES": 1, "MAX_ADDRESS_CONNECTIONS": 1}
+    nginx = start_nginx([start_server(collab=collab) for _ in range(2)])
+    first, second = [
+        YjsClient(
+            f"{nginx.url}/ws/room",
+            headers={"X-Forwarded-For": f"192.0.2.{number}"},
+            subprotocols=["collab"],
+        )
+        for number in (1, 2)
+    ]
+    async with first:
+        await first.insert("Hello")
+        with pytest.raises(ConnectionClosedError, match="Too many connections of your address"):
+            await second.connect()

@@ -9,18 +9,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
-from ipaddress import IPv6Address, ip_address
 from itertools import islice
 from math import ceil
-from typing import Any
 
 from collab.conf import Settings, get_settings
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.exceptions import TryAgainLater
 
-__all__ = ["Admission", "ConnectionLimits", "Limit", "RateLimit", "address_of", "current_limits"]
+__all__ = ["Admission", "ConnectionLimits", "Limit", "RateLimit", "current_limits"]
 
 logger = logging.getLogger("collab.admission")
 
@@ -31,25 +28,6 @@ _MINUTE = 60.0
 _JOINS_PER_CONNECTION = 1.2
 #: Users or addresses whose rates are kept, at most. Beyond it the least recent is forgotten.
 _MAX_REMEMBERED = 10_000
-
-
-def address_of(scope: Mapping[str, Any]) -> str | None:
-    """Return the key that a connection's address is counted by, ``None`` if it is not known.
-
-    Each client of IPv6 has 2**64 addresses, so these count as one.
-    """
-    if not (client := scope.get("client")):
-        return None
-    try:
-        address = ip_address(client[0])
-    except ValueError:
-        # Not of the Internet, a Unix socket's path for example.
-        return client[0] or None
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is None:
-            return f"{IPv6Address(address.packed[:8] + bytes(8))}/64"
-        address = address.ipv4_mapped
-    return str(address)
 
 
 class RateLimit:

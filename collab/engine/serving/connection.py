@@ -25,7 +25,8 @@ from pycrdt import Doc
 from collab.access import Access
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Receive, Send, socket_of
-from collab.engine.hub.admission import Admission, address_of, current_limits
+from collab.engine.hub.addresses import address_of
+from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
 from collab.engine.relay.layer_channel import LayerChannel

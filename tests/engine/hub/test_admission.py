@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.conf import Settings
-from collab.engine.hub.admission import Admission, ConnectionLimits, Limit, RateLimit, address_of
+from collab.engine.hub.addresses import address_of
+from collab.engine.hub.admission import Admission, ConnectionLimits, Limit, RateLimit
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.exceptions import TryAgainLater
@@ -112,6 +113,30 @@ def test_address_stands_for_one_visitor(client: list[Any] | None, address: str |
 
 def test_a_server_need_not_know_the_address() -> None:
     assert address_of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("proxies", "lines", "address"),
+    [
+        (0, [b"6.6.6.6"], "127.0.0.1"),
+        (1, [], "127.0.0.1"),
+        (1, [b"1.2.3.4"], "1.2.3.4"),
+        (1, [b"6.6.6.6, 1.2.3.4"], "1.2.3.4"),
+        (1, [b"6.6.6.6", b"1.2.3.4"], "1.2.3.4"),
+        (2, [b"6.6.6.6, 1.2.3.4, 10.0.0.1"], "1.2.3.4"),
+        (2, [b"1.2.3.4"], "127.0.0.1"),
+        (1, [b"1.2.3.4:5678"], "1.2.3.4"),
+        (1, [b"[2001:db8::1]:5678"], "2001:db8::/64"),
+        (1, [b"2001:db8::1"], "2001:db8::/64"),
+        (1, [b"unknown"], "unknown"),
+    ],
+)
+def test_the_address_behind_proxies_is_counted_from_the_right(
+    settings: Any, proxies: int, lines: list[bytes], address: str
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "TRUSTED_PROXIES": proxies}
+    headers = [(b"host", b"here"), *((b"x-forwarded-for", line) for line in lines)]
+    assert address_of({"client": ("127.0.0.1", 1), "headers": headers}) == address
 
 
 # Gates and visits.
