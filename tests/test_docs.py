@@ -50,6 +50,9 @@ def quantity(value: object) -> str:
         return f"`{json.dumps(value)}`"
     if isinstance(value, Path):
         return f'`BASE_DIR / "{value.name}"`'
+    if isinstance(value, str):
+        # The tests run without DEBUG.
+        return f'`"write"` while `DEBUG`, else `"{value}"`'
     assert isinstance(value, (int, float))
     if value % 2**20 == 0 and value:
         return f"{value // 2**20} MiB"
