@@ -311,7 +311,9 @@ class Integrator:
     def _refuse(self, update: RoomUpdate[Member], error: MemberError | None = None) -> None:
         """Drop an update, and end its sender's connection."""
         if update.member:
-            update.member.refuse(error or ProtocolViolation("The update cannot be applied."))
+            error = error or ProtocolViolation("The update cannot be applied.")
+            update.member.record_refused(error)
+            update.member.refuse(error)
         else:
             text = "An update that no member has sent cannot be applied and is dropped."
             logger.warning(text, extra={"room": self._name})

@@ -189,7 +189,6 @@ class Member:
 
     def refuse(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
-        self.record_refused(error)
         counters.refuse(error.close_code, error.cause)
         self.close(error.close_code, str(error))
 
