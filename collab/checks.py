@@ -328,7 +328,8 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         hint = "Correct ASGI_APPLICATION: the dotted path of the application in your asgi.py."
         return [Warning(str(error), hint=hint, id="collab.W006")]
-    verb = "refuses" if get_settings().DEFAULT_ACCESS == "none" else "lets in"
+    is_closed = get_settings().DEFAULT_ACCESS == "none"
+    verb = "refuses" if is_closed else "lets in"
     return [
         Warning(
             f"{consumer.__module__}.{consumer.__qualname__} {verb} everybody"
@@ -339,7 +340,17 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
             id="collab.W005",
         )
         for consumer in sorted(_open_consumers(application), key=lambda one: one.__qualname__)
+        if not (is_closed and _serves_types(consumer))
     ]
+
+
+def _serves_types(consumer: type) -> bool:
+    """Return whether a consumer is the one that serves document types, and there are some."""
+    from collab.documents.registry import registrations
+
+    from .consumers import YjsConsumer
+
+    return consumer is YjsConsumer and bool(registrations())
 
 
 def _open_consumers(application: object) -> Iterator[type]:

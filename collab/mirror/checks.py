@@ -75,14 +75,22 @@ def _plain_admins() -> Iterator[tuple[type[Model], type[Any], str]]:
     mirrored = tuple({mirror.model for mirror in mirrors()})
     for site in all_sites:
         for model, model_admin in site._registry.items():
-            if issubclass(model, mirrored) and not isinstance(model_admin, MirroredModelAdmin):
-                yield model, type(model_admin), "MirroredModelAdmin"
+            found = type(model_admin)
+            if issubclass(model, mirrored) and not (
+                issubclass(found, MirroredModelAdmin) or _is_builtin(found)
+            ):
+                yield model, found, "MirroredModelAdmin"
             for inline in model_admin.inlines or ():
                 if issubclass(inline.model, mirrored) and not issubclass(
                     inline, MirroredInlineMixin
                 ):
                     kind = "Stacked" if issubclass(inline, StackedInline) else "Tabular"
                     yield inline.model, inline, f"Mirrored{kind}Inline"
+
+
+def _is_builtin(admin: type[Any]) -> bool:
+    """Return whether Django registers this class itself, such as ``UserAdmin``."""
+    return admin.__module__.startswith(("django.contrib.auth.", "django.contrib.sites."))
 
 
 def is_sound(mirror: ModelMirror[Any]) -> bool:

@@ -19,7 +19,7 @@ from django.db import connections
 from django.test import override_settings
 from django.urls import path
 
-from collab import checks, conf
+from collab import checks, conf, documents
 from collab.access import Access
 from collab.checks import TAG
 from collab.consumers import YjsConsumer
@@ -352,6 +352,11 @@ def test_djangos_own_runserver_answers_no_websockets(
     assert found() == []
 
 
+class Notes(documents.DocumentType):
+    def authorize(self, user: Any, *args: Any, **parameters: Any) -> Access:
+        return Access.READ
+
+
 class Open(YjsConsumer):
     """Everybody may write."""
 
@@ -452,6 +457,17 @@ def test_a_consumer_that_decides_nothing_refuses_everybody_by_default(
     settings.COLLAB = {}
     serve(URLRouter(ROUTES))
     assert "Open refuses everybody" in the_one(deploy=True).msg
+
+
+def test_a_consumer_that_serves_document_types_needs_no_more(
+    serve: Callable[[Any], None], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.COLLAB = {}
+    serve(URLRouter([path("ws/<path:room>", YjsConsumer.as_asgi())]))
+    monkeypatch.setattr("collab.documents.registry._registrations", {})
+    assert the_one(deploy=True).id == "collab.W005"
+    documents.register("notes/<int:pk>")(Notes)
+    assert ids(deploy=True) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import pytest
 from django.apps import apps
 from django.contrib.admin import AdminSite, ModelAdmin, StackedInline
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet, UUIDField
@@ -519,7 +521,10 @@ def test_pages_of_the_admin_that_save_whole_rows(settings: Any, is_installed: bo
     site = AdminSite("other")
     site.register(Task, PlainAdmin)
     site.register(Board, MirroredModelAdmin)
+    # Projects that show users need not replace Django's own page of them.
+    site.register(User, UserAdmin)
     declare(fields=("title",))
+    declare(User, fields=("username",), map_name="users")
     messages = [message for message in found() if message.id == "collab.W020"]
     hints = [message.hint for message in messages]
     assert hints == [

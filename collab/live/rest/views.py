@@ -13,6 +13,7 @@ from collab.live.actions.actions import action
 from collab.live.actions.requests import http_request
 from collab.live.consumers import LiveConsumer
 from collab.live.errors import CallError
+from collab.live.permissions import AllowAny
 
 __all__ = ["DjangoViewAsConsumer", "view_as_consumer"]
 
@@ -29,6 +30,9 @@ MAPPED_ACTIONS: Mapping[str, str] = {
 
 class DjangoViewAsConsumer(LiveConsumer):
     """A consumer whose actions call a view; :func:`view_as_consumer` makes subclasses."""
+
+    #: Any client may connect; the view decides about each call.
+    permission_classes = (AllowAny,)
 
     view: ClassVar[Callable[..., Any]]
 

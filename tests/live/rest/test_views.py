@@ -182,6 +182,12 @@ async def test_async_views_answer() -> None:
         assert (await ann.call("list"))["response_status"] == 405
 
 
+async def test_a_view_decides_by_itself_who_may_call(settings: Any) -> None:
+    settings.COLLAB = {**settings.COLLAB, "DEFAULT_ACCESS": "none"}
+    async with talking(served(tell)) as ann:
+        assert (await ann.call("list"))["response_status"] == 200
+
+
 def test_actions_may_not_take_the_place_of_what_consumers_need() -> None:
     assert "list" in MAPPED_ACTIONS
     with pytest.raises(ValueError, match="Rename action 'receive'"):
