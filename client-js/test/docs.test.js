@@ -14,7 +14,7 @@ import { address, until } from "./server.js";
 
 const DOCS = await readFile(new URL("../../docs/client.md", import.meta.url), "utf8");
 const ALL = [...DOCS.matchAll(/^```(jsx?)\n(.*?)^```$/gms)];
-const SAMPLES = ALL.filter((found) => found[2].includes('"board-1"'));
+const SAMPLES = ALL.filter((found) => found[2].includes('"boards/1"'));
 const [[, , CHAT]] = ALL.filter((found) => found[2].includes('"/ws/chat/"'));
 
 globalThis.WebSocket = WebSocket;
@@ -27,7 +27,7 @@ async function run(t, language, html) {
   const room = `board-${language === "jsx" ? 1 : 2}`;
   await once(new WebSocket(`${address("save")}/${room}?now=Sow`), "close");
   const [[, , code]] = SAMPLES.filter((found) => found[1] === language);
-  const source = code.replace("wss://example.com/ws", address()).replace("board-1", room);
+  const source = code.replace("wss://example.com/ws", address()).replace("boards/1", room);
   const { provider, tasks } = await load(t, `${source}\nexport { provider, tasks };\n`);
   t.after(() => end(provider));
   await until(() => provider.synced);

@@ -1,4 +1,4 @@
-"""Errors of the storage.
+"""Errors of the storage::
 
     StorageError
      ├── DocumentNotFound

@@ -23,7 +23,7 @@ async def a_board() -> tuple[User, Any, str]:
     """Return a user, and a board with its address."""
     user = await User.objects.acreate(username="ann")
     board = await Board.objects.acreate(name="Kitchen")
-    return user, board, f"/ws/board-{board.pk}"
+    return user, board, f"/ws/boards/{board.pk}"
 
 
 def rows(client: CollabClient, name: str = "tasks") -> Any:
@@ -122,7 +122,7 @@ async def test_a_text_that_code_changes_keeps_what_is_typed() -> None:
 async def test_owners_see_their_tasks_in_full_and_others_in_part() -> None:
     user, board, _ = await a_board()
     bob = await User.objects.acreate(username="bob")
-    shared, own = f"/ws/team-{board.pk}", f"/ws/team-{board.pk}~{user.pk}"
+    shared, own = f"/ws/team/{board.pk}", f"/ws/team/{board.pk}~{user.pk}"
     with pytest.raises(ConnectionClosed):
         await CollabClient(application, own, user=bob).connect()
     async with (

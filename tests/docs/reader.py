@@ -79,6 +79,8 @@ class Reader:
             case ["python", "manage.py", "startapp" | "test" as name, *arguments]:
                 self._run_steps()
                 self._project.run(sys.executable, "manage.py", name, *arguments)
+            case ["python", "manage.py", "collab_serve", *_]:
+                pass  # The tests that serve the project run it.
             case ["python", *arguments]:
                 self._steps.append(arguments)
             case ["django-admin", *_] as command:

@@ -13,28 +13,35 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.harness.client import YjsClient
-from tests.harness.waiting import DEADLINE
+from tests.harness.waiting import DEADLINE, poll_until
 from tests.samples import Project, samples
 
-__all__ = ["client", "log_in", "served", "uvicorn_command"]
+__all__ = ["client", "log_in", "serve_command", "served"]
 
 
 @contextmanager
-def served(project: Project, command: str = "uvicorn mysite.asgi:application") -> Iterator[str]:
+def served(project: Project, command: str = "python manage.py collab_serve") -> Iterator[str]:
     """Serve the project with a command of the documentation; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        # What is served where is not what the sample is about.
-        process = subprocess.Popen(
-            [*shlex.split(command), f"--fd={listener.fileno()}"],
-            cwd=project.directory,
-            env=project.environment,
-            pass_fds=[listener.fileno()],
-        )
-        try:
-            yield f"localhost:{listener.getsockname()[1]}"
-        finally:
-            process.terminate()
-            process.wait(DEADLINE)
+        port = listener.getsockname()[1]
+    where = f" --port {port}" if command.startswith("uvicorn") else f" {port}"
+    process = subprocess.Popen(
+        # Where it is served is not what the sample is about.
+        shlex.split(command.replace(" --port 8000", "") + where),
+        cwd=project.directory,
+        env=project.environment,
+    )
+    try:
+        poll_until(lambda: process.poll() is not None or listens(port))
+        yield f"localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def log_in(address: str) -> str:
@@ -54,18 +61,18 @@ def log_in(address: str) -> str:
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
-def uvicorn_command(page: Path) -> str:
+def serve_command(page: Path) -> str:
     """Return the command of a page that serves the project."""
     [command] = [
         line
         for sample in samples(page, "sh")
         for line in sample.lines
-        if line.startswith("uvicorn")
+        if line.startswith(("uvicorn", "python manage.py collab_serve"))
     ]
     return command
 
 
 def client(address: str, cookies: str) -> YjsClient:
-    """Return a client of the document "first", as a page of the site would have it."""
+    """Return a client of the document "notes/first", as a page of the site would have it."""
     headers = {"Cookie": cookies, "Origin": f"http://{address}"}
-    return YjsClient(f"ws://{address}/ws/first", headers=headers)
+    return YjsClient(f"ws://{address}/ws/notes/first", headers=headers)

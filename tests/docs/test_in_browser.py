@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.docs.serving import served, uvicorn_command
+from tests.docs.serving import serve_command, served
 from tests.harness.waiting import DEADLINE, poll_until
 from tests.samples import DOCS, PAGES, README, ROOT, Project, samples
 
@@ -93,7 +93,7 @@ def test_two_people_write_the_text_of_the_first_tutorial(
     first_project: Project, browser: Browser
 ) -> None:
     build(README, first_project)
-    with served(first_project, uvicorn_command(README)) as address:
+    with served(first_project, serve_command(README)) as address:
         ann, bob = (enter(browser, f"http://{address}/notes/first") for _ in range(2))
         for page in (ann, bob):
             page.get_by_label("Text").focus()
@@ -117,7 +117,7 @@ def test_two_people_and_the_admin_change_the_board_of_the_tutorial(
     project = project_after(page)
     build(page, project)
     project.run_all("from notes.models import Board; Board.objects.create(name='Kitchen')")
-    with served(project, uvicorn_command(page)) as address:
+    with served(project, serve_command(page)) as address:
         ann, bob = (enter(browser, f"http://{address}/boards/1") for _ in range(2))
         ann.get_by_label("A new task").fill("Paint")
         ann.get_by_label("A new task").press("Enter")
@@ -142,7 +142,7 @@ def test_two_people_chat_as_in_the_tutorial(
     page = DOCS / "tutorial-live.md"
     project = project_after(page)
     build(page, project)
-    with served(project, uvicorn_command(page)) as address:
+    with served(project, serve_command(page)) as address:
         ann, bob = (enter(browser, f"http://{address}/chat/") for _ in range(2))
         ann.get_by_label("Say something").fill("Hello")
         ann.get_by_label("Say something").press("Enter")

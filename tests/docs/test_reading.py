@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.reader import CHECK, PATH, SCALING, Reader, exercise
-from tests.docs.serving import client, log_in, served, uvicorn_command
+from tests.docs.serving import client, log_in, serve_command, served
 from tests.harness.services import Redis
 from tests.samples import DOCS, README, Project, samples
 
@@ -21,15 +21,17 @@ def test_a_reader_can_follow(page: Path, reader: Reader) -> None:
 
 
 def test_the_first_project_lacks_nothing_but_a_shared_channel_layer(first_project: Project) -> None:
+    with (first_project.directory / "mysite" / "settings.py").open("a") as file:
+        file.write("DEBUG = False\n")
     said = first_project.run_all([*CHECK, "--deploy"])
     assert re.findall(r"collab\.[EW]\d+", said) == ["collab.W003"]
 
 
 async def test_a_document_outlives_the_server(first_project: Project) -> None:
-    with served(first_project, uvicorn_command(README)) as address:
+    with served(first_project, serve_command(README)) as address:
         async with client(address, log_in(address)) as ann:
             await ann.insert("Hello")
-    with served(first_project, uvicorn_command(README)) as address:
+    with served(first_project, serve_command(README)) as address:
         async with client(address, log_in(address)) as ann:
             assert ann.text == "Hello"
 
@@ -50,14 +52,14 @@ def test_the_service_starts_the_server_as_the_page_does() -> None:
     unit = "".join(sample.code for sample in samples(DEPLOYMENT, "ini"))
     [start] = re.findall(r"^ExecStart=\S+/bin/(.+)$", unit, re.MULTILINE)
     # Pings are what they are by default; the page names them to explain them.
-    command = re.sub(r" --ws-ping-\w+ 20", "", uvicorn_command(DEPLOYMENT))
+    command = re.sub(r" --ws-ping-\w+ 20", "", serve_command(DEPLOYMENT))
     assert start == command
     flags = re.findall(r"^\| `(--[\w-]+)", DEPLOYMENT.read_text(), re.MULTILINE)
-    assert [flag for flag in flags if flag not in uvicorn_command(DEPLOYMENT)] == []
+    assert [flag for flag in flags if flag not in serve_command(DEPLOYMENT)] == []
 
 
 async def test_the_server_for_production(last_project: Project) -> None:
-    with served(last_project, uvicorn_command(DEPLOYMENT)) as address:
+    with served(last_project, serve_command(DEPLOYMENT)) as address:
         async with client(address, log_in(address)) as ann:
             await ann.insert("Hello")
             assert (await ann.hello())["durable"]
@@ -79,5 +81,7 @@ async def test_members_see_what_another_process_changes(
             await ann.insert("Hello")
             await ann.hello()
             await ann.wait_saved()
-            first_project.run_all(["manage.py", "collab_import", "first", str(text), "--replace"])
+            first_project.run_all(
+                ["manage.py", "collab_import", "notes/first", str(text), "--replace"]
+            )
             await ann.wait_until(lambda: ann.text == "Hello from a file")
