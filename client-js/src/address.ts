@@ -6,7 +6,8 @@ export type ValueOrGetter<T> = T | (() => T | Promise<T>);
 /** Parameters of a URL. */
 export type Params = Record<string, string>;
 
-const current = <T>(value: ValueOrGetter<T>): T | Promise<T> =>
+/** Return the value, of this moment if it is a function's. */
+export const current = <T>(value: ValueOrGetter<T>): T | Promise<T> =>
   typeof value === "function" ? (value as () => T | Promise<T>)() : value;
 
 /** Where a token is sent; all but the query need the server's `TokenAuthMiddleware`. */

@@ -1,6 +1,6 @@
 import { Doc } from "yjs";
 
-import { serverUrl, type ServerOptions } from "./address.js";
+import { current, serverUrl, type ServerOptions } from "./address.js";
 import { LiveChannel, LiveError } from "./channel.js";
 import { CollabProvider, type CollabOptions } from "./provider.js";
 import type { Rows } from "./rows.js";
@@ -69,7 +69,7 @@ export class StateChannel<
 
   constructor(path: string, shape: Shape, options: DocumentOptions = {}) {
     // Other tabs get changes from the server only, which checks them.
-    super(path, { disableBc: true, ...options });
+    super(path, { disableBc: true, ...(shape.perConnection ? withList(options) : options) });
     this.#tree = new Tree<S>(this.provider, shape);
     this.#tree.on("change", () => this.changed());
     this.provider.on("sync", (synced) => {
@@ -188,6 +188,12 @@ export class StateChannel<
       look();
     });
   }
+}
+
+/** Options with the name of a list that this channel has over all connections. */
+function withList(options: DocumentOptions): DocumentOptions {
+  const list = crypto.randomUUID();
+  return { ...options, params: async () => ({ ...(await current(options.params ?? {})), list }) };
 }
 
 const gone = (operation: string): LiveError =>

@@ -22,6 +22,8 @@ export interface Shape {
   root: string;
   /** Whether the state is a list. */
   many: boolean;
+  /** Whether each connection has a list. */
+  perConnection?: boolean;
   /** By serializer and field. */
   relations: Readonly<Record<string, Readonly<Record<string, Relation>>>>;
 }

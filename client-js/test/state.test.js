@@ -37,9 +37,10 @@ const relations = {
   [PROFILE]: {},
 };
 
-function open(t, path, many = false) {
+function open(t, path, many = false, more = {}) {
   const server = address(path);
-  const channel = new StateChannel("", { root: PROJECT, many, relations }, { ...OPTIONS, server });
+  const shape = { root: PROJECT, many, relations, ...more };
+  const channel = new StateChannel("", shape, { ...OPTIONS, server });
   t.after(() => channel.destroy());
   return channel;
 }
@@ -231,6 +232,20 @@ test("a list is in the order of the server, and new rows are at its end until th
   await until(() => plans.state[0].id === key && plans.state.length === 2);
   await assert.rejects(plans.create(PROJECT, { name: "forbidden" }));
   await until(() => plans.state.length === 2);
+});
+
+test("a list of a connection is its client's alone, and that of its next connection", async (t) => {
+  const { client } = await aProject(t);
+  const searches = [1, 2].map(() => open(t, "search/", true, { perConnection: true }));
+  const names = () => searches.map(({ state }) => state?.map(({ name }) => name));
+  await until(() => searches.every(({ state }) => state));
+  await searches[0].call("search", { client });
+  await until(() => searches[0].state.length === 1);
+  assert.deepEqual(names(), [["Kitchen"], []]);
+  searches[0].disconnect();
+  searches[0].connect();
+  await until(() => searches[0].provider.synced);
+  assert.deepEqual(names(), [["Kitchen"], []]);
 });
 
 test("a list is empty where there is nothing", async (t) => {

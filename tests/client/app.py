@@ -23,7 +23,7 @@ from tests.rows.models import Board, Task
 from django.contrib.auth.models import User  # isort: skip
 from collab.live.tokens import TokenAuthMiddleware  # isort: skip
 from .labels import Labels  # isort: skip
-from .live import Plan, Plans, Talk  # isort: skip
+from .live import Finder, Plan, Plans, Talk  # isort: skip
 
 __all__ = ["application"]
 
@@ -88,6 +88,7 @@ routes = [
     path("labels/", Labels.as_asgi()),
     path("plan/<int:project>", Plan.as_asgi()),
     path("plans/<int:client>", Plans.as_asgi()),
+    path("search/", Finder.as_asgi()),
     path("talk/", Talk.as_asgi()),
     path("talk/<str:room>", Talk.as_asgi()),
     path("save/<path:room>", Save.as_asgi()),

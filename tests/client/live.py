@@ -26,7 +26,7 @@ from tests.harness.app import query
 from tests.projects.models import Client, Project, Task
 from tests.projects.serializers import ProjectSerializer, StepSerializer, TaskSerializer
 
-__all__ = ["Plan", "Plans", "Talk"]
+__all__ = ["Finder", "Plan", "Plans", "Talk"]
 
 
 class Plan(LiveConsumer):
@@ -75,6 +75,27 @@ class Plans(LiveConsumer):
     @classmethod
     def can_create(cls, user: Any, instance: Any, data: Mapping[str, Any]) -> bool:
         return bool(data.get("name") != "forbidden")
+
+
+class Finder(LiveConsumer):
+    """The projects that one connection has searched for."""
+
+    class Meta:
+        state = ProjectSerializer(many=True)
+        per_connection = True
+
+    async def has_permission(self, user: Any, **kwargs: Any) -> bool:
+        return True
+
+    @classmethod
+    def list_instances(cls) -> QuerySet[Project]:
+        return Project.objects.none()
+
+    @action
+    async def search(self, client: int) -> None:
+        await self.clear()
+        async for project in Project.objects.filter(client=client):
+            await self.add_instance(project)
 
 
 @subscribable(Client)

@@ -230,6 +230,16 @@ def make(name: str, module: str, serializer: Callable[[], Any]) -> None:
 
 
 @pytest.mark.usefixtures("alone")
+def test_only_a_list_can_be_that_of_a_connection() -> None:
+    with pytest.raises(ImproperlyConfigured, match="per_connection is for lists"):
+
+        class One(Sound):
+            class Meta:
+                state = BriefProjectSerializer()
+                per_connection = True
+
+
+@pytest.mark.usefixtures("alone")
 def test_names_are_taken_once() -> None:
     make("Twice", "tests.projects.one", BriefProjectSerializer)
     make("Twice", "tests.projects.one", BriefProjectSerializer)

@@ -9,7 +9,7 @@ from channels.routing import URLRouter
 from django.db.models import QuerySet
 from django.urls import path
 
-from collab.live import CREATE, DELETE, SAVE, LiveConsumer
+from collab.live import CREATE, DELETE, SAVE, LiveConsumer, action
 
 from .models import Comment, Draft, Project, Step, Task
 from .serializers import (
@@ -91,6 +91,26 @@ class Shelf(ForThoseLoggedIn):
         return [pk async for pk in found.values_list("pk", flat=True)]
 
 
+class Search(ForThoseLoggedIn):
+    """The projects that the client of a connection has searched for last."""
+
+    class Meta:
+        state = BriefProjectSerializer(many=True)
+        per_connection = True
+
+    @classmethod
+    def list_instances(cls, client: int) -> QuerySet[Project]:
+        return Project.objects.none()
+
+    @action
+    async def search(self, text: str, client: int) -> int:
+        await self.clear()
+        found = Project.objects.filter(name__contains=text, client=client).order_by("name")
+        async for project in found:
+            await self.add_instance(project)
+        return await found.acount()
+
+
 class Discussion(ForThoseLoggedIn):
     """A task with the comments of who has it open."""
 
@@ -140,6 +160,7 @@ application = URLRouter(
         path("ws/projects/<int:project>", ProjectLive.as_asgi()),
         path("ws/clients/<int:client>", ProjectList.as_asgi()),
         path("ws/shelf", Shelf.as_asgi()),
+        path("ws/search/<int:client>", Search.as_asgi()),
         path("ws/tasks/<str:task>", Discussion.as_asgi()),
         path("ws/drafts", Drafts.as_asgi()),
         path("ws/desk/<int:project>", Desk.as_asgi()),

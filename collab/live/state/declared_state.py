@@ -9,7 +9,8 @@
   ``keys`` is the ordered list of the root rows' primary keys.
 
 A room is named ``"<label>/<key>"``, or for a list ``"<label>/<arguments of the URL as JSON>"``. If
-each user has a document, ``"@<key of the user>"`` follows.
+each connection has a list, ``"~<id of the list>"`` follows; if each user has a document,
+``"@<key of the user>"``.
 
 A row belongs to a document if a root row leads to it. A row is examined when a row that leads to it
 changes, so only root rows have to know their rooms.
@@ -69,6 +70,7 @@ class State:
         many: a document has a list of root rows; otherwise it has one.
         per_user: each user has a document.
         auto_update: a saved root row enters the lists it belongs to at once.
+        per_connection: each connection has a list.
     """
 
     consumer_class: type[StateRules]
@@ -78,21 +80,25 @@ class State:
     many: bool
     per_user: bool
     auto_update: bool
+    per_connection: bool
 
     @property
     def is_writable(self) -> bool:
         """Whether clients may change rows."""
         return any(table.operations for table in self.tables.values())
 
-    def room_name(self, arguments: Arguments, user_id: object = None) -> str:
-        """Return the document's name for the arguments of a URL and a user.
+    def room_name(
+        self, arguments: Arguments, user_id: object = None, list_id: str | None = None
+    ) -> str:
+        """Return the document's name for the arguments of a URL, a user and a connection's list.
 
         Raises:
             NoSuchDocument: no row can have the key in these arguments.
         """
         place = self._list_name(arguments) if self.many else quote(self._key(arguments), safe="")
+        own = f"~{list_id}" if self.per_connection else ""
         suffix = f"@{quote(str(user_id), safe='')}" if self.per_user else ""
-        return f"{self.label}/{place}{suffix}"
+        return f"{self.label}/{place}{own}{suffix}"
 
     def _list_name(self, arguments: Arguments) -> str:
         if not arguments:
@@ -113,6 +119,10 @@ class State:
         place = name.removeprefix(f"{self.label}/")
         if self.per_user:
             place, separator, _ = place.rpartition("@")
+            if not separator:
+                return None
+        if self.per_connection:
+            place, separator, _ = place.rpartition("~")
             if not separator:
                 return None
         try:

@@ -20,6 +20,7 @@ from collab.live.errors import CallError
 from collab.live.models import StateList
 from collab.live.permissions import AllowAny, ask
 from collab.live.state.declared_state import State, state_of
+from collab.live.state.own_lists import delete_old_lists, list_id_of
 from collab.live.state.rules import StateRules
 
 __all__ = ["StateConsumer", "state_access"]
@@ -29,8 +30,9 @@ class StateConsumer(StateRules, YjsConsumer):
     """A consumer that may have a state: ``class Meta: state = ProjectSerializer()``.
 
     Beside ``state``, ``Meta`` may have ``writable``: what clients may do, by serializer;
-    ``auto_update``, for a list; and ``per_user``, which gives each user a document, as a serializer
-    with a ``user_key`` does. ``abstract`` leaves the state to subclasses.
+    ``auto_update``, for a list; ``per_connection``, which gives each connection a list; and
+    ``per_user``, which gives each user a document, as a serializer with a ``user_key`` does.
+    ``abstract`` leaves the state to subclasses.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -43,7 +45,7 @@ class StateConsumer(StateRules, YjsConsumer):
     # To be used.
 
     async def add_instance(self, instance: Any, *, at_beginning: bool = False) -> None:
-        """Add a root row, or its primary key, to the list, for all who have it open."""
+        """Add a root row, or its primary key, to the list, for all connections that have it."""
         await _change_list(self, _add, instance, "first" if at_beginning else "last")
 
     async def remove_instance(self, instance: Any) -> None:
@@ -79,7 +81,7 @@ class StateConsumer(StateRules, YjsConsumer):
         state = state_of(type(self))
         if state is None:
             return super().make_room_name()
-        return state.room_name(_url_arguments(self), user_id_of(self.scope))
+        return _new_document_name(self, state)
 
 
 async def state_access(consumer: StateConsumer) -> Access:
@@ -106,8 +108,13 @@ def _url_arguments(consumer: StateConsumer) -> dict[str, Any]:
 def _document_name(consumer: StateConsumer, state: State) -> str:
     connection = consumer._collab_connection
     if connection is None or connection.room_name is None:
-        return state.room_name(_url_arguments(consumer), user_id_of(consumer.scope))
+        return _new_document_name(consumer, state)
     return connection.room_name
+
+
+def _new_document_name(consumer: StateConsumer, state: State) -> str:
+    user_id, list_id = user_id_of(consumer.scope), list_id_of(consumer.scope)
+    return state.room_name(_url_arguments(consumer), user_id, list_id)
 
 
 async def _change_list(consumer: StateConsumer, change: Any, *args: Any) -> None:
@@ -137,6 +144,8 @@ def _prepare(state: State, room_name: str) -> None:
     Raises:
         NoSuchDocument: the root row does not exist.
     """
+    if state.per_connection:
+        delete_old_lists(state)
     if state.many:
         StateList.objects.using(_using()).get_or_create(name=room_name)
     elif not (document := state.document(room_name)) or not document.rows(state.root).exists():

@@ -234,6 +234,12 @@ def _state(consumer_class: type[StateRules], meta: Any) -> State:
             f"{consumer_class.__name__}.Meta.state is not an instance of a ModelSerializer: write"
             " state = ProjectSerializer(), or ProjectSerializer(many=True)."
         )
+    per_connection = getattr(meta, "per_connection", False)
+    if per_connection and not many:
+        raise ImproperlyConfigured(
+            f"{consumer_class.__name__}.Meta.per_connection is for lists: write many=True in"
+            " Meta.state."
+        )
     tables = tables_of(type(root), getattr(meta, "writable", None))
     label = app_label_of(consumer_class) or tables[0].model._meta.app_label
     return State(
@@ -244,6 +250,7 @@ def _state(consumer_class: type[StateRules], meta: Any) -> State:
         many,
         getattr(meta, "per_user", False) or any(table.user_key for table in tables),
         many and getattr(meta, "auto_update", False),
+        per_connection,
     )
 
 

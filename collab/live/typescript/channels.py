@@ -227,7 +227,8 @@ class _Channel:
         before, shape = [], ""
         if self._state:
             before = [f"  {line}" for line in self._shape(self._state)]
-            shape = f"{{ root, many: {literal(self._state.many)}, relations }}, "
+            own = "perConnection: true, " if self._state.per_connection else ""
+            shape = f"{{ root, many: {literal(self._state.many)}, {own}relations }}, "
         return [
             f"constructor({', '.join(given)}) {{",
             *before,

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
+from django.utils import timezone
 
 from collab import documents
 from collab.live.models import StateList
-from collab.live.state.declared_state import ROOT_ROWS, state_of
+from collab.live.state.declared_state import ROOT_ROWS, State, state_of
 from collab.mirror import reconcile
 from collab.mirror.models import MirroredDocument
 from collab.testing import close_rooms, connect
 from tests.live.state.states import a_task, stored, tables
 from tests.mirror.databases import kept_in, on_both
-from tests.projects.consumers import ProjectLive, Shelf, application
+from tests.projects.consumers import ProjectLive, Search, Shelf, application
 from tests.projects.models import Client, Draft, Project, Tag, Task
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def state(consumer: type) -> State:
+    found = state_of(consumer)
+    assert found is not None
+    return found
 
 
 def open_list(name: str) -> str:
@@ -151,6 +162,86 @@ async def test_code_changes_the_list_that_all_see() -> None:
 async def test_a_state_with_one_root_row_has_no_list() -> None:
     with pytest.raises(ImproperlyConfigured, match="many=True"):
         await ProjectLive().add_instance(1)
+
+
+# For each connection.
+
+
+def found_by(client: Any) -> list[int]:
+    rows = tables(client.doc, state(Search)).get(ROOT_ROWS, {})
+    return [int(key) for row in rows.values() for key in row["keys"]]
+
+
+def names_in(client: Any) -> set[str]:
+    return {row["name"] for row in tables(client.doc, state(Search))["BriefProject"].values()}
+
+
+def search(client: Any, text: str, of: int) -> None:
+    request = {"action": "search", "request_id": 1, "text": text, "client": of}
+    client.send(json.dumps(request))
+
+
+async def test_a_list_of_one_connection_is_seen_by_its_client_alone() -> None:
+    user = await User.objects.acreate(username="ann")
+    ann = await Client.objects.acreate(name="Ann")
+    kitchen, bath = [
+        await Project.objects.acreate(name=name, client=ann) for name in ("Kitchen", "Bath")
+    ]
+    url = f"/ws/search/{ann.pk}"
+    async with (
+        connect(application, url, user=user) as one,
+        connect(application, url, user=user) as other,
+    ):
+        search(one, "it", ann.pk)
+        search(other, "ath", ann.pk)
+        await one.wait_until(lambda: found_by(one) == [kitchen.pk])
+        await other.wait_until(lambda: found_by(other) == [bath.pk])
+        search(one, "", ann.pk)
+        await one.wait_until(lambda: found_by(one) == [bath.pk, kitchen.pk])
+        assert found_by(other) == [bath.pk]
+        # A row in a list follows its changes.
+        kitchen.name = "Cellar"
+        await kitchen.asave()
+        await one.wait_until(lambda: names_in(one) == {"Bath", "Cellar"})
+
+
+LIST = "0123456789abcdef"
+
+
+async def test_a_client_that_comes_back_with_the_id_of_its_list_finds_it() -> None:
+    user = await User.objects.acreate(username="ann")
+    ann = await Client.objects.acreate(name="Ann")
+    kitchen = await Project.objects.acreate(name="Kitchen", client=ann)
+    url = f"/ws/search/{ann.pk}?list={LIST}"
+    async with connect(application, url, user=user) as client:
+        search(client, "it", ann.pk)
+        await client.wait_until(lambda: found_by(client) == [kitchen.pk])
+    async with connect(application, url, user=user) as client:
+        assert found_by(client) == [kitchen.pk]
+    for other in ("", "?list=short", f"?list={LIST}~x", f"?list={LIST}0"):
+        async with connect(application, f"/ws/search/{ann.pk}{other}", user=user) as client:
+            assert found_by(client) == []
+
+
+async def test_lists_that_nobody_has_had_open_for_a_day_are_deleted() -> None:
+    user = await User.objects.acreate(username="ann")
+    names = []
+    for client in (1, 2):
+        async with connect(application, f"/ws/search/{client}?list={LIST}", user=user):
+            names.append(f'projects.Search/{{"client":{client}}}~{LIST}')
+    await close_rooms()
+    old = timezone.now() - timedelta(days=1, seconds=1)
+    await MirroredDocument.objects.filter(name=names[0]).aupdate(opened_at=old)
+    async with connect(application, f"/ws/search/3?list={LIST}", user=user):
+        pass
+    assert [await documents.aexists(name) for name in names] == [False, True]
+    for model in (StateList, MirroredDocument):
+        kept = {name async for name in model.objects.values_list("name", flat=True)}
+        assert names[0] not in kept and names[1] in kept
+
+
+def test_a_name_without_the_id_of_a_list_is_no_document() -> None:
+    assert state(Search).document('projects.Search/{"client":1}') is None
 
 
 # For each user.

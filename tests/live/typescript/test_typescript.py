@@ -187,6 +187,12 @@ def test_paths_are_quoted_where_urls_and_templates_need_it(route: str, text: str
     assert f"collab.path`{text}`" in "".join(files.values())
 
 
+def test_a_list_of_a_connection_is_one_in_typescript_too() -> None:
+    files = typescript(projects)["projects.ts"]
+    assert "many: true, perConnection: true, relations" in declaration(files, "SearchChannel")
+    assert "perConnection" not in declaration(files, "ShelfChannel")
+
+
 def test_states_are_nested_and_say_what_may_be_written() -> None:
     text = typescript(projects)["projects.ts"]
     assert properties(text, "Project")["tasks"] == "Task[]"
