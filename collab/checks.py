@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from importlib.abc import InspectLoader
@@ -21,7 +22,7 @@ from django.core.management import get_commands
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import module_has_submodule
 
-from collab.engine.connections.routes import applications
+from collab.engine.connections.routes import Route, routes
 from collab_storage.base import Storage
 
 from .conf import (
@@ -35,6 +36,8 @@ from .conf import (
 if TYPE_CHECKING:
     from collab_storage.orm import ORMStorage
 
+    from .consumers import YjsConsumer
+
 __all__ = [
     "check_application",
     "check_authorize",
@@ -42,6 +45,7 @@ __all__ = [
     "check_database",
     "check_mirror_app",
     "check_processes",
+    "check_room_names",
     "check_runserver",
     "check_settings",
     "check_storage",
@@ -324,7 +328,7 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
     if check_application() or check_settings():
         return []
     try:
-        application = get_default_application()
+        consumers = _consumers()
     except ImproperlyConfigured as error:
         hint = "Correct ASGI_APPLICATION: the dotted path of the application in your asgi.py."
         return [Warning(str(error), hint=hint, id="collab.W006")]
@@ -332,15 +336,14 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
     verb = "refuses" if is_closed else "lets in"
     return [
         Warning(
-            f"{consumer.__module__}.{consumer.__qualname__} {verb} everybody"
-            " whose document has no type.",
+            f"{_full_name(consumer)} {verb} everybody whose document has no type.",
             hint="Override authorize() in a consumer of your own or register document types, see"
             " docs/auth.md; or give a LiveConsumer permission_classes, see docs/live.md.",
             obj=consumer,
             id="collab.W005",
         )
-        for consumer in sorted(_open_consumers(application), key=lambda one: one.__qualname__)
-        if not (is_closed and _serves_types(consumer))
+        for consumer in consumers
+        if consumer.is_open_to_everybody() and not (is_closed and _serves_types(consumer))
     ]
 
 
@@ -353,16 +356,59 @@ def _serves_types(consumer: type) -> bool:
     return consumer is YjsConsumer and bool(registrations())
 
 
-def _open_consumers(application: object) -> Iterator[type]:
-    """Return the consumers in the routing that use neither of the two ways to refuse."""
+@register(TAG, deploy=True)
+def check_room_names(**kwargs: object) -> list[CheckMessage]:
+    """Check that no two consumers decide differently about the same documents (W009)."""
+    if check_application() or check_authorize():
+        return []
+    deciding: dict[object, type[YjsConsumer]] = {}
+    for consumer in _consumers(lambda route: "room" in _captured(route)):
+        # Names that a project makes itself, and those of states, have a part of their own.
+        has_state = hasattr(getattr(consumer, "Meta", None), "state")
+        if consumer.make_room_name.__module__.startswith("collab.") and not has_state:
+            permissions = tuple(getattr(consumer, "permission_classes", ()))
+            decision = consumer.authorize, consumer.connect, permissions
+            deciding.setdefault(decision, consumer)
+    if len(deciding) < 2:
+        return []
+    names = " and ".join(sorted(map(_full_name, deciding.values())))
+    return [
+        Warning(
+            f"{names} open documents of the same names, and decide differently who may.",
+            hint="Override make_room_name() so that each has a prefix of its own, or let document"
+            " types decide, see docs/auth.md.",
+            id="collab.W009",
+        )
+    ]
+
+
+def _consumers(
+    is_wanted: Callable[[Route], bool] = lambda route: True,
+) -> list[type[YjsConsumer]]:
+    """Return the project's consumers of documents that are on a route that ``is_wanted``.
+
+    Raises:
+        ImproperlyConfigured: the application cannot be imported.
+    """
     # Not at the top: every management command would wait for it.
     from .consumers import YjsConsumer
 
-    consumers = {getattr(inner, "consumer_class", None) for inner in applications(application)}
-    for consumer in consumers:
-        if (
-            consumer is not None
-            and issubclass(consumer, YjsConsumer)
-            and consumer.is_open_to_everybody()
-        ):
-            yield consumer
+    found = {
+        getattr(route.application, "consumer_class", None)
+        for route in routes(get_default_application())
+        if is_wanted(route)
+    }
+    ours = [each for each in found if each is not None and issubclass(each, YjsConsumer)]
+    return sorted(ours, key=_full_name)
+
+
+def _captured(route: Route) -> set[str]:
+    """Return the names of what a route's patterns take out of the URL."""
+    names: set[str] = set()
+    for pattern in route.patterns:
+        names |= {*pattern.converters} | {*getattr(pattern, "regex", re.compile("")).groupindex}
+    return names
+
+
+def _full_name(consumer: type) -> str:
+    return f"{consumer.__module__}.{consumer.__qualname__}"

@@ -17,6 +17,7 @@ class LiveConfig(AppConfig):
 
         They declare states, which every process that saves rows needs, and subscriptions.
         """
+        import_module("collab.live.peer_checks")
         if apps.is_installed("collab.mirror"):
             import_module("collab.live.checks")
         autodiscover_modules("consumers", "live", "subscriptions")

@@ -17,7 +17,7 @@ from django.core.asgi import get_asgi_application
 from django.core.checks import CheckMessage, run_checks
 from django.db import connections
 from django.test import override_settings
-from django.urls import path
+from django.urls import path, re_path
 
 from collab import checks, conf, documents
 from collab.access import Access
@@ -399,9 +399,9 @@ class ClassMiddleware:
 
 
 ROUTES = [
-    path("open/<room>", Open.as_asgi()),
-    path("authorizing/<room>", Authorizing.as_asgi()),
-    path("refusing/<room>", Refusing.as_asgi()),
+    path("open/<name>", Open.as_asgi()),
+    path("authorizing/<name>", Authorizing.as_asgi()),
+    path("refusing/<name>", Refusing.as_asgi()),
     path("other", Other.as_asgi()),
 ]
 
@@ -494,3 +494,36 @@ def test_the_application_cannot_be_imported(settings: Any) -> None:
     message = the_one(deploy=True)
     assert message.id == "collab.W006"
     assert "nowhere.asgi" in message.msg
+
+
+class Twin(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.WRITE
+
+
+class Prefixed(Twin):
+    def make_room_name(self) -> str:
+        return f"twin/{super().make_room_name()}"
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        (
+            [path("a/<room>", Authorizing.as_asgi()), path("b/<room>", Twin.as_asgi())],
+            ["collab.W009"],
+        ),
+        (
+            [path("a/<room>", Authorizing.as_asgi()), re_path("b/(?P<room>.+)", Twin.as_asgi())],
+            ["collab.W009"],
+        ),
+        ([path("a/<room>", Authorizing.as_asgi()), path("b/<room>", Prefixed.as_asgi())], []),
+        ([path("a/<room>", Authorizing.as_asgi()), path("b/<name>", Twin.as_asgi())], []),
+        ([path("a/<room>", Twin.as_asgi()), path("b/<room>", Twin.as_asgi())], []),
+    ],
+)
+def test_routes_that_open_each_others_documents_are_found(
+    routes: list[Any], expected: list[str], serve: Callable[[Any], None]
+) -> None:
+    serve(URLRouter(routes))
+    assert ids(deploy=True) == expected

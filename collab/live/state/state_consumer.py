@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,10 @@ from collab.live.state.rules import StateRules
 __all__ = ["StateConsumer", "state_access"]
 
 
+#: Rules that are called with the user, the instance and the data.
+_WRITE_RULES = frozenset({"can_create", "can_delete", "can_save"})
+
+
 class StateConsumer(StateRules, YjsConsumer):
     """A consumer that may have a state: ``class Meta: state = ProjectSerializer()``.
 
@@ -37,6 +42,8 @@ class StateConsumer(StateRules, YjsConsumer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for name in _WRITE_RULES & vars(cls).keys():
+            _check_parameters(cls, name)
         is_abstract = "Meta" in vars(cls) and vars(vars(cls)["Meta"]).get("abstract", False)
         has_state = hasattr(getattr(cls, "Meta", None), "state") and not is_abstract
         if has_state:
@@ -124,6 +131,24 @@ async def _change_list(consumer: StateConsumer, change: Any, *args: Any) -> None
             f"{type(consumer).__name__} has no list: write many=True in Meta.state."
         )
     await database_sync_to_async(_change)(_document_name(consumer, state), change, *args)
+
+
+def _check_parameters(consumer_class: type, name: str) -> None:
+    """Check the parameters of a rule, which has others in RxDjango.
+
+    Raises:
+        TypeError: it does not expect the user first.
+    """
+    rule = inspect.getattr_static(consumer_class, name)
+    names = list(inspect.signature(getattr(rule, "__func__", rule)).parameters.values())
+    # Of a method, the class or the instance comes first.
+    given = names[0 if isinstance(rule, staticmethod) else 1 :]
+    if given and given[0].kind is not inspect.Parameter.VAR_POSITIONAL and given[0].name != "user":
+        raise TypeError(
+            f"{consumer_class.__qualname__}.{name}() is called with the user, the instance and the"
+            f" data, not with {given[0].name}: write @classmethod and"
+            f" def {name}(cls, user, instance, data, **kwargs)."
+        )
 
 
 def _declare(consumer_class: type[StateConsumer]) -> None:
