@@ -4,6 +4,7 @@ import type { Doc } from "yjs";
 
 import { target, type AddressOptions } from "./address.js";
 import { UnsavedCounter } from "./unsaved-counter.js";
+import { SessionRenewal } from "./renewal.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
 import { splitFrame } from "./split.js";
 import {
@@ -98,6 +99,7 @@ export class CollabProvider extends WebsocketProvider {
   readonly #address: AddressOptions;
   readonly #maxFrameSize: number;
   #violations = 0;
+  readonly #renewal = new SessionRenewal();
 
   constructor(serverUrl: string, room: string, doc: Doc, options: CollabOptions = {}) {
     const implementation = options.WebSocketPolyfill ?? globalThis.WebSocket;
@@ -113,7 +115,8 @@ export class CollabProvider extends WebsocketProvider {
     this.#maxFrameSize = options.maxFrameSize ?? MAX_FRAME_SIZE;
     const { shouldReconnect } = this;
     this.shouldReconnect = (event, provider) =>
-      !this.#isRefusal(event.code) && shouldReconnect(event, provider);
+      this.#returns(event.code) ||
+      (!this.#isRefusal(event.code) && shouldReconnect(event, provider));
     this.on("closed", ({ code, reason }) => {
       if (REFUSALS.has(code)) this.emit("refused", [{ code, reason }]);
     });
@@ -178,6 +181,14 @@ export class CollabProvider extends WebsocketProvider {
     return isFinal;
   }
 
+  /** Return whether to connect again after 4401, and set y-websocket's pause before that. */
+  #returns(code: number): boolean {
+    const pause = this.#renewal.pauseAfter(code);
+    if (pause === undefined) return false;
+    this.wsUnsuccessfulReconnects = Math.log2(pause / 100);
+    return true;
+  }
+
   #receive(frame: Frame): void {
     this.wsLastMessageReceived = Date.now();
     if (frame.action === "hello") this.#onHello(frame.data as Hello);
@@ -191,6 +202,7 @@ export class CollabProvider extends WebsocketProvider {
 
   #onHello(hello: Hello): void {
     this.#durable = hello.durable;
+    this.#renewal.accept();
     this.#grant(hello.access);
   }
 

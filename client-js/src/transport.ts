@@ -2,6 +2,7 @@ import { ObservableV2 } from "lib0/observable";
 
 import { target, type AddressOptions } from "./address.js";
 import type { CollabProvider } from "./provider.js";
+import { SessionRenewal } from "./renewal.js";
 import { CollabSocket, type SocketConstructor } from "./socket.js";
 import { SUBPROTOCOL, hello, type Frame, type HelloFields } from "./wire.js";
 
@@ -70,6 +71,7 @@ export class JsonSocket extends ObservableV2<TransportEvents> implements Transpo
   #connected = false;
   #connects = false;
   #failures = 0;
+  readonly #renewal = new SessionRenewal();
   #receivedAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -136,6 +138,7 @@ export class JsonSocket extends ObservableV2<TransportEvents> implements Transpo
   #receive(text: string): void {
     this.#receivedAt = Date.now();
     this.#failures = 0;
+    this.#renewal.accept();
     this.emit("frame", [JSON.parse(text) as Frame]);
   }
 
@@ -164,10 +167,12 @@ export class JsonSocket extends ObservableV2<TransportEvents> implements Transpo
     this.#connected = false;
     socket.onmessage = socket.onclose = null;
     socket.close();
-    if (isFinal(ended.code)) this.#connects = false;
-    if (this.#connects) this.#timer = setTimeout(() => this.#open(), this.#pause());
+    const renewal = this.#renewal.pauseAfter(ended.code);
+    const isEnd = isFinal(ended.code) && renewal === undefined;
+    if (isEnd) this.#connects = false;
+    if (this.#connects) this.#timer = setTimeout(() => this.#open(), renewal ?? this.#pause());
     this.emit("lost", [ended]);
-    if (isFinal(ended.code)) this.emit("closed", [ended]);
+    if (isEnd) this.emit("closed", [ended]);
   }
 
   /** Doubles each time, with jitter, as all clients lose a server at once. */

@@ -200,6 +200,29 @@ test("access may be taken away while connected", async (t) => {
   assert.equal(closed[0].code, CloseCode.FORBIDDEN);
 });
 
+test("a session that was renewed goes on by itself", async (t) => {
+  const room = newRoom();
+  const provider = open(t, room, { route: "granted" });
+  const closed = told(provider, "closed");
+  await until(() => provider.synced && provider.access === "write");
+  await grant(room, "NONE");
+  await until(() => !provider.wsconnected);
+  write(provider, "meanwhile");
+  await grant(room, "WRITE");
+  await until(() => provider.synced && provider.unsaved === 0);
+  assert.equal(closed.length, 0);
+});
+
+test("a session that has ended is refused for good", async (t) => {
+  const room = newRoom();
+  const provider = open(t, room, { route: "granted" });
+  const closed = told(provider, "closed");
+  await until(() => provider.synced && provider.access === "write");
+  await grant(room, "NONE");
+  await until(() => closed.length === 1);
+  assert.equal(closed[0].code, CloseCode.UNAUTHENTICATED);
+});
+
 test("the token is asked for at each connection", async (t) => {
   let asked = 0;
   const token = async () => `token-${(asked += 1)}`;
