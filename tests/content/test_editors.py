@@ -28,9 +28,7 @@ from collab.content import (
     to_text,
 )
 
-from .editors import canonical_html, comparable, corpus, load
-
-pytestmark = pytest.mark.client
+from .editors import Corpus, canonical_html, comparable, load, made, recorded
 
 COMMENT = MarkType(
     name="comment",
@@ -38,14 +36,6 @@ COMMENT = MarkType(
     overlaps=True,
 )
 FORMATS = ((to_html, from_html), (to_markdown, from_markdown), (to_text, from_text))
-
-
-@pytest.mark.parametrize("editor", ["tiptap", "basic"])
-def test_json_without_a_schema_is_that_of_the_binding(editor: str) -> None:
-    for document in corpus(editor)["documents"]:
-        field = document["name"].split()[0]
-        found = comparable(to_json(load(document), field))
-        assert found == comparable(document["raw"]), document["name"]
 
 
 SCHEMAS = {
@@ -60,8 +50,27 @@ VALUES = {"blocknote": "blocks", "quill": "delta"}
 WRITTEN = sorted(SCHEMAS.keys() - {"lexical"})
 
 
-@pytest.mark.parametrize("editor", SCHEMAS)
-def test_json_is_that_of_the_editor(editor: str) -> None:
+def of(*editors: str) -> pytest.MarkDecorator:
+    """Parametrize a test with documents of editors: some recorded ones, and new ones."""
+    return pytest.mark.parametrize(
+        ("editor", "corpus"),
+        [
+            *(pytest.param(name, recorded, id=f"{name}-recorded") for name in editors),
+            *(pytest.param(name, made, id=name, marks=pytest.mark.client) for name in editors),
+        ],
+    )
+
+
+@of("tiptap", "basic")
+def test_json_without_a_schema_is_that_of_the_binding(editor: str, corpus: Corpus) -> None:
+    for document in corpus(editor)["documents"]:
+        field = document["name"].split()[0]
+        found = comparable(to_json(load(document), field))
+        assert found == comparable(document["raw"]), document["name"]
+
+
+@of(*SCHEMAS)
+def test_json_is_that_of_the_editor(editor: str, corpus: Corpus) -> None:
     for document in corpus(editor)["documents"]:
         found = comparable(to_json(load(document), schema=SCHEMAS[editor]))
         expected = comparable(document[VALUES.get(editor, "json")])
@@ -81,21 +90,20 @@ def joined(delta: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("editor", WRITTEN)
-def test_content_given_back_changes_nothing(editor: str) -> None:
+@of(*WRITTEN)
+def test_content_given_back_changes_nothing(editor: str, corpus: Corpus) -> None:
     schema = SCHEMAS[editor]
     for document in corpus(editor)["documents"]:
         doc, name = load(document), document["name"]
         value = to_json(doc, schema=schema)
-        if editor != "blocknote" or has_own_ids(value):
-            assert updates(doc, lambda: from_json(doc, None, value, schema)) == [], name  # noqa: B023
+        assert updates(doc, lambda: from_json(doc, None, value, schema)) == [], name  # noqa: B023
         for write, read in FORMATS:
             content = write(doc, schema=schema)
             assert updates(doc, lambda: read(doc, None, content, schema)) == [], name  # noqa: B023
 
 
-@pytest.mark.parametrize("editor", WRITTEN)
-def test_content_becomes_that_of_another_document(editor: str) -> None:
+@of(*WRITTEN)
+def test_content_becomes_that_of_another_document(editor: str, corpus: Corpus) -> None:
     schema, documents = SCHEMAS[editor], corpus(editor)["documents"]
     for document, other in pairwise(documents):
         doc = load(document)
@@ -104,17 +112,6 @@ def test_content_becomes_that_of_another_document(editor: str) -> None:
         new: Doc[Any] = Doc()
         from_json(new, None, value, schema)
         assert to_json(new, schema=schema) == value, document["name"]
-
-
-def has_own_ids(blocks: list[dict[str, Any]]) -> bool:
-    """Return whether no block has the id of another, as copies by an edit of the corpus have."""
-    ids: list[str] = []
-    pending = list(blocks)
-    while pending:
-        block = pending.pop()
-        ids.append(block["id"])
-        pending += block["children"]
-    return len(ids) == len(set(ids))
 
 
 def updates(doc: Doc[Any], change: Callable[[], object]) -> list[bytes]:
@@ -126,14 +123,15 @@ def updates(doc: Doc[Any], change: Callable[[], object]) -> list[bytes]:
     return made
 
 
-def test_html_is_that_of_the_editor() -> None:
-    for document in corpus("tiptap")["documents"]:
+@of("tiptap")
+def test_html_is_that_of_the_editor(editor: str, corpus: Corpus) -> None:
+    for document in corpus(editor)["documents"]:
         found = canonical_html(to_html(load(document)))
         assert found == canonical_html(document["html"]), document["name"]
 
 
-@pytest.mark.parametrize("editor", ["tiptap", "basic", "blocknote"])
-def test_the_table_says_the_same_as_the_schema_of_the_editor(editor: str) -> None:
+@of("tiptap", "basic", "blocknote")
+def test_the_table_says_the_same_as_the_schema_of_the_editor(editor: str, corpus: Corpus) -> None:
     outline, schema = corpus(editor)["outline"], SCHEMAS[editor]
     assert [
         {
@@ -158,3 +156,12 @@ def test_the_table_says_the_same_as_the_schema_of_the_editor(editor: str) -> Non
 
 def without_required(attribute: Attribute) -> Any:
     return None if attribute.default == REQUIRED else attribute.default
+
+
+@pytest.mark.client
+@pytest.mark.parametrize("editor", SCHEMAS)
+def test_the_recorded_documents_are_those_that_the_editor_makes(editor: str) -> None:
+    kept = recorded(editor)
+    new = made(editor, len(kept["documents"]))
+    if editor != "lexical":
+        assert new == kept

@@ -301,6 +301,10 @@ def test_any_format_can_be_named() -> None:
         ),
         ("<pre>a<br>b</pre><pre></pre>", "<pre><code>a\nb</code></pre><pre><code></code></pre>"),
         ("<li>a</li>", "<ul><li><p>a</p></li></ul>"),
+        (
+            "<ul><li><b>a</b> <i>b</i><div>c</div></li></ul>",
+            "</strong> <em>b</em></p><p>c</p></li>",
+        ),
         ("<ul>a</ul>", "<ul><li><p>a</p></li></ul>"),
         ("<ul></ul>", "<ul><li><p></p></li></ul>"),
         ("<ul><li><h1>a</h1></li></ul>", "<ul><li><p></p><h1>a</h1></li></ul>"),

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.template import Context, Template
 from django.test import Client, override_settings
-from pycrdt import Doc
+from pycrdt import Doc, XmlElement, XmlFragment
 
 from collab import content, documents
 from collab.conf import get_storage
@@ -340,10 +340,14 @@ def test_the_admin_shows_a_document_as_its_type_reads_it(
         documents.replace("notes/5", markdown="# a *b*")
         documents.replace("drawings/a", text="plain", schema="plain")
         documents.replace("notes/6", text="x" * 120_000)
-        documents.replace("notes/7", text="y", schema="plain", field="default")
+        with documents.edit("notes/7") as doc:
+            parent: Any = doc.get("default", type=XmlFragment)
+            for _ in range(201):
+                parent = parent.children.append(XmlElement("blockquote"))
         assert "<h1>a <em>b</em></h1>" in admin_page("notes/5")
         assert "<pre" in admin_page("drawings/a")
         assert "..." in admin_page("notes/6")
+        assert "&lt;blockquote" in admin_page("notes/7")
 
 
 def use_orm_storage() -> Any:

@@ -102,13 +102,9 @@ class _Carrier:
         return _with_unseen(gone, views, result)
 
     def _merge(self, old: Node, seen: Node, new: Node) -> Node:
-        """Return a changed node with what its format could not say."""
-        if self._key(seen) == self._key(new):
-            return old
+        """Return a changed node, which is of the kind that was seen, with what was not seen."""
         if old["type"] != seen["type"]:
             return self._merge_unsaid(old, seen, new)
-        if seen["type"] != new["type"]:
-            return new
         merged: Node = {"type": new["type"]}
         before, view = old.get("attrs", {}), seen.get("attrs", {})
         attributes = dict(before)
@@ -123,7 +119,7 @@ class _Carrier:
     def _merge_unsaid(self, old: Node, seen: Node, new: Node) -> Node:
         """Return a changed node of a kind that its format could not say."""
         lines = all(self._schema.holds_text(node["type"]) for node in (old, seen, new))
-        if seen["type"] != new["type"] or not lines:
+        if not lines:
             self._dropped[f"node {old['type']}"] += 1
             return new
         content = carry_inline(children(old), children(seen), children(new), self._schema)

@@ -14,7 +14,6 @@ from pycrdt import Doc
 
 from collab.content.formats.html_writer import tag
 from collab.content.formats.links import is_safe_url
-from collab.content.formats.markdown_inline import mention_text
 from collab.content.layouts import Layout
 from collab.content.schema import Attribute, NodeType, Schema
 from collab.content.shared_types.text_changes import Chunk
@@ -187,14 +186,16 @@ def _embedded(value: Mapping[str, Any], formats: Mapping[str, Any]) -> Node:
 def _marks(formats: Mapping[str, Any]) -> list[Mark]:
     marks: list[Mark] = []
     for key, value in formats.items():
-        if key in _FLAGS and value:
+        if not value or key in _LINE_FORMATS:
+            continue
+        if key in _FLAGS:
             marks.append({"type": key})
-        elif key in _VALUES and value:
+        elif key in _VALUES:
             name, attribute = _VALUES[key]
             marks.append({"type": name, "attrs": {attribute: value}})
         elif key == "script" and value in _SCRIPTS:
             marks.append({"type": _SCRIPTS[value]})
-        elif key not in _LINE_FORMATS and value is not None:
+        else:
             marks.append({"type": key, "attrs": {"value": value}})
     return marks
 
@@ -320,10 +321,8 @@ def _inline_operation(node: Node) -> Iterator[dict[str, Any]]:
             yield from _insert({"image": given.get("src")}, formats | sizes)
         case "video":
             yield from _insert({"video": given.get("src")}, formats)
-        case "embed":
-            yield from _insert(given["value"], formats)
         case _:
-            yield from _insert(inline_text(node) or mention_text(given), formats)
+            yield from _insert(given["value"], formats)
 
 
 def _formats(marks: Iterable[Mark]) -> Iterator[tuple[str, Any]]:

@@ -13,11 +13,9 @@ from collab.content.trees import (
     Node,
     children,
     document,
-    inline_text,
     is_text,
     join_texts,
     make_node,
-    make_text,
 )
 
 __all__ = ["BREAK", "Fitter"]
@@ -61,11 +59,7 @@ class Fitter:
     def _line(self, parent: NodeType, nodes: Iterable[Node]) -> list[Node]:
         """Return the text of a node that holds text."""
         if parent.is_code:
-            text = "".join(
-                "\n" if self._is_line_end(node) else inline_text(node) for node in _flat(nodes)
-            )
-            self._count_marks(parent, _flat(nodes))
-            return [make_text(text)] if text else []
+            return join_texts(nodes)
         allowed = self._schema.expressions[parent.name].names
         self._count_marks(parent, nodes)
         kept = [self._bare(node, parent) for node in nodes if node["type"] in allowed]
@@ -153,7 +147,9 @@ class Fitter:
         parts: list[tuple[NodeType, list[Node]]] = []
         for node in nodes:
             if node is BREAK or not _has_letters([node]):
-                # Nothing to be seen.
+                # Nothing to be seen; it may be between two words.
+                for _, content in parts[-1:]:
+                    content.append(node)
                 continue
             holder = known if self._is_inline(node) else self._holder(known, node)
             if not parts or parts[-1][0] is not holder:
@@ -247,16 +243,6 @@ class Fitter:
                 )
                 yield [empty, *nodes]
                 yield [*nodes, empty]
-
-
-def _flat(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Yield nodes without children."""
-    for node in nodes:
-        inner = children(node)
-        if inner:
-            yield from _flat(inner)
-        else:
-            yield node
 
 
 def _has_letters(nodes: Iterable[Node]) -> bool:

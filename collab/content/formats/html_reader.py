@@ -152,7 +152,7 @@ class _HtmlReader:
         for part in content:
             if isinstance(part, HtmlElement):
                 found += self._element(part, marks)
-            elif part:
+            else:
                 found.append(make_text(part, marks))
         return found
 
@@ -251,12 +251,13 @@ def _add_mark(
     mark: Mark = (
         {"type": kind.name, "attrs": dict(attributes)} if attributes else {"type": kind.name}
     )
-    if any(_excludes(schema.mark_types[each["type"]], kind) for each in marks):
+    others = [each for each in marks if each["type"] != kind.name or kind.overlaps]
+    if any(_excludes(schema.mark_types[each["type"]], kind) for each in others):
         return list(marks)
-    return [each for each in marks if not _excludes(kind, schema.mark_types[each["type"]])] + [mark]
+    return [each for each in others if not _excludes(kind, schema.mark_types[each["type"]])] + [
+        mark
+    ]
 
 
 def _excludes(one: MarkType, other: MarkType) -> bool:
-    if one.name == other.name:
-        return False
     return one.excludes is None or other.name in one.excludes

@@ -15,7 +15,15 @@ from collab.content.trees import Mark, Node, inline_text, is_text
 from .html_writer import tag
 from .links import is_safe_url
 
-__all__ = ["InlineMarkdown", "escape_lines", "escape_text", "image", "link", "mention_text"]
+__all__ = [
+    "InlineMarkdown",
+    "escape_lines",
+    "escape_text",
+    "image",
+    "link",
+    "list_start",
+    "mention_text",
+]
 
 #: Characters that would be read as formatting wherever they are.
 _SPECIAL = re.compile(r"[\\`*_\[\]~<]|&(?=#?\w+;)|!(?=\[)")
@@ -176,6 +184,11 @@ def image(attributes: Mapping[str, Any]) -> str:
     if not source or not is_safe_url(source):
         return escape_text(alt)
     return "!" + link(escape_text(alt), source, attributes.get("title"))
+
+
+def list_start(attributes: Mapping[str, Any]) -> Any:
+    """Return the number that a list begins with, by either of its names."""
+    return attributes.get("start", attributes.get("order", 1))
 
 
 def mention_text(attributes: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from collab.content.schema import Schema
 from collab.content.trees import Node, children, inline_text, is_text, walk
 
-from .markdown_inline import InlineMarkdown, escape_lines, image
+from .markdown_inline import InlineMarkdown, escape_lines, image, list_start
 
 __all__ = ["write_markdown"]
 
@@ -109,7 +109,7 @@ class _MarkdownWriter:
     def _list(self, node: Node, *, alternative: bool = False) -> str:
         items = children(node)
         is_tight = all(self._is_tight(item) for item in items)
-        start = self._schema.attributes_of(node).get("start", 1)
+        start = list_start(self._schema.attributes_of(node))
         number = start if isinstance(start, int) and 0 <= start < 10**9 else 1
         written = []
         for index, item in enumerate(items):
@@ -130,7 +130,7 @@ class _MarkdownWriter:
 
     def _can_follow(self, node: Node) -> bool:
         """Return whether a node is a list that can follow a line without a blank one between."""
-        if self._kind(node) not in _LISTS or self._schema.attributes_of(node).get("start", 1) != 1:
+        if self._kind(node) not in _LISTS or list_start(self._schema.attributes_of(node)) != 1:
             return False
         item = children(node)[:1]
         lines = children(item[0])[:1] if item else []

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from collab.content.schema import Schema
 from collab.content.trees import Node, children, inline_text, is_text
 
-from .markdown_inline import mention_text
+from .markdown_inline import list_start, mention_text
 
 __all__ = ["write_text"]
 
@@ -76,7 +76,7 @@ class _TextWriter:
                 return self.blocks(children(node))
 
     def _list(self, node: Node) -> str:
-        start = self._schema.attributes_of(node).get("start", 1)
+        start = list_start(self._schema.attributes_of(node))
         number = start if isinstance(start, int) else 1
         is_ordered = self._kind(node) == "orderedList"
         return "\n".join(

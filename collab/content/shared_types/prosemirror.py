@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
@@ -60,13 +60,13 @@ def _anchors(
     """Yield the elements in an element by their path among nodes."""
     index = 0
     for child in parent.children:
-        if isinstance(child, XmlElement):
-            yield (*path, index), child
-            yield from _anchors(child, (*path, index))
-            index += 1
-        elif isinstance(child, XmlText):
-            # Each of its texts is a node.
-            index += len(child.diff())
+        if not isinstance(child, XmlElement):
+            # A text; each of its chunks is a node.
+            index += len(cast(XmlText, child).diff())
+            continue
+        yield (*path, index), child
+        yield from _anchors(child, (*path, index))
+        index += 1
 
 
 def change_xml_lines(

@@ -29,7 +29,6 @@ __all__ = [
     "NOT_CONTENT",
     "attributes",
     "read_delta",
-    "read_node",
     "read_xml",
 ]
 
@@ -54,12 +53,6 @@ def read_xml(doc: Doc[Any], field: str, schema: Schema | None = None) -> Node:
             # As y-prosemirror does: a text at the top, which no editor writes, is a list.
             return document([cast(Node, _raw(child, 1)) for child in root.children])
         return document(schema.complete(_flat(root.children, 1)))
-
-
-def read_node(element: XmlElement, schema: Schema, depth: int = 1) -> Node:
-    """Return the tree of one element."""
-    with element.doc.transaction():
-        return schema.complete([_element(element, depth)])[0]
 
 
 def _raw(child: Any, depth: int) -> Node | list[Node]:

@@ -20,7 +20,7 @@ from collab.content.validation import check
 from .text_changes import change_text, write_chunks
 from .xml_items import Item, Items, Parent
 
-__all__ = ["insert_nodes", "write_xml"]
+__all__ = ["write_xml"]
 
 
 def write_xml(doc: Doc[Any], field: str, tree: Node, schema: Schema) -> None:
@@ -38,12 +38,6 @@ def write_xml(doc: Doc[Any], field: str, tree: Node, schema: Schema) -> None:
         stored = items.stored(root)
         check(tree, schema, items.foreign)
         _XmlWriter(schema).change(root, stored, items.wanted(children(tree)))
-
-
-def insert_nodes(parent: Parent, index: int, nodes: Sequence[Node], schema: Schema) -> None:
-    """Insert nodes that fit the schema before the child of that index."""
-    with parent.doc.transaction():
-        _XmlWriter(schema).insert(parent, index, Items(schema).wanted(nodes))
 
 
 class _XmlWriter:
@@ -139,11 +133,10 @@ def _edits(
     gone: list[int] = []
     came: list[int] = []
     for old, new in pairs:
-        if old is None and new is not None:
-            came.append(new)
-        elif old is not None and new is None:
-            gone.append(old)
-        elif old is not None and new is not None:
+        if old is not None and new is not None:
             yield gone, (old, new), came
             gone, came = [], []
+            continue
+        gone += [] if old is None else [old]
+        came += [] if new is None else [new]
     yield gone, None, came

@@ -54,7 +54,8 @@ class BlockNoteLayout(Layout):
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
         stored = read_xml(doc, field, schema)
-        write_xml(doc, field, tree_of(value, schema, stored), schema)
+        if value != blocks_of(stored, schema):
+            write_xml(doc, field, tree_of(value, schema, stored), schema)
 
     def change_lines(
         self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
