@@ -13,9 +13,9 @@ from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
 from tests.harness.server import ROOT, Server
 
+from .attack_mix import ATTACKED, BIG, GOALS, THROTTLED
 from .attacks import step1
-from .bystanders import memory, unharmed
-from .mob import ATTACKED, BIG, GOALS, THROTTLED
+from .honest_pair import memory, unharmed
 from .test_door import metrics, refusals
 
 MiB = 1024 * 1024
@@ -74,7 +74,7 @@ async def until_evicted(server: Server, sleepers: list[YjsClient]) -> None:
 
 async def attack(server: Server) -> Counter[tuple[str, int]]:
     """Let the mob loose; return how many of each kind were ended with which code."""
-    command = ["-m", "tests.acceptance.mob", str(server.port)]
+    command = ["-m", "tests.acceptance.attack_mix", str(server.port)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )

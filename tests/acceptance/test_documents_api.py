@@ -21,8 +21,8 @@ WRITERS = ["write", "write_async", "write_in_thread", "send_update", "write_in_t
 
 @pytest.fixture
 def office(database: str, start_server: StartServer) -> Server:
-    """A server with the views of :mod:`tests.acceptance.office`, which stores late."""
-    environment = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.office_settings"}
+    """A server with the views of :mod:`tests.acceptance.document_views`, which stores late."""
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.document_views_settings"}
     return start_server(database, environment=environment, collab={"WRITE_DELAY": 0.5})
 
 

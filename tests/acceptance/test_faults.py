@@ -18,7 +18,7 @@ from tests.harness.proxy import Proxy
 from tests.harness.server import Server
 from tests.harness.services import Postgres, Redis
 
-from .regulars import regulars
+from .reconnecting_typists import reconnecting_typists
 from .typists import finish, read, type_on
 
 #: Intervals that let a test see a repair within a few seconds.
@@ -73,7 +73,7 @@ async def test_postgres_is_killed_again_and_again(
     start_server: StartServer,
 ) -> None:
     servers = start_two(start_server, postgres_database, redis_server, COMPACT_AFTER=20)
-    async with regulars(urls_of(servers)) as people:
+    async with reconnecting_typists(urls_of(servers)) as people:
         for _ in range(3):
             await type_on(people, 100)
             await asyncio.to_thread(postgres_server.kill)
@@ -105,7 +105,7 @@ async def test_lines_are_cut_and_slow(
             for server, proxy in zip(servers, proxies, strict=True)
             for url in urls_of([server])
         ]
-        async with regulars(urls) as people:
+        async with reconnecting_typists(urls) as people:
             for number in range(6):
                 proxy = proxies[number % 2]
                 proxy.delay = 0.1
@@ -122,7 +122,7 @@ async def test_a_process_hangs_until_the_others_give_it_up(
     redis_server: Redis, postgres_database: str, start_server: StartServer
 ) -> None:
     servers = start_two(start_server, postgres_database, redis_server)
-    async with regulars(urls_of(servers)) as people:
+    async with reconnecting_typists(urls_of(servers)) as people:
         hung, other = people[0].client, people[-1].client
         await hung.set_presence({"name": "Ann"})
         await other.wait_until(lambda: hung.doc.client_id in other.presence)
@@ -149,7 +149,7 @@ async def test_a_process_joins_late_and_gets_what_nobody_has_stored(
     first, late = start_two(
         start_server, postgres_database, redis_server, WRITE_DELAY=8, RELAY_STORAGE_INTERVAL=60
     )
-    async with regulars(urls_of([first], 3)) as people:
+    async with reconnecting_typists(urls_of([first], 3)) as people:
         await type_on(people, 200)
         words = {word for person in people for word in person.words}
         saved = {word for person in people for word in person.saved}
@@ -166,7 +166,7 @@ async def test_the_only_process_that_holds_a_document_is_killed(
     redis_server: Redis, postgres_database: str, start_server: StartServer
 ) -> None:
     servers = start_two(start_server, postgres_database, redis_server)
-    async with regulars(urls_of(servers[:1], 3)) as people:
+    async with reconnecting_typists(urls_of(servers[:1], 3)) as people:
         for number in range(3):
             await type_on(people, 150)
             # They go from one to the other, so that only one holds it at any time.
@@ -186,7 +186,7 @@ async def test_redis_is_killed_again_and_again(
     redis_server: Redis, postgres_database: str, start_server: StartServer, layer: str
 ) -> None:
     servers = start_two(start_server, postgres_database, redis_server, layer=layer)
-    async with regulars(urls_of(servers)) as people:
+    async with reconnecting_typists(urls_of(servers)) as people:
         for _ in range(3):
             await type_on(people, 100)
             await asyncio.to_thread(redis_server.kill)
@@ -236,7 +236,7 @@ async def test_the_layer_forgets_who_is_in_a_group(
         RELAY_STORAGE_INTERVAL=60,
         RELAY={**TIMINGS, "peer": 60},
     )
-    async with regulars(urls_of(servers, 1)) as people:
+    async with reconnecting_typists(urls_of(servers, 1)) as people:
         began = asyncio.get_running_loop().time()
         await wait_until(
             lambda: asyncio.get_running_loop().time() > began + 12,

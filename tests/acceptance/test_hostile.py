@@ -31,7 +31,7 @@ from .attacks import (
     sync,
     update,
 )
-from .bystanders import memory, unharmed
+from .honest_pair import memory, unharmed
 from .typists import read
 
 MiB = 1024 * 1024

@@ -12,7 +12,7 @@ from tests.harness.proxy import Proxy
 from tests.harness.server import Server
 from tests.harness.services import Redis
 
-from .regulars import Regular, regulars
+from .reconnecting_typists import ReconnectingTypist, reconnecting_typists
 from .typists import finish, read, type_on
 
 PEOPLE = 8
@@ -43,12 +43,12 @@ async def balancer(servers: Sequence[Server]) -> AsyncIterator[Proxy]:
     await proxy.close()
 
 
-def ends_since(people: Sequence[Regular], began: float) -> list[tuple[float, int]]:
+def ends_since(people: Sequence[ReconnectingTypist], began: float) -> list[tuple[float, int]]:
     """Return when connections ended, and how."""
     return sorted(end for person in people for end in person.ends if end[0] >= began)
 
 
-async def restart(server: Server, people: Sequence[Regular]) -> None:
+async def restart(server: Server, people: Sequence[ReconnectingTypist]) -> None:
     """Restart a process; its members must be sent away one after the other, to come back."""
     began = asyncio.get_running_loop().time()
     await asyncio.to_thread(server.terminate)
@@ -65,7 +65,7 @@ async def test_a_rolling_restart_loses_no_letter_and_holds_up_nobody(
     servers: Sequence[Server], balancer: Proxy
 ) -> None:
     url = servers[0].url("room").replace(str(servers[0].port), str(balancer.port))
-    async with regulars([url] * PEOPLE) as people:
+    async with reconnecting_typists([url] * PEOPLE) as people:
         await type_on(people, 100)
         for server in servers:
             await restart(server, people)

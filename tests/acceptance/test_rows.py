@@ -27,7 +27,7 @@ QUICK = {
 }
 #: What a client changes is stored at once, and is not saved before the process is killed.
 LATE = {**QUICK, "ROWS_DELAY": 3600}
-ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.registry_settings"}
+ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.row_views_settings"}
 
 
 async def ask(server: Server, *steps: Any) -> dict[str, Any]:

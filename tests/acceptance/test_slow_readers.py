@@ -12,7 +12,7 @@ from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 
 from .attacks import step1, strike
-from .bystanders import memory, unharmed
+from .honest_pair import memory, unharmed
 
 KiB = 1024
 MiB = 1024 * KiB

@@ -1,4 +1,4 @@
-"""Clients that type while the tests do their worst, and know what must have become of it."""
+"""Clients that type while tests cause faults, and know the expected text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARK = "s3cret"
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text that typists wrote; none may be torn."""
+    """Return the words of a text by typists, all of them whole."""
     words = re.findall(r"<[^<>]*>", text)
     assert "".join(words) == text
     return words

@@ -1,8 +1,8 @@
 """Hostile clients of many kinds at once, in a process of their own.
 
-``python -m tests.acceptance.mob PORT`` prints how their connections ended, as JSON: by the kind
-of client and close code, how many. Each kind goes on until it was stopped so many times as it is
-said here, however long that takes: what is shown does not depend on the machine's speed.
+``python -m tests.acceptance.attack_mix PORT`` prints the number of ended connections by kind of
+client and close code, as JSON. Each kind goes on until the server has stopped it a given number of
+times, however long that takes, so that the result does not depend on the machine's speed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from websockets.typing import Subprotocol
 
 from .attacks import HELLO, mutations, real_updates, step1, step2, update
 
-__all__ = ["ATTACKED", "BIG", "GOALS", "THROTTLED", "Mob"]
+__all__ = ["ATTACKED", "BIG", "GOALS", "THROTTLED", "AttackMix"]
 
 #: The room that is attacked; the honest ones are in it.
 ATTACKED = "room"
@@ -51,7 +51,7 @@ GOALS = {
 }
 
 
-class Mob:
+class AttackMix:
     """All of them.
 
     Args:
@@ -173,9 +173,9 @@ async def _read_until(connection: ClientConnection, action: str) -> None:
 
 async def main(port: int) -> None:
     """Let the mob loose and tell how it ended."""
-    mob = Mob(port)
-    await mob.run()
-    print(json.dumps([[kind, code, times] for (kind, code), times in mob.ends.items()]))
+    mix = AttackMix(port)
+    await mix.run()
+    print(json.dumps([[kind, code, times] for (kind, code), times in mix.ends.items()]))
 
 
 if __name__ == "__main__":

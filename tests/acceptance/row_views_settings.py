@@ -2,4 +2,4 @@
 
 from tests.settings import *  # noqa: F403
 
-ROOT_URLCONF = "tests.acceptance.registry"
+ROOT_URLCONF = "tests.acceptance.row_views"

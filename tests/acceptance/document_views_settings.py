@@ -2,4 +2,4 @@
 
 from tests.settings import *  # noqa: F403
 
-ROOT_URLCONF = "tests.acceptance.office"
+ROOT_URLCONF = "tests.acceptance.document_views"

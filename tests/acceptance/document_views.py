@@ -1,6 +1,6 @@
-"""Views that read and write the documents that others have open; served with the test project.
+"""Views that read and write documents open elsewhere; served with the test project.
 
-What is written goes to the end of the root text named "text".
+They append to the root text "text".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Typists who come back whenever their connection ends, as people's browsers do."""
+"""Typists that reconnect whenever their connection ends, as browsers do."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.harness.client import YjsClient
 
 from .typists import Typist
 
-__all__ = ["Regular", "regulars"]
+__all__ = ["ReconnectingTypist", "reconnecting_typists"]
 
-#: Pause before somebody tries to connect again, in seconds.
+#: Pause before the next attempt to connect, in seconds.
 PAUSE = 0.1
 
 
-class Regular(Typist):
-    """A typist who types on without a connection and gets a new one at once.
+class ReconnectingTypist(Typist):
+    """A typist that goes on typing without a connection and reconnects at once.
 
     Args:
-        client: is not yet connected.
+        client: not connected yet.
         name: unique among the typists of a document.
         random: chooses places and pauses.
     """
@@ -82,10 +82,12 @@ class Regular(Typist):
 
 
 @asynccontextmanager
-async def regulars(urls: Sequence[str], seed: int = 0) -> AsyncIterator[list[Regular]]:
+async def reconnecting_typists(
+    urls: Sequence[str], seed: int = 0
+) -> AsyncIterator[list[ReconnectingTypist]]:
     """Let somebody type at each of ``urls`` until the block ends, or ``finish()``."""
     people = [
-        Regular(YjsClient(url), f"r{number}.", Random(f"{number} {seed}"))
+        ReconnectingTypist(YjsClient(url), f"r{number}.", Random(f"{number} {seed}"))
         for number, url in enumerate(urls)
     ]
     for person in people:

@@ -1,4 +1,4 @@
-"""Views that read and change rows while others have them open in documents."""
+"""Views that read and change rows that documents open elsewhere contain."""
 
 from __future__ import annotations
 

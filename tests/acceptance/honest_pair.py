@@ -1,4 +1,4 @@
-"""Two clients who write to each other while somebody attacks, and must not notice."""
+"""Two clients that write to each other during an attack, which must not disturb them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["memory", "unharmed"]
 
 Pair = tuple[YjsClient, YjsClient]
 
-#: The most that the server may compute, in seconds of a processor, before a word has arrived; how
-#: long that takes depends on what else the machine does.
+#: Limit of the server's processor time before a word arrives, in seconds; elapsed time would depend
+#: on the load of the machine.
 MAX_WORK = 5.0
-#: The longest that a word may take to arrive, in seconds: a server that waits computes nothing.
+#: Limit of the time before a word arrives, in seconds: a server that waits computes nothing.
 PATIENCE = 30.0
 #: Pause between two words, in seconds.
 PAUSE = 0.02
