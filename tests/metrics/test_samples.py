@@ -120,7 +120,7 @@ async def test_frames_that_end_a_connection_are_counted_by_cause() -> None:
                 async with join("room") as member:
                     await member.send_to(bytes_data=bytes(101))
                     assert (await member.receive_output())["code"] == 1009
-                async with join("room") as member:
+                async with join("another") as member:
                     await member.send_to(bytes_data=b"\x09")
                     assert (await member.receive_output())["code"] == 1008
     assert raised['collab_refusals_total{cause="MAX_FRAME_SIZE",code="1009"}'] == 1

@@ -47,7 +47,7 @@ def order(room_name: str, what: str, **fields: Any) -> Message:
 
 
 def pack(messages: Iterable[Message]) -> Iterator[Message]:
-    """Yield ``messages`` as parts of as few messages as they fit into."""
+    """Yield ``messages``, at least one, as parts of as few messages as they fit into."""
     parts: list[Message] = []
     size = 0
     for message in messages:
@@ -56,8 +56,7 @@ def pack(messages: Iterable[Message]) -> Iterator[Message]:
             yield _together(parts)
             parts, size = [], _size(message)
         parts.append(message)
-    if parts:
-        yield _together(parts)
+    yield _together(parts)
 
 
 def _together(parts: list[Message]) -> Message:

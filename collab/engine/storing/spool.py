@@ -70,7 +70,7 @@ def claim(path: Path) -> BinaryIO | None:
     except FileNotFoundError:
         return None
     try:
-        if fcntl is not None:
+        if fcntl is not None:  # pragma: no branch
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         is_ours = path.exists()
     except BlockingIOError:

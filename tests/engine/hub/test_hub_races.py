@@ -88,3 +88,9 @@ async def test_a_watcher_that_fails_keeps_no_document_from_being_stored_at_the_e
         await harness.hub.drain()
         assert await harness.stored("watched") == await harness.stored("other") == "a"
     assert {record.__dict__["room"] for record in caplog.records} == {"watched"}
+
+
+async def test_a_document_that_was_closed_meanwhile_is_not_read_again(tmp_path: Path) -> None:
+    async with harness_of(tmp_path) as harness:
+        await harness.hub._upkeep.reread("closed")
+        assert harness.storage.calls["load"] == 0

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 import pytest
@@ -221,3 +222,13 @@ async def test_messages_of_another_project_are_dropped_and_counted() -> None:
         await until(lambda: received)
         assert [message["kind"] for message in received] == ["own"]
     assert counters.relay_foreign_messages == before + 1
+
+
+async def test_a_layer_that_forgets_nothing_needs_no_rejoining() -> None:
+    layer = Wire()
+    layer.group_expiry = inf
+    async with channel_of(layer) as (channel, received):
+        await channel.join("news")
+        await channel.send({"type": "x", "kind": "x"}, group="news")
+        await until(lambda: received)
+        assert channel._rejoin_handle is None
