@@ -151,8 +151,8 @@ class Site(Contestant):
 
     def install(self) -> None:
         if self._request and not self.is_ours:
-            own = "1.3.0"
-            make_venv(VENV, [f"{PEER}=={own}", *(f"{name}=={version(name)}" for name in _SHARED)])
+            own = [f"--constraint={ROOT / 'constraints.txt'}", f"{PEER}==1.3.0"]
+            make_venv(VENV, [*own, *(f"{name}=={version(name)}" for name in _SHARED)])
 
     def version(self) -> str:
         return __version__

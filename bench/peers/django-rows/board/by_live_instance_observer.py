@@ -1,8 +1,8 @@
 """collab.live: subscribers of one task are sent it when it has changed."""
 
-from collab.live.generics import GenericAsyncAPIConsumer
-from collab.live.instances import ObserverModelInstanceMixin
 from django.urls import path
+
+from collab.live import GenericAsyncAPIConsumer, ObserverModelInstanceMixin
 
 from .models import Task
 from .serializers import TaskSerializer

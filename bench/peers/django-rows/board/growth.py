@@ -7,12 +7,12 @@ import django
 
 django.setup(set_prefix=False)
 
-from collab.mirror.writing import reconcile  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import transaction  # noqa: E402
 
 from board.models import Task  # noqa: E402
 from collab import documents  # noqa: E402
+from collab.mirror import reconcile  # noqa: E402
 
 #: The server compacts a document as often by itself (COMPACT_AFTER).
 COMPACT_AFTER = 500
