@@ -179,6 +179,12 @@ fuzz-yjs: export FUZZ_SECONDS ?= 1800
 fuzz-yjs: $(TOOLS) $(TEST_CLIENTS) ## Compare rooms with Yjs after random histories; FUZZ_SEEDS=from:to, _SECONDS
 	$(PY) -m pytest -q -m client tests/engine/rooms/test_differential.py
 
+.PHONY: fuzz-rows
+fuzz-rows: export FUZZ_EXAMPLES ?= 100
+fuzz-rows: export FUZZ_STEPS ?= 40
+fuzz-rows: $(TOOLS) $(SERVICES) ## Compare rows in documents with the ORM's answers, while servers restart; FUZZ_EXAMPLES, _STEPS
+	$(PY) -m pytest -q tests/acceptance/test_rows_oracle.py
+
 .PHONY: bench
 bench: $(TOOLS) $(SERVICES) ## Measure beside other servers, in less than an hour; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)
