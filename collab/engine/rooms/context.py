@@ -77,7 +77,7 @@ class Watcher(Protocol):
     def detach(self) -> None:
         """Remove the observers from the Doc that was attached last."""
 
-    def receive(self, member: Member, outline: UpdateOutline) -> None:
+    def receive(self, member: Member | None, outline: UpdateOutline) -> None:
         """Look at an update of ``member``, or part of one, before it is applied."""
 
     @property

@@ -333,11 +333,10 @@ class Integrator:
         """
         self.author = update.member
         try:
-            if update.member is not None:
-                if found.types:
-                    self.document.check_nesting(found)
-                for watcher in self.watchers:
-                    watcher.receive(update.member, found)
+            if update.member is not None and found.types:
+                self.document.check_nesting(found)
+            for watcher in self.watchers:
+                watcher.receive(update.member, found)
             return self._apply_to_doc(found.update)
         except TooBig as error:
             self._known = None

@@ -19,11 +19,12 @@ from channels.exceptions import (
     StopConsumer,
 )
 from channels.layers import get_channel_layer
+from channels.sessions import InstanceSessionWrapper
 from pycrdt import Doc
 
 from collab.access import Access
 from collab.conf import get_settings
-from collab.engine.connections.fast_path import Receive, Send, socket_of, write_of
+from collab.engine.connections.fast_path import Receive, Send, socket_of
 from collab.engine.hub.addresses import address_of
 from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.hub.current import current_hub
@@ -121,7 +122,7 @@ class ConsumerConnection:
 
     @property
     def access(self) -> Access:
-        """The access of the client, as the project answered last."""
+        """What the client may do, as the project answered last."""
         return self._access_check.access
 
     @property
@@ -202,8 +203,9 @@ class ConsumerConnection:
         if self.layer_channel is not None:
             await self.layer_channel.start()
         try:
-            with suppress(StopConsumer):
-                await self._receive_messages()
+            await self._receive_messages()
+        except StopConsumer:
+            pass
         finally:
             self._intake.close()
             self._admission.end()
@@ -329,6 +331,8 @@ class ConsumerConnection:
         """Return a member for this connection that is in no room yet."""
         settings, cls = get_settings(), type(self.consumer)
         session = Session(self.access, settings, durable=cls.storage is not None)
+        socket = self._socket
+        is_bare = socket is not None and _sender(self._send) == socket.send
         return Member(
             self,
             session,
@@ -336,7 +340,7 @@ class ConsumerConnection:
             settings,
             user_id=self.user_id,
             echo_updates=cls.echo_updates,
-            write=write_of(self._socket, self._send),
+            write=socket.write if socket is not None and is_bare else None,
         )
 
     # Frames.
@@ -448,3 +452,10 @@ class ConsumerConnection:
             with suppress(TimeoutError):
                 async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
                     await self._hub.writer.saved(self.room_name)
+
+
+def _sender(send: Send) -> Send:
+    """Return the server's ``send``: Channels' sessions wrap it for responses of HTTP only."""
+    while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
+        send = owner.real_send
+    return send

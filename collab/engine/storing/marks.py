@@ -22,7 +22,7 @@ class _Progress:
 
 
 class DocumentMarks:
-    """Compares the stored documents with the part of them that the rooms of this process have."""
+    """Compares what is in the storage with what the rooms of this process have seen of it."""
 
     def __init__(self) -> None:
         self._progress: dict[str, _Progress] = {}

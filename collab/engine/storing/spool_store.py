@@ -1,4 +1,4 @@
-"""Stores the updates that earlier processes have spooled, and spools those of this one."""
+"""Stores what earlier processes have spooled, and spools what this one cannot store."""
 
 from __future__ import annotations
 

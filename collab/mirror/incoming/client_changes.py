@@ -170,7 +170,7 @@ class _Check:
             if edit.key not in self._rows:
                 self._refuse(edit, author, dict.fromkeys(names, _GONE))
                 continue
-            if texts := [name for name in names if len(edit.parts.get(name, ())) > 1]:
+            if texts := [name for name in names if name in edit.parts]:
                 for name in texts:
                     self._check_text(edit, written, name)
                 names = [name for name in names if name not in texts]
@@ -189,35 +189,59 @@ class _Check:
 
     def _check_text(self, edit: RowEdit, written: MirroredRow, name: str) -> None:
         """Save the parts of a text that several authors have changed, each as its author."""
-        parts, is_refused = edit.parts[name], False
-        last, *others = dict.fromkeys(part.author for part in reversed(parts))
-        begin = written.values.get(name) or ""
-        for author in (*others, last):
+        parts, refused = edit.parts[name], set[Author]()
+        has_others = any(part.author is None for part in parts)
+        present = edit.fields[name]
+        last, *authors = dict.fromkeys(part.author for part in reversed(parts) if part.author)
+        for author in (*authors, last):
             text = self._values[edit.key].get(name) or ""
             for part in parts:
                 if part.author is author:
-                    before = begin if part.before is None else part.before
-                    text = merge_text(before, part.after, text)
-            if author is last and not is_refused:
+                    text = merge_text(part.before, part.after, text)
+            is_rest = author is last and not refused and not has_others
+            if is_rest or sorted(text) == sorted(present):
                 # Merging may order simultaneous changes otherwise than the document has.
-                text = edit.fields[name]
+                text = present
             problems = self._saving(author).update(self._rows[edit.key], {name: text})
             self._refuse(edit, author, problems)
-            is_refused = is_refused or bool(problems)
-            if not problems:
+            if problems:
+                refused.add(author)
+            else:
                 self._read_rows([edit.key])
             if edit.key not in self._rows:
                 write_changed(self._document, self._mirror, {}, {edit.key: written})
                 return
-        self._settle_fields(edit, written, [name])
+        if has_others:
+            self._settle_parts(edit, written, name, refused)
+        else:
+            self._settle_fields(edit, written, [name])
 
-    def _settle_fields(self, edit: RowEdit, written: MirroredRow, names: Iterable[str]) -> None:
+    def _settle_parts(
+        self, edit: RowEdit, written: MirroredRow, name: str, refused: set[Author]
+    ) -> None:
+        """Record a text as the row has it; in the map, set back the refused parts alone."""
+        text = edit.fields[name]
+        for part in reversed(edit.parts[name]):
+            if part.author in refused:
+                text = merge_text(part.after, part.before, text)
+        self._settle_fields(edit, written, [name], is_repaired=False)
+        self._repairs.append(SetField(self._mirror, edit.key, name, edit.fields[name], text))
+
+    def _settle_fields(
+        self,
+        edit: RowEdit,
+        written: MirroredRow,
+        names: Iterable[str],
+        *,
+        is_repaired: bool = True,
+    ) -> None:
         """Record these fields as the row has them, and repair the map."""
         values, before = self._values[edit.key], written.values
         written.values = before | {name: values[name] for name in names if name in values}
         self._document.record_change(self._mirror, edit.key, before, written.values)
         self._document.record.rows.filter(pk=written.pk).update(values=written.values)
-        self._repair_fields(edit, names)
+        if is_repaired:
+            self._repair_fields(edit, names)
         if not same(written.values, values):
             # Saving has altered other fields, too.
             write_changed(self._document, self._mirror, {edit.key: values}, {edit.key: written})

@@ -46,13 +46,13 @@ class TextPart:
     """A change of a text by one author, without those of others before and after it.
 
     Args:
-        author: of the change.
-        before: the text; ``None`` if it is the one that was written last.
+        author: of the change; ``None`` if another process, or none, has to check it.
+        before: the text.
         after: the text.
     """
 
-    author: Author
-    before: str | None
+    author: Author | None
+    before: str
     after: str
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import AnonymousUser
 
@@ -39,6 +39,13 @@ _MAX_FIELDS = 200
 _LONGEST_TYPING = 10
 
 
+#: Texts whose authors are told apart; of older ones the last author is that of all changes.
+_MAX_TEXTS = 100
+
+#: Authors in order, and the text when each one began.
+Turns = tuple[tuple[Author, str | None], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PendingChange:
     """A change in a row.
@@ -47,19 +54,33 @@ class PendingChange:
         author: of the last change.
         first: when the author began.
         due: when to check it.
-        turns: of several authors who type in a text by turns, and the text when each one began;
-            of the first it is the one that was written last.
+        turns: of several authors who type in a text by turns, and the text when each one began,
+            if it is known. Turns of others than this process's
+            members do not change the author.
     """
 
     author: Author
     first: float
     due: float
-    turns: tuple[tuple[Author, str | None], ...] = ()
+    turns: Turns = ()
 
     @property
     def authors(self) -> set[Author]:
         """All authors of the change."""
         return {self.author, *(author for author, _ in self.turns)}
+
+
+def _turns(before: PendingChange | None, author: Author, text: str | None) -> Turns:
+    """Return the turns in a text when ``author`` types in it, which was ``text`` before."""
+    if before is not None and before.turns:
+        if before.turns[-1][0] is author:
+            return before.turns
+        if text is not None:
+            return (*before.turns, (author, text))
+        if author is ELSEWHERE:
+            return before.turns
+        text = None
+    return ((author, text),)
 
 
 #: By row, and by field or the row as a whole.
@@ -76,8 +97,8 @@ class PendingChanges:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rows: DueChanges = {}
-        #: Texts that are being typed in.
-        self._texts: set[tuple[RowKey, str]] = set()
+        #: Texts that are being typed in, the latest at the end.
+        self._texts: dict[tuple[RowKey, str], None] = {}
 
     def __iter__(self) -> Iterator[PendingChange]:
         return (change for changes in self._rows.values() for change in changes.values())
@@ -87,8 +108,12 @@ class PendingChanges:
         return [
             (row, name)
             for row, name in self._texts
-            if self._rows[row][name].author not in (author, *UNKNOWN)
+            if (turns := self._rows[row][name].turns) and turns[-1][0] is not author
         ]
+
+    def is_typed(self, row: RowKey, name: str) -> bool:
+        """Return whether authors of a text are recorded."""
+        return (row, name) in self._texts
 
     @property
     def has_own(self) -> bool:
@@ -131,7 +156,7 @@ class PendingChanges:
         """Add a change of a field, or the row, by its last author.
 
         If the author is doubtful, other processes get the time to check it first. The text
-        ``before_typing`` is given if another author has typed in it before.
+        ``before_typing`` is given, if it is known, when a turn begins.
         """
         changes = self._rows.setdefault(row, {})
         if len(changes) >= _MAX_FIELDS and name not in changes:
@@ -139,25 +164,32 @@ class PendingChanges:
             self._forget_texts()
             name, is_typing = ROW, False
         before = changes.get(name)
-        if before is not None and author is ELSEWHERE and is_typing:
+        turns = _turns(before, author, before_typing) if is_typing else ()
+        if is_typing:
+            self._add_text(row, name)
+        if (
+            before is not None
+            and before.author not in UNKNOWN
+            and author is ELSEWHERE
+            and is_typing
+        ):
             # The text has the member's typing, too.
-            return before
+            change = changes[name] = replace(before, turns=turns)
+            return change
         first = before.first if before is not None and before.author is author else now
         if author in UNKNOWN or is_doubtful:
             # From the last change on: its author may still be typing.
             due = now + CHECK_INTERVAL
         else:
             due = self._due(is_typing, first, now)
-        turns: tuple[tuple[Author, str | None], ...] = ((author, None),)
-        if is_typing and before is not None:
-            if before.author is author:
-                turns = before.turns
-            elif before_typing is not None:
-                turns = (*before.turns, (author, before_typing))
-        change = changes[name] = PendingChange(author, first, due, turns if is_typing else ())
-        if is_typing:
-            self._texts.add((row, name))
+        change = changes[name] = PendingChange(author, first, due, turns)
         return change
+
+    def _add_text(self, row: RowKey, name: str) -> None:
+        self._texts.pop((row, name), None)
+        self._texts[row, name] = None
+        if len(self._texts) > _MAX_TEXTS:
+            del self._texts[next(iter(self._texts))]
 
     def _due(self, is_typing: bool, first: float, now: float) -> float:
         if is_typing:
@@ -193,7 +225,9 @@ class PendingChanges:
                 self._rows[row] = left
 
     def _forget_texts(self) -> None:
-        self._texts = {(row, name) for row, name in self._texts if name in self._rows.get(row, ())}
+        self._texts = {
+            (row, name): None for row, name in self._texts if name in self._rows.get(row, ())
+        }
 
     def restore(self, taken: DueChanges) -> None:
         """Add changes again that were taken; newer ones win."""

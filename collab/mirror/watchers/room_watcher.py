@@ -109,10 +109,11 @@ class RoomWatcher:
             self._stale.close()
             self._worker.let_go()
 
-    def receive(self, member: Member, outline: UpdateOutline) -> None:
+    def receive(self, member: Member | None, outline: UpdateOutline) -> None:
         """Look at an update that is about to be applied."""
         self._rows.receive(member)
-        self._stale.receive(member, outline)
+        if member is not None:
+            self._stale.receive(member, outline)
 
     @property
     def is_busy(self) -> bool:

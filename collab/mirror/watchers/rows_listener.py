@@ -20,7 +20,7 @@ from collab.mirror.history.lost_edits import trace_removed
 from collab.mirror.incoming.attribution import Users, authors
 from collab.mirror.incoming.client_changes import check
 from collab.mirror.incoming.map_events import changed_fields
-from collab.mirror.incoming.row_edits import Author, Differences, RowEdit, RowKey, TextPart
+from collab.mirror.incoming.row_edits import Author, Differences, RowEdit, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.incoming.unchecked import differences, written_keys
 from collab.mirror.registry import ModelMirror
@@ -37,6 +37,7 @@ from collab.mirror.watchers.pending_changes import (
 )
 from collab.mirror.watchers.replies import UNTRACED, send_lost, send_outcome, send_refusals
 from collab.mirror.watchers.sweep import Sweep
+from collab.mirror.watchers.text_turns import parts_of, text_before
 from collab.mirror.watchers.worker import Worker
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class RowsListener:
         self._pending = PendingChanges(settings)
         #: Edits of members in rows that were removed, or replaced, before they were checked.
         self._overtaken: list[RowEdit] = []
-        #: Texts before the update that is being applied, if another member has typed in them.
+        #: Texts as they are, in which others than the author of the next update have typed last.
         self._before_typing: dict[tuple[RowKey, str], str] = {}
         #: Changes that are being checked.
         self._checking = DueChanges()
@@ -105,6 +106,7 @@ class RowsListener:
     def attach(self, room: WatchedRoom) -> None:
         """Observe the maps in ``room.doc``."""
         is_first, self._room = self._room is None, room
+        self._before_typing = {}
         for mirror in self._mirrors.values():
             map_ = self._maps[mirror.map_name] = room.doc.get(mirror.map_name, type=Map)
             observe = partial(self._observe, mirror.map_name)
@@ -117,12 +119,18 @@ class RowsListener:
             # The update that the room has just applied was not observed.
             self._request_sweep(self._author())
 
-    def receive(self, member: Member) -> None:
+    def receive(self, member: Member | None) -> None:
         """Remember texts in which others have typed, before an update of ``member`` is applied."""
-        texts = self._pending.texts_of_others(self._authors.get(member))
-        self._before_typing = {
-            (row, name): text for row, name in texts if (text := self._text(row, name)) is not None
-        }
+        author = ELSEWHERE if member is None else self._authors.get(member)
+        known = self._before_typing
+        self._before_typing = {}
+        for row, name in self._pending.texts_of_others(author):
+            # Known since the last change of the text, or read now.
+            self._remember_text(row, name, known.get((row, name)) or self._text(row, name))
+
+    def _remember_text(self, row: RowKey, name: str, text: str | None) -> None:
+        if text is not None:
+            self._before_typing[row, name] = text
 
     def _text(self, row: RowKey, name: str) -> str | None:
         map_name, key = row
@@ -170,9 +178,13 @@ class RowsListener:
         for event in events:
             is_typing = isinstance(event, TextEvent)
             for key, name in changed_fields(event):
+                row = map_name, key
                 if name == ROW:
-                    self._overtake((map_name, key), author)
-                self._add((map_name, key), name, author, now, is_typing)
+                    self._overtake(row, author)
+                is_first = is_typing and not self._pending.is_typed(row, name)
+                if is_first and author is not ELSEWHERE:
+                    self._remember_text(row, name, text_before(event))
+                self._add(row, name, author, now, is_typing)
 
     def _overtake(self, row: RowKey, author: Author) -> None:
         edit = RowEdit(*row, Odd.MISSING, self._pending.overtake(row, author))
@@ -294,11 +306,20 @@ class RowsListener:
         while edits:
             work = partial(check, self._name, edits, patient=is_patient)
             outcome = await self._worker.run(work)
+            self._expect_others(edits)
             edits = [*outcome.left, *await self._owned(outcome.unowned)]
             left = {(edit.map_name, edit.key) for edit in edits}
             self._checking = {row: self._checking[row] for row in left}
             self._overtaken += [edit for edit in outcome.overtaken if edit.has_member]
             send_outcome(outcome)
+
+    def _expect_others(self, edits: Iterable[RowEdit]) -> None:
+        """Look later at texts in which members of other processes have typed, too."""
+        for edit in edits:
+            for name, parts in edit.parts.items():
+                if any(part.author is None for part in parts):
+                    row, now = (edit.map_name, edit.key), self._loop.time()
+                    self._add(row, name, ELSEWHERE, now, is_typing=True)
 
     async def _trace(self) -> None:
         """Send members what they edited in rows that were removed before it was checked."""
@@ -372,9 +393,10 @@ class RowsListener:
             authors = {name: change.author for name, change in changes.items()}
             edit = RowEdit(map_name, key, values, authors)
             edit.parts = {
-                name: _parts(change, text)
+                name: parts
                 for name, change in changes.items()
-                if len(change.turns) > 1 and isinstance(text := edit.fields.get(name), str)
+                if change.turns and isinstance(text := edit.fields.get(name), str)
+                if (parts := parts_of(change, text))
             }
             edits.append(edit)
         return edits
@@ -403,10 +425,3 @@ class RowsListener:
                     )
                     self._wake(change.due)
         sweep.end_if_done()
-
-
-def _parts(change: PendingChange, text: str) -> list[TextPart]:
-    """Return the parts of a text that authors have changed by turns."""
-    ends = [*(str(begin) for _, begin in change.turns[1:]), text]
-    turns = zip(change.turns, ends, strict=True)
-    return [TextPart(author, before, after) for (author, before), after in turns]

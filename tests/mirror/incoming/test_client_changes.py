@@ -231,7 +231,7 @@ def test_fields_are_saved_with_a_text_that_others_have_typed_in(using: str) -> N
         edit.values["body"] = "text bob ann"
         edit.authors["body"] = ANN
         edit.parts["body"] = [
-            TextPart(bob, None, "text bob"),
+            TextPart(bob, "text", "text bob"),
             TextPart(ANN, "text bob", "text bob ann"),
         ]
         assert not check(name, [edit]).refusals

@@ -155,3 +155,22 @@ def test_texts_of_rows_that_are_replaced_are_forgotten() -> None:
     for number in range(201):
         pending.add(ONE, str(number), ANN, 0, is_typing=True)
     assert pending.texts_of_others(BOB) == []
+
+
+def test_turns_of_other_processes_leave_the_author() -> None:
+    pending = new_pending()
+    pending.add(ONE, "body", ANN, 0, is_typing=True, before_typing="one")
+    change = pending.add(ONE, "body", ELSEWHERE, 0, is_typing=True, before_typing="two")
+    assert (change.author, change.due) == (ANN, 2)
+    assert change.turns == ((ANN, "one"), (ELSEWHERE, "two"))
+    assert pending.add(ONE, "body", ELSEWHERE, 0, is_typing=True).turns == change.turns
+    change = pending.add(ONE, "body", ANN, 0, is_typing=True, before_typing="three")
+    assert pending.add(ONE, "body", ELSEWHERE, 0, is_typing=True).turns == change.turns
+
+
+def test_authors_of_the_latest_texts_are_told_apart() -> None:
+    pending = new_pending()
+    for number in range(101):
+        pending.add(("tasks", str(number)), "body", ANN, 0, is_typing=True)
+    assert len(pending.texts_of_others(BOB)) == 100
+    assert not pending.is_typed(("tasks", "0"), "body")

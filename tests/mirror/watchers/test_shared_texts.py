@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from pycrdt import Map
 
-from collab.testing import CollabClient
+from collab import documents
+from collab.mirror.watchers import pending_changes
+from collab.testing import CollabClient, close_rooms
 from tests.mirror.databases import on_both, served_from
 from tests.mirror.watchers.test_rows_listener import refusal, row, rows, stored, visit, wait_for_row
-from tests.rows.mirrors import TaskMirror
+from tests.rows.mirrors import TaskMirror, room_name
 from tests.rows.models import Board, Task
 
 pytestmark = on_both
@@ -134,3 +137,48 @@ async def test_a_text_that_another_removes_while_it_is_typed_is_put_back(
         await refusal(mallory)
         await wait_for_row(task, title="two")
         await ann.wait_until(lambda: str(row(ann, task).get("body")).startswith("text"))
+
+
+async def test_text_of_another_process_is_left_to_it(
+    board: Board, task: Task, users: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with visit(board, users["ann"]) as ann:
+        await types(ann, task, " ann")
+        await ann.wait_saved()
+        async with documents.aedit(room_name(board.pk)) as doc:
+            body = doc.get("tasks", type=Map)[str(task.pk)]["body"]
+            body += " other"
+        await ann.wait_until(lambda: str(row(ann, task)["body"]) == "text ann other")
+        await types(ann, task, "!")
+        await wait_for_row(task, body="text ann!")
+        assert str(row(ann, task)["body"]) == "text ann other!"
+        assert not ann.errors
+    await close_rooms()
+    # The other process has ended, as it seems.
+    monkeypatch.setattr(pending_changes, "CHECK_INTERVAL", 0.1)
+    async with visit(board, users["ann"]) as ann:
+        await wait_for_row(task, body="text ann other!")
+        assert not ann.errors
+
+
+async def test_what_one_may_not_write_is_set_back_beside_that_of_another_process(
+    board: Board, task: Task, users: dict[str, Any]
+) -> None:
+    async with visit(board, users["mallory"]) as mallory:
+        async with documents.aedit(room_name(board.pk)) as doc:
+            body = doc.get("tasks", type=Map)[str(task.pk)]["body"]
+            body += " other"
+        await has(mallory, task, "text other")
+        await types(mallory, task, " MALLORY")
+        await refusal(mallory)
+        await has(mallory, task, "text other")
+
+
+async def test_a_turn_that_begins_with_a_deletion_is_saved_with_the_others(
+    board: Board, task: Task, users: dict[str, Any]
+) -> None:
+    async with visit(board, users["ann"]) as ann, visit(board, users["bob"]) as bob:
+        del row(ann, task)["body"][0:2]
+        await has(bob, task, "xt")
+        await types(bob, task, " bob", ann)
+        await wait_for_row(task, body="xt bob")
