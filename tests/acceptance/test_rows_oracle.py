@@ -38,8 +38,8 @@ from tests.oracle.mirrors import VARIABLE, Spec, rooms_of
 T = TypeVar("T")
 
 #: ``make fuzz-rows`` asks for more.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1"))
-STEPS = int(os.environ.get("FUZZ_STEPS", "15"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
+STEPS = int(os.environ.get("FUZZ_STEPS", "8"))
 
 QUICK = {
     "ROWS_TEXT_DELAY": 0.1,
