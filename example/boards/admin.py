@@ -1,4 +1,4 @@
-"""Boards in Django's admin; a task that is moved there moves for everybody who looks at it."""
+"""Boards in Django's admin; tasks moved there move in open boards, too."""
 
 from django.contrib import admin
 
@@ -17,7 +17,7 @@ class BoardAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(Task)
 class TaskAdmin(MirroredModelAdmin):
-    """Tasks, of which the column can be changed in the list."""
+    """Tasks, whose column can be changed in the list."""
 
     list_display = ("title", "state", "board", "author")
     list_editable = ("state",)

@@ -1,4 +1,4 @@
-"""Boards of tasks: rows of the project's database that several people move about at once."""
+"""Boards of tasks: rows of the project's database that several users move at once."""
 
 from django.apps import AppConfig
 

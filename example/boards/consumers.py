@@ -1,4 +1,4 @@
-"""Who may see and change which board over the websocket."""
+"""The consumer of the boards."""
 
 from collab.access import Access
 from collab.consumers import YjsConsumer
@@ -13,16 +13,16 @@ class BoardConsumer(YjsConsumer):
 
     @property
     def slug(self) -> str:
-        """Return the board's."""
+        """Return the board's slug."""
         slug: str = self.scope["url_route"]["kwargs"]["board"]
         return slug
 
     def make_room_name(self) -> str:
-        """Return the document's name, as ``mirrors.py`` knows it."""
+        """Return the name of the board's document in ``mirrors.py``."""
         return ROOM_PREFIX + self.slug
 
     async def authorize(self) -> Access:
-        """Let users change, and whoever brings the board's share token watch."""
+        """Grant users write access, and read access with the board's share token."""
         board = await Board.objects.filter(slug=self.slug).afirst()
         if board is None:
             raise NoSuchDocument

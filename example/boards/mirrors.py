@@ -1,4 +1,4 @@
-"""Which tasks are in which document, and what people may change of them there."""
+"""Documents of tasks, and the changes that users may make there."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from .models import ROOM_PREFIX, Task
 
 
 class TaskSerializer(serializers.ModelSerializer[Task]):
-    """What browsers know of a task, and what is checked when they change it."""
+    """The fields of a task in browsers, and the validation of their changes."""
 
     author = serializers.SerializerMethodField()
 
@@ -24,11 +24,11 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
         fields = ("title", "description", "state", "position", "author")
 
     def get_author(self, task: Task) -> Person | None:
-        """Return how the author looks."""
+        """Return the name and colour of the author."""
         return person(task.author) if task.author else None
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Let nobody skip the column in the middle."""
+        """Refuse to skip the column in the middle."""
         states = (self.instance and self.instance.state, attrs.get("state"))
         if states == (Task.State.TODO, Task.State.DONE):
             raise serializers.ValidationError("Nothing goes from “To do” straight to “Done”.")
@@ -37,7 +37,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
 
 @register(Task)
 class TaskMirror(ModelMirror[Task]):
-    """Puts the tasks of a board into a document of their own."""
+    """Puts the tasks of each board into a document."""
 
     map_name = "tasks"
     serializer_class = TaskSerializer
@@ -46,11 +46,11 @@ class TaskMirror(ModelMirror[Task]):
     can_create = can_delete = True
 
     def get_room_names(self, instance: Task) -> list[str]:
-        """Return the document that a task is in."""
+        """Return the document of a task."""
         return [ROOM_PREFIX + instance.board_id]
 
     def get_queryset(self, room_name: str) -> QuerySet[Task] | None:
-        """Return the tasks that are in a document; those of pages have none."""
+        """Return the tasks of a document; documents of pages have none."""
         slug = room_name.removeprefix(ROOM_PREFIX)
         if slug == room_name:
             return None
@@ -59,5 +59,5 @@ class TaskMirror(ModelMirror[Task]):
     def get_initial(
         self, room_name: str, user: AbstractBaseUser | AnonymousUser
     ) -> Mapping[str, Any]:
-        """Return what a new task has that its author does not choose."""
+        """Return attributes of a new task that its author does not choose."""
         return {"board_id": room_name.removeprefix(ROOM_PREFIX), "author": user}

@@ -1,4 +1,4 @@
-"""Boards and their tasks: plain rows, which ``mirrors.py`` shows to everybody at once."""
+"""Boards and their tasks: ordinary rows that ``mirrors.py`` puts into documents."""
 
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ ROOM_PREFIX = "board-"
 
 
 class Board(models.Model):
-    """A board that everybody who is logged in may change, and who has its link may watch."""
+    """A board that all users may change, and that anyone with its link may view."""
 
     slug = models.CharField(primary_key=True, max_length=32, default=new_slug, editable=False)
     title = models.CharField(max_length=200, default="Untitled")
@@ -32,11 +32,11 @@ class Board(models.Model):
         return self.title
 
     def get_absolute_url(self) -> str:
-        """Return the address for those who are logged in."""
+        """Return the address for users."""
         return reverse("board", args=[self.slug])
 
     def get_share_url(self) -> str:
-        """Return the address for whoever is given it."""
+        """Return the read-only address."""
         return reverse("shared-board", args=[self.share_token])
 
 
@@ -50,13 +50,13 @@ class Task(models.Model):
         DOING = "doing", "Doing"
         DONE = "done", "Done"
 
-    #: Drawn by the browser that makes a card, so that it has its key at once, even offline.
+    #: Chosen by the browser that creates a card, so that it has a key at once, even offline.
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     board = models.ForeignKey(Board, on_delete=models.CASCADE, related_name="tasks")
     title = models.CharField(max_length=80)
     description = models.TextField(blank=True)
     state = models.CharField(max_length=5, choices=State, default=State.TODO)
-    #: Among the cards of its column; one between two others has a number between theirs.
+    #: Sort key in its column; a card between two others gets a number between theirs.
     position = models.FloatField(default=0)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True

@@ -1,4 +1,4 @@
-"""Which rows people may watch one by one; see the dashboard."""
+"""Models that users may subscribe to; see the dashboard."""
 
 from django.db.models import QuerySet
 
@@ -10,25 +10,25 @@ from .models import Board, Task
 
 @subscribable(Task)
 class TaskSubscription(ModelSubscription[Task]):
-    """Tasks, for all who are logged in."""
+    """Tasks, for all users."""
 
     serializer_class = TaskSerializer
     filter_fields = ("state", "board")
-    # All see the same: however many watch a task, it is looked at once.
+    # All users see the same, so one query serves all subscribers.
     per_user = False
 
     def get_queryset(self, user: None) -> QuerySet[Task]:
-        """Return all: the consumer asks who connects."""
+        """Return all tasks: the consumer checks access."""
         return Task.objects.select_related("author")
 
 
 @subscribable(Board)
 class BoardSubscription(ModelSubscription[Board]):
-    """Boards, for all who are logged in."""
+    """Boards, for all users."""
 
     fields = ("slug", "title", "owner", "created_at")
     per_user = False
 
     def get_queryset(self, user: None) -> QuerySet[Board]:
-        """Return all."""
+        """Return all boards."""
         return Board.objects.all()

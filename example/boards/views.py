@@ -1,4 +1,4 @@
-"""The pages around the boards: what is on a board comes over the websocket."""
+"""Views of the boards; their content is loaded through the websocket."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from .models import Board, Task
 
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """List the boards, or make one and open it."""
+    """List the boards, or create one and open it."""
     if request.method == "POST":
         title = request.POST.get("title", "").strip()
         board = Board.objects.create(
@@ -34,7 +34,7 @@ def show(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def show_shared(request: HttpRequest, token: str) -> HttpResponse:
-    """Open a board to watch it."""
+    """Open a board read-only."""
     board = get_object_or_404(Board, share_token=token)
     return _board(request, board, person(request.user), share=token)
 

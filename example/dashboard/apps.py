@@ -1,9 +1,9 @@
-"""What is going on: readings on a chart, alarms, and any object as it changes."""
+"""A dashboard: readings on a chart, alarms, and objects that update themselves."""
 
 from django.apps import AppConfig
 
 
 class DashboardConfig(AppConfig):
-    """What is going on."""
+    """The dashboard."""
 
     name = "dashboard"

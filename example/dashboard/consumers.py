@@ -1,4 +1,4 @@
-"""What browsers are told, and may call, on the dashboard's websocket."""
+"""The live channel of the dashboard."""
 
 from random import gauss
 from typing import Any, TypedDict
@@ -10,24 +10,24 @@ from .readings import GROUP, Reading, record
 
 
 class DashboardConsumer(SubscriptionMixin, LiveConsumer):
-    """Readings and alarms; and any object that ``subscriptions.py`` of an app lets people watch."""
+    """Readings, alarms, and subscriptions to models in ``subscriptions.py`` of the apps."""
 
     permission_classes = (IsAuthenticated,)
 
     class RuntimeState(TypedDict):
-        """What each connection has of its own."""
+        """Variables of each connection."""
 
         unread: int
         latest: str | None
 
     async def on_connected(self) -> None:
-        """Begin with nothing to read, and hear what is published."""
+        """Begin without notifications, and join the group of the dashboards."""
         await self._set_notifications(0, None)
         await self.add_group(GROUP)
 
     @consumer("alarm")
     async def on_alarm(self, event: dict[str, Any]) -> None:
-        """Count it, for this browser."""
+        """Count the alarm for this browser."""
         unread = self.runtime_state["unread"] + 1
         await self._set_notifications(unread, event["payload"]["text"])
 
@@ -38,7 +38,7 @@ class DashboardConsumer(SubscriptionMixin, LiveConsumer):
 
     @action
     async def mark_read(self) -> None:
-        """Have no notifications any more."""
+        """Mark all notifications as read."""
         await self._set_notifications(0, None)
 
     async def _set_notifications(self, unread: int, latest: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The pages around the websocket, and where thermometers send their readings."""
+"""Views of the dashboard, and the API for readings of thermometers."""
 
 import json
 from hmac import compare_digest
@@ -17,21 +17,21 @@ from .readings import record
 
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """Show the chart, the notifications, and what can be watched."""
+    """Show the chart, the notifications, and objects to subscribe to."""
     url = request.build_absolute_uri(reverse("readings"))
     return render(request, "dashboard/index.html", {"url": url, "token": settings.SENSOR_TOKEN})
 
 
 @login_required
 def show_object(request: HttpRequest, model: str, pk: str) -> HttpResponse:
-    """Watch one object, whatever it is; the websocket says whether it may be seen."""
+    """Show an object of any model; the websocket checks access."""
     return render(request, "dashboard/object.html", {"object": {"model": model, "id": pk}})
 
 
 @csrf_exempt
 @require_POST
 def readings(request: HttpRequest) -> HttpResponse:
-    """Take a reading, ``{"value": 21.5}``, of whoever has the token."""
+    """Record a reading, ``{"value": 21.5}``, sent with the token."""
     given = request.headers.get("Authorization", "")
     if not compare_digest(given.encode(), f"Bearer {settings.SENSOR_TOKEN}".encode()):
         return JsonResponse({"error": "This needs the token."}, status=401)

@@ -1,4 +1,4 @@
-/** One word on whether what is shown is what is going on. */
+/** The status of a live channel, in a word. */
 import type { LiveChannel } from "django-collab/live";
 
 export function showConnection<R extends object>(element: HTMLElement, channel: LiveChannel<R>): void {

@@ -1,4 +1,4 @@
-/** One object, whatever it is, as it changes. */
+/** The page of an object, of any subscribable model. */
 import { watch, type Model } from "django-collab/live";
 
 import { BoardModel, TaskModel } from "./channels/boards.js";

@@ -1,4 +1,4 @@
-/** Who is here. */
+/** The users on a page. */
 import type { Awareness } from "y-protocols/awareness";
 
 export interface Person {
@@ -8,7 +8,7 @@ export interface Person {
 
 const SHOWN = 4;
 
-/** One avatar per person, however many tabs they have open; I come first. */
+/** Show an avatar for each user, whatever the number of tabs; the own one first. */
 export function showPeople(list: HTMLElement, awareness: Awareness): void {
   const render = (): void => {
     const people = present(awareness);

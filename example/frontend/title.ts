@@ -1,4 +1,4 @@
-/** The page's title: a row of the project's database, which the server mirrors into the document. */
+/** The title of the page: a row of the database that the server mirrors into the document. */
 import type { Editor } from "@tiptap/core";
 import type { Doc } from "yjs";
 

@@ -1,9 +1,9 @@
-/** The row of buttons above the text. */
+/** The toolbar above the text. */
 import type { ChainedCommands, Editor } from "@tiptap/core";
 
 interface Tool {
   run: (chain: ChainedCommands) => ChainedCommands;
-  /** The mark or node that the button stands for, if it is one that is on or off. */
+  /** The mark or node of a button that is on or off. */
   active?: [name: string, attributes?: Record<string, unknown>];
 }
 
@@ -12,7 +12,7 @@ const heading = (level: 1 | 2 | 3): Tool => ({
   active: ["heading", { level }],
 });
 
-/** By the `data-tool` of the buttons in the template. */
+/** Tools by the `data-tool` of the buttons in the template. */
 const TOOLS: Record<string, Tool> = {
   undo: { run: (chain) => chain.undo() },
   redo: { run: (chain) => chain.redo() },
@@ -38,7 +38,7 @@ export function setUpToolbar(toolbar: HTMLElement | null, editor: Editor): void 
 }
 
 function setUpTool(button: HTMLButtonElement, tool: Tool, editor: Editor): void {
-  // The text keeps the focus, and a phone its keyboard.
+  // Keeps the focus in the text, and the keyboard of a phone open.
   button.addEventListener("mousedown", (event) => event.preventDefault());
   button.addEventListener("click", () => tool.run(editor.chain().focus()).run());
   const show = (): void => {

@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class PagesConfig(AppConfig):
-    """Pages of rich text that several people write at once."""
+    """Pages of rich text that several users write at once."""
 
     name = "pages"

@@ -1,4 +1,4 @@
-"""Who may read and write which page over the websocket."""
+"""The consumer of the pages' text."""
 
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,7 +13,7 @@ class PageConsumer(YjsConsumer):
     """Serves the text of a page; the room's name is the page's slug."""
 
     async def authorize(self) -> Access:
-        """Let whoever brings the page's share token read; of others ``documents.py`` decides."""
+        """Grant read access with the page's share token; otherwise ``documents.py`` decides."""
         access = await super().authorize()
         if "share" not in query_of(self.scope):
             return access
@@ -22,12 +22,12 @@ class PageConsumer(YjsConsumer):
 
 
 def query_of(scope: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the query of the URL that a connection came by."""
+    """Return the query of a connection's URL."""
     return parse_qs(scope["query_string"].decode())
 
 
 def access_to(share_token: str, scope: dict[str, Any]) -> Access:
-    """Return what whoever connects may do with what has that share token."""
+    """Return the access of a connection to something with a share token."""
     query = query_of(scope)
     if "share" in query:
         return Access.READ if query["share"] == [share_token] else Access.NONE

@@ -1,4 +1,4 @@
-"""What the project knows of a page; its text is a collab document of the same name."""
+"""Pages; the text of a page is a collab document named by its slug."""
 
 import secrets
 
@@ -9,17 +9,17 @@ from django.utils.text import Truncator
 
 
 def new_slug() -> str:
-    """Return a name that nobody guesses by counting."""
+    """Return a random name."""
     return secrets.token_urlsafe(9)
 
 
 def new_share_token() -> str:
-    """Return a secret that stands for the right to read."""
+    """Return a secret that grants read access."""
     return secrets.token_urlsafe(18)
 
 
 class Page(models.Model):
-    """A page that everybody who is logged in may write, and who has its link may read."""
+    """A page that all users may write, and that anyone with its link may read."""
 
     slug = models.CharField(primary_key=True, max_length=32, default=new_slug, editable=False)
     title = models.CharField(max_length=200, default="Untitled")
@@ -30,7 +30,7 @@ class Page(models.Model):
         max_length=64, unique=True, default=new_share_token, editable=False
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    #: What the document holds, kept up to date by ``documents.py``.
+    #: The text of the document, kept up to date by ``documents.py``.
     text = models.TextField(blank=True, editable=False)
     edited_at = models.DateTimeField(null=True, editable=False)
     edited_by = models.ForeignKey(
@@ -44,14 +44,14 @@ class Page(models.Model):
         return self.title
 
     def get_absolute_url(self) -> str:
-        """Return the address for those who are logged in."""
+        """Return the address for users."""
         return reverse("page", args=[self.slug])
 
     @property
     def excerpt(self) -> str:
-        """The beginning of the text, in one line."""
+        """The beginning of the text as one line."""
         return Truncator(" ".join(self.text.split())).chars(160)
 
     def get_share_url(self) -> str:
-        """Return the address for whoever is given it."""
+        """Return the read-only address."""
         return reverse("shared-page", args=[self.share_token])

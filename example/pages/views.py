@@ -1,4 +1,4 @@
-"""The project's own pages: plain Django, the live part is in ``consumers.py``."""
+"""The project's pages in plain Django; the live part is in ``consumers.py``."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from .people import DEMO_PASSWORD, DEMO_USERS, Person, person
 
 
 class DemoLoginView(LoginView):
-    """Django's login page, which also tells the demo users."""
+    """Django's login page with the demo users."""
 
     extra_context = {"demo_users": DEMO_USERS, "demo_password": DEMO_PASSWORD}  # noqa: RUF012
     redirect_authenticated_user = True
@@ -26,7 +26,7 @@ class DemoLoginView(LoginView):
 
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """List the pages, or those with the words that are searched for."""
+    """List the pages, or those that match a search."""
     pages, query = Page.objects.select_related("owner", "edited_by"), request.GET.get("q", "")
     for word in query.split():
         pages = pages.filter(Q(title__icontains=word) | Q(text__icontains=word))
@@ -36,7 +36,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def create(request: HttpRequest) -> HttpResponseRedirect:
-    """Make a page and open it."""
+    """Create a page and open it."""
     title = request.POST.get("title", "").strip()
     page = Page.objects.create(owner=request.user, **({"title": title[:200]} if title else {}))
     return redirect(page)
@@ -44,13 +44,13 @@ def create(request: HttpRequest) -> HttpResponseRedirect:
 
 @login_required
 def show(request: HttpRequest, slug: str) -> HttpResponse:
-    """Open a page to write in it."""
+    """Open a page for writing."""
     page = get_object_or_404(Page.objects.select_related("owner"), slug=slug)
     return _editor(request, page, person(request.user))
 
 
 def show_shared(request: HttpRequest, token: str) -> HttpResponse:
-    """Open a page to read it."""
+    """Open a page read-only."""
     page = get_object_or_404(Page.objects.select_related("owner"), share_token=token)
     return _editor(request, page, person(request.user), share=token)
 
@@ -65,7 +65,7 @@ def _editor(request: HttpRequest, page: Page, me: Person, share: str = "") -> Ht
 @login_required
 @require_POST
 def rename(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give a page another title; those who have it open see it at once."""
+    """Change the title of a page, also where it is open."""
     page = get_object_or_404(Page, slug=slug)
     page.title = request.POST.get("title", "").strip()[:200] or "Untitled"
     # One transaction: the title in the row and the one in the document never differ.
@@ -79,7 +79,7 @@ def rename(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: HttpRequest, slug: str) -> HttpResponseRedirect:
-    """Delete one's own page, for those who have it open, too."""
+    """Delete a page of the user, also where it is open."""
     page = get_object_or_404(Page, slug=slug, owner=request.user)
     with transaction.atomic():
         page.delete()

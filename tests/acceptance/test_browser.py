@@ -276,7 +276,7 @@ def test_a_deleted_page_closes_for_all(enter: Enter, bob: Visitor) -> None:
     expect(bob_list.get_by_role("button", name="Delete")).to_have_count(0)
     alice.page.get_by_role("button", name="Delete “Welcome”").click()
     alice.page.get_by_role("button", name="Delete", exact=True).click()
-    expect(alice.page.get_by_text("There is no page yet")).to_be_visible()
+    expect(alice.page.get_by_text("No pages yet")).to_be_visible()
     bob.expect_status("closed")
     expect(bob.text).to_have_attribute("contenteditable", "false")
 

@@ -1,4 +1,4 @@
-/** New cards. */
+/** The form that adds cards. */
 import * as Y from "yjs";
 
 import { lastPlace, type Tasks } from "./tasks.js";
@@ -13,6 +13,6 @@ export function setUpAdding(form: HTMLFormElement | null, tasks: Tasks): void {
     form.reset();
     form.scrollIntoView({ block: "nearest" });
   });
-  // Before, the browser would have sent the form to the server.
+  // Without this script the browser would send the form to the server.
   input.disabled = false;
 }

@@ -1,16 +1,16 @@
-/** The cards in their columns, as the rows have them. */
+/** The cards in their columns, following the rows. */
 import { glide } from "./motion.js";
 import { column, reasons, type State, type Task, type Tasks } from "./tasks.js";
 
 const template = (document.getElementById("card") as HTMLTemplateElement).content;
 
-/** A column's list, and the key of a card. */
+/** The list of a column, and the key of a card. */
 export const stateOf = (lane: HTMLElement): State => lane.dataset["state"] as State;
 export const keyOf = (card: HTMLElement): string => card.dataset["key"]!;
 
 export class Cards {
   isWritable = false;
-  /** The card that is being dragged: where it is, is not for the rows to say. */
+  /** The dragged card, whose place does not follow its row. */
   held: HTMLElement | null = null;
   readonly lanes: HTMLElement[];
   readonly #board: HTMLElement;
@@ -39,14 +39,14 @@ export class Cards {
     return lane.querySelector<HTMLElement>(".cards")!;
   }
 
-  /** Show the rows as they are now; what has moved glides to its place. */
+  /** Show the current rows; moved cards glide to their places. */
   show(): void {
     const { activeElement: focused } = document;
     glide(this.#cards.values(), () => {
       this.#removeGone();
       for (const lane of this.lanes) this.#fill(lane);
     });
-    // An element that is put elsewhere loses it.
+    // Moving an element in the document loses the focus.
     if (focused instanceof HTMLElement && this.#board.contains(focused)) {
       focused.focus({ preventScroll: true });
     }

@@ -1,13 +1,13 @@
-/** Cards are dragged with whatever points: a mouse takes them anywhere, a finger by the grip. */
+/** Dragging cards: with a mouse anywhere on the card, with a finger by its grip. */
 import type { Awareness } from "y-protocols/awareness";
 
 import { keyOf, stateOf, type Cards } from "./cards.js";
 import { glide } from "./motion.js";
 import { move, type Tasks } from "./tasks.js";
 
-/** So far a mouse moves before a click becomes a drag. */
+/** Distance that a mouse moves before a click becomes a drag. */
 const SLOP = 6;
-/** So near to an edge the board scrolls, so far at a time. */
+/** Distance from an edge at which the board scrolls, and the length of a step. */
 const EDGE = 48;
 const STEP = 12;
 
@@ -48,7 +48,7 @@ function graspable({ target, button, isPrimary, pointerType }: PointerEvent): HT
   return target.closest<HTMLElement>(".task");
 }
 
-/** A card on its way. */
+/** A card while it is dragged. */
 class Drag {
   readonly #ghost: HTMLElement;
   readonly #offset: { x: number; y: number };
@@ -93,7 +93,7 @@ class Drag {
     this.cards.held = null;
     this.awareness.setLocalStateField("task", null);
     swallowClick();
-    // Somebody may have deleted it meanwhile.
+    // Another user may have deleted it meanwhile.
     if (isDropped && this.card.isConnected) this.#drop();
     this.cards.show();
   }
@@ -104,7 +104,7 @@ class Drag {
     move(this.tasks, keyOf(this.card), stateOf(lane), [...list.children].indexOf(this.card));
   }
 
-  /** Let the card make room for itself where it would be dropped. */
+  /** Put the card's placeholder where it would be dropped. */
   #put(): void {
     const list = this.cards.list(this.#lane());
     const others = [...list.children].filter((other) => other !== this.card);
@@ -115,7 +115,7 @@ class Drag {
     );
   }
 
-  /** The column that the pointer is in, or is nearest to. */
+  /** Return the column under the pointer, or the nearest one. */
   #lane(): HTMLElement {
     const away = (lane: HTMLElement): number => {
       const { left, right } = lane.getBoundingClientRect();
@@ -139,11 +139,11 @@ function middle(element: Element): number {
   return top + height / 2;
 }
 
-/** Whether a place is at the beginning (-1) or at the end (1) of an extent. */
+/** Return whether a place is near the beginning (-1) or the end (1) of an extent. */
 const side = (place: number, extent: number): number =>
   place < EDGE ? -1 : place > extent - EDGE ? 1 : 0;
 
-/** The click that ends a drag opens nothing; there is none if the pointer is elsewhere by then. */
+/** Suppress the click that ends a drag; there is none if the pointer left the card. */
 function swallowClick(): void {
   const swallow = (event: Event): void => event.stopPropagation();
   addEventListener("click", swallow, { capture: true, once: true });

@@ -1,10 +1,10 @@
-/** Who has which card in hand, by dragging it or having it open. */
+/** Users that hold a card, by dragging it or having it open. */
 import type { Awareness } from "y-protocols/awareness";
 
 import type { Person } from "../people.js";
 import type { Cards } from "./cards.js";
 
-/** The others that have a card in hand. */
+/** Return the other users that hold a card. */
 export function holders(awareness: Awareness, key: string): Person[] {
   return [...awareness.getStates()]
     .filter(([id, state]) => id !== awareness.clientID && state["task"] === key && state["user"])

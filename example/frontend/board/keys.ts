@@ -1,4 +1,4 @@
-/** Cards by keyboard: arrows go from one to the next, and with Shift take the card along. */
+/** Cards by keyboard: arrows move the focus, with Shift also the card. */
 import { keyOf, stateOf, type Cards } from "./cards.js";
 import { move, type Tasks } from "./tasks.js";
 
@@ -30,7 +30,7 @@ function neighbour(cards: Cards, card: HTMLElement, [across, down]: readonly [nu
   return there?.[across ? Math.min(index, there.length - 1) : index + down];
 }
 
-/** Move a card; return what is to be said about it. */
+/** Move a card; return the announcement of its new place. */
 function shift(
   cards: Cards,
   tasks: Tasks,
@@ -48,7 +48,7 @@ function shift(
   return `${lane.querySelector("h2")!.firstChild!.textContent!.trim()}, ${now + 1} of ${total}`;
 }
 
-/** The numbers of a card's column, and of the card in it. */
+/** Return the indices of a card's column and of the card in it. */
 function spot(cards: Cards, card: HTMLElement): [number, number] {
   const list = card.parentElement!;
   const lane = cards.lanes.findIndex((candidate) => candidate.contains(list));

@@ -1,8 +1,8 @@
-/** Motion: what was somewhere else a moment ago glides to where it is now. */
+/** Motion: moved elements glide to their new places. */
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Do `change`; then let those of `elements` glide that it has moved. */
+/** Run `change`, then animate those of `elements` that it moved. */
 export function glide(elements: Iterable<HTMLElement>, change: () => void): void {
   const before = new Map([...elements].map((element) => [element, element.getBoundingClientRect()]));
   change();

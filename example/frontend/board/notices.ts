@@ -1,4 +1,4 @@
-/** What the server refused of cards that are not there, so that nothing vanishes without a word. */
+/** Notices about refused cards that do not exist, so that none vanishes silently. */
 import type { Refusal } from "django-collab";
 
 import { reasons, type Tasks } from "./tasks.js";

@@ -1,4 +1,4 @@
-/** One card, opened: what is typed into its description is there for everybody letter by letter. */
+/** The dialog of a card; its description is edited together, letter by letter. */
 import type { Awareness } from "y-protocols/awareness";
 import type { Text } from "yjs";
 
@@ -47,7 +47,7 @@ class Sheet {
     this.#state.addEventListener("change", () => this.#move());
     this.#remove.addEventListener("click", () => tasks.delete(this.#key));
     this.#dialog.addEventListener("close", () => this.#closed());
-    // Beside it, that is.
+    // A click on the backdrop.
     this.#dialog.addEventListener("click", ({ target }) => {
       if (target === this.#dialog) this.#dialog.close();
     });
@@ -84,7 +84,7 @@ class Sheet {
     if (!task) return this.#dialog.close();
     if (document.activeElement !== this.#title) this.#title.value = task.title;
     this.#state.value = task.state;
-    // Another one if the server has written the row anew.
+    // The server may have written the row anew, with another text.
     this.#bind(this.tasks.text(this.#key, "description"));
     this.#showErrors();
     this.#showOthers();
@@ -116,7 +116,7 @@ class Sheet {
     this.#title.readOnly = this.#description.readOnly = !isWritable;
     this.#state.disabled = !isWritable;
     this.#remove.hidden = !isWritable;
-    // Without a text that is shared there is nothing to write in yet.
+    // The shared text does not exist before the server has stored the card.
     this.#description.disabled = this.#text === undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** Tasks, and where they are on the board. */
+/** Tasks, and their places on the board. */
 import type { Refusal, Rows } from "django-collab";
 
 import type { Person } from "../people.js";
@@ -9,15 +9,15 @@ export interface Task {
   title: string;
   description: string;
   state: State;
-  /** Among the cards of its column. */
+  /** Sort key in its column. */
   position: number;
-  /** The server tells; a card that was just made has none yet. */
+  /** Set by the server; a new card has none yet. */
   author?: Person | null;
 }
 
 export type Tasks = Rows<Task>;
 
-/** The keys of a column's tasks, in their order; by key where two have the same place. */
+/** Return the keys of a column's tasks in order; equal places are sorted by key. */
 export function column(tasks: Tasks, state: State): string[] {
   return [...tasks.all()]
     .filter(([, task]) => task.state === state)
@@ -25,13 +25,13 @@ export function column(tasks: Tasks, state: State): string[] {
     .map(([key]) => key);
 }
 
-/** Put a task into a column, where `index` others are above it. */
+/** Move a task to an index of a column. */
 export function move(tasks: Tasks, key: string, state: State, index: number): void {
   if (column(tasks, state).indexOf(key) === index) return;
   const others = column(tasks, state).filter((other) => other !== key);
   const [above, below] = [others[index - 1], others[index]].map((other) => place(tasks, other));
   const position = between(above, below);
-  // One change: the server takes all of it or nothing.
+  // In one transaction, which the server accepts or refuses as a whole.
   tasks.doc.transact(() => {
     tasks.set(key, { state, position });
     if (position === above || position === below) renumber(tasks, others.toSpliced(index, 0, key));
@@ -41,7 +41,7 @@ export function move(tasks: Tasks, key: string, state: State, index: number): vo
 const place = (tasks: Tasks, key: string | undefined): number | undefined =>
   key === undefined ? undefined : tasks.get(key)?.position;
 
-/** A place below all others. */
+/** Return a place below all tasks of a column. */
 export function lastPlace(tasks: Tasks, state: State): number {
   return between(place(tasks, column(tasks, state).at(-1)), undefined);
 }
@@ -51,16 +51,16 @@ function between(above: number | undefined, below: number | undefined): number {
   return below === undefined ? above + 1 : (above + below) / 2;
 }
 
-/** Between two of these no number is left: give them all new ones. */
+/** Number all tasks of a column anew, if there is no number between two of them. */
 function renumber(tasks: Tasks, keys: string[]): void {
   keys.forEach((key, position) => tasks.set(key, { position }));
 }
 
 const LABELS: Record<string, string> = { title: "Title: ", description: "Description: " };
 
-/** Why the server did not take a change, in words. */
+/** Return the reasons of a refusal as a text. */
 export function reasons({ fields }: Refusal): string {
   const said = Object.entries(fields).map(([field, why]) => (LABELS[field] ?? "") + why.join(" "));
-  // What is wrong with the whole is told of each field that was changed.
+  // Reasons that concern the whole row are repeated for each changed field.
   return [...new Set(said)].join(" ");
 }

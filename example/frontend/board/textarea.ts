@@ -1,11 +1,11 @@
-/** A textarea that several people write in. */
+/** A textarea for a shared text. */
 import { editText } from "django-collab";
 import type { Text, YTextEvent } from "yjs";
 
-/** Let `area` show `text`, and write into it; returns what ends that. */
+/** Bind `area` to `text`; returns a function that ends this. */
 export function bindText(text: Text, area: HTMLTextAreaElement): () => void {
   const read = (event: YTextEvent): void => {
-    // What was typed here is there already.
+    // Text typed here is shown already.
     if (area.value === text.toString()) return;
     const { selectionStart, selectionEnd, selectionDirection } = area;
     area.value = text.toString();
@@ -23,7 +23,7 @@ export function bindText(text: Text, area: HTMLTextAreaElement): () => void {
   };
 }
 
-/** Where a place in the text is after a change. */
+/** Return a place in the text after a change. */
 function shifted(place: number, { delta }: YTextEvent): number {
   let index = 0;
   for (const { retain = 0, insert = "", delete: removed = 0 } of delta) {

@@ -8,7 +8,7 @@ export class DashboardChannel extends collab.LiveChannel<DashboardRuntimeState> 
     super(collab.path`/ws/live/dashboard`, options);
   }
 
-  /** Have no notifications any more. */
+  /** Mark all notifications as read. */
   markRead(): Promise<void> {
     return this.call("mark_read", {});
   }

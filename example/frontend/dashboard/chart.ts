@@ -1,4 +1,4 @@
-/** A line through the readings. */
+/** The chart: a line through the readings. */
 import type { Reading } from "../channels/dashboard.js";
 
 const SVG = "http://www.w3.org/2000/svg";
