@@ -18,7 +18,7 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import module_has_submodule
 
@@ -310,7 +310,7 @@ def check_application(**kwargs: object) -> list[CheckMessage]:
 @register(TAG)
 def check_runserver(**kwargs: object) -> list[CheckMessage]:
     """Check that the server that is being started answers websockets (W008)."""
-    if sys.argv[1:2] != ["runserver"] or not get_commands()["runserver"].startswith("django."):
+    if sys.argv[1:2] != ["runserver"] or _has_asgi_runserver():
         return []
     return [
         Warning(
@@ -320,6 +320,13 @@ def check_runserver(**kwargs: object) -> list[CheckMessage]:
             id="collab.W008",
         )
     ]
+
+
+def _has_asgi_runserver() -> bool:
+    """Return whether any app but Django's and ours has a part in ``manage.py runserver``."""
+    command = load_command_class(get_commands()["runserver"], "runserver")
+    bases = type(command).__mro__[:-1]
+    return not all(base.__module__.startswith(("django.", "collab.")) for base in bases)
 
 
 @register(TAG, deploy=True)

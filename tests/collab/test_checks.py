@@ -344,7 +344,8 @@ def test_djangos_own_runserver_answers_no_websockets(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["manage.py", "runserver", "8001"])
-    for app, warned in (("django.contrib.staticfiles", True), ("daphne", False)):
+    apps = {"django.core": True, "django.contrib.staticfiles": True, "daphne": False}
+    for app, warned in apps.items():
         monkeypatch.setattr(checks, "get_commands", lambda app=app: {"runserver": app})
         assert ids() == (["collab.W008"] if warned else [])
     monkeypatch.setattr(sys, "argv", ["manage.py", "check"])

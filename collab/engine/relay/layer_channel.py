@@ -71,6 +71,23 @@ class LayerChannel:
         pause: before the next attempt to use a layer that fails, by default ``LAYER_PAUSE``.
     """
 
+    __slots__ = (
+        "_groups",
+        "_handle",
+        "_is_stale",
+        "_layer",
+        "_listener",
+        "_lock",
+        "_on_failed",
+        "_pause",
+        "_rejoin_handle",
+        "_rejoin_interval",
+        "_rejoin_task",
+        "_timeout",
+        "_token",
+        "name",
+    )
+
     def __init__(
         self,
         layer: ChannelLayer,
