@@ -144,18 +144,14 @@ async def areplace(
 
     Args:
         name: the document.
-        html: the content, in one of these four.
-        markdown: see ``html``.
-        text: see ``html``.
-        json: see ``html``.
+        html, markdown, text, json: the content, as one of these.
         base: the token of the content that the writer had read. What others changed since is
             merged with what the writer changed. Without it, the writer takes back what others
             changed since it read.
         on_conflict: "raise" raises :class:`~collab.exceptions.Conflict` if the content has changed
             since, rather than merge.
         user: whose change it is, for the log.
-        schema: of the content; by default that of the document's type.
-        field: the root that holds it; by default that of its type or its schema.
+        schema, field: see :func:`acontent`.
 
     Returns:
         A report of what the schema cannot say.
@@ -164,19 +160,8 @@ async def areplace(
         Conflict: the content has changed since, or is no longer what it was made of.
         ContentError: the content does not fit the schema, or ``base`` is not a token.
     """
-    from collab.content.jobs import Replacement, replace_update
-
     given = {"html": html, "markdown": markdown, "text": text, "json": json}
-    formats: list[Any] = [format for format, value in given.items() if value is not None]
-    if len(formats) != 1:
-        raise TypeError("Content is given as one of html, markdown, text and json.")
-    wanted = Replacement(given[formats[0]], formats[0], base, on_conflict)
-    own, own_field = content_schema(name, schema)
-    state = await _state(name)
-    size = len(state) + len(str(wanted.value)) + len(base or "")
-    update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
-    await _store(name, update, user)
-    return report
+    return await _replace(name, _only(given), base, on_conflict, user, schema, field)
 
 
 def replace(name: str, **options: Any) -> Report:
@@ -211,6 +196,34 @@ async def aedit_text(
 def edit_text(name: str, old: str, new: str, **options: Any) -> None:
     """See :func:`aedit_text`."""
     async_to_sync(aedit_text)(name, old, new, **options)
+
+
+def _only(given: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the content that was given, and its format."""
+    contents = [(value, format) for format, value in given.items() if value is not None]
+    if len(contents) != 1:
+        raise TypeError("Content is given as one of html, markdown, text and json.")
+    return contents[0]
+
+
+async def _replace(
+    name: str,
+    content: tuple[Any, Any],
+    base: str | None,
+    on_conflict: Literal["merge", "raise"],
+    user: object,
+    schema: Schema | str | None,
+    field: str | None,
+) -> Report:
+    from collab.content.jobs import Replacement, replace_update
+
+    wanted = Replacement(*content, base, on_conflict)
+    own, own_field = content_schema(name, schema)
+    state = await _state(name)
+    size = len(state) + len(str(wanted.value)) + len(base or "")
+    update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
+    await _store(name, update, user)
+    return report
 
 
 async def _state(name: str) -> bytes:

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from pycrdt import Doc, Map, Text, XmlElement, XmlText
 
-from collab.content.layouts import Layout
-from collab.content.schema import Schema
+from collab.content.schema import Layout, Schema
 from collab.content.shared_types.values import plain
 from collab.content.shared_types.xml_reader import attributes
 from collab.content.trees import (

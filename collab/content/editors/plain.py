@@ -11,8 +11,7 @@ from collab.content.formats.markdown_reader import read_markdown
 from collab.content.formats.markdown_writer import write_markdown
 from collab.content.formats.text_reader import read_text
 from collab.content.formats.text_writer import write_text
-from collab.content.layouts import Layout
-from collab.content.schema import Schema
+from collab.content.schema import Layout, Schema
 from collab.content.shared_types.text_changes import Chunk
 from collab.content.shared_types.texts import change_text_line, read_chunks, write_text_root
 from collab.content.trees import JSON, Node

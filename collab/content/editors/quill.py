@@ -14,8 +14,7 @@ from pycrdt import Doc
 
 from collab.content.formats.html_writer import tag
 from collab.content.formats.links import is_safe_url
-from collab.content.layouts import Layout
-from collab.content.schema import Attribute, NodeType, Schema
+from collab.content.schema import Attribute, Layout, NodeType, Schema
 from collab.content.shared_types.text_changes import Chunk
 from collab.content.shared_types.texts import change_text_line, read_chunks, write_text_root
 from collab.content.trees import (

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from collab.content.extras import require
 from collab.content.schema import Attribute, MarkType, NodeType, ParseRule, Schema
 from collab.content.trees import Mark, Node, make_node, make_text
 
-from .extras import require
 from .fitting import BREAK, Fitter
 from .html_elements import HtmlElement, parse_html
 from .links import SAFE_PROTOCOLS

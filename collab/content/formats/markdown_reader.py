@@ -11,10 +11,10 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
+from collab.content.extras import require
 from collab.content.schema import Schema
 from collab.content.trees import Node
 
-from .extras import require
 from .html_reader import read_html
 
 __all__ = ["markdown_html", "read_markdown"]

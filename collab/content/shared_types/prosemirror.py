@@ -7,8 +7,7 @@ from typing import Any, cast
 
 from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
-from collab.content.layouts import BlockFacts, Layout
-from collab.content.schema import Schema
+from collab.content.schema import BlockFacts, Layout, Schema
 from collab.content.trees import JSON, Node, children, document, inline_text, is_text
 
 from .xml_reader import read_xml

@@ -10,8 +10,7 @@ from typing import Any
 from pycrdt import Doc
 
 from collab.content.editors.rich import RICH
-from collab.content.layouts import BlockFacts, Layout
-from collab.content.schema import NodeType, Schema
+from collab.content.schema import BlockFacts, Layout, NodeType, Schema
 from collab.content.shared_types.prosemirror import change_xml_lines
 from collab.content.shared_types.xml_reader import read_xml
 from collab.content.shared_types.xml_writer import write_xml
