@@ -167,23 +167,18 @@ class PendingChanges:
         turns = _turns(before, author, before_typing) if is_typing else ()
         if is_typing:
             self._add_text(row, name)
-        if (
-            before is not None
-            and before.author not in UNKNOWN
-            and author is ELSEWHERE
-            and is_typing
-        ):
-            # The text has the member's typing, too.
-            change = changes[name] = replace(before, turns=turns)
-            return change
+            if author is ELSEWHERE and before is not None and before.author not in UNKNOWN:
+                # The text has the member's typing, too.
+                changes[name] = replace(before, turns=turns)
+                return changes[name]
         first = before.first if before is not None and before.author is author else now
         if author in UNKNOWN or is_doubtful:
             # From the last change on: its author may still be typing.
             due = now + CHECK_INTERVAL
         else:
             due = self._due(is_typing, first, now)
-        change = changes[name] = PendingChange(author, first, due, turns)
-        return change
+        changes[name] = PendingChange(author, first, due, turns)
+        return changes[name]
 
     def _add_text(self, row: RowKey, name: str) -> None:
         self._texts.pop((row, name), None)
