@@ -70,7 +70,7 @@ class Sound(ForThoseLoggedIn):
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_state_says_who_may_open_it() -> None:
+def test_a_state_needs_has_permission() -> None:
     class Closed(LiveConsumer):
         class Meta:
             state = BriefProjectSerializer()
@@ -81,7 +81,7 @@ def test_a_state_says_who_may_open_it() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_list_says_what_is_in_it() -> None:
+def test_a_list_needs_list_instances() -> None:
     class Unlisted(ForThoseLoggedIn):
         class Meta:
             state = BriefProjectSerializer(many=True)
@@ -92,7 +92,7 @@ def test_a_list_says_what_is_in_it() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_what_is_asked_without_a_connection_is_a_class_method() -> None:
+def test_rules_without_a_connection_are_class_methods() -> None:
     class Bound(ForThoseLoggedIn):
         class Meta:
             state = BriefProjectSerializer(many=True)
@@ -124,13 +124,13 @@ def class_of(writable_: Any, many: bool = False, base: type = Sound) -> type:
         {"TaskSerializer": [SAVE]},
     ],
 )
-def test_what_is_writable_is_part_of_the_state(writable: Any) -> None:
+def test_writable_serializers_are_part_of_the_state(writable: Any) -> None:
     class_of(writable)
     assert the_one().id == "collab.E017"
 
 
 @pytest.mark.usefixtures("alone")
-def test_what_clients_may_change_is_asked_for() -> None:
+def test_operations_of_clients_need_a_rule() -> None:
     class_of({TaskSerializer: [SAVE, DELETE]}, base=ForThoseLoggedIn)
     messages = found()
     assert [message.id for message in messages] == ["collab.E017"] * 2
@@ -138,7 +138,7 @@ def test_what_clients_may_change_is_asked_for() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_clients_can_say_where_new_rows_belong() -> None:
+def test_new_rows_need_a_writable_parent() -> None:
     class_of({TaskSerializer: [CREATE], ProjectSerializer: [CREATE]}, many=True)
     assert found() == []
     class_of({TagSerializer: [CREATE]})
@@ -219,7 +219,7 @@ vars(Round)["_declared_fields"]["tasks"] = RoundTask(many=True)
         (Round(), "Round is nested in itself"),
     ],
 )
-def test_what_cannot_be_followed_is_refused(serializer: Any, reason: str) -> None:
+def test_declarations_that_cannot_be_followed_are_refused(serializer: Any, reason: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=reason):
         declare(serializer)
 
@@ -240,7 +240,7 @@ def test_only_a_list_can_be_that_of_a_connection() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_names_are_taken_once() -> None:
+def test_names_are_unique() -> None:
     make("Twice", "tests.projects.one", BriefProjectSerializer)
     make("Twice", "tests.projects.one", BriefProjectSerializer)
     with pytest.raises(ImproperlyConfigured, match="Two consumers"):

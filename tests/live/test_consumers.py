@@ -151,7 +151,7 @@ async def test_an_action_is_called_with_its_arguments_and_answers_its_caller() -
         }
 
 
-async def test_pairs_are_data_and_status_where_no_annotation_says_otherwise() -> None:
+async def test_pairs_without_an_annotation_are_data_and_status() -> None:
     async with talking(Calculator) as ann:
         answer = await ann.call("pair", more=1)
         assert answer["data"] == {"got": ["action", "more", "request_id"]}
@@ -179,7 +179,7 @@ async def test_methods_that_are_not_async_run_in_a_thread_and_in_a_transaction_i
         assert (await ann.call("in_transaction"))["data"] is True
 
 
-def test_what_is_async_cannot_be_atomic() -> None:
+def test_an_async_action_cannot_be_atomic() -> None:
     with pytest.raises(ValueError, match="cannot be atomic"):
 
         @action(atomic=True)
@@ -193,7 +193,7 @@ def test_a_parameter_cannot_have_a_name_that_permissions_use() -> None:
         async def save(self: Any, scope: str) -> None: ...
 
 
-async def test_choices_of_django_are_taken_and_returned_as_their_values() -> None:
+async def test_choices_of_django_are_values_in_arguments_and_results() -> None:
     async with talking(Calculator) as ann:
         assert (await ann.call("finish", state="open"))["data"] == ["open", "done"]
         answer = await ann.call("finish", state="lost")
@@ -209,7 +209,7 @@ async def test_choices_of_django_are_taken_and_returned_as_their_values() -> Non
         ({"one": 1, "self": 1}, {"self": ["Unknown argument."]}),
     ],
 )
-async def test_a_wrong_call_is_told_which_argument_is_wrong(
+async def test_errors_name_the_argument(
     arguments: dict[str, Any], problem: dict[str, list[str]]
 ) -> None:
     async with talking(Calculator) as ann:
@@ -245,7 +245,7 @@ async def test_a_row_that_is_missing_is_404() -> None:
 
 
 @pytest.mark.parametrize("name", ["secret", "wrong"])
-async def test_an_error_of_the_server_tells_nothing_of_itself(
+async def test_an_error_of_the_server_is_not_sent(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with talking(Calculator) as ann:
@@ -350,7 +350,7 @@ async def test_a_handler_ends_nothing_but_itself_whatever_it_raises(
     ]
 
 
-async def test_an_error_that_cannot_be_told_is_answered_all_the_same(
+async def test_an_error_that_cannot_be_encoded_is_answered_all_the_same(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Odd(Calculator):
@@ -392,7 +392,7 @@ async def test_actions_run_in_their_order_and_hold_up_no_document() -> None:
         assert Slow.done == [0, 1, 2]
 
 
-async def test_what_was_called_is_done_although_the_caller_goes() -> None:
+async def test_a_call_is_finished_although_the_connection_ends() -> None:
     Slow.gate, Slow.done = asyncio.Event(), []
     async with talking(Slow) as ann:
         await ann.send(action="wait", number=1)
@@ -400,7 +400,7 @@ async def test_what_was_called_is_done_although_the_caller_goes() -> None:
     assert Slow.done == [1]
 
 
-async def test_what_takes_too_long_after_its_caller_went_is_cancelled(settings: Any) -> None:
+async def test_a_call_that_takes_too_long_after_the_end_is_cancelled(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "CLOSE_TIMEOUT": 0.05}
     Slow.gate, Slow.done = asyncio.Event(), []
     async with talking(Slow) as ann:
@@ -545,7 +545,7 @@ class Guarded(LiveConsumer):
         return number
 
 
-async def test_who_may_not_connect_is_not_let_in() -> None:
+async def test_a_client_without_permission_is_not_accepted() -> None:
     with pytest.raises(Refused) as refused:
         async with talking(Guarded):
             pass
@@ -571,7 +571,7 @@ async def test_without_a_document_binary_frames_are_refused() -> None:
         assert await ann.closed() == CloseCode.PROTOCOL_VIOLATION
 
 
-async def test_a_client_with_a_document_is_told_nothing_in_json_before_it_speaks_json() -> None:
+async def test_a_client_with_a_document_gets_no_json_before_it_sends_some() -> None:
     class Chatty(Calculator):
         async def on_connected(self) -> None:
             await self.set_runtime_var("unread", 1)
@@ -596,7 +596,7 @@ async def test_a_process_that_ends_sends_those_away_that_have_no_document() -> N
         assert await bob.closed() == CloseCode.RESTART
 
 
-async def test_who_may_connect_no_more_is_sent_away(settings: Any) -> None:
+async def test_a_client_that_loses_access_is_disconnected(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "ACCESS_CHECK_INTERVAL": 0.02}
 
     class Closing(LiveConsumer):
@@ -614,7 +614,7 @@ async def test_who_may_connect_no_more_is_sent_away(settings: Any) -> None:
 # Runtime state.
 
 
-async def test_runtime_variables_are_told_to_their_client_when_they_change() -> None:
+async def test_runtime_variables_are_sent_to_their_client_when_they_change() -> None:
     async with talking(Calculator) as ann, talking(Calculator) as bob:
         await ann.call("count", unread=3)
         assert (await ann.next(action="runtime_state"))["data"] == {"unread": 3}
@@ -623,7 +623,7 @@ async def test_runtime_variables_are_told_to_their_client_when_they_change() -> 
         assert await bob.quiet()
 
 
-async def test_all_runtime_variables_are_told_to_who_says_hello() -> None:
+async def test_a_hello_is_followed_by_all_runtime_variables() -> None:
     async with talking(Calculator) as ann:
         await ann.call("count", unread=3)
         await ann.next(action="runtime_state")
@@ -688,7 +688,7 @@ async def test_an_event_reaches_the_connections_of_its_group_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_handler_takes_events_in_place_of_the_client() -> None:
+async def test_a_handler_gets_events_instead_of_the_client() -> None:
     async with talking(Listening) as ann:
         await ann.call("listen", group="chart")
         await apublish("chart", "chart.cleared", "payload")
@@ -722,7 +722,7 @@ async def test_a_connection_is_closed_behind_its_last_words() -> None:
         assert await ann.closed() == 1000
 
 
-async def test_what_is_told_before_the_client_is_let_in_is_kept_or_dropped() -> None:
+async def test_events_before_the_client_is_accepted_are_kept_or_dropped() -> None:
     class Hasty(Calculator):
         async def authorize(self) -> Access:
             await self.set_runtime_var("unread", 1)
@@ -744,7 +744,7 @@ async def test_a_client_that_was_sent_away_is_not_answered() -> None:
         assert ann.communicator.output_queue.empty()
 
 
-async def test_the_end_of_a_connection_is_told_to_the_project_once() -> None:
+async def test_the_project_is_notified_once_of_the_end_of_a_connection() -> None:
     ended: list[str] = []
 
     class Ending(LiveConsumer):
@@ -841,7 +841,7 @@ async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> No
     assert counters.refusals == before
 
 
-def test_a_consumer_is_open_to_everybody_until_the_project_says_who_may_connect() -> None:
+def test_a_consumer_is_open_until_the_project_restricts_it() -> None:
     class Own(LiveConsumer):
         async def authorize(self) -> Access:
             return Access.NONE

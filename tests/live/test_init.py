@@ -15,7 +15,7 @@ def test_every_name_is_there(name: str) -> None:
     assert getattr(live, name) is not None
 
 
-def test_what_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such"):
         live.no_such  # noqa: B018
 
@@ -23,7 +23,7 @@ def test_what_is_not_there_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("missing", "error"), [("msgspec", ImproperlyConfigured), ("os", ModuleNotFoundError)]
 )
-def test_what_is_not_installed_is_told_with_what_to_do(
+def test_a_missing_package_is_named_with_the_remedy(
     missing: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def import_module(name: str) -> Any:

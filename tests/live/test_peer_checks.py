@@ -124,7 +124,7 @@ def test_rules_with_the_parameters_of_a_peer_are_refused() -> None:
             def can_delete(instance: Any) -> Any: ...  # type: ignore[override]
 
 
-def test_rules_may_take_whatever_is_given() -> None:
+def test_rules_may_have_any_parameters() -> None:
     class Generous(LiveConsumer):
         @classmethod
         def can_save(cls, *args: Any, **kwargs: Any) -> Any: ...

@@ -79,7 +79,7 @@ async def test_permissions_combine_as_logic_does(
     assert await may(permission, number=number, user=user) == expected
 
 
-async def test_who_comes_behind_a_no_is_not_asked() -> None:
+async def test_permissions_after_a_refusal_are_not_asked() -> None:
     class Never(BasePermission):
         async def has_permission(
             self, scope: Any, consumer: Any, action: str, **kwargs: Any

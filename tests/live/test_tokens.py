@@ -134,7 +134,7 @@ async def test_the_application_does_not_see_the_token_among_the_subprotocols() -
         assert await name(client) == "['collab']"
 
 
-async def test_a_token_takes_the_place_of_the_user_of_a_session() -> None:
+async def test_a_token_takes_precedence_over_the_session() -> None:
     bob = User(pk=2, username="bob")
     async with connected(user=bob, headers=[(b"authorization", b"Token secret")]) as client:
         assert await name(client) == "ann"
@@ -273,7 +273,7 @@ async def test_a_client_may_go_before_it_sends_a_token() -> None:
         pass
 
 
-async def test_those_who_have_sent_no_token_count_as_connections_of_their_address(
+async def test_connections_without_a_token_yet_count_for_their_address(
     settings: Any,
 ) -> None:
     settings.COLLAB = {**settings.COLLAB, "MAX_ADDRESS_CONNECTIONS": 1}

@@ -212,7 +212,7 @@ async def test_send_json_sends_any_json(request_id: Any) -> None:
         assert answer["response_status"] == 204
 
 
-async def test_null_is_taken_for_an_argument_with_that_default() -> None:
+async def test_null_is_valid_for_an_argument_with_that_default() -> None:
     async with talking(Answers) as client:
         assert (await client.call("find", pk=None))["data"] == {"pk": None}
         assert (await client.call("find", pk=3))["data"] == {"pk": 3}
@@ -279,7 +279,7 @@ class Watching(LiveConsumer):
             await observer.subscribe()
 
 
-async def test_handlers_take_the_message_by_position_or_by_name() -> None:
+async def test_handlers_get_the_message_by_position_or_by_name() -> None:
     async with talking(Watching) as client:
         label = await Label.objects.acreate(name="urgent")
         for name in ("position", "name", "keywords"):

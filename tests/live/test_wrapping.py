@@ -82,7 +82,7 @@ async def test_method_is_that_of_the_action() -> None:
     assert [data for _, data in asked] == [{"a": 1}] * 7 + [{}]
 
 
-async def test_who_may_read_nothing_may_not_connect() -> None:
+async def test_a_client_that_may_read_nothing_cannot_connect() -> None:
     permission = permission_of(rest.IsAuthenticatedOrReadOnly & rest.IsAuthenticated)
     answers = [await permission.can_connect(scope(user), None) for user in (NOBODY, ANN)]
     assert answers == [False, True]
@@ -97,7 +97,7 @@ async def test_rows_are_asked_for() -> None:
             assert await asked is answer
 
 
-def test_what_is_no_permission_is_refused() -> None:
+def test_a_class_that_is_not_a_permission_is_refused() -> None:
     with pytest.raises(TypeError, match="is not a permission class"):
         permission_of(dict)
     assert isinstance(permission_of(rest.IsAdminUser), WrappedDRFPermission)

@@ -53,7 +53,7 @@ async def in_thread(work: Callable[[], object]) -> None:
     await sync_to_async(work)()
 
 
-async def test_an_event_is_told_when_its_transaction_is_committed() -> None:
+async def test_an_event_is_sent_after_the_commit() -> None:
     def work() -> None:
         publish("chart", "point", 1)
         with transaction.atomic():
@@ -72,7 +72,7 @@ async def test_an_event_is_told_when_its_transaction_is_committed() -> None:
         assert await ann.quiet()
 
 
-async def test_what_an_event_says_is_what_it_said_when_it_was_published() -> None:
+async def test_an_event_keeps_the_payload_of_its_publication() -> None:
     def work() -> None:
         payload = {"x": 1}
         with transaction.atomic():
@@ -84,7 +84,7 @@ async def test_what_an_event_says_is_what_it_said_when_it_was_published() -> Non
         assert (await ann.next(action="point"))["data"] == {"x": 1}
 
 
-async def test_who_comes_late_is_told_the_last_events_in_their_order() -> None:
+async def test_a_late_client_gets_the_kept_events_in_order() -> None:
     for number in range(1, 6):
         await apublish("chart", "point", number, replay=3)
     async with talking(Chart) as ann:
@@ -99,7 +99,7 @@ async def test_who_comes_late_is_told_the_last_events_in_their_order() -> None:
     assert str(kept).endswith(" 4")
 
 
-async def test_who_comes_back_is_told_what_it_has_missed_and_nothing_twice() -> None:
+async def test_a_reconnected_client_gets_missed_events_and_none_twice() -> None:
     for number in range(1, 4):
         await apublish("chart", "point", number, replay=10)
     async with talking(Chart, "ws/room") as ann:
@@ -109,7 +109,7 @@ async def test_who_comes_back_is_told_what_it_has_missed_and_nothing_twice() -> 
         assert await ann.quiet()
 
 
-async def test_an_event_that_comes_while_older_ones_are_looked_up_is_told_after_them(
+async def test_an_event_during_a_replay_is_sent_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await apublish("late", "point", 1, replay=10)
@@ -160,7 +160,7 @@ async def test_an_event_that_is_kept_and_cannot_be_read_holds_up_no_others(
     assert caplog.messages == ["Stored events could not be read; the client misses them."]
 
 
-async def test_a_group_that_was_left_meanwhile_is_not_told_of(
+async def test_a_group_that_was_left_meanwhile_sends_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Leaving(Chart):
@@ -180,7 +180,7 @@ async def test_a_group_that_was_left_meanwhile_is_not_told_of(
         assert await ann.quiet()
 
 
-async def test_a_group_that_is_left_while_older_events_are_looked_up_is_told_of_no_more(
+async def test_a_group_left_while_kept_events_are_read_sends_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Leaving(Chart):
@@ -207,7 +207,7 @@ async def test_a_group_that_is_left_while_older_events_are_looked_up_is_told_of_
         assert await ann.quiet()
 
 
-async def test_an_event_that_was_looked_up_and_comes_as_well_is_told_once(
+async def test_an_event_that_is_replayed_and_delivered_is_sent_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def slow(group: str, after: int = 0) -> list[Event]:
@@ -228,14 +228,14 @@ async def test_an_event_loop_cannot_wait_for_the_database() -> None:
         assert await numbers(ann, 1) == [1]
 
 
-async def test_what_json_has_nothing_for_is_an_error_of_who_publishes() -> None:
+async def test_a_payload_that_is_not_json_is_an_error_of_the_publisher() -> None:
     with pytest.raises(TypeError):
         await apublish("chart", "point", object())
     with pytest.raises(ValueError, match="JSON"):
         await apublish("chart", "point", float("nan"))
 
 
-async def test_handlers_take_raw_messages_of_the_channel_layer_too() -> None:
+async def test_handlers_get_messages_of_the_channel_layer_too() -> None:
     class Raw(Chart):
         @consumer("chart.raw")
         async def handle(self, event: dict[str, Any]) -> None:
@@ -294,7 +294,7 @@ async def kept_only(*numbers: int) -> None:
         await sync_to_async(events._keep)(Event("point", "chart", str(number)), 10)
 
 
-async def test_kept_events_that_were_lost_on_their_way_are_told_before_the_next() -> None:
+async def test_lost_kept_events_are_sent_before_the_next_one() -> None:
     async with talking(Chart) as ann:
         await apublish("chart", "point", 1, replay=10)
         await kept_only(2, 3)
@@ -305,7 +305,7 @@ async def test_kept_events_that_were_lost_on_their_way_are_told_before_the_next(
         assert await ann.quiet()
 
 
-async def test_kept_events_that_overtake_each_other_are_told_in_their_order_and_once() -> None:
+async def test_kept_events_that_overtake_each_other_are_sent_in_order_and_once() -> None:
     await kept_only(1, 2, 3, 4)
     async with talking(Chart) as ann:
         assert await numbers(ann, 4) == [1, 2, 3, 4]
@@ -336,7 +336,7 @@ async def test_events_that_wait_for_older_ones_are_bounded(
         let.set()
 
 
-async def test_what_a_client_says_it_has_had_is_kept_in_bounds() -> None:
+async def test_numbers_of_events_that_a_client_sends_are_bounded() -> None:
     await kept_only(1, 2)
     async with talking(Chart, "ws/room") as ann:
         many = {str(number): number for number in range(5_000)}
@@ -350,7 +350,7 @@ async def test_what_a_client_says_it_has_had_is_kept_in_bounds() -> None:
         assert await ann.quiet()
 
 
-async def test_a_group_of_which_the_older_events_cannot_be_told_can_be_joined_again(
+async def test_a_group_whose_kept_events_cannot_be_read_can_be_joined_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await apublish("late", "point", 1, replay=10)
@@ -388,7 +388,7 @@ async def test_groups_of_the_server_itself_are_out_of_reach() -> None:
         await abroadcast_notification("a", group="")
 
 
-async def test_who_keeps_an_event_outside_of_transactions_is_told_that_it_cannot_be(
+async def test_replay_in_an_event_loop_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(event: Event, replay: int) -> int:
@@ -401,7 +401,7 @@ async def test_who_keeps_an_event_outside_of_transactions_is_told_that_it_cannot
         await apublish("chart", "point", 1, replay=1)
 
 
-def test_what_async_code_keeps_is_part_of_the_transaction_that_calls_it() -> None:
+def test_events_kept_by_async_code_are_part_of_the_callers_transaction() -> None:
     with pytest.raises(LookupError), transaction.atomic():
         async_to_sync(apublish)("chart", "point", 1, replay=10)
         raise LookupError

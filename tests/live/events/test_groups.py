@@ -105,7 +105,7 @@ async def from_another_process(*payloads: str, group: str = "news") -> None:
     await channel_layers["default"].group_send(groups._layer_group(group), message)
 
 
-async def test_an_event_reaches_who_is_in_its_group_and_nobody_else() -> None:
+async def test_an_event_reaches_the_members_of_its_group_only() -> None:
     ann, bob, eve = Ear(), Ear(), Ear()
     await join("news", ann)
     await join("news", bob)
@@ -134,7 +134,7 @@ async def test_this_process_is_in_a_group_of_the_layer_once_for_all_connections(
     assert not channel_layers["default"].groups
 
 
-async def test_what_is_sent_here_is_heard_here_without_the_layer() -> None:
+async def test_events_of_this_process_arrive_here_without_the_layer() -> None:
     ann = Ear()
     await join("news", ann)
     Layer.let.clear()
@@ -157,7 +157,7 @@ async def test_what_is_sent_here_is_heard_here_without_the_layer() -> None:
     await leave("news", ann)
 
 
-async def test_what_is_sent_while_the_layer_is_busy_is_one_message_in_its_order() -> None:
+async def test_events_sent_while_the_layer_is_busy_are_one_message_in_order() -> None:
     Layer.let.clear()
     for number in range(100):
         send(event(str(number)))
@@ -168,7 +168,7 @@ async def test_what_is_sent_while_the_layer_is_busy_is_one_message_in_its_order(
     assert len(Layer.sent) < 10
 
 
-async def test_what_waits_for_a_layer_that_takes_nothing_is_bounded(
+async def test_events_for_a_layer_that_is_stuck_are_bounded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(outlet, "_MAX_WAITING", 2)
@@ -192,7 +192,7 @@ async def test_without_a_layer_nothing_waits_for_it(settings: Any) -> None:
 _who = ContextVar("_who", default="nobody")
 
 
-async def test_who_hears_has_nothing_of_the_context_of_who_tells() -> None:
+async def test_recipients_do_not_run_in_the_context_of_the_sender() -> None:
     class Asking(Ear):
         def receive_event(self, event: Event) -> None:
             self.heard.append(_who.get())
@@ -206,7 +206,7 @@ async def test_who_hears_has_nothing_of_the_context_of_who_tells() -> None:
 
 
 @pytest.mark.parametrize("verb", ["new_channel", "group_add"])
-async def test_a_layer_that_is_away_when_somebody_joins_is_joined_later(
+async def test_groups_joined_while_the_layer_is_away_are_joined_there_later(
     verb: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     Layer.failing.add(verb)
@@ -243,7 +243,7 @@ async def test_a_layer_that_forgets_is_reminded() -> None:
     await leave("news", ann)
 
 
-async def test_a_failure_when_somebody_leaves_harms_nobody() -> None:
+async def test_a_failure_while_leaving_affects_no_other() -> None:
     ann = Ear()
     await join("news", ann)
     Layer.failing.add("group_discard")
@@ -251,7 +251,7 @@ async def test_a_failure_when_somebody_leaves_harms_nobody() -> None:
     assert local_members("news") == set()
 
 
-async def test_a_layer_that_stays_away_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_layer_that_stays_away_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ann = Ear()
     await join("news", ann)
     Layer.failing |= {"receive", "group_add"}
@@ -286,7 +286,7 @@ async def test_a_layer_that_does_not_answer_is_waited_for_once_and_not_by_everyb
 @pytest.mark.parametrize(
     "message", [{"from": "another"}, {"from": "another", "events": [("told", "news")]}, {}]
 )
-async def test_a_message_of_another_version_is_left_out_and_the_next_is_heard(
+async def test_a_message_of_another_version_is_dropped_and_the_next_arrives(
     message: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     ann = Ear()
@@ -300,7 +300,7 @@ async def test_a_message_of_another_version_is_left_out_and_the_next_is_heard(
     await leave("news", ann)
 
 
-async def test_one_who_fails_to_hear_keeps_an_event_from_nobody_else(
+async def test_a_failing_recipient_does_not_keep_an_event_from_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Deaf(Ear):
@@ -355,7 +355,7 @@ class Chart(LiveConsumer):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("broken", ["failing", "hanging"])
-async def test_a_layer_that_is_away_keeps_nobody_from_joining_a_group(
+async def test_a_layer_that_is_away_does_not_block_joining(
     broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layer_channel, "LAYER_TIMEOUT", 0.05)

@@ -108,7 +108,7 @@ async def test_queryset_and_serializer_may_depend_on_the_call(board: Board) -> N
 
 
 @pytest.mark.parametrize("given", ["queryset", "serializer_class"])
-async def test_what_is_missing_is_an_error_of_the_server(
+async def test_a_missing_attribute_is_an_error_of_the_server(
     given: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = {given: getattr(TaskConsumer, given)}

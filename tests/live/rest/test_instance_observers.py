@@ -80,7 +80,7 @@ async def test_row_is_sent_when_it_has_changed(task: Task) -> None:
         assert await ann.quiet()
 
 
-async def test_transaction_is_told_once(task: Task) -> None:
+async def test_a_transaction_is_sent_once(task: Task) -> None:
     @sync_to_async
     def work() -> None:
         with transaction.atomic():
@@ -95,7 +95,7 @@ async def test_transaction_is_told_once(task: Task) -> None:
         assert await ann.quiet()
 
 
-async def test_relations_are_told_if_asked_for(task: Task) -> None:
+async def test_relations_are_sent_if_asked_for(task: Task) -> None:
     label = await Label.objects.acreate(name="l")
     plain, relating = watching(), watching(observer_many_to_many_relationships=True)
     async with talking(plain) as ann, talking(relating) as bob:
@@ -217,7 +217,7 @@ class OwnTasks(GenericAsyncAPIConsumer):
         return Task.objects.filter(owner=self.user.pk)
 
 
-async def test_rows_of_a_queryset_of_the_users_own_are_told(task: Task) -> None:
+async def test_rows_of_a_queryset_of_the_user_are_sent(task: Task) -> None:
     class Own(ObserverModelInstanceMixin, OwnTasks):
         pass
 
@@ -240,7 +240,7 @@ async def test_row_that_left_the_queryset_is_not_shown(task: Task) -> None:
         assert (answer["response_status"], answer["data"]) == (404, None)
 
 
-async def test_consumer_says_whose_rows(task: Task, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_consumer_needs_a_model(task: Task, caplog: pytest.LogCaptureFixture) -> None:
     class Silent(ObserverModelInstanceMixin, GenericAsyncAPIConsumer):
         def get_queryset(self, **kwargs: Any) -> QuerySet[Task]:
             return Task.objects.all()
@@ -299,7 +299,7 @@ class OwnersOnly(BasePermission):
         return bool(instance.owner_id == scope["user"].pk)
 
 
-async def test_who_is_refused_gets_no_data(task: Task) -> None:
+async def test_a_refused_subscriber_gets_no_data(task: Task) -> None:
     class Refusing(UntilToldOtherwise):
         pass
 
@@ -336,14 +336,16 @@ class ReadOnly(BasePermission):
 
 
 @pytest.mark.parametrize("backends", [(), (SearchFilter,)])
-async def test_who_may_retrieve_a_row_may_watch_it(task: Task, backends: Any) -> None:
+async def test_users_may_subscribe_to_rows_that_they_may_retrieve(
+    task: Task, backends: Any
+) -> None:
     async with talking(watching(permission_classes=(ReadOnly,), filter_backends=backends)) as ann:
         await watch(ann, pk=task.pk)
         await saved(task, title="two")
         assert (await ann.next(action="update"))["data"]["title"] == "two"
 
 
-async def test_who_may_only_read_may_watch(task: Task) -> None:
+async def test_read_only_users_may_subscribe(task: Task) -> None:
     reading: Sequence[Any] = (rest.DjangoModelPermissionsOrAnonReadOnly,)
     async with talking(watching(permission_classes=reading)) as ann:
         await watch(ann, pk=task.pk)
@@ -385,7 +387,9 @@ class TenantSerializer(TaskSerializer):
 
 
 @pytest.mark.parametrize("make", [str, lambda name: [name]], ids=["hashable", "not hashable"])
-async def test_what_a_project_puts_into_the_scope_is_not_shared(task: Task, make: Any) -> None:
+async def test_values_that_a_project_adds_to_the_scope_are_not_shared(
+    task: Task, make: Any
+) -> None:
     consumer = watching(serializer_class=TenantSerializer)
     tenants = [make("one"), make("two")]
     async with (

@@ -42,7 +42,7 @@ async def test_rows_are_created_read_changed_and_deleted(board: Board) -> None:
         assert (await ann.call("retrieve", pk=pk))["response_status"] == 404
 
 
-async def test_wrong_values_are_told_by_field_and_not_saved(board: Board) -> None:
+async def test_values_that_are_not_valid_are_refused_by_field_and_not_saved(board: Board) -> None:
     task = await Task.objects.acreate(board=board, title="one")
     calls: list[tuple[str, dict[str, Any]]] = [
         ("create", {"data": {"title": "x"}}),

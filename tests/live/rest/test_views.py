@@ -87,7 +87,7 @@ async def test_view_gets_all_that_the_client_sends() -> None:
         assert (told["data"]["data"], told["data"]["query"]) == ({}, {})
 
 
-async def test_who_is_not_logged_in_is_nobody() -> None:
+async def test_a_connection_without_a_user_is_anonymous() -> None:
     async with talking(served(tell)) as nobody:
         assert (await nobody.call("list"))["data"]["user"] == ""
 
@@ -188,7 +188,7 @@ async def test_a_view_decides_by_itself_who_may_call(settings: Any) -> None:
         assert (await ann.call("list"))["response_status"] == 200
 
 
-def test_actions_may_not_take_the_place_of_what_consumers_need() -> None:
+def test_actions_cannot_have_names_of_attributes() -> None:
     assert "list" in MAPPED_ACTIONS
     with pytest.raises(ValueError, match="Rename action 'receive'"):
         view_as_consumer(tell, {"receive": "GET"})

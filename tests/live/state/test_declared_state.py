@@ -70,7 +70,7 @@ def test_a_row_that_is_related_to_nothing_is_null() -> None:
 
 
 @on_both
-def test_what_changes_deep_below_is_seen(using: str) -> None:
+def test_changes_of_deeply_nested_rows_are_seen(using: str) -> None:
     with kept_in(using):
         project = open_project(client=Client.objects.create(name="Ann"))
         bob = Person.objects.create(name="Bob")
@@ -97,7 +97,7 @@ def test_a_leaf_that_moves_leaves_one_document_and_enters_the_other(using: str) 
 
 
 @on_both
-def test_a_row_takes_along_what_hangs_on_it(using: str) -> None:
+def test_a_row_brings_the_rows_that_it_leads_to(using: str) -> None:
     with kept_in(using):
         one, other = open_project(), open_project("Bath")
         bob = Person.objects.create(name="Bob")
@@ -193,7 +193,7 @@ def test_rows_that_are_changed_many_at_once_are_seen() -> None:
 
 
 @on_both
-def test_what_is_rolled_back_leaves_no_trace_and_hinders_nothing(using: str) -> None:
+def test_a_rollback_leaves_no_trace_and_blocks_nothing(using: str) -> None:
     with kept_in(using):
         project = open_project()
         with pytest.raises(Undone), transaction.atomic(using):

@@ -76,7 +76,7 @@ async def refused(address: str, user: Any, router: Any = application) -> int:
 # Who may open it.
 
 
-async def test_nobody_opens_a_state_that_does_not_say_who_may() -> None:
+async def test_a_state_without_has_permission_is_closed() -> None:
     class Closed(LiveConsumer):
         class Meta:
             state = BriefProjectSerializer()
@@ -88,7 +88,7 @@ async def test_nobody_opens_a_state_that_does_not_say_who_may() -> None:
     assert await refused(f"/ws/{project.pk}", AnonymousUser(), router) == 4401
 
 
-async def test_what_is_not_implemented_permits_nothing() -> None:
+async def test_not_implemented_permits_nothing() -> None:
     class Undecided(LiveConsumer):
         class Meta:
             state = BriefProjectSerializer()
@@ -121,7 +121,7 @@ async def test_permission_that_is_decorated_is_waited_for() -> None:
         assert bob.access == "read"
 
 
-async def test_who_may_not_look_any_more_is_sent_away() -> None:
+async def test_a_user_who_loses_the_permission_is_disconnected() -> None:
     user, (project, address) = await a_user(), await a_project()
     name = f"projects.ProjectLive/{project.pk}"
     async with (
@@ -151,21 +151,21 @@ async def test_a_document_of_a_user_is_for_users_only() -> None:
     assert await refused(f"/ws/desk/{project.pk}", AnonymousUser()) == 4401
 
 
-async def test_what_does_not_exist_is_not_found_by_those_who_may_look() -> None:
+async def test_a_row_that_does_not_exist_is_404_for_permitted_users() -> None:
     user = await a_user()
     assert await refused("/ws/projects/77", user) == 4404
     assert await refused("/ws/projects/77", AnonymousUser()) == 4401
     assert await refused("/ws/tasks/x", user) == 4404
 
 
-async def test_who_can_change_nothing_may_only_read() -> None:
+async def test_a_state_without_operations_is_read_only() -> None:
     project, _ = await a_project()
     user = await a_user()
     async with connect(application, f"/ws/desk/{project.pk}", user=user) as client:
         assert client.access == "read"
 
 
-async def test_subclasses_have_states_of_their_own_and_inherit_what_they_say() -> None:
+async def test_subclasses_have_states_of_their_own_and_inherit_rules() -> None:
     class Base(ForThoseLoggedIn):
         class Meta:
             state = BriefProjectSerializer()
@@ -261,7 +261,7 @@ async def test_clients_save_create_and_delete_what_they_may() -> None:
     assert (await Step.objects.aget()).task_id == left.pk
 
 
-async def test_who_may_not_change_rows_is_told_and_nothing_is_saved() -> None:
+async def test_changes_without_permission_are_refused_and_not_saved() -> None:
     user, (project, address) = await a_user(), await a_project()
     task = await Task.objects.acreate(project=project, title="Paint")
     async with connect(application, address, user=user) as client:
@@ -298,12 +298,12 @@ async def test_where_there_is_no_state_there_is_nothing_to_settle() -> None:
 
 
 @pytest.mark.parametrize("question", ["can_save", "can_create", "can_delete"])
-def test_nobody_may_do_what_a_consumer_says_nothing_of(question: str) -> None:
+def test_operations_without_a_rule_are_refused(question: str) -> None:
     assert getattr(LiveConsumer, question)(User(is_superuser=True), Task(), {}) is False
     assert state_of(LiveConsumer) is None
 
 
-async def test_what_is_not_declared_writable_is_not() -> None:
+async def test_fields_that_are_not_declared_writable_are_read_only() -> None:
     user, (project, address) = await a_user(is_staff=True), await a_project()
     task = await Task.objects.acreate(project=project, title="keep")
     step = await Step.objects.acreate(task=task, name="Buy paint")
@@ -403,7 +403,7 @@ async def test_rows_of_users_are_in_their_own_documents_only() -> None:
     assert await Comment.objects.filter(text=SECRET, user=ann).aexists()
 
 
-def test_one_row_of_somebody_else_is_as_if_there_were_none() -> None:
+def test_a_nested_row_of_another_user_is_null() -> None:
     ann, bob = (User.objects.create(username=name) for name in ("ann", "bob"))
     task = Task.objects.create(project=Project.objects.create(name="Kitchen"), title="Paint")
     comment = Comment.objects.create(task=task, user=ann, text=SECRET)

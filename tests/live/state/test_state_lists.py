@@ -89,7 +89,7 @@ def test_lists_do_not_learn_of_what_is_rolled_back(using: str) -> None:
         assert order(name) == []
 
 
-def test_every_list_that_shows_a_model_is_told() -> None:
+def test_every_list_with_rows_of_a_model_is_updated() -> None:
     ann = Client.objects.create(name="Ann")
     project = Project.objects.create(name="*Kitchen", client=ann)
     names = open_clients(ann), open_list("projects.Shelf/")
@@ -223,7 +223,7 @@ async def test_a_client_that_comes_back_with_the_id_of_its_list_finds_it() -> No
             assert found_by(client) == []
 
 
-async def test_lists_that_nobody_has_had_open_for_a_day_are_deleted() -> None:
+async def test_lists_that_were_not_open_for_a_day_are_deleted() -> None:
     user = await User.objects.acreate(username="ann")
     names = []
     for client in (1, 2):

@@ -51,7 +51,7 @@ def test_the_directory_is_a_setting(tmp_path: Path, settings: Settings) -> None:
     assert list(times(tmp_path)) == ["projects.ts"]
 
 
-def test_what_has_not_changed_is_not_touched(tmp_path: Path) -> None:
+def test_unchanged_files_are_not_touched(tmp_path: Path) -> None:
     run("--out", tmp_path)
     before = times(tmp_path)
     assert run("--out", tmp_path) == ""
@@ -70,7 +70,7 @@ def test_files_of_apps_that_are_gone_are_deleted_and_no_others(
     assert set(times(tmp_path)) == {"mine.ts", "projects.ts"}
 
 
-def test_files_that_somebody_has_written_are_not_overwritten(tmp_path: Path) -> None:
+def test_files_that_were_not_generated_are_not_overwritten(tmp_path: Path) -> None:
     mine = tmp_path / "projects.ts"
     mine.write_text("export {};\n")
     with pytest.raises(CommandError, match=r"projects\.ts was not generated"):
@@ -199,7 +199,7 @@ def test_runserver_writes_when_it_starts(serving: Path) -> None:
     poll_until(lambda: serving.exists() and "tellTime" in serving.read_text())
 
 
-def test_it_says_by_its_exit_code_that_something_differs(project: Project) -> None:
+def test_its_exit_code_shows_differences(project: Project) -> None:
     command = [sys.executable, "manage.py", "makefrontend", "--check"]
     options: Any = {"cwd": project.directory, "env": project.environment, "text": True}
     result = subprocess.run(command, **options, capture_output=True)

@@ -55,7 +55,7 @@ def shown(serializer: Any) -> dict[str, str]:
 # Serializers.
 
 
-def test_what_a_serializer_shows() -> None:
+def test_types_of_a_serializers_output() -> None:
     assert shown(sample_consumers.EverythingSerializer()) == {
         "id": "number",
         "board": "number",
@@ -84,7 +84,7 @@ def test_what_a_serializer_shows() -> None:
     }
 
 
-def test_what_serializers_show_that_know_less() -> None:
+def test_types_of_serializers_without_a_model() -> None:
     assert shown(sample_consumers.OddSerializer()) == {
         "pk": "unknown",
         "mood": '"good" | ""',
@@ -96,7 +96,7 @@ def test_what_serializers_show_that_know_less() -> None:
     }
 
 
-def test_what_serializers_of_models_show_as_it_is() -> None:
+def test_types_of_read_only_attributes() -> None:
     assert shown(sample_consumers.ReadSerializer()) == {
         "state": '"open" | "done"',
         "done": "boolean",
@@ -108,7 +108,7 @@ def test_what_serializers_of_models_show_as_it_is() -> None:
     }
 
 
-def test_what_serializers_take() -> None:
+def test_types_of_a_serializers_input() -> None:
     files = Files()
     serializer = sample_consumers.EverythingSerializer()
     names = {"title", "state", "owner", "secret", "number", "estimate", "label_ids"}
@@ -128,7 +128,7 @@ def test_what_serializers_take() -> None:
 # Consumers.
 
 
-def test_what_actions_take_and_return() -> None:
+def test_types_of_arguments_and_results_of_actions() -> None:
     files = typescript(sample_consumers.application)
     desk = declaration(files["live.ts"], "DeskChannel")
     methods = re.findall(r"^  (?:constructor)?(\w*.*) {$", desk, re.MULTILINE)
@@ -193,7 +193,7 @@ def test_a_list_of_a_connection_is_one_in_typescript_too() -> None:
     assert "perConnection" not in declaration(files, "ShelfChannel")
 
 
-def test_states_are_nested_and_say_what_may_be_written() -> None:
+def test_states_are_nested_and_have_writable_fields() -> None:
     text = typescript(projects)["projects.ts"]
     assert properties(text, "Project")["tasks"] == "Task[]"
     assert properties(text, "Task")["who"] == "Person | null"

@@ -84,7 +84,7 @@ class Following(LiveConsumer):
 # Rows.
 
 
-async def test_observer_is_told_of_rows_with_the_subscriptions_request_id(board: Board) -> None:
+async def test_an_observer_gets_rows_with_the_request_id_of_the_subscription(board: Board) -> None:
     class Tasks(Following):
         @model_observer(Task)
         async def changed(  # type: ignore[no-untyped-def]
@@ -125,7 +125,7 @@ async def test_handler_gets_what_it_names(board: Board) -> None:
     assert told["group"].startswith("collab.observed:")
 
 
-async def test_message_is_what_the_serializer_says(board: Board) -> None:
+async def test_the_message_is_the_serializers_result(board: Board) -> None:
     class Tasks(Following):
         @model_observer(Task, serializer_class=TaskSerializer)
         async def changed(self, message: Any, **kwargs: Any) -> None:
@@ -167,7 +167,7 @@ async def test_keys_that_json_has_nothing_for_are_texts(board: Board) -> None:
         assert (await ann.next(action="create"))["data"] == {"pk": str(note.pk)}
 
 
-async def test_transaction_is_told_once_with_what_was_committed(board: Board) -> None:
+async def test_a_transaction_is_published_once_with_the_committed_values(board: Board) -> None:
     class Tasks(Following):
         @model_observer(Task, serializer_class=TaskSerializer)
         async def changed(self, message: Any, action: str) -> None:
@@ -191,7 +191,7 @@ async def test_transaction_is_told_once_with_what_was_committed(board: Board) ->
         assert await ann.quiet()
 
 
-async def test_relations_are_told_if_asked_for(board: Board) -> None:
+async def test_relations_are_sent_if_asked_for(board: Board) -> None:
     class Tasks(Following):
         @model_observer(Task, serializer_class=TaskSerializer, many_to_many=True)
         async def changed(self, message: Any, action: str) -> None:
@@ -265,7 +265,7 @@ async def test_rows_move_between_groups(board: Board, make: Any) -> None:
         assert await ann.quiet() and await bob.quiet()
 
 
-async def test_deleted_row_is_told_to_the_groups_that_it_was_in(board: Board) -> None:
+async def test_a_deleted_row_is_published_to_its_groups(board: Board) -> None:
     tasks = by_title()
     task = await Task.objects.acreate(board=board, title="ann")
     async with talking(tasks) as ann:
@@ -275,7 +275,7 @@ async def test_deleted_row_is_told_to_the_groups_that_it_was_in(board: Board) ->
         assert (await ann.next(action="delete"))["data"]["title"] == "ann"
 
 
-async def test_observers_with_groups_and_without_are_told_beside_each_other(board: Board) -> None:
+async def test_observers_with_and_without_groups_work_side_by_side(board: Board) -> None:
     tasks = by_title()
 
     class All(Following):
@@ -501,7 +501,7 @@ async def test_serializers_know_the_user(board: Board) -> None:
         assert (await nobody.next(action="too", data={"pk": task.pk}))["errors"] == []
 
 
-async def test_row_that_is_gone_when_it_is_looked_up_is_not_told(board: Board) -> None:
+async def test_a_row_that_is_gone_when_it_is_read_is_not_sent(board: Board) -> None:
     tasks = own_tasks([])
     task = await Task.objects.acreate(board=board, title="one")
     observer = vars(tasks)["changed"]
@@ -537,7 +537,7 @@ def test_row_is_the_same_after_its_journey(board: Board) -> None:
 # Signals.
 
 
-async def test_signal_is_told_to_who_has_subscribed() -> None:
+async def test_a_signal_is_sent_to_subscribers() -> None:
     joined = Signal()
 
     class Doors(Following):
@@ -584,7 +584,7 @@ async def test_signal_has_message_and_groups_of_its_own() -> None:
         assert await ann.quiet()
 
 
-async def test_signal_of_a_transaction_is_told_at_its_end() -> None:
+async def test_a_signal_in_a_transaction_is_sent_after_the_commit() -> None:
     joined = Signal()
 
     class Doors(Following):

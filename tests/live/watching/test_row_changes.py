@@ -106,7 +106,7 @@ def board() -> Board:
     return Board.objects.create(name="b")
 
 
-def test_each_change_without_a_transaction_is_told(witness: Witnessed, board: Board) -> None:
+def test_each_change_without_a_transaction_is_published(witness: Witnessed, board: Board) -> None:
     tasks = witness(Task)
     task = Task.objects.create(board=board, title="one")
     task.title = "two"
@@ -144,7 +144,9 @@ def test_two_instances_of_a_row_are_one_change(witness: Witnessed, board: Board)
 
 
 @on_both
-def test_what_a_savepoint_rolled_back_is_not_told(witness: Witnessed, using: str) -> None:
+def test_changes_of_a_rolled_back_savepoint_are_not_published(
+    witness: Witnessed, using: str
+) -> None:
     board = Board.objects.create(name="b")
     one, two = (Task.objects.create(board=board, title=title) for title in ("one", "two"))
     tasks = witness(Task)
@@ -180,7 +182,7 @@ def test_row_whose_deletion_was_rolled_back_is_not_deleted(witness: Witnessed, u
     assert tasks.told == [["update two"]]
 
 
-def test_transaction_that_is_rolled_back_tells_nothing(witness: Witnessed, board: Board) -> None:
+def test_a_rolled_back_transaction_publishes_nothing(witness: Witnessed, board: Board) -> None:
     tasks = witness(Task)
     with transaction.atomic():
         Task.objects.create(board=board)
@@ -188,7 +190,9 @@ def test_transaction_that_is_rolled_back_tells_nothing(witness: Witnessed, board
     assert tasks.told == []
 
 
-def test_row_that_came_and_went_is_not_told(witness: Witnessed, board: Board) -> None:
+def test_a_row_created_and_deleted_in_a_transaction_is_not_published(
+    witness: Witnessed, board: Board
+) -> None:
     tasks = witness(Task)
     with transaction.atomic():
         Task.objects.create(board=board).delete()
@@ -222,7 +226,7 @@ def test_keys_that_code_has_assigned_as_text_are_one(witness: Witnessed, board: 
     assert notes.told == [["update two"]]
 
 
-def test_rows_that_others_delete_meanwhile_are_told_by_those(
+def test_rows_deleted_by_another_transaction_are_published_by_that(
     witness: Witnessed, board: Board
 ) -> None:
     task = Task.objects.create(board=board)
@@ -234,7 +238,7 @@ def test_rows_that_others_delete_meanwhile_are_told_by_those(
     assert tasks.told == []
 
 
-def test_cascade_is_told(witness: Witnessed, board: Board) -> None:
+def test_cascades_are_published(witness: Witnessed, board: Board) -> None:
     Task.objects.create(board=board, title="one")
     tasks = witness(Task)
     board.delete()
@@ -244,7 +248,7 @@ def test_cascade_is_told(witness: Witnessed, board: Board) -> None:
 # Many rows at once.
 
 
-def test_bulk_methods_are_told(witness: Witnessed, board: Board) -> None:
+def test_bulk_methods_are_published(witness: Witnessed, board: Board) -> None:
     tasks = witness(Task)
     rows = Task.objects.bulk_create(Task(board=board, title=title) for title in "ab")
     Task.objects.filter(title="a").update(title="c")
@@ -263,7 +267,7 @@ def test_bulk_methods_are_told(witness: Witnessed, board: Board) -> None:
     ]
 
 
-def test_rows_whose_keys_are_not_known_are_not_told(witness: Witnessed, board: Board) -> None:
+def test_rows_with_unknown_keys_are_not_published(witness: Witnessed, board: Board) -> None:
     tasks = witness(Task)
     Task.objects.bulk_create([Task(board=board)], ignore_conflicts=True)
     assert tasks.told == []
@@ -379,7 +383,7 @@ def test_groups_before_bulk_methods_are_known(witness: Witnessed, board: Board) 
 # Relations of many to many.
 
 
-def test_related_rows_are_told_in_both_directions(witness: Witnessed, board: Board) -> None:
+def test_relations_are_published_in_both_directions(witness: Witnessed, board: Board) -> None:
     one, two = (Task.objects.create(board=board, title=title) for title in ("one", "two"))
     label = Label.objects.create(name="l")
     tasks, plain = witness(Task, Relating), witness(Task)
@@ -395,9 +399,7 @@ def test_related_rows_are_told_in_both_directions(witness: Witnessed, board: Boa
     assert plain.told == []
 
 
-def test_rows_are_told_when_what_they_are_related_to_is_deleted(
-    witness: Witnessed, board: Board
-) -> None:
+def test_rows_are_published_when_related_rows_are_deleted(witness: Witnessed, board: Board) -> None:
     task, label = Task.objects.create(board=board, title="one"), Label.objects.create(name="l")
     task.labels.add(label)
     tasks = witness(Task, Relating)
@@ -424,7 +426,7 @@ def test_groups_by_relations_are_known_before(witness: Witnessed, board: Board) 
     assert tasks.groups_of(change.row) == ["two"]
 
 
-def test_rows_that_were_changed_themselves_as_well_are_told_to_all(
+def test_rows_changed_themselves_are_published_to_all_watches(
     witness: Witnessed, board: Board
 ) -> None:
     task, label = Task.objects.create(board=board, title="one"), Label.objects.create(name="l")
@@ -443,7 +445,7 @@ def test_rows_that_were_changed_themselves_as_well_are_told_to_all(
 # Inheritance.
 
 
-def test_rows_of_two_models_are_told_by_both(witness: Witnessed) -> None:
+def test_rows_of_two_models_are_published_by_both(witness: Witnessed) -> None:
     places, shops = witness(Place), witness(Shop)
     Shop.objects.create(name="shop")
     place = Place.objects.get()
@@ -469,7 +471,7 @@ def test_proxies_are_the_same_rows(witness: Witnessed) -> None:
     assert [type(change.row) for change in famous.changes] == [FamousTeam] * 2
 
 
-def test_bulk_methods_of_a_parent_model_are_told(witness: Witnessed) -> None:
+def test_bulk_methods_of_a_parent_model_are_published(witness: Witnessed) -> None:
     shops = witness(Shop)
     shop = Shop.objects.create(name="shop")
     place = Place.objects.create(name="place")
@@ -480,7 +482,7 @@ def test_bulk_methods_of_a_parent_model_are_told(witness: Witnessed) -> None:
 # Errors.
 
 
-def test_who_watches_before_all_models_are_there_is_told_later(
+def test_watches_added_before_all_models_are_loaded_are_connected_later(
     witness: Witnessed, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -513,7 +515,7 @@ def test_error_of_one_who_watches_keeps_no_row_from_being_saved(
     assert [record.name for record in caplog.records] == ["collab.live"]
 
 
-def test_error_of_one_who_watches_harms_nobody_else(
+def test_an_error_of_one_watch_affects_no_other(
     witness: Witnessed, board: Board, caplog: pytest.LogCaptureFixture
 ) -> None:
     witness(Task, Failing)

@@ -134,7 +134,7 @@ def save(row: Any, **values: Any) -> None:
 # One object.
 
 
-async def test_who_watches_a_row_sees_it_and_what_becomes_of_it(board: Board) -> None:
+async def test_a_subscriber_gets_a_row_and_its_changes(board: Board) -> None:
     async with talking(Live) as ann, talking(Live) as bob:
         seen = await watch(ann, "house", model="rows.Board", id=f"board-{board.pk}")
         assert seen == {"id": f"board-{board.pk}", "instance": {"name": "House"}}
@@ -180,7 +180,7 @@ async def test_several_objects_are_watched_on_one_connection(board: Board) -> No
         ({"id": 1}, 400),
     ],
 )
-async def test_what_cannot_be_watched_is_refused_and_nothing_is_told(
+async def test_subscriptions_that_are_not_valid_are_refused(
     what: dict[str, Any], status: int
 ) -> None:
     async with talking(Live, user=ANN) as ann:
@@ -189,7 +189,7 @@ async def test_what_cannot_be_watched_is_refused_and_nothing_is_told(
         assert await ann.quiet()
 
 
-async def test_a_declaration_without_rows_tells_the_developer(
+async def test_a_declaration_without_rows_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with talking(Live) as ann:
@@ -198,7 +198,7 @@ async def test_a_declaration_without_rows_tells_the_developer(
     assert "Undeclared needs get_queryset()." in caplog.text
 
 
-async def test_who_may_not_see_a_row_is_told_it_is_not_there(board: Board) -> None:
+async def test_a_row_that_a_user_may_not_see_is_404(board: Board) -> None:
     card = await Card.objects.acreate(board=board, title="not for bob")
     async with talking(Live, user=BOB) as bob, talking(Live, user=ANN) as ann:
         answer = await bob.call("subscribe", model="rows.Card", id=card.pk)
@@ -212,7 +212,7 @@ async def test_who_may_not_see_a_row_is_told_it_is_not_there(board: Board) -> No
         assert await bob.quiet()
 
 
-async def test_each_user_sees_what_the_serializer_shows_to_him(board: Board) -> None:
+async def test_each_user_gets_a_serialization_of_their_own(board: Board) -> None:
     owner = await User.objects.acreate(username="ann")
     card = await Card.objects.acreate(board=board, owner=owner, title="Paint", salary="9")
     async with talking(Live, user=owner) as ann, talking(Live, user=BOB) as bob:
@@ -262,7 +262,7 @@ async def test_lists_may_be_filtered_by_what_the_declaration_decodes(board: Boar
         assert (await ann.next(request_id="l"))["action"] == "enter"
 
 
-async def test_what_a_transaction_does_is_told_once_and_a_rollback_never(board: Board) -> None:
+async def test_a_transaction_is_published_once_and_a_rollback_never(board: Board) -> None:
     @sync_to_async
     def work() -> None:
         with transaction.atomic():
@@ -281,7 +281,7 @@ async def test_what_a_transaction_does_is_told_once_and_a_rollback_never(board: 
         assert await ann.quiet()
 
 
-async def test_what_changes_again_before_it_is_looked_at_is_told_as_it_is_then(
+async def test_a_row_that_changes_again_before_it_is_read_is_sent_as_it_is_then(
     board: Board,
 ) -> None:
     @sync_to_async
@@ -300,7 +300,7 @@ async def test_what_changes_again_before_it_is_looked_at_is_told_as_it_is_then(
             frame = await ann.next(request_id="l", action="update")
 
 
-def test_what_is_watched_is_no_group_by_itself(board: Board) -> None:
+def test_a_subscription_is_not_a_group_of_the_project(board: Board) -> None:
     assert subscription_of("rows.Card").groups_of(Card(board=board)) == ()
 
 
@@ -342,7 +342,7 @@ async def test_one_connection_watches_no_more_than_it_may(board: Board, settings
         assert answer["response_status"] == 400
 
 
-async def test_what_is_not_watched_cannot_be_unsubscribed_from() -> None:
+async def test_an_unknown_subscription_cannot_be_ended() -> None:
     async with talking(Live) as ann:
         assert (await ann.call("unsubscribe", subscription="x"))["response_status"] == 404
 
@@ -376,7 +376,7 @@ async def test_a_serializer_that_fails_for_some_spoils_nothing_for_others(
     assert "Query of rows.Card failed; its subscribers miss a change." in caplog.text
 
 
-async def test_who_becomes_somebody_else_watches_no_more_what_he_watched(board: Board) -> None:
+async def test_subscriptions_end_when_the_user_changes(board: Board) -> None:
     card = await Card.objects.acreate(board=board, title="Paint")
     async with talking(Live, user=ANN) as ann:
         await watch(ann, "c", model="rows.Card", id=card.pk)
@@ -403,7 +403,7 @@ class LoggingOut(Live):
         raise LookupError
 
 
-async def test_who_logs_out_keeps_nothing_from_others_and_is_told_nothing_more(
+async def test_a_user_who_logs_out_gets_nothing_more_and_others_do(
     board: Board,
 ) -> None:
     owner = await User.objects.acreate(username="ann")
@@ -436,7 +436,7 @@ async def test_who_logs_out_keeps_nothing_from_others_and_is_told_nothing_more(
     assert not local_members(group_of(Card))
 
 
-async def test_what_is_watched_may_end_twice_at_once(board: Board) -> None:
+async def test_a_subscription_may_end_twice_at_once(board: Board) -> None:
     registry = _registry(subscription_of("rows.Board"))
     async with talking(Live, user=ANN) as ann:
         for request_id in ("a", "b"):
@@ -454,7 +454,7 @@ async def test_what_is_watched_may_end_twice_at_once(board: Board) -> None:
         assert not local_members(group_of(Board))
 
 
-async def test_who_logs_out_while_he_begins_to_watch_sees_nothing(board: Board) -> None:
+async def test_a_user_who_logs_out_while_subscribing_gets_nothing(board: Board) -> None:
     @subscribable(Card)
     class Cards(ModelSubscription[Card]):
         fields = ("title",)
@@ -474,7 +474,7 @@ async def test_who_logs_out_while_he_begins_to_watch_sees_nothing(board: Board) 
 
 @pytest.mark.parametrize("value", ["1e999", 10**30, -(10**30), {}, [], "x", [{}]])
 @pytest.mark.parametrize("name", ["board", "done", "id"])
-async def test_values_that_no_row_can_have_are_told_to_the_client_and_not_to_the_log(
+async def test_values_that_are_not_valid_are_answered_and_not_logged(
     name: str, value: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     what = {"id": value} if name == "id" else {"filter": {name: value}}
@@ -489,7 +489,7 @@ async def test_values_that_no_row_can_have_are_told_to_the_client_and_not_to_the
     assert not caplog.messages
 
 
-async def test_who_is_gone_is_watched_for_no_more(board: Board) -> None:
+async def test_ended_connections_have_no_subscriptions(board: Board) -> None:
     async with talking(Live) as ann:
         await watch(ann, "l", model="rows.Board", filter={})
         assert local_members(group_of(Board))
