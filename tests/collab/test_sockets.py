@@ -289,6 +289,23 @@ async def test_a_message_that_is_not_finished_ends_its_connection(
         assert not line.protocol._partial  # type: ignore[attr-defined]
 
 
+async def test_a_large_message_has_more_time_than_a_small_one() -> None:
+    given_up: list[str] = []
+
+    class Upload:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def give_up(self, code: int, reason: str) -> None:
+            given_up.append(self.name)
+
+    unfinished = UnfinishedMessages(timeout=0.01)
+    unfinished.hold(Upload("large"), 10_000)
+    unfinished.hold(Upload("small"), 1)
+    await until(lambda: len(given_up) == 2)
+    assert given_up == ["small", "large"]
+
+
 async def test_the_oldest_unfinished_message_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     unfinished = UnfinishedMessages(most=250_000)
     monkeypatch.setattr("collab.sockets.current_unfinished", lambda: unfinished)

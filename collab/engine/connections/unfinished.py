@@ -14,8 +14,9 @@ from collab.wire import CloseCode
 
 __all__ = ["MESSAGE_TIMEOUT", "Sender", "UnfinishedMessages", "current_unfinished"]
 
-#: Seconds from the first part of a message to its last.
+#: Seconds from the first part of a message to its last, and the bytes that add one second.
 MESSAGE_TIMEOUT = 120.0
+_BYTES_PER_SECOND = 64 * 1024
 #: Bytes of unfinished messages in one event loop.
 _MAX_BYTES = 256 * 1024 * 1024
 
@@ -40,16 +41,17 @@ class UnfinishedMessages:
         self._most = most
         self._timeout = timeout
         self._size = 0
-        #: Sizes and deadlines, the oldest first.
-        self._messages: dict[Sender, tuple[int, asyncio.TimerHandle]] = {}
+        #: Sizes, times at which they began and deadlines, the oldest first.
+        self._messages: dict[Sender, tuple[int, float, asyncio.TimerHandle]] = {}
 
     def hold(self, sender: Sender, size: int) -> None:
         """Record that ``size`` bytes of a connection's message have come."""
+        before, began = 0, self._loop.time()
         if sender in self._messages:
-            before, deadline = self._messages[sender]
+            before, began, deadline = self._messages[sender]
         else:
-            before, deadline = 0, self._loop.call_later(self._timeout, self._miss, sender)
-        self._messages[sender] = size, deadline
+            deadline = self._loop.call_later(self._timeout, self._check, sender)
+        self._messages[sender] = size, began, deadline
         self._size += size - before
         while self._size > self._most:
             reason = "Too many unfinished messages; try again later."
@@ -58,12 +60,19 @@ class UnfinishedMessages:
     def release(self, sender: Sender) -> None:
         """Record that a connection has no unfinished message any more."""
         if found := self._messages.pop(sender, None):
-            size, deadline = found
+            size, _, deadline = found
             self._size -= size
             deadline.cancel()
 
-    def _miss(self, sender: Sender) -> None:
-        self._give_up(sender, CloseCode.PROTOCOL_VIOLATION, "The message was not finished in time.")
+    def _check(self, sender: Sender) -> None:
+        """Close the connection of a message that is late; one that grows has more time."""
+        size, began, _ = self._messages[sender]
+        due = began + self._timeout + size / _BYTES_PER_SECOND
+        if self._loop.time() < due:
+            self._messages[sender] = size, began, self._loop.call_at(due, self._check, sender)
+        else:
+            reason = "The message was not finished in time."
+            self._give_up(sender, CloseCode.PROTOCOL_VIOLATION, reason)
 
     def _give_up(self, sender: Sender, code: int, reason: str) -> None:
         self.release(sender)
