@@ -162,7 +162,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     @property
     def access(self) -> Access:
-        """What the client may do: what ``authorize`` returned last."""
+        """The client's access: what ``authorize`` returned last."""
         connection = self._collab_connection
         return Access.NONE if connection is None else connection.access
 

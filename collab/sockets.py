@@ -32,7 +32,7 @@ from websockets.server import ServerProtocol
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import EXTENSION
 from collab.engine.connections.inbox import Inbox
-from collab.engine.connections.join_queue import current_newcomers
+from collab.engine.connections.join_queue import current_join_queue
 from collab.engine.connections.unfinished import current_unfinished
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
@@ -127,7 +127,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _knock(self, data: bytes) -> None:
         """Keep the request, and bytes that follow it, until this connection may join."""
         if not self._request:
-            current_newcomers().add(self._come_in)
+            current_join_queue().add(self._come_in)
         self._request += data
 
     def _come_in(self) -> None:

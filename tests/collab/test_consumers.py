@@ -435,6 +435,85 @@ async def test_access_is_asked_before_connect_is_called_whatever_it_does() -> No
     assert connected == []
 
 
+async def test_there_is_no_room_before_the_connection_is_accepted() -> None:
+    class Hasty(YjsConsumer):
+        async def authorize(self) -> Access:
+            with pytest.raises(RuntimeError, match="no room yet"):
+                _ = self.room
+            return Access.WRITE
+
+    async with members(Hasty, 1):
+        pass
+
+
+async def test_a_connection_is_accepted_with_headers_of_the_project() -> None:
+    class Greeting(YjsConsumer):
+        async def connect(self) -> None:
+            await self.accept(headers=[(b"x-greeting", b"hello")])
+
+    communicator = visitor(Greeting)
+    await communicator.send_input({"type": "websocket.connect"})
+    accepted = await communicator.receive_output()
+    assert accepted["headers"] == [(b"x-greeting", b"hello")]
+    await communicator.disconnect()
+
+
+async def test_a_consumer_that_sees_each_frame_passes_text_on() -> None:
+    class Seeing(YjsConsumer):
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
+            await super().receive(text_data, bytes_data)
+
+    communicator = visitor(Seeing)
+    await communicator.connect()
+    await communicator.receive_from()
+    await communicator.send_json_to({"action": "hello", "request_id": 1})
+    assert (await communicator.receive_json_from())["action"] == "hello"
+    await communicator.disconnect()
+
+
+async def test_the_project_may_check_access_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Checking(Moody):
+        async def check(self, event: dict[str, Any]) -> None:
+            await self.recheck_access()
+
+    async with connect(serve(Checking), "/ws/room") as ann:
+        monkeypatch.setattr(Moody, "mood", Access.READ)
+        await layer_send("room", type="check")
+        await ann.wait_until(lambda: ann.access == "read")
+
+
+@pytest.mark.parametrize("layer", ["memory", "none"])
+async def test_a_connection_has_a_channel_of_its_own_where_there_is_a_layer(
+    layer: str, request: pytest.FixtureRequest
+) -> None:
+    if layer == "none":
+        request.getfixturevalue("no_layer")
+
+    class Named(YjsConsumer):
+        async def connect(self) -> None:
+            await super().connect()
+            await self.send_message({"message": b"\x64" + self.channel_name.encode()})
+
+    communicator = visitor(Named)
+    await communicator.connect()
+    frames = [await communicator.receive_from() for _ in range(2)]
+    [name] = [frame[1:] for frame in frames if frame[:1] == b"\x64"]
+    assert bool(name) is (layer == "memory")
+    await communicator.disconnect()
+
+
+async def test_an_error_of_a_member_in_a_handler_of_an_event_ends_its_connection() -> None:
+    class Refusing(YjsConsumer):
+        async def refuse(self, event: dict[str, Any]) -> None:
+            raise Forbidden("Not any more.")
+
+    async with connect(serve(Refusing), "/ws/room") as ann:
+        await layer_send("room", type="refuse")
+        assert (await ann.wait_closed()).reason == "Not any more."
+
+
 async def test_a_connect_that_only_accepts_makes_a_member() -> None:
     class Accepting(YjsConsumer):
         async def connect(self) -> None:

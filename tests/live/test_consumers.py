@@ -17,11 +17,12 @@ from django.db import connection
 from rest_framework.exceptions import Throttled
 
 from collab.access import Access
+from collab.engine.hub.current import current_hub
 from collab.engine.runtime.counters import counters
 from collab.live import CallError, LiveConsumer, action, apublish, consumer, detached
 from collab.live.actions import call_queue
 from collab.live.actions.call_queue import error_of
-from collab.live.connections.live_connection import connection_of
+from collab.live.connections.live_connection import LiveConnection, connection_of
 from collab.live.events.groups import Event, local_members, send
 from collab.live.permissions import AllowAny, BasePermission, IsAuthenticated
 from collab.wire import CloseCode
@@ -878,3 +879,25 @@ async def test_permissions_decide_who_may_connect(settings: Any) -> None:
     for url in ("live/", "ws/room"):
         async with talking(Decided, url) as ann:
             assert (await ann.call("add", one=1))["data"] == 2
+
+
+async def test_access_that_changes_without_a_document_is_recorded() -> None:
+    class Moody(Calculator):
+        access_now = Access.WRITE
+
+        async def authorize(self) -> Access:
+            return type(self).access_now
+
+    async with talking(Moody) as ann:
+        await ann.call("hello")
+        [member] = current_hub().lobby
+        Moody.access_now = Access.READ
+        await member.connection.recheck_access()
+        assert connection_of_member(member).access == Access.READ
+        assert (await ann.call("add", one=1))["data"] == 2
+
+
+def connection_of_member(member: Any) -> LiveConnection:
+    connection = member.connection
+    assert isinstance(connection, LiveConnection)
+    return connection

@@ -1,7 +1,7 @@
-"""Newcomers are let in a few at a time, so that who is inside need not wait for all of them.
+"""Clients join a few at a time, so that members need not wait for all of them.
 
-Hundreds of clients that come back at once have all asked for something when the event loop looks
-next. It would answer all of them before it looked at anybody's keystroke.
+When hundreds of clients come back at once, the event loop would answer all of their requests before
+it read the next keystroke of a member.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from collections.abc import Callable
 
 from collab.engine.runtime.per_loop import PerLoop
 
-__all__ = ["Newcomers", "current_newcomers"]
+__all__ = ["JoinQueue", "current_join_queue"]
 
-#: So many are let in between two looks at what those who are inside have sent.
+#: Clients that join in one turn of the event loop, at most.
 _AT_ONCE = 8
 
 
-class Newcomers:
-    """The newcomers of one event loop, in the order in which they have come."""
+class JoinQueue:
+    """The clients of one event loop that are about to join, in the order in which they came."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Callable[[], object]] = deque()
 
-    def add(self, let_in: Callable[[], object]) -> None:
-        """Call ``let_in`` when it is the newcomer's turn."""
+    def add(self, join: Callable[[], object]) -> None:
+        """Call ``join`` when it is this client's turn."""
         if not self._waiting:
-            self._loop.call_soon(self._go_on)
-        self._waiting.append(let_in)
+            self._loop.call_soon(self._call_next)
+        self._waiting.append(join)
 
-    def _go_on(self) -> None:
-        for let_in in [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]:
-            # What one raises must not keep out the others.
-            self._loop.call_soon(let_in)
+    def _call_next(self) -> None:
+        for join in [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]:
+            # Each in a call of its own: an error of one keeps out no other.
+            self._loop.call_soon(join)
         if self._waiting:
-            self._loop.call_soon(self._go_on)
+            self._loop.call_soon(self._call_next)
 
 
-_newcomers = PerLoop(Newcomers)
-#: Return those of the running event loop.
-current_newcomers = _newcomers.current
+_join_queues = PerLoop(JoinQueue)
+#: Return the queue of the running event loop.
+current_join_queue = _join_queues.current

@@ -16,10 +16,10 @@ _EMPTY_CELL = CellType()
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way through an application.
+    """A route through an application.
 
     Args:
-        application: what it leads to.
+        application: at its end.
         patterns: of the URL's parts, in their order; Django's.
     """
 
@@ -28,17 +28,17 @@ class Route:
 
 
 def applications(application: object) -> Iterator[object]:
-    """Yield ``application`` and all that it may pass a websocket on to, as far as can be seen.
+    """Yield ``application`` and each application that it may pass a websocket on to.
 
-    A consumer is among them as what its ``as_asgi()`` returned, which has a ``consumer_class``.
+    A consumer is among them as the result of its ``as_asgi()``, which has a ``consumer_class``.
     """
     return (route.application for route in routes(application))
 
 
 def routes(application: object) -> Iterator[Route]:
-    """Yield the ways to ``application`` and to all that it may pass a websocket on to.
+    """Yield the routes to ``application`` and to each that it may pass a websocket on to.
 
-    Each is there once, by the first way to it, in the order of the routers.
+    Each application occurs once, by the first route to it, in the order of the routers.
     """
     seen: set[int] = set()
     waiting = [Route(application)]
@@ -67,5 +67,5 @@ def _inner_applications(application: object) -> Iterable[object]:
         return [application.application_mapping.get("websocket")]
     if isinstance(application, FunctionType):
         return [cell.cell_contents for cell in application.__closure__ or () if cell != _EMPTY_CELL]
-    # Middleware keeps it in an attribute, whose name is its own affair.
+    # Middleware keeps the inner application in an attribute of any name.
     return [value for value in getattr(application, "__dict__", {}).values() if callable(value)]

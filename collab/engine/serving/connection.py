@@ -19,7 +19,6 @@ from channels.exceptions import (
     StopConsumer,
 )
 from channels.layers import get_channel_layer
-from channels.sessions import InstanceSessionWrapper
 from pycrdt import Doc
 
 from collab.access import Access
@@ -37,9 +36,9 @@ from collab.engine.runtime.notify import notify
 from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.engine.serving.frame_intake import FrameIntake
 from collab.engine.serving.handshake import Handshake
+from collab.engine.serving.members import new_member
 from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import MemberError, NoSuchDocument
-from collab.protocol.session import Session
 from collab.signals import member_joined, member_left
 from collab.wire import CloseCode
 from collab_storage.base import check_name
@@ -122,7 +121,7 @@ class ConsumerConnection:
 
     @property
     def access(self) -> Access:
-        """What the client may do, as the project answered last."""
+        """The client's access, as the project answered last."""
         return self._access_check.access
 
     @property
@@ -329,19 +328,7 @@ class ConsumerConnection:
 
     def new_member(self) -> Member:
         """Return a member for this connection that is in no room yet."""
-        settings, cls = get_settings(), type(self.consumer)
-        session = Session(self.access, settings, durable=cls.storage is not None)
-        socket = self._socket
-        is_bare = socket is not None and _sender(self._send) == socket.send
-        return Member(
-            self,
-            session,
-            self._send,
-            settings,
-            user_id=self.user_id,
-            echo_updates=cls.echo_updates,
-            write=socket.write if socket is not None and is_bare else None,
-        )
+        return new_member(self, type(self.consumer), self.access, self._send, self._socket)
 
     # Frames.
 
@@ -417,12 +404,13 @@ class ConsumerConnection:
         if self._is_closed:
             return
         self._is_closed = True
-        if code is None and not self._handshake.is_accepted:
-            code = self._access_check.denial().close_code
-        if code is not None and code != CloseCode.NORMAL:
+        if not code:
+            is_refused = not self._handshake.is_accepted
+            code = self._access_check.denial().close_code if is_refused else CloseCode.NORMAL
+        if code != CloseCode.NORMAL:
             counters.refuse(code, self._close_cause)
         if self._member is not None:
-            self._member.close(code or CloseCode.NORMAL, reason or "")
+            self._member.close(code, reason or "")
         else:
             await self._handshake.close(code, reason)
 
@@ -452,10 +440,3 @@ class ConsumerConnection:
             with suppress(TimeoutError):
                 async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
                     await self._hub.writer.saved(self.room_name)
-
-
-def _sender(send: Send) -> Send:
-    """Return the server's ``send``: Channels' sessions wrap it for responses of HTTP only."""
-    while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
-        send = owner.real_send
-    return send

@@ -35,7 +35,7 @@ class Handshake:
             message["headers"] = list(headers)
         await self._send(message)
 
-    async def close(self, code: int | None, reason: str | None) -> None:
+    async def close(self, code: int, reason: str | None) -> None:
         """Close a connection that has no member; if it is not accepted yet, refuse it.
 
         Only a client that is accepted learns the code. One that offers the subprotocol expects
@@ -43,9 +43,7 @@ class Handshake:
         """
         if not self.is_accepted and self._offers_subprotocol:
             await self.accept()
-        message: dict[str, Any] = {"type": "websocket.close"}
-        if code is not None:
-            message["code"] = int(code)
+        message: dict[str, Any] = {"type": "websocket.close", "code": int(code)}
         if reason:
             message["reason"] = reason
         await self._send(message)

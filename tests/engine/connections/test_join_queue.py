@@ -10,7 +10,7 @@ import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Opcode
 
-from collab.engine.connections.join_queue import current_newcomers
+from collab.engine.connections.join_queue import current_join_queue
 from tests.collab.test_sockets import frame
 from tests.engine.transports import Pipe, new_protocol, request
 from tests.harness.waiting import until
@@ -22,7 +22,7 @@ FEW = 10
 async def test_those_who_are_inside_get_a_turn_after_a_few_newcomers() -> None:
     inside: list[int] = []
     for number in range(100):
-        current_newcomers().add(partial(inside.append, number))
+        current_join_queue().add(partial(inside.append, number))
     seen = 0
     while seen < 100:
         await asyncio.sleep(0)
@@ -40,7 +40,7 @@ async def test_a_newcomer_who_cannot_be_let_in_keeps_out_nobody() -> None:
         raise LookupError
 
     for let_in in (stumble, partial(inside.append, 1)):
-        current_newcomers().add(let_in)
+        current_join_queue().add(let_in)
     await until(lambda: inside)
     assert [type(error["exception"]) for error in errors] == [LookupError]
 
@@ -73,7 +73,7 @@ def pipe(protocol: WebSocketsSansIOProtocol) -> Pipe:
 
 async def its_turn_is_over() -> None:
     over = asyncio.Event()
-    current_newcomers().add(over.set)
+    current_join_queue().add(over.set)
     await over.wait()
 
 
