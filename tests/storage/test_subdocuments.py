@@ -14,11 +14,12 @@ from collab_storage.compaction import apply_stored, compact, is_pycrdt_error, re
 from collab_storage.memory import MemoryStorage
 from collab_storage.subdocuments import delete_subdocuments, has_subdocuments, temporary_doc
 from collab_storage.testing.material import entry
+from tests.protocol.yjs import poison
 
 from .yjs import PANIC, applied, typed
 
 #: Each copy that stays takes up a few hundred KiB.
-COPIES, MOST = 60, 6 * 1024 * 1024
+COPIES, MOST = 25, 3 * 1024 * 1024
 
 
 def with_subdocuments() -> bytes:
@@ -99,6 +100,9 @@ def test_a_doc_that_pycrdt_has_broken_is_left_alone() -> None:
     with pytest.raises(BaseException) as raised:
         doc.apply_update(PANIC)
     assert is_pycrdt_error(raised.value)
+    delete_subdocuments(doc)
+    # This one cannot even be encoded.
+    doc = applied([poison.SILENTLY_POISONING])
     delete_subdocuments(doc)
 
 

@@ -10,7 +10,7 @@ from pycrdt import Doc, Map, Text, XmlElement, XmlFragment
 from collab_storage.base import LogRow, StoredDocument
 from collab_storage.compaction import compact, read_news, read_stored
 from collab_storage.memory import MemoryStorage
-from collab_storage.structs import read_structs
+from collab_storage.structs import GC, SHARED_TYPE, STRING, read_structs
 from collab_storage.surrogates import SurrogatePairs, as_yjs, break_pairs
 from collab_storage.testing.material import entry
 from collab_storage.updates import merge, state_vector
@@ -58,8 +58,12 @@ def test_other_bytes_are_not_touched() -> None:
     root.children.append(XmlElement("p", {"title": "😀"}))
     doc["map"] = Map({"😀": "😀", "inner": Map({"text": Text("😀")})})
     doc["text"] = Text("é😀")
-    update = doc.get_update()
-    assert break_pairs(update, frozenset()) == update
+    # Garbage, once it is deleted.
+    doc["map"]["gone"] = Map({"text": Text("😀")})
+    del doc["map"]["gone"]
+    update = applied([doc.get_update()]).get_update()
+    assert {struct.kind for struct in read_structs(update)} >= {GC, STRING, SHARED_TYPE}
+    assert break_pairs(update, frozenset()) == break_pairs(update, {(0, 0)}) == update
     assert as_yjs([update, HALVED]) == [update, HALVED]
 
 

@@ -265,14 +265,7 @@ class Integrator:
         part = update.partial.take(dict(self._state_vector()))
         news: bytes | None = EMPTY_UPDATE
         if part != EMPTY_UPDATE:
-            # Cut down as it is stored and sent: a struct of which the first part is known may say
-            # something else about where it belongs than that part.
-            try:
-                found = check_structure(self.document.cut(part))
-            except (ProtocolViolation, PoisonedDoc):
-                self._refuse(update)
-                return
-            news = self._apply(update, found)
+            news = self._apply(update, part)
             self._known = None
         if news is None:
             return
@@ -325,14 +318,18 @@ class Integrator:
             self._known = state_vector(self.document.state())
         return self._known
 
-    def _apply(self, update: RoomUpdate[Member], found: UpdateOutline) -> bytes | None:
-        """Apply an update, or a part of one, that extends the document.
+    def _apply(self, update: RoomUpdate[Member], found: UpdateOutline | bytes) -> bytes | None:
+        """Apply the whole of an update that extends the document, or the bytes of a part of it.
 
         Returns:
             what is new in it; ``None`` if it is refused.
         """
         self.author = update.member
         try:
+            if isinstance(found, bytes):
+                # Cut down as it is stored and sent: a struct of which the first part is known may
+                # say something else about where it belongs than that part.
+                found = check_structure(self.document.cut(found))
             if update.member is not None and found.types:
                 self.document.check_nesting(found)
             for watcher in self.watchers:
@@ -341,7 +338,7 @@ class Integrator:
         except TooBig as error:
             self._known = None
             self._refuse(update, error)
-        except PoisonedDoc:
+        except (PoisonedDoc, ProtocolViolation):
             self.document.repair()
             self._refuse(update)
         finally:
