@@ -48,9 +48,6 @@ def quantity(value: object) -> str:
     """Return a default as the page on settings writes it."""
     if isinstance(value, dict):
         return f"`{json.dumps(value)}`"
-    if value == "none":
-        # Django's test runners turn DEBUG off.
-        return '`"write"` while `DEBUG`, else `"none"`'
     if isinstance(value, Path):
         return f'`BASE_DIR / "{value.name}"`'
     if isinstance(value, str):

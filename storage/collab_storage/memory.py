@@ -27,7 +27,7 @@ __all__ = ["MemoryStorage"]
 
 
 @dataclass(slots=True)
-class _Document:
+class _MemoryDocument:
     updated_at: datetime
     snapshot: bytes | None = None
     log: dict[int, LogRow] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class MemoryStorage(Storage):
     shared: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._documents: dict[str, _Document] = {}
+        self._documents: dict[str, _MemoryDocument] = {}
         self._ids = count(1)
         self._lock = threading.Lock()
 
@@ -83,7 +83,7 @@ class MemoryStorage(Storage):
         await arecord(changes_of(entries, created))
 
     def _append(self, entry: LogEntry) -> None:
-        document = self._documents.setdefault(entry.name, _Document(entry.at))
+        document = self._documents.setdefault(entry.name, _MemoryDocument(entry.at))
         row = LogRow(next(self._ids), entry.data, entry.user_id)
         document.log[row.id] = row
         document.updated_at = max(document.updated_at, entry.at)

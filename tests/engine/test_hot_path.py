@@ -30,7 +30,7 @@ from collab import sockets
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.relay.layer_channel import Message
-from collab.engine.rooms import delivery, member, outbox
+from collab.engine.rooms import delivery, outbox
 from collab.engine.rooms import encoded_document as record
 from collab.engine.rooms import live_document as content
 from collab.protocol import presence
@@ -106,7 +106,7 @@ async def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     meter.count("transactions", content, "apply")
     meter.count("documents encoded", Doc, "get_update")
     meter.count("documents encoded", updates, "get_update")
-    for module in (delivery, member, outbox, record):
+    for module in (delivery, outbox, record):
         meter.count("update frames", module, "update_frame")
     meter.count("presence frames", presence, "joined_presence")
     meter.count("headers", sockets, "_header")

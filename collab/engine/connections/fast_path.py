@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-__all__ = ["EXTENSION", "Receive", "Send", "Socket", "socket_of"]
+from channels.sessions import InstanceSessionWrapper
+
+__all__ = ["EXTENSION", "Receive", "Send", "Socket", "socket_of", "write_of"]
 
 #: Key of the socket in the scope's ``extensions``.
 EXTENSION = "collab.socket"
@@ -43,3 +45,13 @@ def socket_of(scope: dict[str, Any]) -> Socket | None:
     """Return the connection's socket, if the server offers it."""
     found: Socket | None = scope.get("extensions", {}).get(EXTENSION, {}).get("socket")
     return found
+
+
+def write_of(socket: Socket | None, send: Send) -> Callable[[bytes | str], bool] | None:
+    """Return the socket's ``write``, unless ``send`` is that of a middleware that sees each frame.
+
+    Channels' sessions wrap the server's ``send`` for responses of HTTP only.
+    """
+    while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
+        send = owner.real_send
+    return socket.write if socket is not None and send == socket.send else None

@@ -172,7 +172,7 @@ class Upkeep:
         room.close()
 
     def release_idle_later(self, name: str) -> None:
-        """Release, unless the document is live, what only rooms need."""
+        """Release resources that only rooms need, unless the document is live."""
         if not self._live.holds(name):
             self.tasks.start(self.release_idle(name), "release", name)
 

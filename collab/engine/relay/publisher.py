@@ -30,7 +30,7 @@ logger = logging.getLogger("collab.relay")
 #: Returns the message when its turn has come, or ``None`` if there is nothing to send any more.
 MakeMessage = Callable[[], Message | None]
 
-#: A process that ends waits for its messages at most so long, in seconds.
+#: Longest time that a process which ends waits for its messages, in seconds.
 _FINISH_TIMEOUT = 5.0
 #: Messages that wait for a layer that does not accept them, at most.
 _MAX_WAITING = 10_000

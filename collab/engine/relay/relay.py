@@ -1,4 +1,4 @@
-"""The process' part of the relay: carries what rooms publish over the channel layer.
+"""The process' part of the relay: carries the messages of rooms over the channel layer.
 
 There is one channel of the layer for the process and one group for each room. The
 :class:`~collab.engine.relay.room_link.RoomLink` of a room keeps it equal to those of the same
@@ -181,7 +181,7 @@ class Relay:
             self._filled.clear()
             for (to_group, name), messages in self._next_round().items():
                 for message in pack(messages):
-                    # Receivers notice what is lost, and ask for it.
+                    # Receivers notice lost messages, and ask for them.
                     sent = self._layer.send(message, **{"group" if to_group else "channel": name})
                     counters.relay_sent_messages += await sent
             if not self._filled.is_set():
@@ -197,7 +197,7 @@ class Relay:
         links, self._changed = [*self._changed], {}
         channels = {channel for link in links for channel in link.channels}
         for link in links:
-            # A process that is not known yet asks for what it has missed.
+            # A process that is not known yet asks for the updates that it has missed.
             direct = link.channels if len(channels) <= len(links) else ()
             targets = [(False, channel) for channel in direct] or [(True, link.group)]
             with _isolated("A room's changes cannot be published and are lost.", link.name):

@@ -129,7 +129,7 @@ class RoomLink:
         await self._relay.disconnect(self)
 
     def publish(self, update: bytes) -> Callable[[], None]:
-        """Send ``update`` to the other processes; call what is returned when it is stored."""
+        """Send ``update`` to the other processes; return a function to call when it is stored."""
         self.publish_stored(update)
         number = self._number + 1
         self._unstored[number] = self._unstored.get(number, 0) + 1

@@ -19,7 +19,7 @@ class RelayTimings:
             question.
         retry: pause before the next attempt to use a layer that fails.
         digest: how often a room sends its progress to other processes while nothing changes.
-        peer: a process that sends nothing for so long has left the room.
+        peer: a process that sends nothing for this time has left the room.
         pace: least time between two rounds of messages.
         tick: how often the clocks of rooms are checked that have something due soon.
         long_tick: how often those of all rooms are.

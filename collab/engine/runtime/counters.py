@@ -45,7 +45,7 @@ class Counters:
     relay_repaired_gaps: int = 0
     relay_foreign_messages: int = 0
 
-    #: By close code and by what was exceeded or wrong.
+    #: By close code and cause: the exceeded setting, or the kind of error.
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     #: By the new access.
     access_changes: Counter[str] = field(default_factory=Counter)

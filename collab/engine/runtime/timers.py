@@ -58,7 +58,7 @@ class LoopLag:
         self._handle = self._loop.call_at(self._due, self._beat)
 
     def stop(self) -> None:
-        """Measure no more, and forget what was measured."""
+        """Measure no more, and forget all measurements."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

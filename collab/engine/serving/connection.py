@@ -202,9 +202,8 @@ class ConsumerConnection:
         if self.layer_channel is not None:
             await self.layer_channel.start()
         try:
-            await self._receive_messages()
-        except StopConsumer:
-            pass
+            with suppress(StopConsumer):
+                await self._receive_messages()
         finally:
             self._intake.close()
             self._admission.end()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from channels.sessions import InstanceSessionWrapper
-
 from collab.access import Access
 from collab.conf import get_settings
-from collab.engine.connections.fast_path import Send, Socket
+from collab.engine.connections.fast_path import Send, Socket, write_of
 from collab.engine.rooms.member import Connection, Member
 from collab.engine.serving.access_check import user_id_of
 from collab.engine.serving.served_consumer import ServedConsumer
@@ -32,7 +30,6 @@ def new_member(
         socket: of the server, if frames can go past ASGI.
     """
     settings = get_settings()
-    is_bare = socket is not None and _unwrapped(send) == socket.send
     return Member(
         connection,
         Session(access, settings, durable=consumer_class.storage is not None),
@@ -40,12 +37,5 @@ def new_member(
         settings,
         user_id=user_id_of(connection.scope),
         echo_updates=consumer_class.echo_updates,
-        write=socket.write if socket is not None and is_bare else None,
+        write=write_of(socket, send),
     )
-
-
-def _unwrapped(send: Send) -> Send:
-    """Return the server's ``send``: Channels' sessions wrap it for responses of HTTP only."""
-    while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
-        send = owner.real_send
-    return send

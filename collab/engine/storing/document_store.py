@@ -21,7 +21,7 @@ __all__ = ["HOLD_TIME", "DocumentStore"]
 
 logger = logging.getLogger("collab.hub")
 
-#: A process that can neither store nor spool its updates goes on trying for so long, in seconds:
+#: A process that can neither store nor spool its updates goes on trying for this time, in seconds:
 #: together with the time before, less than the 30 seconds after which Kubernetes kills it.
 HOLD_TIME = 15.0
 _HOLD_STEP = 1.0
@@ -63,7 +63,7 @@ class DocumentStore:
     # Documents.
 
     async def load(self, name: str) -> ReadableContent | None:
-        """Return what is stored of a document that is being opened, or ``None``.
+        """Return the stored content of a document that is being opened, or ``None``.
 
         Raises:
             DocumentCorrupt: pycrdt cannot read it.
@@ -94,7 +94,7 @@ class DocumentStore:
         return created
 
     async def load_news(self, name: str, state: bytes) -> bytes | None:
-        """Return what a document of state vector ``state`` lacks; ``None`` if none is stored.
+        """Return the updates that a document of this state lacks; ``None`` if none is stored.
 
         Raises:
             DocumentCorrupt: pycrdt cannot read it.

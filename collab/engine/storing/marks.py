@@ -22,7 +22,7 @@ class _Progress:
 
 
 class DocumentMarks:
-    """Compares what is in the storage with what the rooms of this process have seen of it."""
+    """Compares the stored documents with the part of them that the rooms of this process have."""
 
     def __init__(self) -> None:
         self._progress: dict[str, _Progress] = {}

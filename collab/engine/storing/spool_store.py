@@ -1,4 +1,4 @@
-"""Stores what earlier processes have spooled, and spools what this one cannot store."""
+"""Stores the updates that earlier processes have spooled, and spools those of this one."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _FIRST_RETRY_DELAY = 0.1
 MAX_RETRY_DELAY = 5.0
 #: The longest pause of a locked document, whose lock may end at any moment.
 _MAX_LOCKED_DELAY = 1.0
-#: After so many failures in a row one document is tried alone: another may be the cause.
+#: After this many failures in a row one document is tried alone: another may be the cause.
 _MAX_BATCH_FAILURES = 3
 #: A held document may have this part of ``MAX_UNSAVED``.
 _HELD_SHARE = 8

@@ -18,7 +18,7 @@ from collab_storage.updates import varuint
 
 __all__ = [
     "Range",
-    "Struct",
+    "StructBytes",
     "deletions",
     "encode_deletions",
     "garbage",
@@ -32,7 +32,7 @@ __all__ = [
 Range = tuple[int, int, int]
 
 
-class Struct(NamedTuple):
+class StructBytes(NamedTuple):
     """One struct of an update.
 
     Args:
@@ -57,13 +57,13 @@ class Struct(NamedTuple):
         return read_place(self.data, self.start)
 
 
-def structs(outline: UpdateOutline) -> Iterator[Struct]:
+def structs(outline: UpdateOutline) -> Iterator[StructBytes]:
     """Yield the structs of an update, client by client."""
     data = outline.update
     for client, clock, _, number, position, _ in outline.sections:
         for _ in range(number):
             length, end, _ = read_struct(data, position, client, clock)
-            yield Struct(client, clock, length, data, position, end)
+            yield StructBytes(client, clock, length, data, position, end)
             clock, position = clock + length, end
 
 
@@ -106,7 +106,7 @@ def without(outline: UpdateOutline, removed: Sequence[Range], until: Mapping[int
         removed: the deletions to leave out, :func:`joined`.
         until: those clocks, by client id.
     """
-    sections: dict[int, list[Struct]] = {}
+    sections: dict[int, list[StructBytes]] = {}
     for struct in structs(outline):
         if struct.clock + struct.length <= until.get(struct.client, struct.clock + struct.length):
             sections.setdefault(struct.client, []).append(struct)
@@ -119,7 +119,7 @@ def without(outline: UpdateOutline, removed: Sequence[Range], until: Mapping[int
     return varuint(len(encoded)) + b"".join(encoded) + encode_deletions(kept)
 
 
-def _section(found: Sequence[Struct]) -> bytes:
+def _section(found: Sequence[StructBytes]) -> bytes:
     """Encode structs of one client that follow each other."""
     first, last = found[0], found[-1]
     head = varuint(len(found)) + varuint(first.client) + varuint(first.clock)

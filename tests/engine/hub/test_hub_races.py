@@ -94,3 +94,15 @@ async def test_a_document_that_was_closed_meanwhile_is_not_read_again(tmp_path: 
     async with harness_of(tmp_path) as harness:
         await harness.hub._upkeep.reread("closed")
         assert harness.storage.calls["load"] == 0
+
+
+async def test_a_log_row_that_cannot_be_read_hides_later_updates_from_no_live_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with harness_of(tmp_path, RELAY_STORAGE_INTERVAL=0.01) as harness:
+        await harness.append(LETTERS[0])
+        member, _ = await harness.join()
+        await harness.append(b"\xff\xff\xff")
+        await harness.append(LETTERS[1])
+        await until(lambda: text(room_of(member).doc) == "ab")
+    assert "cannot read" in caplog.text

@@ -180,7 +180,7 @@ def tree_of(blocks: Any, schema: Schema, stored: Node) -> Node:
     Raises:
         InvalidContent: it is not a list of blocks.
     """
-    writer = _Writer(schema, stored)
+    writer = _BlocksWriter(schema, stored)
     return document([writer.group(_objects(blocks, "The content"))])
 
 
@@ -190,7 +190,7 @@ def _objects(value: Any, place: str) -> list[Block]:
     return value
 
 
-class _Writer:
+class _BlocksWriter:
     def __init__(self, schema: Schema, stored: Node) -> None:
         self._schema = schema
         #: The blocks of the document without children, and their content, by id.
