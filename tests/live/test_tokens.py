@@ -102,7 +102,7 @@ async def name(client: WebsocketCommunicator) -> str:
 @pytest.mark.parametrize("authenticate", [user_of, async_user_of])
 @pytest.mark.parametrize("value", [b"Bearer secret", b"Token secret", b"bearer secret"])
 async def test_a_token_in_a_header_logs_in(authenticate: Any, value: bytes) -> None:
-    headers = [(b"authorization", value)]
+    headers = [(b"host", b"testserver"), (b"authorization", value)]
     async with connected(authenticate=authenticate, headers=headers) as client:
         assert await name(client) == "ann"
 

@@ -202,11 +202,15 @@ async def test_a_call_answered_by_send_json_has_no_other_answer() -> None:
 @pytest.mark.parametrize("request_id", [[1], {"a": 1}])
 async def test_send_json_sends_any_json(request_id: Any) -> None:
     class Odd(LiveConsumer):
+        async def on_connected(self) -> None:
+            await self.send_json(["welcome"])
+
         @action
         async def odd(self) -> None:
             await self.send_json({"request_id": request_id})
 
     async with talking(Odd) as client:
+        assert await client.take_text() == '["welcome"]'
         answer = await client.call("odd")
         assert client.frames == [{"request_id": request_id}]
         assert answer["response_status"] == 204

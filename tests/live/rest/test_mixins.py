@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from collab.engine.hub.current import current_hub
 from collab.live.rest import mixins
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
 from tests.live.rows import TaskConsumer
-from tests.live.talking import talking
+from tests.live.talking import DEADLINE, talking
 from tests.rows.models import Board, Task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("memory")]
@@ -185,6 +186,19 @@ async def test_streams_can_be_ended(titles: list[str]) -> None:
         await ann.call("list_cancel")
         assert all(task.done() for task in tasks.values())
         assert await ann.quiet()
+
+
+async def test_streams_end_when_the_user_changes(titles: list[str]) -> None:
+    async with talking(Slow, user=User(pk=1)) as ann:
+        await ann.call("list")
+        streams = await _streams_of(ann)
+        [task] = [task for tasks in streams.values() for task in tasks]
+        [member] = current_hub().lobby
+        connection: Any = member.connection
+        connection.scope["user"] = User(pk=2)
+        await connection.recheck_access()
+        assert await asyncio.wait({task}, timeout=DEADLINE)
+        assert task.cancelled()
 
 
 async def test_streams_end_with_the_connection(titles: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
 from pytest_django import Settings
 
 from collab.live.typescript.files import HEADER
@@ -100,6 +101,17 @@ def test_files_are_overwritten_if_that_is_forced_and_none_is_listed_if_quiet(
     assert run("--out", tmp_path, "--force", "--quiet") == ""
     assert mine.read_text().startswith("// Generated")
     assert run("--out", tmp_path, "--dry-run") == ""
+
+
+def test_runserver_writes_before_it_checks_and_serves(tmp_path: Path, settings: Settings) -> None:
+    settings.COLLAB = {**settings.COLLAB, "LIVE_FRONTEND_DIR": tmp_path}
+    # An error that keeps it from serving.
+    settings.LANGUAGES = [("not a code", "No language")]
+    arguments: Any = {"skip_checks": False, "stdout": StringIO()}
+    for options, is_written in (((), False), (("--makefrontend",), True)):
+        with pytest.raises(SystemCheckError, match="LANGUAGES"):
+            call_command("runserver", "--noreload", *options, **arguments)
+        assert (tmp_path / "projects.ts").exists() is is_written
 
 
 # In a process of its own.
