@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from collab.engine.hub.current import current_hub
 from collab.live.rest import mixins
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
+from tests.harness.waiting import DEADLINE
 from tests.live.rows import TaskConsumer
-from tests.live.talking import DEADLINE, talking
+from tests.live.talking import talking
 from tests.rows.models import Board, Task
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("memory")]

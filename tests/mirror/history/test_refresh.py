@@ -251,6 +251,6 @@ class TestCommand:
     def test_only_rows_can_be_refreshed(self) -> None:
         with (
             modify_settings(INSTALLED_APPS={"remove": "collab.mirror"}),
-            pytest.raises(CommandError, match="collab.mirror is not in INSTALLED_APPS"),
+            pytest.raises(CommandError, match=r"collab\.mirror is not in INSTALLED_APPS"),
         ):
             compact("--refresh", "--all")
