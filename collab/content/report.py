@@ -1,4 +1,4 @@
-"""What became of content that was written."""
+"""Reports of content that was written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Report"]
 
 @dataclass(frozen=True)
 class Report:
-    """What could not be kept.
+    """A part of the content that could not be kept.
 
     Args:
         dropped: what the schema cannot say, such as ``"<iframe>"`` or ``"mark underline"``, and

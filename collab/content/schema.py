@@ -138,7 +138,7 @@ class MarkType:
 
 
 class BlockFacts(NamedTuple):
-    """What a block says of itself."""
+    """Type, id and text of a block."""
 
     type: str
     id: str | None

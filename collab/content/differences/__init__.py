@@ -1,3 +1,3 @@
-"""What has changed between two contents."""
+"""Differences between two contents."""
 
 __all__: list[str] = []

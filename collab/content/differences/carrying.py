@@ -1,4 +1,4 @@
-"""What a format cannot say, carried over into content that was written in that format.
+"""Carries what a format cannot say over into content that was written in that format.
 
 Markdown knows no colours, plain text no marks at all. A writer who gets a document as Markdown,
 changes a word and gives it back has changed a word: what the Markdown did not say must stay. The

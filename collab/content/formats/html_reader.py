@@ -118,7 +118,7 @@ def _tags(html: str) -> Iterator[str]:
 
 
 class _Table:
-    """What a schema says of HTML."""
+    """The rules of a schema for reading HTML."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema

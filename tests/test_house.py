@@ -1,0 +1,195 @@
+"""The sources keep to the rules of CONTRIBUTING.md: layout, sizes, names, imports, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parents[1]
+COLLAB = ROOT / "collab"
+STORAGE = ROOT / "storage" / "collab_storage"
+
+MAX_FILE, MAX_MEDIAN_FILE, MAX_FUNCTION = 450, 130, 40
+MAX_MODULES, MAX_ENTRIES = 10, 24
+
+#: Names that Django looks for, once in each app or class.
+DJANGO_NAMES = {"Command", "Meta", "Migration"}
+#: A first line that begins so names no subject, or is no imperative of the domain.
+OPENING = re.compile(
+    r"(What|Who|Whom|Whose|That|Those|So many|Let|Tell|Somebody|Nobody)\b", re.IGNORECASE
+)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Documented = ast.Module | ast.ClassDef | Function
+
+
+def modules(package: Path) -> list[Path]:
+    """Return the modules below a package; migrations are as Django makes them."""
+    return [path for path in package.rglob("*.py") if "migrations" not in path.parts]
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def definitions(kind: type | tuple[type, ...], *packages: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the nodes of a kind in packages, each with its place."""
+    for package in packages:
+        for path in modules(package):
+            for node in ast.walk(tree(path)):
+                if isinstance(node, kind):
+                    line = getattr(node, "lineno", 1)
+                    yield f"{path.relative_to(ROOT)}:{line}", node
+
+
+def line_counts(*packages: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n")
+        for package in packages
+        for path in modules(package)
+    }
+
+
+# Layout and sizes.
+
+
+def test_the_package_has_few_entries() -> None:
+    entries = [
+        path.name
+        for path in COLLAB.iterdir()
+        if path.name not in ("__init__.py", "__pycache__", "py.typed")
+    ]
+    assert len(entries) <= MAX_ENTRIES, sorted(entries)
+
+
+def test_no_package_has_many_modules() -> None:
+    folders = [COLLAB, *(path for path in COLLAB.rglob("*") if path.is_dir())]
+    counts = {
+        str(folder.relative_to(ROOT)): len({*folder.glob("*.py")} - {folder / "__init__.py"})
+        for folder in folders
+        if folder not in (COLLAB,) and folder.name != "migrations"
+    }
+    assert {name: count for name, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_no_file_is_long() -> None:
+    counts = line_counts(COLLAB, STORAGE)
+    assert {name: count for name, count in counts.items() if count > MAX_FILE} == {}
+
+
+def test_most_files_are_short() -> None:
+    assert median(line_counts(COLLAB).values()) <= MAX_MEDIAN_FILE
+
+
+def test_no_function_is_long() -> None:
+    assert [
+        f"{place} {node.name}"
+        for place, node in definitions((ast.FunctionDef, ast.AsyncFunctionDef), COLLAB, STORAGE)
+        if isinstance(node, Function)
+        and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION
+    ] == []
+
+
+# Names.
+
+
+def test_a_class_name_means_one_thing() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for place, node in definitions(ast.ClassDef, COLLAB, STORAGE):
+        assert isinstance(node, ast.ClassDef)
+        # The configuration of an app is named after the app, in each.
+        if node.name not in DJANGO_NAMES and not node.name.endswith("Config"):
+            places[node.name].append(place)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+# Docstrings.
+
+
+def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = []
+    for place, node in definitions(kinds, COLLAB, STORAGE):
+        assert isinstance(node, Documented)
+        docstring = ast.get_docstring(node) or ""
+        if OPENING.match(docstring):
+            found.append(f"{place} {docstring.splitlines()[0]}")
+    assert found == []
+
+
+# Imports.
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module."""
+    base = ROOT if COLLAB in path.parents else STORAGE.parent
+    return ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path, known: set[str]) -> Iterator[str]:
+    """Yield the modules that a module imports anywhere, for type checkers only included."""
+    name = name_of(path)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")
+                base = ".".join([*parents[: len(parents) - node.level + 1], *base.split(".")])
+            base = base.rstrip(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield inner if inner in known else base
+
+
+def graph() -> dict[str, set[str]]:
+    """Return the imports between modules.
+
+    The faces of packages are left out: they import from inside, lest users have to.
+    """
+    paths = [path for path in (*modules(COLLAB), *modules(STORAGE)) if path.name != "__init__.py"]
+    known = {name_of(path) for path in paths}
+    return {
+        name_of(path): {name for name in imports(path, known) if name in known} - {name_of(path)}
+        for path in paths
+    }
+
+
+def circles(edges: dict[str, set[str]]) -> list[set[str]]:
+    """Return the groups of modules that import each other, at first or second hand."""
+    reach = {name: reachable(name, edges) for name in edges}
+    found = {
+        frozenset({name, *(other for other in reach[name] if name in reach[other])})
+        for name in edges
+        if name in reach[name]
+    }
+    return [set(circle) for circle in found]
+
+
+def reachable(start: str, edges: dict[str, set[str]]) -> set[str]:
+    """Return the modules that are imported once a module is."""
+    found: set[str] = set()
+    left = [*edges[start]]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += edges[name]
+    return found
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    assert circles(graph()) == []
+
+
+def test_circles_are_found() -> None:
+    edges = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set[str]()}
+    assert circles(edges) == [{"a", "b", "c"}]
