@@ -11,6 +11,9 @@ import pytest
 
 from tests import settings
 
+# Failing assertions of the contract show their values, as those of test files do.
+pytest.register_assert_rewrite("collab_storage.testing")
+
 pytest_plugins = ["tests.harness.services", "tests.harness.fixtures"]
 
 #: Tests that use one of these fixtures get the marker of that name.
