@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pycrdt import Map
 
 from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
@@ -55,6 +56,47 @@ async def test_a_document_in_a_long_transaction_delays_no_other(
                 await synced(third)
             admin.rollback()
         await all_saved(one)
+
+
+BOARDS = """
+from tests.rows.models import Board, Task
+for key in (1, 2, 3):
+    Task.objects.create(pk=key, board=Board.objects.create(pk=key), title="old")
+"""
+
+
+async def rename(client: YjsClient, key: str, title: str) -> None:
+    async with client.edit() as doc:
+        doc.get("tasks", type=Map)[key]["title"] = title
+
+
+def title(client: YjsClient, key: str) -> object:
+    return client.doc.get("tasks", type=Map)[key]["title"]
+
+
+async def test_a_row_in_a_long_transaction_delays_the_rows_of_no_other_document(
+    postgres_database: str, start_server: StartServer
+) -> None:
+    server = start_server(postgres_database)
+    server.run_code(BOARDS)
+    async with server.client("board-1") as one, server.client("board-2") as two:
+        for client in (one, two):
+            await synced(client)
+        with closing(psycopg.connect(postgres_database)) as admin:
+            admin.execute("SELECT * FROM rows_task WHERE id = 1 FOR UPDATE")
+            await rename(one, "1", "locked")
+            await rename(two, "2", "free")
+            await until(lambda: "free" in server.run_code(READ.format(2)))
+            # A document with rows opens meanwhile.
+            async with server.client("board-3") as three:
+                await synced(three)
+                assert title(three, "3") == "old"
+            assert "old" in server.run_code(READ.format(1))
+            admin.rollback()
+        await until(lambda: "locked" in server.run_code(READ.format(1)))
+
+
+READ = "from tests.rows.models import Task; print(Task.objects.get(pk={}).title)"
 
 
 async def test_a_database_that_was_read_only_for_a_while_is_written_to_again(
