@@ -245,6 +245,14 @@ class Schema:
             marks=tuple(_merge(self.marks, marks)),
         )
 
+    def without(self, *names: str) -> Schema:
+        """Return a schema without some nodes and marks, which the editor does not have."""
+        return replace(
+            self,
+            nodes=tuple(node for node in self.nodes if node.name not in names),
+            marks=tuple(mark for mark in self.marks if mark.name not in names),
+        )
+
     @cached_property
     def node_types(self) -> Mapping[str, NodeType]:
         """The nodes by name."""

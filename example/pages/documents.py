@@ -15,7 +15,7 @@ from .models import Page
 class PageDocument(documents.DocumentType):
     """The text of a page, which has the page's slug for a name."""
 
-    content: ClassVar = "tiptap"
+    content: ClassVar = "pages.schemas.PAGE"
 
     def authorize(self, user: Any, slug: str) -> Access:
         """Let users write; the consumer lets share tokens read."""

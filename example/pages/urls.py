@@ -13,5 +13,7 @@ urlpatterns = [
     path("pages/<str:slug>/", views.show, name="page"),
     path("pages/<str:slug>/rename/", views.rename, name="rename-page"),
     path("pages/<str:slug>/delete/", views.delete, name="delete-page"),
+    path("pages/<str:slug>/import/", views.import_markdown, name="import-page"),
+    path("pages/<str:slug>/export.<str:format>", views.export, name="export-page"),
     path("read/<str:token>/", views.show_shared, name="shared-page"),
 ]

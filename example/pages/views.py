@@ -6,8 +6,10 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
 from django.db import transaction
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.datastructures import MultiValueDictKeyError
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST
 from pycrdt import Map
 
@@ -15,6 +17,9 @@ from collab import documents
 
 from .models import Page
 from .people import DEMO_PASSWORD, DEMO_USERS, Person, person
+
+#: Characters of a Markdown file.
+MAX_IMPORT = 1_000_000
 
 
 class DemoLoginView(LoginView):
@@ -74,6 +79,35 @@ def rename(request: HttpRequest, slug: str) -> HttpResponse:
         with documents.edit(page.slug, user=request.user) as doc:
             doc.get("page", type=Map)["title"] = page.title
     return HttpResponse(page.title, content_type="text/plain")
+
+
+@login_required
+def export(request: HttpRequest, slug: str, format: str) -> HttpResponse:
+    """Download a page as HTML or Markdown."""
+    page = get_object_or_404(Page, slug=slug)
+    if format == "md":
+        content, content_type = documents.markdown(slug), "text/markdown; charset=utf-8"
+    elif format == "html":
+        content, content_type = documents.html(slug), "text/html; charset=utf-8"
+    else:
+        raise Http404
+    headers = {"Content-Disposition": content_disposition_header(True, f"{page.title}.{format}")}
+    return HttpResponse(content, content_type=content_type, headers=headers)
+
+
+@login_required
+@require_POST
+def import_markdown(request: HttpRequest, slug: str) -> HttpResponse:
+    """Replace the text of a page with a Markdown file, also where it is open."""
+    page = get_object_or_404(Page, slug=slug)
+    try:
+        text = request.FILES["file"].read(MAX_IMPORT + 1).decode("utf-8-sig")
+    except (MultiValueDictKeyError, UnicodeDecodeError):
+        return HttpResponse("Choose a Markdown file in UTF-8.", status=400)
+    if len(text) > MAX_IMPORT:
+        return HttpResponse("The file is too large.", status=413)
+    documents.replace(slug, markdown=text, user=request.user)
+    return redirect(page)
 
 
 @login_required

@@ -6,9 +6,10 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Self
@@ -56,6 +57,18 @@ class Site:
         poll_until(lambda: len(ADDRESS.findall(self.log)) > welcomes or process.poll() is not None)
         assert process.poll() is None, self.log
         self.port = int(ADDRESS.findall(self.log)[-1])
+
+    def stored_bytes(self, name: str) -> bytes:
+        """Return the bytes of a document, as they are in the database."""
+        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as database:
+            rows = database.execute(
+                "SELECT coalesce(snapshot, x'') FROM collab_storage_document WHERE name = ?"
+                " UNION ALL SELECT log.data FROM collab_storage_update AS log"
+                " JOIN collab_storage_document AS document ON document.id = log.document_id"
+                " WHERE document.name = ?",
+                (name, name),
+            )
+            return b"".join(bytes(row[0]) for row in rows)
 
     def kill(self) -> None:
         """End it at once, with no time to put anything in order."""

@@ -361,3 +361,68 @@ def test_pasted_text_is_reported_nowhere(alice: Visitor) -> None:
     alice.page.evaluate(PASTE, "<p>pasted</p>")
     alice.expect_written("pasted")
     expect(alice.page.locator("#notice")).to_be_hidden()
+
+
+MARKDOWN = """\
+# Plan
+
+Some **bold**, *italic* and ~~old~~ `code`, 👩‍👩‍👧 and שלום.\\
+A second line.
+
+1. one
+   - nested
+2. two
+
+- [x] done
+- [ ] to do
+
+> A quote
+
+```python
+x = 1
+```
+
+---
+
+The end
+"""
+
+
+def import_file(visitor: Visitor, markdown: str, directory: Path) -> None:
+    """Import a Markdown file into the page that is open."""
+    path = directory / "page.md"
+    path.write_text(markdown, "utf-8")
+    visitor.page.get_by_role("button", name="File", exact=True).click()
+    visitor.page.get_by_label("Markdown file").set_input_files(path)
+    visitor.page.get_by_role("button", name="Import").click()
+
+
+def export_file(visitor: Visitor, kind: str) -> str:
+    """Export the page that is open, and return the file."""
+    visitor.page.get_by_role("button", name="File", exact=True).click()
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("link", name=kind).click()
+    return Path(download.value.path()).read_text("utf-8")
+
+
+def test_imported_markdown_is_live_and_the_editor_changes_not_a_byte(
+    site: Site, alice: Visitor, bob: Visitor, enter: Enter, tmp_path: Path
+) -> None:
+    bob.click_end_of("All users who open")
+    import_file(alice, MARKDOWN, tmp_path)
+    bob.expect_written("A second line.", "to do", "The end")
+    alice.expect_written("The end")
+    [slug] = re.findall(r"/pages/([\w-]+)/", alice.page.url)
+    before = site.stored_bytes(slug)
+    carol = enter("Carol")
+    carol.open_page("Welcome")
+    carol.expect_written("The end")
+    carol.expect_status("saved")
+    assert site.stored_bytes(slug) == before
+    assert export_file(carol, "Markdown") == MARKDOWN
+    html = export_file(carol, "HTML")
+    shown = carol.text.evaluate("element => element.editor.getHTML()")
+    assert html == shown
+    carol.click_end_of("The end")
+    carol.write(" of it.")
+    alice.expect_written("The end of it.")

@@ -347,3 +347,11 @@ def test_text_between_blocks_is_a_paragraph_in_markdown() -> None:
     doc = raw_doc(block("listItem", text("a"), block("bulletList", li("b"))))
     doc.get("default", type=XmlFragment).children.append(XmlText("c"))
     assert to_markdown(doc) == "a\n\n- b\n\nc\n"
+
+
+def test_a_schema_can_do_without_what_an_editor_does_not_have() -> None:
+    schema = TIPTAP.without("image", "highlight", "table", "tableRow", "tableCell", "tableHeader")
+    doc: Doc[Any] = Doc()
+    report = from_markdown(doc, None, "| a |\n| --- |\n| b |\n\n<mark>c</mark>", schema)
+    assert to_html(doc, schema=schema) == "<p>a</p><p>b</p><p>c</p>"
+    assert report.dropped == {"<table>": 1, "<tr>": 2, "<th>": 1, "<td>": 1, "<mark>": 1}

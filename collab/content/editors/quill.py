@@ -6,7 +6,6 @@ Formats of lines are attributes of the line end: headings, lists with an indent,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -48,9 +47,6 @@ _VALUES = {
 _SCRIPTS = {"sub": "subscript", "super": "superscript"}
 _LISTS = {"ordered": "orderedList", "bullet": "bulletList"}
 _TASKS = {"checked": True, "unchecked": False}
-#: What Quill cannot say of rich trees.
-_UNKNOWN = {"mention", "highlight", "horizontalRule", "table", "tableRow", "tableCell"}
-_UNKNOWN |= {"tableHeader", "toggleList", "toggleItem", "nested", "audio", "file"}
 
 
 def _embed(name: str, html: Any, **more: Any) -> NodeType:
@@ -62,12 +58,12 @@ def _video(node: Node, inner: str) -> str:
     return tag("a", {"href": url if is_safe_url(url) else ""}, tag("span", {}, "video"))
 
 
-_TREE: Final[Schema] = replace(
-    RICH,
-    name="quill-tree",
-    nodes=tuple(node for node in RICH.nodes if node.name not in _UNKNOWN),
-    marks=tuple(mark for mark in RICH.marks if mark.name not in _UNKNOWN),
+#: Rich trees without what Quill cannot say, and with its embeds in the text.
+_TREE: Final[Schema] = RICH.without(
+    *("mention", "highlight", "horizontalRule", "table", "tableRow", "tableCell", "tableHeader"),
+    *("toggleList", "toggleItem", "nested", "audio", "file"),
 ).extend(
+    name="quill-tree",
     nodes=[
         _embed(
             "image",
@@ -82,7 +78,7 @@ _TREE: Final[Schema] = replace(
         ),
         _embed("video", _video, attributes={"src": Attribute(types=(str, type(None)))}),
         _embed("embed", None, attributes={"value": Attribute()}),
-    ]
+    ],
 )
 
 

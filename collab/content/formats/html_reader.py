@@ -31,6 +31,11 @@ _BLOCKS = frozenset(
     | {"fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "main"}
     | {"nav", "section", "summary"}
 )
+#: Elements that begin and end a line, and say more than that.
+_PARTS = frozenset(
+    {"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "pre", "table", "td", "th"}
+    | {"tr", "ul"}
+)
 #: Elements that say nothing that could be lost.
 _NEUTRAL = _BLOCKS | frozenset(
     {"a", "abbr", "b", "bdi", "bdo", "big", "br", "button", "caption", "cite", "col", "colgroup"}
@@ -102,7 +107,7 @@ def _clean(html: str, table: _Table) -> str:
     nh3 = require("nh3")
     cleaned: str = nh3.clean(
         html,
-        tags=table.tags,
+        tags=table.tags | _PARTS,
         clean_content_tags=_HIDDEN - table.tags,
         attributes={"*": table.attributes},
         generic_attribute_prefixes={"data-"},
@@ -165,7 +170,8 @@ class _HtmlReader:
         foreign = element.attributes.get("data-node", "")
         if foreign in self._foreign or foreign in self._schema.node_types:
             return [make_node(foreign, _json_object(element.attributes.get("data-attrs")), inner)]
-        return [BREAK, *inner, BREAK] if element.tag in _BLOCKS or element.tag == "p" else inner
+        is_line = element.tag in _BLOCKS or element.tag in _PARTS or element.tag == "p"
+        return [BREAK, *inner, BREAK] if is_line else inner
 
     def _node(
         self,

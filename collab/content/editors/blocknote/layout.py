@@ -21,13 +21,8 @@ from .trees import KNOWN_BLOCKS, blocks_to_tree, tree_to_blocks
 
 __all__ = ["BlockNoteLayout"]
 
-#: What BlockNote cannot say of rich trees.
-_UNKNOWN = {"mention", "highlight", "subscript", "superscript", "font", "size"}
-_TREE = replace(
-    RICH,
-    nodes=tuple(node for node in RICH.nodes if node.name not in _UNKNOWN),
-    marks=tuple(mark for mark in RICH.marks if mark.name not in _UNKNOWN),
-)
+#: Rich trees without what BlockNote cannot say.
+_TREE = RICH.without("mention", "highlight", "subscript", "superscript", "font", "size")
 #: Nodes around blocks and in tables.
 _FRAME = frozenset(
     {"doc", "text", "hardBreak", "blockContainer", "blockGroup", "tableParagraph", "tableRow"}
