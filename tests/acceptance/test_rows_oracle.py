@@ -283,8 +283,18 @@ class Oracle(RuleBasedStateMachine):
             wanted = [expected[room] for _, room, _ in self.clients]
             if shown == wanted:
                 return
-            assert self.loop.time() < end, (shown, wanted)
+            if self.loop.time() > end:
+                # Hypothesis may not find it again, as it depends on who is faster.
+                print(self._differences(shown, wanted))
+                raise AssertionError("Clients differ from the query.")
             await asyncio.sleep(0.02)
+
+    def _differences(self, shown: list[Any], wanted: list[Any]) -> str:
+        return "\n".join(
+            f"{room} at {server.port}: {found} instead of {should}"
+            for (server, room, _), found, should in zip(self.clients, shown, wanted, strict=True)
+            if found != should
+        )
 
     def _shown(self, room: str, client: YjsClient) -> dict[str, Any]:
         names = [name for found, name in self.maps if found == room]

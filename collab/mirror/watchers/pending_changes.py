@@ -164,8 +164,9 @@ class PendingChanges:
             self._forget_texts()
             name, is_typing = ROW, False
         before = changes.get(name)
-        turns = _turns(before, author, before_typing) if is_typing else ()
+        turns: Turns = ()
         if is_typing:
+            turns = _turns(before, author, before_typing)
             self._add_text(row, name)
             if author is ELSEWHERE and before is not None and before.author not in UNKNOWN:
                 # The text has the member's typing, too.
