@@ -21,8 +21,10 @@ class MirrorConfig(AppConfig):
 
         from .checks import is_sound
 
-        room_watchers.append(watch)
-        rename_watchers.append(rename)
+        # Django calls this again in tests that override INSTALLED_APPS.
+        if watch not in room_watchers:
+            room_watchers.append(watch)
+            rename_watchers.append(rename)
         autodiscover_modules("mirrors")
         for mirror in mirrors():
             # The others are reported by the system checks, better than by an error here.

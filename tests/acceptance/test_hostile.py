@@ -148,7 +148,7 @@ async def test_an_update_that_cannot_be_applied_costs_only_its_sender_the_connec
         for kind in (update, step2):
             codes = [await strike(server, [kind(LETTER), frame]) for _ in range(10)]
             assert codes == [1008] * 10
-    server.wait_for_log("An update cannot be applied")
+    server.wait_for_log("An update is refused for good")
 
 
 async def test_mutated_updates_harm_nobody(start_server: StartServer) -> None:

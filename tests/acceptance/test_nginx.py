@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -157,7 +157,7 @@ async def test_a_client_cannot_forge_the_address_that_its_connections_are_counte
     start_server: StartServer, start_nginx: Callable[[list[Server]], Nginx]
 ) -> None:
     collab = {"TRUSTED_PROXIES": 1, "MAX_ADDRESS_CONNECTIONS": 1}
-    nginx = start_nginx([start_server(collab=collab) for _ in range(2)])
+    nginx = start_nginx([start_server(collab=collab)])
     first, second = [
         YjsClient(
             f"{nginx.url}/ws/room",
@@ -168,5 +168,8 @@ async def test_a_client_cannot_forge_the_address_that_its_connections_are_counte
     ]
     async with first:
         await first.insert("Hello")
-        with pytest.raises(ConnectionClosedError, match="Too many connections of your address"):
+        # The server closes at once, maybe before the client has sent its first frame.
+        with suppress(ConnectionClosedError):
             await second.connect()
+        await second.wait_closed()
+        assert second.close_code == 1013

@@ -22,10 +22,16 @@ __all__ = ["start_delivering", "start_recording"]
 
 
 def start_recording() -> None:
-    """Record from now on all events that a type or a signal's receiver wants."""
-    journal.append(Recorder(is_tracked, _record))
-    room_watchers.append(_serve)
-    end_services.append(dispatcher.stop)
+    """Record from now on all events that a type or a signal's receiver wants.
+
+    Calling it again changes nothing: Django calls ``ready()`` again in tests that override
+    ``INSTALLED_APPS``.
+    """
+    recorder = Recorder(is_tracked, _record)
+    if recorder not in journal:
+        journal.append(recorder)
+        room_watchers.append(_serve)
+        end_services.append(dispatcher.stop)
 
 
 def start_delivering() -> None:

@@ -341,3 +341,11 @@ def test_an_event_says_what_has_happened() -> None:
 def test_the_address_of_a_document_is_that_of_its_type() -> None:
     assert Recorded().get_absolute_url(pk=5) == "/recorded/5"
     assert RecordedFiles().get_absolute_url(path="a") is None
+
+
+def test_changes_are_recorded_once_although_the_apps_are_loaded_again(settings: Any) -> None:
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.humanize"]
+    write("recorded/5", "a")
+    assert QueuedEvent.objects.count() == 2
+    deliver()
+    assert [call[0] for call in calls] == ["created", "changed"]
