@@ -117,8 +117,9 @@ def test_links_of_the_package_page_are_absolute_and_lead_to_files(wheel: Path) -
     links = re.findall(r"\]\(([^)]+)\)", page)
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
     home = PYPROJECT["project"]["urls"]["Homepage"]
-    own = [link.removeprefix(home) for link in links if link.startswith(home)]
-    paths = [link.removeprefix("/blob/main/").removeprefix("/raw/main/") for link in own]
+    raw = home.replace("https://github.com/", "https://raw.githubusercontent.com/")
+    own = [link for link in links if link.startswith((home, raw))]
+    paths = [link.removeprefix(f"{home}/blob/main/").removeprefix(f"{raw}/main/") for link in own]
     assert [path for path in paths if not (ROOT / path.partition("#")[0]).is_file()] == []
     assert {"docs/install.md", "docs/screenshot.png", "LICENSE"} <= set(paths)
 

@@ -15,7 +15,10 @@ from collab.live import LiveConsumer, action, apublish, detached, model_observer
 from collab.live.actions.actions import actions_of
 from collab.live.permissions import AllowAny, BasePermission
 from tests.live.talking import Refused, talking
+from tests.live.watching.observing import observers_end
 from tests.rows.models import Label
+
+__all__ = ["observers_end"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("memory")]
 
@@ -261,29 +264,29 @@ async def test_a_first_call_is_answered_after_the_kept_events() -> None:
 # Observers.
 
 
-class Watching(LiveConsumer):
-    @model_observer(Label)
-    async def by_position(self, row: Any, action: Any, **kwargs: Any) -> None:
-        await self.reply("position", row)
-
-    @model_observer(Label)
-    async def by_name(self, action: Any, message: Any) -> None:
-        await self.reply("name", message)
-
-    @model_observer(Label)
-    async def by_keywords(self, **kwargs: Any) -> None:
-        await self.reply("keywords", kwargs["message"])
-
-    @model_observer(Label)
-    async def without(self) -> None:
-        await self.reply("without")
-
-    async def on_connected(self) -> None:
-        for observer in (self.by_position, self.by_name, self.by_keywords, self.without):
-            await observer.subscribe()
-
-
+@pytest.mark.usefixtures("observers_end")
 async def test_handlers_get_the_message_by_position_or_by_name() -> None:
+    class Watching(LiveConsumer):
+        @model_observer(Label)
+        async def by_position(self, row: Any, action: Any, **kwargs: Any) -> None:
+            await self.reply("position", row)
+
+        @model_observer(Label)
+        async def by_name(self, action: Any, message: Any) -> None:
+            await self.reply("name", message)
+
+        @model_observer(Label)
+        async def by_keywords(self, **kwargs: Any) -> None:
+            await self.reply("keywords", kwargs["message"])
+
+        @model_observer(Label)
+        async def without(self) -> None:
+            await self.reply("without")
+
+        async def on_connected(self) -> None:
+            for observer in (self.by_position, self.by_name, self.by_keywords, self.without):
+                await observer.subscribe()
+
     async with talking(Watching) as client:
         label = await Label.objects.acreate(name="urgent")
         for name in ("position", "name", "keywords"):
