@@ -209,16 +209,14 @@ async def arecheck_access(
         TypeError: not exactly one of ``room_name`` and ``prefix`` is given.
     """
     user_id = user_key(user)
-    if (room_name is None) == (prefix is None):
+    if room_name is not None and prefix is None:
+        in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
+        publish(room_name, order(room_name, "recheck", user=user_id))
+    elif room_name is None and prefix is not None:
+        in_all_hubs(lambda hub: hub.recheck_prefix(prefix, user_id))
+        publish(ALL_ROOMS, order(ALL_ROOMS, "recheck_prefix", prefix=prefix, user=user_id))
+    else:
         raise TypeError("recheck_access() takes either room_name or prefix.")
-    if room_name is not None:
-        name = room_name
-        in_all_hubs(lambda hub: hub.recheck_access(name, user_id))
-        publish(name, order(name, "recheck", user=user_id))
-    elif prefix is not None:
-        beginning = prefix
-        in_all_hubs(lambda hub: hub.recheck_prefix(beginning, user_id))
-        publish(ALL_ROOMS, order(ALL_ROOMS, "recheck_prefix", prefix=beginning, user=user_id))
 
 
 def recheck_access(

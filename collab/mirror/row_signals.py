@@ -53,9 +53,9 @@ class Follower(ABC):
         """Whether :meth:`look` returns anything."""
         return False
 
-    def look(self, event: RowEvent) -> Any:
+    # Optional: called if wants_before is true.
+    def look(self, event: RowEvent) -> Any:  # noqa: B027
         """Return what to remember of the model's rows before ``event`` changes them."""
-        return None
 
     @abstractmethod
     def record(self, work: Any, event: RowEvent) -> None:
@@ -328,10 +328,11 @@ def _related(
 ) -> None:
     # Before it is done: there is a transaction already, and nothing has changed yet.
     if action == "pre_clear" or (action.startswith("pre_") and pk_set):
-        events = []
-        for path, dependency in _relations[sender]:
-            if keys := _near_keys(path, instance, reverse, pk_set, using):
-                events.append(RowEvent(dependency, using, RowAction.RELATE, keys).looked())
+        events = [
+            RowEvent(dependency, using, RowAction.RELATE, keys).looked()
+            for path, dependency in _relations[sender]
+            if (keys := _near_keys(path, instance, reverse, pk_set, using))
+        ]
         _record(using, events)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 
 from collab import documents
@@ -53,3 +54,11 @@ def test_a_type_that_is_not_registered_has_no_names() -> None:
 def test_a_type_is_registered_once() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"for 'recorded/<int:pk>' already; subclass"):
         register("again/<int:pk>")(Recorded)
+
+
+def test_a_project_without_users_and_tables_can_have_types(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apps, "is_installed", lambda name: False)
+    apps.get_app_config("collab").ready()
+    assert documents.type_of("recorded/5") is Recorded

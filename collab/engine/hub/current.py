@@ -51,9 +51,8 @@ def _make_hub() -> Hub:
 
 async def end_serving() -> None:
     """Close all connections of this event loop, store their updates, and end background work."""
-    for hub in live_hubs():
-        if hub.is_here() and not hub.is_draining:
-            await hub.drain()
+    for hub in [hub for hub in live_hubs() if hub.is_here() and not hub.is_draining]:
+        await hub.drain()
     await _end_services()
 
 

@@ -75,11 +75,11 @@ class Upkeep:
         while True:
             await asyncio.sleep(schedule.tick)
             members = [member for member in self._live.members if not member.is_closed]
-            for member in schedule.due(members, self._loop.time()):
-                if member not in self._rechecking:
-                    # Side by side: a project that answers slowly about one delays no other.
-                    self._rechecking.add(member)
-                    self.tasks.start(self._recheck(member), "recheck", member.room_name or "")
+            due = schedule.due(members, self._loop.time())
+            for member in [member for member in due if member not in self._rechecking]:
+                # Side by side: a project that answers slowly about one delays no other.
+                self._rechecking.add(member)
+                self.tasks.start(self._recheck(member), "recheck", member.room_name or "")
 
     async def _recheck(self, member: Member) -> None:
         try:

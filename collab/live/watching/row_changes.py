@@ -301,9 +301,8 @@ def _watches(model: type[Model]) -> Sequence[Watch]:
 def _set_watches(model: type[Model], watches: Sequence[Watch]) -> None:
     if (follower := _followers.pop(model, None)) is not None:
         unfollow(follower)
+        follower.watches = ()
     if watches:
         follower = _followers[model] = follower or _ModelFollower(model)
         follower.watches = watches
         follow(follower)
-    elif follower is not None:
-        follower.watches = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from django.db import OperationalError
@@ -15,6 +15,7 @@ from collab.documents.changes.change import Change
 from collab.documents.changes.deliverer import Deliverer
 from collab.documents.changes.dispatcher import Dispatcher
 from collab.documents.changes.recorder import start_delivering
+from collab_storage.event_queue import Lease
 from collab_storage.models import EventLease, QueuedEvent
 from tests.harness.waiting import poll_until
 from tests.projects.documents import calls, on_call
@@ -145,3 +146,36 @@ def test_a_process_without_receivers_starts_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("collab.documents.registry._registrations", {})
     start_delivering()
     assert not [thread for thread in threading.enumerate() if thread.name == "collab-changes"]
+
+
+def test_a_document_that_waits_for_a_worker_is_enqueued_once(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)
+    monkeypatch.setattr(module, "_WORKERS", 1)
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang(change: Change) -> None:
+        hangs.set()
+        assert go_on.wait(DEADLINE)
+
+    on_call.append(hang)
+    write(1)
+    assert hangs.wait(DEADLINE)
+    write(2)
+    looked = threading.Semaphore(0)
+    real = Deliverer.renew
+
+    def renew(self: Deliverer, leases: Iterable[Lease]) -> None:
+        looked.release()
+        real(self, leases)
+
+    monkeypatch.setattr(Deliverer, "renew", renew)
+    monkeypatch.setattr(Deliverer, "LEASE_TIME", 0.03)
+    monkeypatch.setattr(module, "POLL_INTERVAL", 0.01)
+    dispatcher.look_within(0)
+    for _ in range(4):
+        assert looked.acquire(timeout=DEADLINE)
+    go_on.set()
+    poll_until(lambda: set(changed()) == {1, 2})
+    assert changed().count(2) == 1

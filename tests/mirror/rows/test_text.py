@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Text
 
-from collab.mirror.rows.text import write_text
+from collab.mirror.rows.text import merge_text, write_text
 
 #: Few letters, so that texts have much in common; of one to four bytes, and one that combines.
 texts = st.text("ab \n\u0301é日😀", max_size=40)
@@ -127,3 +127,7 @@ def test_long_texts_with_nothing_in_common_are_replaced() -> None:
     before = "".join(f"{number} " for number in range(1_000))
     now = "".join(f"{number} " for number in range(2_000, 1_000, -1))
     assert written(before, before, now) == now
+
+
+def test_what_two_have_changed_likewise_is_changed_once() -> None:
+    assert merge_text("a", "a b", "a b") == "a b"
