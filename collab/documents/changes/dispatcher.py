@@ -94,7 +94,9 @@ class Dispatcher:
                 self._enqueue(name)
             if monotonic() >= self._next_renewal:
                 self._next_renewal = monotonic() + Deliverer.LEASE_TIME / 3
-                deliverer.renew([lease for lease in self._busy.values() if lease is not None])
+                # A copy, made at once: workers change it meanwhile.
+                leases = list(self._busy.values())
+                deliverer.renew([lease for lease in leases if lease is not None])
         except (DatabaseError, InterfaceError) as error:
             logger.warning(
                 "Changed documents cannot be looked up (%s); next attempt in %g s.",
