@@ -5,5 +5,5 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("collab/", include("collab.urls")),
+    path("collab/", include("collab.metrics.urls")),
 ]

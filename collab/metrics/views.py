@@ -1,7 +1,7 @@
 """Views for a load balancer and for Prometheus.
 
-Both views answer for the process that they run in. They require no login: include ``collab.urls``
-where only your monitoring can reach it.
+Both views answer for the process that they run in. They require no login: include
+``collab.metrics.urls`` where only your monitoring can reach it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The views for those who watch: ``path("collab/", include("collab.urls"))``."""
+"""The views for those who watch: ``path("collab/", include("collab.metrics.urls"))``."""
 
 from __future__ import annotations
 
