@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
-from pycrdt import Doc, TransactionEvent
+from pycrdt import Doc
 
 from collab.exceptions import Conflict, ContentError
-from collab_storage.updates import is_covered, merge
+from collab.protocol.yjs.updates import merge, recording_updates
+from collab_storage.updates import is_covered
 
 from .editors.names import find_schema
 from .pieces.text_search import edit_text
@@ -70,7 +69,7 @@ def replace_update(
     found = find_schema(schema)
     base = update if wanted.token is None else _read_token(wanted.token)
     doc = _load(base)
-    with _recorded(doc) as updates:
+    with recording_updates(doc) as updates:
         report = replace(doc, field, wanted.value, format=wanted.format, schema=found)
     if base != update:
         _check_base(base, _load(update), doc, field, found, wanted.on_conflict)
@@ -84,7 +83,7 @@ def edit_update(update: bytes, field: str | None, schema: Schema | str, edit: Ed
         TextNotFound: the text is not there, or more than once.
     """
     doc = _load(update)
-    with _recorded(doc) as updates:
+    with recording_updates(doc) as updates:
         edit_text(doc, field, edit.old, edit.new, find_schema(schema))
     return _joined(updates)
 
@@ -122,21 +121,6 @@ def _check_base(
     else:
         message = "The content was changed by others since it was read."
     raise Conflict(message, wanted=to_json(wanted, field, schema), current=current)
-
-
-@contextmanager
-def _recorded(doc: Doc[Any]) -> Iterator[list[bytes]]:
-    """Record the updates that the block makes; a Doc that stays observed is never freed."""
-    updates: list[bytes] = []
-
-    def record(event: TransactionEvent) -> None:
-        updates.append(event.update)
-
-    subscription = doc.observe(record)
-    try:
-        yield updates
-    finally:
-        doc.unobserve(subscription)
 
 
 def _joined(updates: list[bytes]) -> bytes:

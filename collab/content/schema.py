@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
-from pycrdt import Doc
+from pycrdt import Doc, Text, XmlText
 
 from collab.exceptions import ContentError
 
@@ -28,15 +28,18 @@ __all__ = [
     "BlockFacts",
     "HtmlOutput",
     "Layout",
+    "Letter",
     "MarkType",
     "NodeType",
     "ParseRule",
     "Schema",
+    "SharedText",
 ]
 
 #: The default of an attribute that must be given.
 REQUIRED: Final = "<required>"
 
+SharedText: TypeAlias = Text | XmlText
 #: A tag, or a function of the node or mark, with all its attributes, and the HTML inside.
 HtmlOutput: TypeAlias = str | Callable[[Node, str], str]
 #: Attributes that an HTML element gives a node, or a function that finds them, or says ``None``
@@ -145,6 +148,16 @@ class BlockFacts(NamedTuple):
     text: str
 
 
+class Letter(NamedTuple):
+    """A letter of a line, or a node in it, in the shared types."""
+
+    #: The shared text that it is in; ``None`` for a node that is an element.
+    text: SharedText | None
+    #: The indices in that, in bytes, before and after it.
+    start: int
+    end: int
+
+
 class Layout(ABC):
     """How content lies in a document.
 
@@ -187,6 +200,10 @@ class Layout(ABC):
         """Change lines of text: give each, as inline nodes, to a function and write what it
         returns."""
 
+    @abstractmethod
+    def letters(self, doc: Doc[Any], field: str) -> list[list[Letter]]:
+        """Return the letters of each line that :meth:`change_lines` has."""
+
     #: The key of a block under which its own blocks are; ``None`` if content has no blocks.
     children_key: ClassVar[str | None] = None
 
@@ -202,7 +219,7 @@ class Layout(ABC):
         """Return what a block says of itself."""
         raise ContentError("This content is a text, not blocks: use find_text and replace_text.")
 
-    def anchors(self, doc: Doc[Any], field: str) -> dict[tuple[int, ...], Hashable]:
+    def anchors(self, doc: Doc[Any], field: str, schema: Schema) -> dict[tuple[int, ...], Hashable]:
         """Return what stands for each block, by its path, while others edit the document."""
         return {}
 

@@ -16,14 +16,13 @@ from collab.engine.hub.working_copies import (
     load_copy,
     new_entry,
     on_commit,
-    recording_updates,
     store_update,
     unsaved_updates,
     user_key,
 )
 from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.relay.publisher import publish
-from collab.protocol.yjs.updates import apply, check, merge
+from collab.protocol.yjs.updates import apply, check, merge, recording_updates
 from collab_storage.base import DocumentInfo
 from collab_storage.exceptions import DocumentNotFound
 from collab_storage.subdocuments import temporary_doc

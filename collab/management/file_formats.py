@@ -1,4 +1,5 @@
-"""Writes text and JSON into a document, the reverse of ``collab_storage.render``.
+"""Writes text and JSON into a document that no schema reads, the reverse of
+``collab_storage.render``.
 
 Text and JSON contain less than the document that they came from. An object that has the form of an
 XML node or of formatted text becomes that. Other objects and lists become maps and arrays. A string
@@ -12,10 +13,18 @@ from typing import Any
 
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
-__all__ = ["clear", "fill"]
+from collab import documents
+
+__all__ = ["clear", "fill", "has_content"]
 
 _ELEMENT = {"tag", "attributes", "children"}
 _XML_TEXT = {"attributes", "content"}
+
+
+def has_content(name: str, schema: str | None) -> bool:
+    """Return whether a schema says how a document is read: one that is given, or its type's."""
+    document_type = documents.type_of(name)
+    return schema is not None or (document_type is not None and document_type.content is not None)
 
 
 def clear(doc: Doc[Any]) -> None:

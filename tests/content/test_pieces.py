@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pycrdt import Doc, XmlElement, XmlFragment
+from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
 from collab.content import (
     BLOCKNOTE,
@@ -132,7 +132,7 @@ def test_layouts_without_blocks_say_so() -> None:
         PLAIN.layout.describe_block("x")
     with pytest.raises(ContentError, match="is a text"):
         PLAIN.layout.wrap_blocks([])
-    assert PLAIN.layout.anchors(Doc(), "text") == {}
+    assert PLAIN.layout.anchors(Doc(), "text", PLAIN) == {}
 
 
 @pytest.mark.parametrize("schema", [TIPTAP, BLOCKNOTE, QUILL, PLAIN, MARKDOWN])
@@ -145,6 +145,100 @@ def test_text_is_found_and_replaced_in_every_layout(schema: Schema) -> None:
     assert to_text(doc, schema=schema).split() == ["one", "2", "2", "three", "two"]
     edit_text(doc, None, "three ", "", schema)
     assert to_text(doc, schema=schema).split() == ["one", "2", "2", "two"]
+
+
+@pytest.mark.parametrize("schema", [TIPTAP, BLOCKNOTE, QUILL, PLAIN, MARKDOWN])
+def test_a_match_stays_at_its_text_while_others_edit(schema: Schema) -> None:
+    doc = page(schema, "two 漢字😀 two\n\nthree two\n")
+    client: Doc[Any] = Doc()
+    synced(doc, client)
+    matches = find_text(doc, None, "two", schema)
+    assert [match.text for match in matches] == ["two"] * 3
+    assert repr(matches[0]).startswith("<Match 'two' in 'two 漢字😀 two")
+    replace_text(client, None, "漢", "zwei é two 🇦🇹 ", schema)
+    replace_text(client, None, "three", "two", schema)
+    synced(doc, client)
+    matches[1].replace("2")
+    matches[2].replace("")
+    matches[0].replace("ONE")
+    assert to_text(doc, schema=schema).split() == [
+        "ONE",
+        "zwei",
+        "é",
+        "two",
+        "🇦🇹",
+        "字😀",
+        "2",
+        "two",
+    ]
+    with pytest.raises(TextNotFound, match="'two' was changed or deleted since it was found"):
+        matches[0].replace("x")
+
+
+def synced(one: Doc[Any], other: Doc[Any]) -> None:
+    """Give two documents what they lack of each other."""
+    other.apply_update(one.get_update(other.get_state()))
+    one.apply_update(other.get_update(one.get_state()))
+
+
+def test_a_match_keeps_what_others_write_at_its_ends() -> None:
+    for number in range(20):
+        doc = page(PLAIN, "abc")
+        # The order of letters written at one place depends on the numbers of the clients.
+        client: Doc[Any] = Doc(client_id=1 + number)
+        synced(doc, client)
+        [match] = find_text(doc, None, "b", PLAIN)
+        replace_text(client, None, "b", "<b>", PLAIN)
+        synced(doc, client)
+        match.replace("B")
+        assert to_text(doc, schema=PLAIN) == "a<B>c"
+
+
+@pytest.mark.parametrize("change", ["bXcd", "bd", "acd"])
+def test_a_match_that_others_have_changed_is_not_replaced(change: str) -> None:
+    doc = page(TIPTAP, "abcd\n\nend")
+    [match] = find_text(doc, None, "bc")
+    edit_text(doc, None, "abcd", change)
+    with pytest.raises(TextNotFound, match="'bc' was changed or deleted"):
+        match.replace("x")
+    [match] = find_text(doc, None, "end")
+    blocks(doc)[1].remove()
+    with pytest.raises(TextNotFound, match="'end' was changed or deleted"):
+        match.replace("x")
+
+
+def test_a_match_is_beside_inline_nodes_and_not_of_them() -> None:
+    doc: Doc[Any] = Doc()
+    mention = block("mention", id="1", label="Ann", mentionSuggestionChar="@")
+    from_json(doc, None, doc_of(p("one ", mention, " two"), block("horizontalRule"), p("two")))
+    assert find_text(doc, None, "\ufffc") == []
+    first, last = find_text(doc, None, "two")
+    last.replace("3")
+    edit_text(doc, None, "one ", "")
+    first.replace("2")
+    assert to_markdown(doc) == "@Ann 2\n\n---\n\n3\n"
+
+
+def test_a_match_of_an_open_transaction_is_found() -> None:
+    doc = page(TIPTAP, "one two")
+    with doc.transaction():
+        [match] = find_text(doc, None, "two")
+        edit_text(doc, None, "one", "1")
+        match.replace("2")
+    assert to_text(doc) == "1 2"
+
+
+def test_an_inline_node_after_texts_of_equal_marks_is_a_block_of_its_own() -> None:
+    doc: Doc[Any] = Doc()
+    paragraph = doc.get("default", type=XmlFragment).children.append(XmlElement("paragraph"))
+    letters = paragraph.children.append(XmlText("ab"))
+    letters.format(0, 1, {"bold": {}})
+    letters.format(0, 1, {"bold": None})
+    paragraph.children.append(XmlElement("hardBreak"))
+    paragraph.children.append(XmlText("c"))
+    [found] = blocks(doc).find(type="hardBreak")
+    found.remove()
+    assert to_text(doc) == "abc"
 
 
 def test_what_is_new_has_the_marks_of_what_it_replaces() -> None:
@@ -168,6 +262,10 @@ def test_an_edit_that_does_not_match_says_what_is_there() -> None:
         edit_text(doc, None, "hello bog world", "x")
     with pytest.raises(TextNotFound, match="'l' is there 4 times; give more of it: 'Title'"):
         edit_text(doc, None, "l", "x")
+    long = page(PLAIN, "\n".join([f"{'line ' * 100}", f"{'x ' * 500}needle{' x' * 500}", "end"]))
+    with pytest.raises(TextNotFound) as caught:
+        edit_text(long, None, "a needl in the hay", "x", PLAIN)
+    assert "needle" in str(caught.value) and len(str(caught.value)) < 400
     with pytest.raises(TextNotFound, match="has no text"):
         edit_text(Doc(), None, "l", "x")
     for call in (replace_text, edit_text):
@@ -189,6 +287,7 @@ def test_lexical_is_read_only() -> None:
         lambda: from_json(Doc(), None, {}, LEXICAL),
         lambda: from_markdown(Doc(), None, "x", LEXICAL),
         lambda: replace_text(Doc(), None, "x", "y", LEXICAL),
+        lambda: LEXICAL.layout.letters(Doc(), "root"),
     ):
         with pytest.raises(ContentError, match="can be read, not written"):
             call()

@@ -276,33 +276,43 @@ def test_documents_are_exported_in_formats_for_people() -> None:
     assert export("notes/5", "--format", "html") == "<h1>a</h1><p>b</p>\n"
     assert export("notes/5", "--format", "markdown") == "# a\n\nb\n"
     assert export("notes/5", "--format", "text") == "a\n\nb\n"
+    assert '"type": "doc"' in export("notes/5", "--format", "json")
     assert '"type": "doc"' in export("notes/5", "--format", "json", "--schema", "tiptap")
-    assert '"tag": "heading"' in export("notes/5", "--format", "json")
+
+
+def test_a_document_without_a_schema_is_exported_with_all_of_its_roots() -> None:
+    for name in ("drawings/a", "elsewhere"):
+        documents.replace(name, markdown="# a", schema="tiptap")
+        assert '"tag": "heading"' in export(name, "--format", "json")
+        assert export(name, "--format", "text") == '<heading level="1">a</heading>\n'
+
+
+@pytest.mark.parametrize("format", ["html", "json", "markdown", "text"])
+def test_a_file_that_was_exported_is_imported_as_the_same_document(
+    tmp_path: Path, format: str
+) -> None:
+    path = tmp_path / "page"
+    markdown = "# a" if format != "text" else "a"
+    documents.replace("notes/5", markdown=markdown)
+    export("notes/5", "--format", format, "-o", str(path))
+    command = ("collab_import", "notes/6", str(path))
+    call_command(*command, format=format, verbosity=0)
+    assert documents.markdown("notes/6") == f"{markdown}\n"
+    with pytest.raises(CommandError, match="Replace it with --replace"):
+        call_command(*command, format=format)
+    before = async_to_sync(get_storage().load)("notes/6")
+    call_command(*command, format=format, replace=True, verbosity=0)
+    assert async_to_sync(get_storage().load)("notes/6") == before
 
 
 @pytest.mark.parametrize(
-    ("name", "file"),
-    [
-        ("a.md", "# a"),
-        ("a.html", "<h1>a</h1>"),
-        (
-            "a.json",
-            '{"type": "doc", "content": [{"type": "heading", "attrs": {"level": 1},'
-            ' "content": [{"type": "text", "text": "a"}]}]}',
-        ),
-    ],
+    ("name", "file"), [("a.md", "a"), ("a.html", "<p>a</p>"), ("a.txt", "a"), ("a.json", '"a"')]
 )
-def test_documents_are_imported_from_formats_for_people(
-    tmp_path: Path, name: str, file: str
-) -> None:
+def test_the_ending_of_a_files_name_says_its_format(tmp_path: Path, name: str, file: str) -> None:
     path = tmp_path / name
     path.write_text(file)
-    options = {"schema": "tiptap"} if name.endswith(".json") else {}
-    call_command("collab_import", "notes/5", str(path), verbosity=0, **options)
-    assert documents.html("notes/5") == "<h1>a</h1>"
-    with pytest.raises(CommandError, match="Replace it with --replace"):
-        call_command("collab_import", "notes/5", str(path), **options)
-    call_command("collab_import", "notes/5", str(path), replace=True, verbosity=0, **options)
+    call_command("collab_import", "texts/a", str(path), schema="plain", verbosity=0)
+    assert documents.text("texts/a", schema="plain") == "a"
 
 
 def test_an_import_says_what_it_had_to_drop(tmp_path: Path) -> None:

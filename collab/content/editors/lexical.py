@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pycrdt import Doc, Map, Text, XmlElement, XmlText
 
-from collab.content.schema import Layout, Schema
+from collab.content.schema import Layout, Letter, Schema
 from collab.content.shared_types.values import plain
 from collab.content.shared_types.xml_reader import attributes
 from collab.content.trees import (
@@ -74,6 +74,9 @@ class _LexicalLayout(Layout):
     def change_lines(
         self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
     ) -> None:
+        raise ContentError("Documents of Lexical can be read, not written.")
+
+    def letters(self, doc: Doc[Any], field: str) -> list[list[Letter]]:
         raise ContentError("Documents of Lexical can be read, not written.")
 
 

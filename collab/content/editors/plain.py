@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from pycrdt import Doc
@@ -11,9 +10,9 @@ from collab.content.formats.markdown_reader import read_markdown
 from collab.content.formats.markdown_writer import write_markdown
 from collab.content.formats.text_reader import read_text
 from collab.content.formats.text_writer import write_text
-from collab.content.schema import Layout, Schema
+from collab.content.schema import Schema
 from collab.content.shared_types.text_changes import Chunk
-from collab.content.shared_types.texts import change_text_line, read_chunks, write_text_root
+from collab.content.shared_types.texts import TextLayout, read_chunks, write_text_root
 from collab.content.trees import JSON, Node
 from collab.content.validation import check_value
 from collab.exceptions import InvalidContent
@@ -23,7 +22,7 @@ from .rich import RICH
 __all__ = ["MARKDOWN", "PLAIN"]
 
 
-class _TextLayout(Layout):
+class _StringLayout(TextLayout):
     """Content whose value is a string."""
 
     def tree_schema(self, schema: Schema) -> Schema:
@@ -39,13 +38,8 @@ class _TextLayout(Layout):
         check_value(value, "text")
         write_text_root(doc, field, [Chunk(value, {})])
 
-    def change_lines(
-        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
-    ) -> None:
-        change_text_line(doc, field, change)
 
-
-class _PlainLayout(_TextLayout):
+class _PlainLayout(_StringLayout):
     native = "text"
 
     def to_tree(self, value: JSON, schema: Schema) -> Node:
@@ -56,7 +50,7 @@ class _PlainLayout(_TextLayout):
         return write_text(tree, RICH)
 
 
-class _MarkdownLayout(_TextLayout):
+class _MarkdownLayout(_StringLayout):
     native = "markdown"
 
     def to_tree(self, value: JSON, schema: Schema) -> Node:

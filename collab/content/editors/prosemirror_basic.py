@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from collab.content.schema import REQUIRED, Attribute, MarkType, NodeType, Schema
 from collab.content.shared_types.prosemirror import ProseMirrorLayout
 
 from . import html_parts as parts
+from .tiptap import TIPTAP
 
 __all__ = ["PROSEMIRROR_BASIC"]
 
 _TEXT = (str, type(None))
 _LEVEL = {"level": Attribute(default=1, types=(int,))}
 
+
+def _node(like: str, name: str | None = None, **differences: Any) -> NodeType:
+    """Return a node that is one of Tiptap, but for its name and some differences."""
+    node = TIPTAP.node_types[like]
+    return replace(node, name=name or like, like=like if name else "", **differences)
+
+
 _NODES = (
-    NodeType(name="doc", content="block+"),
-    NodeType(name="paragraph", content="inline*", group="block", html="p", parse={"p": {}}),
-    NodeType(
-        name="blockquote",
-        content="block+",
-        group="block",
-        html="blockquote",
-        parse={"blockquote": {}},
-    ),
-    NodeType(
-        name="horizontal_rule", like="horizontalRule", group="block", html="hr", parse={"hr": {}}
-    ),
-    NodeType(
-        name="heading",
-        content="inline*",
-        group="block",
-        attributes=_LEVEL,
-        html=parts.heading(_LEVEL),
-        parse={f"h{level}": {"level": level} for level in range(1, 7)},
-    ),
-    NodeType(
-        name="code_block",
-        like="codeBlock",
-        content="text*",
-        group="block",
-        marks=(),
-        is_code=True,
-        html=parts.code_block,
-        parse={"pre": {}},
-    ),
-    NodeType(name="text", group="inline", is_inline=True),
+    _node("doc"),
+    _node("paragraph", attributes={}),
+    _node("blockquote"),
+    _node("horizontalRule", "horizontal_rule"),
+    _node("heading", attributes=_LEVEL, html=parts.heading(_LEVEL)),
+    _node("codeBlock", "code_block", attributes={}, parse={"pre": {}}),
+    _node("text"),
     NodeType(
         name="image",
         group="inline",
@@ -58,17 +43,10 @@ _NODES = (
         html="img",
         parse={"img[src]": {}},
     ),
-    NodeType(
-        name="hard_break",
-        like="hardBreak",
-        group="inline",
-        is_inline=True,
-        html="br",
-        parse={"br": {}},
-    ),
-    NodeType(
-        name="ordered_list",
-        like="orderedList",
+    _node("hardBreak", "hard_break"),
+    _node(
+        "orderedList",
+        "ordered_list",
         content="list_item+",
         group="block",
         attributes={"order": Attribute(default=1, types=(int,), html="start")},
@@ -77,22 +55,14 @@ _NODES = (
         ),
         parse={"ol": {}},
     ),
-    NodeType(
-        name="bullet_list",
-        like="bulletList",
-        content="list_item+",
-        group="block",
-        html="ul",
-        parse={"ul": {}},
-    ),
-    NodeType(
-        name="list_item",
-        like="listItem",
-        content="paragraph block*",
-        html="li",
-        parse={"li": {}},
-    ),
+    _node("bulletList", "bullet_list", content="list_item+", group="block"),
+    _node("listItem", "list_item"),
 )
+
+
+def _mark(like: str, name: str) -> MarkType:
+    return replace(TIPTAP.mark_types[like], name=name, like=like)
+
 
 _MARKS = (
     MarkType(
@@ -104,20 +74,8 @@ _MARKS = (
         html="a",
         parse={"a": parts.read_link},
     ),
-    MarkType(
-        name="em",
-        like="italic",
-        html="em",
-        parse={"em": {}, "i": {}, "[style:font-style=italic]": {}},
-        markdown=("*", "*"),
-    ),
-    MarkType(
-        name="strong",
-        like="bold",
-        html="strong",
-        parse={"strong": {}, "b": parts.unless_normal, "[style:font-weight]": parts.read_weight},
-        markdown=("**", "**"),
-    ),
+    _mark("italic", "em"),
+    _mark("bold", "strong"),
     MarkType(name="code", html="code", parse={"code": {}}),
 )
 

@@ -5,7 +5,7 @@ Formats of lines are attributes of the line end: headings, lists with an indent,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -13,9 +13,9 @@ from pycrdt import Doc
 
 from collab.content.formats.html_writer import tag
 from collab.content.formats.links import is_safe_url
-from collab.content.schema import Attribute, Layout, NodeType, Schema
+from collab.content.schema import Attribute, NodeType, Schema
 from collab.content.shared_types.text_changes import Chunk
-from collab.content.shared_types.texts import change_text_line, read_chunks, write_text_root
+from collab.content.shared_types.texts import TextLayout, read_chunks, write_text_root
 from collab.content.trees import (
     JSON,
     Mark,
@@ -104,7 +104,7 @@ class _Line(NamedTuple):
         return given if isinstance(given, int) and 0 < given < 50 else 0
 
 
-class _QuillLayout(Layout):
+class _QuillLayout(TextLayout):
     """Content whose value is a delta."""
 
     def tree_schema(self, schema: Schema) -> Schema:
@@ -127,11 +127,6 @@ class _QuillLayout(Layout):
         if not isinstance(operations, list):
             raise InvalidContent("The content of Quill must be a delta: a list of operations.")
         write_text_root(doc, field, [_chunk(each, index) for index, each in enumerate(operations)])
-
-    def change_lines(
-        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
-    ) -> None:
-        change_text_line(doc, field, change)
 
 
 def _chunk(operation: Any, index: int) -> Chunk:

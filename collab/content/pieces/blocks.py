@@ -85,7 +85,7 @@ class Blocks(Sequence["Block"]):
         return self._layout.read(self._doc, self._field, self._schema)
 
     def _walk(self) -> Iterator[Block]:
-        anchors = self._layout.anchors(self._doc, self._field)
+        anchors = self._layout.anchors(self._doc, self._field, self._schema)
         top = enumerate(self._top(self._value()))
         pending: list[tuple[Path, JSON]] = [((index,), json) for index, json in top]
         while pending:
@@ -183,7 +183,8 @@ class Block:
             found = self._blocks.find(id=self.id)
             path = found[0].path if found else None
         else:
-            anchors = self._blocks._layout.anchors(self._blocks._doc, self._blocks._field)
+            blocks = self._blocks
+            anchors = blocks._layout.anchors(blocks._doc, blocks._field, blocks._schema)
             path = next((path for path, each in anchors.items() if each == self._anchor), None)
         if path is None:
             raise ContentError(f"The block {self.text[:40]!r} is no longer in the document.")

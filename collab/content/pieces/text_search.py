@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 from pycrdt import Doc
 
@@ -13,26 +14,69 @@ from collab.content.schema import Schema
 from collab.content.trees import Node, is_text, join_texts
 from collab.exceptions import TextNotFound
 
+from .signs import NODE, LineRange, Signs, line_text, lines_of
+
 __all__ = ["Match", "edit_text", "find_text", "replace_text"]
 
-#: Stands for an inline node in the text of a line.
-_NODE = "\ufffc"
+#: Letters of a line that an error shows.
+_SHOWN = 200
 
 
-class Match(NamedTuple):
-    """A place where a text was found."""
+class Match:
+    """A place where a text was found; it stays at that text while others edit the document.
 
-    #: The text of the whole line; an inline node in it is one letter.
-    line: str
-    #: The index of the first letter.
-    start: int
-    #: The index after the last letter.
-    end: int
+    Args:
+        line: the text of the whole line; an inline node in it is one letter.
+        place: where the text is.
+        signs: hold the places of all matches.
+        number: of this one among them.
+    """
+
+    def __init__(self, line: str, place: LineRange, signs: Signs, number: int) -> None:
+        self.line = line
+        #: The index of the first letter in the line.
+        self.start = place.start
+        #: The index after the last letter.
+        self.end = place.end
+        self._signs = signs
+        self._number = number
+
+    def __repr__(self) -> str:
+        return f"<Match {self.text!r} in {self.line[:40]!r}>"
+
+    @property
+    def text(self) -> str:
+        """The text that was found."""
+        return self.line[self.start : self.end]
+
+    def replace(self, new: str) -> None:
+        """Replace the text, wherever it is by now, by letters; see :func:`replace_text`.
+
+        Raises:
+            TextNotFound: the text was changed or deleted since it was found.
+        """
+        found = self._signs.find(self._number, self.text)
+        if found is None:
+            raise TextNotFound(f"{self.text!r} was changed or deleted since it was found.")
+        index = -1
+
+        def change(nodes: list[Node]) -> list[Node]:
+            nonlocal index
+            index += 1
+            if index != found.line:
+                return nodes
+            return _replace(nodes, [found.start], len(self.text), new)
+
+        self._signs.change_lines(change)
 
 
 def find_text(doc: Doc[Any], field: str | None, text: str, schema: Schema = TIPTAP) -> list[Match]:
     """Return the places where a text is, each within one line or paragraph."""
-    return list(_find(_lines(doc, field, schema), text))
+    field = field or schema.field
+    lines = lines_of(doc, field, schema)
+    places = list(_find(lines, text))
+    signs = Signs(doc, field, schema, places)
+    return [Match(lines[place.line], place, signs, number) for number, place in enumerate(places)]
 
 
 def replace_text(
@@ -52,7 +96,7 @@ def replace_text(
         old: the text, within one line or paragraph.
         new: the text in its place.
         schema: of the editor.
-        count: replaces only so many, from the beginning.
+        count: replaces at most as many, from the beginning.
 
     Returns:
         How many were replaced.
@@ -63,7 +107,7 @@ def replace_text(
 
     def change(nodes: list[Node]) -> list[Node]:
         nonlocal replaced
-        places = _places(_line_text(nodes), old)
+        places = _places(line_text(nodes), old)
         places = places if count is None else places[: count - replaced]
         replaced += len(places)
         return _replace(nodes, places, len(old), new) if places else nodes
@@ -80,61 +124,53 @@ def edit_text(
     Raises:
         TextNotFound: it is not there, or more than once; the message says what was found instead.
     """
-    lines = _lines(doc, field, schema)
-    matches = list(_find(lines, old))
-    if len(matches) == 1:
+    lines = lines_of(doc, field or schema.field, schema)
+    found = list(_find(lines, old))
+    if len(found) == 1:
         replace_text(doc, field, old, new, schema)
         return
-    if matches:
-        places = "; ".join(repr(_around(match)) for match in matches[:5])
-        raise TextNotFound(f"{old!r} is there {len(matches)} times; give more of it: {places}.")
-    nearest = max(lines, key=lambda line: _likeness(old, line), default="")
+    if found:
+        places = "; ".join(repr(_around(lines, place)) for place in found[:5])
+        raise TextNotFound(f"{old!r} is there {len(found)} times; give more of it: {places}.")
+    if not any(lines):
+        raise TextNotFound(f"{old!r} is not in the document, which has no text.")
     raise TextNotFound(
-        f"{old!r} is not in the document; the line that is most like it is {nearest!r}."
-        if nearest
-        else f"{old!r} is not in the document, which has no text."
+        f"{old!r} is not in the document; the line that is most like it is"
+        f" {_nearest(lines, old)!r}."
     )
 
 
-def _lines(doc: Doc[Any], field: str | None, schema: Schema) -> list[str]:
-    lines: list[str] = []
-
-    def note(nodes: list[Node]) -> list[Node]:
-        lines.append(_line_text(nodes))
-        return nodes
-
-    schema.layout.change_lines(doc, field or schema.field, schema, note)
-    return lines
-
-
-def _line_text(nodes: Sequence[Node]) -> str:
-    return "".join(node["text"] if is_text(node) else _NODE for node in nodes)
+def _find(lines: Sequence[str], text: str) -> Iterator[LineRange]:
+    if not text:
+        raise ValueError("The text that is looked for must not be empty.")
+    for index, line in enumerate(lines):
+        for start in _places(line, text):
+            yield LineRange(index, start, start + len(text))
 
 
 def _places(line: str, text: str) -> list[int]:
     places: list[int] = []
-    start = line.find(text)
+    start = -1 if NODE in text else line.find(text)
     while start >= 0:
         places.append(start)
         start = line.find(text, start + len(text))
     return places
 
 
-def _find(lines: Sequence[str], text: str) -> Iterator[Match]:
-    if not text:
-        raise ValueError("The text that is looked for must not be empty.")
-    for line in lines:
-        for start in _places(line, text):
-            yield Match(line, start, start + len(text))
+def _around(lines: Sequence[str], place: LineRange) -> str:
+    return lines[place.line][max(place.start - 20, 0) : place.end + 20]
 
 
-def _around(match: Match) -> str:
-    return match.line[max(match.start - 20, 0) : match.end + 20]
-
-
-def _likeness(text: str, line: str) -> float:
-    matcher = SequenceMatcher(None, text, line, autojunk=False)
-    return sum(block.size for block in matcher.get_matching_blocks()) / max(len(text), 1)
+def _nearest(lines: Sequence[str], text: str) -> str:
+    """Return the line, or the part of a long one, that has the most pairs of letters of a text."""
+    wanted = Counter(pairwise(text))
+    parts = [
+        part[start : start + _SHOWN]
+        for line in lines
+        for part in line.split("\n")
+        for start in range(0, max(len(part) - _SHOWN // 2, 1), _SHOWN // 2)
+    ]
+    return max(parts, key=lambda part: (wanted & Counter(pairwise(part))).total())
 
 
 def _replace(nodes: Sequence[Node], places: Sequence[int], length: int, new: str) -> list[Node]:
@@ -142,6 +178,6 @@ def _replace(nodes: Sequence[Node], places: Sequence[int], length: int, new: str
     for node in nodes:
         letters += [node | {"text": each} for each in node["text"]] if is_text(node) else [node]
     for place in reversed(places):
-        first = next(each for each in letters[place : place + length] if is_text(each))
+        first = letters[place]
         letters[place : place + length] = [first | {"text": new}] if new else []
     return join_texts(letters)

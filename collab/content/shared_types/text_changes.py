@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
-
-from pycrdt import Text, XmlText
+from typing import Any, NamedTuple
 
 from collab.content.differences.letters import Span, StandIns, spans
+from collab.content.schema import Letter, SharedText
 
-__all__ = ["Chunk", "SharedText", "change_text", "join_chunks", "write_chunks"]
-
-SharedText: TypeAlias = Text | XmlText
+__all__ = ["Chunk", "change_text", "join_chunks", "text_letters", "write_chunks"]
 
 
 class Chunk(NamedTuple):
@@ -77,6 +74,17 @@ def write_chunks(text: SharedText, chunks: Sequence[Chunk]) -> None:
         else:
             text.insert_embed(index, value, dict(formatting))
             index += 1
+
+
+def text_letters(text: SharedText) -> list[Letter]:
+    """Return the letters of a text; an embedded value is one."""
+    letters: list[Letter] = []
+    index = 0
+    for value, _ in text.diff():
+        for size in [len(each.encode()) for each in value] if isinstance(value, str) else [1]:
+            letters.append(Letter(text, index, index + size))
+            index += size
+    return letters
 
 
 def change_text(

@@ -1,4 +1,4 @@
-"""The content of a shared text: a delta, or a string."""
+"""The layout of editors of one text: a shared text, as a delta or a string."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
+from collab.content.schema import Layout, Letter, Schema
 from collab.content.trees import Node, is_text, make_node, make_text
 
-from .text_changes import Chunk, change_text, join_chunks
+from .text_changes import Chunk, change_text, join_chunks, text_letters
 from .values import plain
 
-__all__ = ["change_text_line", "read_chunks", "write_text_root"]
+__all__ = ["TextLayout", "read_chunks", "write_text_root"]
+
+
+class TextLayout(Layout):
+    """Content that is one text; all of it is one line, whose formatting is one mark."""
+
+    def change_lines(
+        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
+    ) -> None:
+        with doc.transaction():
+            nodes = [_node(chunk) for chunk in read_chunks(doc, field)]
+            write_text_root(doc, field, [_chunk(node) for node in change(nodes)])
+
+    def letters(self, doc: Doc[Any], field: str) -> list[list[Letter]]:
+        return [text_letters(doc.get(field, type=Text))]
 
 
 def read_chunks(doc: Doc[Any], field: str) -> list[Chunk]:
@@ -26,13 +41,6 @@ def read_chunks(doc: Doc[Any], field: str) -> list[Chunk]:
             for value, given in doc.get(field, type=Text).diff()
         ]
     )
-
-
-def change_text_line(doc: Doc[Any], field: str, change: Callable[[list[Node]], list[Node]]) -> None:
-    """Change a root that is a text, as one line; its formatting is one mark."""
-    with doc.transaction():
-        nodes = [_node(chunk) for chunk in read_chunks(doc, field)]
-        write_text_root(doc, field, [_chunk(node) for node in change(nodes)])
 
 
 def _node(chunk: Chunk) -> Node:

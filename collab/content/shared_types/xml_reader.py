@@ -29,6 +29,7 @@ __all__ = [
     "NOT_CONTENT",
     "attributes",
     "read_delta",
+    "read_texts",
     "read_xml",
 ]
 
@@ -56,13 +57,13 @@ def read_xml(doc: Doc[Any], field: str, schema: Schema | None = None) -> Node:
 
 
 def _raw(child: Any, depth: int) -> Node | list[Node]:
-    return _texts(child) if isinstance(child, XmlText) else _element(child, depth)
+    return read_texts(child) if isinstance(child, XmlText) else _element(child, depth)
 
 
 def _flat(nodes: Iterable[Any], depth: int) -> Iterator[Node]:
     for child in nodes:
         if isinstance(child, XmlText):
-            yield from _texts(child)
+            yield from read_texts(child)
         else:
             yield _element(child, depth)
 
@@ -81,7 +82,8 @@ def attributes(element: XmlElement | XmlText) -> dict[str, Any]:
     return {key: plain(value) for key, value in sorted(pairs) if value is not None}
 
 
-def _texts(text: XmlText) -> list[Node]:
+def read_texts(text: XmlText) -> list[Node]:
+    """Return the nodes of a text."""
     return [_chunk(value, formatting) for value, formatting in read_delta(text)]
 
 

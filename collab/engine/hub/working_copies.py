@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from pycrdt import Doc, TransactionEvent
+from pycrdt import Doc
 
 from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
@@ -23,7 +22,6 @@ __all__ = [
     "load_copy",
     "new_entry",
     "on_commit",
-    "recording_updates",
     "store_update",
     "unsaved_updates",
     "user_key",
@@ -49,21 +47,6 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     for update in (stored, merge(rest)) if rest else (stored,):
         apply(doc, update)
     return bool(loaded or unsaved)
-
-
-@contextmanager
-def recording_updates(doc: Doc[Any]) -> Iterator[list[bytes]]:
-    """Record the updates that the block makes; a Doc that stays observed is never freed."""
-    updates: list[bytes] = []
-
-    def record(event: TransactionEvent) -> None:
-        updates.append(event.update)
-
-    subscription = doc.observe(record)
-    try:
-        yield updates
-    finally:
-        doc.unobserve(subscription)
 
 
 async def store_update(

@@ -12,6 +12,7 @@ from django.core.management.base import CommandError
 
 from collab import documents
 from collab.conf import get_storage
+from collab.management.file_formats import has_content
 from collab.management.selection import DocumentsCommand
 from collab_storage.compaction import readable_update
 from collab_storage.exceptions import DocumentNotFound
@@ -30,7 +31,7 @@ class Command(DocumentsCommand):
         parser.add_argument(
             "--schema",
             help="the editor whose content it is, such as tiptap (default: the document type's);"
-            " JSON is its editor's then",
+            " without one, JSON and text are all of the document's roots",
         )
         parser.add_argument(
             "-o",
@@ -86,13 +87,15 @@ def _markdown(name: str, schema: str | None) -> str:
 
 
 def _json(name: str, schema: str | None) -> str:
-    value = documents.json(name, schema=schema) if schema else render_json(documents.read(name))
+    if has_content(name, schema):
+        value = documents.json(name, schema=schema)
+    else:
+        value = render_json(documents.read(name))
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _text(name: str, schema: str | None) -> str:
-    document_type = documents.type_of(name)
-    if schema or (document_type is not None and document_type.content is not None):
+    if has_content(name, schema):
         return documents.text(name, schema=schema) + "\n"
     return render_text(documents.read(name)) + "\n"
 

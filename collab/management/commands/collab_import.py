@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from collab import documents
 from collab.documents import edit, exists, send_doc_update
 from collab.exceptions import ContentError
-from collab.management.file_formats import clear, fill
+from collab.management.file_formats import clear, fill, has_content
 from collab.management.selection import DocumentsCommand
 
 _SUFFIXES = {
@@ -41,22 +41,27 @@ class Command(DocumentsCommand):
         parser.add_argument(
             "--schema",
             help="the editor whose content it becomes, such as tiptap (default: the document"
-            " type's); JSON is its editor's then",
+            " type's); without one, JSON is all of the document's roots, and text one of them",
         )
         parser.add_argument(
             "--replace", action="store_true", help="delete the present content of the document"
         )
         parser.add_argument(
-            "--root", default="text", help='root to write text into (default: "text")'
+            "--root",
+            default="text",
+            help='root to write text into where there is no schema (default: "text")',
         )
 
     def run(self, **options: Any) -> None:
         name, file = options["name"], options["file"]
         data = _read(file)
+        converts = has_content(name, options["schema"])
         match options["format"] or _format_of(file):
             case "html" | "markdown" as format:
                 self._convert(name, {format: _decode(data, file)}, options)
-            case "json" if options["schema"]:
+            case "text" if converts:
+                self._convert(name, {"text": _decode(data, file)}, options)
+            case "json" if converts:
                 self._convert(name, {"json": _parse_json(data, file)}, options)
             case "json":
                 _write(name, _parse(data, file), replace=options["replace"])

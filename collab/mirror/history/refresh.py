@@ -23,7 +23,6 @@ from pycrdt import Doc, Map, Text, get_state
 
 from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
-from collab.engine.hub.working_copies import recording_updates
 from collab.mirror.incoming.row_edits import RowKey
 from collab.mirror.incoming.unchecked import unchecked
 from collab.mirror.models import MirroredDocument, MirroredRefresh
@@ -32,7 +31,7 @@ from collab.mirror.registry import mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.values import plain
 from collab.protocol.yjs.ranges import Range, garbage, joined, structs
-from collab.protocol.yjs.updates import EMPTY_UPDATE, apply
+from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, recording_updates
 from collab.protocol.yjs.validation import check_structure
 from collab_storage.compaction import compact, readable_update
 from collab_storage.updates import state_vector

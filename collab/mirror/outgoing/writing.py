@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from pycrdt import Doc, Map, Text
 
 from collab.conf import get_storage
-from collab.engine.hub.working_copies import recording_updates, store_update
+from collab.engine.hub.working_copies import store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.copy_cache import DocumentCopy, keep, open_copy
 from collab.mirror.outgoing.lookup import DocumentRows
@@ -27,7 +27,7 @@ from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.text import write_text
 from collab.mirror.rows.values import plain, same
-from collab.protocol.yjs.updates import merge
+from collab.protocol.yjs.updates import merge, recording_updates
 from collab_storage.updates import state_vector
 
 __all__ = ["Writing", "reconcile", "rename", "write_rows", "writing"]

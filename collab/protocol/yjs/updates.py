@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from pycrdt import Doc, get_state, get_update
+from pycrdt import Doc, TransactionEvent, get_state, get_update
 
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
@@ -24,6 +25,7 @@ __all__ = [
     "is_panic",
     "merge",
     "outline",
+    "recording_updates",
     "release",
 ]
 
@@ -101,6 +103,21 @@ def cut(update: bytes, state: bytes) -> bytes:
         if is_failure(error):
             raise PoisonedDoc(type(error).__name__) from None
         raise
+
+
+@contextmanager
+def recording_updates(doc: Doc[Any]) -> Iterator[list[bytes]]:
+    """Record the updates that the block makes; a Doc that stays observed is never freed."""
+    updates: list[bytes] = []
+
+    def record(event: TransactionEvent) -> None:
+        updates.append(event.update)
+
+    subscription = doc.observe(record)
+    try:
+        yield updates
+    finally:
+        doc.unobserve(subscription)
 
 
 def release(doc: Doc[Any]) -> None:

@@ -15,11 +15,10 @@ from pycrdt import Doc, Map, Text
 from collab import documents
 from collab.conf import get_storage
 from collab.engine.hub import working_copies as copies
-from collab.engine.hub.working_copies import recording_updates
 from collab.mirror.models import MirroredDocument
 from collab.mirror.outgoing import copy_cache as cache
 from collab.mirror.outgoing.writing import writing
-from collab.protocol.yjs.updates import merge
+from collab.protocol.yjs.updates import merge, recording_updates
 from collab_storage.compaction import compact
 from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage

@@ -6,7 +6,7 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
-from collab.engine.hub.working_copies import recording_updates as changes
+from collab.protocol.yjs.updates import recording_updates as changes
 
 __all__ = ["HELLO", "changes", "content", "insert", "new_doc", "text", "typed"]
 

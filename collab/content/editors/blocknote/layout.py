@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from pycrdt import Doc
 
 from collab.content.editors.rich import RICH
-from collab.content.schema import BlockFacts, Layout, NodeType, Schema
-from collab.content.shared_types.prosemirror import change_xml_lines
+from collab.content.schema import BlockFacts, NodeType, Schema
+from collab.content.shared_types.prosemirror import XmlLayout
 from collab.content.shared_types.xml_reader import read_xml
 from collab.content.shared_types.xml_writer import write_xml
 from collab.content.trees import JSON, Node
@@ -30,7 +29,7 @@ _FRAME = frozenset(
 )
 
 
-class BlockNoteLayout(Layout):
+class BlockNoteLayout(XmlLayout):
     """Content whose value is BlockNote's blocks."""
 
     def tree_schema(self, schema: Schema) -> Schema:
@@ -51,11 +50,6 @@ class BlockNoteLayout(Layout):
         if value != blocks_of(stored, schema):
             write_xml(doc, field, tree_of(value, schema, stored), schema)
 
-    def change_lines(
-        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
-    ) -> None:
-        change_xml_lines(doc, field, schema, change)
-
     children_key = "children"
 
     def wrap_blocks(self, blocks: list[JSON]) -> JSON:
@@ -67,10 +61,6 @@ class BlockNoteLayout(Layout):
 
     def describe_block(self, block: JSON) -> BlockFacts:
         return BlockFacts(block["type"], block.get("id"), block_text(block))
-
-    def anchors(self, doc: Doc[Any], field: str) -> dict[tuple[int, ...], Hashable]:
-        # Blocks have ids.
-        return {}
 
 
 @lru_cache(maxsize=32)
