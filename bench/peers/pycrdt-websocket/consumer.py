@@ -18,7 +18,7 @@ settings.configure(
 django.setup()
 
 # Installed in an environment of its own.
-from pycrdt.websocket.django_channels_consumer import (  # type: ignore[import-not-found] # noqa: E402
+from pycrdt.websocket.django_channels_consumer import (  # noqa: E402
     YjsConsumer,
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 # Installed in an environment of its own.
-from pycrdt.websocket import ASGIServer, WebsocketServer  # type: ignore[import-not-found]
+from pycrdt.websocket import ASGIServer, WebsocketServer
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
