@@ -13,9 +13,13 @@ class CollabConfig(AppConfig):
         """Register the system checks and the document types of the project's apps."""
         from . import checks as checks
         from .documents.checks import check_document_types
+        from .documents.policy import find_type_rules
+        from .engine.rules import find_rules
 
         register(check_document_types, "collab")
         autodiscover_modules("documents")
+        if find_type_rules not in find_rules:
+            find_rules.append(find_type_rules)
         if apps.is_installed("django.contrib.auth"):
             from .engine.serving.logouts import connect_signals
 

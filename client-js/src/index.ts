@@ -4,5 +4,5 @@ export type { CollabEvents, CollabOptions } from "./provider.js";
 export { Rows, rows } from "./rows.js";
 export type { RowsChange, RowsEvents, Values } from "./rows.js";
 export { editText } from "./text.js";
-export { CloseCode, MessageType, SUBPROTOCOL, SyncType } from "./wire.js";
+export { CloseCode, MessageType, SUBPROTOCOL, SyncType, VERIFIED } from "./wire.js";
 export type { Access, Created, Frame, Hello, OmittedRefusals, Refusal } from "./wire.js";

@@ -3,6 +3,9 @@
 /** Offered in the handshake by clients that understand close codes and JSON frames. */
 export const SUBPROTOCOL = "collab";
 
+/** Key in presence states that the server alone sets; no client can write it. */
+export const VERIFIED = "verified";
+
 /** First varuint of a binary frame. */
 export const MessageType = {
   SYNC: 0,

@@ -23,13 +23,19 @@ from collab.documents.contents import (
 )
 from collab.documents.document_content import DocumentContent
 from collab.documents.document_type import DocumentType
+from collab.documents.members import (
+    PresentUser,
+    apresent,
+    arecheck_access,
+    present,
+    recheck_access,
+)
 from collab.documents.operations import (
     adelete,
     aedit,
     aexists,
     alist_documents,
     aread,
-    arecheck_access,
     arename,
     asend_doc_update,
     delete,
@@ -37,7 +43,6 @@ from collab.documents.operations import (
     exists,
     list_documents,
     read,
-    recheck_access,
     rename,
     rename_watchers,
     send_doc_update,
@@ -47,6 +52,7 @@ from collab.documents.registry import name_of, names, register, type_of
 __all__ = [
     "DocumentContent",
     "DocumentType",
+    "PresentUser",
     "acontent",
     "adelete",
     "aedit",
@@ -56,6 +62,7 @@ __all__ = [
     "ajson",
     "alist_documents",
     "amarkdown",
+    "apresent",
     "aread",
     "arecheck_access",
     "arename",
@@ -73,6 +80,7 @@ __all__ = [
     "markdown",
     "name_of",
     "names",
+    "present",
     "read",
     "recheck_access",
     "register",

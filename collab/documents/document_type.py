@@ -52,6 +52,14 @@ class DocumentType:
             " authorize(self, user, ...)."
         )
 
+    def presence(self, user: Any, *args: Any, **parameters: Any) -> Any:
+        """Return what other members see of ``user`` for certain: a dict as JSON can say it.
+
+        The server puts it under ``verified`` into the presence of each of the user's clients, where
+        no client can. It is asked when a connection joins, and with each check of its access.
+        """
+        return None
+
     def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> Any:
         """Fill a new document; called once in the document's life (I5)."""
 

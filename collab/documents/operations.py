@@ -18,9 +18,8 @@ from collab.engine.hub.working_copies import (
     on_commit,
     store_update,
     unsaved_updates,
-    user_key,
 )
-from collab.engine.relay.messages import ALL_ROOMS, order
+from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import apply, check, merge, recording_updates
 from collab_storage.base import DocumentInfo
@@ -33,7 +32,6 @@ __all__ = [
     "aexists",
     "alist_documents",
     "aread",
-    "arecheck_access",
     "arename",
     "asend_doc_update",
     "delete",
@@ -41,7 +39,6 @@ __all__ = [
     "exists",
     "list_documents",
     "read",
-    "recheck_access",
     "rename",
     "rename_watchers",
     "send_doc_update",
@@ -188,41 +185,6 @@ async def arename(old: str, new: str) -> None:
 def rename(old: str, new: str) -> None:
     """See :func:`arename`."""
     async_to_sync(arename)(old, new)
-
-
-# Access.
-
-
-async def arecheck_access(
-    room_name: str | None = None, user: object = None, *, prefix: str | None = None
-) -> None:
-    """Run ``authorize()`` again for the members of documents, in every process.
-
-    Args:
-        room_name: the document.
-        user: only for this user's connections.
-        prefix: instead of ``room_name``, for all documents whose names begin with it; ``""`` for
-            all there are.
-
-    Raises:
-        TypeError: not exactly one of ``room_name`` and ``prefix`` is given.
-    """
-    user_id = user_key(user)
-    if room_name is not None and prefix is None:
-        in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
-        publish(room_name, order(room_name, "recheck", user=user_id))
-    elif room_name is None and prefix is not None:
-        in_all_hubs(lambda hub: hub.recheck_prefix(prefix, user_id))
-        publish(ALL_ROOMS, order(ALL_ROOMS, "recheck_prefix", prefix=prefix, user=user_id))
-    else:
-        raise TypeError("recheck_access() takes either room_name or prefix.")
-
-
-def recheck_access(
-    room_name: str | None = None, user: object = None, *, prefix: str | None = None
-) -> None:
-    """See :func:`arecheck_access`."""
-    async_to_sync(arecheck_access)(room_name, user, prefix=prefix)
 
 
 # How it works.

@@ -12,9 +12,10 @@ from pycrdt import Doc
 
 from collab.access import Access
 from collab.conf import get_settings
-from collab.documents.registry import resolve
+from collab.documents.document_type import DocumentType
+from collab.documents.registry import ResolvedName, resolve
 
-__all__ = ["authorize", "call_hook", "default_access", "seed"]
+__all__ = ["TypeRules", "authorize", "call_hook", "default_access", "find_type_rules", "seed"]
 
 logger = logging.getLogger("collab.access")
 
@@ -53,6 +54,28 @@ async def seed(name: str, doc: Doc[Any]) -> None:
     """Fill the new document ``name`` as its type says."""
     if (resolved := resolve(name)) is not None:
         await call_hook(resolved.document_type.seed, doc, **resolved.parameters)
+
+
+class TypeRules:
+    """The rules of a document's type, for the engine; see ``DocumentRules`` there."""
+
+    def __init__(self, resolved: ResolvedName) -> None:
+        self._type, self._parameters = resolved
+
+    async def presence(self, user: Any) -> dict[str, Any] | None:
+        """Return what the type says of ``user`` to others."""
+        if type(self._type).presence is DocumentType.presence:
+            return None
+        found: dict[str, Any] | None = await call_hook(
+            self._type.presence, user, **self._parameters
+        )
+        return found
+
+
+def find_type_rules(name: str) -> TypeRules | None:
+    """Return the rules of the document ``name``, if it has a type."""
+    resolved = resolve(name)
+    return None if resolved is None else TypeRules(resolved)
 
 
 async def call_hook(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:

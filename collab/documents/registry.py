@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -14,6 +16,7 @@ from collab.documents.patterns import NamePattern
 
 __all__ = [
     "Registration",
+    "Registry",
     "ResolvedName",
     "name_of",
     "names",
@@ -24,6 +27,9 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound=type[DocumentType])
+
+#: Names whose types are remembered, the most recent ones.
+_MAX_REMEMBERED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,28 @@ class ResolvedName(NamedTuple):
     """The type of a document, and the parameters that the pattern finds in the name."""
 
     document_type: DocumentType
-    parameters: dict[str, Any]
+    parameters: Mapping[str, Any]
 
 
-_registrations: dict[type[DocumentType], Registration] = {}
+class Registry(dict[type[DocumentType], Registration]):
+    """The registered types; the type of a name is looked up once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.find = lru_cache(_MAX_REMEMBERED)(self._find)
+
+    def __setitem__(self, document_type: type[DocumentType], registration: Registration) -> None:
+        super().__setitem__(document_type, registration)
+        self.find.cache_clear()
+
+    def _find(self, name: str) -> ResolvedName | None:
+        for registration in self.values():
+            if (parameters := registration.pattern.match(name)) is not None:
+                return ResolvedName(registration.document_type, MappingProxyType(parameters))
+        return None
+
+
+_registrations = Registry()
 
 
 def register(pattern: str) -> Callable[[T], T]:
@@ -76,10 +100,7 @@ def registrations() -> list[Registration]:
 
 def resolve(name: str) -> ResolvedName | None:
     """Return the type of the document ``name`` and its parameters, if a pattern matches."""
-    for registration in _registrations.values():
-        if (parameters := registration.pattern.match(name)) is not None:
-            return ResolvedName(registration.document_type, parameters)
-    return None
+    return _registrations.find(name)
 
 
 def type_of(name: str) -> type[DocumentType] | None:

@@ -6,12 +6,13 @@ messages as in y-protocols' ``sync.js``, presence as in its ``awareness.js``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collab.exceptions import ProtocolViolation
 from collab.protocol.json_frames import decoder
-from collab.wire import MessageType, SyncType
+from collab.wire import VERIFIED, MessageType, SyncType
 from collab_storage import updates
 from collab_storage.updates import varuint
 
@@ -27,7 +28,9 @@ __all__ = [
     "read_varuint",
     "step1_frame",
     "step2_frame",
+    "unverified",
     "update_frame",
+    "verified",
 ]
 
 #: lib0 refuses integers that JavaScript cannot hold.
@@ -124,6 +127,8 @@ def joined_presence(encoded: Sequence[bytes]) -> bytes:
 def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
     """Decode the payload of an awareness message; states are at most ``max_size`` bytes.
 
+    A state loses what only the server may say in it.
+
     Raises:
         ProtocolViolation: it is cut off, too large, or has a state that is not a JSON object,
             with which every other member's client would fail.
@@ -142,10 +147,43 @@ def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
     return states
 
 
+def verified(state: str, data: str) -> str:
+    """Return a state that is :func:`unverified`, with the server's ``data`` of the user.
+
+    Args:
+        state: JSON text of an object.
+        data: JSON text; with an empty one, the state stays as it is.
+    """
+    if not data:
+        return state
+    members = state.strip()[1:].lstrip()
+    separator = "" if members.startswith("}") else ","
+    return f'{{"{VERIFIED}":{data}{separator}{members}'
+
+
+def unverified(state: str) -> str:
+    """Return a state without what only the server may say.
+
+    Raises:
+        ValueError: it is not valid JSON.
+    """
+    value = decoder.decode(state)
+    return _without_verified(value, state) if isinstance(value, dict) else state
+
+
+def _without_verified(value: dict[str, Any], text: str) -> str:
+    if VERIFIED not in value:
+        return text
+    del value[VERIFIED]
+    return json.dumps(value, allow_nan=False)
+
+
 def _checked_json(data: bytes) -> str:
     try:
         text = data.decode()
         value = decoder.decode(text)
+        if isinstance(value, dict):
+            text = _without_verified(value, text)
     except (ValueError, RecursionError):
         raise ProtocolViolation("The presence state is not valid JSON.") from None
     if value is None:

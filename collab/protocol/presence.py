@@ -3,6 +3,9 @@
 A stock client repeats to the server the presence of others that it receives, over the socket and
 over the browser's own channel between tabs. So a state is accepted only from the member that owns
 its client id. Clocks follow y-protocols' ``awareness.js``.
+
+States are kept as their clients have sent them. What the server says of an owner is added when its
+states are sent, so that no client can say it, and it changes hands with the client id.
 """
 
 from __future__ import annotations
@@ -12,7 +15,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collab.exceptions import ProtocolViolation
-from collab.protocol.frames import GONE, PresenceState, encode_presence, joined_presence
+from collab.protocol.frames import (
+    GONE,
+    PresenceState,
+    encode_presence,
+    joined_presence,
+    unverified,
+    verified,
+)
 
 __all__ = ["Presence", "PresenceOwner", "TooManyClients", "Verdict"]
 
@@ -24,6 +34,9 @@ class PresenceOwner(Protocol):
     """A member, as far as presence knows it."""
 
     user_id: str | None
+    #: JSON text of what the server says of it; empty for nothing, and for another process, whose
+    #: states have it already.
+    verified: str
 
 
 @dataclass(slots=True)
@@ -36,6 +49,11 @@ class _Entry:
     seen_at: float
     #: As others are sent it, once that was asked for.
     encoded: bytes | None = None
+
+    @property
+    def text(self) -> str:
+        """The state as others are sent it."""
+        return verified(self.state, self.owner.verified)
 
 
 # Not frozen: there is one for each cursor that moves, and a frozen one takes longer to make.
@@ -159,7 +177,7 @@ class Presence:
 
     def _state(self, client_id: int) -> PresenceState:
         if entry := self._entries.get(client_id):
-            return PresenceState(client_id, entry.clock, entry.state)
+            return PresenceState(client_id, entry.clock, entry.text)
         return PresenceState(client_id, self._departed.get(client_id, 0), GONE)
 
     def _encoded(self, client_id: int) -> bytes:
@@ -167,7 +185,7 @@ class Presence:
         if entry is None:
             return encode_presence(*self._state(client_id))
         if entry.encoded is None:
-            entry.encoded = encode_presence(client_id, entry.clock, entry.state)
+            entry.encoded = encode_presence(client_id, entry.clock, entry.text)
         return entry.encoded
 
     def _renew(self, entry: _Entry, state: PresenceState, now: float) -> bool:
@@ -198,8 +216,11 @@ class Presence:
         newer = entry is None or state.clock > entry.clock
         self._departed.pop(state.client_id, None)
         # A second connection may repeat states of the first; the other members have the newest.
-        newest = state if entry is None or newer else entry
-        self._entries[state.client_id] = _Entry(newest.clock, newest.state, owner, primary, now)
+        clock, text = state.clock, state.state
+        if entry is not None and not newer:
+            # A state of another process has what that says of its member.
+            clock, text = entry.clock, unverified(entry.state)
+        self._entries[state.client_id] = _Entry(clock, text, owner, primary, now)
         return newer
 
     def _own(self, owner: PresenceOwner, client_id: int) -> None:

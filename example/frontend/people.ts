@@ -1,4 +1,5 @@
 /** The users on a page. */
+import { VERIFIED } from "django-collab";
 import type { Awareness } from "y-protocols/awareness";
 
 export interface Person {
@@ -25,7 +26,9 @@ function present(awareness: Awareness): Person[] {
   const others = [...awareness.getStates().keys()].filter((id) => id !== awareness.clientID);
   const people = new Map<string, Person>();
   for (const id of [awareness.clientID, ...others]) {
-    const person = awareness.getStates().get(id)?.["user"] as Person | undefined;
+    const state = awareness.getStates().get(id);
+    // What the server says of others; the own state comes from this page.
+    const person = (state?.[VERIFIED] ?? state?.["user"]) as Person | undefined;
     if (person && !people.has(label(person))) people.set(label(person), person);
   }
   return [...people.values()];

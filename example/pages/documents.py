@@ -9,6 +9,7 @@ from collab.access import Access
 from collab.exceptions import NoSuchDocument
 
 from .models import Page
+from .people import person
 
 
 @documents.register("<slug:slug>")
@@ -22,6 +23,10 @@ class PageDocument(documents.DocumentType):
         if not Page.objects.filter(slug=slug).exists():
             raise NoSuchDocument
         return Access.WRITE if user.is_authenticated else Access.NONE
+
+    def presence(self, user: Any, slug: str) -> dict[str, str]:
+        """Return the name and colour that others see of a user."""
+        return dict(person(user))
 
     def changed(self, change: Any, slug: str) -> None:
         """Keep the text of the page for the list and its search box."""

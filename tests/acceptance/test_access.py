@@ -172,3 +172,26 @@ async def test_a_user_who_is_no_more_is_disconnected_at_once_from_every_process(
     await asyncio.to_thread(servers[0].run_code, ACTS[act].format(session=session))
     for client in clients:
         assert await client.wait_closed() == 4401
+
+
+PRESENT = """
+    from collab import documents
+
+    for user in sorted(documents.present("room"), key=lambda user: user.user_id):
+        print(user.user_id, user.access.label, user.connections, len(user.client_ids))
+"""
+
+
+async def test_a_worker_sees_who_is_in_a_document_in_every_process(
+    two_servers: Sequence[Server],
+) -> None:
+    assert await asyncio.to_thread(two_servers[0].run_code, PRESENT) == ""
+    await set_access(two_servers[0], 2, "read")
+    clients = [await enter(two_servers[0], 1), await enter(two_servers[1], 1)]
+    clients.append(await enter(two_servers[1], 2))
+    await clients[2].set_presence({"name": "Bob"})
+    await clients[0].wait_until(lambda: clients[0].presence)
+    found = await asyncio.to_thread(two_servers[0].run_code, PRESENT)
+    assert found == "1 write 2 0\n2 read 1 1\n"
+    for client in clients:
+        await client.disconnect()

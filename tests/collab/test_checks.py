@@ -23,6 +23,7 @@ from collab import checks, conf, documents
 from collab.access import Access
 from collab.checks import TAG
 from collab.consumers import YjsConsumer
+from collab.documents.registry import Registry
 from collab_storage.memory import MemoryStorage
 
 MEMORY = {"BACKEND": "collab_storage.memory.MemoryStorage"}
@@ -188,7 +189,7 @@ def test_the_tables_are_not_installed(
     settings: Any, without_orm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Document types that are called after changes need them, too.
-    monkeypatch.setattr("collab.documents.registry._registrations", {})
+    monkeypatch.setattr("collab.documents.registry._registrations", Registry())
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab_storage"]
     settings.COLLAB = {}
     message = the_one()
@@ -465,7 +466,7 @@ def test_a_consumer_that_serves_document_types_needs_no_more(
 ) -> None:
     settings.COLLAB = {}
     serve(URLRouter([path("ws/<path:room>", YjsConsumer.as_asgi())]))
-    monkeypatch.setattr("collab.documents.registry._registrations", {})
+    monkeypatch.setattr("collab.documents.registry._registrations", Registry())
     assert the_one(deploy=True).id == "collab.W005"
     documents.register("notes/<int:pk>")(Notes)
     assert ids(deploy=True) == []

@@ -26,3 +26,7 @@ def test_the_client_lists_the_same_numbers(enum: type[IntEnum]) -> None:
 
 def test_the_client_offers_the_subprotocol_that_the_server_looks_for() -> None:
     assert f'export const SUBPROTOCOL = "{wire.SUBPROTOCOL}";' in WIRE_TS
+
+
+def test_the_client_reads_what_the_server_says_of_users_where_the_server_puts_it() -> None:
+    assert f'export const VERIFIED = "{wire.VERIFIED}";' in WIRE_TS

@@ -24,7 +24,7 @@ class Open(documents.DocumentType):
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Register types in a registry of the test's own."""
-    monkeypatch.setattr(registry, "_registrations", {})
+    monkeypatch.setattr(registry, "_registrations", registry.Registry())
     return documents.register
 
 

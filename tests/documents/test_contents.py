@@ -32,7 +32,7 @@ OURS = content.TIPTAP.extend(name="ours", field="body")
 @pytest.fixture(autouse=True)
 def registrations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register types whose content is read in different ways."""
-    monkeypatch.setattr(registry, "_registrations", {})
+    monkeypatch.setattr(registry, "_registrations", registry.Registry())
     for pattern, schema, field in (
         ("notes/<int:pk>", "tiptap", None),
         ("pages/<str:name>", content.BLOCKNOTE, None),

@@ -22,7 +22,6 @@ from collab.access import Access
 from collab.conf import get_storage
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
-from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.exceptions import DocumentExists, DocumentNotFound, InvalidName
 from collab.testing import CollabClient, close_rooms, connect, use_memory_storage
 from collab_storage.compaction import apply_stored
@@ -366,37 +365,6 @@ async def test_a_document_that_is_not_stored_yet_gets_another_name() -> None:
         await close_rooms()
         assert text_of(await documents.aread("hall")) == "typed"
         assert not await documents.aexists("room")
-
-
-async def test_access_is_checked_again_for_one_user_or_all(
-    member: CollabClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Consumer, "allowed", Access.NONE)
-    await documents.arecheck_access("room", User(pk=7))
-    write(member.doc, "still here")
-    await member.wait_saved()
-    await documents.arecheck_access("room")
-    assert (await member.wait_closed()).code in (4401, 4403)
-
-
-async def test_access_is_checked_again_for_all_names_with_a_prefix(
-    member: CollabClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Consumer, "allowed", Access.NONE)
-    await documents.arecheck_access(prefix="hall")
-    await documents.arecheck_access(prefix="ro", user=User(pk=7))
-    current_hub().handle_order(order(ALL_ROOMS, "recheck_prefix", prefix="Ro", user=None))
-    write(member.doc, "still here")
-    await member.wait_saved()
-    # As another process would order it.
-    current_hub().handle_order(order(ALL_ROOMS, "recheck_prefix", prefix="ro", user=None))
-    assert (await member.wait_closed()).code in (4401, 4403)
-
-
-async def test_access_is_checked_again_of_a_name_or_a_prefix() -> None:
-    for arguments in ({}, {"room_name": "room", "prefix": "ro"}):
-        with pytest.raises(TypeError, match="either room_name or prefix"):
-            await documents.arecheck_access(**arguments)
 
 
 def _hindered() -> override_settings:

@@ -87,6 +87,9 @@ class RecordedFiles(documents.DocumentType):
     def authorize(self, user: Any, path: str) -> Access:
         return Access.WRITE
 
+    def presence(self, user: Any, path: str) -> dict[str, Any] | None:
+        return {"name": user.username} if user.is_authenticated else None
+
 
 @documents.register("kept/<slug:key>")
 class Kept(documents.DocumentType):

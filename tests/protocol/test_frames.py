@@ -31,7 +31,9 @@ from collab.protocol.frames import (
     read_varuint,
     step1_frame,
     step2_frame,
+    unverified,
     update_frame,
+    verified,
 )
 from collab_storage.updates import varuint
 
@@ -149,6 +151,29 @@ def test_a_state_may_have_the_largest_size_and_no_more() -> None:
     assert decode_presence(encoded(state), len(state))
     with pytest.raises(ProtocolViolation):
         decode_presence(encoded(state), len(state) - 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b'{"verified":{"name":"root"},"cursor":1}', {"cursor": 1}),
+        (b'{"\\u0076erified":1,"verified":2}', {}),
+        (b'{"user":{"verified":1}}', {"user": {"verified": 1}}),
+    ],
+)
+def test_a_client_cannot_say_what_only_the_server_says(sent: bytes, kept: object) -> None:
+    (state,) = decode_presence(encoded(sent), 1_000)
+    assert json.loads(state.state) == kept
+
+
+@pytest.mark.parametrize("state", ["{}", " { } ", '{"cursor":1}', '\n{ "a": {"verified": 2} }\n'])
+def test_the_server_adds_what_it_says_to_any_state(state: str) -> None:
+    assert json.loads(verified(state, '{"name":"Ann"}')) == {
+        "verified": {"name": "Ann"},
+        **json.loads(state),
+    }
+    assert verified(state, "") == state
+    assert unverified(verified("{}", "1")) == "{}"
 
 
 def test_every_way_to_write_null_is_the_state_of_one_who_has_left() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from collab.exceptions import ProtocolViolation
-from collab.protocol.frames import GONE, PresenceState
+from collab.protocol.frames import GONE, PresenceState, presence_frame
 from collab.protocol.presence import Presence, TooManyClients, Verdict
 
 HERE, THERE = '{"cursor":1}', '{"cursor":2}'
@@ -18,6 +19,7 @@ HERE, THERE = '{"cursor":1}', '{"cursor":2}'
 @dataclass(eq=False)
 class Owner:
     user_id: str | None = None
+    verified: str = ""
 
 
 def state(client_id: int = 7, clock: int = 1, text: str = HERE) -> PresenceState:
@@ -284,3 +286,27 @@ class PresenceMachine(RuleBasedStateMachine):
 
 TestPresenceMachine: Any = PresenceMachine.TestCase
 TestPresenceMachine.settings = settings(max_examples=60, stateful_step_count=25)
+
+
+# Words of the server.
+
+
+def test_the_word_of_the_server_goes_with_the_owner_of_a_client_id(presence: Presence) -> None:
+    first, second = Owner("ann", '{"name":"Ann"}'), Owner("ann", '{"name":"Ann Lee"}')
+    receive(presence, first, state(clock=5))
+    assert presence.states() == [state(clock=5, text='{"verified":{"name":"Ann"},"cursor":1}')]
+    # A new connection of the same client, which repeats what others have seen.
+    receive(presence, second, state(clock=5))
+    taken = '{"verified":{"name":"Ann Lee"},"cursor":1}'
+    assert presence.states() == [state(clock=5, text=taken)]
+    assert presence.frame() == presence_frame([state(clock=5, text=taken)])
+
+
+def test_another_process_has_added_its_word_already(presence: Presence) -> None:
+    peer, ann = Owner("ann"), Owner("ann", '{"name":"Ann Lee"}')
+    relayed = state(clock=5, text='{"verified":{"name":"Ann"},"cursor":1}')
+    presence.receive(peer, [relayed], 0, trusted=True)
+    assert presence.states() == [relayed]
+    receive(presence, ann, state(clock=5))
+    (taken,) = presence.states()
+    assert json.loads(taken.state) == {"verified": {"name": "Ann Lee"}, "cursor": 1}

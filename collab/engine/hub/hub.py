@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from django.urls.resolvers import RoutePattern
+
 from collab.engine.hub.live_rooms import Key, LiveRooms, PendingJoin
 from collab.engine.hub.loader import Loader, Opener
 from collab.engine.hub.upkeep import Upkeep, settle
 from collab.engine.relay.relay import Relay
 from collab.engine.rooms.member import Member
-from collab.engine.rooms.room import Room
+from collab.engine.rooms.room import PresentMember, Room
 from collab.engine.storing.document_store import DocumentStore
 from collab.exceptions import NoSuchDocument, Restarting
 
@@ -124,8 +126,10 @@ class Hub:
             self.deliver(name, order["update"], relayed=True)
         elif order["what"] == "recheck":
             self.recheck_access(name, order["user"])
-        elif order["what"] == "recheck_prefix":
-            self.recheck_prefix(order["prefix"], order["user"])
+        elif order["what"] == "recheck_matching":
+            self.recheck_matching(order["prefix"], order["pattern"], order["user"])
+        elif order["what"] == "present":
+            self._answer_present(name, order["channel"])
         elif order["what"] == "forget":
             self.forget_user(order["user"], order["session"])
         else:
@@ -178,11 +182,33 @@ class Hub:
                         check = member.connection.recheck_access()
                         self._upkeep.tasks.start(check, "recheck", name)
 
-    def recheck_prefix(self, prefix: str, user_id: str | None = None) -> None:
-        """Authorize the members of all documents again whose names begin with ``prefix``."""
-        names = {*self._live.pending_names, *(name for name, _ in self.rooms)}
-        for name in sorted(name for name in names if name.startswith(prefix)):
-            self.recheck_access(name, user_id)
+    def recheck_matching(
+        self, prefix: str, pattern: str | None = None, user_id: str | None = None
+    ) -> None:
+        """Authorize the members of many documents again.
+
+        Args:
+            prefix: with which the names of the documents begin.
+            pattern: that they match, in the syntax of Django's ``path()``.
+            user_id: only this user's connections.
+        """
+        route = None if pattern is None else RoutePattern(pattern, is_endpoint=True)
+        for name in sorted({*self._live.pending_names, *(name for name, _ in self.rooms)}):
+            if name.startswith(prefix) and (route is None or route.match(name)):
+                self.recheck_access(name, user_id)
+
+    def present(self, name: str) -> list[PresentMember]:
+        """Return the members of a document in this process."""
+        rooms = (self.rooms.get((name, stored)) for stored in (True, False))
+        return [member for room in rooms if room is not None for member in room.present()]
+
+    def peers_of(self, name: str) -> set[str]:
+        """Return the ids of other processes that hold a document, as far as this one knows."""
+        return set() if self.relay is None else self.relay.peers_of(name)
+
+    def _answer_present(self, name: str, channel: str) -> None:
+        if self.relay is not None and (name, True) in self.rooms:
+            self.relay.answer(name, channel, members=self.present(name))
 
     def forget_user(self, user_id: str | None, session: str | None) -> None:
         """Treat connections as anonymous whose user has logged out, was deactivated or deleted.

@@ -15,6 +15,7 @@ class Peer:
         channel: the layer's channel of the process.
         heard_at: when its last message arrived.
         user_id: none; members have one.
+        verified: nothing; the states that it sends have it.
         sent: the highest number of a message that it has sent, as far as is known.
         seen: all messages up to this number have arrived.
         ahead: numbers beyond ``seen`` that have arrived.
@@ -31,6 +32,7 @@ class Peer:
     channel: str
     heard_at: float
     user_id: str | None = None
+    verified: str = ""
     sent: int = 0
     seen: int = 0
     ahead: set[int] = field(default_factory=set)

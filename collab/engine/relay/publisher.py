@@ -19,11 +19,12 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers
 from django.conf import settings as django_settings
 
+from collab.engine.relay.inquiry import ask
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
 from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import relay_group
 
-__all__ = ["MakeMessage", "Publisher", "publish", "send_to_group", "shared_layer"]
+__all__ = ["MakeMessage", "Publisher", "inquire", "publish", "send_to_group", "shared_layer"]
 
 logger = logging.getLogger("collab.relay")
 
@@ -52,6 +53,7 @@ class Publisher:
     """
 
     def __init__(self, layer: ChannelLayer) -> None:
+        self._shared = layer
         self._layer = LayerChannel(layer, token=layer_token())
         self._waiting = 0
         #: By group, while messages are being sent to it: one after the other, in their order.
@@ -77,6 +79,11 @@ class Publisher:
         if is_idle:
             asyncio.run_coroutine_threadsafe(self._send_all(group), self._loop)
         return True
+
+    async def ask(self, group: str, message: Message, known: set[str] | None) -> list[Message]:
+        """See :func:`collab.engine.relay.inquiry.ask`; may be awaited in any event loop."""
+        asking = ask(self._shared, group, message, known)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
 
     def finish(self) -> None:
         """Wait, for a while, until all messages are sent."""
@@ -110,12 +117,23 @@ def publish(room_name: str, message: Message) -> None:
     send_to_group(relay_group(room_name), lambda: message)
 
 
+async def inquire(room_name: str, message: Message, known: set[str] | None) -> list[Message]:
+    """Return the answers of the processes that hold a room; see :func:`.inquiry.ask`."""
+    publisher = _publisher()
+    return [] if publisher is None else await publisher.ask(relay_group(room_name), message, known)
+
+
 def send_to_group(group: str, make: MakeMessage) -> bool:
     """Send the message that ``make`` returns to a group of the layer; lost if the layer fails.
 
     Returns:
         ``False`` if ``make`` is never called: there is no layer, or its backlog is full.
     """
+    publisher = _publisher()
+    return publisher is not None and publisher.send(group, make)
+
+
+def _publisher() -> Publisher | None:
     # A thread does not survive a fork: each process has its own publisher.
     pid = os.getpid()
     with _publishers_lock:
@@ -124,5 +142,4 @@ def send_to_group(group: str, make: MakeMessage) -> bool:
             publisher = _publishers[pid] = None if layer is None else Publisher(layer)
             if publisher is not None:
                 atexit.register(publisher.finish)
-    publisher = _publishers[pid]
-    return publisher is not None and publisher.send(group, make)
+    return _publishers[pid]

@@ -16,7 +16,14 @@ from typing import Any
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message, end_task
 from collab.engine.relay.layer_key import layer_token
-from collab.engine.relay.messages import ALL_ROOMS, PROCESS, SEVERAL, pack, relay_group
+from collab.engine.relay.messages import (
+    ALL_ROOMS,
+    MESSAGE_TYPE,
+    PROCESS,
+    SEVERAL,
+    pack,
+    relay_group,
+)
 from collab.engine.relay.room_link import RoomLink
 from collab.engine.relay.timings import DEFAULT, RelayTimings
 from collab.engine.runtime.background import BackgroundTasks
@@ -163,6 +170,26 @@ class Relay:
     def is_idle(self) -> bool:
         """Whether the layer has accepted everything."""
         return self._idle.is_set()
+
+    def answer(self, name: str, channel: str, **fields: Any) -> None:
+        """Send a process that asked about the room ``name`` this one's answer, and who else has it.
+
+        Args:
+            name: of a room that is open here.
+            channel: of the process.
+            fields: of the answer.
+        """
+        link = self._links[name]
+        peers = sorted(link.peers)
+        self.post(
+            {"type": MESSAGE_TYPE, "kind": "found", "from": link.id, "peers": peers, **fields},
+            channel=channel,
+        )
+
+    def peers_of(self, name: str) -> set[str]:
+        """Return the ids of the other processes that hold the room ``name``, as far as known."""
+        link = self._links.get(name)
+        return set() if link is None else set(link.peers)
 
     def _fill(self) -> None:
         self._filled.set()

@@ -69,6 +69,8 @@ class Member:
         self.connection = connection
         self.session = session
         self.user_id = user_id
+        #: JSON text that the server adds to the presence that comes through it.
+        self.verified = ""
         self.echo_updates = echo_updates
         self._who: dict[str, str | None] = {"room": None, "user": user_id}
         self.outbox = Outbox(send, write, settings, connection.evict, self._who)

@@ -93,6 +93,10 @@ class PresenceBroadcaster:
         """Return the client ids that are present."""
         return self._presence.client_ids()
 
+    def of(self, member: Member) -> set[int]:
+        """Return the client ids that are present through a member."""
+        return self._presence.of(member)
+
     def frame(self, client_ids: Iterable[int] | None = None) -> bytes:
         """Return the frame of the states of ``client_ids``, by default of all present."""
         return self._presence.frame(client_ids)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from pycrdt import Doc
 
@@ -32,9 +32,19 @@ from collab.protocol.effects import (
 )
 from collab.protocol.yjs.updates import EMPTY_STATE, is_failure, release
 
-__all__ = ["Room"]
+__all__ = ["PresentMember", "Room"]
 
 logger = logging.getLogger("collab.room")
+
+
+class PresentMember(TypedDict):
+    """A member as other processes are sent it."""
+
+    user_id: str | None
+    access: int
+    client_ids: list[int]
+    #: JSON text of what the server says of the user; empty for nothing.
+    verified: str
 
 
 class Room:
@@ -109,6 +119,18 @@ class Room:
         """Close all members' connections because of ``error``."""
         for member in list(self.members):
             member.close(error.close_code, str(error))
+
+    def present(self) -> list[PresentMember]:
+        """Return the members."""
+        return [
+            PresentMember(
+                user_id=member.user_id,
+                access=int(member.session.access),
+                client_ids=sorted(self.presence.of(member)),
+                verified=member.verified,
+            )
+            for member in self.members
+        ]
 
     def handle(self, member: Member, effect: Effect[Member]) -> None:
         """Do what a member's frame asks for.

@@ -31,6 +31,7 @@ from collab.engine.hub.hub import Hub
 from collab.engine.relay.layer_channel import LayerChannel
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
+from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
 from collab.engine.serving.access_check import AccessCheck, user_id_of
@@ -316,6 +317,7 @@ class ConsumerConnection:
         """Become a member of the room."""
         assert self.room_name is not None
         member = self.new_member()
+        await apply_rules(member, self.room_name, self.user)
         if self.layer_channel is not None:
             await self.layer_channel.join(group_name(self.room_name))
         self._hub = current_hub()
@@ -374,6 +376,8 @@ class ConsumerConnection:
         async with self._checking:
             try:
                 access = await self._access_check.ask_again()
+                if self._member is not None:
+                    await apply_rules(self._member, self.room_name, self.user)
             except MemberError as refusal:
                 self._access_check.record(Access.NONE)
                 await self.end_with(refusal)

@@ -15,6 +15,7 @@ from collab.documents.changes.change import Change
 from collab.documents.changes.deliverer import Deliverer
 from collab.documents.changes.dispatcher import Dispatcher
 from collab.documents.changes.recorder import start_delivering
+from collab.documents.registry import Registry
 from collab_storage.event_queue import Lease
 from collab_storage.models import EventLease, QueuedEvent
 from tests.harness.waiting import poll_until
@@ -143,7 +144,7 @@ def test_nothing_is_delivered_once_it_is_stopped() -> None:
 
 
 def test_a_process_without_receivers_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collab.documents.registry._registrations", {})
+    monkeypatch.setattr("collab.documents.registry._registrations", Registry())
     start_delivering()
     assert not [thread for thread in threading.enumerate() if thread.name == "collab-changes"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from collab.engine.relay.inquiry import ask
 from collab.engine.relay.messages import order, relay_group
 from collab.engine.runtime.counters import counters
 from collab.engine.storing.spool import spooled_files
@@ -64,6 +65,29 @@ async def test_access_is_checked_again_of_the_user_concerned() -> None:
         assert bob.socket.rechecked == 0
         await processes.tell(NOTES, "recheck", user=None)
         await until(lambda: bob.socket.rechecked)
+
+
+async def test_each_process_answers_who_is_in_a_document() -> None:
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        ann.show()
+        await until(lambda: bob.sees)
+        await until(lambda: ann.process.hub.peers_of(NOTES) and bob.process.hub.peers_of(NOTES))
+        question = {**order(NOTES, "present"), "from": "elsewhere"}
+        answers = await ask(processes.layer, relay_group(NOTES), question, None)
+        assert {answer["from"] for answer in answers} == {
+            each.process.link().id for each in (ann, bob)
+        }
+        members = [member for answer in answers for member in answer["members"]]
+        assert sorted(member["client_ids"] for member in members) == [[], [ann.doc.client_id]]
+
+
+async def test_a_process_that_has_no_such_document_open_does_not_answer() -> None:
+    async with cluster() as processes:
+        process = processes.start()
+        await process.open()
+        process.hub.handle_order({**order("other", "present"), "channel": "nowhere"})
+        assert process.hub.peers_of("other") == set()
 
 
 async def test_access_of_a_joining_connection_is_checked_again() -> None:

@@ -1260,6 +1260,7 @@ async def test_presence_is_told_to_other_processes_and_comes_from_them(link: Roo
 @dataclass(eq=False)
 class Peer:
     user_id: str | None = None
+    verified: str = ""
 
 
 # Its end.

@@ -1,0 +1,154 @@
+"""The users who have documents open, in all processes: a list of them, and checks of access."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import async_to_sync
+
+from collab.access import Access
+from collab.documents.patterns import NamePattern
+from collab.engine.hub.current import in_all_hubs, live_hubs
+from collab.engine.hub.hub import Hub
+from collab.engine.hub.working_copies import user_key
+from collab.engine.relay.messages import ALL_ROOMS, order
+from collab.engine.relay.publisher import inquire, publish
+from collab.engine.rooms.room import PresentMember
+from collab_storage.base import check_name
+
+__all__ = ["PresentUser", "apresent", "arecheck_access", "present", "recheck_access"]
+
+
+@dataclass(frozen=True, slots=True)
+class PresentUser:
+    """A user who has a document open, in however many tabs and processes.
+
+    Args:
+        user_id: primary key as text; ``None`` for an anonymous connection, each of which counts.
+        access: the highest of the user's connections.
+        client_ids: of the Yjs clients that are present through these connections.
+        connections: the number of connections.
+        verified: what ``presence()`` of the document's type says of the user; ``None`` if nothing.
+    """
+
+    user_id: str | None
+    access: Access
+    client_ids: tuple[int, ...]
+    connections: int
+    verified: dict[str, Any] | None
+
+
+# Presence.
+
+
+async def apresent(room_name: str) -> list[PresentUser]:
+    """Return the users who have a document open, in any process.
+
+    Processes are asked through the channel layer. While this process has the document open it
+    knows which others do; otherwise the answer comes at once if there are some, and after half a
+    second if there are none. A process that does not answer within two seconds is left out.
+    """
+    check_name(room_name)
+    members, known = await _present_here(room_name)
+    answers = await inquire(room_name, order(room_name, "present"), known)
+    for answer in answers:
+        members += answer["members"]
+    return _users(members)
+
+
+def present(room_name: str) -> list[PresentUser]:
+    """See :func:`apresent`."""
+    return async_to_sync(apresent)(room_name)
+
+
+async def _present_here(name: str) -> tuple[list[PresentMember], set[str] | None]:
+    """Return the members in this process, and the others that hold the document, if it does."""
+    looks = [_ask(hub, name) for hub in live_hubs()]
+    members: list[PresentMember] = []
+    known: set[str] | None = None
+    for is_held, found, peers in await asyncio.gather(*looks):
+        members += found
+        if is_held:
+            known = peers if known is None else known | peers
+    return members, known
+
+
+async def _ask(hub: Hub, name: str) -> tuple[bool, list[PresentMember], set[str]]:
+    async def look() -> tuple[bool, list[PresentMember], set[str]]:
+        return (name, True) in hub.rooms, hub.present(name), hub.peers_of(name)
+
+    if hub.is_here():
+        return await look()
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(look(), hub.loop))
+
+
+def _users(members: Iterable[PresentMember]) -> list[PresentUser]:
+    by_user: dict[object, list[PresentMember]] = {}
+    for number, member in enumerate(members):
+        # Each anonymous connection for itself.
+        key = number if member["user_id"] is None else member["user_id"]
+        by_user.setdefault(key, []).append(member)
+    return [_user(connections) for connections in by_user.values()]
+
+
+def _user(connections: list[PresentMember]) -> PresentUser:
+    verified = next((each["verified"] for each in connections if each["verified"]), "null")
+    return PresentUser(
+        user_id=connections[0]["user_id"],
+        access=Access(max(each["access"] for each in connections)),
+        client_ids=tuple(sorted({one for each in connections for one in each["client_ids"]})),
+        connections=len(connections),
+        verified=json.loads(verified),
+    )
+
+
+# Access.
+
+
+async def arecheck_access(
+    room_name: str | None = None,
+    user: object = None,
+    *,
+    prefix: str | None = None,
+    pattern: str | None = None,
+) -> None:
+    """Run ``authorize()`` again for the members of documents, in every process.
+
+    Args:
+        room_name: the document.
+        user: only for this user's connections.
+        prefix: instead of ``room_name``, for all documents whose names begin with it; ``""`` for
+            all there are.
+        pattern: instead of ``room_name``, for all documents whose names match it, in the syntax of
+            ``register()``.
+
+    Raises:
+        TypeError: not exactly one of ``room_name``, ``prefix`` and ``pattern`` is given.
+        ImproperlyConfigured: ``pattern`` is not valid.
+    """
+    user_id = user_key(user)
+    if [room_name, prefix, pattern].count(None) != 2:
+        raise TypeError("recheck_access() takes one of room_name, prefix and pattern.")
+    if room_name is not None:
+        in_all_hubs(lambda hub: hub.recheck_access(room_name, user_id))
+        publish(room_name, order(room_name, "recheck", user=user_id))
+        return
+    beginning = NamePattern(pattern).prefix if pattern is not None else prefix or ""
+    in_all_hubs(lambda hub: hub.recheck_matching(beginning, pattern, user_id))
+    fields = {"prefix": beginning, "pattern": pattern, "user": user_id}
+    publish(ALL_ROOMS, order(ALL_ROOMS, "recheck_matching", **fields))
+
+
+def recheck_access(
+    room_name: str | None = None,
+    user: object = None,
+    *,
+    prefix: str | None = None,
+    pattern: str | None = None,
+) -> None:
+    """See :func:`arecheck_access`."""
+    async_to_sync(arecheck_access)(room_name, user, prefix=prefix, pattern=pattern)

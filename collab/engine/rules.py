@@ -1,0 +1,58 @@
+"""Rules of one document, as far as live documents ask for them: those of its type.
+
+Types are above the engine, which asks by name; so every way to a document gets the same answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from collab.conf import get_settings
+
+if TYPE_CHECKING:
+    from collab.engine.rooms.member import Member
+
+__all__ = ["DocumentRules", "apply_rules", "find_rules", "rules_of"]
+
+
+class DocumentRules(Protocol):
+    """The rules of one document."""
+
+    async def presence(self, user: Any) -> dict[str, Any] | None:
+        """Return what other members see of ``user``, as JSON can say it; ``None`` for nothing."""
+
+
+#: Functions that return the rules of a document by its name, or ``None``; the first that has some
+#: decides.
+find_rules: list[Callable[[str], DocumentRules | None]] = []
+
+
+def rules_of(name: str) -> DocumentRules | None:
+    """Return the rules of the document ``name``, if it has any."""
+    found = (find(name) for find in find_rules)
+    return next((rules for rules in found if rules is not None), None)
+
+
+async def apply_rules(member: Member, name: str | None, user: Any) -> None:
+    """Set what the rules of the document ``name`` say of a member whose user is ``user``.
+
+    Raises:
+        ValueError: what others would see of the user is too large.
+    """
+    rules = None if name is None else rules_of(name)
+    if rules is not None:
+        member.verified = _checked(name, await rules.presence(user))
+
+
+def _checked(name: str | None, presence: dict[str, Any] | None) -> str:
+    if presence is None:
+        return ""
+    text, limit = json.dumps(presence, allow_nan=False), get_settings().MAX_PRESENCE_SIZE
+    if len(text) > limit:
+        raise ValueError(
+            f"presence() of the type of {name!r} returns {len(text)} characters of JSON, more than"
+            f" MAX_PRESENCE_SIZE ({limit})."
+        )
+    return text

@@ -1,0 +1,213 @@
+"""The users who have a document open, and what the server says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.routing import URLRouter
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import path
+from pycrdt import Text
+
+from collab import documents
+from collab.access import Access
+from collab.consumers import YjsConsumer
+from collab.documents.members import PresentUser
+from collab.engine.hub.current import current_hub
+from collab.engine.relay.messages import ALL_ROOMS, order
+from collab.exceptions import InvalidName
+from collab.testing import CollabClient, connect
+from tests.harness.waiting import until
+
+pytestmark = pytest.mark.usefixtures("memory")
+
+
+class Consumer(YjsConsumer):
+    """Gives the access that a test says."""
+
+    allowed = Access.WRITE
+
+    async def authorize(self) -> Access:
+        return type(self).allowed
+
+
+class MemoryConsumer(Consumer):
+    """Has its documents in memory only."""
+
+    storage = None
+
+
+application = URLRouter(
+    [
+        path("ws/<path:room>", Consumer.as_asgi()),
+        path("memory/<path:room>", MemoryConsumer.as_asgi()),
+    ]
+)
+
+
+@pytest.fixture
+async def member() -> AsyncIterator[CollabClient]:
+    async with connect(application, "/ws/room", user=User(pk=5)) as client:
+        yield client
+
+
+def by_user(users: list[PresentUser]) -> dict[str | None, PresentUser]:
+    return {user.user_id: user for user in users}
+
+
+async def still_writes(client: CollabClient) -> None:
+    """Wait until the server has stored what ``client`` types now."""
+    client.doc.get("text", type=Text).insert(0, "still here")
+    await client.wait_saved()
+
+
+# Who is there.
+
+
+async def test_nobody_is_in_a_document_that_is_not_open() -> None:
+    assert await documents.apresent("room") == []
+    with pytest.raises(InvalidName):
+        await documents.apresent("")
+
+
+async def test_a_user_with_several_connections_is_one(member: CollabClient) -> None:
+    async with (
+        connect(application, "/ws/room", user=User(pk=5)) as tab,
+        connect(application, "/memory/room", user=User(pk=6)),
+        connect(application, "/ws/other", user=User(pk=7)),
+    ):
+        users = by_user(await documents.apresent("room"))
+    assert users.keys() == {"5", "6"}
+    assert users["5"].connections == 2
+    assert users["5"].access is Access.WRITE
+    assert users["5"].verified is None
+    assert tab.doc.client_id != member.doc.client_id
+
+
+async def test_each_anonymous_connection_counts() -> None:
+    async with (
+        connect(application, "/ws/room", user=AnonymousUser()),
+        connect(application, "/ws/room", user=AnonymousUser()),
+    ):
+        users = await documents.apresent("room")
+    assert [(user.user_id, user.connections) for user in users] == [(None, 1), (None, 1)]
+
+
+async def test_the_clients_of_a_user_are_those_with_presence(member: CollabClient) -> None:
+    member.set_presence({"name": "Ann"})
+    await until(lambda: current_hub().present("room")[0]["client_ids"])
+    (user,) = await documents.apresent("room")
+    assert user.client_ids == (member.doc.client_id,)
+
+
+async def test_synchronous_code_in_another_thread_sees_the_same(member: CollabClient) -> None:
+    users = await sync_to_async(documents.present)("room")
+    assert [user.user_id for user in users] == ["5"]
+    # As a thread that no event loop has started.
+    users = await asyncio.to_thread(documents.present, "room")
+    assert [user.user_id for user in users] == ["5"]
+
+
+# What the server says of them.
+
+
+async def test_others_see_what_the_type_says_of_a_user_whatever_its_client_says() -> None:
+    async with (
+        connect(application, "/ws/recorded/files/a", user=User(pk=5, username="ann")) as ann,
+        connect(application, "/ws/recorded/files/a", user=AnonymousUser()) as guest,
+    ):
+        ann.set_presence({"verified": {"name": "root"}, "cursor": 1})
+        guest.set_presence({"verified": {"name": "root"}})
+        await guest.wait_until(lambda: ann.doc.client_id in guest.presence)
+        seen = guest.presence[ann.doc.client_id]
+        assert seen == {"verified": {"name": "ann"}, "cursor": 1}
+        await ann.wait_until(lambda: guest.doc.client_id in ann.presence)
+        assert ann.presence[guest.doc.client_id] == {}
+        users = by_user(await documents.apresent("recorded/files/a"))
+        assert users["5"].verified == {"name": "ann"}
+        assert users[None].verified is None
+
+
+async def test_what_the_type_says_is_asked_again_with_each_check_of_access() -> None:
+    user = User(pk=5, username="ann")
+    async with connect(application, "/ws/recorded/files/a", user=user):
+        user.username = "Ann Lee"
+        await documents.arecheck_access("recorded/files/a")
+
+        def verified() -> str:
+            (member,) = current_hub().present("recorded/files/a")
+            return member["verified"]
+
+        await until(lambda: verified() == json.dumps({"name": "Ann Lee"}))
+
+
+async def test_a_type_that_says_too_much_of_a_user_lets_nobody_in(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "MAX_PRESENCE_SIZE": 10}
+    with pytest.raises(
+        ValueError, match=r"presence\(\) of the type of 'recorded/files/a' returns 15"
+    ):
+        async with connect(application, "/ws/recorded/files/a", user=User(pk=5, username="ann")):
+            pass
+
+
+# Their access.
+
+
+async def test_access_is_checked_again_for_one_user_or_all(
+    member: CollabClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Consumer, "allowed", Access.NONE)
+    await documents.arecheck_access("room", User(pk=7))
+    await still_writes(member)
+    await documents.arecheck_access("room")
+    assert (await member.wait_closed()).code in (4401, 4403)
+
+
+@pytest.mark.parametrize(
+    ("other", "own"),
+    [
+        ({"prefix": "hall"}, {"prefix": "ro"}),
+        ({"pattern": "<int:pk>"}, {"pattern": "<slug:key>"}),
+        ({"pattern": "ro/<slug:key>"}, {"pattern": "ro<slug:key>"}),
+    ],
+)
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_access_is_checked_again_for_all_names_that_match(
+    member: CollabClient,
+    monkeypatch: pytest.MonkeyPatch,
+    other: dict[str, str],
+    own: dict[str, str],
+    ordered: bool,
+) -> None:
+    monkeypatch.setattr(Consumer, "allowed", Access.NONE)
+
+    async def recheck(names: dict[str, str], user: User | None) -> None:
+        if ordered:
+            # As another process would order it.
+            fields = {"prefix": "", "pattern": None, **names, "user": user and str(user.pk)}
+            current_hub().handle_order(order(ALL_ROOMS, "recheck_matching", **fields))
+        else:
+            await documents.arecheck_access(**names, user=user)
+
+    await recheck(other, None)
+    await recheck(own, User(pk=7))
+    await still_writes(member)
+    assert member.access == "write"
+    await recheck(own, User(pk=5))
+    assert (await member.wait_closed()).code in (4401, 4403)
+
+
+async def test_access_is_checked_again_of_a_name_or_of_names_that_match() -> None:
+    for arguments in ({}, {"room_name": "room", "prefix": "ro"}):
+        with pytest.raises(TypeError, match="one of room_name, prefix and pattern"):
+            await documents.arecheck_access(**arguments)
+    with pytest.raises(ImproperlyConfigured, match="begins with a slash"):
+        await sync_to_async(documents.recheck_access)(pattern="/x")
