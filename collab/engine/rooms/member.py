@@ -73,12 +73,18 @@ class Member:
         self.verified = ""
         self.echo_updates = echo_updates
         self._who: dict[str, str | None] = {"room": None, "user": user_id}
-        self.outbox = Outbox(send, write, settings, connection.evict, self._who)
+        self.outbox = self.new_outbox(send, write, settings)
         self._saved = 0
         self._pending = self._sent_pending = 0
         self._answered = 0
         #: Asks for missing updates when the pause is over.
         self._question: asyncio.TimerHandle | None = None
+
+    def new_outbox(
+        self, send: Send, write: Callable[[bytes | str], bool] | None, settings: Settings
+    ) -> Outbox:
+        """Return the way out to the client."""
+        return Outbox(send, write, settings, self.connection.evict, self._who)
 
     @property
     def user(self) -> Any:

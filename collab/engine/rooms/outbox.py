@@ -235,11 +235,9 @@ class Outbox:
 
     async def _drain_backlog(self, blocked: Awaitable[None]) -> None:
         try:
-            async with asyncio.timeout(self._settings.SEND_TIMEOUT):
-                await blocked
+            await self._finish_sending(blocked)
             while message := self._next_message():
-                async with asyncio.timeout(self._settings.SEND_TIMEOUT):
-                    await self._send(message)
+                await self._finish_sending(self._send(message))
         except TimeoutError:
             logger.warning("A member reads too slowly and is disconnected.", extra=self._who)
             self._evict()
@@ -254,6 +252,15 @@ class Outbox:
             self._evict()
         finally:
             self._drain = None
+
+    async def _finish_sending(self, sending: Awaitable[None]) -> None:
+        """Wait until a message is sent.
+
+        Raises:
+            TimeoutError: the client takes too long.
+        """
+        async with asyncio.timeout(self._settings.SEND_TIMEOUT):
+            await sending
 
     def _evict(self) -> None:
         counters.evictions += 1

@@ -27,8 +27,10 @@ class BackgroundTasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, None], name: str, room: str | None = None) -> None:
-        """Run ``work`` in a task of that name.
+    def start(
+        self, work: Coroutine[Any, Any, None], name: str, room: str | None = None
+    ) -> asyncio.Task[None]:
+        """Run ``work`` in a task of that name, and return the task.
 
         Args:
             work: a coroutine.
@@ -38,6 +40,7 @@ class BackgroundTasks:
         task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}-{name}")
         self._tasks.add(task)
         task.add_done_callback(partial(self._task_done, name, room))
+        return task
 
     async def finish(self) -> None:
         """Wait until all tasks have ended; failures are logged, not raised."""

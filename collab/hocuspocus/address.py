@@ -1,0 +1,381 @@
+"""A document on a client's connection: from its first frame, through its opening, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from pycrdt import Doc
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.documents import policy
+from collab.engine.hub.current import current_hub
+from collab.engine.rooms.room import Room
+from collab.engine.runtime.counters import counters
+from collab.engine.runtime.notify import notify
+from collab.engine.serving.access_check import AccessCheck, user_id_of
+from collab.exceptions import (
+    Forbidden,
+    MemberError,
+    NoSuchDocument,
+    ProtocolViolation,
+    Restarting,
+    TryAgainLater,
+    Unauthenticated,
+)
+from collab.hocuspocus.frames import (
+    AddressedType,
+    close_frame,
+    denied_frame,
+    document_name,
+    prefix_of,
+    read_text,
+    read_token,
+)
+from collab.hocuspocus.member import HocuspocusMember
+from collab.hocuspocus.outbox import Line
+from collab.hocuspocus.session import ExchangeRequest, HocuspocusSession, ReaderState
+from collab.protocol.effects import RoomUpdate
+from collab.protocol.frames import read_varuint
+from collab.signals import member_joined, member_left
+from collab.wire import CloseCode, MessageType
+from collab_storage.base import check_name
+from collab_storage.exceptions import InvalidName
+
+__all__ = ["Address", "AddressSocket"]
+
+logger = logging.getLogger("collab.hocuspocus")
+
+#: The reason for a client that gets no other; providers of Hocuspocus know it.
+_DENIED = "permission-denied"
+#: The reason for a client that has left.
+_LEFT = "provider_initiated"
+#: Codes of a document's end after which its client is to open it again. A provider does that once
+#: it has connected again.
+_CONNECT_AGAIN = frozenset({CloseCode.RESTART, CloseCode.TRY_LATER, CloseCode.INTERNAL})
+#: Pauses between attempts to open a document, in seconds: the first, which is doubled with each,
+#: and the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+class AddressSocket(Protocol):
+    """A client's connection, as its documents know it."""
+
+    scope: dict[str, Any]
+    settings: Settings
+    line: Line
+    #: Documents are stored, not in memory only.
+    stored: bool
+
+    async def authenticate(self, name: str, token: str) -> Any:
+        """Ask the project what a client with a token may do with a document."""
+
+    def send(self, prefix: bytes, message: bytes) -> None:
+        """Send a message behind an address, in any case."""
+
+    def keep(self, frame: bytes) -> None:
+        """Count a frame that waits until its document is open."""
+
+    def release(self, frames: list[bytes]) -> None:
+        """Count frames no more."""
+
+    def receive_addressed(self, frame: bytes) -> None:
+        """Handle a frame of any document."""
+
+    def forget(self, address: Address) -> None:
+        """Forget a document that the client has left."""
+
+    def start(self, work: Any, name: str, room: str) -> asyncio.Task[None]:
+        """Run a coroutine in a task."""
+
+    def opened(self) -> None:
+        """Record that the client has opened a document."""
+
+    def fail(self, code: int, reason: str) -> None:
+        """Close the connection."""
+
+    def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
+        """Hand a message that is no part of a document to the project."""
+
+    def evict(self) -> None:
+        """End the connection without the client's help."""
+
+
+class Address:
+    """A document that a client has open, or is about to open.
+
+    The hub knows it as a :class:`collab.engine.rooms.member.Connection`, and as the
+    :class:`collab.engine.hub.loader.Opener` of its document.
+
+    Args:
+        socket: the client's connection.
+        address: of the document on it, encoded.
+    """
+
+    makes_plain_docs = True
+
+    def __init__(self, socket: AddressSocket, address: bytes) -> None:
+        self._socket = socket
+        #: By which its connection knows it.
+        self.key = address
+        self._prefix = prefix_of(address)
+        self.name = document_name(address)
+        self.scope = socket.scope
+        self.token = ""
+        #: The provider's version, if it says so.
+        self.version: str | None = None
+        self.member: HocuspocusMember | None = None
+        self._room: Room | None = None
+        self._check = AccessCheck(socket.scope, self._authorize, socket.settings)
+        self._checking = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
+        #: Frames that came before the document is open.
+        self._waiting: list[bytes] = []
+        #: The document is refused or closed; frames are ignored until the client tries again.
+        self._is_ended = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether no token has come yet."""
+        return self.member is None and self._opening is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client has the document open."""
+        return self.member is not None
+
+    # Frames.
+
+    def receive(self, frame: bytes, position: int) -> None:
+        """Handle a frame, whose message is at ``position``."""
+        kind, behind = read_varuint(frame, position)
+        member = self.member
+        if member is None:
+            self._receive_early(frame, kind, behind)
+            return
+        try:
+            if kind == MessageType.AUTH:
+                self._renew_token(read_token(frame, behind).token)
+            elif kind == AddressedType.STATELESS:
+                self._socket.receive_stateless(member, read_text(frame, behind)[0])
+            elif kind == AddressedType.BROADCAST_STATELESS:
+                raise ProtocolViolation("Only servers broadcast stateless messages.")
+            elif kind == AddressedType.CLOSE:
+                self._leave_for_client()
+            else:
+                self._handle(member, frame, position)
+        except MemberError as error:
+            member.record_refused(error)
+            member.refuse(error)
+
+    def _receive_early(self, frame: bytes, kind: int, behind: int) -> None:
+        """Handle a frame of a document that is not open: it waits, or is ignored."""
+        if self._opening is None and kind == MessageType.AUTH:
+            self.token, self.version = read_token(frame, behind)
+            self._is_ended = False
+            self._opening = self._socket.start(self._open(), "open", self.name)
+        elif self._opening is None and kind == AddressedType.CLOSE:
+            self.leave()
+            self._socket.forget(self)
+        elif not self._is_ended:
+            self._socket.keep(frame)
+            self._waiting.append(frame)
+
+    def _receive_waiting(self) -> None:
+        """Handle the frames that have waited; the client may have begun anew among them."""
+        waiting, self._waiting = self._waiting, []
+        self._socket.release(waiting)
+        for frame in waiting:
+            self._socket.receive_addressed(frame)
+
+    def _handle(self, member: HocuspocusMember, frame: bytes, position: int) -> None:
+        room = self._room
+        assert room is not None
+        effect = member.session.receive_message(frame, position)
+        if isinstance(effect, ReaderState):
+            room.flush()
+            has_news = not room.has(effect.update)
+            room.handle(member, member.session.answer_reader(has_news=has_news))
+            return
+        if isinstance(effect, ExchangeRequest):
+            room.flush()
+            member.begin_exchange()
+        elif isinstance(effect, RoomUpdate) and effect.is_whole:
+            effect.on_stored = member.answer_stored
+        room.handle(member, effect)
+
+    # Opening.
+
+    async def _open(self) -> None:
+        """Authenticate the client and join the room, as often as the server cannot answer."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._socket.line.ready()
+                await self._join()
+            except (Restarting, TryAgainLater) as error:
+                cause: Exception = error
+            except MemberError as error:
+                self._deny(error)
+                return
+            except Exception as error:
+                logger.exception("A document cannot be opened.", extra=self._log_context)
+                cause = error
+            else:
+                return
+            if isinstance(cause, Restarting):
+                self._socket.fail(cause.close_code, str(cause))
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _join(self) -> None:
+        try:
+            check_name(self.name)
+        except InvalidName as error:
+            raise NoSuchDocument from error
+        hub, socket = current_hub(), self._socket
+        with hub.pending_join(self.name, user_id_of(self.scope)) as pending:
+            self._check.access = access = await self._check.ask()
+            member = self._new_member(access)
+            try:
+                self._room = await hub.join(self.name, member, self, stored=socket.stored)
+            except BaseException:
+                member.detach()
+                raise
+        self.member, self._opening = member, None
+        socket.opened()
+        notify(member_joined, name=self.name, user=member.user, access=access)
+        self._receive_waiting()
+        if pending.needs_recheck:
+            await self.recheck_access()
+
+    def _new_member(self, access: Access) -> HocuspocusMember:
+        socket, settings = self._socket, self._socket.settings
+        session = HocuspocusSession(access, settings, durable=socket.stored)
+        user_id = user_id_of(self.scope)
+        return HocuspocusMember(
+            self, session, socket.line, self._prefix, settings, self._closed, user_id
+        )
+
+    async def _authorize(self) -> Access:
+        """Ask the project; it may also answer which user the client is."""
+        answer = await self._socket.authenticate(self.name, self.token)
+        if isinstance(answer, tuple):
+            answer, user = answer
+            if user is not self._socket.scope.get("user"):
+                # The session, if there is one, is not that user's.
+                own = {**self._socket.scope, "user": user}
+                own.pop("session", None)
+                self.scope = own
+        return Access(answer)
+
+    def _deny(self, error: MemberError) -> None:
+        """Refuse the document; the connection and its other documents stay."""
+        logger.info("A document is refused (%s).", error.cause, extra=self._log_context)
+        counters.refuse(error.close_code, error.cause)
+        self._opening, self._is_ended = None, True
+        self._socket.send(self._prefix, denied_frame(_reason(error, _DENIED)))
+        self._receive_waiting()
+
+    @property
+    def _log_context(self) -> dict[str, str | None]:
+        return {"room": self.name, "user": user_id_of(self.scope)}
+
+    # As the opener of the document.
+
+    async def make_ydoc(self) -> Doc[Any]:
+        """Return a new Doc."""
+        return Doc()
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        """Fill a new document as its type does."""
+        await policy.seed(self.name, doc)
+
+    # Access.
+
+    def evict(self) -> None:
+        """End the client's connection, which takes no data."""
+        self._socket.evict()
+
+    def _renew_token(self, token: str) -> None:
+        """Check a token that the client has sent again; a good one is not answered."""
+        self.token = token
+        self._socket.start(self.recheck_access(), "renew", self.name)
+
+    async def recheck_access(self, *, routine: bool = False) -> None:
+        """Ask the project again what the client may do, and act on the answer."""
+        async with self._checking:
+            if (member := self.member) is None:
+                return
+            try:
+                access = await self._check.ask_again()
+            except (Unauthenticated, Forbidden, NoSuchDocument) as refusal:
+                self._check.record(Access.NONE)
+                member.close(refusal.close_code, _reason(refusal, "Unauthorized"))
+            except Exception:
+                logger.exception("Access could not be checked.", extra=self._log_context)
+                if not routine or self._check.has_expired:
+                    reason = "Your access cannot be checked now."
+                    self._socket.fail(CloseCode.TRY_LATER, reason)
+            else:
+                if self._check.record(access):
+                    self._change_access(member, access)
+
+    def _change_access(self, member: HocuspocusMember, access: Access) -> None:
+        member.session.change_access(access)
+        member.send_scope()
+        if member.session.can_write:
+            member.await_answer()
+        if self._room is not None:
+            self._room.welcome(member)
+
+    async def forget_user(self) -> None:
+        """Treat the client as anonymous, as its user has logged out, and check its access."""
+        self._check.forget_user()
+        await self.recheck_access()
+
+    # The end.
+
+    def _closed(self, code: int, reason: str) -> None:
+        """Close the document for the client, or the connection, if it is to connect again."""
+        if code in _CONNECT_AGAIN:
+            self._socket.fail(code, reason)
+        else:
+            self._socket.send(self._prefix, close_frame(reason))
+        self._is_ended = True
+        room, self._room = self._room, None
+        member, self.member = self.member, None
+        # The room may be using its members.
+        asyncio.get_running_loop().call_soon(self._leave_room, room, member)
+
+    def _leave_for_client(self) -> None:
+        self.leave()
+        self._socket.forget(self)
+        self._socket.send(self._prefix, close_frame(_LEFT))
+
+    def leave(self) -> None:
+        """Leave the room, or stop joining it."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        self._is_ended = True
+        self._socket.release(self._waiting)
+        self._waiting.clear()
+        room, self._room = self._room, None
+        member, self.member = self.member, None
+        self._leave_room(room, member)
+
+    def _leave_room(self, room: Room | None, member: HocuspocusMember | None) -> None:
+        if room is not None and member is not None:
+            room.leave(member)
+            room.flush()
+            notify(member_left, name=self.name, user=member.user, access=member.access)
+
+
+def _reason(error: MemberError, default: str) -> str:
+    """Return the project's reason for a refusal, if it has one."""
+    text = str(error)
+    return default if text == type(error).__doc__ else text

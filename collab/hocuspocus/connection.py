@@ -1,0 +1,275 @@
+"""One client's connection: its documents, its limits, and what belongs to no document."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from collab.access import Access
+from collab.conf import get_settings
+from collab.engine.connections.fast_path import Receive, Send, write_of
+from collab.engine.hub.current import current_hub
+from collab.engine.runtime.background import BackgroundTasks
+from collab.engine.runtime.counters import counters
+from collab.engine.runtime.timers import Deadline
+from collab.engine.serving.connection import ConsumerConnection
+from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
+from collab.hocuspocus.address import Address
+from collab.hocuspocus.frames import PING, PONG, SocketCode, prefix_of, split
+from collab.hocuspocus.member import HocuspocusMember, SocketMember
+from collab.hocuspocus.outbox import Line
+from collab.protocol.frames import presence_frame
+from collab.protocol.session import Session
+from collab.wire import CloseCode
+
+__all__ = ["HocuspocusConnection", "ServedHocuspocusConsumer"]
+
+logger = logging.getLogger("collab.hocuspocus")
+
+#: Documents of one connection, and those of them whose token has not come.
+MAX_DOCUMENTS, MAX_PENDING_DOCUMENTS = 1_000, 100
+#: Frames, and bytes of them, that wait until their documents are open.
+MAX_WAITING_FRAMES, MAX_WAITING_SIZE = 5_000, 5 * 1024 * 1024
+#: Seconds between two looks whether anything was sent: a provider that receives nothing for 30 s
+#: connects again.
+_QUIET = 14.0
+#: What a waiting message costs beside its text.
+_MESSAGE_COST = 256
+#: A message of presence without any state.
+_NOBODY = presence_frame([])
+#: Codes of a connection's end because of what its client sent.
+_SOCKET_CODES: dict[type[MemberError], int] = {
+    ProtocolViolation: SocketCode.UNAUTHORIZED,
+    TryAgainLater: SocketCode.RESET,
+}
+
+
+class ServedHocuspocusConsumer(Protocol):
+    """The documented names of a consumer that its documents use; see ``HocuspocusConsumer``."""
+
+    async def authenticate(self, name: str, token: str) -> Any:
+        """Return what a client may do with a document."""
+
+    async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
+        """Handle a message that is no part of a document."""
+
+
+class HocuspocusConnection(ConsumerConnection):
+    """A client's connection, which is in no room itself: its documents are."""
+
+    _member: SocketMember | None
+
+    def __init__(
+        self,
+        consumer: Any,
+        base: type,
+        scope: dict[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        super().__init__(consumer, base, scope, receive, send)
+        self.settings = get_settings()
+        self._project: ServedHocuspocusConsumer = consumer
+        self.stored = type(consumer).storage is not None
+        self.line = Line(send, write_of(self._socket, send), self.settings, self.evict)
+        self._addresses: dict[bytes, Address] = {}
+        self._tasks = BackgroundTasks("collab-hocuspocus", logger)
+        self._waiting_frames = self._waiting_size = 0
+        self._stateless: deque[tuple[HocuspocusMember, str]] = deque()
+        self._stateless_size = 0
+        self._stateless_task: asyncio.Task[None] | None = None
+        #: A first document is due.
+        self._deadline: Deadline | None = None
+        self._keepalive: asyncio.TimerHandle | None = None
+
+    @property
+    def has_document(self) -> bool:
+        """Return whether the connection itself opens a document."""
+        return False
+
+    # Life.
+
+    async def join(self) -> None:
+        """Be known to the hub."""
+        session = Session(Access.WRITE, self.settings, durable=self.stored)
+        line = self.line
+        member = SocketMember(
+            self, session, line.send, self.settings, user_id=self.user_id, write=line.write
+        )
+        self._hub = current_hub()
+        self._hub.enter(member)
+        self._member = member
+        loop, timeout = asyncio.get_running_loop(), self.settings.FIRST_FRAME_TIMEOUT
+        self._deadline = Deadline(loop, timeout, self._miss_document)
+        self._keepalive = loop.call_later(_QUIET, self._keep_alive)
+        self._intake.attach(member, timeout)
+
+    def _miss_document(self) -> None:
+        self.fail(SocketCode.TIMEOUT, "No document was opened in time.")
+
+    def _keep_alive(self) -> None:
+        """Send something to a client to which nothing was sent; see ``_QUIET``."""
+        if not self.line.has_sent and self._member is not None:
+            self._member.send_frame(self._keepalive_frame())
+        self.line.has_sent = False
+        self._keepalive = asyncio.get_running_loop().call_later(_QUIET, self._keep_alive)
+
+    def _keepalive_frame(self) -> bytes:
+        """Return a ping, or for older providers, which do not know it, presence of nobody."""
+        for key, address in self._addresses.items():
+            if address.member is not None and address.version is None:
+                return prefix_of(key) + _NOBODY
+        return PING
+
+    async def leave(self) -> None:
+        """Leave all documents, and wait until what the client sent is stored."""
+        for handle in (self._keepalive, self._stateless_task):
+            if handle is not None:
+                handle.cancel()
+        if self._deadline is not None:
+            self._deadline.meet()
+        names = {address.name for address in self._addresses.values() if address.is_open}
+        for address in list(self._addresses.values()):
+            address.leave()
+        self._addresses.clear()
+        if self._member is not None:
+            self._hub.leave(self._member)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.CLOSE_TIMEOUT):
+                for name in names:
+                    await self._hub.writer.saved(name)
+        await super().leave()
+
+    # Frames.
+
+    def receive_bytes(self, frame: bytes) -> None:
+        """Handle a binary frame."""
+        if self._member is None or self._member.is_closed:
+            return
+        if len(frame) == 1 and frame in (PING, PONG):
+            if frame == PING:
+                self._member.send_frame(PONG)
+            return
+        self.receive_addressed(frame)
+
+    def receive_text(self, frame: str) -> None:
+        """Refuse a text frame: providers send none."""
+        raise ProtocolViolation("Text frames are not understood here.")
+
+    def receive_addressed(self, frame: bytes) -> None:
+        """Handle a frame of any document."""
+        key, position = split(frame)
+        address = self._addresses.get(key)
+        if address is None:
+            self._check_documents()
+            address = self._addresses[key] = Address(self, key)
+        address.receive(frame, position)
+        if (member := address.member) is not None and self._member is not None:
+            self._member.charge(member.take_answered())
+
+    def _check_documents(self) -> None:
+        """Return if one more document may be opened."""
+        count = len(self._addresses)
+        if count >= MAX_DOCUMENTS:
+            raise TryAgainLater("Too many documents on one connection.")
+        if count >= MAX_PENDING_DOCUMENTS:
+            pending = sum(address.is_pending for address in self._addresses.values())
+            if pending >= MAX_PENDING_DOCUMENTS:
+                raise TryAgainLater("Too many documents without a token.")
+
+    def forget(self, address: Address) -> None:
+        """Forget a document that the client has left."""
+        self._addresses.pop(address.key, None)
+
+    def keep(self, frame: bytes) -> None:
+        """Count a frame that waits until its document is open."""
+        self._waiting_frames += 1
+        self._waiting_size += len(frame)
+        if self._waiting_frames > MAX_WAITING_FRAMES or self._waiting_size > MAX_WAITING_SIZE:
+            raise TryAgainLater("Too many frames of documents that are not open.")
+
+    def release(self, frames: Iterable[bytes]) -> None:
+        """Count frames no more."""
+        for frame in frames:
+            self._waiting_frames -= 1
+            self._waiting_size -= len(frame)
+
+    def send(self, prefix: bytes, message: bytes) -> None:
+        """Send a message behind an address, whatever becomes of the document."""
+        if self._member is not None:
+            self._member.send_frame(prefix + message)
+
+    # Documents.
+
+    def start(self, work: Coroutine[Any, Any, None], name: str, room: str) -> asyncio.Task[None]:
+        """Run a coroutine in a task; failures are logged."""
+        return self._tasks.start(work, name, room)
+
+    def opened(self) -> None:
+        """Record that the client has opened a document."""
+        if self._deadline is not None:
+            self._deadline.meet()
+            self._deadline = None
+
+    async def authenticate(self, name: str, token: str) -> Any:
+        """Ask the project what a client with a token may do with a document."""
+        return await self._project.authenticate(name, token)
+
+    # Messages that are no part of a document.
+
+    def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
+        """Hand a message to the project, after those before it.
+
+        Raises:
+            TooBig: it is larger than allowed.
+            TryAgainLater: too many wait.
+        """
+        size, limit = len(payload), self.settings.MAX_TEXT_SIZE
+        if size > limit:
+            raise TooBig(f"A message has {size} letters, more than {limit}.", limit="MAX_TEXT_SIZE")
+        self._stateless_size += size + _MESSAGE_COST
+        if self._stateless_size > limit + _MESSAGE_COST:
+            raise TryAgainLater("Too many stateless messages wait.", limit="MAX_TEXT_SIZE")
+        self._stateless.append((member, payload))
+        if self._stateless_task is None:
+            self._stateless_task = self.start(self._handle_stateless(), "stateless", "")
+
+    async def _handle_stateless(self) -> None:
+        try:
+            while self._stateless:
+                member, payload = self._stateless.popleft()
+                self._stateless_size -= len(payload) + _MESSAGE_COST
+                await self._handle_one_stateless(member, payload)
+        finally:
+            self._stateless_task = None
+
+    async def _handle_one_stateless(self, member: HocuspocusMember, payload: str) -> None:
+        if member.is_closed:
+            return
+        try:
+            await self._project.receive_stateless(member, payload)
+        except MemberError as error:
+            member.refuse(error)
+        except Exception:
+            context = {"room": member.room_name, "user": member.user_id}
+            logger.exception("receive_stateless() failed.", extra=context)
+            member.close(CloseCode.PROTOCOL_VIOLATION, "Reset Connection")
+
+    # The end.
+
+    def fail(self, code: int, reason: str) -> None:
+        """Close the connection with all its documents; the client connects again."""
+        if self._member is not None and not self._member.is_closed:
+            counters.refuse(code, self._close_cause)
+            self._member.close(code, reason)
+
+    async def end_with(self, error: MemberError) -> None:
+        """Close the connection because of ``error``."""
+        self._close_cause = error.cause
+        is_open = self._member is not None
+        code = _SOCKET_CODES.get(type(error)) if is_open else None
+        await self.close(code or error.close_code, str(error))

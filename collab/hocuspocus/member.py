@@ -1,0 +1,146 @@
+"""One document of a client: a member of its room, as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.engine.connections.fast_path import Send
+from collab.engine.rooms.member import Connection, Member
+from collab.engine.rooms.outbox import DocumentView, Outbox
+from collab.hocuspocus.frames import (
+    authenticated_frame,
+    stateless_frame,
+    token_request_frame,
+)
+from collab.hocuspocus.outbox import AddressedOutbox, Line
+from collab.hocuspocus.session import HocuspocusSession, scope_of
+from collab.protocol.frames import step1_frame
+
+__all__ = ["HocuspocusMember", "SocketMember"]
+
+
+class HocuspocusMember(Member):
+    """A document that a client has open.
+
+    Args:
+        connection: of the document.
+        session: the protocol state of the document.
+        line: of the client's connection.
+        prefix: the address, as frames begin with it.
+        settings: for the limits.
+        on_close: called with a code and a reason when the document is to be closed.
+        user_id: primary key of the user, as text; ``None`` for an anonymous one.
+    """
+
+    outbox: AddressedOutbox
+    session: HocuspocusSession
+
+    def __init__(
+        self,
+        connection: Connection,
+        session: HocuspocusSession,
+        line: Line,
+        prefix: bytes,
+        settings: Settings,
+        on_close: Callable[[int, str], object],
+        user_id: str | None,
+    ) -> None:
+        self._line = line
+        self._prefix = prefix
+        self._on_close = on_close
+        super().__init__(
+            connection, session, line.send, settings, user_id=user_id, write=line.write
+        )
+        #: The client has asked for the document, and so expects questions.
+        self._has_asked = False
+        #: Updates that are stored, and those of them that the client need not hear of any more.
+        self._stored = self._reported = 0
+        #: Nothing is reported as stored before the client's next answer is.
+        self._awaits_answer = False
+
+    def new_outbox(
+        self, send: Send, write: Callable[[bytes | str], bool] | None, settings: Settings
+    ) -> Outbox:
+        """Return the way out for this document."""
+        evict = self.connection.evict
+        return AddressedOutbox(self._line, self._prefix, settings, self._on_close, evict, self._who)
+
+    @property
+    def access(self) -> Access:
+        """The client's access to the document."""
+        return self.session.access
+
+    # For projects.
+
+    def send_stateless(self, payload: str) -> None:
+        """Send a message that is no part of the document to this client."""
+        self.send_frame(stateless_frame(payload))
+
+    def request_token(self) -> None:
+        """Ask the client for its token again, which is checked when it comes."""
+        self.send_frame(token_request_frame())
+
+    def close_document(self, reason: str) -> None:
+        """Close the document for this client; its connection stays."""
+        self.close(1000, reason)
+
+    # As rooms know it.
+
+    def enter(self, room: DocumentView, name: str) -> None:
+        """Be in a room of that name from now on, and send that first."""
+        super().enter(room, name)
+        self.send_scope()
+
+    def send_scope(self) -> None:
+        """Send what the client may do."""
+        self.send_frame(authenticated_frame(scope_of(self.session.access)))
+
+    def begin_exchange(self) -> None:
+        """Ask a client that has just asked for the document for what the server lacks.
+
+        From now on it expects reports of this exchange's frames only.
+        """
+        self._has_asked = True
+        self._reported = self.session.received_updates
+        state = self.room.state()
+        if self.session.can_write:
+            self.ask(state)
+        else:
+            # What it may not change, it may have: that is reported as stored.
+            self.send_frame(step1_frame(state))
+
+    def ask(self, state: bytes) -> None:
+        """Ask for what a document of state vector ``state`` lacks, once the client has begun."""
+        if self._has_asked:
+            super().ask(state)
+
+    def await_answer(self) -> None:
+        """Report nothing as stored before everything that the client has is."""
+        self._awaits_answer = True
+
+    def answer_stored(self) -> None:
+        """Record that everything is stored that the client had when it answered a question."""
+        self._awaits_answer = False
+
+    def send_saved(self, number: int) -> None:
+        """Report that the first ``number`` updates are stored, each with a message."""
+        self._stored = max(self._stored, number)
+        if not self._awaits_answer and self._stored > self._reported:
+            count, self._reported = self._stored - self._reported, self._stored
+            self.outbox.send_stored(count)
+
+    def send_pending(self, number: int) -> None:
+        """Send nothing: providers know of no pending updates."""
+
+    def send_reports(self) -> None:
+        """Send nothing: reports are sent once."""
+
+
+class SocketMember(Member):
+    """A client's connection, which the hub knows beside its documents."""
+
+    def charge(self, answered: int) -> None:
+        """Charge the connection with bytes that one of its documents was asked for."""
+        self._answered += answered

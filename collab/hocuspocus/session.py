@@ -1,0 +1,104 @@
+"""One document's side of the protocol, without I/O: messages behind an address in, effects out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from collab.access import Access
+from collab.conf import Settings
+from collab.hocuspocus.frames import AddressedType, status_frame
+from collab.protocol.effects import Effect, Reply, RoomUpdate, StateRequest
+from collab.protocol.frames import read_varuint
+from collab.protocol.session import Session
+from collab.protocol.yjs.updates import outline
+from collab.wire import MessageType
+
+__all__ = ["ExchangeRequest", "HocuspocusSession", "ReaderState", "scope_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRequest(StateRequest):
+    """A client's question for what it lacks, which expects the same question of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderState:
+    """Everything that a client has which may only read."""
+
+    update: bytes
+
+
+#: Types of messages whose bytes are those of y-websocket.
+_SHARED = frozenset({MessageType.SYNC, MessageType.AWARENESS, MessageType.QUERY_AWARENESS})
+
+
+def scope_of(access: Access) -> str:
+    """Return the word that providers see."""
+    return "read-write" if access >= Access.WRITE else "readonly"
+
+
+class HocuspocusSession(Session):
+    """The protocol state of one document of a client.
+
+    A provider counts the frames that are not reported as stored: it begins with 1 whenever it sends
+    a step 1, adds 1 for each change, and expects a report for each, and for the answer to one
+    question of the server. So updates are numbered, and answers to further questions are not: each
+    has the number of the update before it, with which it is reported.
+
+    Args:
+        access: what the member may do; may change later.
+        settings: for the limits.
+        durable: whether what the member sends is going to be stored.
+    """
+
+    def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:
+        super().__init__(access, settings, durable=durable)
+        #: The client expects a report for its next answer.
+        self._owes_report = False
+
+    @property
+    def received_updates(self) -> int:
+        """The number of updates, of which further answers are none."""
+        return self._updates
+
+    def answer_reader(self, *, has_news: bool) -> Reply:
+        """Return the report for the answer of a client that may only read.
+
+        Args:
+            has_news: the answer has something that the document lacks, which is refused.
+        """
+        self._owes_report = False
+        self._updates += has_news
+        return Reply(status_frame(not has_news))
+
+    def receive_message(self, frame: bytes, position: int) -> Effect[Any] | ReaderState:
+        """Return the effect of the message at ``position`` of a frame.
+
+        A message of an unknown type has none.
+
+        Raises:
+            ProtocolViolation: it is not valid.
+            TooBig: it is larger than allowed.
+        """
+        kind, behind = read_varuint(frame, position)
+        if kind == AddressedType.SYNC_REPLY:
+            return self.receive_bytes(bytes((MessageType.SYNC,)) + frame[behind:])
+        if kind not in _SHARED:
+            return None
+        effect = self.receive_bytes(frame[position:])
+        if isinstance(effect, StateRequest):
+            self._owes_report = True
+            return ExchangeRequest(effect.state)
+        return effect
+
+    def _receive_update(self, update: bytes, *, is_whole: bool) -> Any:
+        if is_whole and not self.can_write:
+            return ReaderState(update)
+        if not is_whole or self._owes_report:
+            self._updates += 1
+        if is_whole:
+            self._owes_report = False
+        if not self.can_write:
+            return Reply(status_frame(False))
+        return RoomUpdate(update, self._updates, is_whole, outline(update))
