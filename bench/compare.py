@@ -95,7 +95,7 @@ def _chosen(names: Sequence[str], *, quick: bool) -> list[Scenario]:
     if unknown := set(names) - known:
         raise ValueError(f"There is no scenario {', '.join(sorted(unknown))}.")
     return [
-        scenario
+        scenario.brief() if quick else scenario
         for scenario in SCENARIOS
         if (not names and (scenario.quick or not quick))
         or scenario.name in names
@@ -116,10 +116,14 @@ def plan(
     for run in range(repeat):
         for scenario in scenarios:
             names = servers or scenario.servers or list(CONTESTANTS)
-            suited = [CONTESTANTS[name] for name in names if scenario.suits(CONTESTANTS[name])]
+            suited = [CONTESTANTS[name] for name in names if _is_for(scenario, CONTESTANTS[name])]
             first = run % len(suited) if suited else 0
             for contestant in suited[first:] + suited[:first]:
                 yield Cell(run + 1, scenario, contestant)
+
+
+def _is_for(scenario: Scenario, contestant: Contestant) -> bool:
+    return contestant.is_available and scenario.suits(contestant)
 
 
 def allow_many_sockets() -> None:

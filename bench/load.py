@@ -236,8 +236,8 @@ class _Inhabitant(Member):
     def __init__(self, home: Room, server: Running, reader: Reader) -> None:
         super().__init__(server, home.name, reader)
         self.latencies = home.crowd.latencies[server]
-        #: Client ids whose updates come from here.
-        self.own: tuple[int, ...] = ()
+        #: Client ids whose updates come from here, or were there before.
+        self.own = home.crowd.earlier
         self._home = home
 
     def take_update(self, found: Sequence[Range]) -> None:
@@ -275,7 +275,7 @@ class Room:
     def write(self, author: Author, place: int = 0) -> None:
         """Let the member at ``place`` send the author's next update; the others are to get it."""
         member, sent = self.members[place], self.sent.setdefault(author.client_id, [])
-        member.own = (author.client_id,)
+        member.own = (author.client_id, *self.crowd.earlier)
         self.missing += len(self.members) - 1
         update = author.update(len(sent))
         sent.append(perf_counter())
@@ -307,11 +307,19 @@ class Crowd:
         rooms: how many rooms.
         size: how many members each room has.
         prefix: of the rooms' names.
+        earlier: client ids of authors whose updates the rooms have; a server that loads them may
+            send them to members again.
     """
 
     def __init__(
-        self, servers: Sequence[Running], rooms: int, size: int, prefix: str = "room"
+        self,
+        servers: Sequence[Running],
+        rooms: int,
+        size: int,
+        prefix: str = "room",
+        earlier: tuple[int, ...] = (),
     ) -> None:
+        self.earlier = earlier
         #: Seconds from sending an update to each member's getting it, by its server.
         self.latencies: dict[Running, list[float]] = {server: [] for server in servers}
         reader = Reader()
@@ -331,6 +339,13 @@ class Crowd:
     def delivered(self) -> int:
         """How many updates have reached members up to now, each counted for each of them."""
         return sum(map(len, self.latencies.values()))
+
+    def taken(self, server: Running) -> list[float]:
+        """Return the latencies of a server's clients up to now, which are counted anew then."""
+        found = self.latencies[server]
+        taken = found.copy()
+        found.clear()
+        return taken
 
     async def __aenter__(self) -> Self:
         # A peer breaks when a room is opened by many at once.
@@ -372,9 +387,15 @@ class Crowd:
     async def converse(self, author: Author, seconds: float) -> None:
         """Let one member of each room write for so long, the next when all others have the last."""
         end = perf_counter() + seconds
+        await self._converse(author, lambda room: perf_counter() < end)
 
+    async def exchange(self, author: Author, updates: int) -> None:
+        """Let one member of each room write so many updates in all, in the same way."""
+        await self._converse(author, lambda room: len(room.sent[author.client_id]) < updates)
+
+    async def _converse(self, author: Author, goes_on: Callable[[Room], bool]) -> None:
         def go_on(room: Room) -> None:
-            if perf_counter() < end:
+            if goes_on(room):
                 room.write(author)
             else:
                 self._rest(room)

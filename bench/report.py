@@ -10,7 +10,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from .aims import verdicts
-from .results import RESULTS, Circumstances, Measurement, medians, read
+from .results import RESULTS, Circumstances, Measurement, Medians, medians, read
+from .rounds import is_sureness
 from .table import short
 
 __all__ = ["add_arguments", "report", "run"]
@@ -51,11 +52,25 @@ def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measur
         for scenario in scenarios:
             absent = ["failed" if (scenario, name) in failed else "" for name in names]
             # Where all have failed there is a row to say so.
-            for what, values in found[scenario].items() or [("", {})]:
+            figures = [each for each in found[scenario].items() if not is_sureness(each[0])]
+            for what, values in figures or [("", {})]:
                 rows.append([titles[scenario], what, *_cells(values, names, absent, peers)])
         lines += _wide(names, rows) if len(names) > _MANY else _narrow(names, rows)
+    lines += _sureness(found, titles)
     reached = _aims([*verdicts(found, titles, peers)])
     return "\n".join([*lines, *reached, *_failures(measurements), *map(str, circumstances)])
+
+
+def _sureness(found: Medians, titles: Mapping[str, str]) -> list[str]:
+    """Return a table of what says how sure the figures are, a line for each server."""
+    rows = [
+        [titles[scenario], what, name, short(value)]
+        for scenario, figures in found.items()
+        for what, values in figures.items()
+        for name, value in values.items()
+        if is_sureness(what)
+    ]
+    return _table(["How sure it is", "", "", ""], ["---", "---", "---"], rows) if rows else []
 
 
 def _narrow(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

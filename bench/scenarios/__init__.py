@@ -13,6 +13,7 @@ from .presence import PRESENCE
 from .reconnect import RECONNECT
 from .relay import RELAY
 from .storage import STORAGE
+from .turnover import TURNOVER
 from .week import WEEK
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 SCENARIOS: Sequence[Scenario] = (
     *FANOUT,
+    *TURNOVER,
     *PRESENCE,
     *JOINS,
     *RECONNECT,

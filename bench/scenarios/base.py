@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from bench.load import Crowd
-from bench.process import quiet
+from bench.rounds import BRIEF, STANDARD_PACE, Pace, Rounds
 from bench.servers import Contestant, Running
 
 __all__ = [
     "EVERY",
     "FASTEST",
     "STANDARD",
+    "STORED_OR_NOT",
     "Figures",
     "Scenario",
     "delivery",
@@ -28,7 +29,12 @@ Figures = dict[str, float]
 #: The servers that a scenario is measured with unless it says otherwise.
 STANDARD = ("collab", "y-websocket-server", "hocuspocus", "pycrdt-websocket")
 #: Those of them that are best where updates are told to members.
-FASTEST = ("collab", "y-websocket-server", "hocuspocus")
+FASTEST = ("collab", "y-websocket-server", "hocuspocus", "bare-hub")
+#: Those that deliver updates, with and without what they store.
+STORED_OR_NOT = (
+    *("collab", "collab-memory", "y-websocket-server", "y-websocket-leveldb"),
+    *("hocuspocus", "hocuspocus-memory", "bare-hub"),
+)
 #: All that there are.
 EVERY = ()
 
@@ -43,6 +49,7 @@ class Scenario(ABC):
         servers: names of those that are measured, in their order.
         deadline: seconds after which a server is said to have failed.
         quick: it belongs to what is measured when there is little time.
+        pace: for how long a server works before it is measured, and while it is.
     """
 
     #: What the command line calls all of the class.
@@ -50,8 +57,9 @@ class Scenario(ABC):
     name: str
     title: str
     servers: Sequence[str] = STANDARD
-    deadline: float = 60.0
+    deadline: float = 300.0
     quick: bool = False
+    pace: Pace = STANDARD_PACE
 
     @abstractmethod
     async def measure(self, server: Running) -> Figures:
@@ -66,26 +74,35 @@ class Scenario(ABC):
     def scaled(self, factor: float) -> Self:
         """Return one with less of everything, to try whether it works."""
 
+    def brief(self) -> Self:
+        """Return one that is measured for less time."""
+        return replace(self, pace=BRIEF)
+
     def suits(self, contestant: Contestant) -> bool:
         """Return whether a server can be put into it at all."""
         return True
 
 
 async def delivery(
-    server: Running, crowd: Crowd, what: str, work: Callable[[], Awaitable[None]]
+    server: Running, pace: Pace, crowd: Crowd, what: str, work: Callable[[float], Awaitable[None]]
 ) -> Figures:
-    """Return what it costs to deliver what ``work`` writes, and how long that takes.
+    """Return what it costs to deliver what rounds of ``work`` write, and how long that takes.
 
-    It ends when the server has told that all is stored, if it tells, and has nothing left to do.
+    A round ends when the server has told that all is stored, if it tells, and rests.
     """
-    for seconds in crowd.latencies.values():
-        seconds.clear()
-    before = await quiet(*server.pids)
-    await work()
-    await crowd.saved()
-    used = await quiet(*server.pids) - before
-    cost = {f"{what}: CPU per delivered update, µs": used / crowd.delivered * 1e6}
-    return cost | percentiles(f"{what}: delivered after", crowd.latencies[server])
+
+    async def one_round(seconds: float) -> int:
+        await work(seconds)
+        await crowd.saved()
+        return crowd.delivered
+
+    rounds = Rounds(server, pace, one_round, lambda: crowd.taken(server))
+    cost = await rounds.measure()
+    return {
+        f"{what}: CPU per delivered update, µs": cost * 1e6,
+        **percentiles(f"{what}: delivered after", rounds.seen),
+        **rounds.sureness(what),
+    }
 
 
 def times(number: int, factor: float) -> int:

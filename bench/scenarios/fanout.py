@@ -10,9 +10,10 @@ from typing import Self
 
 from bench.authors import Author, author
 from bench.load import Crowd
+from bench.rounds import Pace
 from bench.servers import Running
 
-from .base import EVERY, FASTEST, Figures, Scenario, delivery, times
+from .base import EVERY, FASTEST, STORED_OR_NOT, Figures, Scenario, delivery, times
 
 __all__ = ["FANOUT", "FanOut", "ManyRooms"]
 
@@ -32,7 +33,6 @@ class FanOut(Scenario):
         size: members of each.
         writers: how many of them write in a burst.
         updates: that each of them writes in it without waiting.
-        seconds: for how long each of these goes on.
     """
 
     family = "fanout"
@@ -40,7 +40,6 @@ class FanOut(Scenario):
     size: int
     writers: int
     updates: int
-    seconds: float = 0.5
 
     def scaled(self, factor: float) -> Self:
         size = max(2, times(self.size, factor))
@@ -49,19 +48,17 @@ class FanOut(Scenario):
             rooms=times(self.rooms, factor),
             size=size,
             writers=min(self.writers, size),
-            seconds=self.seconds * factor,
+            pace=self.pace.scaled(factor),
         )
 
     async def measure(self, server: Running) -> Figures:
         async with Crowd([server], self.rooms, self.size) as crowd:
-            # Compilers in the server get to know the work first.
-            await crowd.converse(author(0), self.seconds / 2)
             figures = await delivery(
-                server, crowd, "one at a time", lambda: crowd.converse(author(0), self.seconds)
+                server, self.pace, crowd, "one at a time", partial(crowd.converse, author(0))
             )
             for what, writers, updates in self._bursts():
-                writing = partial(self._write, crowd, _authors(writers), updates)
-                figures |= await delivery(server, crowd, what, writing)
+                writing = partial(_write, crowd, _authors(writers), updates)
+                figures |= await delivery(server, self.pace, crowd, what, writing)
             await crowd.check()
         return figures
 
@@ -70,11 +67,13 @@ class FanOut(Scenario):
         yield "bursts of one", 1, max(1, min(_ALONE, _DELIVERIES // self.size))
         yield "bursts of all", self.writers, self.updates
 
-    async def _write(self, crowd: Crowd, authors: Sequence[Author], updates: int) -> None:
-        end, is_first = perf_counter() + self.seconds, True
-        while is_first or perf_counter() < end:
-            await crowd.write(authors, updates)
-            is_first = False
+
+async def _write(crowd: Crowd, authors: Sequence[Author], updates: int, seconds: float) -> None:
+    """Let authors write in bursts for so long, one burst at least."""
+    end, is_first = perf_counter() + seconds, True
+    while is_first or perf_counter() < end:
+        await crowd.write(authors, updates)
+        is_first = False
 
 
 def _authors(number: int) -> Sequence[Author]:
@@ -140,14 +139,14 @@ FANOUT = (
         updates=1,
         servers=FASTEST,
     ),
+    ManyRooms(name="rooms-20", title="20 rooms of 2", rooms=20, servers=STORED_OR_NOT),
     ManyRooms(name="rooms-200", title="200 rooms of 2", rooms=200, servers=EVERY, quick=True),
     ManyRooms(
         name="rooms-2000",
         title="2,000 rooms of 2",
         rooms=2_000,
         updates=5,
-        # The first of it also makes 2,000 documents in the database.
-        seconds=2,
+        pace=Pace(round=3.0),
         servers=FASTEST,
     ),
 )

@@ -7,24 +7,26 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 from bench.authors import author
-from bench.documents import Document, history_document, large_document
+from bench.documents import Document, history_document, large_document, typed_document
 from bench.load import Crowd
-from bench.process import quiet
+from bench.rounds import Pace, Rounds
 from bench.servers import Running
 from bench.storm import Aside, Target, aside, join, synchronize
 
-from .base import FASTEST, Figures, Scenario, percentiles, times
+from .base import STANDARD, Figures, Scenario, percentiles, times
 
 __all__ = ["ISOLATION", "JOINS", "Isolation", "Joins"]
 
 _PAPER, _LARGE = 223_414, 20_000_000
 #: Seconds from one update of those who type elsewhere to the next.
 _PACE = 0.01
-#: Part of the work that comes before, so that compilers in the server get to know it.
-_WARM_UP = 0.2
+#: Large documents need longer rounds.
+_SLOWLY = Pace(round=2.0)
+#: Edits of a small document, about a line of text.
+_LINE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,52 +35,52 @@ class _Storm(Scenario):
 
     Args:
         size: bytes of the document.
-        is_paper: it is one with a long history.
-        at_once: how many want it at a time.
-        seconds: for how long; each of them gets it once at least.
+        kind: of the document: ``paper`` has a long history, ``line`` a line of text, ``large`` is
+            a text of the size.
+        at_once: how many want it at a time; each of them gets it once at least in a round.
     """
 
     size: int
-    is_paper: bool = False
+    kind: Literal["paper", "line", "large"] = "large"
     at_once: int
-    seconds: float
 
     def scaled(self, factor: float) -> Self:
         return replace(
-            self.shortened(factor),
+            self,
             size=round(self.size * factor),
             at_once=times(self.at_once, factor),
+            pace=self.pace.scaled(factor),
         )
-
-    def shortened(self, factor: float) -> Self:
-        """Return one that does not last so long."""
-        return replace(self, seconds=self.seconds * factor)
 
     async def measure(self, server: Running) -> Figures:
-        document = history_document() if self.is_paper else large_document(self.size)
+        document, waited = self._document(), list[float]()
         async with _open(server, document), aside() as storm, Crowd([server], 1, 2) as others:
-            await self.shortened(_WARM_UP).rage(storm, server, document, others)
-            others.latencies[server].clear()
-            before = await quiet(*server.pids)
-            seconds = await self.rage(storm, server, document, others)
-            used = await quiet(*server.pids) - before
-        return self._figures(used / len(seconds), seconds) | percentiles(
-            "typing in a small room meanwhile", others.latencies[server]
-        )
 
-    async def rage(
-        self, storm: Aside, server: Running, document: Document, others: Crowd
-    ) -> list[float]:
-        """Return the seconds that each had to wait for the document."""
-        raging = self._start(storm, Target.of(server), document)
-        await others.stream(author(0), _PACE, raging)
-        return await raging
+            async def rage(seconds: float) -> int:
+                raging = self._start(storm, Target.of(server), document, seconds)
+                await others.stream(author(0), _PACE, raging)
+                found = await raging
+                waited.extend(found)
+                return len(found)
+
+            rounds = Rounds(server, self.pace, rage, lambda: others.taken(server))
+            cost = await rounds.measure()
+        return {
+            **self._figures(cost, waited[-sum(rounds.units) :]),
+            **percentiles("typing in a small room meanwhile", rounds.seen),
+            **rounds.sureness("all"),
+        }
+
+    def _document(self) -> Document:
+        if self.kind == "paper":
+            return history_document()
+        return typed_document(self.size) if self.kind == "line" else large_document(self.size)
 
     @abstractmethod
     def _start(
-        self, storm: Aside, target: Target, document: Document
+        self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
-        """Let them want the document; return how long each waits for it."""
+        """Let them want the document for so long; return how long each waits for it."""
 
     @abstractmethod
     def _figures(self, cpu: float, seconds: list[float]) -> Figures:
@@ -100,9 +102,9 @@ class Joins(_Storm):
     family = "joins"
 
     def _start(
-        self, storm: Aside, target: Target, document: Document
+        self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
-        return storm.run(join, target, "large-0", document.clocks, self.at_once, self.seconds)
+        return storm.run(join, target, "large-0", document.clocks, self.at_once, seconds)
 
     def _figures(self, cpu: float, seconds: list[float]) -> Figures:
         return {"CPU per join, ms": cpu * 1e3} | percentiles("document there after", seconds)
@@ -114,9 +116,9 @@ class Isolation(_Storm):
     family = "isolation"
 
     def _start(
-        self, storm: Aside, target: Target, document: Document
+        self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
-        return storm.run(synchronize, target, "large-0", self.at_once, self.seconds)
+        return storm.run(synchronize, target, "large-0", self.at_once, seconds)
 
     def _figures(self, cpu: float, seconds: list[float]) -> Figures:
         return {"CPU per answer, ms": cpu * 1e3} | percentiles("whole document after", seconds)
@@ -124,13 +126,21 @@ class Isolation(_Storm):
 
 JOINS = (
     Joins(
+        name="joins-small",
+        title="50 at a time join a document of a line",
+        servers=(*STANDARD, "y-websocket-leveldb", "hocuspocus-memory"),
+        size=_LINE,
+        kind="line",
+        at_once=50,
+        quick=True,
+    ),
+    Joins(
         name="joins-history",
         title="200 at a time join a document of 260,000 edits",
         size=_PAPER,
-        is_paper=True,
+        kind="paper",
         at_once=200,
-        seconds=2,
-        quick=True,
+        pace=_SLOWLY,
     ),
     Joins(
         name="joins-20mb",
@@ -138,7 +148,7 @@ JOINS = (
         servers=("collab", "hocuspocus", "pycrdt-websocket"),
         size=_LARGE,
         at_once=20,
-        seconds=2,
+        pace=_SLOWLY,
     ),
 )
 ISOLATION = (
@@ -147,8 +157,8 @@ ISOLATION = (
         title="4 ask for a document of 20 MB again and again",
         size=_LARGE,
         # The others do not always come to an end.
-        servers=FASTEST,
+        servers=("collab", "y-websocket-server", "hocuspocus"),
         at_once=4,
-        seconds=2,
+        pace=_SLOWLY,
     ),
 )

@@ -13,11 +13,11 @@ from typing import Self
 
 from bench.authors import author
 from bench.load import Crowd, Member
-from bench.process import quiet
+from bench.rounds import Pace, Rounds
 from bench.servers import Running
 from collab.protocol.frames import PresenceState, presence_frame
 
-from .base import FASTEST, Figures, Scenario, percentiles, times
+from .base import Figures, Scenario, percentiles, times
 
 __all__ = ["PRESENCE", "Presence"]
 
@@ -29,8 +29,6 @@ _STEP = 0.005
 _OBSERVERS, _SAMPLE = 5, 0.05
 #: Seconds from one look at whether all has arrived to the next.
 _INTERVAL = 0.1
-#: Seconds of moving that come before, so that compilers in the server get to know the work.
-_WARM_UP = 0.2
 
 
 class _Movers:
@@ -87,32 +85,35 @@ class Presence(Scenario):
 
     Args:
         movers: how many.
-        seconds: for how long.
     """
 
     family = "presence"
     movers: int
-    seconds: float
 
     def scaled(self, factor: float) -> Self:
         movers = max(2, times(self.movers, factor))
-        return replace(self, movers=movers, seconds=max(0.3, self.seconds * factor))
+        pace = self.pace.scaled(factor)
+        return replace(self, movers=movers, pace=replace(pace, round=max(0.3, pace.round)))
 
     async def measure(self, server: Running) -> Figures:
         async with Crowd([server], 1, self.movers + 1) as crowd:
             movers = _Movers(crowd.members[1:])
             await self._appear(crowd, movers)
-            await movers.move_on(_WARM_UP)
-            await self._arrival(crowd, movers)
-            crowd.latencies[server].clear()
-            before = await quiet(*server.pids)
-            ages = await self._move(crowd, movers)
-            await self._arrival(crowd, movers)
-            used = await quiet(*server.pids) - before
+            ages: list[list[float]] = []
+
+            async def move(seconds: float) -> int:
+                ages.append(await self._move(crowd, movers, seconds))
+                await self._arrival(crowd, movers)
+                return 1
+
+            rounds = Rounds(server, self.pace, move, lambda: crowd.taken(server))
+            cost = await rounds.measure()
+        measured = [age for each in ages[-len(rounds.costs) :] for age in each]
         return {
-            "CPU per second of moving, ms": used / self.seconds * 1e3,
-            **percentiles("writer's updates delivered after", crowd.latencies[server]),
-            **percentiles("cursors are seen that are old", ages),
+            "CPU per second of moving, ms": cost / self.pace.round * 1e3,
+            **percentiles("writer's updates delivered after", rounds.seen),
+            **percentiles("cursors are seen that are old", measured),
+            **rounds.sureness("all"),
         }
 
     async def _appear(self, crowd: Crowd, movers: _Movers) -> None:
@@ -123,9 +124,9 @@ class Presence(Scenario):
     async def _arrival(self, crowd: Crowd, movers: _Movers) -> None:
         await crowd.until(partial(movers.all_see, crowd.members), _INTERVAL)
 
-    async def _move(self, crowd: Crowd, movers: _Movers) -> list[float]:
+    async def _move(self, crowd: Crowd, movers: _Movers, seconds: float) -> list[float]:
         """Let them move, and one write; return how old the cursors are that some see."""
-        moving = asyncio.create_task(movers.move_on(self.seconds))
+        moving = asyncio.create_task(movers.move_on(seconds))
         watching = asyncio.create_task(self._watch(crowd.members[:_OBSERVERS], movers, moving))
         await crowd.stream(author(0), _WRITE, moving)
         await moving
@@ -145,10 +146,9 @@ PRESENCE = (
     Presence(
         name="presence-50",
         title="50 move their cursors, one writes",
-        servers=FASTEST,
+        servers=("collab", "y-websocket-server", "hocuspocus"),
         movers=50,
-        seconds=2,
-        quick=True,
+        pace=Pace(round=2.0),
     ),
     Presence(
         name="presence-500",
@@ -156,6 +156,6 @@ PRESENCE = (
         # y-websocket-server needs more than twenty seconds for it.
         servers=("collab", "hocuspocus"),
         movers=500,
-        seconds=2,
+        pace=Pace(round=2.0),
     ),
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 from bench.authors import author
 from bench.cluster import Cluster, Setup
 from bench.load import Crowd
 from bench.process import LOAD_CORES, SERVER_CORES, on_cores, quiet
+from bench.rounds import warm_up
 from bench.servers import Contestant, Running, migrated_file
 
 from .base import Figures, Scenario, times
@@ -35,7 +37,7 @@ class Relay(Scenario):
     rate: float = 0.0
 
     def scaled(self, factor: float) -> Self:
-        return replace(self, updates=times(self.updates, factor))
+        return replace(self, updates=times(self.updates, factor), pace=self.pace.scaled(factor))
 
     def suits(self, contestant: Contestant) -> bool:
         # The two processes are such as it.
@@ -67,8 +69,8 @@ class Relay(Scenario):
         authors = [author(number) for number in range(self.writers)]
         pace = 1 / self.rate if self.rate else 0.0
         async with Crowd(servers, 1, self.size) as crowd:
-            # Compilers in the server get to know the work first.
-            await crowd.write(authors, times(self.updates, 0.1), pace)
+            writing = partial(crowd.write, authors, self.updates, pace)
+            await warm_up(lambda: _pids(servers), self.pace, writing)
             before = await _rest(servers)
             await crowd.write(authors, self.updates, pace)
             used = await _rest(servers) - before
@@ -77,7 +79,11 @@ class Relay(Scenario):
 
 
 async def _rest(servers: Sequence[Running]) -> float:
-    return await quiet(*(pid for server in servers for pid in server.pids))
+    return await quiet(*_pids(servers))
+
+
+def _pids(servers: Sequence[Running]) -> Sequence[int]:
+    return [pid for server in servers for pid in server.pids]
 
 
 RELAY = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import Self
 
@@ -11,6 +12,7 @@ from bench.authors import author
 from bench.documents import typed_document
 from bench.load import Crowd
 from bench.process import quiet, written_bytes
+from bench.rounds import Rounds, warm_up
 from bench.servers import Contestant, Running
 
 from .base import Figures, Scenario, times
@@ -35,24 +37,31 @@ class Burst(Scenario):
     updates: int
 
     def scaled(self, factor: float) -> Self:
-        return replace(self, rooms=times(self.rooms, factor), updates=times(self.updates, factor))
+        return replace(
+            self,
+            rooms=times(self.rooms, factor),
+            updates=times(self.updates, factor),
+            pace=self.pace.scaled(factor),
+        )
 
     async def measure(self, server: Running) -> Figures:
         async with Crowd([server], self.rooms, 2) as crowd:
-            # Compilers in the server get to know the work first.
-            await crowd.write([author(0)], times(self.updates, 0.2))
-            before = await quiet(*server.pids)
-            began = perf_counter()
-            await crowd.write([author(0)], self.updates)
-            seconds = perf_counter() - began
-            await crowd.saved()
+            took: list[float] = []
+
+            async def write(seconds: float) -> int:
+                began = perf_counter()
+                await crowd.write([author(0)], self.updates)
+                took.append(perf_counter() - began)
+                await crowd.saved()
+                return self.rooms * self.updates
+
+            rounds = Rounds(server, self.pace, write, lambda: crowd.taken(server))
+            cost = await rounds.measure()
             await crowd.check()
-        # Some store what is left when the last member has gone.
-        used = await quiet(*server.pids) - before
-        written = self.rooms * self.updates
         return {
-            "time per update, µs": seconds / written * 1e6,
-            "CPU per update, µs": used / written * 1e6,
+            "time per update, µs": sum(took[-len(rounds.units) :]) / sum(rounds.units) * 1e6,
+            "CPU per update, µs": cost * 1e6,
+            **rounds.sureness("all"),
         }
 
 
@@ -74,7 +83,12 @@ class Typing(Scenario):
     seconds: float
 
     def scaled(self, factor: float) -> Self:
-        return replace(self, edits=times(self.edits, factor), seconds=self.seconds * factor)
+        return replace(
+            self,
+            edits=times(self.edits, factor),
+            seconds=self.seconds * factor,
+            pace=self.pace.scaled(factor),
+        )
 
     def suits(self, contestant: Contestant) -> bool:
         return contestant.is_stored
@@ -83,11 +97,11 @@ class Typing(Scenario):
         document = typed_document(self.edits)
         async with Crowd([server], self.rooms, 2) as crowd:
             await crowd.seed([document.data], document.clocks)
+            await warm_up(lambda: server.pids, self.pace, partial(self._type, crowd))
             await asyncio.sleep(_DEBOUNCE)
             before, disk_before = await quiet(*server.pids), _written(server)
             keystrokes = times(round(self.rate * self.seconds), 1)
-            await crowd.write([author(0)], keystrokes, 1 / self.rate / self.rooms)
-            await crowd.saved()
+            await self._type(crowd, keystrokes)
             await crowd.check()
         # Some store what is left when the last member has gone.
         used, disk = await quiet(*server.pids) - before, _written(server) - disk_before
@@ -96,6 +110,10 @@ class Typing(Scenario):
             "bytes written to the disk per byte typed": disk / typed,
             "CPU per keystroke, µs": used / typed * 1e6,
         }
+
+    async def _type(self, crowd: Crowd, keystrokes: int = 10) -> None:
+        await crowd.write([author(0)], keystrokes, 1 / self.rate / self.rooms)
+        await crowd.saved()
 
 
 def _written(server: Running) -> int:

@@ -11,6 +11,7 @@ from .base import (
     make_venv,
     running_process,
 )
+from .hub import BareHub
 from .node import Hocuspocus, NodePeer, node_version
 from .ours import UNLIMITED, Collab, CollabElsewhere, collab_server, migrated_file
 from .pycrdt import PycrdtWebsocket
@@ -63,5 +64,5 @@ _OTHERS = (
 )
 
 CONTESTANTS: dict[str, Contestant] = {
-    contestant.name: contestant for contestant in (*_OURS, *_OTHERS)
+    contestant.name: contestant for contestant in (*_OURS, *_OTHERS, BareHub())
 }

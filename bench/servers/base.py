@@ -50,6 +50,11 @@ class Contestant(ABC):
     #: It has its documents again after it was started anew.
     is_stored = False
 
+    @property
+    def is_available(self) -> bool:
+        """Return whether it can run on this machine."""
+        return True
+
     def install(self) -> None:
         """Fetch what it needs, unless that is there already."""
         return None
