@@ -186,11 +186,11 @@ fuzz-rows: $(TOOLS) $(SERVICES) ## Compare rows in documents with the ORM's answ
 	$(PY) -m pytest -q tests/acceptance/test_rows_oracle.py
 
 .PHONY: bench
-bench: $(TOOLS) $(SERVICES) ## Measure beside other servers, in less than an hour; ARGS="fanout" is a part
+bench: $(TOOLS) $(SERVICES) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(TOOLS) ## Measure a little of that, in less than two minutes
+bench-quick: $(TOOLS) ## Measure a little of that, in some minutes
 	$(PY) -m bench compare --quick $(ARGS)
 
 .PHONY: clean

@@ -24,8 +24,8 @@ WITHOUT_DOCUMENTS = {"pycrdt-consumer"}
 def servers() -> list[object]:
     return [
         pytest.param(name, marks=[pytest.mark.postgres] if name == "collab-postgres" else [])
-        for name in CONTESTANTS
-        if name not in WITHOUT_DOCUMENTS
+        for name, contestant in CONTESTANTS.items()
+        if name not in WITHOUT_DOCUMENTS and contestant.is_available
     ]
 
 
@@ -44,7 +44,7 @@ def test_updates_are_delivered_and_kept_if_they_are_stored(name: str) -> None:
     with contestant.run() as server:
         asyncio.run(write(server))
         assert server.pid in server.pids
-        assert memory_bytes(*server.pids) > 2**20
+        assert memory_bytes(*server.pids) > 2**16
         assert bool(server.database_pids) == (name == "collab-postgres")
         if contestant.is_stored:
             server.restart()
