@@ -9,13 +9,11 @@ from typing import Any, Protocol
 from pycrdt import Doc
 
 from collab.access import Access
-from collab.conf import Settings
 from collab.documents import policy
 from collab.engine.hub.current import current_hub
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
-from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.exceptions import (
     Forbidden,
     MemberError,
@@ -25,6 +23,7 @@ from collab.exceptions import (
     TryAgainLater,
     Unauthenticated,
 )
+from collab.hocuspocus.credentials import Authenticator, Credentials, reason_of
 from collab.hocuspocus.frames import (
     AddressedType,
     close_frame,
@@ -33,6 +32,7 @@ from collab.hocuspocus.frames import (
     prefix_of,
     read_text,
     read_token,
+    token_request_frame,
 )
 from collab.hocuspocus.member import HocuspocusMember
 from collab.hocuspocus.outbox import Line
@@ -50,6 +50,8 @@ logger = logging.getLogger("collab.hocuspocus")
 
 #: The reason for a client that gets no other; providers of Hocuspocus know it.
 _DENIED = "permission-denied"
+#: The reason for a client whose access has ended.
+_UNAUTHORIZED = "Unauthorized"
 #: The reason for a client that has left.
 _LEFT = "provider_initiated"
 #: Codes of a document's end after which its client is to open it again. A provider does that once
@@ -60,17 +62,18 @@ _CONNECT_AGAIN = frozenset({CloseCode.RESTART, CloseCode.TRY_LATER, CloseCode.IN
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-class AddressSocket(Protocol):
+class AddressSocket(Authenticator, Protocol):
     """A client's connection, as its documents know it."""
 
-    scope: dict[str, Any]
-    settings: Settings
     line: Line
     #: Documents are stored, not in memory only.
     stored: bool
 
-    async def authenticate(self, name: str, token: str) -> Any:
-        """Ask the project what a client with a token may do with a document."""
+    #: Slots for documents that are being opened.
+    opening: asyncio.Semaphore
+
+    async def may_authenticate(self) -> None:
+        """Wait until the project may be asked once more."""
 
     def send(self, prefix: bytes, message: bytes) -> None:
         """Send a message behind an address, in any case."""
@@ -122,40 +125,49 @@ class Address:
         self.key = address
         self._prefix = prefix_of(address)
         self.name = document_name(address)
-        self.scope = socket.scope
-        self.token = ""
+        self._credentials = Credentials(socket, self.name)
         #: The provider's version, if it says so.
         self.version: str | None = None
         self.member: HocuspocusMember | None = None
         self._room: Room | None = None
-        self._check = AccessCheck(socket.scope, self._authorize, socket.settings)
         self._checking = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         #: Frames that came before the document is open.
         self._waiting: list[bytes] = []
         #: The document is refused or closed; frames are ignored until the client tries again.
-        self._is_ended = False
+        self.is_ended = False
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The scope of the connection, with the user of this document."""
+        return self._credentials.scope
 
     @property
     def is_pending(self) -> bool:
-        """Whether no token has come yet."""
-        return self.member is None and self._opening is None
+        """Whether frames wait for a token."""
+        return self.member is None and self._opening is None and not self.is_ended
 
     @property
     def is_open(self) -> bool:
         """Whether the client has the document open."""
         return self.member is not None
 
+    @property
+    def _log_context(self) -> dict[str, str | None]:
+        return {"room": self.name, "user": self._credentials.user_id}
+
     # Frames.
 
     def receive(self, frame: bytes, position: int) -> None:
         """Handle a frame, whose message is at ``position``."""
-        kind, behind = read_varuint(frame, position)
         member = self.member
         if member is None:
+            kind, behind = read_varuint(frame, position)
             self._receive_early(frame, kind, behind)
             return
         try:
+            kind, behind = read_varuint(frame, position)
             if kind == MessageType.AUTH:
                 self._renew_token(read_token(frame, behind).token)
             elif kind == AddressedType.STATELESS:
@@ -172,14 +184,18 @@ class Address:
 
     def _receive_early(self, frame: bytes, kind: int, behind: int) -> None:
         """Handle a frame of a document that is not open: it waits, or is ignored."""
-        if self._opening is None and kind == MessageType.AUTH:
-            self.token, self.version = read_token(frame, behind)
-            self._is_ended = False
+        if kind == MessageType.AUTH and self._credentials.is_awaited:
+            self._credentials.renew(read_token(frame, behind).token)
+        elif kind == MessageType.AUTH and self._opening is None:
+            token, self.version = read_token(frame, behind)
+            self._credentials = Credentials(self._socket, self.name)
+            self._credentials.renew(token)
+            self.is_ended = False
             self._opening = self._socket.start(self._open(), "open", self.name)
-        elif self._opening is None and kind == AddressedType.CLOSE:
+        elif kind == AddressedType.CLOSE and self._opening is None:
             self.leave()
             self._socket.forget(self)
-        elif not self._is_ended:
+        elif not self.is_ended:
             self._socket.keep(frame)
             self._waiting.append(frame)
 
@@ -196,7 +212,7 @@ class Address:
         effect = member.session.receive_message(frame, position)
         if isinstance(effect, ReaderState):
             room.flush()
-            has_news = not room.has(effect.update)
+            has_news = not room.has_all(effect.update)
             room.handle(member, member.session.answer_reader(has_news=has_news))
             return
         if isinstance(effect, ExchangeRequest):
@@ -208,81 +224,79 @@ class Address:
 
     # Opening.
 
-    async def _open(self) -> None:
-        """Authenticate the client and join the room, as often as the server cannot answer."""
+    async def _open(self, former: HocuspocusMember | None = None) -> None:
+        """Open the document, as often as the server cannot answer, or refuse it.
+
+        Args:
+            former: the member that had it open, if the client expects it to be.
+        """
         pause = _FIRST_PAUSE
-        while True:
-            try:
-                await self._socket.line.ready()
-                await self._join()
-            except (Restarting, TryAgainLater) as error:
-                cause: Exception = error
-            except MemberError as error:
-                self._deny(error)
-                return
-            except Exception as error:
-                logger.exception("A document cannot be opened.", extra=self._log_context)
-                cause = error
-            else:
-                return
-            if isinstance(cause, Restarting):
-                self._socket.fail(cause.close_code, str(cause))
-                return
+        while not await self._try_to_open(former):
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _join(self) -> None:
+    async def _try_to_open(self, former: HocuspocusMember | None) -> bool:
+        """Open or refuse the document; return ``False`` if the server can do neither now."""
+        try:
+            async with self._socket.opening:
+                await self._socket.may_authenticate()
+                await self._socket.line.ready()
+                await self._join(former)
+        except Restarting as error:
+            self._socket.fail(error.close_code, str(error))
+        except TryAgainLater:
+            return False
+        except MemberError as error:
+            self._deny(error, former)
+        except Exception:
+            logger.exception("A document cannot be opened.", extra=self._log_context)
+            return False
+        return True
+
+    async def _join(self, former: HocuspocusMember | None) -> None:
         try:
             check_name(self.name)
         except InvalidName as error:
             raise NoSuchDocument from error
-        hub, socket = current_hub(), self._socket
-        with hub.pending_join(self.name, user_id_of(self.scope)) as pending:
-            self._check.access = access = await self._check.ask()
-            member = self._new_member(access)
+        hub, stored, check = current_hub(), self._socket.stored, self._credentials.check
+        with hub.pending_join(self.name, self._credentials.user_id) as pending:
+            access = await check.ask()
+            check.record(access)
+            member = self._new_member(access, former)
             try:
-                self._room = await hub.join(self.name, member, self, stored=socket.stored)
+                self._room = await hub.join(self.name, member, self, stored=stored)
             except BaseException:
                 member.detach()
                 raise
         self.member, self._opening = member, None
-        socket.opened()
+        self._socket.opened()
         notify(member_joined, name=self.name, user=member.user, access=access)
+        if former is not None:
+            member.resume(former)
         self._receive_waiting()
         if pending.needs_recheck:
             await self.recheck_access()
 
-    def _new_member(self, access: Access) -> HocuspocusMember:
+    def _new_member(self, access: Access, former: HocuspocusMember | None) -> HocuspocusMember:
         socket, settings = self._socket, self._socket.settings
-        session = HocuspocusSession(access, settings, durable=socket.stored)
-        user_id = user_id_of(self.scope)
-        return HocuspocusMember(
-            self, session, socket.line, self._prefix, settings, self._closed, user_id
-        )
+        if former is None:
+            session = HocuspocusSession(access, settings, durable=socket.stored)
+        else:
+            session = former.session
+            session.change_access(access)
+        user_id, closed = self._credentials.user_id, self._closed
+        return HocuspocusMember(self, session, socket.line, self._prefix, settings, closed, user_id)
 
-    async def _authorize(self) -> Access:
-        """Ask the project; it may also answer which user the client is."""
-        answer = await self._socket.authenticate(self.name, self.token)
-        if isinstance(answer, tuple):
-            answer, user = answer
-            if user is not self._socket.scope.get("user"):
-                # The session, if there is one, is not that user's.
-                own = {**self._socket.scope, "user": user}
-                own.pop("session", None)
-                self.scope = own
-        return Access(answer)
-
-    def _deny(self, error: MemberError) -> None:
+    def _deny(self, error: MemberError, former: HocuspocusMember | None) -> None:
         """Refuse the document; the connection and its other documents stay."""
         logger.info("A document is refused (%s).", error.cause, extra=self._log_context)
         counters.refuse(error.close_code, error.cause)
-        self._opening, self._is_ended = None, True
-        self._socket.send(self._prefix, denied_frame(_reason(error, _DENIED)))
+        self._opening, self.is_ended = None, True
+        if former is None:
+            self._socket.send(self._prefix, denied_frame(reason_of(error, _DENIED)))
+        else:
+            self._socket.send(self._prefix, close_frame(reason_of(error, _UNAUTHORIZED)))
         self._receive_waiting()
-
-    @property
-    def _log_context(self) -> dict[str, str | None]:
-        return {"room": self.name, "user": user_id_of(self.scope)}
 
     # As the opener of the document.
 
@@ -302,39 +316,69 @@ class Address:
 
     def _renew_token(self, token: str) -> None:
         """Check a token that the client has sent again; a good one is not answered."""
-        self.token = token
-        self._socket.start(self.recheck_access(), "renew", self.name)
+        self._credentials.renew(token)
+        if self._renewing is None:
+            self._renewing = self._socket.start(self._check_renewed(), "renew", self.name)
+
+    async def _check_renewed(self) -> None:
+        await self._socket.may_authenticate()
+        # A token that comes from now on is checked, too.
+        self._renewing = None
+        await self.recheck_access()
 
     async def recheck_access(self, *, routine: bool = False) -> None:
         """Ask the project again what the client may do, and act on the answer."""
         async with self._checking:
             if (member := self.member) is None:
                 return
+            check = self._credentials.check
             try:
-                access = await self._check.ask_again()
+                access = await check.ask_again()
             except (Unauthenticated, Forbidden, NoSuchDocument) as refusal:
-                self._check.record(Access.NONE)
-                member.close(refusal.close_code, _reason(refusal, "Unauthorized"))
+                check.record(Access.NONE)
+                if routine and isinstance(refusal, Unauthenticated) and self._credentials.token:
+                    self._reopen(member)
+                else:
+                    member.close(refusal.close_code, reason_of(refusal, _UNAUTHORIZED))
             except Exception:
                 logger.exception("Access could not be checked.", extra=self._log_context)
-                if not routine or self._check.has_expired:
+                if not routine or check.has_expired:
                     reason = "Your access cannot be checked now."
                     self._socket.fail(CloseCode.TRY_LATER, reason)
             else:
-                if self._check.record(access):
+                if check.record(access):
                     self._change_access(member, access)
+
+    def _reopen(self, member: HocuspocusMember) -> None:
+        """Leave the room, and open the document again with the token that the client sends now.
+
+        A token may be valid for a shorter time than the document is open. The client need not
+        notice: it sends another when it is asked.
+        """
+        room, self._room, self.member = self._room, None, None
+        self._leave_room(room, member)
+        self._opening = self._socket.start(self._open_again(member), "reopen", self.name)
+
+    async def _open_again(self, former: HocuspocusMember) -> None:
+        self._socket.send(self._prefix, token_request_frame())
+        try:
+            await self._credentials.renewed()
+        except Unauthenticated as error:
+            self._deny(error, former)
+        else:
+            await self._open(former)
 
     def _change_access(self, member: HocuspocusMember, access: Access) -> None:
         member.session.change_access(access)
         member.send_scope()
         if member.session.can_write:
             member.await_answer()
-        if self._room is not None:
-            self._room.welcome(member)
+        assert self._room is not None
+        self._room.welcome(member)
 
     async def forget_user(self) -> None:
         """Treat the client as anonymous, as its user has logged out, and check its access."""
-        self._check.forget_user()
+        self._credentials.forget_user()
         await self.recheck_access()
 
     # The end.
@@ -345,7 +389,7 @@ class Address:
             self._socket.fail(code, reason)
         else:
             self._socket.send(self._prefix, close_frame(reason))
-        self._is_ended = True
+        self.is_ended = True
         room, self._room = self._room, None
         member, self.member = self.member, None
         # The room may be using its members.
@@ -358,10 +402,11 @@ class Address:
 
     def leave(self) -> None:
         """Leave the room, or stop joining it."""
-        if self._opening is not None:
-            self._opening.cancel()
-            self._opening = None
-        self._is_ended = True
+        for task in (self._opening, self._renewing):
+            if task is not None:
+                task.cancel()
+        self._opening = self._renewing = None
+        self.is_ended = True
         self._socket.release(self._waiting)
         self._waiting.clear()
         room, self._room = self._room, None
@@ -373,9 +418,3 @@ class Address:
             room.leave(member)
             room.flush()
             notify(member_left, name=self.name, user=member.user, access=member.access)
-
-
-def _reason(error: MemberError, default: str) -> str:
-    """Return the project's reason for a refusal, if it has one."""
-    text = str(error)
-    return default if text == type(error).__doc__ else text

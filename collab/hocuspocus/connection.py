@@ -16,6 +16,7 @@ from collab.engine.hub.current import current_hub
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
+from collab.engine.runtime.token_bucket import TokenBucket
 from collab.engine.serving.connection import ConsumerConnection
 from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
 from collab.hocuspocus.address import Address
@@ -34,6 +35,9 @@ logger = logging.getLogger("collab.hocuspocus")
 MAX_DOCUMENTS, MAX_PENDING_DOCUMENTS = 1_000, 100
 #: Frames, and bytes of them, that wait until their documents are open.
 MAX_WAITING_FRAMES, MAX_WAITING_SIZE = 5_000, 5 * 1024 * 1024
+#: Documents that are opened at once, and times that the project is asked about tokens in a second,
+#: after as many as there may be documents.
+_OPENING_AT_ONCE, _AUTHENTICATION_RATE = 8, 10.0
 #: Seconds between two looks whether anything was sent: a provider that receives nothing for 30 s
 #: connects again.
 _QUIET = 14.0
@@ -76,6 +80,8 @@ class HocuspocusConnection(ConsumerConnection):
         self._project: ServedHocuspocusConsumer = consumer
         self.stored = type(consumer).storage is not None
         self.line = Line(send, write_of(self._socket, send), self.settings, self.evict)
+        self.opening = asyncio.Semaphore(_OPENING_AT_ONCE)
+        self._authentications = TokenBucket(_AUTHENTICATION_RATE, MAX_DOCUMENTS)
         self._addresses: dict[bytes, Address] = {}
         self._tasks = BackgroundTasks("collab-hocuspocus", logger)
         self._waiting_frames = self._waiting_size = 0
@@ -175,6 +181,9 @@ class HocuspocusConnection(ConsumerConnection):
         """Return if one more document may be opened."""
         count = len(self._addresses)
         if count >= MAX_DOCUMENTS:
+            for address in [each for each in self._addresses.values() if each.is_ended]:
+                self.forget(address)
+        if len(self._addresses) >= MAX_DOCUMENTS:
             raise TryAgainLater("Too many documents on one connection.")
         if count >= MAX_PENDING_DOCUMENTS:
             pending = sum(address.is_pending for address in self._addresses.values())
@@ -200,8 +209,8 @@ class HocuspocusConnection(ConsumerConnection):
 
     def send(self, prefix: bytes, message: bytes) -> None:
         """Send a message behind an address, whatever becomes of the document."""
-        if self._member is not None:
-            self._member.send_frame(prefix + message)
+        assert self._member is not None
+        self._member.send_frame(prefix + message)
 
     # Documents.
 
@@ -215,8 +224,14 @@ class HocuspocusConnection(ConsumerConnection):
             self._deadline.meet()
             self._deadline = None
 
+    async def may_authenticate(self) -> None:
+        """Wait until the project may be asked once more."""
+        now = asyncio.get_running_loop().time()
+        if wait := self._authentications.take(1, now):
+            await asyncio.sleep(wait)
+
     async def authenticate(self, name: str, token: str) -> Any:
-        """Ask the project what a client with a token may do with a document."""
+        """Ask the project for the access of a client with a token to a document."""
         return await self._project.authenticate(name, token)
 
     # Messages that are no part of a document.

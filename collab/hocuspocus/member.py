@@ -17,6 +17,7 @@ from collab.hocuspocus.frames import (
 from collab.hocuspocus.outbox import AddressedOutbox, Line
 from collab.hocuspocus.session import HocuspocusSession, scope_of
 from collab.protocol.frames import step1_frame
+from collab.protocol.yjs.updates import EMPTY_STATE
 
 __all__ = ["HocuspocusMember", "SocketMember"]
 
@@ -115,6 +116,14 @@ class HocuspocusMember(Member):
         """Ask for what a document of state vector ``state`` lacks, once the client has begun."""
         if self._has_asked:
             super().ask(state)
+
+    def resume(self, former: HocuspocusMember) -> None:
+        """Go on for a client that has had the document open, and asks for nothing by itself."""
+        self._has_asked = former._has_asked
+        self._stored, self._reported = former._stored, former._reported
+        self.await_answer()
+        self.ask(self.room.state())
+        self.send_state(EMPTY_STATE)
 
     def await_answer(self) -> None:
         """Report nothing as stored before everything that the client has is."""

@@ -23,6 +23,7 @@ __all__ = [
     "decode_varuint",
     "deletions",
     "encode_state_vector",
+    "has_no_news",
     "is_covered",
     "merge",
     "read_varuint",
@@ -71,6 +72,23 @@ def is_covered(state: bytes, update: bytes) -> bool:
     # The first number is of clients with content that the state does not cover.
     return rest[0] == 0 and all(
         end <= known.get(client, 0) for client, ranges in _read(rest).items() for _, end in ranges
+    )
+
+
+def has_no_news(state: bytes, rest: bytes, update: bytes) -> bool:
+    """Return whether a Doc gains nothing from ``update``, which it may never have integrated.
+
+    Args:
+        state: the Doc's state vector.
+        rest: what a Doc of that state vector lacks, which is the Doc's deletions.
+        update: Yjs update bytes.
+    """
+    news = get_update(update, state)
+    deleted = _read(rest)
+    return news[0] == 0 and all(
+        any(start <= first and last <= end for start, end in deleted.get(client, ()))
+        for client, ranges in _read(news).items()
+        for first, last in ranges
     )
 
 

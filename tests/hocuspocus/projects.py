@@ -43,6 +43,8 @@ class Echo(HocuspocusConsumer):
 
     async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
         self.received.append((member.room_name, member.user.username, member.access, payload))
+        if payload == "wait":
+            await asyncio.Event().wait()
         if payload == "forbidden":
             raise Forbidden("Not that.")
         if payload == "broken":

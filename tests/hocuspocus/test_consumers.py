@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import override_settings
 from pycrdt import Text
 
 from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
-from collab.exceptions import Forbidden, NoSuchDocument, Unauthenticated
-from collab.hocuspocus import HocuspocusConsumer
+from collab.exceptions import Forbidden, NoSuchDocument, TryAgainLater, Unauthenticated
+from collab.hocuspocus import HocuspocusConsumer, HocuspocusMember, address, connection, credentials
 from collab.testing import CollabClient
 from tests.collab.test_consumers import serve
+from tests.engine.watchers import MEMORY
 from tests.harness.waiting import until
 
 from .client import QUERY, REPLY, STATELESS, Client, encoded, text_of
@@ -304,3 +306,375 @@ async def test_a_client_that_leaves_while_a_document_opens_is_gone(
         ann.document("room").attach()
         await until(lambda: Answers.asked)
     assert current_hub().rooms == {}
+
+
+# Tokens that end.
+
+
+async def test_a_token_that_is_not_valid_any_more_is_asked_for_again(
+    answers: dict[str, Any],
+) -> None:
+    async with client() as ann, client() as bob:
+        mine, theirs = ann.document("room"), bob.document("room")
+        mine.attach("old")
+        theirs.attach()
+        await ann.until(lambda: mine.statuses == [1])
+        answers["old"] = Unauthenticated("The token has expired.")
+        await recheck_routinely("old")
+        await ann.until(lambda: mine.token_requests == 1)
+        # It is not in the room until its token is good.
+        theirs.write("meanwhile ")
+        mine.write("offline ")
+        await bob.until(lambda: theirs.statuses == [1, 1])
+        assert mine.text == "offline "
+        mine.send_token("new")
+        await ann.until(lambda: "meanwhile" in mine.text and mine.statuses == [1, 1])
+        await bob.until(lambda: theirs.text == mine.text)
+        mine.write("after")
+        await ann.until(lambda: mine.statuses == [1, 1, 1])
+        assert mine.closes == []
+
+
+async def test_a_client_without_a_better_token_is_closed(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client() as ann:
+        first, second = ann.document("first"), ann.document("second")
+        first.attach("old")
+        second.attach("old")
+        await ann.until(lambda: first.synced and second.synced)
+        answers["old"] = answers["other"] = Unauthenticated("The token has expired.")
+        await recheck_routinely("old")
+        await ann.until(lambda: first.token_requests and second.token_requests)
+        first.send_token("other")
+        await ann.until(lambda: first.closes == ["The token has expired."])
+        monkeypatch.setattr(credentials, "_TOKEN_TIMEOUT", 0.001)
+        third = ann.document("third")
+        third.attach("fine")
+        await ann.until(lambda: third.synced)
+        answers["fine"] = Unauthenticated("The token has expired.")
+        await recheck_routinely("fine")
+        await ann.until(lambda: third.closes == ["The token is not valid any more."])
+
+
+async def recheck_routinely(token: str) -> None:
+    """Check the access of members with a token, as is done at intervals."""
+    for room in list(current_hub().rooms.values()):
+        for member in list(room.members):
+            connection: Any = member.connection
+            if connection._credentials.token == token:
+                await connection.recheck_access(routine=True)
+
+
+async def test_a_project_may_ask_for_the_token_or_close_the_document() -> None:
+    async with client(Echo) as ann:
+        document = ann.document("room")
+        document.attach("ann")
+        await ann.until(lambda: document.synced)
+        (member,) = current_hub().rooms["room", True].members
+        assert isinstance(member, HocuspocusMember)
+        member.request_token()
+        await ann.until(lambda: document.token_requests == 1)
+        document.send_token("bob")
+        await ann.until(lambda: document.statuses == [1])
+        member.close_document("Lunch.")
+        await ann.until(lambda: document.closes == ["Lunch."])
+
+
+async def test_a_token_of_another_user_closes_the_document() -> None:
+    async with client(Echo) as ann:
+        document = ann.document("room")
+        document.attach("ann")
+        await ann.until(lambda: document.synced)
+        document.send_token("somebody")
+        reason = "The token is of another user: open the document again."
+        await ann.until(lambda: document.closes == [reason])
+
+
+async def test_logging_out_acts_on_documents_of_the_session_and_asks_tokens_again() -> None:
+    async with client(Echo) as ann:
+        document = ann.document("room")
+        document.attach("ann")
+        await ann.until(lambda: document.synced)
+        (member,) = current_hub().rooms["room", True].members
+        await member.connection.forget_user()
+        assert member.user.username == "ann"
+    async with client(HocuspocusConsumer, user=LETTER) as ann:
+        document = ann.document("room")
+        document.attach("")
+        await ann.until(lambda: document.synced)
+        (member,) = current_hub().rooms["room", True].members
+        await member.connection.forget_user()
+        assert member.user.is_anonymous
+
+
+# What a client may not do.
+
+
+@pytest.mark.parametrize("frame", ["text", b"", b"\x05ab", b"\xff" * 12, b"\x01\xff\x00"])
+async def test_a_frame_without_an_address_ends_the_connection(frame: Any) -> None:
+    async with client() as ann:
+        ann.send(frame)
+        assert await ann.closed() == 4401
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        encoded(0, 7, b"\x00"),
+        encoded(0, 2, b"\x05ab"),
+        encoded(0, 2, b"\x03abc"),
+        encoded(1, b"\x02xy"),
+        encoded(2, 1, "no"),
+        encoded(4),
+        encoded(5, b"\xff\xff"),
+        encoded(6, "to all"),
+        encoded(b"\xff" * 12),
+    ],
+)
+async def test_a_message_that_is_not_valid_closes_its_document_only(message: bytes) -> None:
+    async with client() as ann:
+        bad, good = ann.document("bad"), ann.document("good")
+        bad.attach()
+        good.attach()
+        await ann.until(lambda: bad.statuses == [1] and good.synced)
+        bad.send(message)
+        await ann.until(lambda: bad.closes)
+        bad.write("ignored")
+        good.write("fine")
+        await ann.until(lambda: good.statuses == [1, 1])
+        assert bad.statuses == [1]
+
+
+async def test_messages_of_unknown_types_are_ignored() -> None:
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach()
+        document.send(encoded(99, "from the future"))
+        document.write("hello")
+        await ann.until(lambda: document.statuses == [1, 1])
+
+
+async def test_a_client_pings_and_pongs() -> None:
+    async with client() as ann:
+        ann.send(b"\x0a")
+        ann.send(b"\x09")
+        await ann.until(lambda: ann.frames == [b"\x0a"])
+
+
+async def test_too_many_frames_before_a_token_end_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "MAX_WAITING_FRAMES", 3)
+    async with client() as ann:
+        for _ in range(4):
+            ann.document("room").write("x")
+        assert await ann.closed() == 4205
+
+
+async def test_too_many_bytes_before_a_token_end_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "MAX_WAITING_SIZE", 1000)
+    async with client() as ann:
+        ann.document("room").write("x" * 1000)
+        assert await ann.closed() == 4205
+
+
+async def test_too_many_documents_without_a_token_end_the_connection() -> None:
+    async with client() as ann:
+        for number in range(connection.MAX_PENDING_DOCUMENTS + 1):
+            ann.document(f"room {number}").write("x")
+        assert await ann.closed() == 4205
+
+
+async def test_documents_are_limited_and_refused_ones_make_room(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MAX_DOCUMENTS", 2)
+    answers["bad"] = Forbidden()
+    async with client() as ann:
+        for name in ("one", "two", "three"):
+            refused = ann.document(name)
+            refused.attach("bad")
+            await ann.until(lambda refused=refused: refused.refusals)  # type: ignore[misc]
+        for name in ("four", "five"):
+            document = ann.document(name)
+            document.attach()
+            await ann.until(lambda document=document: document.synced)  # type: ignore[misc]
+        ann.document("six").attach()
+        assert await ann.closed() == 4205
+
+
+@override_settings(COLLAB={"STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05})
+async def test_a_client_that_opens_no_document_in_time_is_disconnected() -> None:
+    async with client() as ann:
+        ann.document("room").write("no token")
+        assert await ann.closed() == 4408
+
+
+async def test_stateless_messages_that_wait_are_limited() -> None:
+    async with client(Echo) as ann:
+        document = ann.document("room")
+        document.attach("ann")
+        await ann.until(lambda: document.synced)
+        document.send(encoded(STATELESS, "x" * (1024 * 1024 + 1)))
+        await ann.until(lambda: "letters, more than" in "".join(document.closes))
+        document.attach("ann")
+        await ann.until(lambda: len(document.scopes) == 2)
+        for payload in ("wait", "x" * 900_000, "x" * 200_000):
+            document.send(encoded(STATELESS, payload))
+        assert await ann.closed() == 1013
+
+
+# A quiet client.
+
+
+async def test_a_quiet_client_receives_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_QUIET", 0.001)
+    async with client() as ann:
+        await ann.until(lambda: ann.frames.count(b"\x09") > 2)
+        document = ann.document("room")
+        document.attach(version=None)
+        await ann.until(lambda: document.synced)
+        empty = encoded("room", 1, b"\x01\x00")
+        await ann.until(lambda: ann.frames.count(empty) > 2)
+
+
+# The server's end.
+
+
+async def test_a_server_that_ends_closes_the_connection() -> None:
+    async with client() as ann:
+        documents_of_ann = [ann.document(name) for name in ("one", "two")]
+        for document in documents_of_ann:
+            document.attach()
+        await ann.until(lambda: all(document.synced for document in documents_of_ann))
+        await current_hub().drain()
+        assert await ann.closed() == 1012
+        assert [document.closes for document in documents_of_ann] == [[], []]
+
+
+async def test_a_server_that_is_about_to_end_opens_no_document() -> None:
+    async with client() as ann:
+        await ann.until(lambda: True)
+        ann.send(b"\x09")
+        await ann.until(lambda: ann.frames)
+        current_hub().is_draining = True
+        ann.document("room").attach()
+        assert await ann.closed() == 1012
+
+
+async def test_a_server_that_cannot_answer_is_asked_again(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(address, "_FIRST_PAUSE", 0.001)
+    answers["x"] = LookupError("The database is away.")
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("x")
+        await until(lambda: len(Answers.asked) > 1)
+        answers["x"] = TryAgainLater("Full.")
+        count = len(Answers.asked)
+        await until(lambda: len(Answers.asked) > count + 1)
+        del answers["x"]
+        await ann.until(lambda: document.synced)
+        answers["x"] = LookupError("The database is away again.")
+        await recheck_routinely("x")
+        assert ann.close_code is None
+        await documents.arecheck_access("room")
+        assert await ann.closed() == 1013
+    assert "A document cannot be opened." in caplog.text
+
+
+async def test_access_that_changes_while_a_document_opens_is_checked_again(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    monkeypatch.setattr(Answers, "gate", gate)
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("x")
+        await until(lambda: Answers.asked)
+        await documents.arecheck_access("room")
+        answers["x"] = Access.READ
+        gate.set()
+        await ann.until(lambda: document.scope == "readonly")
+        await until(lambda: len(Answers.asked) == 2)
+
+
+async def test_tokens_are_checked_at_a_limited_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_DOCUMENTS", 3)
+    monkeypatch.setattr(connection, "_AUTHENTICATION_RATE", 50.0)
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach()
+        await ann.until(lambda: document.synced)
+        for number in range(100):
+            document.send_token(f"token {number}")
+        document.write("x")
+        await ann.until(lambda: document.statuses == [1, 1])
+        await until(lambda: Answers.asked[-1] == ("room", "token 99"))
+        assert len(Answers.asked) < 10
+
+
+@pytest.mark.parametrize("scope", [{}, {"user": LETTER}])
+async def test_a_project_may_refuse_the_connection(scope: dict[str, Any]) -> None:
+    class Closed(HocuspocusConsumer):
+        async def authorize(self) -> Access:
+            return Access.NONE
+
+    async with client(Closed, **scope) as ann:
+        assert await ann.closed() in (4401, 4403)
+
+
+async def test_a_project_may_see_each_frame() -> None:
+    frames = []
+
+    class Seeing(Answers):
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
+            frames.append(text_data or bytes_data)
+            await super().receive(text_data, bytes_data)
+
+    async with client(Seeing) as ann:
+        document = ann.document("room")
+        document.attach()
+        await ann.until(lambda: document.synced)
+        ann.send("text")
+        assert await ann.closed() == 4401
+    assert frames[-1] == "text"
+
+
+async def test_a_project_may_close_the_connection_in_connect() -> None:
+    class Closing(HocuspocusConsumer):
+        async def connect(self) -> None:
+            await self.close(4000, "Lunch")
+
+    async with client(Closing) as ann:
+        assert await ann.closed() == 4000
+
+
+async def test_more_documents_than_may_be_without_a_token_can_be_open() -> None:
+    async with client() as ann:
+        opened = [ann.document(str(number)) for number in range(102)]
+        for document in opened:
+            document.attach()
+        await ann.until(lambda: all(document.synced for document in opened))
+
+
+@override_settings(COLLAB={"STORAGE": MEMORY, "MAX_MEMBER_BACKLOG": 2000})
+async def test_a_client_that_does_not_read_what_may_not_be_left_out_is_disconnected() -> None:
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach()
+        await ann.until(lambda: document.synced)
+        (member,) = current_hub().rooms["room", True].members
+        assert isinstance(member, HocuspocusMember)
+        ann.pause()
+        for _ in range(4):
+            member.send_stateless("x" * 1000)
+        await until(lambda: not current_hub().rooms["room", True].members)
+        # A check that was due meanwhile finds nobody.
+        await member.connection.recheck_access()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Map, Text, merge_updates
 
-from collab_storage.updates import deletions, is_covered, merge, state_vector
+from collab_storage.updates import deletions, has_no_news, is_covered, merge, state_vector
 
 from .yjs import applied, concurrent_updates, text, typed
 
@@ -104,3 +104,28 @@ class TestDeletions:
         del other.get("text", type=Text)[1:5]
         assert deletions(doc) == deletions(other) == {2**52: [(1, 5)]}
         assert state_vector(doc.get_state()) == {2**52: 6}
+
+
+class TestHasNoNews:
+    @given(seeds, st.integers(1, 40), st.data())
+    def test_exactly_if_applying_the_update_changes_nothing(
+        self, seed: int, count: int, data: st.DataObject
+    ) -> None:
+        updates = concurrent_updates(seed, count)
+        known = updates[: data.draw(st.integers(0, count))]
+        doc, other = applied(known), applied(updates)
+        state = doc.get_state()
+        update = other.get_update()
+        before = contents(doc)
+        is_same = has_no_news(state, doc.get_update(state), update)
+        doc.apply_update(update)
+        assert is_same == (contents(doc) == before)
+
+    def test_a_deletion_alone_is_news(self) -> None:
+        doc, other = (applied(updates) for updates in [typed("abc")] * 2)
+        state, rest = doc.get_state(), doc.get_update(doc.get_state())
+        assert has_no_news(state, rest, other.get_update())
+        with other.transaction():
+            other.get("text", type=Text).clear()
+        assert not has_no_news(state, rest, other.get_update())
+        assert has_no_news(state, other.get_update(state), other.get_update())

@@ -31,7 +31,7 @@ from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import Id
 from collab_storage.subdocuments import delete_subdocuments, has_subdocuments
 from collab_storage.surrogates import SurrogatePairs, break_pairs, has_pairs
-from collab_storage.updates import is_covered, state_vector
+from collab_storage.updates import has_no_news, is_covered, state_vector
 
 __all__ = ["DocumentListener", "LiveDocument"]
 
@@ -257,6 +257,11 @@ class LiveDocument:
     def has(self, update: bytes) -> bool:
         """Return whether all of ``update`` is part of it."""
         return is_covered(self.state(), update)
+
+    def has_all(self, update: bytes) -> bool:
+        """Return whether ``update``, which was never integrated, has nothing that is new."""
+        state = self.state()
+        return has_no_news(state, self.encode(state), update)
 
     def check_nesting(self, outline: UpdateOutline) -> None:
         """Return if an update, which can be integrated at once, does not nest it too deep.

@@ -21,8 +21,9 @@ __all__ = ["Connection", "Member"]
 class Connection(Protocol):
     """A member's connection, as far as rooms and the hub need it."""
 
-    #: Of the connection, as ASGI has it.
-    scope: dict[str, Any]
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The scope of the connection, as ASGI has it."""
 
     def evict(self) -> None:
         """End the connection without the client's help: it takes no data."""

@@ -233,6 +233,10 @@ class Room:
         """Return whether all of ``update``, which was integrated or is pending, is in it."""
         return self._document.has(update)
 
+    def has_all(self, update: bytes) -> bool:
+        """Return whether ``update`` has nothing that is new, of a client that may not write."""
+        return self._document.has_all(update)
+
     # The flush.
 
     def flush(self) -> None:
