@@ -42,12 +42,13 @@ from collab.documents.operations import (
     edit,
     exists,
     list_documents,
+    names,
     read,
     rename,
     rename_watchers,
     send_doc_update,
 )
-from collab.documents.registry import name_of, names, register, type_of
+from collab.documents.registry import name_of, register, type_of
 
 __all__ = [
     "DocumentContent",

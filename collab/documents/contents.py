@@ -12,8 +12,9 @@ from pycrdt import Doc
 
 from collab.documents.document_content import DocumentContent, known_schema, run_job
 from collab.documents.operations import aread
+from collab.documents.policy import load_seeded
 from collab.documents.registry import type_of
-from collab.engine.hub.working_copies import load_copy, store_update, unsaved_updates
+from collab.engine.hub.working_copies import store_update, unsaved_updates
 
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
@@ -140,7 +141,9 @@ async def areplace(
     schema: Schema | str | None = None,
     field: str | None = None,
 ) -> Report:
-    """Replace the content of a document with the smallest edit; it is made if there is none.
+    """Replace the content of a document with the smallest edit.
+
+    If there is none, it is made, and seeded as its type says.
 
     Args:
         name: the document.
@@ -228,7 +231,7 @@ async def _replace(
 
 async def _state(name: str) -> bytes:
     doc = Doc[Any]()
-    await load_copy(name, doc)
+    await load_seeded(name, doc)
     return doc.get_update()
 
 

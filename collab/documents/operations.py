@@ -11,6 +11,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from pycrdt import Doc
 
 from collab.conf import get_storage
+from collab.documents.document_type import DocumentType
+from collab.documents.policy import ensure_seeded, load_seeded
+from collab.documents.registry import registration_of, type_of
 from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import (
     load_copy,
@@ -38,6 +41,7 @@ __all__ = [
     "edit",
     "exists",
     "list_documents",
+    "names",
     "read",
     "rename",
     "rename_watchers",
@@ -93,6 +97,17 @@ def list_documents(prefix: str = "") -> Iterator[DocumentInfo]:
         after = page[-1].name
 
 
+def names(document_type: type[DocumentType]) -> Iterator[str]:
+    """Iterate over the names of the stored documents of a type.
+
+    Raises:
+        ImproperlyConfigured: the type is not registered.
+    """
+    for info in list_documents(registration_of(document_type).pattern.prefix):
+        if type_of(info.name) is document_type:
+            yield info.name
+
+
 # Changing.
 
 
@@ -112,6 +127,7 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
             apply(doc, check(update))
     except Exception as error:
         raise ValueError("That is no Yjs update that can be applied.") from error
+    await ensure_seeded(room_name)
     await store_update(room_name, update, user)
 
 
@@ -128,11 +144,11 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
     raises, nothing is changed.
 
     Args:
-        room_name: the document, made if there is none.
+        room_name: the document, made, and seeded as its type says, if there is none.
         user: whose change it is, for the log.
     """
     with temporary_doc() as doc:
-        await load_copy(room_name, doc)
+        await load_seeded(room_name, doc)
         with recording_updates(doc) as updates:
             yield doc
     await _finish(room_name, updates, user)
@@ -142,7 +158,7 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
 def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
     """See :func:`aedit`."""
     with temporary_doc() as doc:
-        async_to_sync(load_copy)(room_name, doc)
+        async_to_sync(load_seeded)(room_name, doc)
         with recording_updates(doc) as updates:
             yield doc
     async_to_sync(_finish)(room_name, updates, user)

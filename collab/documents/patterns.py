@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -63,7 +64,11 @@ class NamePattern:
     def match(self, name: str) -> dict[str, Any] | None:
         """Return the converted parameters of ``name``, or ``None`` if it does not match."""
         found = self._pattern.match(name)
-        return None if found is None else found[2]
+        if found is None:
+            return None
+        parameters: dict[str, Any] = found[2]
+        # One document has one name: "notes/7" is a name, and "notes/007" is none.
+        return parameters if self._format(self._texts(parameters)) == name else None
 
     def name(self, **parameters: object) -> str:
         """Return the name with ``parameters``.
@@ -75,8 +80,7 @@ class NamePattern:
         if parameters.keys() != self._converters.keys():
             expected = ", ".join(self._converters) or "no parameters"
             raise TypeError(f"The document pattern {self.route!r} takes {expected}.")
-        texts = {name: self._converters[name].to_url(value) for name, value in parameters.items()}
-        name = check_name(self._format(texts))
+        name = check_name(self._format(self._texts(parameters)))
         if self.match(name) is None:
             raise ValueError(f"{name!r} does not match the document pattern {self.route!r}.")
         return name
@@ -89,6 +93,9 @@ class NamePattern:
         ]
         names = [self._format(dict(chosen)) for chosen in product(*texts)]
         return [name for name in names if self.match(name) is not None]
+
+    def _texts(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        return {name: self._converters[name].to_url(value) for name, value in parameters.items()}
 
     def _format(self, texts: dict[str, str]) -> str:
         return _PARAMETER.sub(lambda found: str(texts[found["name"]]), self.route)

@@ -6,16 +6,28 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from channels.db import database_sync_to_async
 from pycrdt import Doc
 
 from collab.access import Access
-from collab.conf import get_settings
+from collab.conf import get_settings, get_storage
 from collab.documents.document_type import DocumentType
 from collab.documents.registry import ResolvedName, resolve
+from collab.engine.hub.working_copies import load_copy, new_entry
+from collab.protocol.yjs.updates import EMPTY_STATE
+from collab_storage.subdocuments import temporary_doc
 
-__all__ = ["TypeRules", "authorize", "call_hook", "default_access", "find_type_rules", "seed"]
+__all__ = [
+    "TypeRules",
+    "authorize",
+    "call_hook",
+    "default_access",
+    "ensure_seeded",
+    "find_type_rules",
+    "load_seeded",
+    "seed",
+]
 
 logger = logging.getLogger("collab.access")
 
@@ -52,8 +64,44 @@ def default_access(consumer: type) -> Access:
 
 async def seed(name: str, doc: Doc[Any]) -> None:
     """Fill the new document ``name`` as its type says."""
+    await _seed(name, doc, database_sync_to_async)
+
+
+async def load_seeded(name: str, doc: Doc[Any]) -> None:
+    """Fill the empty ``doc`` with a document; one that is not stored yet is seeded."""
+    if not await load_copy(name, doc) and await _store_seed(name):
+        await load_copy(name, doc)
+
+
+async def _seed(name: str, doc: Doc[Any], to_async: Callable[..., Any]) -> None:
     if (resolved := resolve(name)) is not None:
-        await call_hook(resolved.document_type.seed, doc, **resolved.parameters)
+        hook = resolved.document_type.seed
+        call = hook if iscoroutinefunction(hook) else to_async(hook)
+        await call(doc, **resolved.parameters)
+
+
+async def ensure_seeded(name: str) -> None:
+    """Seed a document that is not stored yet, if its type has anything to seed it with."""
+    if _has_seed(name) and not await get_storage().exists(name):
+        await _store_seed(name)
+
+
+def _has_seed(name: str) -> bool:
+    resolved = resolve(name)
+    return resolved is not None and type(resolved.document_type).seed is not DocumentType.seed
+
+
+async def _store_seed(name: str) -> bool:
+    """Store the seed of a document; return whether there is one, of this or another process."""
+    if not _has_seed(name):
+        return False
+    with temporary_doc() as doc:
+        # In the thread of the caller, whose transaction may be open.
+        await _seed(name, doc, sync_to_async)
+        if doc.get_state() == EMPTY_STATE:
+            return False
+        await get_storage().create(new_entry(name, doc.get_update(), None))
+    return True
 
 
 class TypeRules:

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import connections, router
 from django.db.models import Model
 
+from collab.documents.text_merging import merge_text
 from collab.mirror.incoming.map_repairs import MoveRow, PutBack, Repair, SetField
 from collab.mirror.incoming.row_edits import Author, Outcome, Refusal, RowEdit
 from collab.mirror.incoming.saving import ROW, Problem, Problems, Refused, Saving
@@ -25,7 +26,6 @@ from collab.mirror.models import MirroredRow
 from collab.mirror.outgoing.writing import Writing, write_changed, writing
 from collab.mirror.querysets import chunks
 from collab.mirror.registry import ModelMirror, Values
-from collab.mirror.rows.text import merge_text
 from collab.mirror.rows.values import Odd, same, take_row
 
 __all__ = ["check"]

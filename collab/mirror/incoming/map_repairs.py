@@ -8,11 +8,11 @@ from typing import Any
 
 from pycrdt import Map, Text
 
+from collab.documents.text_merging import write_text
 from collab.mirror.incoming.row_edits import RowEdit
 from collab.mirror.incoming.unchecked import differs
 from collab.mirror.outgoing.writing import write_row
 from collab.mirror.registry import ModelMirror, Values
-from collab.mirror.rows.text import write_text
 from collab.mirror.rows.values import Odd, same, take_field, take_row
 
 __all__ = ["MoveRow", "PutBack", "Repair", "SetField"]

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from pycrdt import Doc, Map, Text
 
 from collab.conf import get_storage
+from collab.documents.text_merging import write_text
 from collab.engine.hub.working_copies import store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.copy_cache import DocumentCopy, keep, open_copy
@@ -25,7 +26,6 @@ from collab.mirror.outgoing.lookup import DocumentRows
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
 from collab.mirror.retry import patiently
-from collab.mirror.rows.text import write_text
 from collab.mirror.rows.values import plain, same
 from collab.protocol.yjs.updates import merge, recording_updates
 from collab_storage.updates import state_vector

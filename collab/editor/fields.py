@@ -1,0 +1,98 @@
+"""A text of a row that people edit together."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.core import checks
+from django.db.models import Model, TextField
+from django.db.models.signals import class_prepared, post_delete
+
+from collab.editor.options import EDITORS, Editor
+from collab.editor.rows.columns import CollaborativeColumn, add_column, columns_of
+from collab.editor.rows.formats import FORMATS, TextFormat
+from collab.editor.rows.tracking import TrackedText, track
+from collab.editor.saving import delete_document, saved_value, saving_documents
+
+__all__ = ["CollaborativeTextField"]
+
+
+class CollaborativeTextField(TextField, CollaborativeColumn):
+    """A text that people edit together, each row's in a document.
+
+    The column holds the rendered text. It is stored a moment after the last change, and may be
+    queried, shown and exported as that of any ``TextField``. A value that is assigned and saved is
+    written into the document as the smallest edit. Values that are not assigned are never saved, so
+    that an instance takes nothing back.
+
+    Args:
+        editor: ``"rich"``, whose column holds HTML that is safe to be put into a page,
+            ``"markdown"``, ``"code"`` or ``"plain"``.
+        placeholder: a text for an empty editor.
+        language: of code, such as ``"python"``, for its colours.
+
+    ``blank`` is true by default: people can empty a text at any time.
+    """
+
+    descriptor_class: ClassVar = TrackedText
+    #: Options that Django's fields do not have, with their defaults.
+    _own: ClassVar = {"editor": "rich", "placeholder": "", "language": "", "blank": True}
+
+    def __init__(
+        self,
+        *args: Any,
+        editor: Editor = "rich",
+        placeholder: str = "",
+        language: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **{"blank": True, **kwargs})
+        self.editor: str = editor
+        self.placeholder = placeholder
+        self.language = language
+
+    @property
+    def format(self) -> TextFormat:  # type: ignore[override]
+        """The format of the column."""
+        return FORMATS[self.editor]
+
+    def deconstruct(self) -> Any:
+        """Return the field as migrations write it."""
+        name, path, args, kwargs = super().deconstruct()
+        for option, default in self._own.items():
+            kwargs.pop(option, None)
+            if (value := getattr(self, option)) != default:
+                kwargs[option] = value
+        return name, path, args, kwargs
+
+    def contribute_to_class(self, cls: type[Model], name: str, private_only: bool = False) -> None:
+        """Track the instances of the model, and follow its rows."""
+        super().contribute_to_class(cls, name, private_only)
+        # In migrations, whose models are others, it is a text as any.
+        if not cls._meta.abstract and cls._meta.apps is apps:
+            add_column(cls, self)
+            track(cls, saving_documents)
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Check the options, and that the project serves documents of rows."""
+        return [*super().check(**kwargs), *self._own_checks()]
+
+    def _own_checks(self) -> list[checks.CheckMessage]:
+        if self.editor not in EDITORS:
+            text = f"'editor' must be one of {', '.join(EDITORS)}, not {self.editor!r}."
+            return [checks.Error(text, obj=self, id="collab.E040")]
+        return []
+
+    def pre_save(self, model_instance: Model, add: bool) -> Any:
+        """Return the value to be saved: of a text that was not assigned, what is in the row."""
+        return saved_value(self, model_instance, super().pre_save(model_instance, add), add)
+
+
+def _connect(sender: type[Model], **kwargs: Any) -> None:
+    """Delete the documents of a model's rows with them, also through a proxy."""
+    if sender._meta.apps is apps and columns_of(sender):
+        post_delete.connect(delete_document, sender, dispatch_uid="collab.editor")
+
+
+class_prepared.connect(_connect)
