@@ -33,22 +33,16 @@ from collab.documents.members import (
 from collab.documents.operations import (
     adelete,
     aedit,
-    aexists,
-    alist_documents,
-    aread,
     arename,
     asend_doc_update,
     delete,
     edit,
-    exists,
-    list_documents,
-    names,
-    read,
     rename,
     rename_watchers,
     send_doc_update,
 )
-from collab.documents.registry import name_of, register, type_of
+from collab.documents.reading import aexists, alist_documents, aread, exists, list_documents, read
+from collab.documents.registry import name_of, names, register, type_of
 
 __all__ = [
     "DocumentContent",

@@ -11,8 +11,8 @@ from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
 from collab.documents.document_content import DocumentContent, known_schema, run_job
-from collab.documents.operations import aread
 from collab.documents.policy import load_seeded
+from collab.documents.reading import aread
 from collab.documents.registry import type_of
 from collab.engine.hub.working_copies import store_update, unsaved_updates
 

@@ -1,4 +1,4 @@
-"""Reading, editing, listing, deleting and renaming documents."""
+"""Editing, deleting and renaming documents."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from pycrdt import Doc
 
 from collab.conf import get_storage
-from collab.documents.document_type import DocumentType
 from collab.documents.policy import ensure_seeded, load_seeded
-from collab.documents.registry import registration_of, type_of
 from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import (
-    load_copy,
     new_entry,
     on_commit,
     store_update,
@@ -25,24 +22,15 @@ from collab.engine.hub.working_copies import (
 from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import apply, check, merge, recording_updates
-from collab_storage.base import DocumentInfo
-from collab_storage.exceptions import DocumentNotFound
 from collab_storage.subdocuments import temporary_doc
 
 __all__ = [
     "adelete",
     "aedit",
-    "aexists",
-    "alist_documents",
-    "aread",
     "arename",
     "asend_doc_update",
     "delete",
     "edit",
-    "exists",
-    "list_documents",
-    "names",
-    "read",
     "rename",
     "rename_watchers",
     "send_doc_update",
@@ -50,62 +38,6 @@ __all__ = [
 
 #: Called with the old and the new name of each document that is renamed, in that transaction.
 rename_watchers: list[Callable[[str, str], None]] = []
-
-
-# Reading.
-
-
-async def aread(room_name: str) -> Doc[Any]:
-    """Return a private copy of a document, with what live members have just typed.
-
-    Raises:
-        DocumentNotFound: nothing of that name is stored.
-        DocumentCorrupt: what is stored cannot be read.
-    """
-    doc = Doc[Any]()
-    if not await load_copy(room_name, doc):
-        raise DocumentNotFound(f"There is no document {room_name!r}.")
-    return doc
-
-
-def read(room_name: str) -> Doc[Any]:
-    """See :func:`aread`."""
-    return async_to_sync(aread)(room_name)
-
-
-async def aexists(room_name: str) -> bool:
-    """Return whether a document of this name is stored, or about to be."""
-    return bool(unsaved_updates(room_name)) or await get_storage().exists(room_name)
-
-
-def exists(room_name: str) -> bool:
-    """See :func:`aexists`."""
-    return async_to_sync(aexists)(room_name)
-
-
-async def alist_documents(prefix: str = "") -> AsyncIterator[DocumentInfo]:
-    """Iterate over the stored documents whose names start with ``prefix``."""
-    async for info in get_storage().documents(prefix):
-        yield info
-
-
-def list_documents(prefix: str = "") -> Iterator[DocumentInfo]:
-    """See :func:`alist_documents`."""
-    storage, after = get_storage(), ""
-    while page := async_to_sync(storage.page)(prefix, after, 500):
-        yield from page
-        after = page[-1].name
-
-
-def names(document_type: type[DocumentType]) -> Iterator[str]:
-    """Iterate over the names of the stored documents of a type.
-
-    Raises:
-        ImproperlyConfigured: the type is not registered.
-    """
-    for info in list_documents(registration_of(document_type).pattern.prefix):
-        if type_of(info.name) is document_type:
-            yield info.name
 
 
 # Changing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,14 +12,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 from collab.documents.document_type import DocumentType
 from collab.documents.patterns import NamePattern
+from collab.documents.reading import list_documents
 
 __all__ = [
     "Registration",
     "Registry",
     "ResolvedName",
     "name_of",
+    "names",
     "register",
-    "registration_of",
     "registrations",
     "resolve",
     "type_of",
@@ -116,10 +117,21 @@ def name_of(document_type: type[DocumentType], **parameters: object) -> str:
         TypeError: a parameter of the pattern is missing, or is not one.
         ValueError: a parameter's value is not valid in the pattern.
     """
-    return registration_of(document_type).pattern.name(**parameters)
+    return _registration(document_type).pattern.name(**parameters)
 
 
-def registration_of(document_type: type[DocumentType]) -> Registration:
+def names(document_type: type[DocumentType]) -> Iterator[str]:
+    """Iterate over the names of the stored documents of a type.
+
+    Raises:
+        ImproperlyConfigured: the type is not registered.
+    """
+    for info in list_documents(_registration(document_type).pattern.prefix):
+        if type_of(info.name) is document_type:
+            yield info.name
+
+
+def _registration(document_type: type[DocumentType]) -> Registration:
     """Return the registration of a type.
 
     Raises:

@@ -91,7 +91,8 @@ class RowDocument(documents.DocumentType):
         Raises:
             NoSuchDocument: there is none.
         """
-        if (row := self._rows(pk).first()) is None:
+        row: Model | None = self._rows(pk).first()
+        if row is None:
             raise NoSuchDocument
         return row
 

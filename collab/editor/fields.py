@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.apps import apps
 from django.core import checks
-from django.db.models import Model, TextField
+from django.db import models
+from django.db.models import Model
 from django.db.models.signals import class_prepared, post_delete
 
 from collab.editor.options import EDITORS, Editor
@@ -14,6 +15,11 @@ from collab.editor.rows.columns import CollaborativeColumn, add_column, columns_
 from collab.editor.rows.formats import FORMATS, TextFormat
 from collab.editor.rows.tracking import TrackedText, track
 from collab.editor.saving import delete_document, saved_value, saving_documents
+
+if TYPE_CHECKING:
+    TextField = models.TextField[Any, Any]
+else:
+    TextField = models.TextField
 
 __all__ = ["CollaborativeTextField"]
 
@@ -35,7 +41,7 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
     ``blank`` is true by default: people can empty a text at any time.
     """
 
-    descriptor_class: ClassVar = TrackedText
+    descriptor_class: Any = TrackedText
     #: Options that Django's fields do not have, with their defaults.
     _own: ClassVar = {"editor": "rich", "placeholder": "", "language": "", "blank": True}
 

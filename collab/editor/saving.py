@@ -46,9 +46,8 @@ def saved_value(column: CollaborativeColumn, row: Model, value: Any, add: bool) 
         async_to_sync(ensure_seeded)(name)
         base = known.bases[column.attname]
         saved = column.format.write(name, column.name, value or "", base)
-    saved = saved if saved or value is not None else None
-    vars(row)[column.attname] = saved
-    return saved
+    vars(row)[column.attname] = saved if saved or value is not None else None
+    return vars(row)[column.attname]
 
 
 @contextmanager

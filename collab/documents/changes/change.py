@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from pycrdt import Doc
 
 from collab.documents.document_content import DocumentContent, known_schema
-from collab.documents.operations import read
+from collab.documents.reading import read
 
 if TYPE_CHECKING:
     from collab.content import Schema

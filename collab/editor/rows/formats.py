@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 
 from collab import documents
 from collab.documents.document_content import DocumentContent, run_job
-from collab.documents.text_merging import merge_text
+from collab.documents.merging.texts import merge_text
 from collab_storage.exceptions import DocumentNotFound
 from collab_storage.updates import EMPTY_UPDATE
 

@@ -23,7 +23,7 @@ _NOTHING: Final[Mapping[str, str | None]] = {}
 
 
 class LoadedTexts(NamedTuple):
-    """What is known of the texts of an instance that is a stored row.
+    """The texts of an instance that is a stored row, as far as they are known.
 
     Immutable, since a copy of an instance shares it.
     """

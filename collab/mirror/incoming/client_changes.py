@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connections, router
 from django.db.models import Model
 
-from collab.documents.text_merging import merge_text
+from collab.documents.merging.texts import merge_text
 from collab.mirror.incoming.map_repairs import MoveRow, PutBack, Repair, SetField
 from collab.mirror.incoming.row_edits import Author, Outcome, Refusal, RowEdit
 from collab.mirror.incoming.saving import ROW, Problem, Problems, Refused, Saving

@@ -8,7 +8,7 @@ from typing import Any
 
 from pycrdt import Map, Text
 
-from collab.documents.text_merging import write_text
+from collab.documents.merging.texts import write_text
 from collab.mirror.incoming.row_edits import RowEdit
 from collab.mirror.incoming.unchecked import differs
 from collab.mirror.outgoing.writing import write_row

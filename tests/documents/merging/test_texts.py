@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Text
 
-from collab.documents.text_merging import merge_text, write_text
+from collab.documents.merging.texts import merge_text, write_text
 
 #: Few letters, so that texts have much in common; of one to four bytes, and one that combines.
 texts = st.text("ab \n\u0301é日😀", max_size=40)

@@ -1,0 +1,65 @@
+"""Reading and listing documents."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from pycrdt import Doc
+
+from collab.conf import get_storage
+from collab.engine.hub.working_copies import load_copy, unsaved_updates
+from collab_storage.base import DocumentInfo
+from collab_storage.exceptions import DocumentNotFound
+
+__all__ = [
+    "aexists",
+    "alist_documents",
+    "aread",
+    "exists",
+    "list_documents",
+    "read",
+]
+
+
+async def aread(room_name: str) -> Doc[Any]:
+    """Return a private copy of a document, with what live members have just typed.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+        DocumentCorrupt: what is stored cannot be read.
+    """
+    doc = Doc[Any]()
+    if not await load_copy(room_name, doc):
+        raise DocumentNotFound(f"There is no document {room_name!r}.")
+    return doc
+
+
+def read(room_name: str) -> Doc[Any]:
+    """See :func:`aread`."""
+    return async_to_sync(aread)(room_name)
+
+
+async def aexists(room_name: str) -> bool:
+    """Return whether a document of this name is stored, or about to be."""
+    return bool(unsaved_updates(room_name)) or await get_storage().exists(room_name)
+
+
+def exists(room_name: str) -> bool:
+    """See :func:`aexists`."""
+    return async_to_sync(aexists)(room_name)
+
+
+async def alist_documents(prefix: str = "") -> AsyncIterator[DocumentInfo]:
+    """Iterate over the stored documents whose names start with ``prefix``."""
+    async for info in get_storage().documents(prefix):
+        yield info
+
+
+def list_documents(prefix: str = "") -> Iterator[DocumentInfo]:
+    """See :func:`alist_documents`."""
+    storage, after = get_storage(), ""
+    while page := async_to_sync(storage.page)(prefix, after, 500):
+        yield from page
+        after = page[-1].name
