@@ -14,7 +14,7 @@ from collab.documents.document_content import DocumentContent, known_schema, run
 from collab.documents.policy import load_seeded
 from collab.documents.reading import aread
 from collab.documents.registry import type_of
-from collab.engine.hub.working_copies import store_update, unsaved_updates
+from collab.engine.hub.working_copies import store_update, unsaved_entries
 
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
@@ -237,4 +237,4 @@ async def _state(name: str) -> bytes:
 
 async def _store(name: str, update: bytes, user: object) -> None:
     if update:
-        await store_update(name, update, user, upon=unsaved_updates(name))
+        await store_update(name, update, user, upon=unsaved_entries(name))

@@ -14,9 +14,9 @@ from collab.conf import get_storage
 from collab.documents.policy import ensure_seeded, load_seeded
 from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import (
-    new_entry,
     on_commit,
     store_update,
+    unsaved_entries,
     unsaved_updates,
 )
 from collab.engine.relay.messages import order
@@ -121,9 +121,9 @@ async def arename(old: str, new: str) -> None:
         DocumentExists: ``new`` is taken.
     """
     storage = get_storage()
-    if (unsaved := unsaved_updates(old)) and not await storage.exists(old):
+    if (unsaved := unsaved_entries(old)) and not await storage.exists(old):
         # It has been typed a moment ago.
-        await storage.append([new_entry(old, merge(unsaved), None)])
+        await storage.append(unsaved)
     await storage.rename(old, new)
     await on_commit(partial(_discard, old, new))
     for watch in rename_watchers:
@@ -140,7 +140,7 @@ def rename(old: str, new: str) -> None:
 
 async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
     if updates:
-        upon = unsaved_updates(room_name)
+        upon = unsaved_entries(room_name)
         await store_update(room_name, merge(updates), user, upon=upon)
 
 

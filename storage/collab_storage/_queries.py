@@ -36,17 +36,17 @@ _INSERTED = ("document", "data", "format", "at", "user_id")
 T = TypeVar("T")
 
 
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
     iterator = iter(values)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
 
 
-def _to_database(at: datetime) -> datetime:
+def to_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_naive(at)
 
 
-def _from_database(at: datetime) -> datetime:
+def from_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_aware(at)
 
 
@@ -57,7 +57,7 @@ class _Times(dict[datetime, Any]):
         self._adapt = connection.ops.adapt_datetimefield_value
 
     def __missing__(self, at: datetime) -> Any:
-        adapted = self[at] = self._adapt(_to_database(at))
+        adapted = self[at] = self._adapt(to_database(at))
         return adapted
 
 
@@ -154,7 +154,8 @@ class Queries:
         self.updates = Update.objects.using(using)
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def changing(self) -> Iterator[None]:
+        """Change documents in the block, in one transaction."""
         with transaction.atomic(self.using):
             _bound_transaction(self.using)
             yield
@@ -188,7 +189,7 @@ class Queries:
 
     def create(self, entry: LogEntry) -> bool:
         document = self._new_document(entry)
-        with self._changing():
+        with self.changing():
             self.documents.bulk_create([document], ignore_conflicts=True)
             # Django does not return whether that inserted the row, but its version is unique.
             created = self.documents.filter(name=entry.name, version=document.version)
@@ -226,7 +227,7 @@ class Queries:
         # In the order of the names, against deadlocks. A third round is needed only if a document
         # is deleted right after the first.
         while missing := sorted(first.keys() - ids.keys()):
-            for names in _chunks(missing):
+            for names in chunks(missing):
                 ids.update(self._lock(names))
             new = [self._new_document(first[name]) for name in missing if name not in ids]
             self.documents.bulk_create(new, ignore_conflicts=True)
@@ -244,7 +245,7 @@ class Queries:
             return dict(cursor.fetchall())
 
     def _new_document(self, entry: LogEntry) -> Document:
-        at = _to_database(entry.at)
+        at = to_database(entry.at)
         return Document(name=entry.name, created_at=at, updated_at=at)
 
     def _insert(self, entries: Sequence[LogEntry], ids: dict[str, int]) -> None:
@@ -258,7 +259,7 @@ class Queries:
     def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         log = self.updates.filter(document=OuterRef("pk")).order_by().values("document")
         latest = Subquery(log.annotate(latest=Max("at")).values("latest"))
-        with self._changing():
+        with self.changing():
             replaced = self.documents.filter(name=name, version=loaded.version).update(
                 snapshot=snapshot,
                 snapshot_format=UPDATE_FORMAT,
@@ -266,12 +267,12 @@ class Queries:
                 updated_at=Greatest("updated_at", Coalesce(latest, F("updated_at"))),
             )
             if replaced:
-                for ids in _chunks(row.id for row in loaded.log):
+                for ids in chunks(row.id for row in loaded.log):
                     self.updates.filter(pk__in=ids).delete()
             return bool(replaced)
 
     def delete(self, name: str) -> bool:
-        with self._changing():
+        with self.changing():
             # The lock waits for the transactions that append to it, so that none of their rows
             # appears between the deletion of the log and that of the document.
             document = self.documents.select_for_update().filter(name=name).only("pk").first()
@@ -283,7 +284,7 @@ class Queries:
 
     def rename(self, old: str, new: str) -> None:
         try:
-            with self._changing():
+            with self.changing():
                 renamed = self.documents.filter(name=old).update(name=new)
                 if renamed:
                     record([DocumentEvent(new, EventKind.RENAMED, None, old)], self.using)
@@ -297,7 +298,7 @@ class Queries:
 
     def marks(self, names: Sequence[str]) -> dict[str, Mark]:
         found: dict[str, Mark] = {}
-        for chunk in _chunks(names):
+        for chunk in chunks(names):
             connection = connections[self.using]
             with connection.cursor() as cursor:
                 cursor.execute(_marks_statement(connection, len(chunk)), chunk)
@@ -311,6 +312,6 @@ class Queries:
             rows = rows.filter(Exact(Left("name", len(prefix)), prefix), name__startswith=prefix)
         columns = ("name", "snapshot_size", "log_size", "log_length", "changed_at")
         return [
-            DocumentInfo(name, snapshot_size, log_size, log_length, _from_database(at))
+            DocumentInfo(name, snapshot_size, log_size, log_length, from_database(at))
             for name, snapshot_size, log_size, log_length, at in rows.values_list(*columns)[:limit]
         ]

@@ -15,6 +15,8 @@ from .base import LogEntry, new_version
 
 #: Longest wait of a writer for another one, in milliseconds.
 BUSY_TIMEOUT = 20_000
+#: Number of the file's tables; a file with an earlier one gets what it lacks.
+USER_VERSION = 2
 #: Seconds between attempts where SQLite itself does not wait.
 RETRY = 0.02
 
@@ -26,7 +28,7 @@ SET_UP = f"""
 """
 # The snapshot is the last column: those before it are read without it. Appending does not touch
 # the row of the document, as SQLite would write the snapshot again.
-SCHEMA = """
+SCHEMA = f"""
     PRAGMA journal_mode = WAL;
     BEGIN IMMEDIATE;
     CREATE TABLE IF NOT EXISTS documents (
@@ -47,7 +49,30 @@ SCHEMA = """
         data BLOB NOT NULL
     );
     CREATE INDEX IF NOT EXISTS updates_document ON updates (document_id);
-    PRAGMA user_version = 1;
+    CREATE TABLE IF NOT EXISTS states (
+        document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        digest BLOB NOT NULL,
+        base BLOB,
+        insertions INTEGER NOT NULL,
+        deletions INTEGER NOT NULL,
+        format INTEGER NOT NULL DEFAULT 1,
+        data BLOB NOT NULL,
+        PRIMARY KEY (document_id, digest)
+    );
+    CREATE TABLE IF NOT EXISTS versions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        digest BLOB NOT NULL,
+        at TEXT NOT NULL,
+        title TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        authors TEXT NOT NULL,
+        made_by TEXT,
+        edits INTEGER NOT NULL,
+        restored_from INTEGER
+    );
+    CREATE INDEX IF NOT EXISTS versions_document ON versions (document_id);
+    PRAGMA user_version = {USER_VERSION};
     COMMIT;
 """
 INSERT_DOCUMENT = """
@@ -81,15 +106,15 @@ PAGE = f"""
 
 
 def document_row(entry: LogEntry) -> tuple[str, int, str, str]:
-    at = _text(entry.at)
+    at = time_text(entry.at)
     return entry.name, new_version(), at, at
 
 
 def update_row(entry: LogEntry) -> tuple[bytes, str, str | None, str]:
-    return entry.data, _text(entry.at), entry.user_id, entry.name
+    return entry.data, time_text(entry.at), entry.user_id, entry.name
 
 
-def _text(at: datetime) -> str:
+def time_text(at: datetime) -> str:
     # All of the same length, so that they sort by time.
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
@@ -111,7 +136,7 @@ async def _prepare(db: Connection) -> None:
     await cursor.executescript(SET_UP)
     loop = asyncio.get_running_loop()
     end = loop.time() + BUSY_TIMEOUT / 1000
-    while await rows_of(db, "PRAGMA user_version") == [(0,)]:
+    while await _user_version(db) < USER_VERSION:
         try:
             await cursor.executescript(SCHEMA)
         except sqlite3.OperationalError as error:
@@ -120,6 +145,11 @@ async def _prepare(db: Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or loop.time() > end:
                 raise
             await asyncio.sleep(RETRY)
+
+
+async def _user_version(db: Connection) -> int:
+    [[number]] = await rows_of(db, "PRAGMA user_version")
+    return int(number)
 
 
 async def rows_of(db: Connection, sql: str, *values: Any, **named: Any) -> list[tuple[Any, ...]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from typing import ClassVar
@@ -14,7 +14,6 @@ from .base import (
     LogEntry,
     LogRow,
     Mark,
-    Storage,
     StoredDocument,
     check_name,
     check_prefix,
@@ -22,6 +21,16 @@ from .base import (
 )
 from .exceptions import DocumentExists, DocumentNotFound
 from .journal import DocumentEvent, EventKind, arecord, changes_of
+from .versions import (
+    HistoryStorage,
+    LoadedVersion,
+    Version,
+    VersionDraft,
+    VersionState,
+    is_kept,
+    is_replaced,
+    titled_kind,
+)
 
 __all__ = ["MemoryStorage"]
 
@@ -32,6 +41,8 @@ class _MemoryDocument:
     snapshot: bytes | None = None
     log: dict[int, LogRow] = field(default_factory=dict)
     version: int = field(default_factory=new_version)
+    versions: list[Version] = field(default_factory=list)
+    states: dict[bytes, VersionState] = field(default_factory=dict)
 
     def info(self, name: str) -> DocumentInfo:
         return DocumentInfo(
@@ -43,7 +54,7 @@ class _MemoryDocument:
         )
 
 
-class MemoryStorage(Storage):
+class MemoryStorage(HistoryStorage):
     """Stores documents as long as the object lives; another object has other documents.
 
     It may be used from several threads and event loops at once.
@@ -141,3 +152,116 @@ class MemoryStorage(Storage):
         with self._lock:
             names = sorted(n for n in self._documents if n.startswith(prefix) and n > after)
             return [self._documents[name].info(name) for name in names[:limit]]
+
+    # Versions.
+
+    async def add_version(
+        self, name: str, draft: VersionDraft, entries: Sequence[LogEntry] = ()
+    ) -> Version:
+        for each in (name, *(entry.name for entry in entries)):
+            check_name(each)
+        with self._lock:
+            if name not in self._documents:
+                raise DocumentNotFound(name)
+            version = self._add_version(self._documents[name], draft)
+            created = {entry.name for entry in entries} - self._documents.keys()
+            for entry in entries:
+                self._append(entry)
+        await arecord(changes_of(entries, created))
+        return version
+
+    def _add_version(self, document: _MemoryDocument, draft: VersionDraft) -> Version:
+        newest = document.versions[-1] if document.versions else None
+        if newest is not None and is_kept(newest, draft):
+            return newest
+        if newest is not None and is_replaced(newest, draft):
+            document.versions[-1] = replace(
+                newest,
+                kind=draft.kind,
+                title=draft.title,
+                made_by=draft.made_by,
+                restored_from=draft.restored_from,
+            )
+        else:
+            state = document.states.setdefault(draft.state.digest, draft.state)
+            before = 0 if newest is None else document.states[newest.digest].total
+            document.versions.append(_version(next(self._ids), draft, state, before))
+        return document.versions[-1]
+
+    async def versions(
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        named: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Version]:
+        check_name(name)
+        with self._lock:
+            document = self._documents.get(name)
+            found = [] if document is None else document.versions[::-1]
+        chosen = [
+            version
+            for version in found
+            if (since is None or version.at >= since)
+            and (before is None or version.at < before)
+            and (version.title or not named)
+        ]
+        return chosen[:limit]
+
+    async def load_version(self, name: str, id: int) -> LoadedVersion | None:
+        check_name(name)
+        with self._lock:
+            document, version = self._find(name, id)
+            if document is None or version is None:
+                return None
+            own = document.states[version.digest]
+            return LoadedVersion(
+                version, [own] if own.base is None else [document.states[own.base], own]
+            )
+
+    def _find(self, name: str, id: int) -> tuple[_MemoryDocument | None, Version | None]:
+        document = self._documents.get(name)
+        found = [] if document is None else [v for v in document.versions if v.id == id]
+        return document, found[0] if found else None
+
+    async def title_version(self, name: str, id: int, title: str) -> bool:
+        check_name(name)
+        with self._lock:
+            document, version = self._find(name, id)
+            if document is None or version is None:
+                return False
+            position = document.versions.index(version)
+            document.versions[position] = replace(
+                version, title=title, kind=titled_kind(version.kind, title)
+            )
+            return True
+
+    async def delete_versions(self, name: str, ids: Iterable[int]) -> int:
+        check_name(name)
+        unwanted = {*ids}
+        with self._lock:
+            if (document := self._documents.get(name)) is None:
+                return 0
+            before = document.versions
+            document.versions = [version for version in before if version.id not in unwanted]
+            used = {version.digest for version in document.versions}
+            used |= {base for digest in used if (base := document.states[digest].base)}
+            document.states = {d: state for d, state in document.states.items() if d in used}
+            return len(before) - len(document.versions)
+
+
+def _version(id: int, draft: VersionDraft, state: VersionState, before: int) -> Version:
+    return Version(
+        id=id,
+        at=draft.at,
+        title=draft.title,
+        by=tuple(draft.by),
+        kind=draft.kind,
+        edits=max(state.total - before, 0),
+        made_by=draft.made_by,
+        restored_from=draft.restored_from,
+        digest=state.digest,
+        size=len(state.data),
+    )

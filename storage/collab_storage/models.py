@@ -14,8 +14,17 @@ from django.db.models.functions import Coalesce, Greatest, Length
 from .base import MAX_NAME_LENGTH, new_version
 from .formats import UPDATE_FORMAT
 from .journal import EventKind
+from .versions import MAX_TITLE_LENGTH, VersionKind
 
-__all__ = ["Document", "DocumentQuerySet", "EventLease", "QueuedEvent", "Update"]
+__all__ = [
+    "Document",
+    "DocumentQuerySet",
+    "DocumentVersion",
+    "EventLease",
+    "QueuedEvent",
+    "Update",
+    "VersionBlob",
+]
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -120,3 +129,48 @@ class EventLease(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class VersionBlob(models.Model):
+    """The state of a document at the time of one or more versions, encoded."""
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="version_blobs")
+    digest = models.BinaryField()
+    #: Digest of the blob that this one is based on.
+    base = models.BinaryField(null=True)
+    format = models.PositiveSmallIntegerField(default=UPDATE_FORMAT)
+    insertions = models.PositiveBigIntegerField()
+    deletions = models.PositiveBigIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["document", "digest"], name="collab_version_blob")
+        ]
+
+    def __str__(self) -> str:
+        return f"state of document {self.document_id}"
+
+
+_VERSION_KINDS = [(kind.value, kind.value) for kind in VersionKind]
+
+
+class DocumentVersion(models.Model):
+    """A version of a document; its state is the blob of that digest."""
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="versions")
+    digest = models.BinaryField()
+    at = models.DateTimeField()
+    title = models.CharField(max_length=MAX_TITLE_LENGTH, blank=True)
+    kind = models.CharField(max_length=20, choices=_VERSION_KINDS)
+    #: Primary keys of users as text, as they are in the log.
+    by = models.JSONField(default=list)
+    made_by = models.CharField(max_length=255, null=True)  # noqa: DJ001 ("" is no key)
+    edits = models.PositiveBigIntegerField()
+    restored_from = models.BigIntegerField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["document", "at"], name="collab_version_at")]
+
+    def __str__(self) -> str:
+        return self.title or f"{self.kind} version {self.pk}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -18,15 +19,16 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 from ._failures import LOCK_TIMEOUT, drop_if_broken, translate
 from ._queries import Queries, bound_lock_waits
 from ._supported import check_supported
+from ._version_queries import VersionQueries
 from .base import (
     DocumentInfo,
     LogEntry,
     Mark,
-    Storage,
     StoredDocument,
     check_name,
     check_prefix,
 )
+from .versions import HistoryStorage, LoadedVersion, Version, VersionDraft
 
 __all__ = ["ORMStorage"]
 
@@ -91,7 +93,7 @@ _worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", defaul
 _is_here: ContextVar[bool] = ContextVar("collab_storage_is_here", default=False)
 
 
-class ORMStorage(Storage):
+class ORMStorage(HistoryStorage):
     """Stores documents in the tables of :mod:`collab_storage.models`.
 
     Called below synchronous code, through ``async_to_sync``, the verbs run in the thread of that
@@ -113,6 +115,7 @@ class ORMStorage(Storage):
         check_supported(using, tenants)
         self.using = using
         self._queries = Queries(using)
+        self._versions = VersionQueries(self._queries)
         self._failing = _Failing()
 
     async def load(self, name: str) -> StoredDocument | None:
@@ -155,6 +158,42 @@ class ORMStorage(Storage):
         check_prefix(prefix)
         check_prefix(after)
         return await self._run(lambda: self._queries.page(prefix, after, limit))
+
+    # Versions.
+
+    async def add_version(
+        self, name: str, draft: VersionDraft, entries: Sequence[LogEntry] = ()
+    ) -> Version:
+        for each in (name, *(entry.name for entry in entries)):
+            check_name(each)
+        return await self._run(lambda: self._versions.add(name, draft, entries))
+
+    async def versions(
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        named: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Version]:
+        check_name(name)
+        chosen = self._versions.chosen(name, since, before, named)
+        return await self._run(lambda: self._versions.read(chosen[:limit]))
+
+    async def load_version(self, name: str, id: int) -> LoadedVersion | None:
+        check_name(name)
+        return await self._run(lambda: self._versions.load(name, id))
+
+    async def title_version(self, name: str, id: int, title: str) -> bool:
+        check_name(name)
+        return await self._run(lambda: self._versions.title(name, id, title))
+
+    async def delete_versions(self, name: str, ids: Iterable[int]) -> int:
+        check_name(name)
+        return await self._run(lambda: self._versions.delete(name, [*ids]))
+
+    # Transactions and resources.
 
     async def on_commit(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` after the commit, in the thread that commits; never on a rollback."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from sqlite_anyio import Connection
 
+from . import _sqlite_versions as versions_of
 from ._sqlite_file import (
     INSERT_DOCUMENT,
     INSERT_UPDATE,
@@ -33,7 +34,6 @@ from .base import (
     LogEntry,
     LogRow,
     Mark,
-    Storage,
     StoredDocument,
     check_name,
     check_prefix,
@@ -42,6 +42,7 @@ from .base import (
 from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
 from .formats import check_formats
 from .journal import DocumentEvent, EventKind, arecord, changes_of
+from .versions import HistoryStorage, LoadedVersion, Version, VersionDraft
 
 __all__ = ["SQLiteStorage"]
 
@@ -95,7 +96,7 @@ class _TaskConnection:
 _kept: ContextVar[_TaskConnection | None] = ContextVar("collab_storage_sqlite", default=None)
 
 
-class SQLiteStorage(Storage):
+class SQLiteStorage(HistoryStorage):
     """Stores documents in the SQLite file at ``path``, which is created on first use.
 
     Any number of tasks, event loops, threads and processes of one machine may use a file at once.
@@ -141,12 +142,8 @@ class SQLiteStorage(Storage):
         # The events are in another database. They are recorded before as well, lest a process that
         # dies in between leaves a change that nobody is told of.
         await arecord(changes_of(entries))
-        created = []
         async with self._transaction() as db:
-            for document in {entry.name: document_row(entry) for entry in entries}.values():
-                if await write(db, INSERT_DOCUMENT, *document):
-                    created.append(document[0])
-            await write_all(db, INSERT_UPDATE, map(update_row, entries))
+            created = await _append(db, entries)
         await arecord(changes_of(entries, created))
 
     @_to_the_end
@@ -211,6 +208,53 @@ class SQLiteStorage(Storage):
             for name, snapshot_size, log_size, log_length, at in rows
         ]
 
+    @_to_the_end
+    async def add_version(
+        self, name: str, draft: VersionDraft, entries: Sequence[LogEntry] = ()
+    ) -> Version:
+        for each in (name, *(entry.name for entry in entries)):
+            check_name(each)
+        await arecord(changes_of(entries))
+        async with self._transaction() as db:
+            version = await versions_of.add_version(db, name, draft)
+            created = await _append(db, entries)
+        await arecord(changes_of(entries, created))
+        return version
+
+    @_to_the_end
+    async def versions(
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        named: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Version]:
+        check_name(name)
+        async with self._transaction("DEFERRED") as db:
+            return await versions_of.read_versions(
+                db, name, since=since, before=before, named=named, limit=limit
+            )
+
+    @_to_the_end
+    async def load_version(self, name: str, id: int) -> LoadedVersion | None:
+        check_name(name)
+        async with self._transaction("DEFERRED") as db:
+            return await versions_of.load_version(db, name, id)
+
+    @_to_the_end
+    async def title_version(self, name: str, id: int, title: str) -> bool:
+        check_name(name)
+        async with self._transaction() as db:
+            return await versions_of.title_version(db, name, id, title)
+
+    @_to_the_end
+    async def delete_versions(self, name: str, ids: Iterable[int]) -> int:
+        check_name(name)
+        async with self._transaction() as db:
+            return await versions_of.delete_versions(db, name, ids)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Keep one connection open for this task and those that it starts."""
@@ -254,3 +298,13 @@ class SQLiteStorage(Storage):
             except sqlite3.Error:
                 await kept.drop()
                 raise
+
+
+async def _append(db: Connection, entries: Sequence[LogEntry]) -> list[str]:
+    """Append to documents; return the names of those that are new."""
+    created = []
+    for document in {entry.name: document_row(entry) for entry in entries}.values():
+        if await write(db, INSERT_DOCUMENT, *document):
+            created.append(document[0])
+    await write_all(db, INSERT_UPDATE, map(update_row, entries))
+    return created

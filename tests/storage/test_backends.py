@@ -13,7 +13,7 @@ from collab_storage.base import Storage
 from collab_storage.memory import MemoryStorage
 from collab_storage.orm import ORMStorage
 from collab_storage.sqlite import SQLiteStorage
-from collab_storage.testing import StorageContract
+from collab_storage.testing import HistoryContract, StorageContract
 
 from . import test_memory, test_orm, test_sqlite
 
@@ -37,8 +37,9 @@ def test_every_backend_runs_the_contract() -> None:
 
 
 @pytest.mark.parametrize("contract", [c for contracts in CONTRACTS.values() for c in contracts])
-def test_none_of_it_is_left_out(contract: type[StorageContract]) -> None:
-    tests = [name for name in dir(StorageContract) if name.startswith("test_")]
-    assert len(tests) > 50
+@pytest.mark.parametrize("promises", [StorageContract, HistoryContract])
+def test_none_of_it_is_left_out(contract: type[StorageContract], promises: type) -> None:
+    tests = [name for name in dir(promises) if name.startswith("test_")]
+    assert len(tests) > 15
     for name in tests:
-        assert getattr(contract, name) is getattr(StorageContract, name)
+        assert getattr(contract, name) is getattr(promises, name)

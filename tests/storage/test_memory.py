@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from collab_storage.memory import MemoryStorage
-from collab_storage.testing import StorageContract
+from collab_storage.testing import HistoryContract, StorageContract
 from collab_storage.testing.material import entry, rows
 
 
-class TestMemoryStorage(StorageContract):
+class TestMemoryStorage(StorageContract, HistoryContract):
     @pytest.fixture
     def storage(self) -> MemoryStorage:
         return MemoryStorage()

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound, StorageUnavailable
 from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage
-from collab_storage.testing import StorageContract
+from collab_storage.testing import HistoryContract, StorageContract
 from collab_storage.testing.material import START, entry, rows
 
 from .database import after_statements, elsewhere
@@ -30,7 +30,7 @@ on_both = pytest.mark.parametrize(
 )
 
 
-class ORMContract(StorageContract):
+class ORMContract(StorageContract, HistoryContract):
     using: str
 
     @pytest.fixture

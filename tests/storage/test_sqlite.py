@@ -11,11 +11,11 @@ import pytest
 from collab_storage import _sqlite_file as file
 from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
 from collab_storage.sqlite import SQLiteStorage
-from collab_storage.testing import StorageContract
+from collab_storage.testing import HistoryContract, StorageContract
 from collab_storage.testing.material import appended, entry, rows
 
 
-class TestSQLiteStorage(StorageContract):
+class TestSQLiteStorage(StorageContract, HistoryContract):
     @pytest.fixture
     def storage(self, tmp_path: Path) -> SQLiteStorage:
         return SQLiteStorage(tmp_path / "documents.sqlite3")

@@ -19,10 +19,12 @@ from collab_storage.compaction import read_in_process
 from collab_storage.surrogates import as_yjs
 
 __all__ = [
+    "deliver_on_commit",
     "load_copy",
     "new_entry",
     "on_commit",
     "store_update",
+    "unsaved_entries",
     "unsaved_updates",
     "user_key",
 ]
@@ -50,7 +52,7 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
 
 
 async def store_update(
-    room_name: str, update: bytes, user: object, *, upon: Sequence[bytes] = ()
+    room_name: str, update: bytes, user: object, *, upon: Sequence[LogEntry] = ()
 ) -> None:
     """Store an update, and deliver it to live rooms once it is committed.
 
@@ -61,10 +63,12 @@ async def store_update(
         upon: unsaved updates that the update may depend on; stored with it, since it could not be
             integrated without them if the process died before.
     """
-    entries = [new_entry(room_name, update, user_key(user))]
-    if upon:
-        entries.insert(0, new_entry(room_name, merge(upon), None))
-    await get_storage().append(entries)
+    await get_storage().append([*upon, new_entry(room_name, update, user_key(user))])
+    await deliver_on_commit(room_name, update)
+
+
+async def deliver_on_commit(room_name: str, update: bytes) -> None:
+    """Deliver a stored update to live rooms once it is committed."""
     await on_commit(partial(_deliver, room_name, update))
 
 
@@ -82,6 +86,11 @@ def user_key(user: object) -> str | None:
 def unsaved_updates(room_name: str) -> list[bytes]:
     """Return the updates of members of this process that are not stored yet."""
     return [update for hub in live_hubs() for update in hub.writer.unsaved_updates(room_name)]
+
+
+def unsaved_entries(room_name: str) -> list[LogEntry]:
+    """Return the same as :func:`unsaved_updates`, with their users, for the storage."""
+    return [entry for hub in live_hubs() for entry in hub.writer.unsaved_entries(room_name)]
 
 
 async def on_commit(call: Callable[[], None]) -> None:

@@ -151,9 +151,12 @@ class Writer:
         while tasks := [task for task in (self._task, self._retrying) if task is not None]:
             await asyncio.wait(tasks)
 
-    def unsaved_entries(self) -> list[LogEntry]:
-        """Return all updates that are not stored, as the storage takes them."""
-        return self._unsaved.entries()
+    def unsaved_entries(self, name: str | None = None) -> list[LogEntry]:
+        """Return the updates that are not stored, of all documents or of one, for the storage.
+
+        Those of one may be read from any thread.
+        """
+        return self._unsaved.entries() if name is None else entries_of(name, self._unsaved.of(name))
 
     def give_up(self) -> None:
         """Forget all updates, which are kept elsewhere, and stop trying."""

@@ -8,6 +8,8 @@
         def storage(self):
             return MyStorage(...)
 
+A storage that keeps versions also runs :class:`HistoryContract`.
+
 The fixture gives each test an empty storage. ``pytest-asyncio`` is needed, in any mode. With
 ``pytest.register_assert_rewrite("collab_storage.testing")`` in a conftest, failures show values.
 """
@@ -16,11 +18,12 @@ from __future__ import annotations
 
 from .compaction import CompactionContract
 from .concurrency import ConcurrencyContract
+from .history import HistoryContract
 from .listing import ListingContract
 from .names import NamesContract
 from .verbs import VerbsContract
 
-__all__ = ["StorageContract"]
+__all__ = ["HistoryContract", "StorageContract"]
 
 
 class StorageContract(

@@ -1,0 +1,231 @@
+"""Making, reading, naming, restoring and deleting versions of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from pycrdt import Doc
+
+from collab.conf import get_storage
+from collab.engine.hub.working_copies import (
+    deliver_on_commit,
+    new_entry,
+    unsaved_entries,
+    user_key,
+)
+from collab.exceptions import DocumentNotFound
+from collab.history.exceptions import NoHistory, VersionNotFound
+from collab.history.jobs import run_job
+from collab.history.restoring import restoration
+from collab.history.states import Present, decode, encode_present
+from collab_storage.base import LogEntry, StoredDocument
+from collab_storage.versions import (
+    HistoryStorage,
+    LoadedVersion,
+    Version,
+    VersionDraft,
+    VersionKind,
+    VersionState,
+)
+
+__all__ = [
+    "acreate",
+    "adelete",
+    "aread",
+    "arename",
+    "arestore",
+    "aversions",
+    "create",
+    "delete",
+    "history_storage",
+    "keep",
+    "load",
+    "read",
+    "rename",
+    "restore",
+    "versions",
+]
+
+
+def history_storage() -> HistoryStorage:
+    """Return the project's storage.
+
+    Raises:
+        NoHistory: it does not keep versions.
+    """
+    storage = get_storage()
+    if not isinstance(storage, HistoryStorage):
+        raise NoHistory(f"{type(storage).__qualname__} does not keep versions of documents.")
+    return storage
+
+
+async def aversions(
+    name: str,
+    *,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    named: bool = False,
+    limit: int | None = None,
+) -> Sequence[Version]:
+    """Return the versions of a document, the newest first; see ``HistoryStorage.versions``."""
+    return await history_storage().versions(
+        name, since=since, before=before, named=named, limit=limit
+    )
+
+
+def versions(name: str, **options: Any) -> Sequence[Version]:
+    """See :func:`aversions`."""
+    return async_to_sync(aversions)(name, **options)
+
+
+async def acreate(name: str, title: str = "", *, user: object = None) -> Version:
+    """Make a version of a document as it is now.
+
+    Args:
+        name: the document.
+        title: of the version. Without one, it is an automatic version, which retention may delete
+            and which is not added if the newest version has this state.
+        user: who makes it.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+    """
+    kind = VersionKind.NAMED if title else VersionKind.AUTO
+    return await keep(name, kind, title=title, user=user)
+
+
+def create(name: str, title: str = "", *, user: object = None) -> Version:
+    """See :func:`acreate`."""
+    return async_to_sync(acreate)(name, title, user=user)
+
+
+async def keep(name: str, kind: VersionKind, *, title: str = "", user: object = None) -> Version:
+    """Make a version of some kind of a document as it is now; see :func:`acreate`."""
+    storage = history_storage()
+    present, _ = await _present(storage, name)
+    base = await _newest_states(storage, name)
+    state = await run_job(present.size, encode_present, present, base)
+    return await storage.add_version(
+        name, VersionDraft(datetime.now(UTC), state, kind, title, user_key(user))
+    )
+
+
+async def _present(storage: HistoryStorage, name: str) -> tuple[Present, list[LogEntry]]:
+    """Return a document, and the updates of members that are not stored yet."""
+    # Read first: they may be stored while the document is loaded.
+    unsaved = unsaved_entries(name)
+    stored = await storage.load(name)
+    if stored is None and not unsaved:
+        raise DocumentNotFound(f"There is no document {name!r}.")
+    if stored is None:
+        # It has been typed a moment ago.
+        await storage.append(unsaved)
+        stored = StoredDocument(None, [], 0)
+    return Present(name, stored, [entry.data for entry in unsaved]), unsaved
+
+
+async def _newest_states(storage: HistoryStorage, name: str) -> Sequence[VersionState]:
+    for version in await storage.versions(name, limit=1):
+        loaded = await storage.load_version(name, version.id)
+        return [] if loaded is None else loaded.states
+    return []
+
+
+async def load(name: str, id: int) -> LoadedVersion:
+    """Return a version with its state.
+
+    Raises:
+        VersionNotFound: the document has no such version.
+    """
+    loaded = await history_storage().load_version(name, id)
+    if loaded is None:
+        raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
+    return loaded
+
+
+async def aread(name: str, id: int) -> Doc[Any]:
+    """Return a private copy of a document as it was in a version.
+
+    Raises:
+        VersionNotFound: the document has no such version.
+    """
+    states = (await load(name, id)).states
+    update = await run_job(sum(len(state.data) for state in states), decode, states)
+    doc = Doc[Any]()
+    doc.apply_update(update)
+    return doc
+
+
+def read(name: str, id: int) -> Doc[Any]:
+    """See :func:`aread`."""
+    return async_to_sync(aread)(name, id)
+
+
+async def arestore(name: str, id: int, *, user: object = None) -> Version:
+    """Make the content of a document what it was in a version.
+
+    Members see it as an edit. What they type meanwhile elsewhere in the document stays.
+
+    Args:
+        name: the document.
+        id: the version.
+        user: who restores it.
+
+    Returns:
+        The version of the content before, which undoes this when it is restored.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+        VersionNotFound: the document has no such version.
+    """
+    storage = history_storage()
+    present, unsaved = await _present(storage, name)
+    wanted, base = (await load(name, id)).states, await _newest_states(storage, name)
+    before, update = await run_job(present.size, restoration, present, wanted, base)
+    draft = VersionDraft(
+        datetime.now(UTC), before, VersionKind.RESTORE, "", user_key(user), restored_from=id
+    )
+    if not update:
+        return await storage.add_version(name, draft)
+    entry = new_entry(name, update, user_key(user))
+    version = await storage.add_version(name, draft, [*unsaved, entry])
+    await deliver_on_commit(name, update)
+    return version
+
+
+def restore(name: str, id: int, *, user: object = None) -> Version:
+    """See :func:`arestore`."""
+    return async_to_sync(arestore)(name, id, user=user)
+
+
+async def arename(name: str, id: int, title: str) -> None:
+    """Give a version a title, or with ``""`` none.
+
+    Raises:
+        VersionNotFound: the document has no such version.
+    """
+    if not await history_storage().title_version(name, id, title):
+        raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
+
+
+def rename(name: str, id: int, title: str) -> None:
+    """See :func:`arename`."""
+    async_to_sync(arename)(name, id, title)
+
+
+async def adelete(name: str, id: int) -> None:
+    """Delete a version.
+
+    Raises:
+        VersionNotFound: the document has no such version.
+    """
+    if not await history_storage().delete_versions(name, [id]):
+        raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
+
+
+def delete(name: str, id: int) -> None:
+    """See :func:`adelete`."""
+    async_to_sync(adelete)(name, id)

@@ -1,0 +1,108 @@
+"""The states of versions as bytes: one compressed update, or the difference to another state."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from collab_storage.base import StoredDocument
+from collab_storage.compaction import read_stored
+from collab_storage.subdocuments import temporary_doc
+from collab_storage.surrogates import as_yjs
+from collab_storage.updates import (
+    Deletions,
+    deletions,
+    encode_state_vector,
+    merge,
+    state_vector,
+    varuint,
+)
+from collab_storage.versions import VersionState
+
+__all__ = ["Present", "decode", "encode", "encode_present"]
+
+#: A difference has to be smaller than this part of the state, or the state is stored whole.
+_WORTH = 0.5
+_DIGEST_SIZE = 20
+
+
+class Present(NamedTuple):
+    """A document at this moment.
+
+    Args:
+        name: the document, for the log.
+        stored: as it is stored.
+        unsaved: updates of members that are not stored yet.
+    """
+
+    name: str
+    stored: StoredDocument
+    unsaved: Sequence[bytes] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes to read."""
+        return sum(map(len, (*self.stored.updates, *self.unsaved)))
+
+    @property
+    def update(self) -> bytes:
+        """The state as one update."""
+        read = read_stored(self.stored, self.name)
+        return merge(as_yjs([read.update, read.rest, *self.unsaved]))
+
+
+def encode_present(present: Present, base: Sequence[VersionState] = ()) -> VersionState:
+    """See :func:`encode`."""
+    return encode(present.update, base)
+
+
+def encode(update: bytes, base: Sequence[VersionState] = ()) -> VersionState:
+    """Encode the part of ``update`` that a Doc integrates.
+
+    Args:
+        update: the state as one update.
+        base: a state of the same document with those that it is based on, if there is one.
+    """
+    with temporary_doc() as doc:
+        doc.apply_update(update)
+        known, deleted = state_vector(doc.get_state()), deletions(doc)
+        digest = _digest(known, deleted)
+        if base and base[-1].digest == digest:
+            return base[-1]
+        data, based_on = zlib.compress(doc.get_update()), None
+        if base:
+            difference = zlib.compress(doc.get_update(_state(base[0])))
+            if len(difference) < len(data) * _WORTH:
+                data, based_on = difference, base[0].digest
+    return VersionState(
+        digest,
+        data,
+        insertions=sum(known.values()),
+        deletions=sum(end - start for ranges in deleted.values() for start, end in ranges),
+        base=based_on,
+    )
+
+
+def decode(states: Sequence[VersionState]) -> bytes:
+    """Return a state, which comes with those that it is based on, as one update."""
+    return merge(as_yjs([zlib.decompress(state.data) for state in states]))
+
+
+def _state(base: VersionState) -> bytes:
+    with temporary_doc() as doc:
+        doc.apply_update(zlib.decompress(base.data))
+        return doc.get_state()
+
+
+def _digest(known: dict[int, int], deleted: Deletions) -> bytes:
+    """Return the same for equal states only: of one document they have one origin."""
+    ranges = [
+        varuint(number)
+        for client in sorted(deleted)
+        for span in deleted[client]
+        for number in (client, *span)
+    ]
+    content = [encode_state_vector(dict(sorted(known.items()))), *ranges]
+    return blake2b(b"".join(content), digest_size=_DIGEST_SIZE).digest()

@@ -1,0 +1,171 @@
+"""Database queries of the versions of :class:`collab_storage.orm.ORMStorage`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Length
+
+from ._queries import Queries, chunks, from_database, to_database
+from .base import LogEntry
+from .exceptions import DocumentNotFound
+from .formats import check_formats
+from .models import DocumentVersion, VersionBlob
+from .versions import (
+    LoadedVersion,
+    Version,
+    VersionDraft,
+    VersionKind,
+    VersionState,
+    is_kept,
+    is_replaced,
+    titled_kind,
+)
+
+
+class VersionQueries:
+    """The verbs of versions; ``queries`` has those of documents."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._versions = DocumentVersion.objects.using(queries.using)
+        self._blobs = VersionBlob.objects.using(queries.using)
+
+    def add(self, name: str, draft: VersionDraft, entries: Sequence[LogEntry]) -> Version:
+        with self._queries.changing():
+            document = self._lock(name)
+            if document is None:
+                raise DocumentNotFound(name)
+            newest = self._newest(document)
+            if newest is None or not is_kept(newest, draft):
+                if newest is not None and is_replaced(newest, draft):
+                    self._replace(newest, draft)
+                else:
+                    self._insert(document, newest, draft)
+            version = self._newest(document)
+            assert version is not None, "it was inserted in this transaction"
+            self._queries.append(entries)
+            return version
+
+    def _lock(self, name: str) -> int | None:
+        """Return the document's key; nobody else changes its versions before the commit.
+
+        Appending goes on meanwhile.
+        """
+        rows = self._queries.documents.select_for_update(no_key=True).filter(name=name)
+        return rows.values_list("pk", flat=True).first()
+
+    def _newest(self, document: int) -> Version | None:
+        newest = self._versions.filter(document=document).order_by("-pk")[:1]
+        return next(iter(self.read(newest)), None)
+
+    def _replace(self, newest: Version, draft: VersionDraft) -> None:
+        self._versions.filter(pk=newest.id).update(
+            kind=draft.kind,
+            title=draft.title,
+            made_by=draft.made_by,
+            restored_from=draft.restored_from,
+        )
+
+    def _insert(self, document: int, newest: Version | None, draft: VersionDraft) -> None:
+        state = draft.state
+        before = 0
+        if newest is not None:
+            blobs = self._blobs.filter(document=document, digest=newest.digest)
+            before = sum(blobs.values_list("insertions", "deletions").get())
+        blob = VersionBlob(
+            document_id=document,
+            digest=state.digest,
+            base=state.base,
+            insertions=state.insertions,
+            deletions=state.deletions,
+            data=state.data,
+        )
+        if not self._blobs.filter(document=document, digest=state.digest).exists():
+            blob.save(using=self._queries.using, force_insert=True)
+        self._versions.create(
+            document_id=document,
+            digest=state.digest,
+            at=to_database(draft.at),
+            title=draft.title,
+            kind=draft.kind,
+            by=[*draft.by],
+            made_by=draft.made_by,
+            edits=max(state.total - before, 0),
+            restored_from=draft.restored_from,
+        )
+
+    def chosen(
+        self, name: str, since: datetime | None, before: datetime | None, named: bool
+    ) -> QuerySet[DocumentVersion]:
+        rows = self._versions.filter(document__name=name).order_by("-pk")
+        if since is not None:
+            rows = rows.filter(at__gte=to_database(since))
+        if before is not None:
+            rows = rows.filter(at__lt=to_database(before))
+        return rows.exclude(title="") if named else rows
+
+    def read(self, rows: QuerySet[DocumentVersion]) -> list[Version]:
+        blob = self._blobs.filter(document=OuterRef("document"), digest=OuterRef("digest"))
+        size = Subquery(blob.annotate(size=Length("data")).values("size"))
+        return [_version(row) for row in rows.annotate(size=size)]
+
+    def load(self, name: str, id: int) -> LoadedVersion | None:
+        blobs = self._blobs.filter(document__name=name)
+        for version in self.read(self._versions.filter(document__name=name, pk=id)):
+            own = self._state(blobs, name, version.digest)
+            if own is None or own.base is None:
+                return None if own is None else LoadedVersion(version, [own])
+            base = self._state(blobs, name, own.base)
+            # If it is missing, the version was deleted a moment ago.
+            return None if base is None else LoadedVersion(version, [base, own])
+        return None
+
+    def _state(self, blobs: QuerySet[VersionBlob], name: str, digest: bytes) -> VersionState | None:
+        blob = blobs.filter(digest=digest).first()
+        if blob is None:
+            return None
+        check_formats(name, blob.format, [])
+        base = None if blob.base is None else bytes(blob.base)
+        return VersionState(digest, bytes(blob.data), blob.insertions, blob.deletions, base)
+
+    def title(self, name: str, id: int, title: str) -> bool:
+        with self._queries.changing():
+            rows = self._versions.select_for_update().filter(document__name=name, pk=id)
+            for kind in rows.values_list("kind", flat=True):
+                kind = titled_kind(VersionKind(kind), title)
+                return bool(self._versions.filter(pk=id).update(title=title, kind=kind))
+        return False
+
+    def delete(self, name: str, ids: Sequence[int]) -> int:
+        deleted = 0
+        with self._queries.changing():
+            document = self._lock(name)
+            versions = self._versions.filter(document=document)
+            for some in chunks(ids):
+                deleted += versions.filter(pk__in=some).delete()[0]
+            blobs = self._blobs.filter(document=document)
+            # First those that are based on others.
+            for _ in range(2):
+                bases = blobs.filter(base__isnull=False).values("base")
+                unused = blobs.exclude(digest__in=versions.values("digest"))
+                unused.exclude(digest__in=bases).delete()
+        return deleted
+
+
+def _version(row: Any) -> Version:
+    return Version(
+        id=row.pk,
+        at=from_database(row.at),
+        title=row.title,
+        by=tuple(row.by),
+        kind=VersionKind(row.kind),
+        edits=row.edits,
+        made_by=row.made_by,
+        restored_from=row.restored_from,
+        digest=bytes(row.digest),
+        size=row.size,
+    )
