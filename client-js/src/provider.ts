@@ -60,6 +60,8 @@ export interface CollabEvents {
   rows: (omitted: OmittedRefusals) => void;
   /** A row created here is in the database, under another key. */
   row_created: (created: Created) => void;
+  /** A message that is no part of the document, of `documents.send_stateless()`. */
+  stateless: (event: { payload: string }) => void;
   /** Every JSON frame of the server, including those of the events above. */
   frame: (frame: Frame) => void;
 }
@@ -194,6 +196,9 @@ export class CollabProvider extends WebsocketProvider {
     if (frame.action === "hello") this.#onHello(frame.data as Hello);
     if (frame.action === "access") this.#regrant((frame.data as Hello).access);
     if (frame.action === "saved") this.#confirm((frame.data as { count: number }).count);
+    if (frame.action === "stateless") {
+      this.emit("stateless", [{ payload: frame.data as string }]);
+    }
     if (frame.action === "row") this.emit("row", [refusal(frame)]);
     if (frame.action === "rows") this.emit("rows", [omitted(frame)]);
     if (frame.action === "row_created") this.emit("row_created", [created(frame)]);

@@ -25,10 +25,14 @@ from collab.documents.document_content import DocumentContent
 from collab.documents.document_type import DocumentType
 from collab.documents.members import (
     PresentUser,
+    aclose_members,
     apresent,
     arecheck_access,
+    asend_stateless,
+    close_members,
     present,
     recheck_access,
+    send_stateless,
 )
 from collab.documents.operations import (
     adelete,
@@ -48,6 +52,7 @@ __all__ = [
     "DocumentContent",
     "DocumentType",
     "PresentUser",
+    "aclose_members",
     "acontent",
     "adelete",
     "aedit",
@@ -63,7 +68,9 @@ __all__ = [
     "arename",
     "areplace",
     "asend_doc_update",
+    "asend_stateless",
     "atext",
+    "close_members",
     "content",
     "delete",
     "edit",
@@ -83,6 +90,7 @@ __all__ = [
     "rename_watchers",
     "replace",
     "send_doc_update",
+    "send_stateless",
     "text",
     "type_of",
 ]

@@ -20,7 +20,17 @@ from collab.engine.relay.publisher import inquire, publish
 from collab.engine.rooms.room import PresentMember
 from collab_storage.base import check_name
 
-__all__ = ["PresentUser", "apresent", "arecheck_access", "present", "recheck_access"]
+__all__ = [
+    "PresentUser",
+    "aclose_members",
+    "apresent",
+    "arecheck_access",
+    "asend_stateless",
+    "close_members",
+    "present",
+    "recheck_access",
+    "send_stateless",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +162,52 @@ def recheck_access(
 ) -> None:
     """See :func:`arecheck_access`."""
     async_to_sync(arecheck_access)(room_name, user, prefix=prefix, pattern=pattern)
+
+
+# Messages to members.
+
+
+async def asend_stateless(room_name: str, payload: str, *, exclude: object = None) -> None:
+    """Send a message that is no part of the document to its members, in every process.
+
+    It reaches those who are connected now; nothing is stored. Clients of Hocuspocus get the event
+    ``stateless``, as does ``CollabProvider``; other clients of y-websocket get nothing.
+
+    Args:
+        room_name: the document.
+        payload: a text.
+        exclude: a member of this process that does not get it, such as the sender.
+
+    Raises:
+        TypeError: ``payload`` is not a text.
+    """
+    if not isinstance(payload, str):
+        raise TypeError("The payload of a stateless message is a text; encode other values.")
+    in_all_hubs(lambda hub: hub.send_stateless(room_name, payload, exclude))
+    publish(room_name, order(room_name, "stateless", payload=payload))
+
+
+def send_stateless(room_name: str, payload: str, *, exclude: object = None) -> None:
+    """See :func:`asend_stateless`."""
+    async_to_sync(asend_stateless)(room_name, payload, exclude=exclude)
+
+
+async def aclose_members(room_name: str, reason: str = "", user: object = None) -> None:
+    """Close a document for its members, in every process.
+
+    Clients of y-websocket connect again. Providers of Hocuspocus emit ``close`` with the reason,
+    keep their connection, and do not open the document again by themselves.
+
+    Args:
+        room_name: the document.
+        reason: sent to the clients.
+        user: only for this user's connections.
+    """
+    user_id = user_key(user)
+    in_all_hubs(lambda hub: hub.close_members(room_name, reason, user_id))
+    publish(room_name, order(room_name, "close", reason=reason, user=user_id))
+
+
+def close_members(room_name: str, reason: str = "", user: object = None) -> None:
+    """See :func:`aclose_members`."""
+    async_to_sync(aclose_members)(room_name, reason, user)

@@ -12,6 +12,7 @@ from collab.access import Access
 from collab.documents import policy
 from collab.engine.hub.current import current_hub
 from collab.engine.rooms.room import Room
+from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
 from collab.exceptions import (
@@ -263,6 +264,7 @@ class Address:
             access = await check.ask()
             check.record(access)
             member = self._new_member(access, former)
+            await apply_rules(member, self.name, member.user)
             try:
                 self._room = await hub.join(self.name, member, self, stored=stored)
             except BaseException:
@@ -334,6 +336,7 @@ class Address:
             check = self._credentials.check
             try:
                 access = await check.ask_again()
+                await apply_rules(member, self.name, member.user)
             except (Unauthenticated, Forbidden, NoSuchDocument) as refusal:
                 check.record(Access.NONE)
                 if routine and isinstance(refusal, Unauthenticated) and self._credentials.token:

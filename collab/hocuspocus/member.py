@@ -73,7 +73,7 @@ class HocuspocusMember(Member):
         """The client's access to the document."""
         return self.session.access
 
-    # For projects.
+    # For projects; ``close_document()`` closes the document, and the connection stays.
 
     def send_stateless(self, payload: str) -> None:
         """Send a message that is no part of the document to this client."""
@@ -82,10 +82,6 @@ class HocuspocusMember(Member):
     def request_token(self) -> None:
         """Ask the client for its token again, which is checked when it comes."""
         self.send_frame(token_request_frame())
-
-    def close_document(self, reason: str) -> None:
-        """Close the document for this client; its connection stays."""
-        self.close(1000, reason)
 
     # As rooms know it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -211,3 +212,53 @@ async def test_access_is_checked_again_of_a_name_or_of_names_that_match() -> Non
             await documents.arecheck_access(**arguments)
     with pytest.raises(ImproperlyConfigured, match="begins with a slash"):
         await sync_to_async(documents.recheck_access)(pattern="/x")
+
+
+# Messages, and the end.
+
+
+async def test_a_stateless_message_reaches_members_that_understand_it() -> None:
+    async with connect(application, "/ws/room") as ann, connect(application, "/ws/room") as bob:
+        await documents.asend_stateless("room", "refetch the comments")
+        for client in (ann, bob):
+            await client.wait_until(partial(_stateless, client))
+            assert _stateless(client) == ["refetch the comments"]
+        sender = next(iter(current_hub().rooms["room", True].members))
+        await sync_to_async(documents.send_stateless)("room", "again", exclude=sender)
+        await documents.asend_stateless("room", "last")
+        await ann.wait_until(lambda: _stateless(ann)[-1] == "last")
+        await bob.wait_until(lambda: _stateless(bob)[-1] == "last")
+        assert sorted([len(_stateless(ann)), len(_stateless(bob))]) == [2, 3]
+        plain = next(iter(current_hub().rooms["room", True].members))
+        plain.session.greeted = False
+        plain.send_stateless("not understood")
+
+
+def _stateless(client: CollabClient) -> list[Any]:
+    return [frame["data"] for frame in client.messages if frame["action"] == "stateless"]
+
+
+async def test_a_stateless_message_is_a_text() -> None:
+    with pytest.raises(TypeError, match="is a text"):
+        await documents.asend_stateless("room", 5)  # type: ignore[arg-type]
+
+
+async def test_a_document_is_closed_for_one_user_or_all() -> None:
+    users = [User(pk=pk, username=str(pk)) for pk in (1, 2)]
+    async with connect(application, "/ws/room", user=users[0]) as ann:
+        async with connect(application, "/ws/room", user=users[1]) as bob:
+            await documents.aclose_members("room", "New rights.", user=users[1])
+            closed = await bob.wait_closed()
+            assert (closed.code, closed.reason) == (1000, "New rights.")
+        await sync_to_async(documents.close_members)("room", "Lunch.")
+        closed = await ann.wait_closed()
+        assert (closed.code, closed.reason) == (1000, "Lunch.")
+
+
+async def test_orders_of_other_processes_reach_members() -> None:
+    async with connect(application, "/ws/room") as ann:
+        hub = current_hub()
+        hub.handle_order(order("room", "stateless", payload="from elsewhere"))
+        await ann.wait_until(lambda: _stateless(ann) == ["from elsewhere"])
+        hub.handle_order(order("room", "close", reason="Lunch.", user=None))
+        assert (await ann.wait_closed()).reason == "Lunch."

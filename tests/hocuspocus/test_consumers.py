@@ -678,3 +678,21 @@ async def test_a_client_that_does_not_read_what_may_not_be_left_out_is_disconnec
         await until(lambda: not current_hub().rooms["room", True].members)
         # A check that was due meanwhile finds nobody.
         await member.connection.recheck_access()
+
+
+async def test_server_code_sends_messages_and_closes_documents() -> None:
+    async with client() as ann, client() as bob:
+        mine, theirs = ann.document("room"), bob.document("room")
+        mine.attach()
+        theirs.attach()
+        await ann.until(lambda: mine.synced)
+        await bob.until(lambda: theirs.synced)
+        await documents.asend_stateless("room", "refetch")
+        await ann.until(lambda: mine.stateless == ["refetch"])
+        await bob.until(lambda: theirs.stateless == ["refetch"])
+        await documents.aclose_members("room", "New rights.")
+        await ann.until(lambda: mine.closes == ["New rights."])
+        # The client may open it again at once.
+        mine.detach()
+        mine.attach()
+        await ann.until(lambda: len(mine.scopes) == 2)

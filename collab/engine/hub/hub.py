@@ -128,6 +128,10 @@ class Hub:
             self.recheck_access(name, order["user"])
         elif order["what"] == "recheck_matching":
             self.recheck_matching(order["prefix"], order["pattern"], order["user"])
+        elif order["what"] == "stateless":
+            self.send_stateless(name, order["payload"])
+        elif order["what"] == "close":
+            self.close_members(name, order["reason"], order["user"])
         elif order["what"] == "present":
             self._answer_present(name, order["channel"])
         elif order["what"] == "forget":
@@ -175,12 +179,26 @@ class Hub:
     def recheck_access(self, name: str, user_id: str | None = None) -> None:
         """Authorize the members of a document again, by default of all users."""
         self._live.recheck_pending(name, user_id)
-        for stored in (True, False):
-            if room := self.rooms.get((name, stored)):
-                for member in room.members:
-                    if user_id is None or member.user_id == user_id:
-                        check = member.connection.recheck_access()
-                        self._upkeep.tasks.start(check, "recheck", name)
+        for member in self._members_of(name):
+            if user_id is None or member.user_id == user_id:
+                check = member.connection.recheck_access()
+                self._upkeep.tasks.start(check, "recheck", name)
+
+    def send_stateless(self, name: str, payload: str, exclude: object = None) -> None:
+        """Send the members of a document but one a message that is no part of it."""
+        for member in self._members_of(name):
+            if member is not exclude:
+                member.send_stateless(payload)
+
+    def close_members(self, name: str, reason: str, user_id: str | None = None) -> None:
+        """Close a document for its members, by default of all users."""
+        for member in self._members_of(name):
+            if user_id is None or member.user_id == user_id:
+                member.close_document(reason)
+
+    def _members_of(self, name: str) -> list[Member]:
+        rooms = (self.rooms.get((name, stored)) for stored in (True, False))
+        return [member for room in rooms if room is not None for member in room.members]
 
     def recheck_matching(
         self, prefix: str, pattern: str | None = None, user_id: str | None = None

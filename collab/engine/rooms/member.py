@@ -13,7 +13,9 @@ from collab.engine.rooms.outbox import DocumentView, Outbox
 from collab.engine.runtime.counters import counters
 from collab.exceptions import MemberError, ProtocolViolation, TooBig
 from collab.protocol.frames import step1_frame
+from collab.protocol.json_frames import json_frame
 from collab.protocol.session import Session
+from collab.wire import CloseCode
 
 __all__ = ["Connection", "Member"]
 
@@ -108,6 +110,11 @@ class Member:
         """Wait until the client has read everything that was sent to it, or is gone."""
         await self.outbox.ready()
 
+    def send_stateless(self, payload: str) -> None:
+        """Send a message that is no part of the document, if the client understands it."""
+        if self.session.greeted:
+            self.send_frame(json_frame("stateless", data=payload))
+
     def ask(self, state: bytes) -> None:
         """Ask a client that may write for what a document of state vector ``state`` lacks.
 
@@ -195,6 +202,10 @@ class Member:
     def close(self, code: int, reason: str) -> None:
         """Close the connection; nothing is sent after that. ``code`` may be the project's own."""
         self.outbox.close(code, reason)
+
+    def close_document(self, reason: str) -> None:
+        """Close the document for this client."""
+        self.close(CloseCode.NORMAL, reason)
 
     def refuse(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
