@@ -26,6 +26,7 @@ SERVICES := $(VENV)/.services
 LOCKER := $(VENV)/.locker
 CLIENT_DEPENDENCIES := client-js/node_modules/.installed
 CLIENT := client-js/dist/index.js
+EDITOR := collab/editor/static/collab_editor/editor.js
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
 EXAMPLE := example/static/dist/editor.js
 TEST_CLIENTS := tests/js/node_modules/.installed
@@ -61,7 +62,7 @@ $(SERVICES): $(RUNTIME) scripts/setup-services
 	@touch $@
 
 .PHONY: node-setup
-node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) $(TEST_EDITORS) ## Install the JavaScript packages and build the client and the example
+node-setup: $(CLIENT) $(EDITOR) $(EXAMPLE) $(TEST_CLIENTS) $(TEST_EDITORS) ## Install the JavaScript packages and build the client, the editor and the example
 
 %/node_modules/.installed: %/package-lock.json scripts/setup-node
 	scripts/setup-node $*
@@ -69,6 +70,11 @@ node-setup: $(CLIENT) $(EXAMPLE) $(TEST_CLIENTS) $(TEST_EDITORS) ## Install the 
 
 $(CLIENT): $(CLIENT_DEPENDENCIES) client-js/tsconfig.json $(shell find client-js/src -type f)
 	cd client-js && npm run --silent build
+	@touch $@
+
+# Its sizes are checked; see client-js/vite.config.ts.
+$(EDITOR): $(CLIENT_DEPENDENCIES) $(wildcard client-js/*.ts client-js/scripts/*) $(shell find client-js/src -type f)
+	cd client-js && npm run --silent build:editor
 	@touch $@
 
 $(EXAMPLE_DEPENDENCIES) $(TEST_CLIENTS): $(CLIENT)
@@ -80,7 +86,7 @@ $(EXAMPLE): $(EXAMPLE_DEPENDENCIES) $(wildcard example/*.ts) $(shell find exampl
 ##@ The example
 
 .PHONY: run
-run: $(RUNTIME) $(EXAMPLE) ## Serve the example project and print its address
+run: $(RUNTIME) $(EDITOR) $(EXAMPLE) ## Serve the example project and print its address
 	@cd example && exec ../$(PY) serve.py
 
 ##@ Checks
@@ -133,11 +139,11 @@ test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) $(TEST_EDITORS) ## Run JavaScrip
 	$(PY) -m pytest -m client
 
 .PHONY: test-browser
-test-browser: $(TOOLS) $(SERVICES) $(EXAMPLE) ## Run the example in Chromium
+test-browser: $(TOOLS) $(SERVICES) $(EDITOR) $(EXAMPLE) ## Run the example in Chromium
 	$(PY) -m pytest -m browser
 
 .PHONY: test-wheel
-test-wheel: $(TOOLS) ## Build the wheel and try it away from the sources
+test-wheel: $(TOOLS) $(EDITOR) ## Build the wheel and try it away from the sources
 	$(PY) -m pytest -m wheel
 
 ##@ Versions
@@ -196,6 +202,6 @@ bench-quick: $(TOOLS) ## Measure a little of that, in some minutes
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included
 	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
-		test-results client-js/dist example/static/dist example/*.sqlite3*
+		test-results client-js/dist collab/editor/static example/static/dist example/*.sqlite3*
 	find . -name node_modules -prune -exec rm -rf {} +
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,10 +1,18 @@
-"""Access of a member to a document."""
+"""Access of a member to a document, and signed grants of it."""
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any, Final
 
-__all__ = ["Access"]
+from django.core.signing import BadSignature, TimestampSigner
+
+__all__ = ["GRANT_AGE", "GRANT_PREFIX", "Access", "grant", "granted_access", "granted_to"]
+
+#: A grant is valid for so many seconds.
+GRANT_AGE: Final = 24 * 60 * 60
+#: A subprotocol of a websocket that begins so has a grant.
+GRANT_PREFIX: Final = "collab.grant."
 
 
 class Access(IntEnum):
@@ -18,3 +26,31 @@ class Access(IntEnum):
     def label(self) -> str:
         """The word clients see: ``none``, ``read`` or ``write``."""
         return self.name.lower()
+
+
+def grant(name: str, access: Access) -> str:
+    """Return a token that gives whoever has it ``access`` to the document ``name`` for a day.
+
+    It has the letters of a subprotocol only.
+    """
+    return _signer().sign_object([name, access.label], compress=True)
+
+
+def granted_access(token: str, name: str) -> Access:
+    """Return the access to ``name`` that a token grants; none if it is not valid (any more)."""
+    try:
+        document, label = _signer().unsign_object(token, max_age=GRANT_AGE)
+    except BadSignature:
+        return Access.NONE
+    return Access[label.upper()] if document == name else Access.NONE
+
+
+def granted_to(scope: dict[str, Any], name: str) -> Access:
+    """Return the access to ``name`` that a connection's token grants, if it has one."""
+    offered = scope.get("subprotocols", [])
+    tokens = (one.removeprefix(GRANT_PREFIX) for one in offered if one.startswith(GRANT_PREFIX))
+    return max((granted_access(token, name) for token in tokens), default=Access.NONE)
+
+
+def _signer() -> TimestampSigner:
+    return TimestampSigner(sep=".", salt="collab.grant")

@@ -17,8 +17,8 @@ from collab.engine.serving.served_consumer import group_name
 from collab.protocol.frames import read_bytes, read_varuint
 from collab.protocol.yjs.updates import check
 
-from .access import Access
-from .exceptions import ProtocolViolation
+from .access import Access, granted_to
+from .exceptions import Forbidden, ProtocolViolation, Unauthenticated
 from .wire import MessageType, SyncType
 
 __all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
@@ -91,13 +91,20 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     async def authorize(self) -> Access:
         """Return what the user of ``self.scope`` may do.
 
-        By default what the document's type says. With a document without a type, everything if
-        ``connect`` is overridden, and else what ``COLLAB["DEFAULT_ACCESS"]`` says.
+        By default what the document's type says, or the page of an editor grants. With a document
+        that has neither, everything if ``connect`` is overridden, and else what
+        ``COLLAB["DEFAULT_ACCESS"]`` says.
         """
         connection = _connection_of(self)
-        access = await policy.authorize(connection.document, connection.user)
-        if access is not None:
-            return access
+        granted = granted_to(connection.scope, connection.document)
+        try:
+            access = await policy.authorize(connection.document, connection.user)
+        except (Forbidden, Unauthenticated):
+            if not granted:
+                raise
+            access = granted
+        if access is not None or granted:
+            return max(access or Access.NONE, granted)
         if self.is_open_to_everybody():
             return policy.default_access(type(self))
         return Access.WRITE

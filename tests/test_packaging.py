@@ -55,6 +55,13 @@ def shipped_files(package: Path) -> set[str]:
     return {f"{package.name}/{line}" for line in listed.splitlines()}
 
 
+def built_files(folder: Path) -> set[str]:
+    """Return the files in ``folder``, which git ignores, relative to the sources."""
+    found = {str(path.relative_to(ROOT)) for path in folder.rglob("*") if path.is_file()}
+    assert found, "run `make node-setup`"
+    return found
+
+
 def test_storage_folder_is_no_package() -> None:
     assert not (ROOT / "storage/__init__.py").exists()
 
@@ -104,7 +111,11 @@ def test_lock_files_name_no_hosts() -> None:
 @pytest.mark.wheel
 def test_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == shipped_files(ROOT / "collab") | shipped_files(ROOT / "storage/collab_storage")
+    assert names == (
+        shipped_files(ROOT / "collab")
+        | shipped_files(ROOT / "storage/collab_storage")
+        | built_files(ROOT / "collab/editor/static")
+    )
     assert {"collab/py.typed", "collab_storage/py.typed"} <= names
     assert "collab_storage/migrations/0001_initial.py" in names
 

@@ -1,0 +1,170 @@
+/** `<collab-editor>`: a document of the server, edited together. */
+import { connect, type Connection } from "./connection.js";
+import { Frame } from "./frame.js";
+import { personOf } from "./person.js";
+import { StatusWatch, type Status } from "./status.js";
+import { translator } from "./strings.js";
+import type { MakeSurface, Surface } from "./surface.js";
+
+const SURFACES: Record<string, () => Promise<{ makeSurface: MakeSurface }>> = {
+  rich: () => import("./rich/surface.js"),
+  plain: () => import("./plain/surface.js"),
+};
+
+/** What an element has while it is in a page. */
+interface Life {
+  connection: Connection;
+  frame: Frame;
+  status: StatusWatch;
+  stop: AbortController;
+  surface?: Surface;
+}
+
+export class CollabEditor extends HTMLElement {
+  static readonly observedAttributes = ["readonly"];
+  #life: Life | undefined;
+  #denied = false;
+
+  /** The rendered value: HTML of a rich text, else the text. */
+  get value(): string {
+    return this.#life?.surface?.value ?? this.#input?.value ?? "";
+  }
+
+  get connection(): Connection | undefined {
+    return this.#life?.connection;
+  }
+
+  get surface(): Surface | undefined {
+    return this.#life?.surface;
+  }
+
+  override focus(): void {
+    this.#life?.surface?.focus();
+  }
+
+  connectedCallback(): void {
+    if (this.#life) return;
+    const t = translator(this.getAttribute("strings"));
+    const connection = connect({
+      name: this.#option("name"),
+      url: this.#option("url") || "/ws/",
+      token: this.#option("token"),
+      copyOf: this.#hasCopy ? this.#option("user-id") : null,
+    });
+    const frame = new Frame(this, t);
+    const status = new StatusWatch(connection.provider, (now) => this.#onStatus(frame, now));
+    const stop = new AbortController();
+    this.#life = { connection, frame, status, stop };
+    this.#introduce(connection);
+    frame.showPeople(connection.awareness);
+    const update = (): void => this.#setEditable();
+    connection.provider.on("access", update);
+    stop.signal.addEventListener("abort", () => connection.provider.off("access", update));
+    void this.#start(this.#life);
+  }
+
+  disconnectedCallback(): void {
+    const life = this.#life;
+    this.#life = undefined;
+    if (!life) return;
+    life.stop.abort();
+    life.surface?.destroy();
+    life.status.destroy();
+    life.frame.destroy();
+    life.connection.release();
+  }
+
+  attributeChangedCallback(): void {
+    this.#setEditable();
+  }
+
+  async #start(life: Life): Promise<void> {
+    const kind = this.#option("editor") || "rich";
+    const load = SURFACES[kind];
+    if (!load) throw new Error(`There is no editor "${kind}".`);
+    const [{ makeSurface }] = await Promise.all([load(), life.connection.loaded]);
+    if (life.stop.signal.aborted) return;
+    const { doc, awareness } = life.connection;
+    life.surface = makeSurface({
+      host: life.frame.openHost(),
+      bar: life.frame.bar,
+      element: this,
+      doc,
+      awareness,
+      field: this.#option("field") || "default",
+      t: life.frame.t,
+      notify: (message) => life.frame.notify(message),
+    });
+    this.#setEditable();
+    this.#followValue(life, life.surface);
+    this.dispatchEvent(new CustomEvent("collab-ready", { bubbles: true }));
+  }
+
+  /** Keep the input of the form equal to the value. */
+  #followValue({ connection, stop }: Life, surface: Surface): void {
+    const input = this.#input;
+    let isPending = false;
+    const write = (): void => {
+      isPending = false;
+      if (stop.signal.aborted) return;
+      if (input) input.value = surface.value;
+      this.dispatchEvent(new Event("input", { bubbles: true }));
+    };
+    const follow = (): void => {
+      if (isPending) return;
+      isPending = true;
+      setTimeout(write, 100);
+    };
+    connection.doc.on("update", follow);
+    // What was typed last must be in the form that is sent at once.
+    this.closest("form")?.addEventListener("submit", () => input && (input.value = surface.value), {
+      capture: true,
+      signal: stop.signal,
+    });
+    stop.signal.addEventListener("abort", () => connection.doc.off("update", follow));
+    if (input) input.value = surface.value;
+  }
+
+  #introduce({ awareness }: Connection): void {
+    const name = this.#option("user-name");
+    if (!name) return;
+    const user = personOf({ name, color: this.#option("user-color"), id: this.#option("user-id") });
+    awareness.setLocalStateField("user", user);
+  }
+
+  #onStatus(frame: Frame, status: Status): void {
+    this.#denied = status.state === "closed";
+    frame.showStatus(status);
+    this.dataset["state"] = status.state;
+    this.dispatchEvent(new CustomEvent("collab-status", { detail: status, bubbles: true }));
+    this.#setEditable();
+  }
+
+  #setEditable(): void {
+    const life = this.#life;
+    if (!life?.surface) return;
+    const mayWrite = life.connection.provider.access !== "read" && !this.#denied;
+    const editable = mayWrite && !this.hasAttribute("readonly");
+    life.frame.showEditable(editable);
+    life.surface.setEditable(editable);
+  }
+
+  get #hasCopy(): boolean {
+    return !this.hasAttribute("readonly") && !this.hasAttribute("no-offline");
+  }
+
+  get #input(): HTMLInputElement | null {
+    const name = this.#option("form-field");
+    return name ? this.querySelector(`:scope > input[name="${CSS.escape(name)}"]`) : null;
+  }
+
+  #option(name: string): string {
+    return this.getAttribute(name) ?? "";
+  }
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "collab-editor": CollabEditor;
+  }
+}

@@ -1,0 +1,80 @@
+/** The nodes and marks of the server's schema `TIPTAP`, and the shared document below them. */
+import type { Extensions } from "@tiptap/core";
+import { Blockquote } from "@tiptap/extension-blockquote";
+import { Bold } from "@tiptap/extension-bold";
+import { Code } from "@tiptap/extension-code";
+import { CodeBlock } from "@tiptap/extension-code-block";
+import { Collaboration } from "@tiptap/extension-collaboration";
+import { Document } from "@tiptap/extension-document";
+import { HardBreak } from "@tiptap/extension-hard-break";
+import { Heading } from "@tiptap/extension-heading";
+import { Highlight } from "@tiptap/extension-highlight";
+import { HorizontalRule } from "@tiptap/extension-horizontal-rule";
+import { Image } from "@tiptap/extension-image";
+import { Italic } from "@tiptap/extension-italic";
+import {
+  BulletList,
+  ListItem,
+  ListKeymap,
+  OrderedList,
+  TaskItem,
+  TaskList,
+} from "@tiptap/extension-list";
+import { Paragraph } from "@tiptap/extension-paragraph";
+import { Strike } from "@tiptap/extension-strike";
+import { Table, TableCell, TableHeader, TableRow } from "@tiptap/extension-table";
+import { Text } from "@tiptap/extension-text";
+import { TextAlign } from "@tiptap/extension-text-align";
+import { Underline } from "@tiptap/extension-underline";
+import { Dropcursor } from "@tiptap/extensions/drop-cursor";
+import { Gapcursor } from "@tiptap/extensions/gap-cursor";
+import { Placeholder } from "@tiptap/extensions/placeholder";
+
+import type { Place } from "../surface.js";
+import { carets } from "./carets.js";
+import { Link } from "./link.js";
+import { Mention } from "./mention.js";
+
+/** In the order of Tiptap's own kit, by which marks are sorted. */
+const NODES_AND_MARKS: Extensions = [
+  Bold,
+  Blockquote,
+  BulletList,
+  Code,
+  CodeBlock,
+  Document,
+  HardBreak,
+  Heading,
+  HorizontalRule,
+  Italic,
+  ListItem,
+  ListKeymap,
+  Link,
+  OrderedList,
+  Paragraph,
+  Strike,
+  Text,
+  Underline,
+  TaskList,
+  TaskItem.configure({ nested: true }),
+  Table.configure({ resizable: true }),
+  TableCell,
+  TableHeader,
+  TableRow,
+  Image,
+  Mention,
+  Highlight,
+  TextAlign.configure({ types: ["heading", "paragraph"] }),
+];
+
+export function extensions({ element, doc, awareness, field }: Place): Extensions {
+  return [
+    ...NODES_AND_MARKS,
+    Dropcursor,
+    Gapcursor,
+    Placeholder.configure({ placeholder: element.getAttribute("placeholder") ?? "" }),
+    // With it comes undo, of one's own changes only.
+    Collaboration.configure({ document: doc, field }),
+    carets(awareness),
+  ];
+}

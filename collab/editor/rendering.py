@@ -1,0 +1,119 @@
+"""HTML of ``<collab-editor>``, for templates and widgets."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final
+
+from django.forms.widgets import Media, Script
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import conditional_escape, escape, format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from collab.access import grant
+from collab.editor.options import EditorOptions
+
+__all__ = ["COLORS", "SCRIPT", "editor_html", "media", "user_attributes"]
+
+#: The static file that defines the element; it loads the others.
+SCRIPT: Final = "collab_editor/editor.js"
+#: Colours of cursors, dark enough for white text.
+COLORS: Final = (
+    *("#c2410c", "#1d4ed8", "#15803d", "#a21caf", "#0f766e", "#b91c1c", "#6d28d9", "#a16207"),
+)
+
+
+def editor_html(
+    name: str,
+    *,
+    field: str = "default",
+    editor: str = "rich",
+    user: Any = None,
+    readonly: bool | None = None,
+    placeholder: str = "",
+    language: str = "",
+    form_field: str | None = None,
+    rendered: str = "",
+    **options: Any,
+) -> SafeString:
+    """Return an editor of a document; the page also needs :func:`media`.
+
+    Args:
+        name: the document.
+        field: the name of the shared type in it.
+        editor: ``"rich"``, ``"markdown"``, ``"code"`` or ``"plain"``.
+        user: whose name and colour others see; by default the connection's.
+        readonly: shows the text only.
+        placeholder: a text for an empty editor.
+        language: of code.
+        form_field: the name of an input that holds the rendered value.
+        rendered: the content, shown until the editor is there; HTML if it is marked safe.
+        options: see :class:`~collab.editor.options.EditorOptions`.
+
+    Raises:
+        ImproperlyConfigured: an option is not valid.
+    """
+    shown = {"placeholder": placeholder, "language": language, "readonly": readonly}
+    chosen = EditorOptions.of(
+        {**options, **shown, "field": field, "editor": editor, "form_field": form_field}
+    )
+    return format_html(
+        '<collab-editor{}><div class="collab-rendered">{}</div>{}</collab-editor>',
+        _written(_attributes(name, user, chosen)),
+        conditional_escape(rendered),
+        _input(form_field, rendered),
+    )
+
+
+def _attributes(name: str, user: Any, options: EditorOptions) -> dict[str, str | bool]:
+    attributes = {"name": name, **options.attributes()}
+    if "upload-url" not in attributes and (upload_url := _upload_url()):
+        attributes["upload-url"] = upload_url
+    if user is not None:
+        attributes |= user_attributes(user)
+    if options.access is not None:
+        attributes["token"] = grant(name, options.access)
+    return attributes
+
+
+def media() -> Media:
+    """Return the script of the element, for forms and templates."""
+    script: Any = Script(SCRIPT, type="module")
+    return Media(js=[script])
+
+
+def user_attributes(user: Any) -> dict[str, str | bool]:
+    """Return the attributes with the name and the colour that others see."""
+    if getattr(user, "pk", None) is None:
+        return {"user-name": _("Guest"), "user-color": "#475569"}
+    full_name = getattr(user, "get_full_name", str)()
+    key = str(user.pk)
+    color = COLORS[int(sha256(key.encode()).hexdigest(), 16) % len(COLORS)]
+    return {"user-name": full_name or str(user), "user-color": color, "user-id": key}
+
+
+def _upload_url() -> str:
+    try:
+        return reverse("collab_editor:upload")
+    except NoReverseMatch:
+        return ""
+
+
+def _written(attributes: dict[str, str | bool]) -> SafeString:
+    """Return attributes as HTML; what is marked safe is so in text, but not in an attribute."""
+    return format_html_join(
+        "",
+        " {}{}",
+        (
+            (name, "" if value is True else format_html('="{}"', escape(value)))
+            for name, value in attributes.items()
+        ),
+    )
+
+
+def _input(form_field: str | None, value: str) -> SafeString:
+    if not form_field:
+        return SafeString("")
+    values = escape(form_field), escape(value)
+    return format_html('<input type="hidden" name="{}" value="{}">', *values)

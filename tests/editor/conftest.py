@@ -1,0 +1,88 @@
+"""The project of :mod:`tests.editor.site` as served, and browsers of those who visit it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+
+from tests.acceptance.conftest import browser as browser
+from tests.acceptance.site import Line
+from tests.harness.fixtures import StartServer
+from tests.harness.server import Server
+
+Visit = Callable[..., "Writer"]
+
+
+class Writer:
+    """A user at a browser of their own.
+
+    Attributes:
+        complaints: errors of scripts, and what the policy of the page forbids.
+    """
+
+    def __init__(self, page: Page, line: Line) -> None:
+        self.page = page
+        self.line = line
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            self.complaints.append(message.text)
+
+    def open(self, path: str) -> None:
+        """Open a page of the project."""
+        self.page.goto(self.line.url + path)
+
+    @property
+    def editor(self) -> Locator:
+        """The element."""
+        return self.page.locator("collab-editor").first
+
+    @property
+    def text(self) -> Locator:
+        """The text that is edited."""
+        return self.editor.get_by_role("textbox")
+
+    def expect_state(self, state: str) -> None:
+        """Wait until the element says so."""
+        expect(self.editor).to_have_attribute("data-state", state)
+
+
+@pytest.fixture
+def pages(start_server: StartServer, tmp_path: Path) -> Server:
+    """The project as served."""
+    return start_server(
+        application="tests.editor.site:application",
+        environment={
+            "DJANGO_SETTINGS_MODULE": "tests.editor.site_settings",
+            "COLLAB_TEST_MEDIA": str(tmp_path / "media"),
+        },
+    )
+
+
+@pytest.fixture
+def visit(browser: Browser, pages: Server) -> Iterator[Visit]:
+    """Let a user open a page, logged in if a name is given."""
+    writers = []
+    with ExitStack() as stack:
+
+        def visit(path: str, name: str | None = None, **options: Any) -> Writer:
+            line = stack.enter_context(Line(pages.port))
+            context = browser.new_context(**options)
+            stack.callback(context.close)
+            writer = Writer(context.new_page(), line)
+            writers.append(writer)
+            if name:
+                writer.open(f"/enter/{name}")
+            writer.open(path)
+            return writer
+
+        yield visit
+    assert [complaint for writer in writers for complaint in writer.complaints] == []

@@ -1,0 +1,138 @@
+"""A project with editors in its pages, below a policy that forbids inline scripts and styles.
+
+``/page/notes/5?editor=plain&editor=rich`` has two editors of one document. Names that begin with
+``read`` may be read only, with ``closed`` by nobody, and with ``own`` by users who are logged in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import django
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import engines
+from django.urls import path, re_path
+from django.utils.translation import get_language, get_language_bidi
+
+django.setup(set_prefix=False)
+
+from django.contrib.auth import login  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.views.static import serve  # noqa: E402
+
+from collab import documents  # noqa: E402
+from collab.access import Access  # noqa: E402
+from collab.asgi import get_application  # noqa: E402
+
+__all__ = ["application", "forbid_inline", "urlpatterns"]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'"
+)
+
+#: A tag for each editor, as a template of a project would have them.
+TAG = "{{% collab_editor name editor=kinds.{0} field=fields.{0} {1} %}}"
+PAGE = """<!doctype html>
+<html lang="{{ language }}" dir="{{ direction }}">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <title>Editors</title>
+</head>
+<body>
+<main>
+  <h1>Editors</h1>
+  <form method="post">
+    {% csrf_token %}{% load collab_editor %}
+    TAGS
+    <button>Send</button>
+  </form>
+</main>
+</body>
+</html>
+"""
+
+
+def forbid_inline(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
+    """Add the policy to each response."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response["Content-Security-Policy"] = POLICY
+        return response
+
+    return respond
+
+
+class Open(documents.DocumentType):
+    """Documents that everybody may write."""
+
+    content = "tiptap"
+
+    def authorize(self, user: Any, rest: str) -> Access:
+        return Access.WRITE
+
+
+class ReadOnly(Open):
+    """Documents that everybody may read."""
+
+    def authorize(self, user: Any, rest: str) -> Access:
+        return Access.READ
+
+
+class Own(Open):
+    """Documents of those who are logged in."""
+
+    def authorize(self, user: Any, rest: str) -> Access:
+        return Access.WRITE if user.is_authenticated else Access.NONE
+
+
+class Closed(Open):
+    """Documents of nobody."""
+
+    def authorize(self, user: Any, rest: str) -> Access:
+        return Access.NONE
+
+
+for prefix, kind in {"notes": Open, "read": ReadOnly, "own": Own, "closed": Closed}.items():
+    documents.register(f"{prefix}/<path:rest>")(kind)
+
+
+def page(request: HttpRequest, name: str) -> HttpResponse:
+    """Return a page with editors of a document, with the options that the query has."""
+    if request.method == "POST":
+        return JsonResponse(request.POST.dict())
+    kinds = request.GET.getlist("editor") or ["rich"]
+    options = {key: value for key, value in request.GET.items() if key != "editor"}
+    written = " ".join(f"{key}=options.{key}" for key in options)
+    tags = "".join(TAG.format(index, written) for index in range(len(kinds)))
+    context = {
+        "name": name,
+        "kinds": kinds,
+        "fields": [f"{kind}{index}" if index else "default" for index, kind in enumerate(kinds)],
+        "options": options,
+        "language": get_language(),
+        "direction": "rtl" if get_language_bidi() else "ltr",
+    }
+    template = engines["django"].from_string(PAGE.replace("TAGS", tags))
+    return HttpResponse(template.render(context, request))
+
+
+def enter(request: HttpRequest, name: str) -> HttpResponse:
+    """Log a user in."""
+    user, _ = User.objects.get_or_create(username=name)
+    login(request, user, "django.contrib.auth.backends.ModelBackend")
+    return HttpResponse(name)
+
+
+urlpatterns = [
+    path("page/<path:name>", page),
+    path("enter/<str:name>", enter),
+    re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}),
+]
+
+application = get_application()
