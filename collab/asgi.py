@@ -18,7 +18,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 from django.utils.module_loading import import_string
 
-from collab.wire import SUBPROTOCOL, CloseCode
+from collab.wire import CloseCode
 
 __all__ = ["get_application"]
 
@@ -66,16 +66,15 @@ def get_application(
 
 
 async def close_unknown(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Close a websocket whose path no route matches, with 4404.
+    """Close a websocket whose path no route matches: with 4404, or with HTTP 403.
 
-    It is accepted first: a client does not see the code of a refused handshake.
+    :class:`~collab.engine.serving.handshake.Handshake` says which client gets which.
     """
+    from collab.engine.serving.handshake import Handshake
+
     await receive()
-    offered = scope.get("subprotocols", [])
-    subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
-    await send({"type": "websocket.accept", "subprotocol": subprotocol})
     reason = "No document is served at this address."
-    await send({"type": "websocket.close", "code": int(CloseCode.NOT_FOUND), "reason": reason})
+    await Handshake(scope, send).close(CloseCode.NOT_FOUND, reason)
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -271,8 +271,9 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
     if (this.connected) this.transport.send(request(action, id, arguments_));
   }
 
-  /** Numbers of received events, which the server does not repeat. */
-  #helloFields = (): { since: Record<string, number> } => ({
+  /** Numbers of received events, which the server does not repeat; each call gets an answer. */
+  #helloFields = (): { since: Record<string, number>; answers: true } => ({
+    answers: true,
     since: Object.fromEntries([...this.#numbers].map(([group, { last }]) => [group, last])),
   });
 

@@ -60,6 +60,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     assert.equal(await channel.call("echo", { text: "ab", times: 2 }), "abab");
     assert.equal(channel.connected, true);
     assert.equal(await channel.call("set_news", { text: "ab" }), null);
+    assert.equal(await channel.call("unannotated"), null);
   });
 
   test(`whoever calls is told what was wrong ${way}`, async (t) => {

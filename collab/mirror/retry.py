@@ -16,7 +16,8 @@ from typing import ParamSpec, TypeVar
 from django.db import InterfaceError, OperationalError, connections, router
 
 from collab.mirror.models import MirroredDocument
-from collab_storage.exceptions import StorageUnavailable
+from collab_storage.exceptions import StorageNotMigrated, StorageUnavailable
+from collab_storage.orm import is_not_migrated
 
 __all__ = ["is_outage", "patiently"]
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 #: Most attempts, and most seconds for all of them: a request may wait.
 _ATTEMPTS = 20
 _LONGEST = 10.0
+_NOT_MIGRATED = "Tables of rows in documents are missing or old ({}): run manage.py migrate."
 #: Longest first pause, and longest pause of all, in seconds.
 _PAUSE, _LONGEST_PAUSE = 0.005, 0.2
 
@@ -39,6 +41,9 @@ def patiently(function: Callable[P, T]) -> Callable[P, T]:
     """Repeat ``function``, a transaction of its own, after an error that may pass.
 
     In a transaction of the caller it runs once: that one would have to begin anew.
+
+    Raises:
+        StorageNotMigrated: a table is missing; waiting does not help.
     """
 
     @wraps(function)
@@ -48,6 +53,9 @@ def patiently(function: Callable[P, T]) -> Callable[P, T]:
             try:
                 return function(*args, **kwargs)
             except Exception as error:
+                if is_not_migrated(error):
+                    sentence = str(error).partition("\n")[0]
+                    raise StorageNotMigrated(_NOT_MIGRATED.format(sentence)) from error
                 is_last = attempt == _ATTEMPTS or monotonic() > until
                 if is_last or not is_outage(error) or _is_in_transaction():
                     raise

@@ -7,7 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .exceptions import DocumentLocked, StorageNotMigrated, StorageUnavailable
 
-__all__ = ["LOCK_TIMEOUT", "drop_if_broken", "translate"]
+__all__ = ["LOCK_TIMEOUT", "drop_if_broken", "is_not_migrated", "translate"]
 
 #: The server waits at most so long for a lock that somebody else has on a document, in ms.
 LOCK_TIMEOUT = 250
@@ -30,7 +30,7 @@ def translate(error: Error, using: str) -> Exception:
     state, text = _state(error), f"The database {using!r}: {error}"
     if state == _LOCKED:
         return DocumentLocked(text)
-    if state in _NOT_MIGRATED or str(error).startswith(_SQLITE_NOT_MIGRATED):
+    if is_not_migrated(error):
         return StorageNotMigrated(
             f"Tables of documents are missing or old in the database {using!r}:"
             " run manage.py migrate."
@@ -39,6 +39,11 @@ def translate(error: Error, using: str) -> Exception:
     if state == _READ_ONLY or (is_outage and not state.startswith(_TOO_LARGE)):
         return StorageUnavailable(text)
     return error
+
+
+def is_not_migrated(error: BaseException) -> bool:
+    """Return whether a statement names a table or a column that does not exist yet."""
+    return _state(error) in _NOT_MIGRATED or str(error).startswith(_SQLITE_NOT_MIGRATED)
 
 
 def drop_if_broken(connection: BaseDatabaseWrapper, error: Error, *, repeated: bool) -> None:
@@ -58,7 +63,7 @@ def drop_if_broken(connection: BaseDatabaseWrapper, error: Error, *, repeated: b
         connection.close()
 
 
-def _state(error: Error) -> str:
+def _state(error: BaseException) -> str:
     """Return the SQLSTATE of an error, an empty string where the driver has none."""
     cause = error.__cause__
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""

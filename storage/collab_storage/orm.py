@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
-from ._failures import LOCK_TIMEOUT, drop_if_broken, translate
+from ._failures import LOCK_TIMEOUT, drop_if_broken, is_not_migrated, translate
 from ._queries import Queries, bound_lock_waits
 from ._supported import check_supported
 from ._version_queries import VersionQueries
@@ -30,7 +30,7 @@ from .base import (
 )
 from .versions import HistoryStorage, LoadedVersion, Version, VersionDraft
 
-__all__ = ["ORMStorage"]
+__all__ = ["ORMStorage", "is_not_migrated"]
 
 T = TypeVar("T")
 

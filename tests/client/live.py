@@ -136,6 +136,10 @@ class Talk(SubscriptionMixin, LiveConsumer):
         return text * times
 
     @action
+    async def unannotated(self):  # type: ignore[no-untyped-def]
+        """Answer nothing to those who do not ask for it."""
+
+    @action
     async def set_news(self, text: str) -> None:
         await self.set_runtime_var("news", text)
 

@@ -62,19 +62,23 @@ async def test_pages_of_other_hosts_are_refused() -> None:
         await communicator.wait()
 
 
-@pytest.mark.parametrize(("offered", "chosen"), [([], None), (["other", "collab"], "collab")])
-async def test_a_path_without_a_route_is_closed_with_a_code_and_a_reason(
-    offered: list[str], chosen: str | None
-) -> None:
+async def test_a_path_without_a_route_is_closed_with_a_code_and_a_reason() -> None:
     communicator = WebsocketCommunicator(
-        get_application(), "/elsewhere", headers=[HOST, ORIGIN], subprotocols=offered
+        get_application(), "/elsewhere", headers=[HOST, ORIGIN], subprotocols=["other", "collab"]
     )
-    assert await communicator.connect(timeout=60) == (True, chosen)
+    assert await communicator.connect(timeout=60) == (True, "collab")
     closed = await communicator.receive_output(timeout=60)
     assert (closed["code"], closed["reason"]) == (
         4404,
         "No document is served at this address.",
     )
+    await communicator.wait()
+
+
+async def test_a_stock_client_is_refused_at_a_path_without_a_route() -> None:
+    # Accepted, it would take each attempt for a success, and try again at once.
+    communicator, accepted = await handshake(get_application(), "/elsewhere", ORIGIN)
+    assert not accepted
     await communicator.wait()
 
 
@@ -87,8 +91,9 @@ async def test_routes_of_the_project_take_the_place_of_the_default(websockets: A
     communicator, accepted = await handshake(application, "/live/a", ORIGIN)
     assert accepted
     await communicator.disconnect()
-    communicator, _ = await handshake(application, "/ws/recorded/5", ORIGIN)
-    assert (await communicator.receive_output(timeout=60))["code"] == 4404
+    communicator, accepted = await handshake(application, "/ws/recorded/5", ORIGIN)
+    assert not accepted
+    await communicator.wait()
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:

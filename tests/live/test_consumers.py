@@ -167,6 +167,14 @@ async def test_an_action_without_an_annotation_that_returns_none_sends_nothing()
         assert await ann.quiet()
 
 
+async def test_a_client_that_awaits_answers_is_answered_where_a_method_returns_nothing() -> None:
+    async with talking(Calculator) as ann:
+        await ann.send(action="hello", request_id=0, answers=True)
+        answer = await ann.call("nothing")
+        assert (answer["data"], answer["response_status"], answer["errors"]) == (None, 204, [])
+        assert (await ann.call("own_answer"))["data"] == "own"
+
+
 async def test_an_action_may_answer_by_itself() -> None:
     async with talking(Calculator) as ann:
         assert (await ann.call("own_answer"))["data"] == "own"

@@ -15,6 +15,7 @@ from psycopg import IsolationLevel
 
 from collab.mirror import reconcile, retry
 from collab.mirror.models import MirroredDocument
+from collab_storage.exceptions import StorageNotMigrated
 from collab_storage.models import Document
 from tests.harness.waiting import DEADLINE
 from tests.mirror.boards import assert_equal, name_of, open_board, tasks
@@ -222,3 +223,36 @@ def test_documents_are_as_the_rows_with_more_isolation(
         assert Task.objects.exists()
         assert_equal(boards)
     connections[using].close()
+
+
+@contextmanager
+def without_tables(using: str) -> Iterator[None]:
+    """The migrations of ``collab.mirror`` have not run."""
+    table = MirroredDocument._meta.db_table
+    run(connections[using], f"ALTER TABLE {table} RENAME TO away")
+    try:
+        yield
+    finally:
+        run(connections[using], f"ALTER TABLE away RENAME TO {table}")
+
+
+@on_both
+def test_missing_tables_are_one_sentence_at_once(
+    using: str, errors: Callable[[], list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with kept_in(using):
+        board = open_board()
+        with without_tables(using):
+            with counting_failures(using) as failures:
+                with pytest.raises(StorageNotMigrated, match=r"\): run manage\.py migrate\.$"):
+                    reconcile(name_of(board))
+                assert len(failures) <= 1
+            Task.objects.create(board=board, title="two")
+        assert [text.partition(" (")[0] for text in errors()] == [
+            "Rows could not be written into documents: Tables of rows in documents are missing"
+            " or old"
+        ]
+        assert all(record.exc_info is None for record in caplog.records)
+        # The next change makes up for it.
+        Task.objects.create(board=board, title="three")
+        assert_equal([board])

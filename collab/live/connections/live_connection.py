@@ -88,6 +88,9 @@ class ConnectionPart:
         """End what outlives the connection's tasks and groups; called when it has ended."""
 
 
+#: Data and status of a call whose method returned nothing.
+_NOTHING = (None, 204)
+
 Part = TypeVar("Part", bound=ConnectionPart)
 
 
@@ -125,6 +128,8 @@ class LiveConnection(ConsumerConnection):
         self._is_connected = False
         #: Groups that every connection is in, and every connection of the user.
         self._own_groups: list[str] = []
+        #: The client awaits an answer to each call: it has said so in its hello.
+        self._awaits_answers = False
         #: Calls under way that no answer was sent to.
         self._unanswered: set[str | float | None] = set()
         self._parts: dict[type[ConnectionPart], Any] = {}
@@ -270,6 +275,8 @@ class LiveConnection(ConsumerConnection):
             self._member.send_frame(self._member.session.answer(request).frame)
             if self._member.session.greeted:
                 self._member.send_reports()
+        if request.action == "hello":
+            self._awaits_answers = request.arguments.get("answers") is True
         if is_first or request.action == "hello":
             self._greet(request.arguments.get("since"))
 
@@ -313,7 +320,8 @@ class LiveConnection(ConsumerConnection):
         checked = {key: arguments[key] for key in arguments if key not in context}
         await self.consumer.check_permissions(name, **checked, request_id=request_id)
         result = await action.run(self.consumer, arguments)
-        if (answer := action.answer(result)) and request_id in self._unanswered:
+        answer = action.answer(result) or (_NOTHING if self._awaits_answers else None)
+        if answer and request_id in self._unanswered:
             data, status = answer
             await self.consumer.reply(name, data=data, status=status, request_id=request_id)
 

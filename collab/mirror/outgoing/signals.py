@@ -25,6 +25,7 @@ from collab.mirror.registry import ModelMirror
 from collab.mirror.retry import patiently
 from collab.mirror.row_signals import Dependency, Follower, RowAction, RowEvent, follow
 from collab.mirror.rows.relations import concrete
+from collab_storage.exceptions import StorageNotMigrated
 
 __all__ = ["ChangedRows", "MirrorFollower", "connect"]
 
@@ -87,6 +88,12 @@ class ChangedRows(CommitWork):
 
     def write(self) -> None:
         """Write the rows; a document that fails is logged, and does not hold up the others."""
+        try:
+            self._write()
+        except StorageNotMigrated as error:
+            logger.error("Rows could not be written into documents: %s", error)
+
+    def _write(self) -> None:
         patiently(self._read)()
         for room_name, found in patiently(self._documents)().items():
             try:
