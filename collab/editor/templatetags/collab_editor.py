@@ -44,7 +44,7 @@ def collab_editor(context: template.Context, name: str, **options: Any) -> SafeS
 
 
 def _script(context: template.Context) -> str:
-    shared = context.render_context.dicts[0]
+    shared: dict[Any, Any] = context.render_context.dicts[0]
     if _HAS_MEDIA in shared:
         return ""
     shared[_HAS_MEDIA] = True
