@@ -1,7 +1,8 @@
-"""What clients of Hocuspocus find: documents by the user that a token names."""
+"""The documents that clients of Hocuspocus find, and consumers that read tokens."""
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -11,12 +12,12 @@ from collab.access import Access
 from collab.exceptions import Forbidden, Unauthenticated
 from collab.hocuspocus import HocuspocusConsumer, HocuspocusMember
 
-__all__ = ["Tokens"]
+__all__ = ["Shared", "Tokens"]
 
 
 @documents.register("shared/<str:key>")
 class Shared(documents.DocumentType):
-    """A document whose first letter of the user's name says what the user may do."""
+    """A document to which the first letters of a user's name give access."""
 
     def authorize(self, user: Any, key: str) -> Access:
         name = getattr(user, "username", "")
@@ -26,12 +27,22 @@ class Shared(documents.DocumentType):
 
 
 class Tokens(HocuspocusConsumer):
-    """Takes tokens for the names of users, but for one that has expired."""
+    """Takes tokens for the names of users, but for one that has expired; obeys some messages."""
 
     async def user_of_token(self, token: str) -> User:
         if token in ("", "expired"):
             raise Unauthenticated("The token has expired.")
-        return User(pk=abs(hash(token)), username=token)
+        # What is behind a stop is another token of the same user.
+        name = token.partition(".")[0]
+        return User(pk=zlib.crc32(name.encode()), username=name)
 
     async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        member.send_stateless(f"{member.room_name}: {payload}")
+        assert member.room_name is not None
+        if payload == "close":
+            member.close_document("Lunch.")
+        elif payload == "token":
+            member.request_token()
+        elif payload.startswith("all "):
+            await documents.asend_stateless(member.room_name, payload.removeprefix("all "))
+        else:
+            member.send_stateless(f"{member.room_name}: {payload}")

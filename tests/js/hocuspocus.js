@@ -1,9 +1,19 @@
-/** The published providers of Hocuspocus, in one shape, and its own server. */
+/** The published providers of Hocuspocus, in one shape, and its own server beside ours. */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as provider4 from "@hocuspocus/provider";
 import * as provider2 from "hocuspocus-provider-2";
 import * as provider3 from "hocuspocus-provider-3";
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
 import { WebSocket } from "ws";
 import * as Y from "yjs";
+
+import { address, tell, until } from "../../client-js/test/server.js";
 
 export const VERSIONS = [
   ["4.8", provider4],
@@ -11,11 +21,71 @@ export const VERSIONS = [
   ["2.15.3", provider2],
 ];
 
+/** Our server, which runs for all tests. */
+export const ours = {
+  name: "django-collab",
+  get url() {
+    return address("hocuspocus");
+  },
+  kill: () => tell("kill"),
+  stop: () => tell("stop"),
+  start: () => tell("start"),
+};
+
+/** Hocuspocus' own, in a process of its own; `start` it first. */
+export const theirs = {
+  name: "Hocuspocus",
+  async start() {
+    this.directory ??= await mkdtemp(join(tmpdir(), "hocuspocus-"));
+    this.port ??= await freePort();
+    this.process = fork(new URL("hocuspocus-server.js", import.meta.url), [
+      String(this.port),
+      this.directory,
+    ]);
+    await once(this.process, "message");
+  },
+  get url() {
+    return `ws://127.0.0.1:${this.port}`;
+  },
+  kill() {
+    return this.end("SIGKILL");
+  },
+  stop() {
+    return this.end("SIGTERM");
+  },
+  async end(signal) {
+    const ended = once(this.process, "exit");
+    this.process.kill(signal);
+    await ended;
+  },
+  async remove() {
+    await this.kill();
+    await rm(this.directory, { recursive: true });
+  },
+};
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A websocket whose errors nobody needs to hear; providers leave some to nobody. */
+class PatientSocket extends WebSocket {
+  constructor(url) {
+    super(url);
+    this.on("error", () => {});
+  }
+}
+
 /** A websocket of one version's providers; it ends with the test. */
 export function openSocket(t, [, { HocuspocusProviderWebsocket }], url, options = {}) {
   const socket = new HocuspocusProviderWebsocket({
     url,
-    WebSocketPolyfill: WebSocket,
+    WebSocketPolyfill: PatientSocket,
     delay: 50,
     minDelay: 50,
     maxDelay: 200,
@@ -26,21 +96,22 @@ export function openSocket(t, [, { HocuspocusProviderWebsocket }], url, options 
 }
 
 /** A document of one version's providers; it ends with the test. */
-export function openDocument(t, version, websocketProvider, name, token = "writer", options = {}) {
+export function openDocument(t, version, websocketProvider, name, options = {}) {
   const document = new Y.Doc();
   const provider = new version[1].HocuspocusProvider({
     websocketProvider,
     name,
     document,
-    token,
+    token: "writer",
     ...options,
   });
   provider.heard = { stateless: [], refusals: [], closes: [], scopes: [] };
   provider.on("stateless", ({ payload }) => provider.heard.stateless.push(payload));
   provider.on("authenticationFailed", ({ reason }) => provider.heard.refusals.push(reason));
   provider.on("close", ({ event }) => provider.heard.closes.push(event.reason));
-  provider.on("authenticated", (event) => provider.heard.scopes.push(event?.scope));
-  if (!provider.isAttached) provider.attach?.();
+  provider.on("authenticated", () => provider.heard.scopes.push(provider.authorizedScope));
+  // Version 2 attaches by itself.
+  provider.attach?.();
   t.after(() => provider.destroy());
   return provider;
 }
@@ -53,3 +124,44 @@ export function write(provider, string) {
 }
 
 export const isStored = (provider) => provider.synced && provider.unsyncedChanges === 0;
+
+export const nameOf = (provider, other) =>
+  provider.awareness.getStates().get(other.document.clientID)?.user?.name;
+
+/** A client that sends and receives bytes. */
+export async function openRaw(t, url) {
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  socket.frames = [];
+  socket.on("message", (data) => socket.frames.push(new Uint8Array(data)));
+  socket.on("close", (code) => (socket.closeCode = code));
+  t.after(() => socket.terminate());
+  await once(socket, "open");
+  socket.sendTo = (name, ...parts) => socket.send(frame(name, ...parts));
+  socket.hears = (name, type) => socket.frames.some((each) => isFrame(each, name, type));
+  return socket;
+}
+
+/** Encode numbers, texts, and bytes with their length. */
+export function frame(...parts) {
+  const encoder = encoding.createEncoder();
+  for (const part of parts) {
+    if (typeof part === "number") encoding.writeVarUint(encoder, part);
+    else if (typeof part === "string") encoding.writeVarString(encoder, part);
+    else encoding.writeVarUint8Array(encoder, part);
+  }
+  return encoding.toUint8Array(encoder);
+}
+
+function isFrame(bytes, name, [type, value]) {
+  const decoder = decoding.createDecoder(bytes);
+  if (bytes.length < 2 || decoding.readVarString(decoder) !== name) return false;
+  if (decoding.readVarUint(decoder) !== type) return false;
+  return value === undefined || decoding.readVarUint(decoder) === value;
+}
+
+/** Open a document as a raw client. */
+export async function attachRaw(socket, name, token = "writer") {
+  socket.sendTo(name, 2, 0, token);
+  await until(() => socket.hears(name, [2, 2]));
+}

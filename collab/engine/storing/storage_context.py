@@ -52,7 +52,7 @@ class StorageContext:
                 context=self._context,
             )
         task = loop.create_task(
-            self._run(work, self._entered), name=self._name, context=self._context
+            self._run(work, self._entered, self._context), name=self._name, context=self._context
         )
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -80,11 +80,16 @@ class StorageContext:
                 self._context = self._keeper = None
             entered.set_exception(error)
 
-    async def _run(self, work: Coroutine[Any, Any, T], entered: asyncio.Future[None]) -> T:
+    async def _run(
+        self, work: Coroutine[Any, Any, T], entered: asyncio.Future[None], context: Context
+    ) -> T:
         try:
             # Other tasks wait for it too.
             await asyncio.shield(entered)
         except BaseException:
             work.close()
             raise
-        return await work
+        # In a copy: asgiref sets a variable while it runs a function of the project in its thread,
+        # and takes another call in the same context for a deadlock.
+        copy = context.copy()
+        return await asyncio.get_running_loop().create_task(work, name=self._name, context=copy)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from collab.engine.storing.storage_context import StorageContext
 from collab_storage.exceptions import StorageUnavailable
@@ -54,6 +55,14 @@ async def test_nothing_is_set_apart_before_there_is_work(
 ) -> None:
     await lane.close()
     assert storage.entered == 0
+
+
+async def test_work_may_call_functions_of_the_project_side_by_side(lane: StorageContext) -> None:
+    def call() -> str:
+        return "done"
+
+    works = [lane.start(sync_to_async(call)()) for _ in range(3)]
+    assert await asyncio.gather(*works) == ["done"] * 3
 
 
 async def test_all_work_has_the_same_resources(lane: StorageContext, storage: Storage) -> None:
