@@ -29,6 +29,11 @@ export interface CollabOptions extends Omit<StockOptions, "params">, AddressOpti
    * `MAX_FRAME_SIZE`.
    */
   maxFrameSize?: number;
+  /**
+   * The version of the document's structure that this page is written for, as `version` of the
+   * document's type. If the server has a newer one, the page may only read.
+   */
+  version?: number;
 }
 
 const MAX_FRAME_SIZE = 1024 * 1024;
@@ -52,6 +57,11 @@ export interface CollabEvents {
   saved: (event: { saved: number; sent: number }) => void;
   /** The number of local updates that are not stored yet; emitted when it changes. */
   unsaved: (count: number) => void;
+  /**
+   * The server expects pages of a newer version, so this one may only read: ask the user to reload
+   * it.
+   */
+  upgrade: (versions: { version: number; required: number }) => void;
   /** The user's access; emitted when it becomes known and when it changes. */
   access: (access: Access) => void;
   /** The server refused a change of a row. */
@@ -100,6 +110,7 @@ export class CollabProvider extends WebsocketProvider {
   #durable: boolean | undefined;
   readonly #address: AddressOptions;
   readonly #maxFrameSize: number;
+  readonly #version: number | undefined;
   #violations = 0;
   readonly #renewal = new SessionRenewal();
 
@@ -115,6 +126,11 @@ export class CollabProvider extends WebsocketProvider {
     });
     this.#address = options;
     this.#maxFrameSize = options.maxFrameSize ?? MAX_FRAME_SIZE;
+    this.#version = options.version;
+    if (options.version !== undefined) {
+      const { version } = options;
+      this.helloFields.add(() => ({ version }));
+    }
     const { shouldReconnect } = this;
     this.shouldReconnect = (event, provider) =>
       this.#returns(event.code) ||
@@ -209,6 +225,15 @@ export class CollabProvider extends WebsocketProvider {
     this.#durable = hello.durable;
     this.#renewal.accept();
     this.#grant(hello.access);
+    this.#compare(hello.version);
+  }
+
+  #compare(required: number | undefined): void {
+    const version = this.#version;
+    if (version === undefined || required === undefined || version >= required) return;
+    // Tabs of the same browser exchange changes; a newer one must not get those of this page.
+    this.disconnectBc();
+    this.emit("upgrade", [{ version, required }]);
   }
 
   #regrant(access: Access): void {

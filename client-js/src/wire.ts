@@ -60,6 +60,8 @@ export interface Hello {
   access: Access;
   server: string;
   durable: boolean;
+  /** Of the document's type, if it has one. */
+  version?: number;
 }
 
 /** A change of a row that the server refused and sets back. */

@@ -66,6 +66,24 @@ test("it learns what it may do and whether the document is stored", async (t) =>
   assert.equal(provider.durable, true);
 });
 
+test("a page of an older version may only read, and learns that it is to be reloaded", async (t) => {
+  const room = `versioned/${newRoom()}`;
+  const old = open(t, room, { version: 0 });
+  const upgrades = told(old, "upgrade");
+  await until(() => old.access);
+  assert.deepEqual([old.access, upgrades], ["read", [{ version: 0, required: 1 }]]);
+  assert.equal(old.bcconnected, false);
+});
+
+for (const version of [undefined, 1, 2]) {
+  test(`a page that says version ${version} may write where the server has version 1`, async (t) => {
+    const provider = open(t, `versioned/${newRoom()}`, version === undefined ? {} : { version });
+    const upgrades = told(provider, "upgrade");
+    await until(() => provider.access);
+    assert.deepEqual([provider.access, upgrades], ["write", []]);
+  });
+}
+
 test("a room that lives in memory is not durable", async (t) => {
   const provider = open(t, newRoom(), { route: "unstored" });
   await until(() => provider.access);

@@ -30,6 +30,10 @@ class DocumentType:
     content: ClassVar[Schema | str | None] = None
     #: The root that holds the content; ``None`` for the one that the schema's editor uses.
     content_field: ClassVar[str | None] = None
+    #: The version of the content's structure. Raise it when clients or server code begin to write
+    #: another one: clients that say an older version may only read, and ``upgrade()`` changes each
+    #: stored document.
+    version: ClassVar[int | None] = None
     #: Seconds without a further change after which ``changed()`` is called, and seconds after the
     #: first change at which it is called at the latest.
     change_delay: ClassVar[float] = 2.0
@@ -62,6 +66,14 @@ class DocumentType:
 
     def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> Any:
         """Fill a new document; called once in the document's life (I5)."""
+
+    def upgrade(self, doc: Doc[Any], before: int, *args: Any, **parameters: Any) -> Any:
+        """Change a stored document of version ``before`` to what ``version`` stands for.
+
+        Called once for each document, when it is opened for the first time since ``version`` was
+        raised, before anybody sees it, and by one process, however many open it (I5). A document
+        that was stored while its type had no version is of version 0.
+        """
 
     def created(self, change: Change, *args: Any, **parameters: Any) -> Any:
         """Called when a document has been stored for the first time."""

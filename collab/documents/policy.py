@@ -15,6 +15,7 @@ from collab.conf import get_settings, get_storage
 from collab.documents.document_type import DocumentType
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
+from collab.engine.storing.upgrade import mark_version
 from collab.protocol.yjs.updates import EMPTY_STATE
 from collab_storage.subdocuments import temporary_doc
 
@@ -88,7 +89,10 @@ async def ensure_seeded(name: str) -> None:
 
 def _has_seed(name: str) -> bool:
     resolved = resolve(name)
-    return resolved is not None and type(resolved.document_type).seed is not DocumentType.seed
+    if resolved is None:
+        return False
+    document_type = resolved.document_type
+    return type(document_type).seed is not DocumentType.seed or document_type.version is not None
 
 
 async def _store_seed(name: str) -> bool:
@@ -98,6 +102,7 @@ async def _store_seed(name: str) -> bool:
     with temporary_doc() as doc:
         # In the thread of the caller, whose transaction may be open.
         await _seed(name, doc, sync_to_async)
+        mark_version(doc, find_type_rules(name))
         if doc.get_state() == EMPTY_STATE:
             return False
         await get_storage().create(new_entry(name, doc.get_update(), None))
@@ -109,6 +114,15 @@ class TypeRules:
 
     def __init__(self, resolved: ResolvedName) -> None:
         self._type, self._parameters = resolved
+
+    @property
+    def version(self) -> int | None:
+        """The version of the type."""
+        return self._type.version
+
+    async def upgrade(self, doc: Doc[Any], before: int) -> None:
+        """Change a stored document as the type does."""
+        await call_hook(self._type.upgrade, doc, before, **self._parameters)
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
         """Return what the type says of ``user`` to others."""

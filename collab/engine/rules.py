@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pycrdt import Doc
+
 from collab.conf import get_settings
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ __all__ = ["DocumentRules", "apply_rules", "find_rules", "rules_of"]
 
 class DocumentRules(Protocol):
     """The rules of one document."""
+
+    @property
+    def version(self) -> int | None:
+        """The version of its type; ``None`` without versions."""
+
+    async def upgrade(self, doc: Doc[Any], before: int) -> None:
+        """Change a stored document that is of version ``before``."""
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
         """Return what other members see of ``user``, as JSON can say it; ``None`` for nothing."""
@@ -43,6 +52,7 @@ async def apply_rules(member: Member, name: str | None, user: Any) -> None:
     """
     rules = None if name is None else rules_of(name)
     if rules is not None:
+        member.session.version = rules.version
         member.verified = _checked(name, await rules.presence(user))
 
 

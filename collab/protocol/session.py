@@ -55,6 +55,7 @@ _STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
 _HEADER_SIZE = 16
 
 _READ_ONLY = "You may read this document, but not change it."
+_OUTDATED = "This page is out of date; reload it to change the document."
 _THROTTLED = "Rate limit exceeded; your messages are delayed."
 
 
@@ -69,6 +70,9 @@ class Session:
 
     def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:
         self.access = access
+        #: Of the document's type; a client that says an older one may only read.
+        self.version: int | None = None
+        self._is_outdated = False
         #: The member said hello: it wants to be told in JSON what is saved.
         self.greeted = False
         self._durable = durable
@@ -136,12 +140,15 @@ class Session:
             error = f'Method "{request.action}" not allowed.'
             return _refusal(request.action, request.request_id, error, 405)
         self.greeted = True
+        self._compare_version(request.arguments.get("version"))
         hello = {**self._access_data(), "server": __version__, "durable": self._durable}
+        if self.version is not None:
+            hello["version"] = self.version
         return Reply(json_frame("hello", request_id=request.request_id, data=hello))
 
     def change_access(self, access: Access) -> Reply | None:
         """Change what the member may do; return the frame that reports it."""
-        self.access = access
+        self.access = min(access, Access.READ) if self._is_outdated else access
         self._told_read_only = False
         return Reply(json_frame("access", data=self._access_data())) if self.greeted else None
 
@@ -151,6 +158,14 @@ class Session:
             return None
         self._told_throttled = True
         return _refusal("throttled", None, _THROTTLED, 429)
+
+    def _compare_version(self, version: object) -> None:
+        """Let a client only read that was written for an older version of the document."""
+        if not isinstance(version, int | float) or isinstance(version, bool):
+            return
+        if self.version is not None and version < self.version:
+            self._is_outdated = True
+            self.access = min(self.access, Access.READ)
 
     def _access_data(self) -> dict[str, str]:
         return {"access": self.access.label}
@@ -192,9 +207,10 @@ class Session:
         if self._told_read_only:
             return None
         self._told_read_only = True
+        reason = _OUTDATED if self._is_outdated else _READ_ONLY
         if self.greeted:
-            return _refusal("update", None, _READ_ONLY, 403)
-        return Reply(auth_denied_frame(_READ_ONLY))
+            return _refusal("update", None, reason, 403)
+        return Reply(auth_denied_frame(reason))
 
 
 def _read_object(frame: str) -> dict[str, Any] | None:

@@ -15,11 +15,15 @@ interface Client {
 
 export const client = JSON.parse(document.getElementById("client")!.textContent!) as Client;
 
+/** The structure of documents that these pages know: `PageDocument.version`. */
+const VERSION = 1;
+
 /** A provider of the document, which connects once the editors exist. */
 export function createProvider(path: string): CollabProvider {
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
   const provider = new CollabProvider(url, client.room, new Y.Doc(), {
     connect: false,
+    version: VERSION,
     params: client.share ? { share: client.share } : {},
   });
   provider.awareness.setLocalStateField("user", client.me);

@@ -1,7 +1,15 @@
 /** The status of saving, in a word. */
 import { CloseCode, type CollabProvider } from "django-collab";
 
-type State = "connecting" | "offline" | "closed" | "reading" | "saving" | "saved" | "refused";
+type State =
+  | "connecting"
+  | "offline"
+  | "closed"
+  | "reading"
+  | "saving"
+  | "saved"
+  | "refused"
+  | "outdated";
 
 const TEXTS: Record<Exclude<State, "closed">, string> = {
   connecting: "Connecting…",
@@ -10,12 +18,14 @@ const TEXTS: Record<Exclude<State, "closed">, string> = {
   saving: "Saving…",
   saved: "Saved",
   refused: "Too large to be saved",
+  outdated: "Reload this page to edit",
 };
 
 const HINTS: Partial<Record<State, string>> = {
   offline: "Your changes are kept in this browser, and sent when the server is back.",
   saving: "The server has not confirmed all changes yet.",
   saved: "The server has stored all changes.",
+  outdated: "The server has a newer version of this page.",
   refused: "Your changes are kept in this browser. Make the page shorter and reload it.",
 };
 
@@ -23,11 +33,13 @@ const HINTS: Partial<Record<State, string>> = {
 export function showStatus(element: HTMLElement, provider: CollabProvider): void {
   let reason = "";
   let isTooLarge = false;
+  let isOutdated = false;
   let wasConnected = false;
   const show = (): void => {
     wasConnected ||= provider.synced;
     const current = isTooLarge ? "refused" : currentState(provider, wasConnected);
-    const state = reason ? "closed" : current;
+    const open = isOutdated ? "outdated" : current;
+    const state = reason ? "closed" : open;
     element.dataset["state"] = state;
     element.textContent = state === "closed" ? reason : TEXTS[state];
     element.title = HINTS[state] ?? "";
@@ -37,6 +49,10 @@ export function showStatus(element: HTMLElement, provider: CollabProvider): void
       reason = "";
       isTooLarge = false;
     }
+    show();
+  });
+  provider.on("upgrade", () => {
+    isOutdated = true;
     show();
   });
   provider.on("sync", show);

@@ -17,6 +17,8 @@ class PageDocument(documents.DocumentType):
     """The text of a page, which has the page's slug for a name."""
 
     content: ClassVar = "pages.schemas.PAGE"
+    #: That of the pages' scripts, in frontend/client.ts.
+    version: ClassVar = 1
 
     def authorize(self, user: Any, slug: str) -> Access:
         """Let users write; the consumer lets share tokens read."""

@@ -26,7 +26,7 @@ from collab.exceptions import InvalidName
 from collab.testing import CollabClient, connect
 from tests.harness.waiting import until
 
-pytestmark = pytest.mark.usefixtures("memory")
+pytestmark = [pytest.mark.usefixtures("memory"), pytest.mark.django_db(transaction=True)]
 
 
 class Consumer(YjsConsumer):

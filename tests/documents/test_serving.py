@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,11 +12,14 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.urls import path
 from pycrdt import Doc, Text
 
+from collab import documents
 from collab.access import Access
+from collab.conf import get_storage
 from collab.consumers import YjsConsumer
+from collab.engine.hub.working_copies import new_entry
 from collab.testing import ConnectionClosed, close_rooms, connect
 from tests.harness.waiting import until
-from tests.projects.documents import calls
+from tests.projects.documents import Versioned, calls
 
 
 class Strict(YjsConsumer):
@@ -44,6 +48,12 @@ async def _close() -> AsyncIterator[None]:
 
 def text_of(doc: Doc[Any]) -> str:
     return str(doc.get("text", type=Text))
+
+
+def new_text(text: str) -> bytes:
+    doc: Doc[Any] = Doc()
+    doc.get("text", type=Text).insert(0, text)
+    return doc.get_update()
 
 
 async def test_the_type_says_who_may_write_and_read() -> None:
@@ -82,3 +92,44 @@ async def test_the_type_learns_what_members_have_changed() -> None:
         await ann.wait_saved()
         await until(lambda: calls[-1] == ("changed", 5, "Hello!", ["5"]))
     assert [call[0] for call in calls].count("created") == 1
+
+
+# Versions.
+
+
+async def test_a_document_is_upgraded_before_anybody_sees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connect(application, "/ws/versioned/a", user=User(pk=5)) as ann:
+        ann.doc.get("text", type=Text).insert(0, "new")
+        await ann.wait_saved()
+    assert calls == []
+    monkeypatch.setattr(Versioned, "version", 2)
+    for _ in range(2):
+        async with connect(application, "/ws/versioned/a", user=User(pk=5)) as ann:
+            assert text_of(ann.doc) == "v1>new"
+        await close_rooms()
+    assert calls == [("upgrade", "a", 1)]
+
+
+async def test_documents_that_server_code_makes_are_of_the_present_version() -> None:
+    async with documents.aedit("versioned/a") as doc:
+        doc.get("text", type=Text).insert(0, "new")
+    await documents.areplace("versioned/b", text="new", schema="plain", field="text")
+    await documents.asend_doc_update("versioned/c", new_text("new"))
+    # As it was stored while the type had no version.
+    await get_storage().append([new_entry("versioned/d", new_text("old"), None)])
+    texts = [text_of(await documents.aread(f"versioned/{key}")) for key in "abcd"]
+    assert texts == ["new", "new", "new", "v0>old"]
+    assert calls == [("upgrade", "d", 0)]
+
+
+@pytest.mark.parametrize(("version", "access"), [(0, "read"), (1, "write"), (None, "write")])
+async def test_a_client_of_an_older_version_may_only_read(version: int | None, access: str) -> None:
+    async with connect(application, "/ws/versioned/a", user=User(pk=5)) as ann:
+        ann.send(json.dumps({"action": "hello", "request_id": 2, "version": version}))
+        await ann.wait_until(lambda: ann.messages[-1]["request_id"] == 2)
+        assert ann.messages[-1]["data"]["version"] == 1
+        assert ann.access == access
+        (user,) = await documents.apresent("versioned/a")
+        assert user.access.label == access

@@ -17,7 +17,7 @@ from collab.documents.changes.change import Change
 from collab.documents.changes.deliverer import Deliverer
 from collab.exceptions import NoSuchDocument
 
-__all__ = ["Kept", "Recorded", "RecordedAsync", "RecordedFiles", "calls", "on_call"]
+__all__ = ["Kept", "Recorded", "RecordedAsync", "RecordedFiles", "Versioned", "calls", "on_call"]
 
 #: Each call of a hook: its name, the document's key, and what it got.
 calls: list[tuple[Any, ...]] = []
@@ -87,8 +87,22 @@ class RecordedFiles(documents.DocumentType):
     def authorize(self, user: Any, path: str) -> Access:
         return Access.WRITE
 
-    def presence(self, user: Any, path: str) -> dict[str, Any] | None:
+    async def presence(self, user: Any, path: str) -> dict[str, Any] | None:
         return {"name": user.username} if user.is_authenticated else None
+
+
+@documents.register("versioned/<slug:key>")
+class Versioned(documents.DocumentType):
+    """Has a version, which tests raise."""
+
+    version: ClassVar[int | None] = 1
+
+    def authorize(self, user: Any, key: str) -> Access:
+        return Access.WRITE
+
+    def upgrade(self, doc: Doc[Any], before: int, key: str) -> None:
+        calls.append(("upgrade", key, before))
+        doc.get("text", type=Text).insert(0, f"v{before}>")
 
 
 @documents.register("kept/<slug:key>")

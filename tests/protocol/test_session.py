@@ -293,3 +293,37 @@ def test_all_json_frames_have_one_shape() -> None:
         "errors": [],
         "response_status": 200,
     }
+
+
+# Versions.
+
+
+def greet(member: Session, **fields: Any) -> dict[str, Any]:
+    reply = member.receive_text(json.dumps({"action": "hello", "request_id": 1, **fields}))
+    data: dict[str, Any] = json.loads(reply.frame)["data"]
+    return data
+
+
+@pytest.mark.parametrize("said", [2, 3, 2.0, None, "1", True])
+def test_a_client_that_says_no_older_version_may_write(said: object) -> None:
+    member = session()
+    member.version = 2
+    assert greet(member, version=said)["access"] == "write"
+
+
+@pytest.mark.parametrize("greeted", [False, True])
+def test_a_client_of_an_older_version_may_only_read_whatever_the_project_says(
+    greeted: bool,
+) -> None:
+    member = session()
+    member.version = 2
+    data = greet(member, version=1)
+    assert (data["access"], data["version"]) == ("read", 2)
+    reply = member.change_access(Access.WRITE)
+    assert reply is not None
+    assert json.loads(reply.frame)["data"] == {"access": "read"}
+    member.greeted = greeted
+    refused = member.receive_bytes(update_frame(HELLO))
+    assert isinstance(refused, Reply)
+    frame = refused.frame
+    assert "reload it to change" in (frame if isinstance(frame, str) else frame.decode())

@@ -17,7 +17,9 @@ from collab.engine.relay.room_link import RoomLink
 from collab.engine.rooms.context import RoomContext, Source, Watcher
 from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.room import Room
+from collab.engine.rules import rules_of
 from collab.engine.storing.document_store import DocumentStore
+from collab.engine.storing.upgrade import mark_version
 from collab.engine.storing.writer import summary
 from collab.exceptions import RoomFailed, TryAgainLater
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, release
@@ -187,14 +189,16 @@ class Loader:
         if not stored:
             return _Loaded(await maker.make_seeded())
         await self._store.spool.store()
-        content = await self._store.load(name)
+        rules = rules_of(name)
+        content = await self._store.load(name, rules)
         if content is None:
             doc = await maker.make_seeded()
+            mark_version(doc, rules)
             is_empty = doc.get_state() == EMPTY_STATE
             if is_empty or await self._store.create(name, doc.get_update()):
                 return _Loaded(doc)
             # Another process was first: its seed is the document's.
-            content = await self._store.load(name)
+            content = await self._store.load(name, rules)
         if content is None:
             # It was deleted a moment ago.
             content = _NOTHING

@@ -13,6 +13,8 @@ from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
+from collab.engine.rules import rules_of
+from collab.engine.storing.upgrade import needs_upgrade, upgrade_stored
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab_storage.base import LogEntry, check_name
 from collab_storage.compaction import read_in_process
@@ -33,9 +35,21 @@ __all__ = [
 async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     """Fill the empty ``doc`` with a document; ``False`` if none of that name is stored.
 
+    A document that is older than its type is upgraded first.
+
     Raises:
         DocumentCorrupt: the stored document cannot be read.
     """
+    found = await _load(room_name, doc)
+    rules = rules_of(room_name)
+    if found and rules is not None and needs_upgrade(doc, rules):
+        await upgrade_stored(get_storage(), room_name, rules)
+        # All that the copy lacks is the upgrade.
+        await _load(room_name, doc)
+    return found
+
+
+async def _load(room_name: str, doc: Doc[Any]) -> bool:
     # Unsaved updates are read first: they may be stored while the document is loaded.
     unsaved, stored = unsaved_updates(room_name), EMPTY_UPDATE
     loaded = await get_storage().load(room_name)

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from collab.conf import Settings
+from collab.engine.rules import DocumentRules
 from collab.engine.storing.marks import DocumentMarks
 from collab.engine.storing.spool_store import SpoolStore, sizes
 from collab.engine.storing.storage_context import StorageContext
+from collab.engine.storing.upgrade import upgrade_stored
 from collab.engine.storing.writer import MAX_RETRY_DELAY, Writer
 from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import ReadableContent, compact, read_in_process, read_news
@@ -62,12 +64,18 @@ class DocumentStore:
 
     # Documents.
 
-    async def load(self, name: str) -> ReadableContent | None:
+    async def load(self, name: str, rules: DocumentRules | None = None) -> ReadableContent | None:
         """Return the stored content of a document that is being opened, or ``None``.
+
+        Args:
+            name: the document.
+            rules: of its type, which may have another version than the document.
 
         Raises:
             DocumentCorrupt: pycrdt cannot read it.
         """
+        if rules is not None and rules.version is not None:
+            await upgrade_stored(self.storage, name, rules)
         loaded = await self.storage.load(name)
         if loaded is None:
             self.marks.created(name, 0)

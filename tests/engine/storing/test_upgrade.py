@@ -1,0 +1,141 @@
+"""A stored document is changed once to what a new version of its type expects."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pycrdt import Doc, Map, Text
+
+from collab.engine.storing.upgrade import (
+    mark_version,
+    needs_upgrade,
+    upgrade_stored,
+)
+from collab_storage.base import LogEntry
+from collab_storage.compaction import apply_stored, compact
+from tests.engine.fakes import HinderedStorage
+from tests.harness.waiting import until
+from tests.protocol.yjs.samples import content, insert, new_doc, text
+
+NOTES = "notes"
+
+
+class Rules:
+    """Those of a type whose upgrade appends the version that a document had."""
+
+    def __init__(self, version: int | None = 2) -> None:
+        self.version = version
+        self.befores: list[int] = []
+
+    async def presence(self, user: Any) -> None:
+        return None
+
+    async def upgrade(self, doc: Doc[Any], before: int) -> None:
+        self.befores.append(before)
+        content(doc).insert(0, f"<{before}>")
+
+
+@pytest.fixture
+def storage() -> HinderedStorage:
+    return HinderedStorage()
+
+
+async def append(storage: HinderedStorage, *updates: bytes) -> None:
+    await storage.append([LogEntry(NOTES, update, datetime.now(UTC)) for update in updates])
+
+
+async def stored_text(storage: HinderedStorage) -> str:
+    stored = await storage.load(NOTES)
+    assert stored is not None
+    doc = new_doc()
+    assert apply_stored(doc, stored) is not None
+    return text(doc)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+async def test_a_document_is_upgraded_once(storage: HinderedStorage, compacted: bool) -> None:
+    rules = Rules()
+    await append(storage, insert(new_doc(), "hello"))
+    if compacted:
+        assert await compact(storage, NOTES)
+    for _ in range(2):
+        await upgrade_stored(storage, NOTES, rules)
+    assert rules.befores == [0]
+    assert await stored_text(storage) == "<0>hello"
+    rules.version = 5
+    await upgrade_stored(storage, NOTES, rules)
+    assert rules.befores == [0, 2]
+    assert await stored_text(storage) == "<2><0>hello"
+
+
+async def test_of_several_processes_one_upgrades(storage: HinderedStorage) -> None:
+    await append(storage, insert(new_doc(), "hello"))
+    gate = storage.hold("replace")
+    processes = [Rules() for _ in range(5)]
+    upgrades = [asyncio.create_task(upgrade_stored(storage, NOTES, each)) for each in processes]
+    await until(lambda: storage.calls["replace"] == len(upgrades))
+    # Typed while the upgrades are under way.
+    doc = new_doc()
+    await append(storage, insert(doc, "typed"))
+    gate.set()
+    await asyncio.gather(*upgrades)
+    assert all(each.befores == [0] for each in processes)
+    assert (await stored_text(storage)).count("<0>") == 1
+    assert "typed" in await stored_text(storage)
+
+
+async def test_updates_that_wait_for_others_survive(storage: HinderedStorage) -> None:
+    doc = new_doc()
+    first, second = insert(doc, "first"), insert(doc, "second", 5)
+    await append(storage, insert(new_doc(), "hello"), second)
+    await upgrade_stored(storage, NOTES, Rules())
+    await append(storage, first)
+    assert "firstsecond" in await stored_text(storage)
+
+
+async def test_an_upgrade_that_fails_leaves_the_document_as_it_is(
+    storage: HinderedStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Rules, doc: Doc[Any], before: int) -> None:
+        content(doc).insert(0, "half")
+        raise LookupError("no such field")
+
+    monkeypatch.setattr(Rules, "upgrade", fail)
+    await append(storage, insert(new_doc(), "hello"))
+    with pytest.raises(LookupError):
+        await upgrade_stored(storage, NOTES, Rules())
+    assert await stored_text(storage) == "hello"
+
+
+async def test_there_is_nothing_to_upgrade_in_a_document_that_does_not_exist(
+    storage: HinderedStorage,
+) -> None:
+    rules = Rules()
+    await upgrade_stored(storage, NOTES, rules)
+    assert rules.befores == []
+
+
+def test_a_new_document_is_of_the_present_version() -> None:
+    doc: Doc[Any] = Doc()
+    mark_version(doc, Rules())
+    assert not needs_upgrade(doc, Rules())
+    assert needs_upgrade(doc, Rules(3))
+
+
+@pytest.mark.parametrize("rules", [None, Rules(None)])
+def test_without_versions_nothing_is_marked(rules: Rules | None) -> None:
+    doc: Doc[Any] = Doc()
+    mark_version(doc, rules)
+    assert doc.get_state() == b"\0"
+    assert not needs_upgrade(doc, rules)
+
+
+@pytest.mark.parametrize("written", ["x", None, {"a": 1}])
+def test_a_version_that_is_no_number_is_none(written: object) -> None:
+    doc: Doc[Any] = Doc()
+    doc.get("__collab__", type=Map)["version"] = written
+    assert needs_upgrade(doc, Rules())
+    doc.get("text", type=Text)
