@@ -160,7 +160,7 @@ class Session:
         return _refusal("throttled", None, _THROTTLED, 429)
 
     def _compare_version(self, version: object) -> None:
-        """Let a client only read that was written for an older version of the document."""
+        """Restrict a client to reading if it was written for an older version of the document."""
         if not isinstance(version, int | float) or isinstance(version, bool):
             return
         if self.version is not None and version < self.version:
