@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.apps import apps
@@ -90,9 +91,37 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
             return [checks.Error(text, obj=self, id="collab.E040")]
         return []
 
+    def editor_options(self) -> dict[str, Any]:
+        """Return the options of the text's editor."""
+        return {
+            "editor": self.editor,
+            "placeholder": self.placeholder,
+            "language": self.language,
+        }
+
+    def formfield(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the field of a model form; its widget is an editor, also in the admin."""
+        from collab.editor.forms import CollaborativeFormField, CollaborativeTextarea
+
+        if not _is_a(kwargs.get("widget"), CollaborativeTextarea):
+            kwargs.pop("widget", None)
+        form_class = partial(CollaborativeFormField, column=self)
+        return super().formfield(*args, **{"form_class": form_class, **kwargs})
+
+    def save_form_data(self, instance: Model, data: Any) -> None:
+        """Assign what a form has for a new row; a live editor has saved its text itself."""
+        from collab.editor.forms import UnchangedText
+
+        if not isinstance(data, UnchangedText):
+            super().save_form_data(instance, data)
+
     def pre_save(self, model_instance: Model, add: bool) -> Any:
         """Return the value to be saved: of a text that was not assigned, what is in the row."""
         return saved_value(self, model_instance, super().pre_save(model_instance, add), add)
+
+
+def _is_a(widget: Any, base: type) -> bool:
+    return isinstance(widget, base) or (isinstance(widget, type) and issubclass(widget, base))
 
 
 def _connect(sender: type[Model], **kwargs: Any) -> None:

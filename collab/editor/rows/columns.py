@@ -21,6 +21,10 @@ class CollaborativeColumn(TextColumn):
 
     format: TextFormat
 
+    def editor_options(self) -> dict[str, Any]:
+        """Return the options of the text's editor."""
+        raise NotImplementedError
+
 
 _columns: dict[type[Model], list[CollaborativeColumn]] = {}
 

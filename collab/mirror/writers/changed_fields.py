@@ -10,6 +10,7 @@ from django.db import connections, router, transaction
 from django.db.models import Model
 from rest_framework.utils.model_meta import get_field_info
 
+from collab.documents.merging.forms import save_columns
 from collab.documents.merging.texts import merge_text
 from collab.mirror.registry import mirrors
 from collab.mirror.rows.relations import concrete
@@ -58,17 +59,17 @@ def save_changed(instance: Model, names: Collection[str], bases: Mapping[str, st
     Raises:
         DatabaseError: the row has been deleted.
     """
-    columns = [field for field in instance._meta.concrete_fields if not field.primary_key]
-    changed = {field.name for field in columns if {field.name, field.attname} & set(names)}
-    if not changed:
-        return
     using = router.db_for_write(type(instance), instance=instance)
-    touched = {field.name for field in columns if getattr(field, "auto_now", False)}
+    changed = {
+        field.name
+        for field in instance._meta.concrete_fields
+        if {field.name, field.attname} & set(names)
+    }
     texts = changed & bases.keys() & text_columns(type(instance)) if bases else set()
     with transaction.atomic(using) if texts else nullcontext():
         if texts:
             _merge(instance, using, {name: bases[name] for name in sorted(texts)})
-        instance.save(using=using, update_fields=changed | touched)
+        save_columns(instance, names)
 
 
 def save_values(instance: Model, values: Mapping[str, Any]) -> None:

@@ -1,0 +1,160 @@
+"""Model forms that save the fields that were changed in them since they were opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from django import forms
+from django.db import router, transaction
+from django.db.models import Model
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Any]
+else:
+    _ModelForm = forms.ModelForm
+
+__all__ = ["MergingFormMixin", "form_with", "save_columns"]
+
+
+class MergingFormMixin(_ModelForm):
+    """Leaves to others what they have changed while a form was open.
+
+    The form has each value twice: as it was opened with, hidden, and as it is edited. Fields that
+    are equal are not changed in the row; of many-to-many fields the added and removed rows are
+    applied.
+
+    ``{{ field }}`` in a template renders both. Without the hidden one, as after
+    ``{{ field.as_widget }}``, a field is saved as it is in the form.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Fields that ``clean()`` has given other values.
+        self._derived: set[str] = set()
+        shown = [
+            name
+            for name, field in self.fields.items()
+            if not (field.widget.is_hidden or isinstance(field, forms.FileField))
+            # A field that is live in the form has no value of when it was opened.
+            if not getattr(field, "is_live", False)
+        ]
+        sent = {name for name in shown if self.is_bound and self._is_sent(name)}
+        for name in shown:
+            # The hidden inputs of a list are as many as its values: none, perhaps.
+            is_list = isinstance(self.fields[name].hidden_widget(), forms.MultipleHiddenInput)
+            has_base = name in sent or (is_list and bool(sent))
+            self.fields[name].show_hidden_initial = not self.is_bound or has_base
+
+    def _is_sent(self, name: str) -> bool:
+        key, widget = self.add_initial_prefix(name), self.fields[name].hidden_widget()
+        return not widget.value_omitted_from_data(self.data, self.files, key)
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the form is of a row that is stored."""
+        return not self.instance._state.adding
+
+    def has_base(self, name: str) -> bool:
+        """Return whether the value that the form was opened with is known."""
+        return self.is_change and self.fields[name].show_hidden_initial
+
+    def base_of(self, name: str) -> Any:
+        """Return the value that the form was opened with."""
+        return self.fields[name].to_python(self.sent_base(name))
+
+    def sent_base(self, name: str) -> Any:
+        """Return that value as the browser has sent it."""
+        key, widget = self.add_initial_prefix(name), self.fields[name].hidden_widget()
+        return widget.value_from_datadict(self.data, self.files, key)
+
+    # Cleaning.
+
+    def _clean_form(self) -> None:
+        before = dict(self.cleaned_data)
+        super()._clean_form()  # type: ignore[misc]
+        self._derived = {
+            name
+            for name, value in self.cleaned_data.items()
+            if name not in before or before[name] is not value
+        }
+
+    @cached_property
+    def changed_fields(self) -> set[str]:
+        """The fields that were changed in the form, or by its ``clean()``."""
+        return {*self.changed_data, *self._derived}
+
+    def _post_clean(self) -> None:
+        if not self.is_change:
+            super()._post_clean()  # type: ignore[misc]
+            return
+        self.cleaned_data |= self.merged_values()
+        everything, changed = self.cleaned_data, self.changed_fields
+        # The instance keeps its own values of the other fields, and is validated with them.
+        self.cleaned_data = {name: everything[name] for name in everything.keys() & changed}
+        super()._post_clean()  # type: ignore[misc]
+        unchanged = {name: everything[name] for name in everything.keys() - changed}
+        for field in self.instance._meta.concrete_fields:
+            if field.name in unchanged and self.has_base(field.name):
+                unchanged[field.name] = getattr(self.instance, field.name)
+        self.cleaned_data |= unchanged
+
+    def merged_values(self) -> dict[str, Any]:
+        """Return changed values into which changes of others have been merged."""
+        return {}
+
+    # Saving.
+
+    def save(self, commit: bool = True) -> Any:
+        """Save the changed fields of the row; a new row is saved as by any form."""
+        if self.errors or not commit or not self.is_change:
+            return super().save(commit)
+        with transaction.atomic(router.db_for_write(type(self.instance), instance=self.instance)):
+            self.save_instance(self.instance)
+            self._save_m2m()
+        return self.instance
+
+    def save_instance(self, instance: Model) -> None:
+        """Save the changed fields of the form's instance, after ``save(commit=False)``."""
+        save_columns(instance, self.changed_fields)
+
+    def _save_m2m(self) -> None:
+        everything = self.cleaned_data
+        relations = {
+            field.name: field
+            for field in self.instance._meta.many_to_many
+            if field.name in everything and self.has_base(field.name)
+        }
+        for name in relations.keys() & self.changed_fields:
+            key = cast("Any", relations[name].related_model)._meta.pk.to_python
+            # Some of them may have been deleted meanwhile.
+            before = {key(value) for value in self.sent_base(name) or ()}
+            now = {row.pk for row in everything[name]}
+            manager = getattr(self.instance, name)
+            manager.remove(*(before - now))
+            manager.add(*(now - before))
+        self.cleaned_data = {name: everything[name] for name in everything.keys() - relations}
+        super()._save_m2m()  # type: ignore[misc]
+        self.cleaned_data = everything
+
+
+def form_with(mixin: type[Any], form: type[forms.ModelForm[Any]]) -> type[Any]:
+    """Return a form class with a mixin, which it may have already."""
+    if issubclass(form, mixin):
+        return form
+    return type(form.__name__, (mixin, form), {"__module__": form.__module__})
+
+
+def save_columns(instance: Model, names: Collection[str]) -> None:
+    """Save fields of a stored row, and no others but those that are set whenever it is saved.
+
+    Raises:
+        DatabaseError: the row has been deleted.
+    """
+    columns = [field for field in instance._meta.concrete_fields if not field.primary_key]
+    changed = {field.name for field in columns if {field.name, field.attname} & set(names)}
+    if changed:
+        touched = {field.name for field in columns if getattr(field, "auto_now", False)}
+        using = router.db_for_write(type(instance), instance=instance)
+        instance.save(using=using, update_fields=changed | touched)

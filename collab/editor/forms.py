@@ -1,0 +1,145 @@
+"""Form fields of collaborative texts, which are live in the forms of stored rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django import forms
+from django.db.models import Model
+from django.utils.safestring import SafeString, mark_safe
+
+from collab.access import Access
+from collab.documents import policy
+from collab.editor.document_types import document_name
+from collab.editor.rendering import editor_html, media
+from collab.editor.rows.columns import CollaborativeColumn
+from collab.exceptions import MemberError
+
+__all__ = [
+    "CollaborativeFormField",
+    "CollaborativeTextarea",
+    "UnchangedText",
+    "access_of",
+    "live_editor",
+]
+
+
+class UnchangedText(str):
+    """The value of a text that the form does not save, since its editor is live."""
+
+    __slots__ = ()
+
+
+class CollaborativeTextarea(forms.Textarea):
+    """A text area of a row that is not stored yet, and the scripts of the editor for those that are."""
+
+    @property
+    def media(self) -> forms.Media:
+        """The scripts of the editor."""
+        return media()
+
+
+class CollaborativeBoundField(forms.BoundField):
+    """A field of a form: an editor if its form is of a stored row, else a text area."""
+
+    field: CollaborativeFormField
+
+    @property
+    def row(self) -> Model | None:
+        """The stored row of the form, if there is one."""
+        row: Model | None = getattr(self.form, "instance", None)
+        return None if row is None or row._state.adding or row.pk is None else row
+
+    @property
+    def data(self) -> Any:
+        """The value that was sent; of a stored row, the one it has."""
+        return super().data if self.row is None else UnchangedText(self.initial or "")
+
+    def as_widget(
+        self, widget: Any = None, attrs: Any = None, only_initial: bool = False
+    ) -> SafeString:
+        """Return the editor, or the text area."""
+        if self.row is None or only_initial:
+            return super().as_widget(widget, attrs, only_initial)
+        options = {"id": self.auto_id, "label": str(self.label)}
+        if self.field.disabled:
+            options["readonly"] = True
+        return live_editor(
+            self.row, self.field.column, getattr(self.form, "collab_user", None), **options
+        )
+
+
+class CollaborativeFormField(forms.CharField):
+    """The field of a collaborative text in a model form.
+
+    In the form of a stored row it is an editor of the row's document, and saves nothing: the
+    document has been stored meanwhile. A new row is made of a text area.
+
+    Args:
+        column: the model field.
+    """
+
+    widget = CollaborativeTextarea
+    #: Writers of whole rows need not remember its value.
+    is_live = True
+
+    def __init__(self, *, column: CollaborativeColumn, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.column = column
+
+    def get_bound_field(self, form: Any, field_name: str) -> CollaborativeBoundField:
+        """Return the field of a form."""
+        return CollaborativeBoundField(form, self, field_name)
+
+    def to_python(self, value: Any) -> Any:
+        """Return a text with the ends of lines that documents have."""
+        if isinstance(value, UnchangedText):
+            return value
+        text = super().to_python(value)
+        return text.replace("\r\n", "\n") if isinstance(text, str) else text
+
+    def validate(self, value: Any) -> None:
+        """Check the text of a new row; that of a live editor may be empty for a moment."""
+        if not isinstance(value, UnchangedText):
+            super().validate(value)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Return whether the form saves the text."""
+        return not isinstance(data, UnchangedText) and super().has_changed(initial, data)
+
+
+def live_editor(
+    row: Model, column: CollaborativeColumn, user: Any = None, **options: Any
+) -> SafeString:
+    """Return the editor of a text of a stored row.
+
+    Args:
+        row: it.
+        column: the text.
+        user: whose access the document's type is asked for; without a user the connection says
+            what it may do, and the text is shown to browsers without JavaScript.
+        options: of :func:`~collab.editor.rendering.editor_html`.
+    """
+    name = document_name(row, column.model)
+    access = Access.READ if user is None else access_of(name, user)
+    if user is not None and access < Access.WRITE:
+        options["readonly"] = True
+    text = getattr(row, column.attname) or "" if access >= Access.READ else ""
+    is_html = column.format.written == "html"
+    return editor_html(
+        name,
+        field=column.name,
+        user=user,
+        # A column may hold what was there before the field was collaborative.
+        rendered=mark_safe(column.format.clean(text)) if is_html else text,
+        **{**column.editor_options(), **options},
+    )
+
+
+def access_of(name: str, user: Any) -> Access:
+    """Return what a user may do with a document of a registered type."""
+    try:
+        return async_to_sync(policy.authorize)(name, user) or Access.NONE
+    except MemberError:
+        return Access.NONE
