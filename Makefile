@@ -202,6 +202,6 @@ bench-quick: $(TOOLS) ## Measure a little of that, in some minutes
 .PHONY: clean
 clean: ## Delete all that was made here, the example's data included
 	rm -rf $(VENV) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache \
-		test-results client-js/dist collab/editor/static example/static/dist example/*.sqlite3*
+		test-results client-js/dist collab/editor/static/collab_editor example/static/dist example/*.sqlite3*
 	find . -name node_modules -prune -exec rm -rf {} +
 	find . -name __pycache__ -prune -exec rm -rf {} +

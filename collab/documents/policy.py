@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
-from channels.db import database_sync_to_async
+from django.db import connections
 from pycrdt import Doc
 
 from collab.access import Access
@@ -65,20 +65,14 @@ def default_access(consumer: type) -> Access:
 
 async def seed(name: str, doc: Doc[Any]) -> None:
     """Fill the new document ``name`` as its type says."""
-    await _seed(name, doc, database_sync_to_async)
+    if (resolved := resolve(name)) is not None:
+        await call_hook(resolved.document_type.seed, doc, **resolved.parameters)
 
 
 async def load_seeded(name: str, doc: Doc[Any]) -> None:
     """Fill the empty ``doc`` with a document; one that is not stored yet is seeded."""
     if not await load_copy(name, doc) and await _store_seed(name):
         await load_copy(name, doc)
-
-
-async def _seed(name: str, doc: Doc[Any], to_async: Callable[..., Any]) -> None:
-    if (resolved := resolve(name)) is not None:
-        hook = resolved.document_type.seed
-        call = hook if iscoroutinefunction(hook) else to_async(hook)
-        await call(doc, **resolved.parameters)
 
 
 async def ensure_seeded(name: str) -> None:
@@ -100,8 +94,7 @@ async def _store_seed(name: str) -> bool:
     if not _has_seed(name):
         return False
     with temporary_doc() as doc:
-        # In the thread of the caller, whose transaction may be open.
-        await _seed(name, doc, sync_to_async)
+        await seed(name, doc)
         mark_version(doc, find_type_rules(name))
         if doc.get_state() == EMPTY_STATE:
             return False
@@ -144,4 +137,19 @@ async def call_hook(hook: Callable[..., Any], *args: Any, **parameters: Any) -> 
     """Return what a method of a document type returns, sync or async."""
     if iscoroutinefunction(hook):
         return await hook(*args, **parameters)
-    return await database_sync_to_async(hook)(*args, **parameters)
+    return await sync_to_async(_call_in_thread)(hook, *args, **parameters)
+
+
+def _call_in_thread(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
+    _close_old_connections()
+    try:
+        return hook(*args, **parameters)
+    finally:
+        _close_old_connections()
+
+
+def _close_old_connections() -> None:
+    """Close connections that are too old, but for those of a transaction of the caller."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()

@@ -21,7 +21,7 @@ __all__ = [
     "RowDocument",
     "document_name",
     "document_type_of",
-    "owner_of",
+    "owners_of",
     "register_row_documents",
 ]
 
@@ -154,16 +154,15 @@ def document_name(row: Model, model: type[Model] | None = None) -> str:
         ImproperlyConfigured: the model has no collaborative fields.
         ValueError: the primary key does not fit into a name.
     """
-    owner = model or owner_of(type(row))
+    owner = model or next(iter(owners_of(type(row))), type(row))
     key = getattr(row, owner._meta.pk.attname)
     return documents.name_of(document_type_of(owner), pk=key)
 
 
-def owner_of(model: type[Model]) -> type[Model]:
-    """Return the model whose table has collaborative columns: ``model``, or a parent of it."""
+def owners_of(model: type[Model]) -> list[type[Model]]:
+    """Return the models whose tables have the collaborative columns of a model: it, or parents."""
     concrete = cast("type[Model]", model._meta.concrete_model)
-    owners = [each for each in (concrete, *concrete._meta.all_parents) if columns_of(each)]
-    return owners[0] if owners else concrete
+    return [each for each in (concrete, *concrete._meta.all_parents) if columns_of(each)]
 
 
 def register_row_documents() -> None:

@@ -104,7 +104,7 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
         from collab.editor.forms import CollaborativeFormField, CollaborativeTextarea
 
         if not _is_a(kwargs.get("widget"), CollaborativeTextarea):
-            kwargs.pop("widget", None)
+            kwargs["widget"] = CollaborativeTextarea
         form_class = partial(CollaborativeFormField, column=self)
         return super().formfield(*args, **{"form_class": form_class, **kwargs})
 

@@ -32,7 +32,7 @@ class UnchangedText(str):
 
 
 class CollaborativeTextarea(forms.Textarea):
-    """A text area of a row that is not stored yet, and the scripts of the editor for those that are."""
+    """A text area for a row that is not stored yet, with the scripts of the editor."""
 
     @property
     def media(self) -> forms.Media:
@@ -62,7 +62,7 @@ class CollaborativeBoundField(forms.BoundField):
         """Return the editor, or the text area."""
         if self.row is None or only_initial:
             return super().as_widget(widget, attrs, only_initial)
-        options = {"id": self.auto_id, "label": str(self.label)}
+        options: dict[str, Any] = {"id": self.auto_id, "label": str(self.label)}
         if self.field.disabled:
             options["readonly"] = True
         return live_editor(

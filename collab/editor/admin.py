@@ -1,0 +1,234 @@
+"""Admin classes for rows that people edit at the same time.
+
+The texts of a change form are live. Of the other fields, those that were changed in the form are
+saved, and the form says so when others have changed them meanwhile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import get_content_type_for_model
+from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.forms.widgets import Script
+from django.http import Http404, HttpRequest, JsonResponse
+from django.urls import path
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from collab import documents
+from collab.documents.merging.admin import MergingAdmin, MergingInlineMixin
+from collab.documents.merging.forms import MergingFormMixin
+from collab.editor.document_types import document_name, owners_of
+from collab.editor.forms import live_editor
+from collab.editor.rendering import media as editor_media
+from collab.editor.rows.columns import CollaborativeColumn, columns_of
+
+if TYPE_CHECKING:
+    _TabularInline = admin.TabularInline[Any, Any]
+    _StackedInline = admin.StackedInline[Any, Any]
+else:
+    _TabularInline, _StackedInline = admin.TabularInline, admin.StackedInline
+
+__all__ = [
+    "CollaborativeAdmin",
+    "CollaborativeAdminForm",
+    "CollaborativeStackedInline",
+    "CollaborativeTabularInline",
+]
+
+
+class CollaborativeAdminForm(MergingFormMixin):
+    """Saves changed fields, and refuses once to replace what others have changed meanwhile."""
+
+    #: The user of the form, whose access to the texts is asked for.
+    collab_user: ClassVar[Any] = None
+
+    def _post_clean(self) -> None:
+        for name in self._conflicts():
+            text = _(
+                "This was changed to “%(value)s” while the form was open. Save again to replace it."
+            )
+            self.add_error(name, text % {"value": self._shown(name)})
+            self._replace_base(name)
+        super()._post_clean()
+
+    def others_changes(self) -> list[str]:
+        """Return the names of fields that others have changed since the form was opened."""
+        return [
+            name
+            for name, field in self.fields.items()
+            if self.has_base(name) and field.has_changed(self[name].initial, self.sent_base(name))
+        ]
+
+    def _conflicts(self) -> list[str]:
+        """Return the names of fields that others and the form have changed, differently."""
+        if not self.is_change:
+            return []
+        lists = {field.name for field in self.instance._meta.many_to_many}
+        changed = self.cleaned_data.keys() & {*self.changed_data} - lists
+        return [
+            name
+            for name in self.others_changes()
+            if name in changed
+            and self.fields[name].has_changed(self[name].initial, self[name].data)
+        ]
+
+    def _shown(self, name: str) -> str:
+        display = getattr(self.instance, f"get_{name}_display", None)
+        return str(display() if display else getattr(self.instance, name, self[name].initial))
+
+    def _replace_base(self, name: str) -> None:
+        """Continue the form from the value that is in the row now."""
+        widget, key = self.fields[name].hidden_widget(), self.add_initial_prefix(name)
+        value = self.fields[name].prepare_value(self[name].initial)
+        data = cast("Any", self.data).copy()
+        if isinstance(widget, forms.MultiWidget):
+            for number, part in enumerate(widget.decompress(value) or ()):
+                data[f"{key}_{number}"] = widget.widgets[number].format_value(part) or ""
+        else:
+            data[key] = widget.format_value(value) or ""
+        self.data = data
+
+
+class CollaborativeAdmin(MergingAdmin):
+    """An admin whose change forms several people use at the same time."""
+
+    form_mixin: ClassVar[type[MergingFormMixin]] = CollaborativeAdminForm
+
+    @property
+    def media(self) -> forms.Media:
+        """The scripts of the editor, and of what others do with the form."""
+        script: Any = Script("collab_admin/form.js", type="module")
+        styles: Any = {"all": ["collab_admin/form.css"]}
+        return super().media + editor_media() + forms.Media(css=styles, js=[script])
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Return the form of a row's page, for a user."""
+        form = super().get_form(request, *args, **kwargs)
+        return type(form.__name__, (form,), {"collab_user": request.user})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show live texts, too, to users who may only view the row."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        columns = {column.name: column for column in _columns(self.model)}
+        return [
+            (
+                title,
+                {
+                    **options,
+                    "fields": [self._shown(name, columns, request) for name in options["fields"]],
+                },
+            )
+            for title, options in fieldsets
+        ]
+
+    def _shown(
+        self, name: Any, columns: dict[str, CollaborativeColumn], request: HttpRequest
+    ) -> Any:
+        if isinstance(name, (list, tuple)):
+            return [self._shown(each, columns, request) for each in name]
+        if name not in columns:
+            return name
+        shown: Any = partial(_read_only, columns[name], request.user)
+        shown.short_description = columns[name].verbose_name
+        shown.__name__ = name
+        return shown
+
+    def get_urls(self) -> list[Any]:
+        """Add the address at which a form asks what others do with its row."""
+        info = self.opts.app_label, self.opts.model_name
+        view = self.admin_site.admin_view(self.collab_view)
+        return [
+            path("<path:object_id>/collab/", view, name="{}_{}_collab".format(*info)),
+            *super().get_urls(),
+        ]
+
+    def collab_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
+        """Answer what others have changed since a form was opened, and who has the row open."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        return JsonResponse(
+            {"present": _present(row, request.user), "changed": self._changed(request, row)}
+        )
+
+    def _changed(self, request: HttpRequest, row: Model) -> dict[str, str]:
+        """Return what to say beneath each field that others have changed, by the field's name."""
+        if request.method != "POST" or not self.has_change_permission(request, row):
+            return {}
+        form = self.get_form(request, row, change=True)(request.POST, instance=row)
+        names = form.others_changes()
+        text = _("%(user)s changed this to “%(value)s” while the form was open.")
+        author = self._last_author(row, request.user) if names else ""
+        return {
+            form.add_prefix(name): text % {"user": author, "value": form._shown(name)}
+            for name in names
+        }
+
+    def _last_author(self, row: Model, user: Any) -> str:
+        """Return the name of the user who has changed the row last, as far as the admin knows."""
+        entries = LogEntry.objects.filter(
+            content_type=get_content_type_for_model(row), object_id=row.pk
+        ).exclude(user_id=user.pk)
+        entry = entries.select_related("user").order_by("-action_time").first()
+        return _("Another user") if entry is None else _name(entry.user)
+
+
+class CollaborativeInlineMixin(MergingInlineMixin):
+    """The same for rows inside the page of another."""
+
+    form_mixin: ClassVar[type[MergingFormMixin]] = CollaborativeAdminForm
+
+    def get_formset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Return the formset of the rows, for a user."""
+        formset = super().get_formset(request, *args, **kwargs)
+        formset.form = type(formset.form.__name__, (formset.form,), {"collab_user": request.user})
+        return formset
+
+
+class CollaborativeTabularInline(CollaborativeInlineMixin, _TabularInline):
+    """A tabular inline with live texts."""
+
+
+class CollaborativeStackedInline(CollaborativeInlineMixin, _StackedInline):
+    """A stacked inline with live texts."""
+
+
+def _columns(model: type[Model]) -> list[CollaborativeColumn]:
+    return [column for owner in owners_of(model) for column in columns_of(owner)]
+
+
+def _read_only(column: CollaborativeColumn, user: Any, row: Model) -> Any:
+    return live_editor(row, column, user, readonly=True)
+
+
+def _name(user: Any) -> str:
+    return str(getattr(user, "get_full_name", str)() or user)
+
+
+def _present(row: Model, user: Any) -> str:
+    """Return a sentence that names the others who have a document of the row open."""
+    keys = {
+        present.user_id
+        for owner in owners_of(type(row))
+        for present in documents.present(document_name(row, owner))
+    }
+    others: Any = keys - {str(user.pk), None}
+    users = get_user_model()._default_manager.filter(pk__in=others).order_by("pk")
+    if not (names := [_name(each) for each in users]):
+        return ""
+    text = ngettext("%(names)s is here, too.", "%(names)s are here, too.", len(names))
+    return text % {"names": get_text_list(names, _("and"))}
