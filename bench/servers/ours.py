@@ -32,8 +32,8 @@ UNLIMITED = {
     "BYTE_RATE": 1e12,
     "BYTE_BURST": 10**12,
 }
-#: Nobody should have to wait as long as by default until rooms are asleep, or unloaded.
-_SETTINGS = {**UNLIMITED, "SLEEP_DELAY": 5, "UNLOAD_DELAY": 5}
+#: Nobody should have to wait as long as by default until rooms are asleep.
+_SETTINGS = {**UNLIMITED, "SLEEP_DELAY": 5}
 
 _APPLICATION = "tests.harness.app:application"
 _VENV = BUILD / "bench-asgi-venv"
