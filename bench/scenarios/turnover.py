@@ -22,7 +22,7 @@ __all__ = ["TURNOVER", "Turnover"]
 _Rooms = Iterator[tuple[str, Author]]
 
 #: Seconds after which every server has unloaded rooms that were left, if it unloads them.
-_UNLOADED = 8.0
+_UNLOADED = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,7 @@ TURNOVER = (
         name="turnover",
         title="200 rooms of 2 at a time come and go",
         servers=STORED_OR_NOT,
-        deadline=480.0,
+        deadline=600.0,
         rooms=200,
         updates=50,
         used=10_000,
