@@ -199,7 +199,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             and not self._partial
         ):
             # One short message, the usual case.
-            self._take(_BINARY, apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER]))
+            payload = apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER])
+            # While it is paused, something waits to be received first.
+            if self.read_paused or self.on_frame is None or not self.on_frame(payload):
+                self._enqueue(_BINARY, payload)
         elif not self.handshake_initiated:
             self._knock(data)
         elif not self.handshake_complete:
@@ -314,13 +317,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _take(self, kind: int, payload: bytes) -> None:
         """Pass a message on, past the queue if the application accepts it directly."""
-        if kind == _BINARY:
-            # While it is paused, something waits to be received first.
-            if self.on_frame is not None and not self.read_paused and self.on_frame(payload):
-                return
-            self.curr_msg_data_type = "bytes"
-        else:
-            self.curr_msg_data_type = "text"
+        is_direct = kind == _BINARY and self.on_frame is not None and not self.read_paused
+        if not (is_direct and self.on_frame is not None and self.on_frame(payload)):
+            self._enqueue(kind, payload)
+
+    def _enqueue(self, kind: int, payload: bytes) -> None:
+        """Pass a message on as an event of ASGI."""
+        self.curr_msg_data_type = "bytes" if kind == _BINARY else "text"
         self.frames = [payload]
         self.send_receive_event_to_app()
 
@@ -344,15 +347,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write(self, payload: bytes | str) -> bool:
         """Send a frame if it can be sent at once, and return whether it was sent."""
-        is_open = self._is_plain and (self._conn is None or self._conn.state is OPEN)
-        if not is_open or self.writable is not _WRITABLE or self.transport.is_closing():
+        conn, transport = self._conn, self.transport
+        is_open = self._is_plain and (conn is None or conn.state is OPEN)
+        if not is_open or self.writable is not _WRITABLE or transport.is_closing():
             return False
         last, frame = _last
         try:
             if payload is last:
-                self.transport.write(frame)
+                transport.write(frame)
             elif len(payload) < _LARGE:
-                self.transport.write(_encode(payload))
+                transport.write(_encode(payload))
             else:
                 self._write_large(payload)
         except UnicodeEncodeError:
@@ -429,7 +433,10 @@ _last: tuple[bytes | str, bytes] = b"", _header(b"", _BINARY)
 def _encode(payload: bytes | str) -> bytes:
     """Return ``payload`` as a frame, and cache it."""
     global _last
-    body, kind = _body(payload)
-    frame = _header(body, kind) + body
+    if type(payload) is bytes:
+        frame = _header(payload, _BINARY) + payload
+    else:
+        body, kind = _body(payload)
+        frame = _header(body, kind) + body
     _last = payload, frame
     return frame

@@ -148,4 +148,4 @@ class SocketMember(Member):
 
     def charge(self, answered: int) -> None:
         """Charge the connection with bytes that one of its documents was asked for."""
-        self._answered += answered
+        self.answered += answered

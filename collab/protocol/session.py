@@ -51,6 +51,8 @@ _WRITE = Access.WRITE
 #: The beginnings of sync messages as every client writes them.
 _UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
 _STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
+#: Size of the frame of a short update -> the byte that says how long the update is.
+_LENGTHS = {size + len(_UPDATE) + 1: bytes((size,)) for size in range(128)}
 #: Bytes of a frame besides an update in it, at most.
 _HEADER_SIZE = 16
 
@@ -93,9 +95,12 @@ class Session:
             ProtocolViolation: it is not valid.
             TooBig: it is larger than allowed.
         """
-        self._check_frame_size(frame)
+        if len(frame) > self._settings.MAX_FRAME_SIZE:
+            self._check_large(frame)
         if frame.startswith(_UPDATE):
             # Nearly all frames are.
+            if frame[2:3] == _LENGTHS.get(len(frame)):
+                return self._receive_update(frame[3:], is_whole=False)
             return self._receive_update(_last_bytes(frame, len(_UPDATE)), is_whole=False)
         kind, position = read_varuint(frame, 0)
         if kind == MessageType.SYNC:
@@ -170,17 +175,16 @@ class Session:
     def _access_data(self) -> dict[str, str]:
         return {"access": self.access.label}
 
-    def _check_frame_size(self, frame: bytes) -> None:
-        """Return if a binary frame is not too large.
+    def _check_large(self, frame: bytes) -> None:
+        """Return if a binary frame may be larger than ``MAX_FRAME_SIZE``.
 
         The answer to a step 1 may be a whole document: one that was restored from an old backup,
         or written offline, comes from its clients.
         """
-        if len(frame) > self._settings.MAX_FRAME_SIZE:
-            if frame.startswith(_STEP2):
-                self._check_size(len(frame) - _HEADER_SIZE, "MAX_DOCUMENT_SIZE")
-            else:
-                self._check_size(len(frame))
+        if frame.startswith(_STEP2):
+            self._check_size(len(frame) - _HEADER_SIZE, "MAX_DOCUMENT_SIZE")
+        else:
+            self._check_size(len(frame))
 
     def _check_size(self, size: int, name: str = "MAX_FRAME_SIZE") -> None:
         if size > (limit := getattr(self._settings, name)):

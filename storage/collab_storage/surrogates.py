@@ -24,6 +24,7 @@ __all__ = ["SurrogatePairs", "as_yjs", "break_pairs", "has_pairs"]
 #: A letter that is a surrogate pair in UTF-16.
 _PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 _BROKEN = "\ufffd\ufffd".encode()
+_NONE: Set[Id] = frozenset()
 
 
 def has_pairs(update: bytes) -> bool:
@@ -118,15 +119,17 @@ class SurrogatePairs:
 
     def broken_by(self, update: bytes) -> Set[Id]:
         """Return the ids of pairs, of the document and of an update, that the update breaks."""
-        own: dict[int, array[int]] = {}
-        _add_pairs(update, own)
         if self._clocks is None:
             self._clocks = {}
             for part in self._read():
                 _add_pairs(part, self._clocks)
+        if not self._clocks and not has_pairs(update):
+            return _NONE
+        own: dict[int, array[int]] = {}
+        _add_pairs(update, own)
         places = [clocks for clocks in (own, self._clocks) if clocks]
         if not places:
-            return frozenset()
+            return _NONE
         return {
             edge for edge in _edges_in(update) if any(_is_in(edge, clocks) for clocks in places)
         }

@@ -77,8 +77,7 @@ class Delivery:
 
     def _put(self, updates: list[RoomUpdate[Member]]) -> None:
         if self._store is not None:
-            unstored = [update for update in updates if update.origin not in _STORED]
-            self._store.put(self._name, unstored)
+            self._store.put(self._name, [each for each in updates if each.origin not in _STORED])
 
     def _publish(
         self, peers: Peers, updates: list[RoomUpdate[Member]], news: bytes
@@ -102,8 +101,10 @@ class Delivery:
     def _send(self, news: bytes, updates: list[RoomUpdate[Member]]) -> None:
         """Send a turn's changes to all members but a sole sender."""
         frame = update_frame(news)
-        senders = {update.member for update in updates}
-        sole = updates[0].member if len(senders) == 1 else None
+        sole, senders = updates[0].member, set[Member | None]()
+        if len(updates) > 1:
+            senders = {update.member for update in updates}
+            sole = sole if len(senders) == 1 else None
         counters.sent_updates += len(self._members) - (sole in self._members)
         for member in self._members:
             if member is sole:

@@ -52,6 +52,7 @@ class EncodedDocument:
         "_tail_frame",
         "_tail_size",
         "base_size",
+        "size",
     )
 
     def __init__(self, base: bytes = EMPTY_UPDATE) -> None:
@@ -64,31 +65,24 @@ class EncodedDocument:
         self._tail: list[bytes] = []
         self._tail_size = 0
         self._max_tail_size = max(_MIN_TAIL_SIZE, min(len(base), _MAX_TAIL_SIZE))
-        #: Bytes of the base.
-        self.base_size = len(base)
+        #: Bytes of the base, and of all there is, at most.
+        self.base_size = self.size = len(base)
         #: The tail as the answer to a step 1, if it has not changed since.
         self._tail_frame: bytes | None = None
 
-    def add(self, update: bytes) -> None:
-        """Add what is new."""
-        self._tail.append(update)
-        self._tail_size += len(update)
+    def add(self, update: bytes) -> bool:
+        """Add what is new; return whether the tail has become too long, or too large."""
+        tail, size = self._tail, len(update)
+        tail.append(update)
+        self._tail_size += size
+        self.size += size
         self._tail_frame = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of all there is, at most."""
-        return self.base_size + self._tail_size
+        return self._tail_size > self._max_tail_size or len(tail) > _MAX_TAIL_LENGTH
 
     @property
     def has_tail(self) -> bool:
         """Whether something has been added to the base."""
         return bool(self._tail)
-
-    @property
-    def is_long(self) -> bool:
-        """Whether the tail has too many updates; see ``merge_tail``."""
-        return len(self._tail) > _MAX_TAIL_LENGTH
 
     @property
     def is_outgrown(self) -> bool:
@@ -105,6 +99,7 @@ class EncodedDocument:
         if len(self._tail) > 1:
             self._tail = [merge(self._tail)]
             self._tail_size = len(self._tail[0])
+            self.size = self.base_size + self._tail_size
 
     def frames(self) -> list[bytes]:
         """Return the frames for a client that has nothing, in this order."""

@@ -113,8 +113,9 @@ class Integrator:
             TooBig: the document would be larger than it may be.
         """
         counters.received_updates += 1
-        added, limit = len(update.data), self._settings.MAX_DOCUMENT_SIZE
-        if self.document.exact_size(limit - added) + added > limit:
+        document, limit = self.document, self._settings.MAX_DOCUMENT_SIZE
+        left = limit - len(update.data)
+        if document.size > left and document.exact_size(left) > left:
             raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
         self.add(update)
 
@@ -173,7 +174,9 @@ class Integrator:
         queue, self._queue = self._queue, []
         if len(queue) == 1 and (found := queue[0].outline) is not None and not self._pending:
             # Somebody types: what follows would do the same, and take longer.
-            known = self._state_vector()
+            known = self._known
+            if known is None:
+                known = self._state_vector()
             if can_extend(found, known):
                 advance(known, found)
                 news = self._apply(queue[0], found)

@@ -217,9 +217,9 @@ class LiveDocument:
 
     def exact_size(self, limit: int) -> int:
         """Return the size, exactly if it might be more than ``limit``."""
-        if self.size > limit and self._record.has_tail:
+        if self._record.size > limit and self._record.has_tail:
             self._rebase()
-        return self.size
+        return self._record.size
 
     def answer(self, state: bytes) -> list[bytes]:
         """Return the frames that answer a step 1; encoded once for all who ask meanwhile."""
@@ -298,13 +298,14 @@ class LiveDocument:
             return update
         if broken := self._pairs.broken_by(update):
             update = self._break_pairs(broken, update)
-        doc = self._awake()
+        doc = self._doc or self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
         if overlooking:
             self._listener.detach_watchers()
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            apply(doc, update)
+            # A document that may sleep is nobody's but this room's.
+            apply(doc, update, is_private=self._sleep_after is not None)
         finally:
             if overlooking:
                 self._listener.attach_watchers()
@@ -377,8 +378,7 @@ class LiveDocument:
             self._forget_answers()
         self._nesting.note(update)
         self._pairs.add(update)
-        self._record.add(update)
-        if self._record.is_outgrown or self._record.is_long:
+        if self._record.add(update):
             self._shorten()
 
     def _shorten(self) -> None:

@@ -79,7 +79,8 @@ class Member:
         self.outbox = self.new_outbox(send, write, settings)
         self._saved = 0
         self._pending = self._sent_pending = 0
-        self._answered = 0
+        #: Bytes that the member has asked for since ``take_answered`` was called last.
+        self.answered = 0
         #: Asks for missing updates when the pause is over.
         self._question: asyncio.TimerHandle | None = None
 
@@ -152,21 +153,21 @@ class Member:
         """Send what a document of state vector ``state`` lacks."""
         if not self.outbox.is_blocked:
             for frame in self.room.answer(state):
-                self._answered += len(frame)
+                self.answered += len(frame)
                 self.send_frame(frame)
         elif self.outbox.owe_full_state():
-            self._answered += self.room.size
+            self.answered += self.room.size
 
     def send_all_presence(self) -> None:
         """Send all presence to a member that asks for it."""
         presence = self.room.presence
         frame = presence.frame()
-        self._answered += len(frame)
+        self.answered += len(frame)
         self.outbox.send_presence(presence.client_ids(), frame)
 
     def take_answered(self) -> int:
         """Return how many bytes the member has asked for since this was called last."""
-        answered, self._answered = self._answered, 0
+        answered, self.answered = self.answered, 0
         return answered
 
     def send_saved(self, number: int) -> None:

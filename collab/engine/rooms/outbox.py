@@ -134,7 +134,8 @@ class Outbox:
         """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
         if self._drain is None:
             counters.sent_bytes += len(frame)
-            self._put(frame)
+            if self._write is None or self.is_closed or not self._write(frame):
+                self._start(_message(frame))
         elif not self._needs_full_state:
             self._updates.append(update)
             self._updates_size += len(update)

@@ -138,10 +138,12 @@ class Room:
         Raises:
             MemberError: the member asks for too much.
         """
+        if isinstance(effect, RoomUpdate):
+            # Nearly all effects are.
+            effect.member = member
+            self._receive_update(effect)
+            return
         match effect:
-            case RoomUpdate():
-                effect.member = member
-                self._receive_update(effect)
             case PresenceChange():
                 self.presence.receive(member, effect.states)
             case StateRequest():
@@ -156,16 +158,17 @@ class Room:
 
     def _receive_update(self, update: RoomUpdate[Member]) -> None:
         self._delivery.check_backlog()
-        if update.is_whole:
-            # Most of it is known; by itself, it is cut down to what is new.
-            self.flush()
-            self.adopt()
-        is_whole, member = update.is_whole, update.member
+        if not update.is_whole:
+            self._integrator.receive(update)
+            return
+        # Most of it is known; by itself, it is cut down to what is new.
+        self.flush()
+        self.adopt()
+        member = update.member
         self._integrator.receive(update)
-        if is_whole:
-            self.flush()
-            if member is not None and not member.is_closed:
-                member.record_accepted()
+        self.flush()
+        if member is not None and not member.is_closed:
+            member.record_accepted()
 
     # Server code.
 

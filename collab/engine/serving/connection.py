@@ -104,7 +104,7 @@ class ConsumerConnection:
         self._access_check = AccessCheck(scope, consumer.authorize, settings)
         # A later check must not be overtaken by an earlier one's answer.
         self._checking = asyncio.Lock()
-        self._intake = FrameIntake(settings, self.receive_bytes, self._turn)
+        self._intake = FrameIntake(settings, self.receive_bytes)
         self._socket = socket_of(scope)
         self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
         self._hub: Hub
@@ -213,9 +213,9 @@ class ConsumerConnection:
     async def _receive_messages(self) -> None:
         try:
             while True:
-                self._intake.is_idle = True
+                self._intake.busy -= 1
                 message = await self._receive()
-                self._intake.is_idle = False
+                self._intake.busy += 1
                 async with self._turn:
                     await self._handle_message(message)
         except asyncio.CancelledError:
@@ -242,10 +242,13 @@ class ConsumerConnection:
 
     async def _handle_layer_event(self, event: dict[str, Any]) -> None:
         async with self._turn:
+            self._intake.busy += 1
             try:
                 await self.consumer.dispatch(event)
             except MemberError as error:
                 await self.end_with(error)
+            finally:
+                self._intake.busy -= 1
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Call the consumer's method for ``message``."""
@@ -343,20 +346,20 @@ class ConsumerConnection:
         """Handle a frame that came as a message of ASGI."""
         text, data = message.get("text"), message.get("bytes")
         size = len(data if data is not None else text or "")
-        now = self._intake.count(size)
+        self._intake.count(size)
         if not self._sees_no_frames:
             await self.consumer.receive(text_data=text, bytes_data=data)
         elif data is not None:
             self.receive_bytes(data)
         else:
             self.receive_text(text or "")
-        if wait := self._intake.charge(size, now):
+        if wait := self._intake.charge(size):
             await self._intake.pause(wait)
 
     def receive_bytes(self, frame: bytes) -> None:
         """Handle a binary frame."""
         room, member = self._room, self._member
-        if room is not None and member is not None and not member.is_closed:
+        if room is not None and member is not None and not member.outbox.is_closed:
             room.handle(member, member.session.receive_bytes(frame))
 
     def receive_text(self, frame: str) -> None:

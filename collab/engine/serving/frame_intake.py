@@ -31,12 +31,11 @@ class FrameIntake:
 
     A frame comes either as a message of ASGI, which the connection's task receives, or on the
     fast path, as a call of the server's socket (:meth:`on_frame`). A frame takes the fast path
-    only while that task is idle, so that frames stay in their order.
+    only while nothing else is handled, so that frames stay in their order.
 
     Args:
         settings: for the limits.
         receive: passes a binary frame to the session.
-        turn: locked while the connection handles a message or an event.
     """
 
     __slots__ = (
@@ -47,23 +46,19 @@ class FrameIntake:
         "_receive",
         "_socket",
         "_throttle",
-        "_turn",
-        "is_idle",
+        "busy",
     )
 
-    def __init__(
-        self, settings: Settings, receive: Callable[[bytes], None], turn: asyncio.Lock
-    ) -> None:
+    def __init__(self, settings: Settings, receive: Callable[[bytes], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._receive = receive
-        self._turn = turn
         self._throttle = Throttle(settings)
         self._member: Member | None = None
         self._deadline: Deadline | None = None
         self._socket: Socket | None = None
         self._context: Context
-        #: The connection's task waits for a message of ASGI.
-        self.is_idle = False
+        #: The number of messages and events that are handled; the fast path is free while it is 0.
+        self.busy = 1
 
     def attach(self, member: Member, seconds: float) -> None:
         """Charge what ``member`` asks for; its first frame is due within ``seconds``."""
@@ -85,19 +80,19 @@ class FrameIntake:
 
     # Frames.
 
-    def count(self, size: int) -> float:
-        """Count a frame of ``size`` bytes, and return the time at which it came."""
+    def count(self, size: int) -> None:
+        """Count a frame of ``size`` bytes."""
         if self._deadline is not None:
             self._deadline.meet()
             self._deadline = None
         counters.received_frames += 1
         counters.received_bytes += size
-        return self._loop.time()
 
-    def charge(self, size: int, now: float) -> float:
-        """Return the seconds to wait after a frame that came at the time ``now``."""
-        answered = self._member.take_answered() if self._member else 0
-        return self._throttle.take(size, now, answered=answered)
+    def charge(self, size: int) -> float:
+        """Return the seconds to wait after a frame of ``size`` bytes and what it has asked for."""
+        member = self._member
+        answered = member.take_answered() if member is not None and member.answered else 0
+        return self._throttle.take(size, self._loop.time(), answered=answered)
 
     async def pause(self, seconds: float) -> None:
         """Wait before the next frame, unless the member leaves."""
@@ -117,7 +112,7 @@ class FrameIntake:
 
         What remains to be done and takes time is left to the connection's task.
         """
-        if not self.is_idle or self._turn.locked():
+        if self.busy:
             return False
         try:
             if wait := self._context.run(self._take, frame):
@@ -127,9 +122,10 @@ class FrameIntake:
         return True
 
     def _take(self, frame: bytes) -> float:
-        now = self.count(len(frame))
+        size = len(frame)
+        self.count(size)
         self._receive(frame)
-        return self.charge(len(frame), now)
+        return self.charge(size)
 
     def _inject(self, event: dict[str, Any]) -> None:
         assert self._socket is not None

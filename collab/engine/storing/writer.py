@@ -325,6 +325,7 @@ def _report_saved(updates: Iterable[RoomUpdate[Member]]) -> None:
             update.on_stored()
         if (member := update.member) is not None:
             numbers[member] = max(update.number, numbers.get(member, 0))
-            member.echo(update.data)
+            if member.echo_updates:
+                member.echo(update.data)
     for member, number in numbers.items():
         member.send_saved(number)

@@ -68,9 +68,19 @@ class UpdateOutline:
         deletions: where in the update the deletions start.
         types: the number of its items that are shared types.
         has_gaps: a section skips some clocks.
+        is_text: it is typed text and nothing else, read to its last byte.
     """
 
-    __slots__ = ("deletes", "deletions", "has_gaps", "needs", "sections", "types", "update")
+    __slots__ = (
+        "deletes",
+        "deletions",
+        "has_gaps",
+        "is_text",
+        "needs",
+        "sections",
+        "types",
+        "update",
+    )
 
     def __init__(self, update: bytes) -> None:
         self.update = update
@@ -79,7 +89,7 @@ class UpdateOutline:
         self.deletes: dict[int, int] = {}
         self.deletions = 0
         self.types = 0
-        self.has_gaps = False
+        self.has_gaps = self.is_text = False
 
 
 def check_structure(update: bytes) -> UpdateOutline:
@@ -91,6 +101,7 @@ def check_structure(update: bytes) -> UpdateOutline:
     outline = UpdateOutline(update)
     try:
         if _read_typed(update, outline):
+            outline.is_text = True
             return outline
         outline.deletions = _read_insertions(update, outline)
         end = _read_deletions(update, outline)

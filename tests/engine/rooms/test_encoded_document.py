@@ -69,11 +69,12 @@ def test_the_tail_grows_with_the_base_but_not_for_ever() -> None:
 
 
 def test_a_long_tail_is_folded() -> None:
-    record = record_of(HELLO, typed("x" * 1_001, client_id=2))
-    assert record.is_long
+    *updates, last, another = typed("x" * 1_002, client_id=2)
+    record = record_of(HELLO, updates)
+    assert record.add(last)
     before = record.size
     record.merge_tail()
-    assert not record.is_long
+    assert not record.add(another)
     assert record.has_tail
     assert record.size < before
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pycrdt import Doc, Text, TransactionEvent
+from pycrdt import Doc, Text, TransactionEvent, get_state
 
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.updates import (
@@ -18,9 +18,21 @@ from collab.protocol.yjs.updates import (
     cut,
     is_panic,
     merge,
+    outline,
 )
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, new_doc, text, typed
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_an_update_is_applied_with_and_without_pycrdts_transaction(is_private: bool) -> None:
+    doc, seen = new_doc(), list[bytes]()
+    doc.observe(lambda event: seen.append(event.update))
+    apply(doc, HELLO, is_private=is_private)
+    assert (text(doc), seen) == ("hello", [HELLO])
+    with doc.transaction():
+        doc["text"] += "!"
+    assert text(doc) == "hello!"
 
 
 def test_an_empty_document_has_the_empty_state_and_the_empty_update() -> None:
@@ -30,6 +42,25 @@ def test_an_empty_document_has_the_empty_state_and_the_empty_update() -> None:
 
 
 # Checking.
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=2, max_size=5),
+    st.integers(0, 60),
+    st.binary(max_size=3),
+    st.integers(1, 2**53 - 1),
+)
+def test_typed_text_that_pycrdt_is_not_asked_about_is_text_that_it_decodes(
+    letters: str, place: int, bytes_there: bytes, client_id: int
+) -> None:
+    update = typed(letters, client_id)[-1]
+    changed = update[:place] + bytes_there + update[place + len(bytes_there) :]
+    try:
+        is_text = outline(changed).is_text
+    except ProtocolViolation:
+        return
+    if is_text:
+        get_state(changed)
 
 
 def test_an_update_passes_unchanged() -> None:
