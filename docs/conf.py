@@ -58,7 +58,8 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["inventories"]
+# Reports for other projects are no part of this one's documentation.
+exclude_patterns = ["inventories", "upstream"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 # Links between pages name headings, as on a site that shows the Markdown files themselves.
 myst_heading_anchors = 4
