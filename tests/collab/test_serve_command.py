@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -9,6 +10,8 @@ import socket
 import sys
 import threading
 import urllib.request
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,6 +21,8 @@ from django.test import override_settings
 from tests.harness.waiting import poll_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+DEFAULT_THRESHOLDS = 700, 10, 10
 
 REDIS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}
 SQLITE_FILE = {"STORAGE": {"BACKEND": "collab_storage.memory.MemoryStorage"}}
@@ -29,7 +34,21 @@ def serve(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_it_serves_until_it_is_interrupted() -> None:
+@pytest.fixture
+def _collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    # The application tunes the collector itself when it is imported.
+    import_module("tests.harness.app")
+    gc.unfreeze()
+    gc.set_threshold(*DEFAULT_THRESHOLDS)
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("_collector")
+@pytest.mark.parametrize("options", [[], ["--tune-gc"]])
+def test_it_serves_until_it_is_interrupted(options: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     statuses: list[int] = []
@@ -50,9 +69,14 @@ def test_it_serves_until_it_is_interrupted() -> None:
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
-    assert serve(str(port)) == f"Serving documents at http://127.0.0.1:{port}/ (Ctrl+C ends).\n"
+    assert (
+        serve(str(port), *options)
+        == f"Serving documents at http://127.0.0.1:{port}/ (Ctrl+C ends).\n"
+    )
     interrupter.join()
     assert statuses
+    assert bool(gc.get_freeze_count()) == bool(options)
+    assert (gc.get_threshold() != DEFAULT_THRESHOLDS) == bool(options)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +90,7 @@ def test_it_serves_until_it_is_interrupted() -> None:
             {"CHANNEL_LAYERS": REDIS, "COLLAB": SQLITE_FILE},
             "MemoryStorage is not shared by processes",
         ),
+        (["--tune-gc", "--reload"], {}, "--tune-gc is for one process without --reload"),
         ([], {"ASGI_APPLICATION": None}, "Set ASGI_APPLICATION in the settings"),
     ],
 )

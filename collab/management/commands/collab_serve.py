@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import gc
 from argparse import ArgumentParser
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from collab.conf import Settings, get_settings, get_storage, has_shared_layer
+
+#: New objects before the garbage collector looks at them, and how much rarer it looks at older
+#: ones: updates that wait to be stored are never garbage.
+_GC_THRESHOLDS = 10_000, 5, 5
 
 
 class Command(BaseCommand):
@@ -27,6 +33,12 @@ class Command(BaseCommand):
             "--forwarded-allow-ips", help="addresses of proxies whose X-Forwarded-For is believed"
         )
 
+        parser.add_argument(
+            "--tune-gc",
+            action="store_true",
+            help="make garbage collections rarer, and leave out what is loaded at the start",
+        )
+
     def handle(self, **options: Any) -> None:
         try:
             import uvicorn
@@ -35,6 +47,8 @@ class Command(BaseCommand):
                 'uvicorn is not installed: pip install "django-collab[server]"'
             ) from error
         self._check(options["workers"], reload=options["reload"])
+        if options["tune_gc"]:
+            _tune_gc(has_one_process=options["workers"] == 1 and not options["reload"])
         host, port = _address(options["address"])
         self.stdout.write(f"Serving documents at http://{host}:{port}/ (Ctrl+C ends).")
         uvicorn.run(
@@ -66,6 +80,19 @@ class Command(BaseCommand):
                 f"{workers} processes would have documents of their own:"
                 f" {type(get_storage()).__name__} is not shared by processes."
             )
+
+
+def _tune_gc(*, has_one_process: bool) -> None:
+    """Load the application, exclude all that is there from collections, and make them rarer."""
+    if not has_one_process:
+        raise CommandError(
+            "--tune-gc is for one process without --reload; others read it from asgi.py, see"
+            ' "The garbage collector" in docs/deployment.md.'
+        )
+    import_module(_application().partition(":")[0])
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _largest_frame(limits: Settings) -> int:
