@@ -293,9 +293,12 @@ def _processes() -> int:
 # Routing.
 
 
-@register(TAG)
+@register(TAG, deploy=True)
 def check_application(**kwargs: object) -> list[CheckMessage]:
-    """Check that ``ASGI_APPLICATION`` says where the routing is (W004)."""
+    """Check that ``ASGI_APPLICATION`` says where the routing is (W004).
+
+    In development ``collab_serve`` does without one.
+    """
     if getattr(django_settings, "ASGI_APPLICATION", None):
         return []
     return [

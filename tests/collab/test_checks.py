@@ -188,9 +188,9 @@ def forget_storage() -> Iterator[None]:
 def test_the_tables_are_not_installed(
     settings: Any, without_orm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab_storage"]
     # Document types that are called after changes need them, too.
     monkeypatch.setattr("collab.documents.registry._registrations", Registry())
-    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab_storage"]
     settings.COLLAB = {}
     message = the_one()
     assert message.id == "collab.E004"

@@ -48,7 +48,11 @@ def _collector() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_collector")
 @pytest.mark.parametrize("options", [[], ["--tune-gc"]])
-def test_it_serves_until_it_is_interrupted(options: list[str]) -> None:
+@pytest.mark.parametrize("application", ["tests.asgi.application", None])
+def test_it_serves_until_it_is_interrupted(
+    options: list[str], application: str | None, settings: Any
+) -> None:
+    settings.ASGI_APPLICATION = application
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     statuses: list[int] = []
@@ -91,7 +95,6 @@ def test_it_serves_until_it_is_interrupted(options: list[str]) -> None:
             "MemoryStorage is not shared by processes",
         ),
         (["--tune-gc", "--reload"], {}, "--tune-gc is for one process without --reload"),
-        ([], {"ASGI_APPLICATION": None}, "Set ASGI_APPLICATION in the settings"),
     ],
 )
 def test_it_says_what_is_missing(

@@ -18,13 +18,16 @@ from django.utils.translation import get_language, get_language_bidi
 
 django.setup(set_prefix=False)
 
+from django.contrib import admin  # noqa: E402
 from django.contrib.auth import login  # noqa: E402
-from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.auth.models import Permission, User  # noqa: E402
+from django.forms import modelform_factory  # noqa: E402
 from django.views.static import serve  # noqa: E402
 
 from collab import documents  # noqa: E402
 from collab.access import Access  # noqa: E402
 from collab.asgi import get_application  # noqa: E402
+from tests.texts.models import Article  # noqa: E402
 
 __all__ = ["application", "forbid_inline", "urlpatterns"]
 
@@ -53,6 +56,13 @@ PAGE = """<!doctype html>
   </form>
 </main>
 </body>
+</html>
+"""
+
+FORM = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>A form</title>{{ form.media }}</head>
+<body><form method="post">{% csrf_token %}{{ form }}<button>Save</button></form></body>
 </html>
 """
 
@@ -123,15 +133,34 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def enter(request: HttpRequest, name: str) -> HttpResponse:
-    """Log a user in."""
-    user, _ = User.objects.get_or_create(username=name)
+    """Log a user in; Root and Rita are administrators, and Vera may view what is in the admin."""
+    is_root = name in ("Root", "Rita")
+    defaults = {"is_staff": is_root or name == "Vera", "is_superuser": is_root}
+    user, _ = User.objects.get_or_create(username=name, defaults=defaults)
+    if name == "Vera":
+        user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     login(request, user, "django.contrib.auth.backends.ModelBackend")
     return HttpResponse(name)
+
+
+def form(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show or save the form of an article, as a view of any project does."""
+    article = Article.objects.get(pk=pk)
+    filled = modelform_factory(Article, fields=["title", "body"])(
+        request.POST or None, instance=article
+    )
+    if request.method == "POST" and filled.is_valid():
+        filled.save()
+        return HttpResponse("saved")
+    template = engines["django"].from_string(FORM)
+    return HttpResponse(template.render({"form": filled}, request))
 
 
 urlpatterns = [
     path("page/<path:name>", page),
     path("enter/<str:name>", enter),
+    path("admin/", admin.site.urls),
+    path("form/<int:pk>", form),
     re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}),
 ]
 

@@ -50,9 +50,11 @@ class Command(BaseCommand):
         if options["tune_gc"]:
             _tune_gc(has_one_process=options["workers"] == 1 and not options["reload"])
         host, port = _address(options["address"])
+        application = _application()
         self.stdout.write(f"Serving documents at http://{host}:{port}/ (Ctrl+C ends).")
         uvicorn.run(
-            _application(),
+            application or "collab.asgi:get_application",
+            factory=application is None,
             host=host,
             port=port,
             workers=options["workers"],
@@ -100,11 +102,10 @@ def _largest_frame(limits: Settings) -> int:
     return max(limits.MAX_FRAME_SIZE, limits.MAX_DOCUMENT_SIZE + 1024)
 
 
-def _application() -> str:
+def _application() -> str | None:
+    """Return the project's application as uvicorn names it; ``None`` if it has none of its own."""
     if not (path := getattr(settings, "ASGI_APPLICATION", None)):
-        raise CommandError(
-            'Set ASGI_APPLICATION in the settings, for example to "mysite.asgi.application".'
-        )
+        return None
     module, _, name = path.rpartition(".")
     return f"{module}:{name}"
 
