@@ -12,18 +12,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DOCS", "PAGES", "README", "ROOT", "Project", "Sample", "samples"]
+__all__ = ["DOCS", "PAGES", "README", "ROOT", "TUTORIAL", "Project", "Sample", "samples"]
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+TUTORIAL = DOCS / "tutorial.md"
 
 
 def _pages() -> list[Path]:
-    """Return the pages in the order of the index; the first tutorial is in the README."""
+    """Return the README, which the first tutorial continues, and the pages in the index's order."""
     lists = re.findall(r"^```{toctree}\n(.+?)^```$", (DOCS / "index.md").read_text(), re.M | re.S)
     names = re.findall(r"^\w[\w/-]*$", "".join(lists), re.MULTILINE)
-    assert (names.pop(0), names.count("api/index")) == ("tutorial", 1)
+    assert (names[0], names.count("api/index")) == ("tutorial", 1)
     return [README, *(DOCS / f"{name}.md" for name in names if name != "api/index")]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.reader import PATH, Reader
-from tests.samples import README, Project
+from tests.samples import TUTORIAL, Project
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def project_after(reader: Reader, tmp_path: Path) -> Callable[[Path], Project]:
 @pytest.fixture
 def first_project(project_after: Callable[[Path], Project]) -> Project:
     """The project as it is after the first tutorial."""
-    return project_after(README)
+    return project_after(TUTORIAL)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.docs.serving import serve_command, served
 from tests.harness.waiting import DEADLINE, poll_until
-from tests.samples import DOCS, PAGES, README, ROOT, Project, samples
+from tests.samples import DOCS, PAGES, ROOT, TUTORIAL, Project, samples
 
 NODE_MODULES = ROOT / "example" / "node_modules"
 
@@ -92,8 +92,8 @@ def build(page: Path, project: Project) -> None:
 def test_two_people_write_the_text_of_the_first_tutorial(
     first_project: Project, browser: Browser
 ) -> None:
-    build(README, first_project)
-    with served(first_project, serve_command(README)) as address:
+    build(TUTORIAL, first_project)
+    with served(first_project, serve_command(TUTORIAL)) as address:
         ann, bob = (enter(browser, f"http://{address}/notes/first") for _ in range(2))
         for page in (ann, bob):
             page.get_by_label("Text").focus()

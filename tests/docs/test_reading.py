@@ -10,7 +10,7 @@ import pytest
 from tests.docs.reader import CHECK, PATH, SCALING, Reader, exercise
 from tests.docs.serving import client, log_in, serve_command, served
 from tests.harness.services import Redis
-from tests.samples import DOCS, README, Project, samples
+from tests.samples import DOCS, TUTORIAL, Project, samples
 
 DEPLOYMENT = DOCS / "deployment.md"
 
@@ -28,10 +28,10 @@ def test_the_first_project_lacks_nothing_but_a_shared_channel_layer(first_projec
 
 
 async def test_a_document_outlives_the_server(first_project: Project) -> None:
-    with served(first_project, serve_command(README)) as address:
+    with served(first_project, serve_command(TUTORIAL)) as address:
         async with client(address, log_in(address)) as ann:
             await ann.insert("Hello")
-    with served(first_project, serve_command(README)) as address:
+    with served(first_project, serve_command(TUTORIAL)) as address:
         async with client(address, log_in(address)) as ann:
             assert ann.text == "Hello"
 
