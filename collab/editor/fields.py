@@ -11,7 +11,8 @@ from django.db import models
 from django.db.models import Model
 from django.db.models.signals import class_prepared, post_delete
 
-from collab.editor.options import EDITORS, Editor
+from collab.editor.checks import check_field
+from collab.editor.options import Editor
 from collab.editor.rows.columns import CollaborativeColumn, add_column, columns_of
 from collab.editor.rows.formats import FORMATS, TextFormat
 from collab.editor.rows.tracking import TrackedText, track
@@ -83,13 +84,7 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Check the options, and that the project serves documents of rows."""
-        return [*super().check(**kwargs), *self._own_checks()]
-
-    def _own_checks(self) -> list[checks.CheckMessage]:
-        if self.editor not in EDITORS:
-            text = f"'editor' must be one of {', '.join(EDITORS)}, not {self.editor!r}."
-            return [checks.Error(text, obj=self, id="collab.E040")]
-        return []
+        return [*super().check(**kwargs), *check_field(self)]
 
     def editor_options(self) -> dict[str, Any]:
         """Return the options of the text's editor."""

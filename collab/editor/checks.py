@@ -1,0 +1,27 @@
+"""System checks of collaborative fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error
+
+from collab.editor.options import EDITORS
+
+__all__ = ["check_field"]
+
+
+def check_field(field: Any) -> Iterator[CheckMessage]:
+    """Check the editor of a field, its model, and that the project serves it (E040 to E042)."""
+    if field.editor not in EDITORS:
+        text = f"'editor' must be one of {', '.join(EDITORS)}, not {field.editor!r}."
+        yield Error(text, obj=field, id="collab.E040")
+    if not apps.is_installed("collab.editor"):
+        text = "The documents of collaborative fields are served by an app that is not installed."
+        hint = 'Add "collab.editor" to INSTALLED_APPS.'
+        yield Error(text, hint=hint, obj=field, id="collab.E041")
+    if field.primary_key or len(field.model._meta.pk_fields) > 1:
+        text = "A model with collaborative fields needs one other field as its primary key."
+        yield Error(text, obj=field, id="collab.E042")
