@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from collab_storage.exceptions import StorageError
 
 from . import documents
+from .documents import policy
 from .exceptions import ContentError
 
 __all__: list[str] = []
@@ -24,10 +27,28 @@ if apps.is_installed("collab_storage"):
 
     @admin.register(Document)
     class LiveDocumentAdmin(DocumentAdmin):
-        """Closes the rooms of a document that is deleted, in all processes."""
+        """Closes the rooms of a document that is deleted, and shows who has it open."""
+
+        fields = readonly_fields = ("name", "page", "present", *DocumentAdmin.fields[1:])
 
         def delete_document(self, document: Document) -> None:
             documents.delete(document.name)
+
+        @admin.display(description=_("page"), empty_value="-")
+        def page(self, document: Document) -> SafeString | None:
+            """Link to the page that shows the document, if its type knows one."""
+            url = async_to_sync(policy.absolute_url)(document.name)
+            return None if url is None else format_html('<a href="{}">{}</a>', url, url)
+
+        @admin.display(description=_("open for"), empty_value="-")
+        def present(self, document: Document) -> str | None:
+            """Name the users who have the document open."""
+            found = documents.present(document.name)
+            keys = [user.user_id for user in found if user.user_id is not None]
+            users = get_user_model()._default_manager.filter(pk__in=keys)
+            names = [str(user) for user in users]
+            names += [str(_("anonymous user")) for user in found if user.user_id is None]
+            return ", ".join(names) or None
 
         @admin.display(description=_("content"))
         def content(self, document: Document) -> SafeString:

@@ -21,6 +21,7 @@ from collab_storage.subdocuments import temporary_doc
 
 __all__ = [
     "TypeRules",
+    "absolute_url",
     "authorize",
     "call_hook",
     "default_access",
@@ -100,6 +101,14 @@ async def _store_seed(name: str) -> bool:
             return False
         await get_storage().create(new_entry(name, doc.get_update(), None))
     return True
+
+
+async def absolute_url(name: str) -> str | None:
+    """Return the address of the page that shows a document, if its type knows one."""
+    if (resolved := resolve(name)) is None:
+        return None
+    url = await call_hook(resolved.document_type.get_absolute_url, **resolved.parameters)
+    return None if url is None else str(url)
 
 
 class TypeRules:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
+from django.contrib.admin.utils import quote
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import router
 from django.db.models import Model, QuerySet
+from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import autodiscover_modules
 from pycrdt import Doc
 
@@ -76,12 +78,18 @@ class RowDocument(documents.DocumentType):
         self._stored_rows(parameters["pk"]).update(**values)
 
     def get_absolute_url(self, *args: Any, **parameters: Any) -> str | None:
-        """Return the address of the row, if its model has a method of this name."""
+        """Return the address of the row: as its model has it, or else of its page in the admin."""
         try:
             row: Any = self.get_row(parameters["pk"])
         except NoSuchDocument:
             return None
-        return row.get_absolute_url() if hasattr(row, "get_absolute_url") else None
+        if hasattr(row, "get_absolute_url"):
+            return str(row.get_absolute_url())
+        page = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+        try:
+            return reverse(page, args=[quote(row.pk)])
+        except NoReverseMatch:
+            return None
 
     # Rows.
 

@@ -115,13 +115,15 @@ def test_types_are_registered_once_more_for_another_registry(
     assert documents.type_of("texts.article/5") is document_type_of(Article)
 
 
-def test_a_document_leads_to_its_row() -> None:
+def test_a_document_leads_to_its_row(settings: Any) -> None:
     article = Article.objects.create(pk=5)
     article_type, entry_type = document_type_of(Article)(), document_type_of(Entry)()
     assert article_type.get_absolute_url(pk="5") == "/articles/5"
     assert article_type.get_absolute_url(pk="6") is None
-    Entry.objects.create(word="a")
-    assert entry_type.get_absolute_url(pk="a") is None
+    Entry.objects.create(word="a_b")
+    assert entry_type.get_absolute_url(pk="a_b") == "/admin/texts/entry/a_5Fb/change/"
+    settings.ROOT_URLCONF = "tests.editor.no_urls"
+    assert entry_type.get_absolute_url(pk="a_b") is None
     assert document_name(article) == "texts.article/5"
 
 
