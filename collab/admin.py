@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -29,7 +32,10 @@ if apps.is_installed("collab_storage"):
     class LiveDocumentAdmin(DocumentAdmin):
         """Closes the rooms of a document that is deleted, and shows who has it open."""
 
-        fields = readonly_fields = ("name", "page", "present", *DocumentAdmin.fields[1:])
+        def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+            """Add the page and the users."""
+            first, *others = self.fields
+            return [first, "page", "present", *others]
 
         def delete_document(self, document: Document) -> None:
             documents.delete(document.name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
+from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 from tests.harness.waiting import until
@@ -40,6 +42,10 @@ async def column_is(server: Server, expected: str) -> None:
         return await asyncio.to_thread(server.run_code, COLUMN) == expected
 
     await until(found)
+
+
+def has_letters(client: YjsClient, letters: list[str]) -> bool:
+    return sorted(client.text) == letters
 
 
 async def test_the_column_catches_up_after_a_process_was_killed(
@@ -79,5 +85,5 @@ async def test_code_that_saves_in_a_loop_takes_nothing_back(
         await loop
         expected = sorted(LETTERS * 2 + "start." + "".join(f" {number}" for number in range(10)))
         for client in (ann, bob):
-            await client.wait_until(lambda client=client: sorted(client.text) == expected)
+            await client.wait_until(partial(has_letters, client, expected))
         await column_is(servers[0], ann.text)

@@ -58,7 +58,7 @@ async def test_the_page_of_a_document_has_its_address_and_its_users() -> None:
 
     def page(name: str) -> str:
         client = Client()
-        client.force_login(User.objects.get_or_create(username="root", **ROOT)[0])
+        client.force_login(User.objects.get_or_create(username="root", defaults=ROOT)[0])
         document = Document.objects.get(name=name)
         answer = client.get(f"/admin/collab_storage/document/{document.pk}/change/")
         connections.close_all()

@@ -47,8 +47,14 @@ def _collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_collector")
-@pytest.mark.parametrize("options", [[], ["--tune-gc"]])
-@pytest.mark.parametrize("application", ["tests.asgi.application", None])
+@pytest.mark.parametrize(
+    ("options", "application"),
+    [
+        ([], "tests.asgi.application"),
+        ([], None),
+        (["--tune-gc"], "tests.asgi.application"),
+    ],
+)
 def test_it_serves_until_it_is_interrupted(
     options: list[str], application: str | None, settings: Any
 ) -> None:

@@ -14,6 +14,9 @@ from collab.conf import Settings, get_settings, get_storage, has_shared_layer
 #: ones: updates that wait to be stored are never garbage.
 _GC_THRESHOLDS = 10_000, 5, 5
 
+#: Makes the application of a project that has none of its own.
+_MAKER = "collab.asgi:get_application"
+
 
 class Command(BaseCommand):
     help = "Serve the project's ASGI application with uvicorn, set up for documents."
@@ -53,8 +56,8 @@ class Command(BaseCommand):
         application = _application()
         self.stdout.write(f"Serving documents at http://{host}:{port}/ (Ctrl+C ends).")
         uvicorn.run(
-            application or "collab.asgi:get_application",
-            factory=application is None,
+            application,
+            factory=application == _MAKER,
             host=host,
             port=port,
             workers=options["workers"],
@@ -102,10 +105,10 @@ def _largest_frame(limits: Settings) -> int:
     return max(limits.MAX_FRAME_SIZE, limits.MAX_DOCUMENT_SIZE + 1024)
 
 
-def _application() -> str | None:
-    """Return the project's application as uvicorn names it; ``None`` if it has none of its own."""
+def _application() -> str:
+    """Return the project's application as uvicorn names it, or the maker of one for all types."""
     if not (path := getattr(settings, "ASGI_APPLICATION", None)):
-        return None
+        return _MAKER
     module, _, name = path.rpartition(".")
     return f"{module}:{name}"
 
