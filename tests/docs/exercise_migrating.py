@@ -80,7 +80,7 @@ async def until_equal(*docs: Doc[Text]) -> None:
 async def served() -> AsyncIterator[str]:
     """Serve documents that everybody may open, and yield the address."""
     routes = URLRouter([path("ws/<path:room>", YjsConsumer.as_asgi())])
-    config = uvicorn.Config(routes, log_level="error", lifespan="off", ws="websockets-sansio")
+    config = uvicorn.Config(routes, lifespan="off", log_config=None, ws="websockets-sansio")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve([listener]))
