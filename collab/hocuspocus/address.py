@@ -155,7 +155,7 @@ class Address:
         return self.member is not None
 
     @property
-    def _log_context(self) -> dict[str, str | None]:
+    def log_context(self) -> dict[str, str | None]:
         return {"room": self.name, "user": self._credentials.user_id}
 
     # Frames.
@@ -250,7 +250,7 @@ class Address:
         except MemberError as error:
             self._deny(error, former)
         except Exception:
-            logger.exception("A document cannot be opened.", extra=self._log_context)
+            logger.exception("A document cannot be opened.", extra=self.log_context)
             return False
         return True
 
@@ -291,7 +291,7 @@ class Address:
 
     def _deny(self, error: MemberError, former: HocuspocusMember | None) -> None:
         """Refuse the document; the connection and its other documents stay."""
-        logger.info("A document is refused (%s).", error.cause, extra=self._log_context)
+        logger.info("A document is refused (%s).", error.cause, extra=self.log_context)
         counters.refuse(error.close_code, error.cause)
         self._opening, self.is_ended = None, True
         if former is None:
@@ -344,7 +344,7 @@ class Address:
                 else:
                     member.close(refusal.close_code, reason_of(refusal, _UNAUTHORIZED))
             except Exception:
-                logger.exception("Access could not be checked.", extra=self._log_context)
+                logger.exception("Access could not be checked.", extra=self.log_context)
                 if not routine or check.has_expired:
                     reason = "Your access cannot be checked now."
                     self._socket.fail(CloseCode.TRY_LATER, reason)

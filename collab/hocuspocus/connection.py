@@ -270,8 +270,10 @@ class HocuspocusConnection(ConsumerConnection):
         except MemberError as error:
             member.refuse(error)
         except Exception:
-            context = {"room": member.room_name, "user": member.user_id}
-            logger.exception("receive_stateless() failed.", extra=context)
+            logger.exception(
+                "receive_stateless() failed.",
+                extra={"room": member.room_name, "user": member.user_id},
+            )
             member.close(CloseCode.PROTOCOL_VIOLATION, "Reset Connection")
 
     # The end.

@@ -50,6 +50,7 @@ NO_ROOM = {
     "Delivery of an event of group %r failed.",
     "Changed documents cannot be looked up (%s); next attempt in %g s.",
     "Changes of %s could not be published.",
+    "Rows could not be written into documents: %s",
     "Groups of a row of %s are not known.",
     "Query of %s failed; its subscribers miss a change.",
     "After-commit work failed.",
