@@ -75,6 +75,14 @@ class DocumentType:
         that was stored while its type had no version is of version 0.
         """
 
+    def load_legacy(self, *args: Any, **parameters: Any) -> Any:
+        """Return a document as another server has stored it, when it is opened first.
+
+        Yjs update bytes, binary or as base64; ``None`` if there is none, which is then seeded. It
+        is taken for a document of the type's present ``version``.
+        """
+        return None
+
     def created(self, change: Change, *args: Any, **parameters: Any) -> Any:
         """Called when a document has been stored for the first time."""
 

@@ -16,8 +16,9 @@ from collab.documents.document_type import DocumentType
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
 from collab.engine.storing.upgrade import mark_version
-from collab.protocol.yjs.updates import EMPTY_STATE
+from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state
 from collab_storage.subdocuments import temporary_doc
+from collab_storage.surrogates import as_yjs
 
 __all__ = [
     "TypeRules",
@@ -66,8 +67,16 @@ def default_access(consumer: type) -> Access:
 
 async def seed(name: str, doc: Doc[Any]) -> None:
     """Fill the new document ``name`` as its type says."""
-    if (resolved := resolve(name)) is not None:
-        await call_hook(resolved.document_type.seed, doc, **resolved.parameters)
+    if (resolved := resolve(name)) is None:
+        return
+    document_type, parameters = resolved
+    if _overrides(document_type, "load_legacy"):
+        legacy = await call_hook(document_type.load_legacy, **parameters)
+        if legacy is not None:
+            (state,) = as_yjs([read_state(legacy)])
+            apply(doc, state)
+            return
+    await call_hook(document_type.seed, doc, **parameters)
 
 
 async def load_seeded(name: str, doc: Doc[Any]) -> None:
@@ -87,7 +96,13 @@ def _has_seed(name: str) -> bool:
     if resolved is None:
         return False
     document_type = resolved.document_type
-    return type(document_type).seed is not DocumentType.seed or document_type.version is not None
+    return document_type.version is not None or any(
+        _overrides(document_type, hook) for hook in ("seed", "load_legacy")
+    )
+
+
+def _overrides(document_type: DocumentType, hook: str) -> bool:
+    return getattr(type(document_type), hook) is not getattr(DocumentType, hook)
 
 
 async def _store_seed(name: str) -> bool:

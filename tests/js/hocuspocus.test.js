@@ -57,6 +57,8 @@ for (const server of [theirs, ours]) {
       assert.deepEqual(bad.heard.refusals, ["Not for you."]);
       write(good, "still here");
       await until(() => isStored(good));
+      // Version 2 keeps a refused provider until it is destroyed.
+      if (version[0].startsWith("2")) bad.destroy();
       const again = open(name, {}, socket);
       await until(() => isStored(again));
     });

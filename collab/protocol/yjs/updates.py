@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pycrdt import Doc, TransactionEvent, get_state, get_update
@@ -25,6 +26,7 @@ __all__ = [
     "is_panic",
     "merge",
     "outline",
+    "read_state",
     "recording_updates",
     "release",
 ]
@@ -53,6 +55,21 @@ def check(update: bytes) -> bytes:
         ProtocolViolation: it is not a valid Yjs update (format 1).
     """
     return outline(update).update
+
+
+def read_state(data: bytes | str) -> bytes:
+    """Return the update that another server has stored, binary or as base64.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    encoded = data.encode() if isinstance(data, str) else bytes(data)
+    with suppress(ProtocolViolation):
+        return check(encoded)
+    try:
+        return check(b64decode(b"".join(encoded.split()), validate=True))
+    except (ValueError, ProtocolViolation):
+        raise ValueError("Neither a Yjs update (format 1) nor one in base64.") from None
 
 
 def outline(update: bytes) -> UpdateOutline:
