@@ -142,7 +142,8 @@ class Client:
             if len(frame) > 1:
                 decoder = Decoder(frame)
                 address = decoder.read_var_string()
-                self.documents[address].receive(frame[len(encoded(address)) :])
+                if address in self.documents:
+                    self.documents[address].receive(frame[len(encoded(address)) :])
         self._changed.set()
 
 
