@@ -20,11 +20,13 @@ class Access(IntEnum):
 
     NONE = 0
     READ = 1
-    WRITE = 2
+    #: To read, and to add and remove the formats that the document's type has for comments.
+    COMMENT = 2
+    WRITE = 3
 
     @property
     def label(self) -> str:
-        """The word clients see: ``none``, ``read`` or ``write``."""
+        """The word clients see: ``none``, ``read``, ``comment`` or ``write``."""
         return self.name.lower()
 
 

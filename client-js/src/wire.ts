@@ -35,7 +35,7 @@ export const CloseCode = {
 } as const;
 
 /** Access of a member; the connection of a refused one is closed. */
-export type Access = "read" | "write";
+export type Access = "read" | "comment" | "write";
 
 /** The shape of all JSON frames of the server: replies, and pushes without a request id. */
 export interface Frame {

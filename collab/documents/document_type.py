@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycrdt import Doc
@@ -34,6 +35,9 @@ class DocumentType:
     #: another one: clients that say an older version may only read, and ``upgrade()`` changes each
     #: stored document.
     version: ClassVar[int | None] = None
+    #: Formats of its texts that a user with ``Access.COMMENT`` may add and remove, such as the
+    #: marks of comments; ``*`` stands for any letters.
+    comment_formats: ClassVar[Sequence[str]] = ("comment", "comment--*")
     #: Seconds without a further change after which ``changed()`` is called, and seconds after the
     #: first change at which it is called at the latest.
     change_delay: ClassVar[float] = 2.0

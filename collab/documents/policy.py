@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -140,6 +140,11 @@ class TypeRules:
     async def upgrade(self, doc: Doc[Any], before: int) -> None:
         """Change a stored document as the type does."""
         await call_hook(self._type.upgrade, doc, before, **self._parameters)
+
+    @property
+    def comment_formats(self) -> Sequence[str]:
+        """Names of the formats that a commenter may change."""
+        return self._type.comment_formats
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
         """Return what the type says of ``user`` to others."""

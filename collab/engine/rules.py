@@ -6,7 +6,7 @@ Types are above the engine, which asks by name; so every way to a document gets 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pycrdt import Doc
@@ -28,6 +28,10 @@ class DocumentRules(Protocol):
 
     async def upgrade(self, doc: Doc[Any], before: int) -> None:
         """Change a stored document that is of version ``before``."""
+
+    @property
+    def comment_formats(self) -> Sequence[str]:
+        """Names of the formats that a commenter may change, with ``*`` for any letters."""
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
         """Return what other members see of ``user``, as JSON can say it; ``None`` for nothing."""
@@ -53,6 +57,7 @@ async def apply_rules(member: Member, name: str | None, user: Any) -> None:
     rules = None if name is None else rules_of(name)
     if rules is not None:
         member.session.version = rules.version
+        member.comment_formats = rules.comment_formats
         member.verified = _checked(name, await rules.presence(user))
 
 

@@ -38,7 +38,7 @@ from collab.hocuspocus.frames import (
 from collab.hocuspocus.member import HocuspocusMember
 from collab.hocuspocus.outbox import Line
 from collab.hocuspocus.session import ExchangeRequest, HocuspocusSession, ReaderState
-from collab.protocol.effects import RoomUpdate
+from collab.protocol.effects import CommentUpdate, RoomUpdate
 from collab.protocol.frames import read_varuint
 from collab.signals import member_joined, member_left
 from collab.wire import CloseCode, MessageType
@@ -219,8 +219,10 @@ class Address:
         if isinstance(effect, ExchangeRequest):
             room.flush()
             member.begin_exchange()
-        elif isinstance(effect, RoomUpdate) and effect.is_whole:
-            effect.on_stored = member.answer_stored
+        else:
+            update = effect.update if isinstance(effect, CommentUpdate) else effect
+            if isinstance(update, RoomUpdate) and update.is_whole:
+                update.on_stored = member.answer_stored
         room.handle(member, effect)
 
     # Opening.

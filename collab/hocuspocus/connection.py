@@ -13,6 +13,7 @@ from collab.access import Access
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Receive, Send, write_of
 from collab.engine.hub.current import current_hub
+from collab.engine.rooms.member import Member
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
@@ -21,7 +22,7 @@ from collab.engine.serving.connection import ConsumerConnection
 from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
 from collab.hocuspocus.address import Address
 from collab.hocuspocus.frames import PING, PONG, SocketCode, prefix_of, split
-from collab.hocuspocus.member import HocuspocusMember, SocketMember
+from collab.hocuspocus.member import HocuspocusMember
 from collab.hocuspocus.outbox import Line
 from collab.protocol.frames import presence_frame
 from collab.protocol.session import Session
@@ -65,7 +66,7 @@ class ServedHocuspocusConsumer(Protocol):
 class HocuspocusConnection(ConsumerConnection):
     """A client's connection, which is in no room itself: its documents are."""
 
-    _member: SocketMember | None
+    _member: Member | None
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class HocuspocusConnection(ConsumerConnection):
         """Be known to the hub."""
         session = Session(Access.WRITE, self.settings, durable=self.stored)
         line = self.line
-        member = SocketMember(
+        member = Member(
             self, session, line.send, self.settings, user_id=self.user_id, write=line.write
         )
         self._hub = current_hub()
@@ -175,7 +176,7 @@ class HocuspocusConnection(ConsumerConnection):
             address = self._addresses[key] = Address(self, key)
         address.receive(frame, position)
         if (member := address.member) is not None and self._member is not None:
-            self._member.charge(member.take_answered())
+            self._member.answered += member.take_answered()
 
     def _check_documents(self) -> None:
         """Return if one more document may be opened."""

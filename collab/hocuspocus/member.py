@@ -19,7 +19,7 @@ from collab.hocuspocus.session import HocuspocusSession, scope_of
 from collab.protocol.frames import step1_frame
 from collab.protocol.yjs.updates import EMPTY_STATE
 
-__all__ = ["HocuspocusMember", "SocketMember"]
+__all__ = ["HocuspocusMember"]
 
 
 class HocuspocusMember(Member):
@@ -141,11 +141,3 @@ class HocuspocusMember(Member):
 
     def send_reports(self) -> None:
         """Send nothing: reports are sent once."""
-
-
-class SocketMember(Member):
-    """A client's connection, which the hub knows beside its documents."""
-
-    def charge(self, answered: int) -> None:
-        """Charge the connection with bytes that one of its documents was asked for."""
-        self.answered += answered

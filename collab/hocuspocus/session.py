@@ -8,7 +8,7 @@ from typing import Any
 from collab.access import Access
 from collab.conf import Settings
 from collab.hocuspocus.frames import AddressedType, status_frame
-from collab.protocol.effects import Effect, Reply, RoomUpdate, StateRequest
+from collab.protocol.effects import CommentUpdate, Effect, Reply, RoomUpdate, StateRequest
 from collab.protocol.frames import read_varuint
 from collab.protocol.session import Session
 from collab.protocol.yjs.updates import outline
@@ -100,5 +100,11 @@ class HocuspocusSession(Session):
         if is_whole:
             self._owes_report = False
         if not self.can_write:
-            return Reply(status_frame(False))
-        return RoomUpdate(update, self._updates, is_whole, outline(update))
+            return self.refuse_update()
+        number, found = self._updates, outline(update)
+        received = RoomUpdate[Any](update, number, is_whole, found)
+        return received if self.access >= Access.WRITE else CommentUpdate(received)
+
+    def refuse_update(self) -> Reply:
+        """Return the report that an update is not stored and will not be."""
+        return Reply(status_frame(False))

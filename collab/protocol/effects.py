@@ -13,6 +13,7 @@ from collab.protocol.yjs.partial import PartialUpdate
 from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = [
+    "CommentUpdate",
     "Effect",
     "Origin",
     "PresenceChange",
@@ -67,6 +68,13 @@ class RoomUpdate(Generic[M]):
 
 
 @dataclass(frozen=True, slots=True)
+class CommentUpdate(Generic[M]):
+    """An update of a member that may change nothing but the formats of comments."""
+
+    update: RoomUpdate[M]
+
+
+@dataclass(frozen=True, slots=True)
 class StateRequest:
     """A member's question for what a document of state vector ``state`` lacks."""
 
@@ -92,4 +100,12 @@ class Reply:
     frame: bytes | str
 
 
-Effect = RoomUpdate[M] | StateRequest | PresenceChange | PresenceRequest | Reply | None
+Effect = (
+    RoomUpdate[M]
+    | CommentUpdate[M]
+    | StateRequest
+    | PresenceChange
+    | PresenceRequest
+    | Reply
+    | None
+)

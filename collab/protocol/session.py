@@ -15,6 +15,7 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.exceptions import ProtocolViolation, TooBig
 from collab.protocol.effects import (
+    CommentUpdate,
     Effect,
     PresenceChange,
     PresenceRequest,
@@ -47,7 +48,7 @@ class Request:
 
 
 # Python 3.11 takes long to find a member of an enum.
-_WRITE = Access.WRITE
+_COMMENT, _WRITE = Access.COMMENT, Access.WRITE
 #: The beginnings of sync messages as every client writes them.
 _UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
 _STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
@@ -85,8 +86,8 @@ class Session:
 
     @property
     def can_write(self) -> bool:
-        """Whether the member may change the document."""
-        return self.access >= _WRITE
+        """Whether the member may change the document, or the formats of comments in it."""
+        return self.access >= _COMMENT
 
     def receive_bytes(self, frame: bytes) -> Effect[Any]:
         """Return the effect of a binary frame.
@@ -200,14 +201,18 @@ class Session:
             raise ProtocolViolation("The sync message is of an unknown type.")
         return self._receive_update(payload, is_whole=kind == SyncType.STEP2)
 
-    def _receive_update(self, update: bytes, *, is_whole: bool) -> RoomUpdate[Any] | Reply | None:
+    def _receive_update(self, update: bytes, *, is_whole: bool) -> Effect[Any]:
         # Clients count those that are refused, too, and may become writers later.
         self._updates += 1
         if self.access < _WRITE:
-            return self._refuse_update()
+            if self.access == _COMMENT:
+                comment = RoomUpdate[Any](update, self._updates, is_whole, outline(update))
+                return CommentUpdate(comment)
+            return self.refuse_update()
         return RoomUpdate(update, self._updates, is_whole, outline(update))
 
-    def _refuse_update(self) -> Reply | None:
+    def refuse_update(self) -> Reply | None:
+        """Return the answer to an update that the member may not send."""
         if self._told_read_only:
             return None
         self._told_read_only = True

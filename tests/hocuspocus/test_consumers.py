@@ -696,3 +696,51 @@ async def test_server_code_sends_messages_and_closes_documents() -> None:
         mine.detach()
         mine.attach()
         await ann.until(lambda: len(mine.scopes) == 2)
+
+
+# Comments.
+
+
+async def test_a_commenter_changes_the_formats_of_comments_only(answers: dict[str, Any]) -> None:
+    answers["commenter"] = Access.COMMENT
+    async with client() as ann, client() as bob:
+        writer, commenter = ann.document("room"), bob.document("room")
+        writer.attach()
+        writer.write("hello world")
+        await ann.until(lambda: writer.statuses == [1, 1])
+        commenter.attach("commenter")
+        await bob.until(lambda: commenter.text == "hello world" and commenter.statuses == [1])
+        assert commenter.scope == "readonly"
+        text = commenter.doc.get("text", type=Text)
+        text.format(0, 5, {"comment": {"thread": 1}})
+        await bob.until(lambda: commenter.statuses == [1, 1])
+        theirs = writer.doc.get("text", type=Text)
+        await ann.until(lambda: theirs.diff()[0] == ("hello", {"comment": {"thread": 1}}))
+        text.format(0, 5, {"bold": True})
+        await bob.until(lambda: commenter.statuses == [1, 1, 0])
+        text.insert(0, "!")
+        await bob.until(lambda: commenter.statuses == [1, 1, 0, 0])
+        assert writer.text == "hello world"
+
+
+async def test_a_commenter_of_y_websocket_is_told_once_what_it_may_not_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Commenting(YjsConsumer):
+        async def authorize(self) -> Access:
+            return Access.COMMENT
+
+    async with documents.aedit("room") as doc:
+        doc.get("text", type=Text).insert(0, "hello")
+    ann = CollabClient(serve(Commenting), "/ws/room")
+    await ann.connect()
+    assert ann.access == "comment"
+    text = ann.doc.get("text", type=Text)
+    text.format(0, 5, {"comment": True})
+    text.format(0, 5, {"bold": True})
+    text.insert(0, "!")
+    await ann.wait_until(lambda: ann.errors)
+    await ann.disconnect()
+    stored = (await documents.aread("room")).get("text", type=Text)
+    assert stored.diff() == [("hello", {"comment": True})]
+    assert len(ann.errors) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from collab.conf import Settings
@@ -17,7 +17,10 @@ from collab.protocol.json_frames import json_frame
 from collab.protocol.session import Session
 from collab.wire import CloseCode
 
-__all__ = ["Connection", "Member"]
+__all__ = ["COMMENT_FORMATS", "Connection", "Member"]
+
+#: By default: names with ``*`` for any letters.
+COMMENT_FORMATS = ("comment", "comment--*")
 
 
 class Connection(Protocol):
@@ -74,6 +77,8 @@ class Member:
         self.user_id = user_id
         #: JSON text that the server adds to the presence that comes through it.
         self.verified = ""
+        #: Names of the formats that it may change if it may comment only.
+        self.comment_formats: Sequence[str] = COMMENT_FORMATS
         self.echo_updates = echo_updates
         self._who: dict[str, str | None] = {"room": None, "user": user_id}
         self.outbox = self.new_outbox(send, write, settings)

@@ -22,6 +22,7 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.presence_broadcast import PresenceBroadcaster
 from collab.exceptions import MemberError, RoomFailed, TryAgainLater
 from collab.protocol.effects import (
+    CommentUpdate,
     Effect,
     Origin,
     PresenceChange,
@@ -30,6 +31,7 @@ from collab.protocol.effects import (
     RoomUpdate,
     StateRequest,
 )
+from collab.protocol.yjs.formats import MAX_CHECKED_SIZE, changes_formats_only
 from collab.protocol.yjs.updates import EMPTY_STATE, is_failure, release
 
 __all__ = ["PresentMember", "Room"]
@@ -144,6 +146,8 @@ class Room:
             self._receive_update(effect)
             return
         match effect:
+            case CommentUpdate():
+                self._receive_comment(member, effect.update)
             case PresenceChange():
                 self.presence.receive(member, effect.states)
             case StateRequest():
@@ -155,6 +159,16 @@ class Room:
             case Reply():
                 member.send_frame(effect.frame)
                 member.send_reports()
+
+    def _receive_comment(self, member: Member, update: RoomUpdate[Member]) -> None:
+        """Apply an update of a member that may comment only, if it does nothing else."""
+        self.flush()
+        member.answered += self.size
+        content = self.encode(EMPTY_STATE) if self.size <= MAX_CHECKED_SIZE else b""
+        if content and changes_formats_only(update.data, content, member.comment_formats):
+            self.handle(member, update)
+        elif reply := member.session.refuse_update():
+            member.send_frame(reply.frame)
 
     def _receive_update(self, update: RoomUpdate[Member]) -> None:
         self._delivery.check_backlog()

@@ -28,6 +28,7 @@ class Rules:
 
     def __init__(self, version: int | None = 2) -> None:
         self.version = version
+        self.comment_formats = ("comment",)
         self.befores: list[int] = []
 
     async def presence(self, user: Any) -> None:
