@@ -40,17 +40,20 @@ class Aim:
 
 AIMS = (
     Aim("fanout-50", f"bursts of all: {_COST}", times=2.5),
-    Aim("fanout-50", f"one at a time: {_COST}", times=1.2),
+    Aim("fanout-50", f"one at a time: {_COST}", times=1.4),
+    Aim("fanout-50", f"bursts of one: {_COST}", times=2.5),
     *(
         Aim(f"fanout-{size}", f"{how}: {_COST}", times=1.3)
         for size in (400, 1500)
         for how in ("one at a time", "bursts of one", "bursts of all")
     ),
     *(
-        Aim(f"rooms-{rooms}", f"{how}: {_COST}", times=2)
-        for rooms in (200, 2000)
-        for how in ("one at a time", "bursts")
+        Aim(f"rooms-{rooms}", f"{how}: {_COST}", times=times)
+        for rooms, one, many in ((20, 1.5, 1.8), (200, 1.5, 1.8), (2000, 1.5, 1.5))
+        for how, times in (("one at a time", one), ("bursts", many))
     ),
+    Aim("turnover", "after * rooms / before", bound=1.1),
+    Aim("joins-small", "CPU per join, ms", times=1.3),
     Aim("presence-50", "CPU per second of moving, ms", times=3),
     Aim("presence-500", "CPU per second of moving, ms", times=3),
     *(

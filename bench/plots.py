@@ -80,9 +80,15 @@ BARS = (
     Bar(
         "fanout-50", "one at a time: CPU", "50 members, one update at a time", "µs CPU per delivery"
     ),
+    Bar("fanout-50", "bursts of one: CPU", "50 members, one writes bursts", "µs CPU per delivery"),
     Bar("fanout-50", "bursts of all: CPU", "50 members, all write", "µs CPU per delivery"),
     Bar("fanout-1500", "bursts of all: CPU", "1,500 members, all write", "µs CPU per delivery"),
-    Bar("rooms-200", "bursts: CPU", "200 rooms of two", "µs CPU per delivery"),
+    Bar("rooms-20", "one at a time: CPU", "20 rooms of two, one at a time", "µs CPU per delivery"),
+    Bar(
+        "rooms-200", "one at a time: CPU", "200 rooms of two, one at a time", "µs CPU per delivery"
+    ),
+    Bar("rooms-200", "bursts: CPU", "200 rooms of two, bursts", "µs CPU per delivery"),
+    Bar("joins-small", "CPU", "Join a document of one line", "ms CPU per join"),
     Bar("presence-500", "CPU", "500 move their cursors", "ms CPU per second"),
     Bar("joins-history", "CPU", "Join a document of 260,000 edits", "ms CPU per join"),
     Bar("reconnect", "all are back", "1,000 come back after a crash", "ms until all are back"),

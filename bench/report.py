@@ -62,15 +62,17 @@ def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measur
 
 
 def _sureness(found: Medians, titles: Mapping[str, str]) -> list[str]:
-    """Return a table of what says how sure the figures are, a line for each server."""
-    rows = [
-        [titles[scenario], what, name, short(value)]
-        for scenario, figures in found.items()
-        for what, values in figures.items()
-        for name, value in values.items()
-        if is_sureness(what)
-    ]
-    return _table(["How sure it is", "", "", ""], ["---", "---", "---"], rows) if rows else []
+    """Return a table of how sure the figures are, with a line for each server and kind of work."""
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    names: dict[str, None] = {}
+    for scenario, figures in found.items():
+        for figure, values in filter(lambda each: is_sureness(each[0]), figures.items()):
+            _, what, name = figure.split(": ", 2)
+            names[name] = None
+            for server, value in values.items():
+                rows.setdefault((titles[scenario], what, server), {})[name] = short(value)
+    lines = [[*key, *(cells.get(name, "") for name in names)] for key, cells in rows.items()]
+    return _table(["How sure it is", "", "", *names], ["---"] * 3, lines) if lines else []
 
 
 def _narrow(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -83,7 +83,8 @@ def test_what_says_how_sure_it_is_has_a_table_of_its_own() -> None:
     sure = found("collab", 3, figure="rounds: bursts: measured rounds, ± %")
     text = lines(found("collab", 2), found("left", 4), sure)
     assert text[:4][2:] == [f"| the title | {CPU} | **2.00** (2) | **1.00** (4) |", ""]
-    assert "| the title | rounds: bursts: measured rounds, ± % | collab | 3 |" in text
+    assert "| How sure it is |  |  | measured rounds, ± % |" in text
+    assert "| the title | bursts | collab | 3 |" in text
 
 
 def test_failure_is_told_with_its_reason() -> None:
