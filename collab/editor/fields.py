@@ -14,7 +14,6 @@ from django.db.models.signals import class_prepared, post_delete
 from collab.editor.checks import check_field
 from collab.editor.options import Editor
 from collab.editor.rows.columns import CollaborativeColumn, add_column, columns_of
-from collab.editor.rows.formats import FORMATS, TextFormat
 from collab.editor.rows.tracking import TrackedText, track
 from collab.editor.saving import delete_document, saved_value, saving_documents
 
@@ -56,14 +55,9 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"blank": True, **kwargs})
-        self.editor: str = editor
+        self.editor = editor
         self.placeholder = placeholder
         self.language = language
-
-    @property
-    def format(self) -> TextFormat:  # type: ignore[override]
-        """The format of the column."""
-        return FORMATS[self.editor]
 
     def deconstruct(self) -> Any:
         """Return the field as migrations write it."""
@@ -85,14 +79,6 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Check the options, and that the project serves documents of rows."""
         return [*super().check(**kwargs), *check_field(self)]
-
-    def editor_options(self) -> dict[str, Any]:
-        """Return the options of the text's editor."""
-        return {
-            "editor": self.editor,
-            "placeholder": self.placeholder,
-            "language": self.language,
-        }
 
     def formfield(self, *args: Any, **kwargs: Any) -> Any:
         """Return the field of a model form; its widget is an editor, also in the admin."""

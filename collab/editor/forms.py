@@ -62,7 +62,12 @@ class CollaborativeBoundField(forms.BoundField):
         """Return the editor, or the text area."""
         if self.row is None or only_initial:
             return super().as_widget(widget, attrs, only_initial)
-        options: dict[str, Any] = {"id": self.auto_id, "label": str(self.label)}
+        options: dict[str, Any] = {
+            "id": self.auto_id,
+            "label": str(self.label),
+            # Saves nothing; the admin's "Save as new" makes another row of it.
+            "form_field": self.html_name,
+        }
         if self.field.disabled:
             options["readonly"] = True
         return live_editor(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -127,6 +128,27 @@ def test_what_both_have_changed_is_replaced_at_the_second_time(
     assert save(admin, article, form_data(page)) == ""
     article.refresh_from_db()
     assert (article.title, article.views, article.note) == ("Mine", 5, "n2")
+
+
+def test_values_of_several_inputs_are_replaced_at_the_second_time(
+    admin: Client, article: Article
+) -> None:
+    page = opened(admin, article)
+    mine = {"due_0": "2026-01-02", "due_1": "03:04:05"}
+    Article.objects.update(due=datetime(2025, 1, 1, tzinfo=UTC))
+    page = save(admin, article, form_data(page, **mine))
+    assert "This was changed to “2025-01-01" in page
+    assert save(admin, article, form_data(page)) == ""
+    article.refresh_from_db()
+    assert article.due is not None and article.due.year == 2026
+
+
+def test_a_row_that_is_saved_as_new_has_the_texts(admin: Client, article: Article) -> None:
+    page = opened(admin, article)
+    data = form_data(page, _saveasnew="1", title="Copy")
+    assert save(admin, article, data) == ""
+    copied = Article.objects.get(title="Copy")
+    assert (copied.summary, Article.objects.count()) == ("short", 2)
 
 
 def test_a_form_says_who_else_is_here(

@@ -200,6 +200,17 @@ def test_an_expression_is_written_into_the_document() -> None:
     article.save()
     article.refresh_from_db()
     assert article.summary == read(article, "summary") == "xy"
+    article.body = Concat(F("body"), Value("<b>x</b>"))
+    article.save()
+    article.refresh_from_db()
+    assert article.body == "<p><strong>x</strong></p>"
+
+
+def test_a_text_of_a_row_without_a_document_is_assigned() -> None:
+    article = Article.objects.create()
+    article.summary = "x"
+    article.save()
+    assert read(article, "summary") == "x"
 
 
 # Loading.

@@ -125,6 +125,14 @@ def test_a_widget_of_the_projects_own_stays_if_it_is_one_of_this() -> None:
     assert type(column.formfield(widget=forms.Textarea).widget) is CollaborativeTextarea
 
 
+def test_the_form_of_a_row_that_is_gone_shows_nothing() -> None:
+    article = Article.objects.create(title="A", summary="secret")
+    form: Any = ArticleForm(instance=article)
+    form.collab_user = User.objects.create_superuser("root")
+    Article.objects.all().delete()
+    assert "secret" not in str(form["summary"])
+
+
 def test_a_row_may_say_itself_who_opens_it() -> None:
     entry = Entry.objects.create(word="a", text="x")
     form: Any = forms.modelform_factory(Entry, fields=["text"])(instance=entry)

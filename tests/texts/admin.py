@@ -19,7 +19,8 @@ class SectionInline(CollaborativeStackedInline):
 @admin.register(Article)
 class ArticleAdmin(CollaborativeAdmin):
     inlines: ClassVar = [SectionInline]
-    fields: ClassVar = ["title", ("body", "summary"), "views", "note"]
+    fields: ClassVar = ["title", ("body", "summary"), "views", "note", "due"]
+    save_as = True
 
 
 @admin.register(Entry)

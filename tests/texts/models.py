@@ -19,6 +19,7 @@ class Article(models.Model):
     summary = CollaborativeTextField(editor="plain", placeholder="In short")
     views = models.IntegerField(default=0)
     note = models.TextField(blank=True)
+    due = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.title

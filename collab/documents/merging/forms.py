@@ -41,11 +41,25 @@ class MergingFormMixin(_ModelForm):
             if not getattr(field, "is_live", False)
         ]
         sent = {name for name in shown if self.is_bound and self._is_sent(name)}
+        self._keep_parts(sent)
         for name in shown:
             # The hidden inputs of a list are as many as its values: none, perhaps.
             is_list = isinstance(self.fields[name].hidden_widget(), forms.MultipleHiddenInput)
             has_base = name in sent or (is_list and bool(sent))
             self.fields[name].show_hidden_initial = not self.is_bound or has_base
+
+    def _keep_parts(self, sent: Collection[str]) -> None:
+        """Render sent hidden values of several inputs, such as a date and a time, once more.
+
+        Django looks for an input of the field's own name, and else renders what was typed.
+        """
+        widgets = {name: self.fields[name].hidden_widget() for name in sent}
+        names = [name for name in sent if isinstance(widgets[name], forms.MultiWidget)]
+        if names:
+            keys = {self.add_initial_prefix(name): "" for name in names}
+            data = cast("Any", self.data).copy()
+            data.update(keys)
+            self.data = data
 
     def _is_sent(self, name: str) -> bool:
         key, widget = self.add_initial_prefix(name), self.fields[name].hidden_widget()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Field, Model
 
-from collab.editor.rows.formats import TextFormat
+from collab.editor.rows.formats import FORMATS, TextFormat
 
 if TYPE_CHECKING:
     TextColumn = Field[Any, Any]
@@ -19,11 +19,22 @@ __all__ = ["CollaborativeColumn", "add_column", "collaborative_models", "columns
 class CollaborativeColumn(TextColumn):
     """A column that holds the rendered text of a document, whose root has the field's name."""
 
-    format: TextFormat
+    editor: str
+    placeholder: str
+    language: str
+
+    @property
+    def format(self) -> TextFormat:
+        """The format of the column."""
+        return FORMATS[self.editor]
 
     def editor_options(self) -> dict[str, Any]:
         """Return the options of the text's editor."""
-        raise NotImplementedError
+        return {
+            "editor": self.editor,
+            "placeholder": self.placeholder,
+            "language": self.language,
+        }
 
 
 _columns: dict[type[Model], list[CollaborativeColumn]] = {}

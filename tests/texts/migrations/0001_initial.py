@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ),
                 ("views", models.IntegerField(default=0)),
                 ("note", models.TextField(blank=True)),
+                ("due", models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
