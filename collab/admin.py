@@ -32,7 +32,7 @@ if apps.is_installed("collab_storage"):
     class LiveDocumentAdmin(DocumentAdmin):
         """Closes the rooms of a document that is deleted, and shows who has it open."""
 
-        def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
             """Add the page and the users."""
             first, *others = self.fields
             return [first, "page", "present", *others]

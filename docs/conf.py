@@ -17,6 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "storage")]
 # autodoc imports the modules that it documents, models among them.
 settings.configure(
     INSTALLED_APPS=[
+        "django.contrib.admin",
         "django.contrib.auth",
         "django.contrib.contenttypes",
         "django.contrib.sessions",
@@ -24,6 +25,7 @@ settings.configure(
         "collab_storage",
         "collab.mirror",
         "collab.live",
+        "collab.editor",
     ],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
 )

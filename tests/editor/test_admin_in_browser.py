@@ -51,6 +51,7 @@ def test_two_people_edit_one_form(root: Page, visit: Visit) -> None:
     expect(text(root, "body")).to_contain_text("world, everybody")
     text(root, "summary").press_sequentially("In short")
     expect(text(rita, "summary")).to_have_value("In short")
+    text(root, "text").press("Control+Home")
     text(root, "text").press_sequentially("My ")
     expect(text(rita, "text")).to_have_value("My section")
 
