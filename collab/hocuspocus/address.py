@@ -21,12 +21,14 @@ from collab.exceptions import (
     NoSuchDocument,
     ProtocolViolation,
     Restarting,
+    RoomFailed,
     TryAgainLater,
     Unauthenticated,
 )
 from collab.hocuspocus.credentials import Authenticator, Credentials, reason_of
 from collab.hocuspocus.frames import (
     AddressedType,
+    SocketCode,
     close_frame,
     denied_frame,
     document_name,
@@ -205,7 +207,11 @@ class Address:
         waiting, self._waiting = self._waiting, []
         self._socket.release(waiting)
         for frame in waiting:
-            self._socket.receive_addressed(frame)
+            try:
+                self._socket.receive_addressed(frame)
+            except MemberError as error:
+                self._socket.fail(SocketCode.UNAUTHORIZED, str(error))
+                return
 
     def _handle(self, member: HocuspocusMember, frame: bytes, position: int) -> None:
         room = self._room
@@ -247,7 +253,7 @@ class Address:
                 await self._join(former)
         except Restarting as error:
             self._socket.fail(error.close_code, str(error))
-        except TryAgainLater:
+        except (TryAgainLater, RoomFailed):
             return False
         except MemberError as error:
             self._deny(error, former)

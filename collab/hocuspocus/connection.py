@@ -120,17 +120,17 @@ class HocuspocusConnection(ConsumerConnection):
 
     def _keep_alive(self) -> None:
         """Send something to a client to which nothing was sent; see ``_QUIET``."""
-        if not self.line.has_sent and self._member is not None:
-            self._member.send_frame(self._keepalive_frame())
+        if not self.line.has_sent and self._member is not None and (frame := self._quiet_frame()):
+            self._member.send_frame(frame)
         self.line.has_sent = False
         self._keepalive = asyncio.get_running_loop().call_later(_QUIET, self._keep_alive)
 
-    def _keepalive_frame(self) -> bytes:
+    def _quiet_frame(self) -> bytes | None:
         """Return a ping, or for older providers, which do not know it, presence of nobody."""
         for key, address in self._addresses.items():
-            if address.member is not None and address.version is None:
-                return prefix_of(key) + _NOBODY
-        return PING
+            if address.is_open:
+                return prefix_of(key) + _NOBODY if address.version is None else PING
+        return None
 
     async def leave(self) -> None:
         """Leave all documents, and wait until what the client sent is stored."""

@@ -530,15 +530,36 @@ async def test_stateless_messages_that_wait_are_limited() -> None:
 # A quiet client.
 
 
-async def test_a_quiet_client_receives_something(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", ["4.8.0", None])
+async def test_a_quiet_client_receives_something(
+    monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
     monkeypatch.setattr(connection, "_QUIET", 0.001)
     async with client() as ann:
-        await ann.until(lambda: ann.frames.count(b"\x09") > 2)
         document = ann.document("room")
-        document.attach(version=None)
-        await ann.until(lambda: document.synced)
-        empty = encoded("room", 1, b"\x01\x00")
-        await ann.until(lambda: ann.frames.count(empty) > 2)
+        document.attach(version=version)
+        await ann.until(lambda: document.statuses == [1])
+        expected = b"\x09" if version else encoded("room", 1, b"\x01\x00")
+        await ann.until(lambda: ann.frames.count(expected) > 2)
+
+
+async def test_nothing_is_sent_to_a_client_without_documents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "_QUIET", 0.001)
+    looks = []
+    original = connection.HocuspocusConnection._quiet_frame
+
+    def look(self: connection.HocuspocusConnection) -> bytes | None:
+        looks.append(original(self))
+        return looks[-1]
+
+    monkeypatch.setattr(connection.HocuspocusConnection, "_quiet_frame", look)
+    async with client() as ann:
+        await until(lambda: len(looks) > 2)
+        ann.send(b"\x09")
+        await ann.until(lambda: ann.frames)
+        assert ann.frames == [b"\x0a"]
 
 
 # The server's end.
@@ -744,3 +765,57 @@ async def test_a_commenter_of_y_websocket_is_told_once_what_it_may_not_do(
     stored = (await documents.aread("room")).get("text", type=Text)
     assert stored.diff() == [("hello", {"comment": True})]
     assert len(ann.errors) == 1
+
+
+# Opening, and what comes meanwhile.
+
+
+async def test_garbage_among_frames_that_wait_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = asyncio.Event()
+    monkeypatch.setattr(Answers, "gate", gate)
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach()
+        document.write("hello")
+        document.detach()
+        document.send(encoded(2, 1, "no token"))
+        await until(lambda: Answers.asked)
+        gate.set()
+        assert await ann.closed() == 4401
+    assert text_of(await documents.aread("room")) == "hello"
+
+
+async def test_a_document_that_cannot_be_loaded_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(address, "_FIRST_PAUSE", 0.001)
+    attempts = []
+
+    async def seed(name: str, doc: Any) -> None:
+        attempts.append(name)
+        if len(attempts) < 3:
+            raise LookupError("away")
+
+    monkeypatch.setattr("collab.hocuspocus.address.policy.seed", seed)
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach()
+        await ann.until(lambda: document.statuses == [1])
+    assert len(attempts) == 3
+
+
+async def test_access_that_changes_for_the_user_of_a_token_that_is_being_read_is_checked_again(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = asyncio.Event()
+    monkeypatch.setattr(Answers, "gate", gate)
+    answers["x"] = Access.WRITE, LETTER
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("x")
+        await until(lambda: Answers.asked)
+        await documents.arecheck_access("room", LETTER)
+        gate.set()
+        await until(lambda: len(Answers.asked) == 2)

@@ -105,7 +105,8 @@ class LiveRooms:
     def recheck_pending(self, name: str, user_id: str | None = None) -> None:
         """Require another check of connections that are about to join, by default of all users."""
         for pending in self._pending.get(name, ()):
-            if user_id is None or pending.user_id == user_id:
+            # A token may still say who an anonymous one is.
+            if user_id is None or pending.user_id in (None, user_id):
                 pending.needs_recheck = True
 
     def recheck_all_pending(self) -> None:
