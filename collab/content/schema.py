@@ -182,8 +182,8 @@ class Layout(ABC):
         """Return the tree of a value."""
 
     @abstractmethod
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
-        """Return the value of a tree."""
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
+        """Return the value of a tree that takes the place of the value ``old``."""
 
     @abstractmethod
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:

@@ -123,12 +123,14 @@ class _Checker:
                 _refuse(path, f"lacks the attribute {key!r}")
 
 
-def check_value(value: Any, path: str) -> None:
+def check_value(value: Any, path: str, depth: int = 0) -> None:
     """Check that JavaScript reads a JSON value as it is.
 
     Raises:
         InvalidContent: it does not; the path says where the value is.
     """
+    if depth > MAX_DEPTH:
+        _refuse(path[:200], f"is more than {MAX_DEPTH} values deep")
     match value:
         case None | bool():
             pass
@@ -142,12 +144,12 @@ def check_value(value: Any, path: str) -> None:
                 _refuse(path, "is not a finite number")
         case list() | tuple():
             for index, item in enumerate(value):
-                check_value(item, f"{path}[{index}]")
+                check_value(item, f"{path}[{index}]", depth + 1)
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
                     _refuse(path, "has a key that is not a string")
-                check_value(item, f"{path}.{key}")
+                check_value(item, f"{path}.{key}", depth + 1)
         case _:
             _refuse(path, f"is a {type(value).__name__}, not a JSON value")
 

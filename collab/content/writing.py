@@ -23,6 +23,7 @@ from .formats.text_writer import write_text
 from .report import Report
 from .schema import Schema
 from .trees import JSON, Node, children, document, walk
+from .validation import check_value
 
 __all__ = [
     "Format",
@@ -97,6 +98,7 @@ def replace(
 
 def _write(doc: Doc[Any], field: str | None, value: str, schema: Schema, format: Format) -> Report:
     layout, field = schema.layout, field or schema.field
+    check_value(value, format)
     if format == layout.native:
         layout.write(doc, field, value, schema)
         return Report()
@@ -124,7 +126,7 @@ def merge_value(old: JSON, content: str, schema: Schema, format: Format) -> tupl
 
     after = wanted | {"content": inner.complete(children(wanted))}
     carried = carry_over(before, after, see, inner, dropped)
-    return layout.from_tree(carried, schema), Report(dropped)
+    return layout.from_tree(carried, schema, old), Report(dropped)
 
 
 def read_tree(

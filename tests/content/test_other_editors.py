@@ -135,8 +135,29 @@ def test_content_of_other_editors_becomes_a_delta() -> None:
         {"insert": {"image": "/a.png"}, "attributes": {"width": 5}},
         {"insert": "2", "attributes": {"script": "super"}},
         {"insert": "j", "attributes": {"color": "red"}},
-        {"insert": "\n"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("", []),
+        ("a\n\nb", [{"insert": "a\nb"}]),
+        ("# a", [{"insert": "a"}, {"insert": "\n", "attributes": {"header": 1}}]),
+        ("<p>a</p><p></p>", [{"insert": "a\n\n"}]),
+    ],
+)
+def test_the_last_line_end_is_left_to_quill(markdown: str, expected: Any) -> None:
+    doc: Doc[Any] = Doc()
+    read = from_html if markdown.startswith("<") else from_markdown
+    read(doc, None, markdown, QUILL)
+    assert to_json(doc, schema=QUILL) == expected
+
+
+def test_the_last_line_end_stays_where_it_is_stored() -> None:
+    doc = quill([{"insert": "a\nb\n"}])
+    from_markdown(doc, None, "a\n\nc", QUILL)
+    assert to_json(doc, schema=QUILL) == [{"insert": "a\nc\n"}]
 
 
 @pytest.mark.parametrize(
@@ -327,4 +348,4 @@ def test_a_text_before_any_node_of_lexical_is_left_out() -> None:
     assert to_json(loose, schema=LEXICAL)["root"]["children"] == []
     assert LEXICAL.layout.tree_schema(LEXICAL).name == "lexical-tree"
     with pytest.raises(ContentError, match="read, not written"):
-        LEXICAL.layout.from_tree({"type": "doc"}, LEXICAL)
+        LEXICAL.layout.from_tree({"type": "doc"}, LEXICAL, None)

@@ -22,7 +22,7 @@ from collab.content import (
     to_text,
 )
 from collab.content.formats.markdown_reader import read_markdown
-from collab.content.trees import Node, inline_text, walk
+from collab.content.trees import Node, inline_text, make_node, make_text, walk
 
 from .strategies import documents
 
@@ -71,31 +71,32 @@ def test_content_given_back_as_it_was_got_changes_nothing(tree: Node) -> None:
 
 @settings(max_examples=25)
 @given(documents, documents)
-def test_letters_typed_meanwhile_elsewhere_stay(before: Node, after: Node) -> None:
-    server: Doc[Any] = Doc()
-    from_json(server, None, {"type": "doc", "content": [*before["content"], _typed_in()]})
-    client: Doc[Any] = Doc()
-    synced(server, client)
-    root = client.get("default", type=XmlFragment)
-    paragraph = root.children[len(root.children) - 1]
-    assert isinstance(paragraph, XmlElement)
-    text = paragraph.children[0]
-    assert isinstance(text, XmlText)
-    text.insert(len("type "), "😀 here")
-    from_json(server, None, {"type": "doc", "content": [*after["content"], _typed_in()]})
-    synced(server, client)
-    found = to_json(client, schema=TIPTAP)["content"]
-    assert inline_text(found[-1]) == "type 😀 here."
-    assert to_json(server, schema=TIPTAP)["content"] == found
+def test_letters_that_two_type_meanwhile_elsewhere_stay(before: Node, after: Node) -> None:
+    server, *clients = docs = [Doc[Any]() for _ in range(3)]
+    from_json(server, None, _between(before))
+    for client in clients:
+        synced(server, client)
+    for client, index in zip(clients, (0, -1), strict=True):
+        paragraphs = list(client.get("default", type=XmlFragment).children)
+        paragraph = paragraphs[index]
+        assert isinstance(paragraph, XmlElement)
+        text = paragraph.children[0]
+        assert isinstance(text, XmlText)
+        text.insert(len("type "), "😀 here")
+    from_json(server, None, _between(after))
+    for client in [*clients, *clients]:
+        synced(server, client)
+    first, *_, last = found = to_json(server, schema=TIPTAP)["content"]
+    assert [inline_text(first), inline_text(last)] == ["type 😀 here.", "type 😀 here;"]
+    assert [to_json(doc, schema=TIPTAP)["content"] for doc in docs] == [found] * 3
 
 
-def _typed_in() -> Node:
-    attributes = {"textAlign": "right"}
-    return {
-        "type": "paragraph",
-        "attrs": attributes,
-        "content": [{"type": "text", "text": "type ."}],
-    }
+def _between(tree: Node) -> Node:
+    """Return content with paragraphs around it in which others type."""
+    first, last = (
+        make_node("paragraph", {"textAlign": "right"}, [make_text(f"type {end}")]) for end in ".;"
+    )
+    return {"type": "doc", "content": [first, *tree["content"], last]}
 
 
 @settings(max_examples=25)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
-from collab.content import TIPTAP, NodeType, to_html, to_json, to_markdown, to_text
+from collab.content import TIPTAP, NodeType, from_markdown, to_html, to_json, to_markdown, to_text
 from collab.exceptions import ContentError
 
 from .samples import block, li, mark, p, raw_doc, text
@@ -132,6 +134,21 @@ def test_lists_of_one_kind_after_each_other_stay_two() -> None:
         block("orderedList", li("d")),
     )
     assert to_markdown(doc) == "- a\n\n* b\n\n1. c\n\n1) d\n"
+
+
+def test_a_rule_at_the_beginning_of_an_item_is_not_one_with_its_sign() -> None:
+    item = block("listItem", p(), block("horizontalRule"), p("a"))
+    doc = raw_doc(block("bulletList", block("listItem", p(), block("bulletList", item))))
+    assert to_markdown(doc) == "- - ___\n\n    a\n"
+    again: Doc[Any] = Doc()
+    from_markdown(again, None, to_markdown(doc))
+    assert to_html(again) == to_html(doc)
+
+
+def test_an_item_that_is_a_line_break_is_apart_from_the_list_in_it() -> None:
+    inner = block("bulletList", li("a"))
+    doc = raw_doc(block("bulletList", block("listItem", p(block("hardBreak")), inner)))
+    assert to_markdown(doc) == "- <br>\n\n  - a\n"
 
 
 def test_marks_go_on_over_their_neighbours() -> None:

@@ -292,6 +292,7 @@ def test_any_format_can_be_named() -> None:
         ("<p>a <b>b</b> <a href='/x'>l</a>  c</p>", 'a <strong>b</strong> <a href="/x"'),
         ("x<div>one<div>two</div></div>", "<p>x</p><p>one</p><p>two</p>"),
         ("<p>a<br> b \n<br></p>", "<p>a<br>b<br></p>"),
+        ("<p><b>a</b> <br>b</p>", "<p><strong>a</strong><br>b</p>"),
         ("<h2 style='text-align:center;x:y'>T</h2>", '<h2 style="text-align: center;">T</h2>'),
         ("<p>a<img src='/a.png' width=10>b</p>", '<img src="/a.png" width="10"><p>b</p>'),
         ("<img alt=x>", "<p></p>"),

@@ -86,6 +86,7 @@ class _Carrier:
             if i is not None and j is not None and seen_keys[i] == came_keys[j]
         )
         result: list[tuple[int | None, Node]] = []
+        done: set[int | None] = set()
         for i, j in pairs:
             if j is None:
                 continue
@@ -93,12 +94,13 @@ class _Carrier:
             if i is None or origin is None:
                 result.append((None, came[j]))
             elif same[origin] == len(views[origin]):
-                if not any(each == origin for each, _ in result):
+                if origin not in done:
                     result.append((origin, gone[origin]))
             elif len(views[origin]) == 1:
                 result.append((origin, self._merge(gone[origin], seen[i].node, came[j])))
             else:
                 result.append((origin, came[j]))
+            done.add(origin)
         return _with_unseen(gone, views, result)
 
     def _merge(self, old: Node, seen: Node, new: Node) -> Node:
@@ -167,19 +169,27 @@ def _with_unseen(
 
     Such a block stays if what was around it does.
     """
-    stays = {origin for origin, _ in result}
-    visible = [index for index, view in enumerate(views) if view]
+    last = {origin: position for position, (origin, _) in enumerate(result)}
+    visible = [index if view else None for index, view in enumerate(views)]
+    before, after = _nearest(visible), _nearest(visible[::-1])[::-1]
     following: dict[int | None, list[Node]] = {}
     for index, view in enumerate(views):
-        before = max((each for each in visible if each < index), default=None)
-        after = min((each for each in visible if each > index), default=None)
-        around = {before, after} - {None}
-        if not view and (around <= stays if around else not result):
-            following.setdefault(before, []).append(gone[index])
+        around = {before[index], after[index]} - {None}
+        if not view and (around <= last.keys() if around else not result):
+            following.setdefault(before[index], []).append(gone[index])
     nodes = following.pop(None, [])
     for position, (origin, node) in enumerate(result):
         nodes.append(node)
-        is_last = origin not in [each for each, _ in result[position + 1 :]]
-        if origin is not None and is_last:
+        if origin is not None and last[origin] == position:
             nodes += following.get(origin, [])
     return nodes
+
+
+def _nearest(indices: Sequence[int | None]) -> list[int | None]:
+    """Return for each place the last index up to there."""
+    nearest: list[int | None] = []
+    last: int | None = None
+    for index in indices:
+        last = last if index is None else index
+        nearest.append(last)
+    return nearest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -77,10 +78,15 @@ def ordered_list(node: Node, inner: str) -> str:
     return tag("ol", shown, inner)
 
 
+def _number(given: str) -> int | None:
+    """Return a number of at most nine digits; ``None`` for anything else."""
+    return int(given) if re.fullmatch("[0-9]{1,9}", given) else None
+
+
 def read_ordered_list(element: HtmlElement) -> Mapping[str, Any]:
     """Return the number that a list starts with, and its kind."""
-    start = element.attributes.get("start", "")
-    found: dict[str, Any] = {"start": int(start)} if start.isascii() and start.isdigit() else {}
+    start = _number(element.attributes.get("start", ""))
+    found: dict[str, Any] = {} if start is None else {"start": start}
     kind = element.attributes.get("type")
     return found | ({"type": kind} if kind else {})
 
@@ -146,8 +152,8 @@ def read_image(element: HtmlElement) -> Mapping[str, Any] | None:
     """Return an image's attributes that a number says; ``None`` for one without a source."""
     if not element.attributes.get("src"):
         return None
-    sizes = {key: element.attributes.get(key, "") for key in ("width", "height")}
-    return {key: int(value) for key, value in sizes.items() if value.isascii() and value.isdigit()}
+    sizes = {key: _number(element.attributes.get(key, "")) for key in ("width", "height")}
+    return {key: size for key, size in sizes.items() if size is not None}
 
 
 def link_attributes(*, target: str | None, rel: str | None) -> Mapping[str, Attribute]:
@@ -170,10 +176,8 @@ def read_link(element: HtmlElement) -> Mapping[str, Any] | None:
 
 def read_cell(element: HtmlElement) -> Mapping[str, Any]:
     """Return the widths of the columns that a cell spans."""
-    widths = element.attributes.get("colwidth", "").split(",")
-    if all(width.isascii() and width.isdigit() for width in widths):
-        return {"colwidth": [int(width) for width in widths]}
-    return {}
+    widths = [_number(width) for width in element.attributes.get("colwidth", "").split(",")]
+    return {} if None in widths else {"colwidth": widths}
 
 
 def unless_normal(element: HtmlElement) -> Mapping[str, Any] | None:

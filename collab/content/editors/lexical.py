@@ -65,7 +65,7 @@ class _LexicalLayout(Layout):
     def to_tree(self, value: JSON, schema: Schema) -> Node:
         return document(_TREE.complete(_blocks(value["root"]["children"])))
 
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
         raise ContentError("Documents of Lexical can be read, not written.")
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:

@@ -46,7 +46,7 @@ class _PlainLayout(_StringLayout):
         tree, _ = read_text(value, RICH)
         return tree | {"content": RICH.complete(tree["content"])}
 
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
         return write_text(tree, RICH)
 
 
@@ -57,7 +57,7 @@ class _MarkdownLayout(_StringLayout):
         tree, _ = read_markdown(value, RICH)
         return tree | {"content": RICH.complete(tree["content"])}
 
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
         return write_markdown(tree, RICH)
 
 

@@ -119,8 +119,9 @@ class _QuillLayout(TextLayout):
     def to_tree(self, value: JSON, schema: Schema) -> Node:
         return document(_TREE.complete(_blocks(_lines(value))))
 
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
-        return list(_operations(children(tree)))
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
+        operations = list(_operations(children(tree)))
+        return operations if _ends_a_line(old[-1:]) else _without_last_end(operations)
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
         operations = value.get("ops") if isinstance(value, dict) else value
@@ -161,9 +162,11 @@ def _lines(delta: Iterable[Mapping[str, Any]]) -> Iterator[_Line]:
         yield _Line(nodes, {})
 
 
-def _embedded(value: Mapping[str, Any], formats: Mapping[str, Any]) -> Node:
+def _embedded(value: Any, formats: Mapping[str, Any]) -> Node:
     marks = _marks({key: item for key, item in formats.items() if key in _VALUES or key in _FLAGS})
-    if set(value) == {"image"}:
+    if not isinstance(value, Mapping):
+        node = make_node("embed", {"value": value})
+    elif set(value) == {"image"}:
         sizes = {key: formats[key] for key in ("alt", "width", "height") if key in formats}
         node = make_node("image", {"src": value["image"], **sizes})
     elif set(value) == {"video"}:
@@ -327,6 +330,21 @@ def _formats(marks: Iterable[Mark]) -> Iterator[tuple[str, Any]]:
             yield "script", scripts[name]
         else:
             yield name, given.get("value", True)
+
+
+def _ends_a_line(operations: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the last operation is a text that ends a line."""
+    last = operations[-1]["insert"] if operations else ""
+    return isinstance(last, str) and last.endswith("\n")
+
+
+def _without_last_end(operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return operations without a plain line end after the last line, which Quill adds itself.
+
+    Its binding does not store it, and shows an empty line after one that is stored.
+    """
+    *rest, last = operations or [{}]
+    return rest if rest and last == {"insert": "\n"} and not _ends_a_line(rest) else operations
 
 
 def _insert(value: Any, formats: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,8 @@ __all__ = ["BREAK", "Fitter"]
 BREAK: Final[Node] = {"type": "<break>"}
 #: Nodes around a node that has to be wrapped, at most.
 _MAX_WRAPPERS = 3
+#: Nodes of one kind after which another one is not checked.
+_MANY = 100
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -179,11 +181,10 @@ class Fitter:
             return
         if placed and not self._is_inline(node):
             last = self._schema.expressions.get(placed[-1]["type"])
-            if last is not None and name in last.names:
-                inside = [*children(placed[-1]), node]
-                if last.matches(child["type"] for child in inside):
-                    placed[-1]["content"] = inside
-                    return
+            if last is not None and _takes_one_more(last, children(placed[-1]), name):
+                placed[-1]["content"] = children(placed[-1])
+                placed[-1]["content"].append(node)
+                return
         path = self._path(expression, name)
         if path is None:
             self._unwrap(expression, node, placed)
@@ -245,6 +246,17 @@ class Fitter:
                 yield [*nodes, empty]
 
 
+def _takes_one_more(expression: ContentExpression, nodes: Sequence[Node], name: str) -> bool:
+    """Return whether a node can follow those that its parent has."""
+    if name not in expression.names:
+        return False
+    names = [node["type"] for node in nodes[-_MANY:]]
+    if len(names) == _MANY and set(names) == {name}:
+        # Matching all of them for each one would take long.
+        return True
+    return expression.matches([*(node["type"] for node in nodes), name])
+
+
 def _has_letters(nodes: Iterable[Node]) -> bool:
     return any(not is_text(node) or node["text"].strip(" \t\r\n\f") for node in nodes)
 
@@ -262,13 +274,15 @@ def _collapse(nodes: Iterable[Node], is_line_end: Callable[[Node], bool]) -> lis
                 after_space = text.endswith(" ")
             continue
         after_space = is_line_end(node)
-        seen = _without_last_space(seen) if after_space else seen
+        if after_space:
+            _strip_last_space(seen)
         seen.append(node)
-    return _without_last_space(seen)
+    _strip_last_space(seen)
+    return seen
 
 
-def _without_last_space(nodes: list[Node]) -> list[Node]:
-    if not nodes or not is_text(nodes[-1]):
-        return nodes
-    text = nodes[-1]["text"].removesuffix(" ")
-    return nodes[:-1] + ([nodes[-1] | {"text": text}] if text else [])
+def _strip_last_space(nodes: list[Node]) -> None:
+    if nodes and is_text(nodes[-1]):
+        node = nodes.pop()
+        if text := node["text"].removesuffix(" "):
+            nodes.append(node | {"text": text})

@@ -13,6 +13,8 @@ __all__ = ["HtmlElement", "parse_html"]
 _VOID = frozenset(
     {"area", "br", "col", "embed", "hr", "img", "input", "link", "source", "track", "wbr"}
 )
+#: Elements deeper inside each other are beside each other.
+_MAX_DEPTH = 100
 
 
 @dataclass
@@ -63,20 +65,22 @@ class _TreeBuilder(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.root = HtmlElement("", {})
-        self._open = [self.root]
+        #: The tags that are open, and the element that takes what is in each.
+        self._open = [("", self.root)]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = HtmlElement(tag, {name: value or "" for name, value in attrs})
-        self._open[-1].children.append(element)
+        _, parent = self._open[-1]
+        parent.children.append(element)
         if tag not in _VOID:
-            self._open.append(element)
+            self._open.append((tag, element if len(self._open) < _MAX_DEPTH else parent))
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == self._open[-1].tag:
+        if tag == self._open[-1][0]:
             self._open.pop()
 
     def handle_data(self, data: str) -> None:
-        self._open[-1].children.append(data)
+        self._open[-1][1].children.append(data)
 
 
 def parse_html(html: str) -> HtmlElement:

@@ -14,11 +14,15 @@ from typing import Any
 from collab.content.extras import require
 from collab.content.schema import Schema
 from collab.content.trees import Node
+from collab.exceptions import InvalidContent
 
 from .html_reader import read_html
 
 __all__ = ["markdown_html", "read_markdown"]
 
+#: Parts that a text has at most: some, and more with each letter.
+_MAX_TOKENS = 1000
+_MAX_TOKENS_PER_LETTER = 10
 _BOX = re.compile(r"\[([ xX])\](?:[ \t]+|$)")
 
 
@@ -39,6 +43,7 @@ def markdown_html(markdown: str) -> str:
 def _parser() -> Any:
     parser = require("markdown_it").MarkdownIt("commonmark", {"html": True})
     parser.enable(["table", "strikethrough"])
+    parser.core.ruler.after("block", "token_limit", _check_tokens)
     parser.core.ruler.push("task_lists", _mark_tasks)
     parser.core.ruler.push("code_ends", _strip_code_ends)
     reference = next(rule.fn for rule in parser.block.ruler.__rules__ if rule.name == "reference")
@@ -49,6 +54,12 @@ def _parser() -> Any:
 
     parser.block.ruler.at("reference", reference_but_no_footnote)
     return parser
+
+
+def _check_tokens(state: Any) -> None:
+    """Refuse tables that are completed with many times the cells that are written."""
+    if len(state.tokens) > _MAX_TOKENS + _MAX_TOKENS_PER_LETTER * len(state.src):
+        raise InvalidContent("The Markdown has a table whose rows lack most of their cells.")
 
 
 def _strip_code_ends(state: Any) -> None:

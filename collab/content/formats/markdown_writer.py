@@ -126,6 +126,9 @@ class _MarkdownWriter:
         """Return whether an item is a paragraph, with nothing but lists after it."""
         first, rest = children(item)[:1], children(item)[1:]
         is_line = not first or self._kind(first[0]) == "paragraph"
+        if is_line and rest and self._paragraph(first[0]) == "<br>":
+            # A line that is a tag is HTML up to the next blank line.
+            return False
         return is_line and all(map(self._can_follow, rest))
 
     def _can_follow(self, node: Node) -> bool:
@@ -139,6 +142,8 @@ class _MarkdownWriter:
     def _item(self, item: Node, sign: str, between: str) -> str:
         is_task = self._kind(item) == "taskItem"
         lines = (self._task if is_task else self._entry)(item, between).split("\n")
+        # A rule of dashes after the sign of an item would be one rule with it.
+        lines[0] = "___" if lines[0] == "---" else lines[0]
         indent = " " * len(sign)
         rest = [f"{indent}{line}" if line else "" for line in lines[1:]]
         return "\n".join([f"{sign}{lines[0]}".rstrip(), *rest])

@@ -7,6 +7,7 @@ pycrdt's sticky indices are for root texts only, and wrong where a letter has mo
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,8 +20,6 @@ __all__ = ["NODE", "LineRange", "Signs", "line_text", "lines_of"]
 
 #: Stands for an inline node in the text of a line.
 NODE = "\ufffc"
-#: The key of an embedded value that is a sign.
-_SIGN = "collab-sign"
 
 
 class LineRange(NamedTuple):
@@ -68,6 +67,8 @@ class Signs:
         self._doc = doc
         self._field = field
         self._schema = schema
+        #: The key of an embedded value that is a sign; one that nobody can have written before.
+        self._key = f"sign-{uuid.uuid4()}"
         self._update = self._signed(places) if places else b""
 
     def _signed(self, places: Sequence[LineRange]) -> bytes:
@@ -77,24 +78,36 @@ class Signs:
         # From the end, as each sign moves the letters after it.
         for number, place in reversed(list(enumerate(places))):
             letters = lines[place.line][place.start : place.end]
-            _insert(letters[-1], letters[-1].end, [number, 1])
-            _insert(letters[0], letters[0].start, [number, 0])
+            self._insert(letters[-1], letters[-1].end, [number, 1])
+            self._insert(letters[0], letters[0].start, [number, 0])
         return copy.get_update(state)
+
+    def _insert(self, letter: Letter, index: int, value: list[int]) -> None:
+        assert letter.text is not None
+        letter.text.insert_embed(index, {self._key: value})
 
     def find(self, number: int, text: str) -> LineRange | None:
         """Return where a place is now; ``None`` if its text is no longer ``text``."""
         copy = _copy(self._doc)
         copy.apply_update(self._update)
         for index, nodes in enumerate(_read_lines(copy, self._field, self._schema)):
-            signs = [_sign_of(node) for node in nodes]
+            signs = [self._sign_of(node) for node in nodes]
             if [number, 0] in signs and [number, 1] in signs:
                 first, last = signs.index([number, 0]), signs.index([number, 1])
                 # Others may have written at the ends, between the text and a sign.
-                start = line_text(_without_signs(nodes[first:last])).find(text)
-                before = len(line_text(_without_signs(nodes[:first])))
+                start = self._text(nodes[first:last]).find(text)
+                before = len(self._text(nodes[:first]))
                 if start >= 0:
                     return LineRange(index, before + start, before + start + len(text))
         return None
+
+    def _sign_of(self, node: Node) -> Any:
+        value = (node.get("attrs") or {}).get("value")
+        return value.get(self._key) if isinstance(value, dict) else None
+
+    def _text(self, nodes: Sequence[Node]) -> str:
+        """Return the text of nodes without signs."""
+        return line_text([node for node in nodes if self._sign_of(node) is None])
 
     def change_lines(self, change: Callable[[list[Node]], list[Node]]) -> None:
         """Change the lines of the document."""
@@ -105,17 +118,3 @@ def _copy(doc: Doc[Any]) -> Doc[Any]:
     copy: Doc[Any] = Doc()
     copy.apply_update(doc.get_update())
     return copy
-
-
-def _insert(letter: Letter, index: int, value: list[int]) -> None:
-    assert letter.text is not None
-    letter.text.insert_embed(index, {_SIGN: value})
-
-
-def _sign_of(node: Node) -> Any:
-    value = (node.get("attrs") or {}).get("value")
-    return value.get(_SIGN) if isinstance(value, dict) else None
-
-
-def _without_signs(nodes: Sequence[Node]) -> list[Node]:
-    return [node for node in nodes if _sign_of(node) is None]

@@ -67,7 +67,7 @@ class ProseMirrorLayout(XmlLayout):
         tree: Node = value
         return tree
 
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
         return tree
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:

@@ -7,7 +7,7 @@ module are made of whole letters.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from collab.content.differences.letters import Span, StandIns, spans
@@ -64,16 +64,33 @@ def join_chunks(chunks: Sequence[Chunk]) -> list[Chunk]:
     return joined
 
 
-def write_chunks(text: SharedText, chunks: Sequence[Chunk]) -> None:
-    """Fill an empty text."""
-    index = 0
-    for value, formatting in chunks:
-        if isinstance(value, str):
-            text.insert(index, value, dict(formatting))
-            index += len(value.encode())
-        else:
-            text.insert_embed(index, value, dict(formatting))
-            index += 1
+def write_chunks(text: SharedText, chunks: Sequence[Chunk], index: int = 0) -> None:
+    """Insert chunks at an index.
+
+    The last are inserted first, as finding a place takes as long as it is far away; but chunks that
+    share formatting in their order, or there would be more marks than editors leave in a text.
+    """
+    for run in reversed(list(_runs(chunks))):
+        place = index
+        for value, formatting in run:
+            if isinstance(value, str):
+                text.insert(place, value, dict(formatting))
+                place += len(value.encode())
+            else:
+                text.insert_embed(place, value, dict(formatting))
+                place += 1
+
+
+def _runs(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    """Yield parts of ``chunks`` where one shares no formatting with the chunk before."""
+    run: list[Chunk] = []
+    for chunk in chunks:
+        last = run[-1].formatting if run else {}
+        if run and not any(last.get(key) == value for key, value in chunk.formatting.items()):
+            yield run
+            run = []
+        run.append(chunk)
+    yield run
 
 
 def text_letters(text: SharedText) -> list[Letter]:
@@ -158,16 +175,15 @@ class _Writer:
             start = stop
 
     def _insert(self, start: int, end: int) -> None:
+        inserted = self._after.letters[start:end]
+        chunks: list[Chunk] = []
         while start < end:
             formatting, stop = self._after.formatting(start)
             letters = self._after.letters[start : min(stop, end)]
-            if letters[0] in self._stand_ins.values:
-                value = self._stand_ins.values[letters[0]]
-                self._texts[0].insert_embed(self._index, value, dict(formatting))
-            else:
-                self._texts[0].insert(self._index, letters, dict(formatting))
-            self._index += self._stand_ins.size(letters)
+            chunks.append(Chunk(self._stand_ins.values.get(letters[0], letters), formatting))
             start += len(letters)
+        write_chunks(self._texts[0], chunks, self._index)
+        self._index += self._stand_ins.size(inserted)
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class BlockNoteLayout(XmlLayout):
         tree = blocks_to_tree(value)
         return tree | {"content": self.tree_schema(schema).complete(tree["content"])}
 
-    def from_tree(self, tree: Node, schema: Schema) -> JSON:
+    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
         return tree_to_blocks(tree)
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
