@@ -100,6 +100,6 @@ def canonical_html(html: str) -> list[Any]:
 
 
 if __name__ == "__main__":
-    for name in ("tiptap", "basic", "blocknote", "quill", "lexical"):
+    for name in ("tiptap", "basic", "blocknote", "quill", "lexical", "everyday"):
         kept = json.dumps(made(name, COUNT), ensure_ascii=False, indent=None)
         (RECORDED / f"{name}.json").write_text(f"{kept}\n")

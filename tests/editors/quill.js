@@ -4,7 +4,7 @@ import * as Y from "yjs";
 import { Random } from "./random.js";
 
 const LINES = [{ header: 2 }, { list: "bullet" }, { list: "ordered", indent: 1 }, { list: "checked" }, { blockquote: true }, { "code-block": "python" }, { align: "right" }, {}];
-const FORMATS = [{ bold: true }, { italic: true, color: "#f00" }, { link: "https://example.org" }, { script: "sub" }, {}];
+const FORMATS = [{ bold: true }, { italic: true, color: "#ff0000" }, { link: "https://example.org" }, { script: "sub" }, {}];
 
 function write(random, text) {
   for (let count = 1 + random.below(6); count > 0; count -= 1) {

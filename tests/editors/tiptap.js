@@ -1,28 +1,11 @@
-// The nodes and marks of Tiptap that collab.content's TIPTAP has.
+// Documents of Tiptap, with its own HTML and Markdown.
 
 import { getSchema } from "@tiptap/core";
-import Highlight from "@tiptap/extension-highlight";
-import Image from "@tiptap/extension-image";
-import { TaskItem, TaskList } from "@tiptap/extension-list";
-import Mention from "@tiptap/extension-mention";
-import { TableKit } from "@tiptap/extension-table";
-import TextAlign from "@tiptap/extension-text-align";
 import { generateHTML } from "@tiptap/html";
 import { MarkdownManager } from "@tiptap/markdown";
-import StarterKit from "@tiptap/starter-kit";
 import * as binding from "@tiptap/y-tiptap";
 import { outline } from "./prosemirror.js";
-
-export const extensions = [
-  StarterKit.configure({ undoRedo: false }),
-  TaskList,
-  TaskItem.configure({ nested: true }),
-  TableKit,
-  Image,
-  Mention,
-  Highlight,
-  TextAlign.configure({ types: ["heading", "paragraph"] }),
-];
+import { extensions } from "./tiptap-extensions.js";
 
 const schema = getSchema(extensions);
 const markdown = new MarkdownManager({ extensions });
