@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from . import compare, growth, plots, publish, report, rows, scale, trace
+from . import compare, content, growth, plots, publish, report, rows, scale, trace
 
 __all__ = ["main"]
 
@@ -21,6 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     scale.add_arguments(commands.add_parser("scale", help="what several processes cost"))
     rows.add_arguments(commands.add_parser("rows", help="what it costs to tell of saved rows"))
     growth.add_arguments(commands.add_parser("growth", help="what documents of rows grow to"))
+    content.add_arguments(commands.add_parser("content", help="read and write rich text"))
     publish.add_arguments(commands.add_parser("publish", help="what it costs to tell an event"))
     return parser
 
@@ -33,6 +34,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "scale": scale.run,
     "rows": rows.run,
     "growth": growth.run,
+    "content": content.run,
     "publish": publish.run,
 }
 
