@@ -42,7 +42,7 @@ _OPENING_AT_ONCE, _AUTHENTICATION_RATE = 8, 10.0
 #: Seconds between two looks whether anything was sent: a provider that receives nothing for 30 s
 #: connects again.
 _QUIET = 14.0
-#: What a waiting message costs beside its text.
+#: Cost of a waiting message beside its text.
 _MESSAGE_COST = 256
 #: A message of presence without any state.
 _NOBODY = presence_frame([])

@@ -38,7 +38,7 @@ class HocuspocusConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Chann
     async def authorize(self) -> Access:
         """Return whether the user of ``self.scope`` may connect at all; by default everybody may.
 
-        What the client may do with a document, ``authenticate()`` says.
+        ``authenticate()`` returns its access to each document.
         """
         return Access.WRITE
 

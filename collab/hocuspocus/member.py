@@ -105,7 +105,7 @@ class HocuspocusMember(Member):
         if self.session.can_write:
             self.ask(state)
         else:
-            # What it may not change, it may have: that is reported as stored.
+            # An answer without news is reported as stored.
             self.send_frame(step1_frame(state))
 
     def ask(self, state: bytes) -> None:

@@ -18,7 +18,7 @@ from collab.hocuspocus.frames import status_frame
 
 __all__ = ["AddressedOutbox", "Line"]
 
-#: What a message costs beside its bytes.
+#: Cost of a message beside its bytes.
 _MESSAGE_COST = 128
 
 
@@ -105,7 +105,7 @@ class AddressedOutbox(Outbox):
         self._on_close = on_close
         #: Reports of stored frames that wait.
         self._stored = 0
-        #: What this document adds to the line's backlog.
+        #: Part of the line's backlog that this document has.
         self._share = 0
 
     def _write_addressed(self, frame: bytes | str) -> bool:
