@@ -33,6 +33,7 @@ from collab.conf import get_settings
 from collab.engine.connections.fast_path import EXTENSION
 from collab.engine.connections.inbox import Inbox
 from collab.engine.connections.join_queue import current_join_queue
+from collab.engine.connections.request_head import MAX_REQUEST_PART, read_request
 from collab.engine.connections.unfinished import current_unfinished
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
@@ -48,8 +49,8 @@ _HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _PING, _PONG})
 _TURN_FRAMES = 100
 #: Bytes of an unfinished message that need no deadline.
 _SMALL_PART = 64 * 1024
-#: End of the request, and the largest part of it that the library reads.
-_REQUEST_END, _MAX_REQUEST_PART = b"\r\n\r\n", 8192
+#: The end of a request.
+_REQUEST_END = b"\r\n\r\n"
 
 #: A payload of up to this size has a header of two bytes, and a mask, before it.
 _SHORT, _SHORT_HEADER = 125, 6
@@ -135,7 +136,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.transport.is_closing():
             return
         (request, end, rest), self._request = self._request.partition(_REQUEST_END), b""
-        super().data_received(request + end)
+        is_whole = bool(end) and not self.conn.debug
+        if is_whole and (usual := read_request(request)) is not None:
+            self.handle_connect(usual)
+        else:
+            super().data_received(request + end)
         if not self.handshake_initiated:
             self._refuse_request(request)
         elif rest:
@@ -143,7 +148,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _refuse_request(self, request: bytes) -> None:
         """Answer a request that the library does not accept, and close the connection."""
-        is_too_large = any(len(line) >= _MAX_REQUEST_PART for line in request.split(b"\r\n"))
+        is_too_large = any(len(line) >= MAX_REQUEST_PART for line in request.split(b"\r\n"))
         status = b"431 Request Header Fields Too Large" if is_too_large else b"400 Bad Request"
         counters.refuse(CloseCode.PROTOCOL_VIOLATION, "Handshake")
         self.transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\n\r\n" % status)
