@@ -191,6 +191,11 @@ fuzz-rows: export FUZZ_STEPS ?= 40
 fuzz-rows: $(TOOLS) $(SERVICES) ## Compare rows in documents with the ORM's answers, while servers restart; FUZZ_EXAMPLES, _STEPS
 	$(PY) -m pytest -q tests/acceptance/test_rows_oracle.py
 
+.PHONY: fuzz-history-checker
+fuzz-history-checker: export HISTORY_SECONDS ?= 300
+fuzz-history-checker: $(TOOLS) $(SERVICES) ## Check what clients read while networks and servers fail; HISTORY_SECONDS, _SEED
+	$(PY) -m pytest -q --capture=no tests/acceptance/test_histories.py
+
 .PHONY: bench
 bench: $(TOOLS) $(SERVICES) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)

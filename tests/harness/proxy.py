@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts and delays what goes through it, and spreads it over several servers."""
+"""A TCP proxy that cuts, holds and delays what goes through it, and spreads it over servers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class Proxy:
         self.port = 0
         #: Seconds that each piece of data is kept.
         self.delay = 0.0
+        #: Cleared, nothing goes to the servers any more, or nothing comes from them; it waits.
+        self.there = asyncio.Event()
+        self.back = asyncio.Event()
+        self.there.set()
+        self.back.set()
         self._targets = deque(ports)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -46,7 +51,9 @@ class Proxy:
             return
         there, back = connection
         self._writers |= {writer, back}
-        await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+        await asyncio.gather(
+            self._pass_on(reader, back, self.there), self._pass_on(there, writer, self.back)
+        )
         self._writers -= {writer, back}
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
@@ -56,10 +63,13 @@ class Proxy:
                 return await asyncio.open_connection("127.0.0.1", self._targets[0])
         return None
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_pass: asyncio.Event
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await asyncio.sleep(self.delay)
+                await may_pass.wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()
