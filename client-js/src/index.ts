@@ -5,4 +5,4 @@ export { Rows, rows } from "./rows.js";
 export type { RowsChange, RowsEvents, Values } from "./rows.js";
 export { editText } from "./text.js";
 export { CloseCode, MessageType, SUBPROTOCOL, SyncType, VERIFIED } from "./wire.js";
-export type { Access, Created, Frame, Hello, OmittedRefusals, Refusal } from "./wire.js";
+export type { Access, Created, DocumentRefusal, Frame, Hello, OmittedRefusals, Refusal } from "./wire.js";

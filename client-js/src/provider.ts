@@ -13,6 +13,7 @@ import {
   hello,
   type Access,
   type Created,
+  type DocumentRefusal,
   type Frame,
   type HelloFields,
   type Hello,
@@ -64,6 +65,8 @@ export interface CollabEvents {
   upgrade: (versions: { version: number; required: number }) => void;
   /** The user's access; emitted when it becomes known and when it changes. */
   access: (access: Access) => void;
+  /** The server refused changes, by whichever user, and set the document back to before them. */
+  document: (refusal: DocumentRefusal) => void;
   /** The server refused a change of a row. */
   row: (refusal: Refusal) => void;
   /** The server refused more changes of rows than it sends one by one. */
@@ -80,6 +83,12 @@ type Events = ObservableV2<CollabEvents>;
 
 const refusal = ({ data, errors, response_status }: Frame): Refusal => ({
   ...(data as Pick<Refusal, "map" | "key" | "fields" | "values">),
+  errors,
+  status: response_status,
+});
+
+const documentRefusal = ({ data, errors, response_status }: Frame): DocumentRefusal => ({
+  fields: (data as Pick<DocumentRefusal, "fields">).fields,
   errors,
   status: response_status,
 });
@@ -215,6 +224,7 @@ export class CollabProvider extends WebsocketProvider {
     if (frame.action === "stateless") {
       this.emit("stateless", [{ payload: frame.data as string }]);
     }
+    if (frame.action === "document") this.emit("document", [documentRefusal(frame)]);
     if (frame.action === "row") this.emit("row", [refusal(frame)]);
     if (frame.action === "rows") this.emit("rows", [omitted(frame)]);
     if (frame.action === "row_created") this.emit("row_created", [created(frame)]);

@@ -64,6 +64,15 @@ export interface Hello {
   version?: number;
 }
 
+/** Changes of a document that the server refused and set back. */
+export interface DocumentRefusal {
+  /** Reasons by field; those of the whole document are under `""`. */
+  fields: Record<string, string[]>;
+  /** The reasons as sentences. */
+  errors: string[];
+  status: number;
+}
+
 /** A change of a row that the server refused and sets back. */
 export interface Refusal {
   map: string;

@@ -87,6 +87,30 @@ class DocumentType:
         """
         return None
 
+    def validate(self, doc: Doc[Any], user: Any, *args: Any, **parameters: Any) -> Any:
+        """Refuse what changes have made of a document, by raising a ``ValidationError``.
+
+        Called with a private copy when ``changed()`` is about to be, after the same pause. The
+        document is set back for everybody to its last valid state, and its authors are informed.
+
+        Args:
+            doc: the document.
+            user: the author of the last change; ``None`` if unknown.
+        """
+
+    def check_update(self, member: Any, outline: Any, *args: Any, **parameters: Any) -> None:
+        """Refuse an update of a member before it is applied, by raising a ``ValidationError``.
+
+        Called in the event loop for each update, so it must return within microseconds, must not be
+        a coroutine function, and must not use the database. A member whose update is refused is
+        disconnected, as its document differs from the server's from then on.
+
+        Args:
+            member: the sender, with ``user`` and ``user_id``.
+            outline: what the update inserts and deletes, see
+                ``collab.protocol.yjs.validation.UpdateOutline``; its bytes are ``outline.update``.
+        """
+
     def created(self, change: Change, *args: Any, **parameters: Any) -> Any:
         """Called when a document has been stored for the first time."""
 

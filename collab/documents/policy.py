@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.exceptions import ValidationError
 from django.db import connections
 from pycrdt import Doc
 
@@ -16,6 +17,7 @@ from collab.documents.document_type import DocumentType
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
 from collab.engine.storing.upgrade import mark_version
+from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
@@ -136,6 +138,20 @@ class TypeRules:
     def version(self) -> int | None:
         """The version of the type."""
         return self._type.version
+
+    @property
+    def check_update(self) -> Callable[[Any, Any], None] | None:
+        """Refuses updates of members as the type does; ``None`` if it does not."""
+        if type(self._type).check_update is DocumentType.check_update:
+            return None
+
+        def check(member: Any, outline: Any) -> None:
+            try:
+                self._type.check_update(member, outline, **self._parameters)
+            except ValidationError as error:
+                raise ProtocolViolation(" ".join(error.messages)) from error
+
+        return check
 
     async def upgrade(self, doc: Doc[Any], before: int) -> None:
         """Change a stored document as the type does."""

@@ -26,6 +26,13 @@ class DocumentRules(Protocol):
     def version(self) -> int | None:
         """The version of its type; ``None`` without versions."""
 
+    @property
+    def check_update(self) -> Callable[[Any, Any], None] | None:
+        """Raises a ``MemberError`` if an update of a member is refused; ``None`` if none is.
+
+        It gets the member and the update's outline.
+        """
+
     async def upgrade(self, doc: Doc[Any], before: int) -> None:
         """Change a stored document that is of version ``before``."""
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from .compaction import apply_stored
 from .event_queue import retry
 from .exceptions import StorageError
-from .models import Document, DocumentQuerySet, EventLease
+from .models import Document, DocumentQuerySet, EventLease, RefusedState
 from .orm import ORMStorage
 from .render import render_text
 from .subdocuments import temporary_doc
@@ -27,10 +27,11 @@ from .subdocuments import temporary_doc
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Document]
     LeaseAdmin = admin.ModelAdmin[EventLease]
+    RefusedAdmin = admin.ModelAdmin[RefusedState]
 else:
-    BaseAdmin = LeaseAdmin = admin.ModelAdmin
+    BaseAdmin = LeaseAdmin = RefusedAdmin = admin.ModelAdmin
 
-__all__ = ["DocumentAdmin", "FailedChangeAdmin"]
+__all__ = ["DocumentAdmin", "FailedChangeAdmin", "RefusedChangeAdmin"]
 
 #: Most characters of a document's content that are shown.
 SHOWN = 100_000
@@ -128,6 +129,28 @@ class FailedChangeAdmin(LeaseAdmin):
     @admin.action(description=_("Try the selected ones again now"))
     def try_again(self, request: HttpRequest, queryset: QuerySet[EventLease]) -> None:
         retry(queryset)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(RefusedState)
+class RefusedChangeAdmin(RefusedAdmin):
+    """Lists changes that a type has refused, with what the documents held then."""
+
+    list_display = ("name", "at", "reasons", "is_set_back")
+    fields = readonly_fields = ("name", "at", "user_ids", "reasons", "is_set_back", "content")
+    search_fields: ClassVar = ("name",)
+
+    @admin.display(description=_("content"))
+    def content(self, refused: RefusedState) -> SafeString:
+        with temporary_doc() as doc:
+            doc.apply_update(bytes(refused.state))
+            text = render_text(doc)
+        return format_html('<pre style="white-space: pre-wrap">{}</pre>', text[:SHOWN])
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RefusedState]:
+        return super().get_queryset(request).defer("state")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -22,7 +22,9 @@ __all__ = [
     "DocumentVersion",
     "EventLease",
     "QueuedEvent",
+    "RefusedState",
     "Update",
+    "ValidState",
     "VersionBlob",
 ]
 
@@ -174,3 +176,33 @@ class DocumentVersion(models.Model):
 
     def __str__(self) -> str:
         return self.title or f"{self.kind} version {self.pk}"
+
+
+class ValidState(models.Model):
+    """The last valid state of a document whose type validates it."""
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    state = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RefusedState(models.Model):
+    """A state of a document that its type has refused, and that was set back."""
+
+    name = models.CharField(max_length=MAX_NAME_LENGTH, db_index=True)
+    at = models.DateTimeField()
+    #: Primary keys, as text, of the users who changed the document since it was valid.
+    user_ids = models.JSONField(default=list)
+    reasons = models.TextField()
+    state = models.BinaryField()
+    #: Whether the document was set back.
+    is_set_back = models.BooleanField()
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+        verbose_name = "refused change"
+
+    def __str__(self) -> str:
+        return self.name

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from pycrdt import Doc, Text
 
 from collab import documents
@@ -16,8 +17,19 @@ from collab.access import Access
 from collab.documents.changes.change import Change
 from collab.documents.changes.deliverer import Deliverer
 from collab.exceptions import NoSuchDocument
+from collab.protocol.yjs.validation import UpdateOutline
 
-__all__ = ["Kept", "Recorded", "RecordedAsync", "RecordedFiles", "Versioned", "calls", "on_call"]
+__all__ = [
+    "Kept",
+    "Recorded",
+    "RecordedAsync",
+    "RecordedFiles",
+    "Validated",
+    "ValidatedAsync",
+    "Versioned",
+    "calls",
+    "on_call",
+]
 
 #: Each call of a hook: its name, the document's key, and what it got.
 calls: list[tuple[Any, ...]] = []
@@ -103,6 +115,47 @@ class Versioned(documents.DocumentType):
     def upgrade(self, doc: Doc[Any], before: int, key: str) -> None:
         calls.append(("upgrade", key, before))
         doc.get("text", type=Text).insert(0, f"v{before}>")
+
+
+@documents.register("validated/<slug:key>")
+class Validated(documents.DocumentType):
+    """Refuses the text "bad", and updates with a zero byte."""
+
+    change_delay: ClassVar[float] = 0.0
+
+    def authorize(self, user: Any, key: str) -> Access:
+        return Access.WRITE
+
+    def seed(self, doc: Doc[Any], key: str) -> None:
+        if key == "seeded":
+            doc.get("text", type=Text).insert(0, "seed ")
+
+    def validate(self, doc: Doc[Any], user: Any, key: str) -> None:
+        calls.append(("validate", key, text_of(doc), getattr(user, "username", None)))
+        if "bad" in text_of(doc) or (key == "strict" and not text_of(doc)):
+            raise ValidationError({"text": ["Do not write bad words."]})
+
+    def check_update(self, member: Any, outline: UpdateOutline, key: str) -> None:
+        if b"forbidden" in outline.update:
+            raise ValidationError("This word is forbidden.")
+
+    def changed(self, change: Change, key: str) -> None:
+        calls.append(("changed", key, text_of(change.doc)))
+
+
+@documents.register("validated/async/<slug:key>")
+class ValidatedAsync(documents.DocumentType):
+    """Refuses each document as a whole, in a coroutine function."""
+
+    change_delay: ClassVar[float] = 0.0
+    atomic: ClassVar[bool] = False
+
+    def authorize(self, user: Any, key: str) -> Access:
+        return Access.WRITE
+
+    async def validate(self, doc: Doc[Any], user: Any, key: str) -> None:
+        if text_of(doc):
+            raise ValidationError("No text, please.")
 
 
 @documents.register("kept/<slug:key>")

@@ -17,6 +17,7 @@ from django.db import (
 
 from collab.conf import get_storage
 from collab.documents.changes.receivers import call_receivers
+from collab.documents.changes.validation import validate_changes
 from collab.documents.registry import resolve
 from collab_storage.event_queue import EventQueue, Lease, LeaseLost
 from collab_storage.models import QueuedEvent
@@ -88,6 +89,7 @@ class Deliverer:
         try:
             with self._transaction(lease.name):
                 if events:
+                    validate_changes(lease.name, events, self._using)
                     call_receivers(lease.name, events)
                 with transaction.atomic(self._using):
                     self._queue.finish(lease, events)

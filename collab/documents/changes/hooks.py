@@ -6,7 +6,7 @@ from collab.documents.document_type import DocumentType
 
 __all__ = ["has_hooks"]
 
-_HOOKS = ("created", "changed", "deleted", "renamed")
+_HOOKS = ("created", "changed", "deleted", "renamed", "validate")
 
 
 def has_hooks(document_type: type[DocumentType]) -> bool:

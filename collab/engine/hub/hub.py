@@ -6,7 +6,7 @@ Other threads reach the live rooms through :func:`collab.engine.hub.current.in_a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -132,6 +132,8 @@ class Hub:
             self.send_stateless(name, order["payload"])
         elif order["what"] == "close":
             self.close_members(name, order["reason"], order["user"])
+        elif order["what"] == "inform":
+            self.inform(name, order["users"], order["frame"])
         elif order["what"] == "present":
             self._answer_present(name, order["channel"])
         elif order["what"] == "forget":
@@ -189,6 +191,16 @@ class Hub:
         for member in self._members_of(name):
             if member is not exclude:
                 member.send_stateless(payload)
+
+    def inform(self, name: str, user_ids: Collection[str | None], frame: str) -> None:
+        """Send a text frame to the members of a document that are these users and understand it.
+
+        ``None`` stands for anonymous users, of whom those that may write get it.
+        """
+        for member in self._members_of(name):
+            is_concerned = member.user_id is not None or member.session.can_write
+            if member.user_id in user_ids and is_concerned and member.session.greeted:
+                member.send_frame(frame)
 
     def close_members(self, name: str, reason: str, user_id: str | None = None) -> None:
         """Close a document for its members, by default of all users."""

@@ -171,6 +171,7 @@ class Loader:
         watchers: list[Watcher],
     ) -> Room:
         name, stored = key
+        rules = rules_of(name)
         return Room(
             name,
             source,
@@ -179,6 +180,7 @@ class Loader:
                 store=self._store.writer if stored else None,
                 peers=link,
                 watchers=watchers,
+                check_update=None if rules is None else rules.check_update,
                 make_doc=None if opener.makes_plain_docs else opener.make_ydoc,
                 on_empty=lambda: self._upkeep.unload_later(key),
                 on_broken=lambda: self._upkeep.remove(key, self._live.rooms[key]),

@@ -98,6 +98,8 @@ class RoomContext:
         peers: the other processes, if there may be any.
         watchers: follow the document; if there are any, each member's updates are applied alone,
             so that ``author`` names their sender.
+        check_update: called with each update of a member and its outline, before it is applied;
+            raises a ``MemberError`` to refuse it.
         make_doc: makes an empty Doc with the project's observers, each time that the room needs a
             new one; ``None`` if a plain Doc does, and the room may do without one at times.
         on_empty: called when the last member has left.
@@ -108,6 +110,7 @@ class RoomContext:
     store: Store | None = None
     peers: Peers | None = None
     watchers: Sequence[Watcher] = ()
+    check_update: Callable[[Member, UpdateOutline | None], None] | None = None
     make_doc: Callable[[], Awaitable[Doc[Any]]] | None = None
     on_empty: Callable[[], object] = lambda: None
     on_broken: Callable[[], object] = lambda: None

@@ -171,6 +171,8 @@ class Room:
             member.send_frame(reply.frame)
 
     def _receive_update(self, update: RoomUpdate[Member]) -> None:
+        if (check := self._context.check_update) is not None and update.member is not None:
+            check(update.member, update.outline)
         self._delivery.check_backlog()
         if not update.is_whole:
             self._integrator.receive(update)

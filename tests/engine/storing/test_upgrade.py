@@ -30,6 +30,7 @@ class Rules:
         self.version = version
         self.comment_formats = ("comment",)
         self.befores: list[int] = []
+        self.check_update = None
 
     async def presence(self, user: Any) -> None:
         return None
