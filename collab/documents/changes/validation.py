@@ -80,8 +80,8 @@ class _Document:
         self._type, self._parameters = resolved
         self._events = events
         self._using = using
-        users = get_user_model()._default_manager
-        self._author = users.filter(pk=events[-1].user_id).first()
+        user_id, users = events[-1].user_id, get_user_model()._default_manager
+        self._author = None if user_id is None else users.filter(pk=user_id).first()
 
     def error(self, state: bytes) -> ValidationError | None:
         """Return the type's objection to a state, if it has one."""
