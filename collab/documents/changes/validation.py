@@ -51,7 +51,7 @@ def validate_changes(name: str, events: Sequence[QueuedEvent], using: str) -> No
             state = read(name).get_update()
         except DocumentNotFound:
             return
-        document = _Document(name, resolved, events, using)
+        document = _ChangedDocument(name, resolved, events, using)
         error = document.error(state)
         if error is None:
             states = ValidState.objects.using(using)
@@ -61,7 +61,7 @@ def validate_changes(name: str, events: Sequence[QueuedEvent], using: str) -> No
 
 
 def _follow(name: str, events: Sequence[QueuedEvent], using: str) -> None:
-    """Let the last valid state follow a document that was renamed or deleted."""
+    """Rename or delete the last valid state with its document."""
     states = ValidState.objects.using(using)
     for event in events:
         if event.kind in (EventKind.DELETED, EventKind.RENAMED):
@@ -70,7 +70,7 @@ def _follow(name: str, events: Sequence[QueuedEvent], using: str) -> None:
             states.filter(name=event.old_name).update(name=name)
 
 
-class _Document:
+class _ChangedDocument:
     """A document that has changed, and its type."""
 
     def __init__(
