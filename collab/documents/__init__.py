@@ -22,7 +22,7 @@ from collab.documents.contents import (
     text,
 )
 from collab.documents.document_content import DocumentContent
-from collab.documents.document_type import DocumentType
+from collab.documents.document_type import DocumentType, History
 from collab.documents.members import (
     PresentUser,
     aclose_members,
@@ -51,6 +51,7 @@ from collab.documents.registry import name_of, names, register, type_of
 __all__ = [
     "DocumentContent",
     "DocumentType",
+    "History",
     "PresentUser",
     "aclose_members",
     "acontent",

@@ -5,6 +5,7 @@ The schema is that of the document's type, unless one is given.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from asgiref.sync import async_to_sync
@@ -35,8 +36,12 @@ __all__ = [
     "json",
     "markdown",
     "replace",
+    "rewrite_watchers",
     "text",
 ]
+
+#: Called with a document's name and the user before its content is replaced.
+rewrite_watchers: list[Callable[[str, object], Awaitable[None]]] = []
 
 
 def content_schema(
@@ -225,7 +230,7 @@ async def _replace(
     state = await _state(name)
     size = len(state) + len(str(wanted.value)) + len(base or "")
     update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
-    await _store(name, update, user)
+    await _store(name, update, user, is_rewrite=True)
     return report
 
 
@@ -235,6 +240,8 @@ async def _state(name: str) -> bytes:
     return doc.get_update()
 
 
-async def _store(name: str, update: bytes, user: object) -> None:
+async def _store(name: str, update: bytes, user: object, *, is_rewrite: bool = False) -> None:
     if update:
+        for watch in rewrite_watchers if is_rewrite else ():
+            await watch(name, user)
         await store_update(name, update, user, upon=unsaved_entries(name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pycrdt import Doc
@@ -11,7 +13,30 @@ if TYPE_CHECKING:
     from collab.content import Schema
     from collab.documents.changes.change import Change
 
-__all__ = ["DocumentType"]
+__all__ = ["DocumentType", "History"]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The policy of automatic versions; see :mod:`collab.history`.
+
+    Older ones are thinned out: all stay for ``keep_all``, then the last of each hour for
+    ``keep_hourly``, of each day for ``keep_daily``, and of each week from then on. Named versions
+    and those made before a version was restored or a document was imported stay.
+
+    Args:
+        every: seconds that have to pass between automatic versions.
+        keep_all, keep_hourly, keep_daily: ages, each larger than the one before.
+        max_age: older automatic versions are deleted, too; ``None``: none are.
+        max_versions: at most this number of automatic versions; ``None``: any.
+    """
+
+    every: float = 600
+    keep_all: timedelta = timedelta(days=1)
+    keep_hourly: timedelta = timedelta(weeks=1)
+    keep_daily: timedelta = timedelta(days=30)
+    max_age: timedelta | None = None
+    max_versions: int | None = None
 
 
 class DocumentType:
@@ -38,6 +63,8 @@ class DocumentType:
     #: Formats of its texts that a user with ``Access.COMMENT`` may add and remove, such as the
     #: marks of comments; ``*`` stands for any letters.
     comment_formats: ClassVar[Sequence[str]] = ("comment", "comment--*")
+    #: The policy of automatic versions; ``None``: versions are only made by hand.
+    history: ClassVar[History | None] = None
     #: Seconds without a further change after which ``changed()`` is called, and seconds after the
     #: first change at which it is called at the latest.
     change_delay: ClassVar[float] = 2.0
@@ -66,6 +93,14 @@ class DocumentType:
         The server puts it under ``verified`` into the presence of each of the user's clients, where
         no client can. It is asked when a connection joins, and with each check of its access.
         """
+        return None
+
+    def can_restore(self, user: Any, *args: Any, **parameters: Any) -> Any:
+        """Return whether ``user``, who may write, may make, name, restore and delete versions."""
+        return True
+
+    def versions_since(self, user: Any, *args: Any, **parameters: Any) -> Any:
+        """Return the time of the first version that ``user`` may see; ``None`` for all."""
         return None
 
     def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> Any:

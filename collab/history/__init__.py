@@ -5,6 +5,7 @@ are part of the surrounding ``transaction.atomic()`` if documents are kept in th
 database.
 """
 
+from collab.history.automatic import aprune, prune
 from collab.history.exceptions import HistoryError, NoHistory, VersionNotFound
 from collab.history.operations import (
     acreate,
@@ -30,12 +31,14 @@ __all__ = [
     "VersionNotFound",
     "acreate",
     "adelete",
+    "aprune",
     "aread",
     "arename",
     "arestore",
     "aversions",
     "create",
     "delete",
+    "prune",
     "read",
     "rename",
     "restore",

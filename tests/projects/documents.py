@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar
@@ -189,3 +190,22 @@ class Kept(documents.DocumentType):
 if "COLLAB_TEST_LEASE" in os.environ:
     # What a killed process has leased is free again soon.
     Deliverer.LEASE_TIME = float(os.environ["COLLAB_TEST_LEASE"])
+
+
+@documents.register("versioned/<slug:slug>")
+class Versioned(documents.DocumentType):
+    """Keeps versions. Staff may see and do all; others see those of today; nobody is let in."""
+
+    content = "plain"
+    history = documents.History(every=0)
+
+    def authorize(self, user: Any, slug: str) -> Access:
+        if not getattr(user, "pk", None):
+            return Access.NONE
+        return Access.READ if slug.startswith("read") else Access.WRITE
+
+    def can_restore(self, user: Any, slug: str) -> bool:
+        return bool(user.is_staff)
+
+    def versions_since(self, user: Any, slug: str) -> datetime | None:
+        return None if user.is_staff else datetime.now(UTC) - timedelta(days=1)

@@ -17,7 +17,7 @@ from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
 from collab.engine.runtime.timers import LoopLag
-from collab.engine.storing.document_store import DocumentStore
+from collab.engine.storing.document_store import DocumentStore, rest_watchers
 from collab.signals import document_closed, document_opened
 
 __all__ = ["Upkeep", "settle"]
@@ -153,6 +153,12 @@ class Upkeep:
             self._unload_after(key, self._store.writer.saved(name))
         else:
             self.remove(key, room)
+            self._rest(key)
+
+    def _rest(self, key: Key) -> None:
+        name, stored = key
+        if stored and rest_watchers:
+            self._store.loading.start(self._store.rest(name))
 
     def _unload_after(self, key: Key, work: Coroutine[Any, Any, None]) -> None:
         async def wait() -> None:
@@ -197,6 +203,7 @@ class Upkeep:
             if key[1]:
                 await self._store.writer.saved(key[0])
             self.remove(key, room)
+            self._rest(key)
         for handle in self._unload_handles.values():
             handle.cancel()
         await self.tasks.finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,12 @@ from collab_storage.base import LogEntry, Storage
 from collab_storage.compaction import ReadableContent, compact, read_in_process, read_news
 from collab_storage.exceptions import DocumentLocked, StorageError
 
-__all__ = ["HOLD_TIME", "DocumentStore"]
+__all__ = ["HOLD_TIME", "DocumentStore", "rest_watchers"]
 
 logger = logging.getLogger("collab.hub")
+
+#: Called with the name of a document after it was compacted, and after its room was closed.
+rest_watchers: list[Callable[[str], Awaitable[None]]] = []
 
 #: A process that can neither store nor spool its updates goes on trying for this time, in seconds:
 #: together with the time before, less than the 30 seconds after which Kubernetes kills it.
@@ -131,6 +135,16 @@ class DocumentStore:
             await compact(self.storage, name)
         except StorageError:
             logger.exception("A document could not be compacted.", extra={"room": name})
+        else:
+            await self.rest(name)
+
+    async def rest(self, name: str) -> None:
+        """Let others do what they do with a document that was compacted, or whose room closed."""
+        for watch in rest_watchers:
+            try:
+                await watch(name)
+            except Exception:
+                logger.exception("A document at rest could not be kept.", extra={"room": name})
 
     # The end of a process.
 

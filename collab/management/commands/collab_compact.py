@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 
 from collab.conf import get_storage
 from collab.documents import exists, list_documents
+from collab.history.automatic import keep_at_rest
 from collab.management.selection import DocumentsCommand, human_size
 from collab_storage.compaction import CompactionResult, compact
 from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound
@@ -44,6 +45,7 @@ class Command(DocumentsCommand):
                 refreshed += refresh is not None and refresh(name)
                 if result := async_to_sync(compact)(get_storage(), name):
                     results.append(result)
+                    async_to_sync(keep_at_rest)(name)
             except DocumentCorrupt as error:
                 unreadable.append(f"{name!r}: {error}")
         if options["verbosity"]:

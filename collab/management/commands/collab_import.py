@@ -6,12 +6,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from collab import documents
 from collab.documents import edit, exists, send_doc_update
 from collab.exceptions import ContentError
+from collab.history import VersionKind
+from collab.history.automatic import keep_before
 from collab.management.file_formats import clear, fill, has_content
 from collab.management.selection import DocumentsCommand
 
@@ -56,8 +59,11 @@ class Command(DocumentsCommand):
         name, file = options["name"], options["file"]
         data = _read(file)
         converts = has_content(name, options["schema"])
-        match options["format"] or _format_of(file):
-            case "html" | "markdown" as format:
+        format = options["format"] or _format_of(file)
+        if options["replace"] or format == "update":
+            async_to_sync(keep_before)(name, VersionKind.IMPORT)
+        match format:
+            case "html" | "markdown":
                 self._convert(name, {format: _decode(data, file)}, options)
             case "text" if converts:
                 self._convert(name, {"text": _decode(data, file)}, options)
