@@ -27,7 +27,7 @@ class CollabConfig(AppConfig):
         if apps.is_installed("collab_storage"):
             # The queue of events is among its tables.
             from .documents.changes.recorder import start_recording
-            from .history.automatic import start_keeping
+            from .history.keeping.automatic import start_keeping
 
             start_recording()
             start_keeping()

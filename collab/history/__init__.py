@@ -1,13 +1,15 @@
-"""The history of documents: versions, which can be read and restored.
+"""The history of documents: versions, which can be read and restored, and authors.
 
 Each function has an async twin whose name begins with ``a``. As in :mod:`collab.documents`, they
 are part of the surrounding ``transaction.atomic()`` if documents are kept in the project's
 database.
 """
 
-from collab.history.automatic import aprune, prune
+from collab.history.authorship.authors import Share, aauthors, aforget_user, authors, forget_user
+from collab.history.authorship.blame import Run, ablame, ablame_html, blame, blame_html
 from collab.history.exceptions import HistoryError, NoHistory, VersionNotFound
-from collab.history.operations import (
+from collab.history.keeping.automatic import aprune, prune
+from collab.history.keeping.operations import (
     acreate,
     adelete,
     aread,
@@ -26,18 +28,28 @@ from collab_storage.versions import Version, VersionKind
 __all__ = [
     "HistoryError",
     "NoHistory",
+    "Run",
+    "Share",
     "Version",
     "VersionKind",
     "VersionNotFound",
+    "aauthors",
+    "ablame",
+    "ablame_html",
     "acreate",
     "adelete",
+    "aforget_user",
     "aprune",
     "aread",
     "arename",
     "arestore",
+    "authors",
     "aversions",
+    "blame",
+    "blame_html",
     "create",
     "delete",
+    "forget_user",
     "prune",
     "read",
     "rename",

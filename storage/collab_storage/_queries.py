@@ -167,7 +167,7 @@ class Queries:
             rows = list(
                 self.updates.filter(document__name=name)
                 .order_by("pk")
-                .values_list("document", "pk", "data", "format", "user_id")
+                .values_list("document", "pk", "data", "format", "user_id", "at")
             )
             found = (
                 self.documents.filter(name=name)
@@ -183,7 +183,7 @@ class Queries:
         check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
         return StoredDocument(
             None if snapshot is None else bytes(snapshot),
-            [LogRow(row[1], bytes(row[2]), row[4]) for row in rows],
+            [LogRow(row[1], bytes(row[2]), row[4], from_database(row[5])) for row in rows],
             version,
         )
 

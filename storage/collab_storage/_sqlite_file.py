@@ -16,7 +16,7 @@ from .base import LogEntry, new_version
 #: Longest wait of a writer for another one, in milliseconds.
 BUSY_TIMEOUT = 20_000
 #: Number of the file's tables; a file with an earlier one gets what it lacks.
-USER_VERSION = 2
+USER_VERSION = 3
 #: Seconds between attempts where SQLite itself does not wait.
 RETRY = 0.02
 
@@ -72,6 +72,24 @@ SCHEMA = f"""
         restored_from INTEGER
     );
     CREATE INDEX IF NOT EXISTS versions_document ON versions (document_id);
+    CREATE TABLE IF NOT EXISTS author_ranges (
+        document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        client INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        user_id TEXT,
+        since TEXT NOT NULL,
+        until TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS author_ranges_document ON author_ranges (document_id);
+    CREATE TABLE IF NOT EXISTS deletion_counts (
+        document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+        user_id TEXT,
+        count INTEGER NOT NULL,
+        since TEXT NOT NULL,
+        until TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS deletion_counts_document ON deletion_counts (document_id);
     PRAGMA user_version = {USER_VERSION};
     COMMIT;
 """
@@ -82,7 +100,7 @@ INSERT_UPDATE = """
     INSERT INTO updates (document_id, data, at, user_id)
     SELECT id, ?, ?, ? FROM documents WHERE name = ?
 """
-LOG = "SELECT id, format, data, user_id FROM updates WHERE document_id = ? ORDER BY id"
+LOG = "SELECT id, format, data, user_id, at FROM updates WHERE document_id = ? ORDER BY id"
 _LATEST = "(SELECT max(at) FROM updates WHERE document_id = documents.id)"
 REPLACE = f"""
     UPDATE documents

@@ -10,6 +10,8 @@ from typing import Any
 from sqlite_anyio import Connection
 
 from ._sqlite_file import rows_of, time_text, write, write_all
+from .authorship import AuthorRange, Authorship, DeletionCount
+from .base import new_version
 from .exceptions import DocumentNotFound
 from .formats import check_formats
 from .versions import (
@@ -62,6 +64,43 @@ _DELETE_STATES = """
         SELECT base FROM states s WHERE s.document_id = states.document_id AND base IS NOT NULL
     )
 """
+_INSERT_RANGE = """
+    INSERT INTO author_ranges (document_id, client, first, last, user_id, since, until)
+    SELECT id, ?, ?, ?, ?, ?, ? FROM documents WHERE name = ?
+"""
+_INSERT_COUNT = """
+    INSERT INTO deletion_counts (document_id, user_id, count, since, until)
+    SELECT id, ?, ?, ?, ? FROM documents WHERE name = ?
+"""
+_RANGES = """
+    SELECT client, first, last, user_id, since, until
+    FROM author_ranges JOIN documents ON documents.id = document_id
+    WHERE name = ? ORDER BY author_ranges.rowid
+"""
+_COUNTS = """
+    SELECT user_id, count, since, until
+    FROM deletion_counts JOIN documents ON documents.id = document_id
+    WHERE name = ? ORDER BY deletion_counts.rowid
+"""
+#: Documents that a user has a part in, and the tables with that user's key.
+_OF_USER = """
+    SELECT document_id FROM updates WHERE user_id = :user
+    UNION SELECT document_id FROM author_ranges WHERE user_id = :user
+    UNION SELECT document_id FROM deletion_counts WHERE user_id = :user
+    UNION SELECT document_id FROM versions WHERE made_by = :user
+    UNION SELECT document_id FROM versions, json_each(authors) WHERE value = :user
+"""
+_FORGET = [
+    "UPDATE updates SET user_id = NULL WHERE user_id = ?",
+    "UPDATE author_ranges SET user_id = NULL WHERE user_id = ?",
+    "UPDATE deletion_counts SET user_id = NULL WHERE user_id = ?",
+    "UPDATE versions SET made_by = NULL WHERE made_by = ?",
+    """
+    UPDATE versions SET authors = (
+        SELECT json_group_array(value) FROM json_each(versions.authors) WHERE value != ?1
+    ) WHERE EXISTS (SELECT 1 FROM json_each(versions.authors) WHERE value = ?1)
+    """,
+]
 #: Before and after all times that are stored.
 _EVER, _NEVER = "", "~"
 
@@ -167,3 +206,38 @@ async def delete_versions(db: Connection, name: str, ids: Iterable[int]) -> int:
     for _ in range(2):
         await write(db, _DELETE_STATES, name)
     return before - len(await read_versions(db, name))
+
+
+async def add_authorship(db: Connection, name: str, authorship: Authorship) -> None:
+    """Add contributions to those of a document."""
+    ranges = (
+        (each.client, each.start, each.end, each.user_id, *_times(each), name)
+        for each in authorship.ranges
+    )
+    await write_all(db, _INSERT_RANGE, ranges)
+    counts = ((each.user_id, each.count, *_times(each), name) for each in authorship.deletions)
+    await write_all(db, _INSERT_COUNT, counts)
+
+
+def _times(part: AuthorRange | DeletionCount) -> tuple[str, str]:
+    return time_text(part.since), time_text(part.until)
+
+
+async def read_authorship(db: Connection, name: str) -> Authorship:
+    """Return the contributions to a document."""
+    parse = datetime.fromisoformat
+    return Authorship(
+        [AuthorRange(*r[:4], *map(parse, r[4:])) for r in await rows_of(db, _RANGES, name)],
+        [DeletionCount(*r[:2], *map(parse, r[2:])) for r in await rows_of(db, _COUNTS, name)],
+    )
+
+
+async def forget_user(db: Connection, user_id: str) -> int:
+    """Remove a user's key everywhere; return the number of documents that had it."""
+    documents = [id for (id,) in await rows_of(db, _OF_USER, user=user_id)]
+    for statement in _FORGET:
+        await write(db, statement, user_id)
+    # A compaction that has read the key fails.
+    changed = ((new_version(), id) for id in documents)
+    await write_all(db, "UPDATE documents SET version = ? WHERE id = ?", changed)
+    return len(documents)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.db.models.functions import Length
+from django.db.models import OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast, Length
 
-from ._queries import Queries, chunks, from_database, to_database
-from .base import LogEntry
+from ._queries import CHUNK, Queries, chunks, from_database, to_database
+from .authorship import AuthorRange, Authorship, DeletionCount
+from .base import LogEntry, StoredDocument, new_version
 from .exceptions import DocumentNotFound
 from .formats import check_formats
-from .models import DocumentVersion, VersionBlob
+from .models import DocumentVersion, StoredDeletions, StoredRange, VersionBlob
 from .versions import (
     LoadedVersion,
     Version,
@@ -33,6 +35,8 @@ class VersionQueries:
         self._queries = queries
         self._versions = DocumentVersion.objects.using(queries.using)
         self._blobs = VersionBlob.objects.using(queries.using)
+        self._ranges = StoredRange.objects.using(queries.using)
+        self._deletions = StoredDeletions.objects.using(queries.using)
 
     def add(self, name: str, draft: VersionDraft, entries: Sequence[LogEntry]) -> Version:
         with self._queries.changing():
@@ -154,6 +158,79 @@ class VersionQueries:
                 unused = blobs.exclude(digest__in=versions.values("digest"))
                 unused.exclude(digest__in=bases).delete()
         return deleted
+
+    # Authorship.
+
+    def fold(
+        self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+    ) -> bool:
+        with self._queries.changing():
+            if not self._queries.replace(name, loaded, snapshot):
+                return False
+            if authorship.ranges or authorship.deletions:
+                documents = self._queries.documents.values_list("pk", flat=True)
+                self._add(documents.get(name=name), authorship)
+            return True
+
+    def _add(self, document: int, authorship: Authorship) -> None:
+        ranges = (
+            StoredRange(document_id=document, client=r.client, start=r.start, end=r.end, **_who(r))
+            for r in authorship.ranges
+        )
+        counts = (
+            StoredDeletions(document_id=document, count=each.count, **_who(each))
+            for each in authorship.deletions
+        )
+        self._ranges.bulk_create(ranges, CHUNK)
+        self._deletions.bulk_create(counts, CHUNK)
+
+    def authorship(self, name: str) -> Authorship:
+        ranges = self._ranges.filter(document__name=name).order_by("pk")
+        counts = self._deletions.filter(document__name=name).order_by("pk")
+        times = ("user_id", "since", "until")
+        return Authorship(
+            [
+                AuthorRange(*values, from_database(since), from_database(until))
+                for *values, since, until in ranges.values_list("client", "start", "end", *times)
+            ],
+            [
+                DeletionCount(user_id, count, from_database(since), from_database(until))
+                for count, user_id, since, until in counts.values_list("count", *times)
+            ],
+        )
+
+    def forget_user(self, user_id: str) -> int:
+        with self._queries.changing():
+            documents = self._forget_author(user_id)
+            made = self._versions.filter(made_by=user_id)
+            documents |= {*made.values_list("document", flat=True)}
+            made.update(made_by=None)
+            for rows in (self._queries.updates, self._ranges, self._deletions):
+                of_user = rows.filter(user_id=user_id)
+                documents |= {*of_user.values_list("document", flat=True)}
+                of_user.update(user_id=None)
+            for document in sorted(documents):
+                # A compaction that has read the key fails.
+                self._queries.documents.filter(pk=document).update(version=new_version())
+            return len(documents)
+
+    def _forget_author(self, user_id: str) -> set[int]:
+        # SQLite cannot ask what a list contains; the key is part of the list's text.
+        as_text = self._versions.annotate(text=Cast("by", TextField()))
+        documents = set()
+        for version in as_text.filter(text__contains=json.dumps(user_id)):
+            documents.add(version.document_id)
+            by = [key for key in version.by if key != user_id]
+            self._versions.filter(pk=version.pk).update(by=by)
+        return documents
+
+
+def _who(part: AuthorRange | DeletionCount) -> dict[str, Any]:
+    return {
+        "user_id": part.user_id,
+        "since": to_database(part.since),
+        "until": to_database(part.until),
+    }
 
 
 def _version(row: Any) -> Version:

@@ -96,11 +96,13 @@ class LogRow:
         id: unique within the storage, in no certain order.
         data: as it was appended.
         user_id: of the entry that was appended.
+        at: of that entry; only needed of a storage that keeps the history of documents.
     """
 
     id: int
     data: bytes
     user_id: str | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

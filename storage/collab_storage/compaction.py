@@ -11,12 +11,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from pycrdt import Doc, get_update
 
+from .authorship import Authorship, authorship_of
 from .base import LogRow, Storage, StoredDocument
 from .exceptions import DocumentCorrupt
 from .subdocuments import temporary_doc
 from .subprocesses import run_in_process
 from .surrogates import as_yjs, has_pairs
 from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, merge, state_vector
+from .versions import HistoryStorage
 
 __all__ = [
     "CompactionResult",
@@ -255,8 +257,9 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
     if stored is None or not stored.log:
         return None
     fold = run_in_process if _is_large(stored) else asyncio.to_thread
-    snapshot, complete, folded = await fold(_fold, stored, name)
-    if not folded.log or not await storage.replace(name, folded, snapshot):
+    keeps_authors = isinstance(storage, HistoryStorage)
+    snapshot, complete, folded, authorship = await fold(_fold, stored, name, keeps_authors)
+    if not folded.log or not await _replace(storage, name, folded, snapshot, authorship):
         return None
     return CompactionResult(
         rows=len(folded.log),
@@ -266,19 +269,34 @@ async def compact(storage: Storage, name: str) -> CompactionResult | None:
     )
 
 
-def _fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocument]:
-    """Return ``stored`` as one update, whether it is complete, and the rows that it covers."""
+async def _replace(
+    storage: Storage, name: str, folded: StoredDocument, snapshot: bytes, authorship: Authorship
+) -> bool:
+    if isinstance(storage, HistoryStorage):
+        return await storage.fold(name, folded, snapshot, authorship)
+    return await storage.replace(name, folded, snapshot)
+
+
+def _fold(
+    stored: StoredDocument, name: str, keeps_authors: bool
+) -> tuple[bytes, bool, StoredDocument, Authorship]:
+    """Return ``stored`` as one update, whether it is complete, the rows it covers, and by whom."""
     content = read_stored(stored, name)
+    authorship = authorship_of(content.read) if keeps_authors else Authorship()
+    return *_merged(content, stored), content.read, authorship
+
+
+def _merged(content: ReadableContent, stored: StoredDocument) -> tuple[bytes, bool]:
     merged = merge(as_yjs(content.read.updates))
     if content.rest != EMPTY_UPDATE:
         # The Doc may lose pending updates; see the module updates.
-        return merged, False, content.read
+        return merged, False
     with _translated(stored), temporary_doc() as doc, temporary_doc() as copy:
         doc.apply_update(merged)
         # Garbage is collected when the transaction ends, so this is smaller than ``merged``.
         snapshot = doc.get_update()
         copy.apply_update(snapshot)
-        return (snapshot if _equal(doc, copy) else merged), True, content.read
+        return (snapshot if _equal(doc, copy) else merged), True
 
 
 def _equal(one: Doc[Any], other: Doc[Any]) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
+from .authorship import AuthorRange, Authorship, DeletionCount
 from .base import (
     DocumentInfo,
     LogEntry,
@@ -34,6 +35,8 @@ from .versions import (
 
 __all__ = ["MemoryStorage"]
 
+P = TypeVar("P", LogRow, AuthorRange, DeletionCount)
+
 
 @dataclass(slots=True)
 class _MemoryDocument:
@@ -43,6 +46,8 @@ class _MemoryDocument:
     version: int = field(default_factory=new_version)
     versions: list[Version] = field(default_factory=list)
     states: dict[bytes, VersionState] = field(default_factory=dict)
+    ranges: list[AuthorRange] = field(default_factory=list)
+    deletions: list[DeletionCount] = field(default_factory=list)
 
     def info(self, name: str) -> DocumentInfo:
         return DocumentInfo(
@@ -95,16 +100,23 @@ class MemoryStorage(HistoryStorage):
 
     def _append(self, entry: LogEntry) -> None:
         document = self._documents.setdefault(entry.name, _MemoryDocument(entry.at))
-        row = LogRow(next(self._ids), entry.data, entry.user_id)
+        row = LogRow(next(self._ids), entry.data, entry.user_id, entry.at)
         document.log[row.id] = row
         document.updated_at = max(document.updated_at, entry.at)
 
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        return await self.fold(name, loaded, snapshot, Authorship())
+
+    async def fold(
+        self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+    ) -> bool:
         check_name(name)
         with self._lock:
             document = self._documents.get(name)
             if document is None or document.version != loaded.version:
                 return False
+            document.ranges += authorship.ranges
+            document.deletions += authorship.deletions
             document.snapshot = snapshot
             document.version = new_version()
             for row in loaded.log:
@@ -250,6 +262,45 @@ class MemoryStorage(HistoryStorage):
             used |= {base for digest in used if (base := document.states[digest].base)}
             document.states = {d: state for d, state in document.states.items() if d in used}
             return len(before) - len(document.versions)
+
+    # Authorship.
+
+    async def authorship(self, name: str) -> Authorship:
+        check_name(name)
+        with self._lock:
+            document = self._documents.get(name)
+            if document is None:
+                return Authorship([], [])
+            return Authorship([*document.ranges], [*document.deletions])
+
+    async def forget_user(self, user_id: str) -> int:
+        with self._lock:
+            return sum(_forget(document, user_id) for document in self._documents.values())
+
+
+def _forget(document: _MemoryDocument, user_id: str) -> bool:
+    """Remove a user's key from a document; return whether it had it."""
+    before = document.log, document.ranges, document.deletions, document.versions
+    document.log = {id: _anonymous(row, user_id) for id, row in document.log.items()}
+    document.ranges = [_anonymous(each, user_id) for each in document.ranges]
+    document.deletions = [_anonymous(each, user_id) for each in document.deletions]
+    document.versions = [
+        replace(
+            version,
+            by=tuple(key for key in version.by if key != user_id),
+            made_by=None if version.made_by == user_id else version.made_by,
+        )
+        for version in document.versions
+    ]
+    if before == (document.log, document.ranges, document.deletions, document.versions):
+        return False
+    # A compaction that has read the key fails.
+    document.version = new_version()
+    return True
+
+
+def _anonymous(part: P, user_id: str) -> P:
+    return replace(part, user_id=None) if part.user_id == user_id else part
 
 
 def _version(id: int, draft: VersionDraft, state: VersionState, before: int) -> Version:

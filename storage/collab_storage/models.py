@@ -23,6 +23,8 @@ __all__ = [
     "EventLease",
     "QueuedEvent",
     "RefusedState",
+    "StoredDeletions",
+    "StoredRange",
     "Update",
     "ValidState",
     "VersionBlob",
@@ -206,3 +208,31 @@ class RefusedState(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StoredRange(models.Model):
+    """Insertions of a user in a document, by their ids; compaction adds them."""
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="author_ranges")
+    client = models.PositiveBigIntegerField()
+    start = models.PositiveBigIntegerField()
+    end = models.PositiveBigIntegerField()
+    user_id = models.CharField(max_length=255, null=True, db_index=True)  # noqa: DJ001
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"insertions {self.start} to {self.end} of client {self.client}"
+
+
+class StoredDeletions(models.Model):
+    """The number of insertions that a user has deleted; compaction adds it."""
+
+    document = models.ForeignKey(Document, models.CASCADE, related_name="deletion_counts")
+    user_id = models.CharField(max_length=255, null=True, db_index=True)  # noqa: DJ001
+    count = models.PositiveBigIntegerField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.count} deletions"

@@ -20,6 +20,7 @@ from ._failures import LOCK_TIMEOUT, drop_if_broken, is_not_migrated, translate
 from ._queries import Queries, bound_lock_waits
 from ._supported import check_supported
 from ._version_queries import VersionQueries
+from .authorship import Authorship
 from .base import (
     DocumentInfo,
     LogEntry,
@@ -136,6 +137,12 @@ class ORMStorage(HistoryStorage):
         check_name(name)
         return await self._run(lambda: self._queries.replace(name, loaded, snapshot))
 
+    async def fold(
+        self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+    ) -> bool:
+        check_name(name)
+        return await self._run(lambda: self._versions.fold(name, loaded, snapshot, authorship))
+
     async def delete(self, name: str) -> bool:
         check_name(name)
         return await self._run(lambda: self._queries.delete(name))
@@ -192,6 +199,13 @@ class ORMStorage(HistoryStorage):
     async def delete_versions(self, name: str, ids: Iterable[int]) -> int:
         check_name(name)
         return await self._run(lambda: self._versions.delete(name, [*ids]))
+
+    async def authorship(self, name: str) -> Authorship:
+        check_name(name)
+        return await self._run(lambda: self._versions.authorship(name))
+
+    async def forget_user(self, user_id: str) -> int:
+        return await self._run(lambda: self._versions.forget_user(user_id))
 
     # Transactions and resources.
 

@@ -29,6 +29,7 @@ from ._sqlite_file import (
     write,
     write_all,
 )
+from .authorship import Authorship
 from .base import (
     DocumentInfo,
     LogEntry,
@@ -119,7 +120,10 @@ class SQLiteStorage(HistoryStorage):
             id, format, snapshot, version = found[0]
             log = await rows_of(db, LOG, id)
         check_formats(name, format, (row[:2] for row in log))
-        rows = [LogRow(id, data, user_id) for id, _, data, user_id in log]
+        rows = [
+            LogRow(id, data, user_id, datetime.fromisoformat(at))
+            for id, _, data, user_id, at in log
+        ]
         return StoredDocument(snapshot, rows, version)
 
     @_to_the_end
@@ -148,6 +152,12 @@ class SQLiteStorage(HistoryStorage):
 
     @_to_the_end
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        return await self.fold(name, loaded, snapshot, Authorship())
+
+    @_to_the_end
+    async def fold(
+        self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+    ) -> bool:
         check_name(name)
         async with self._transaction() as db:
             values = snapshot, new_version(), name, loaded.version
@@ -155,6 +165,7 @@ class SQLiteStorage(HistoryStorage):
             if replaced:
                 ids = ((row.id,) for row in loaded.log)
                 await write_all(db, "DELETE FROM updates WHERE id = ?", ids)
+                await versions_of.add_authorship(db, name, authorship)
             return bool(replaced)
 
     @_to_the_end
@@ -254,6 +265,17 @@ class SQLiteStorage(HistoryStorage):
         check_name(name)
         async with self._transaction() as db:
             return await versions_of.delete_versions(db, name, ids)
+
+    @_to_the_end
+    async def authorship(self, name: str) -> Authorship:
+        check_name(name)
+        async with self._transaction("DEFERRED") as db:
+            return await versions_of.read_authorship(db, name)
+
+    @_to_the_end
+    async def forget_user(self, user_id: str) -> int:
+        async with self._transaction() as db:
+            return await versions_of.forget_user(db, user_id)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from .base import LogEntry, Storage
+from .authorship import Authorship
+from .base import LogEntry, Storage, StoredDocument
 
 __all__ = [
     "MAX_TITLE_LENGTH",
@@ -176,6 +177,24 @@ class HistoryStorage(Storage):
         """Delete versions of a document; return the number of those that there were.
 
         States that no version needs any more are deleted, too.
+        """
+
+    @abstractmethod
+    async def fold(
+        self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+    ) -> bool:
+        """Do as ``replace``, and add contributions to those of the document, or neither."""
+
+    @abstractmethod
+    async def authorship(self, name: str) -> Authorship:
+        """Return the contributions that ``fold`` has added, in their order."""
+
+    @abstractmethod
+    async def forget_user(self, user_id: str) -> int:
+        """Remove a user's key from all documents; return the number of those that had it.
+
+        It is removed from logs, versions and contributions. A compaction that has read it before
+        must not bring it back, so the versions of those documents' snapshots change.
         """
 
 

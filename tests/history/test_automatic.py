@@ -21,7 +21,7 @@ from collab import documents, history
 from collab.conf import get_storage
 from collab.engine.storing.document_store import rest_watchers
 from collab.history import VersionKind
-from collab.history.automatic import keep_at_rest, keep_before, start_keeping
+from collab.history.keeping.automatic import keep_at_rest, keep_before, start_keeping
 from collab.testing import close_rooms, connect, use_memory_storage
 from collab_storage.base import Storage
 from collab_storage.memory import MemoryStorage
@@ -73,7 +73,10 @@ def served(**settings: object) -> Iterator[None]:
 
 # When.
 
+opens_rooms = pytest.mark.django_db(transaction=True)
 
+
+@opens_rooms
 async def test_a_version_is_made_when_a_room_empties() -> None:
     with served(UNLOAD_DELAY=0.01):
         async with connect(application, f"/ws/{NAME}") as client:
@@ -86,6 +89,7 @@ async def test_a_version_is_made_when_a_room_empties() -> None:
         assert kept_versions() == ["auto"]
 
 
+@opens_rooms
 async def test_a_version_is_made_when_a_document_is_compacted() -> None:
     with served(UNLOAD_DELAY=60, COMPACT_AFTER=2, WRITE_DELAY=0):
         async with connect(application, f"/ws/{NAME}") as client:
@@ -106,6 +110,7 @@ async def test_documents_without_a_policy_get_no_versions() -> None:
             assert await history.aversions(name) == []
 
 
+@opens_rooms
 async def test_a_failure_is_logged_and_concerns_nobody(
     memory: None, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
 ) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
-from collab.history.restoring import restoration
-from collab.history.states import Present, encode
+from collab.history.keeping.restoring import restoration
+from collab.history.keeping.states import encode
+from collab.history.present import Present
 from collab_storage.base import StoredDocument
 
 from .material import changed, content_of, fill, letters

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collab.documents import History
-from collab.history.retention import surplus
+from collab.history.keeping.retention import surplus
 from collab_storage.versions import Version, VersionKind
 
 NOW = datetime(2026, 6, 17, 12, 0, tzinfo=UTC)

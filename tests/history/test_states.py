@@ -5,7 +5,8 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
-from collab.history.states import Present, decode, encode, encode_present
+from collab.history.keeping.states import decode, encode, encode_present
+from collab.history.present import Present
 from collab_storage.base import LogRow, StoredDocument
 from collab_storage.updates import EMPTY_UPDATE
 from tests.storage.yjs import HALVED, PAIR, SPLIT, applied, text, typed

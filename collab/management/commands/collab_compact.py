@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from collab.conf import get_storage
 from collab.documents import exists, list_documents
-from collab.history.automatic import keep_at_rest
+from collab.history.keeping.automatic import keep_at_rest
 from collab.management.selection import DocumentsCommand, human_size
 from collab_storage.compaction import CompactionResult, compact
 from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound

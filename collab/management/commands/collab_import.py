@@ -14,7 +14,7 @@ from collab import documents
 from collab.documents import edit, exists, send_doc_update
 from collab.exceptions import ContentError
 from collab.history import VersionKind
-from collab.history.automatic import keep_before
+from collab.history.keeping.automatic import keep_before
 from collab.management.file_formats import clear, fill, has_content
 from collab.management.selection import DocumentsCommand
 

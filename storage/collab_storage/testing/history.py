@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import pytest
 
+from collab_storage.authorship import AuthorRange, Authorship, DeletionCount
+from collab_storage.base import LogEntry
 from collab_storage.exceptions import DocumentExists, DocumentNotFound, InvalidName
 from collab_storage.versions import (
     HistoryStorage,
@@ -247,3 +249,71 @@ class HistoryContract:
             b"%d %d" % (number, step) for number in range(4) for step in (0, 2)
         )
         assert len(rows(await storage.load("doc"))) == 1 + 4 * 4 * 2
+
+    # Authorship.
+
+    async def test_folding_adds_contributions_with_the_snapshot(
+        self, storage: HistoryStorage
+    ) -> None:
+        parts = [contribution("7", 0), contribution("8", 5)]
+        for number, part in enumerate(parts):
+            stored = await appended(storage, b"%d" % number)
+            assert await storage.fold("doc", stored, b"snapshot", part)
+        assert await storage.authorship("doc") == joined(*parts)
+        folded = await storage.load("doc")
+        assert folded is not None and (folded.snapshot, [*folded.log]) == (b"snapshot", [])
+
+    async def test_folding_late_adds_nothing(self, storage: HistoryStorage) -> None:
+        stored = await appended(storage, b"one")
+        assert await storage.fold("doc", stored, b"first", contribution("7", 0))
+        assert not await storage.fold("doc", stored, b"second", contribution("7", 0))
+        assert await storage.authorship("doc") == contribution("7", 0)
+
+    async def test_contributions_go_with_their_document(self, storage: HistoryStorage) -> None:
+        stored = await appended(storage, b"one")
+        await storage.fold("doc", stored, b"snapshot", contribution("7", 0))
+        await storage.rename("doc", "moved")
+        assert await storage.authorship("moved") == contribution("7", 0)
+        assert await storage.authorship("doc") == Authorship([], [])
+        await storage.delete("moved")
+        await appended(storage, b"new", name="moved")
+        assert await storage.authorship("moved") == Authorship([], [])
+
+    async def test_the_log_has_the_times(self, storage: HistoryStorage) -> None:
+        stored = await appended(storage, b"one")
+        assert [row.at for row in stored.log] == [START]
+
+    async def test_a_user_is_forgotten_everywhere(self, storage: HistoryStorage) -> None:
+        both = joined(contribution("7", 0), contribution("8", 5))
+        stored = await appended(storage, b"one")
+        await storage.fold("doc", stored, b"snapshot", both)
+        await storage.add_version("doc", draft())
+        before = await appended(storage, b"two")
+        await storage.append([LogEntry("other", b"one", START, "8")])
+        assert await storage.forget_user("7") == 1
+        assert await storage.forget_user("7") == 0
+        after = await storage.load("doc")
+        assert after is not None and [row.user_id for row in after.log] == [None]
+        assert await storage.authorship("doc") == joined(
+            contribution(None, 0), contribution("8", 5)
+        )
+        [version] = await storage.versions("doc")
+        assert (version.made_by, version.by) == (None, ("8",))
+        # A compaction that has read the user before does not bring it back.
+        assert not await storage.fold("doc", before, b"late", contribution("7", 9))
+
+
+def contribution(user_id: str | None, start: int) -> Authorship:
+    """Return insertions and deletions of a user."""
+    times = START, START + timedelta(minutes=1)
+    return Authorship(
+        [AuthorRange(2**53 - 1, start, start + 5, user_id, *times)],
+        [DeletionCount(user_id, 3, *times)],
+    )
+
+
+def joined(*parts: Authorship) -> Authorship:
+    return Authorship(
+        [each for part in parts for each in part.ranges],
+        [each for part in parts for each in part.deletions],
+    )

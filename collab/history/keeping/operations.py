@@ -9,7 +9,6 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
-from collab.conf import get_storage
 from collab.engine.hub.working_copies import (
     deliver_on_commit,
     new_entry,
@@ -17,10 +16,13 @@ from collab.engine.hub.working_copies import (
     user_key,
 )
 from collab.exceptions import DocumentNotFound
-from collab.history.exceptions import NoHistory, VersionNotFound
+from collab.history.authorship.authors import attributed, shares
+from collab.history.exceptions import VersionNotFound
 from collab.history.jobs import run_job
-from collab.history.restoring import restoration
-from collab.history.states import Present, decode, encode_present
+from collab.history.keeping.restoring import restoration
+from collab.history.keeping.states import decode, encode_present
+from collab.history.present import Present
+from collab.history.storage import history_storage
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.versions import (
     HistoryStorage,
@@ -40,7 +42,6 @@ __all__ = [
     "aversions",
     "create",
     "delete",
-    "history_storage",
     "keep",
     "load",
     "read",
@@ -48,18 +49,6 @@ __all__ = [
     "restore",
     "versions",
 ]
-
-
-def history_storage() -> HistoryStorage:
-    """Return the project's storage.
-
-    Raises:
-        NoHistory: it does not keep versions.
-    """
-    storage = get_storage()
-    if not isinstance(storage, HistoryStorage):
-        raise NoHistory(f"{type(storage).__qualname__} does not keep versions of documents.")
-    return storage
 
 
 async def aversions(
@@ -106,11 +95,11 @@ async def keep(name: str, kind: VersionKind, *, title: str = "", user: object = 
     """Make a version of some kind of a document as it is now; see :func:`acreate`."""
     storage = history_storage()
     present, _ = await _present(storage, name)
-    base = await _newest_states(storage, name)
-    state = await run_job(present.size, encode_present, present, base)
-    return await storage.add_version(
-        name, VersionDraft(datetime.now(UTC), state, kind, title, user_key(user))
-    )
+    newest = await _newest(storage, name)
+    state = await run_job(present.size, encode_present, present, _states(newest))
+    by = await _authors_since(name, newest)
+    draft = VersionDraft(datetime.now(UTC), state, kind, title, user_key(user), by)
+    return await storage.add_version(name, draft)
 
 
 async def _present(storage: HistoryStorage, name: str) -> tuple[Present, list[LogEntry]]:
@@ -127,11 +116,21 @@ async def _present(storage: HistoryStorage, name: str) -> tuple[Present, list[Lo
     return Present(name, stored, [entry.data for entry in unsaved]), unsaved
 
 
-async def _newest_states(storage: HistoryStorage, name: str) -> Sequence[VersionState]:
+async def _newest(storage: HistoryStorage, name: str) -> LoadedVersion | None:
     for version in await storage.versions(name, limit=1):
-        loaded = await storage.load_version(name, version.id)
-        return [] if loaded is None else loaded.states
-    return []
+        return await storage.load_version(name, version.id)
+    return None
+
+
+def _states(version: LoadedVersion | None) -> Sequence[VersionState]:
+    return [] if version is None else version.states
+
+
+async def _authors_since(name: str, newest: LoadedVersion | None) -> list[str]:
+    """Return the users who have changed a document since its newest version."""
+    since = None if newest is None else newest.version.at
+    found = shares((await attributed(name)).authorship, since, None)
+    return sorted(user for user in found if user is not None)
 
 
 async def load(name: str, id: int) -> LoadedVersion:
@@ -183,11 +182,10 @@ async def arestore(name: str, id: int, *, user: object = None) -> Version:
     """
     storage = history_storage()
     present, unsaved = await _present(storage, name)
-    wanted, base = (await load(name, id)).states, await _newest_states(storage, name)
-    before, update = await run_job(present.size, restoration, present, wanted, base)
-    draft = VersionDraft(
-        datetime.now(UTC), before, VersionKind.RESTORE, "", user_key(user), restored_from=id
-    )
+    wanted, newest = (await load(name, id)).states, await _newest(storage, name)
+    before, update = await run_job(present.size, restoration, present, wanted, _states(newest))
+    by, at = await _authors_since(name, newest), datetime.now(UTC)
+    draft = VersionDraft(at, before, VersionKind.RESTORE, "", user_key(user), by, id)
     if not update:
         return await storage.add_version(name, draft)
     entry = new_entry(name, update, user_key(user))

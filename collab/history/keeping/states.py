@@ -5,10 +5,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
 
-from collab_storage.base import StoredDocument
-from collab_storage.compaction import read_stored
+from collab.history.present import Present
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
 from collab_storage.updates import (
@@ -21,36 +19,11 @@ from collab_storage.updates import (
 )
 from collab_storage.versions import VersionState
 
-__all__ = ["Present", "decode", "encode", "encode_present"]
+__all__ = ["decode", "encode", "encode_present"]
 
 #: A difference has to be smaller than this part of the state, or the state is stored whole.
 _WORTH = 0.5
 _DIGEST_SIZE = 20
-
-
-class Present(NamedTuple):
-    """A document at this moment.
-
-    Args:
-        name: the document, for the log.
-        stored: as it is stored.
-        unsaved: updates of members that are not stored yet.
-    """
-
-    name: str
-    stored: StoredDocument
-    unsaved: Sequence[bytes] = ()
-
-    @property
-    def size(self) -> int:
-        """Bytes to read."""
-        return sum(map(len, (*self.stored.updates, *self.unsaved)))
-
-    @property
-    def update(self) -> bytes:
-        """The state as one update."""
-        read = read_stored(self.stored, self.name)
-        return merge(as_yjs([read.update, read.rest, *self.unsaved]))
 
 
 def encode_present(present: Present, base: Sequence[VersionState] = ()) -> VersionState:

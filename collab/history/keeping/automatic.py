@@ -11,8 +11,9 @@ from collab.documents import History, type_of
 from collab.documents.contents import rewrite_watchers
 from collab.engine.storing.document_store import rest_watchers
 from collab.exceptions import DocumentNotFound
-from collab.history.operations import history_storage, keep
-from collab.history.retention import surplus
+from collab.history.keeping.operations import keep
+from collab.history.keeping.retention import surplus
+from collab.history.storage import history_storage
 from collab_storage.versions import HistoryStorage, VersionKind
 
 __all__ = [

@@ -1,0 +1,3 @@
+"""Versions: made, thinned out, read and restored."""
+
+__all__: list[str] = []
