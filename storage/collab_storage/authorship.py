@@ -1,4 +1,4 @@
-"""Who wrote and deleted what, found in the log before compaction folds it.
+"""Authorship: contributions of users, found in the log before compaction folds it.
 
 A row of the log has the user that it came from, so authorship is stored with each update, and
 nothing but the server can say it. An insertion belongs to the first user whose update has it.
@@ -102,7 +102,7 @@ class _Part:
 
 
 def authorship_of(stored: StoredDocument) -> Authorship:
-    """Return who contributed the log of a document; the snapshot's contributions are known.
+    """Return the contributions in the log of a document; the snapshot's contributions are known.
 
     Rows without a time, as a storage without history has them, are left out.
     """

@@ -25,7 +25,7 @@ from tests.collab.test_commands import run
 from .material import letters
 
 ANN, BOB = SimpleNamespace(pk=1), SimpleNamespace(pk=2)
-NAME = "versioned/a"
+NAME = "archived/a"
 
 
 @pytest.fixture(autouse=True)

@@ -28,12 +28,12 @@ from collab_storage.memory import MemoryStorage
 from tests.collab.test_commands import run
 from tests.documents.test_operations import Consumer
 from tests.harness.waiting import until
-from tests.projects.documents import Versioned
+from tests.projects.documents import Archived
 
 from .material import letters, write
 
 application = URLRouter([path("ws/<path:room>", Consumer.as_asgi())])
-NAME = "versioned/a"
+NAME = "archived/a"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def memory() -> Iterator[None]:
 
 @pytest.fixture
 def hourly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Versioned, "history", documents.History(every=3600))
+    monkeypatch.setattr(Archived, "history", documents.History(every=3600))
 
 
 def kinds(name: str = NAME) -> list[str]:
@@ -230,13 +230,13 @@ class TestCommand:
 
     def test_pruning_follows_the_policies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         policy = documents.History(max_age=timedelta(days=1))
-        monkeypatch.setattr(Versioned, "history", policy)
-        for name in (NAME, "versioned/b", "plain"):
+        monkeypatch.setattr(Archived, "history", policy)
+        for name in (NAME, "archived/b", "plain"):
             write(name, "one")
             history.create(name)
             age(name)
         assert "1 versions of 1 " in run("collab_versions", "prune", NAME)
-        assert "1 versions of 2 " in run("collab_versions", "prune", "--prefix", "versioned/")
+        assert "1 versions of 2 " in run("collab_versions", "prune", "--prefix", "archived/")
         assert run("collab_versions", "prune", verbosity=0) == ""
         assert [len(history.versions(name)) for name in (NAME, "plain")] == [0, 1]
         assert history.prune("plain", policy) == 1

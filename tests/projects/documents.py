@@ -21,6 +21,7 @@ from collab.exceptions import NoSuchDocument
 from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = [
+    "Archived",
     "Kept",
     "Recorded",
     "RecordedAsync",
@@ -192,8 +193,8 @@ if "COLLAB_TEST_LEASE" in os.environ:
     Deliverer.LEASE_TIME = float(os.environ["COLLAB_TEST_LEASE"])
 
 
-@documents.register("versioned/<slug:slug>")
-class Versioned(documents.DocumentType):
+@documents.register("archived/<slug:slug>")
+class Archived(documents.DocumentType):
     """Keeps versions. Staff may see and do all; others see those of today; nobody is let in."""
 
     content = "plain"

@@ -139,7 +139,7 @@ class DocumentStore:
             await self.rest(name)
 
     async def rest(self, name: str) -> None:
-        """Let others do what they do with a document that was compacted, or whose room closed."""
+        """Call the watchers of a document that was compacted, or whose room was closed."""
         for watch in rest_watchers:
             try:
                 await watch(name)
