@@ -6,4 +6,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("collab/", include("collab.metrics.urls")),
+    path("history/", include("collab.history.urls")),
 ]

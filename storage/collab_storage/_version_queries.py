@@ -190,8 +190,10 @@ class VersionQueries:
         times = ("user_id", "since", "until")
         return Authorship(
             [
-                AuthorRange(*values, from_database(since), from_database(until))
-                for *values, since, until in ranges.values_list("client", "start", "end", *times)
+                AuthorRange(client, start, end, user_id, from_database(since), from_database(until))
+                for client, start, end, user_id, since, until in ranges.values_list(
+                    "client", "start", "end", *times
+                )
             ],
             [
                 DeletionCount(user_id, count, from_database(since), from_database(until))

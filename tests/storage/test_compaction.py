@@ -10,6 +10,7 @@ import pytest
 from pycrdt import Doc, Map, Text
 
 from collab_storage import compaction
+from collab_storage.authorship import Authorship
 from collab_storage.base import LogRow, StoredDocument
 from collab_storage.compaction import (
     apply_stored,
@@ -216,9 +217,11 @@ class TestCompact:
         free = threading.Event()
         fold = compaction._fold
 
-        def waiting_fold(stored: StoredDocument, name: str) -> tuple[bytes, bool, StoredDocument]:
+        def waiting_fold(
+            stored: StoredDocument, name: str, keeps_authors: bool
+        ) -> tuple[bytes, bool, StoredDocument, Authorship]:
             assert free.wait(20)
-            return fold(stored, name)
+            return fold(stored, name, keeps_authors)
 
         monkeypatch.setattr(compaction, "_fold", waiting_fold)
         task = asyncio.ensure_future(compact(storage, "doc"))

@@ -16,6 +16,7 @@ from collab_storage.authorship import (
     AuthorRange,
     Authorship,
     ClaimedRanges,
+    DeletionCount,
     authorship_of,
 )
 from collab_storage.base import LogRow, StoredDocument
@@ -138,7 +139,7 @@ def shares(
 ) -> dict[str | None, Share]:
     """Return the shares of the contributions in a time."""
     found: dict[str | None, Share] = {}
-    parts = [
+    parts: list[tuple[AuthorRange | DeletionCount, int, int]] = [
         *((part, part.end - part.start, 0) for part in authorship.ranges),
         *((part, 0, part.count) for part in authorship.deletions),
     ]

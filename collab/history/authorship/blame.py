@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync
 from pycrdt import Text
@@ -25,6 +25,10 @@ from collab_storage.authorship import AuthorRange
 from collab_storage.structs import STRING, Struct, read_structs
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.updates import read_varuint, varuint
+
+if TYPE_CHECKING:
+    # Imported when it is used: most projects only pass updates on.
+    from collab.content import Schema
 
 __all__ = ["Run", "ablame", "ablame_html", "blame", "blame_html"]
 
@@ -143,18 +147,20 @@ def html_runs(
     update = present.update
     marked, authors = mark(update, ranges)
     users = [*dict.fromkeys(user for user, _ in authors.values()), None]
-    trees = []
-    for content in (update, marked):
-        with temporary_doc() as doc:
-            doc.apply_update(content)
-            value = found.layout.read(doc, field or found.field, found)
-            trees.append(found.layout.to_tree(value, found))
+    tree, marks = (_tree(content, field, found) for content in (update, marked))
     classes = {label: users.index(user) for label, (user, _) in authors.items()}
-    _surround(*trees, classes, len(users) - 1)
-    html = write_html(trees[0], found.layout.tree_schema(found))
+    _surround(tree, marks, classes, len(users) - 1)
+    html = write_html(tree, found.layout.tree_schema(found))
     for number in range(len(users)):
         html = html.replace(_OPEN + chr(_FIRST + number), f'<span class="author-{number}">')
     return html.replace(_CLOSE, "</span>"), users
+
+
+def _tree(update: bytes, field: str | None, schema: Schema) -> Any:
+    with temporary_doc() as doc:
+        doc.apply_update(update)
+        value = schema.layout.read(doc, field or schema.field, schema)
+        return schema.layout.to_tree(value, schema)
 
 
 def _surround(node: Any, marked: Any, classes: Mapping[str, int], unknown: int) -> None:
@@ -178,7 +184,7 @@ def mark(update: bytes, ranges: Sequence[AuthorRange]) -> tuple[bytes, dict[str,
     """
     clients = by_client(ranges)
     known = {client: [part.start for part in parts] for client, parts in clients.items()}
-    keys = [*dict.fromkeys((part.user_id, part.until) for part in ranges)]
+    keys: list[Author] = [*dict.fromkeys((part.user_id, part.until) for part in ranges)]
     if len(keys) >= _LAST - _FIRST:
         # Too many to tell times apart.
         keys = [*dict.fromkeys((part.user_id, None) for part in ranges)]

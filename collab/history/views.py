@@ -1,0 +1,283 @@
+"""Versions over HTTP, for editors and other clients; see ``docs/history.md``.
+
+Each request asks the document's type (I12): to see versions takes the right to read, and to make,
+name, restore or delete them takes the right to write and ``can_restore()``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from asgiref.sync import async_to_sync
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from collab.access import Access
+from collab.documents.policy import authorize, call_hook
+from collab.documents.registry import resolve
+from collab.engine.hub.working_copies import user_key
+from collab.engine.serving.refusals import denial, refusal_of
+from collab.exceptions import DocumentNotFound, InvalidName, MemberError, NoSuchDocument
+from collab.history.authorship.authors import attributed, authors
+from collab.history.exceptions import VersionNotFound
+from collab.history.keeping import operations
+from collab.wire import CloseCode
+from collab_storage.versions import MAX_TITLE_LENGTH, Version
+
+__all__ = ["AuthorsView", "HistoryView", "RestoreView", "StateView", "VersionView", "VersionsView"]
+
+#: Most versions in one answer; earlier ones follow with ``?before=``.
+_PAGE = 200
+_STATUS = {
+    CloseCode.UNAUTHENTICATED: 401,
+    CloseCode.FORBIDDEN: 403,
+    CloseCode.NOT_FOUND: 404,
+}
+
+
+class _BadRequest(Exception):
+    """The body of a request is not as it must be."""
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class HistoryView(View):
+    """The base of the views: who asks, and what they may."""
+
+    #: Methods that change nothing.
+    reading: ClassVar[set[str]] = {"GET", "HEAD", "OPTIONS"}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer a request, or refuse it."""
+        try:
+            self.user = self.authenticate(request)
+            if self.user is None and (refused := _csrf_failure(request)):
+                return refused
+            self.user = self.user or getattr(request, "user", None)
+            self.name: str = kwargs["name"]
+            async_to_sync(self._authorize)(request.method or "GET")
+            return super().dispatch(request, *args, **kwargs)
+        except (VersionNotFound, DocumentNotFound, InvalidName) as error:
+            return JsonResponse({"detail": str(error)}, status=404)
+        except _BadRequest as error:
+            return JsonResponse({"detail": str(error)}, status=400)
+        except Exception as error:
+            refusal = refusal_of(error, _key(getattr(self, "user", None)))
+            if refusal is None:
+                raise
+            return _refused(refusal)
+
+    def authenticate(self, request: HttpRequest) -> Any:
+        """Return the user of a token in the header ``Authorization``; ``None`` for the session's.
+
+        Tokens are those of ``rest_framework.authtoken``; override this for others. A request with
+        a token needs no CSRF token, as browsers do not send it by themselves.
+        """
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() not in ("token", "bearer") or not _has_tokens():
+            return None
+        from rest_framework.authentication import TokenAuthentication
+
+        user, _ = TokenAuthentication().authenticate_credentials(token)
+        return user
+
+    async def _authorize(self, method: str) -> None:
+        access, resolved = await authorize(self.name, self.user), resolve(self.name)
+        if access is None or resolved is None:
+            raise NoSuchDocument
+        document_type, parameters = resolved
+        if access == Access.NONE:
+            raise denial(_key(self.user))
+        since = await call_hook(document_type.versions_since, self.user, **parameters)
+        self.since: datetime | None = since
+        can_restore = access == Access.WRITE and await call_hook(
+            document_type.can_restore, self.user, **parameters
+        )
+        self.can_restore = bool(can_restore)
+        if method not in self.reading and not self.can_restore:
+            raise denial(_key(self.user))
+
+    def visible(self, id: int) -> None:
+        """Refuse a version that the user may not see.
+
+        Raises:
+            VersionNotFound: there is none, or it is of an earlier time.
+        """
+        version = async_to_sync(operations.load)(self.name, id).version
+        if self.since is not None and version.at < self.since:
+            raise VersionNotFound(f"There is no version {id} of the document {self.name!r}.")
+
+
+class VersionsView(HistoryView):
+    """``GET`` lists the versions of a document, ``POST`` makes one."""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        """List versions, the newest first."""
+        before = _time(request.GET.get("before"))
+        found = operations.versions(
+            name,
+            since=self.since,
+            before=before,
+            named="named" in request.GET,
+            limit=_PAGE,
+        )
+        return JsonResponse(
+            {
+                "versions": [_json(version) for version in found],
+                "users": _names(key for version in found for key in _users(version)),
+                "can_restore": self.can_restore,
+            }
+        )
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Make a version; with a title it is never thinned out."""
+        version = operations.create(name, _title(request), user=self.user)
+        return JsonResponse(_json(version), status=201)
+
+
+class VersionView(HistoryView):
+    """``PATCH`` names a version, ``DELETE`` deletes it."""
+
+    def patch(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
+        """Give a version another title."""
+        self.visible(id)
+        operations.rename(name, id, _title(request))
+        return HttpResponse(status=204)
+
+    def delete(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
+        """Delete a version."""
+        self.visible(id)
+        operations.delete(name, id)
+        return HttpResponse(status=204)
+
+
+class StateView(HistoryView):
+    """``GET`` returns the state of a version as a Yjs update."""
+
+    def get(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
+        """Return the state."""
+        self.visible(id)
+        update = operations.read(name, id).get_update()
+        return HttpResponse(update, content_type="application/octet-stream")
+
+
+class RestoreView(HistoryView):
+    """``POST`` restores a version."""
+
+    def post(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
+        """Restore it, and return the version of the content before."""
+        self.visible(id)
+        return JsonResponse(_json(operations.restore(name, id, user=self.user)))
+
+
+class AuthorsView(HistoryView):
+    """``GET`` returns the shares of users, and who made which insertion."""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Return shares by user, and rows of client, first clock, clock behind, user and time."""
+        shares = authors(name, since=self.since)
+        found = async_to_sync(attributed)(name).authorship
+        return JsonResponse(
+            {
+                "shares": [
+                    {
+                        "user": user,
+                        "inserted": share.inserted,
+                        "deleted": share.deleted,
+                        "last": share.last.isoformat(),
+                    }
+                    for user, share in shares.items()
+                ],
+                "ranges": [
+                    [part.client, part.start, part.end, part.user_id, part.until.isoformat()]
+                    for part in found.ranges
+                    if self.since is None or part.until >= self.since
+                ],
+                "users": _names(user for user in shares if user is not None),
+            }
+        )
+
+
+def _has_tokens() -> bool:
+    return apps.is_installed("rest_framework.authtoken")
+
+
+def _csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
+    """Return the refusal of a request of a session that may come from another site."""
+
+    def unused(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    check = CsrfViewMiddleware(unused)
+    check.process_request(request)
+    refused: HttpResponseBase | None = check.process_view(request, unused, (), {})
+    return refused
+
+
+def _refused(error: MemberError) -> HttpResponse:
+    return JsonResponse({"detail": str(error)}, status=_STATUS.get(error.close_code, 403))
+
+
+def _key(user: Any) -> str | None:
+    return user_key(user)
+
+
+def _json(version: Version) -> dict[str, Any]:
+    return {
+        "id": version.id,
+        "at": version.at.isoformat(),
+        "title": version.title,
+        "kind": version.kind,
+        "by": [*version.by],
+        "made_by": version.made_by,
+        "edits": version.edits,
+        "restored_from": version.restored_from,
+    }
+
+
+def _users(version: Version) -> list[str]:
+    return [*version.by, *([version.made_by] if version.made_by else [])]
+
+
+def _names(keys: Iterable[str]) -> dict[str, str]:
+    """Return the names of users by the text of their keys; of those that there still are."""
+    field = get_user_model()._meta.pk
+    valid: dict[Any, str] = {}
+    for key in {*keys}:
+        valid[field.to_python(key)] = key
+    found = get_user_model()._default_manager.in_bulk([*valid])
+    return {valid[key]: user.get_full_name() or str(user) for key, user in found.items()}
+
+
+def _title(request: HttpRequest) -> str:
+    title = _body(request).get("title", "")
+    if not isinstance(title, str) or len(title) > MAX_TITLE_LENGTH:
+        raise _BadRequest(f"The title must be a text of at most {MAX_TITLE_LENGTH} characters.")
+    return title
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    try:
+        body = json.loads(request.body or b"{}")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise _BadRequest("The body must be a JSON object.")
+    return body
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise _BadRequest("The time must be in ISO format.") from None
+    if found is not None and found.tzinfo is None:
+        raise _BadRequest("The time must have a time zone.")
+    return found

@@ -1,0 +1,172 @@
+"""Versions over HTTP: what each user gets, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client, override_settings
+from pycrdt import Doc
+from rest_framework.authtoken.models import Token
+
+from collab import documents, history
+from collab.testing import use_memory_storage
+
+from .material import letters, write
+from .test_automatic import storage
+
+NAME = "archived/a"
+URL = f"/history/{NAME}/versions/"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def memory() -> Iterator[None]:
+    with use_memory_storage():
+        yield
+
+
+def user(name: str, *, is_staff: bool = False) -> User:
+    return User.objects.create(username=name, is_staff=is_staff)
+
+
+def client_of(who: User | None) -> Client:
+    client = Client()
+    if who is not None:
+        client.force_login(who)
+    return client
+
+
+@pytest.fixture
+def staff() -> Client:
+    return client_of(user("ann", is_staff=True))
+
+
+def post(client: Client, url: str, body: Any = None, method: str = "post", **more: Any) -> Any:
+    return getattr(client, method)(url, body or {}, content_type="application/json", **more)
+
+
+def test_versions_are_made_listed_named_restored_and_deleted(staff: Client) -> None:
+    write(NAME, "one")
+    made = post(staff, URL, {"title": "First"})
+    assert made.status_code == 201
+    version = made.json()
+    write(NAME, " two")
+    answer = staff.get(URL).json()
+    assert answer["can_restore"] and answer["versions"] == [version]
+    assert answer["users"] == {version["made_by"]: "ann"}
+    state: Doc[Any] = Doc()
+    state.apply_update(staff.get(f"{URL}{version['id']}/state").content)
+    assert letters(state) == "one"
+    before = post(staff, f"{URL}{version['id']}/restore").json()
+    assert before["kind"] == "restore" and before["restored_from"] == version["id"]
+    assert letters(documents.read(NAME)) == "one"
+    renamed = post(staff, f"{URL}{version['id']}/", {"title": "Name"}, "patch")
+    assert renamed.status_code == 204
+    [named] = staff.get(URL, {"named": ""}).json()["versions"]
+    assert named["title"] == "Name"
+    assert staff.delete(f"{URL}{version['id']}/").status_code == 204
+    assert [found["id"] for found in staff.get(URL).json()["versions"]] == [before["id"]]
+
+
+def test_authors_are_listed(staff: Client) -> None:
+    ben = user("ben")
+    write(NAME, "one", ben)
+    answer = staff.get(f"/history/{NAME}/authors").json()
+    [share] = answer["shares"]
+    assert (share["user"], share["inserted"], share["deleted"]) == (str(ben.pk), 3, 0)
+    [[_, start, end, author, _]] = answer["ranges"]
+    assert (start, end, author) == (0, 3, str(ben.pk))
+    assert answer["users"] == {str(ben.pk): "ben"}
+
+
+def test_nobody_sees_what_the_type_refuses() -> None:
+    write(NAME, "one")
+    id = history.create(NAME, "First").id
+    for path in (URL, f"{URL}{id}/state", f"/history/{NAME}/authors"):
+        assert client_of(None).get(path).status_code == 401
+    assert post(client_of(None), f"{URL}{id}/restore").status_code == 401
+
+
+def test_readers_see_and_change_nothing() -> None:
+    name = "archived/read-only"
+    write(name, "one")
+    id = history.create(name, "First").id
+    reader, url = client_of(user("ben", is_staff=True)), f"/history/{name}/versions/"
+    assert not reader.get(url).json()["can_restore"]
+    assert reader.get(f"{url}{id}/state").status_code == 200
+    for refused in (
+        post(reader, url),
+        post(reader, f"{url}{id}/restore"),
+        post(reader, f"{url}{id}/", {"title": "x"}, "patch"),
+        reader.delete(f"{url}{id}/"),
+    ):
+        assert refused.status_code == 403
+    assert [version.title for version in history.versions(name)] == ["First"]
+
+
+def test_the_type_says_who_may_restore_and_what_is_too_old() -> None:
+    write(NAME, "one")
+    old = history.create(NAME, "Old")
+    [kept] = storage()._documents[NAME].versions
+    storage()._documents[NAME].versions[:] = [replace(kept, at=kept.at - timedelta(days=2))]
+    write(NAME, " two")
+    new = history.create(NAME, "New")
+    ben = client_of(user("ben"))
+    answer = ben.get(URL).json()
+    assert [version["id"] for version in answer["versions"]] == [new.id]
+    assert not answer["can_restore"] and answer["users"] == {}
+    assert ben.get(f"{URL}{old.id}/state").status_code == 404
+    assert post(ben, f"{URL}{new.id}/restore").status_code == 403
+    assert ben.get(f"/history/{NAME}/authors").json()["shares"]
+
+
+def test_documents_without_a_type_are_not_found(staff: Client) -> None:
+    write("plain", "one")
+    assert staff.get("/history/plain/versions/").status_code == 404
+    assert staff.get("/history/archived/none/authors").status_code == 404
+    assert staff.get("/history/archived/none/versions/").json()["versions"] == []
+    assert post(staff, "/history/archived/none/versions/").status_code == 404
+    assert staff.get(f"{URL}7/state").status_code == 404
+
+
+def test_a_request_of_a_session_needs_a_csrf_token() -> None:
+    write(NAME, "one")
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user("ann", is_staff=True))
+    assert post(client, URL).status_code == 403
+    assert client.get(URL).status_code == 200
+    client.cookies["csrftoken"] = "a" * 32
+    assert post(client, URL, headers={"X-CSRFToken": "a" * 32}).status_code == 201
+
+
+def test_a_token_is_enough(staff: Client) -> None:
+    write(NAME, "one")
+    token = Token.objects.create(user=user("tom", is_staff=True))
+    client = Client(enforce_csrf_checks=True)
+    assert post(client, URL, headers={"Authorization": f"Token {token}"}).status_code == 201
+    assert post(client, URL, headers={"Authorization": "Bearer no"}).status_code == 401
+    assert post(client, URL, headers={"Authorization": "Basic no"}).status_code == 403
+
+
+def test_bodies_and_times_that_are_not_valid_are_refused(staff: Client) -> None:
+    write(NAME, "one")
+    assert post(staff, URL, {"title": 7}).status_code == 400
+    assert post(staff, URL, {"title": "x" * 256}).status_code == 400
+    assert staff.post(URL, "[", content_type="application/json").status_code == 400
+    assert staff.get(URL, {"before": "noon"}).status_code == 400
+    assert staff.get(URL, {"before": "2026-01-01T00:00"}).status_code == 400
+    before = datetime.now(UTC).isoformat()
+    assert staff.get(URL, {"before": before}).json()["versions"] == []
+
+
+def test_faults_are_not_refusals(staff: Client) -> None:
+    backend = "tests.history.test_automatic.PlainStorage"
+    with override_settings(COLLAB={"STORAGE": {"BACKEND": backend}}):
+        staff.raise_request_exception = False
+        assert staff.get(URL).status_code == 500
