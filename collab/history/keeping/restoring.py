@@ -9,17 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-<<<<<<< HEAD:collab/history/restoring.py
-from collab.history.states import Present, decode, encode
-from collab.protocol.yjs.undoing import undoing
-=======
-from pycrdt import Text, UndoManager
-
 from collab.history.keeping.states import decode, encode
 from collab.history.present import Present
-from collab.protocol.yjs.updates import recording_updates
-from collab_storage.subdocuments import temporary_doc
->>>>>>> b55b559 (Keep who wrote and deleted what: authors, blame, and forgetting users):collab/history/keeping/restoring.py
+from collab.protocol.yjs.undoing import undoing
 from collab_storage.surrogates import as_yjs
 from collab_storage.updates import EMPTY_UPDATE
 from collab_storage.versions import VersionState
