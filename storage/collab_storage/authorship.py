@@ -15,7 +15,7 @@ from pycrdt import get_state, get_update
 
 from .base import LogRow, StoredDocument
 from .structs import SKIP, read_deletions, read_structs
-from .updates import read_deletions_only, state_vector
+from .updates import state_vector
 
 __all__ = ["AuthorRange", "Authorship", "ClaimedRanges", "DeletionCount", "authorship_of"]
 
@@ -123,22 +123,33 @@ def _known(snapshot: bytes | None) -> tuple[ClaimedRanges, ClaimedRanges]:
         state = get_state(snapshot)
         for client, clock in state_vector(state).items():
             list(inserted.claim(client, 0, clock))
-        for client, ranges in read_deletions_only(get_update(snapshot, state)).items():
-            for start, end in ranges:
-                list(deleted.claim(client, start, end))
+        # The rest has the deletions, and insertions that build on missing ones.
+        rest = get_update(snapshot, state)
+        for claimed, client, start, end in _contents(rest, inserted, deleted):
+            list(claimed.claim(client, start, end))
     return inserted, deleted
 
 
 def _add(row: LogRow, part: _Part, inserted: ClaimedRanges, deleted: ClaimedRanges) -> None:
+    for claimed, client, start, end in _contents(row.data, inserted, deleted):
+        for first, last in claimed.claim(client, start, end):
+            if claimed is inserted:
+                part.add(client, first, last)
+            else:
+                part.deleted += last - first
+
+
+def _contents(
+    update: bytes, inserted: ClaimedRanges, deleted: ClaimedRanges
+) -> Iterator[tuple[ClaimedRanges, int, int, int]]:
+    """Yield what an update inserts and deletes, each with the set that it belongs to."""
     position = 1
-    for struct in read_structs(row.data):
+    for struct in read_structs(update):
         position = struct.end
         if struct.kind != SKIP:
-            end = struct.clock + struct.length
-            for first, last in inserted.claim(struct.client, struct.clock, end):
-                part.add(struct.client, first, last)
-    for client, start, end in read_deletions(row.data, position):
-        part.deleted += sum(last - first for first, last in deleted.claim(client, start, end))
+            yield inserted, struct.client, struct.clock, struct.clock + struct.length
+    for client, start, end in read_deletions(update, position):
+        yield deleted, client, start, end
 
 
 def _joined(parts: Iterable[_Part]) -> Authorship:

@@ -26,7 +26,6 @@ __all__ = [
     "has_no_news",
     "is_covered",
     "merge",
-    "read_deletions_only",
     "read_varuint",
     "state_vector",
     "varuint",
@@ -72,9 +71,7 @@ def is_covered(state: bytes, update: bytes) -> bool:
     rest = get_update(update, state)
     # The first number is of clients with content that the state does not cover.
     return rest[0] == 0 and all(
-        end <= known.get(client, 0)
-        for client, ranges in read_deletions_only(rest).items()
-        for _, end in ranges
+        end <= known.get(client, 0) for client, ranges in _read(rest).items() for _, end in ranges
     )
 
 
@@ -87,10 +84,10 @@ def has_no_news(state: bytes, rest: bytes, update: bytes) -> bool:
         update: Yjs update bytes.
     """
     news = get_update(update, state)
-    deleted = read_deletions_only(rest)
+    deleted = _read(rest)
     return news[0] == 0 and all(
         any(start <= first and last <= end for start, end in deleted.get(client, ()))
-        for client, ranges in read_deletions_only(news).items()
+        for client, ranges in _read(news).items()
         for first, last in ranges
     )
 
@@ -113,10 +110,10 @@ def encode_state_vector(known: Mapping[int, int]) -> bytes:
 
 def deletions(doc: Doc[Any]) -> Deletions:
     """Return the deletions in ``doc``."""
-    return read_deletions_only(doc.get_update(doc.get_state()))
+    return _read(doc.get_update(doc.get_state()))
 
 
-def read_deletions_only(update: bytes) -> Deletions:
+def _read(update: bytes) -> Deletions:
     """Decode the deletions of an update without content."""
     sections, position = read_varuint(update, 1)
     result: Deletions = {}

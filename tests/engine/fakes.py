@@ -13,6 +13,7 @@ from collab.conf import Settings
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.protocol.session import Session
+from collab_storage.authorship import Authorship
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
 
@@ -63,9 +64,11 @@ class HinderedStorage(MemoryStorage):
                 raise error
         await super().append(entries)
 
-    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+    async def fold(
+        self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+    ) -> bool:
         await self._hinder("replace")
-        return await super().replace(name, loaded, snapshot)
+        return await super().fold(name, loaded, snapshot, authorship)
 
 
 class Socket:

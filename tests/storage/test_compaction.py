@@ -203,9 +203,11 @@ class TestCompact:
 
     async def test_somebody_else_was_faster(self) -> None:
         class Contended(MemoryStorage):
-            async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
-                assert await super().replace(name, loaded, snapshot)
-                return await super().replace(name, loaded, snapshot)
+            async def fold(
+                self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
+            ) -> bool:
+                assert await super().fold(name, loaded, snapshot, authorship)
+                return await super().fold(name, loaded, snapshot, authorship)
 
         storage = Contended()
         await storage.append([entry(data=update) for update in typed("hello")])
