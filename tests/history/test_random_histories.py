@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, UndoManager, XmlElement, XmlFragment, XmlText
 
-from collab.protocol.yjs.undoing import undoing
 from collab.history.keeping.states import decode, encode
+from collab.protocol.yjs.undoing import undoing
 from collab_storage.versions import VersionState
 
 LETTERS = ["a", "bc", "é", "😀", "\n", "long text"]
