@@ -169,6 +169,12 @@ async def test_a_compaction_in_between_counts_nothing_twice() -> None:
         storage.__class__ = MemoryStorage
 
 
+def test_letters_of_unknown_authors_have_none() -> None:
+    edit(ANN, 0, "ab")
+    _, authors = mark(documents.read("doc").get_update(), [])
+    assert authors == {}
+
+
 def test_more_authors_than_labels_lose_their_times_only() -> None:
     with documents.edit("doc", user=ANN) as doc:
         doc.get("text", type=Text).insert(0, "ab")
