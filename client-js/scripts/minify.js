@@ -8,7 +8,7 @@ export function minifyChunks() {
     async generateBundle(_options, files) {
       for (const file of Object.values(files)) {
         if (file.type !== "chunk") continue;
-        const compress = { passes: 3, unsafe_arrows: true };
+        const compress = { passes: 3, unsafe_arrows: true, unsafe_methods: true };
         file.code = (await minify(file.code, { ecma: 2020, module: true, compress })).code;
       }
     },

@@ -35,6 +35,8 @@ class EditorOptions:
         offline: keep a copy in the browser of users who may write.
         toolbar: show the buttons of a rich text.
         status: show who is here and what is saved.
+        version: of the document's structure that the page is made for; by default that of the
+            document's type. With an older one than the server's the page may only read.
         access: what this page grants to whoever has it, although the policy does not.
         id: of the element.
     """
@@ -53,6 +55,7 @@ class EditorOptions:
     offline: bool = True
     toolbar: bool = True
     status: bool = True
+    version: int | None = None
     access: Access | None = None
     id: str = ""
 

@@ -12,6 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from collab.access import grant
+from collab.documents import type_of
+from collab.editor.element.strings import catalogue
 from collab.editor.options import EditorOptions
 
 __all__ = ["COLORS", "SCRIPT", "editor_html", "media", "user_attributes"]
@@ -72,6 +74,11 @@ def _attributes(name: str, user: Any, options: EditorOptions) -> dict[str, str |
         attributes["upload-url"] = upload_url
     if user is not None:
         attributes |= user_attributes(user)
+    version = _type_version(name) if options.version is None else options.version
+    if version is not None:
+        attributes["version"] = str(version)
+    if texts := catalogue():
+        attributes["strings"] = texts
     if options.access is not None:
         attributes["token"] = grant(name, options.access)
     return attributes
@@ -91,6 +98,12 @@ def user_attributes(user: Any) -> dict[str, str | bool]:
     key = str(user.pk)
     color = COLORS[int(sha256(key.encode()).hexdigest(), 16) % len(COLORS)]
     return {"user-name": full_name or str(user), "user-color": color, "user-id": key}
+
+
+def _type_version(name: str) -> int | None:
+    """Return the version of a document's structure that its type has."""
+    document_type = type_of(name)
+    return None if document_type is None else document_type.version
 
 
 def _upload_url() -> str:

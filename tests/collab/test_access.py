@@ -1,6 +1,18 @@
 from __future__ import annotations
 
-from collab.access import Access
+import re
+import time
+
+import pytest
+
+from collab.access import (
+    GRANT_AGE,
+    GRANT_PREFIX,
+    Access,
+    grant,
+    granted_access,
+    granted_to,
+)
 
 
 def test_more_access_compares_greater() -> None:
@@ -9,3 +21,23 @@ def test_more_access_compares_greater() -> None:
 
 def test_labels_are_the_words_that_clients_see() -> None:
     assert [access.label for access in Access] == ["none", "read", "comment", "write"]
+
+
+async def test_a_grant_opens_its_document_only() -> None:
+    token = grant("report", Access.READ)
+    scope = {"subprotocols": ["collab", GRANT_PREFIX + token]}
+    assert granted_to(scope, "report") == Access.READ
+    assert granted_to(scope, "other") == Access.NONE
+    assert granted_to({}, "report") == Access.NONE
+
+
+def test_a_grant_ends_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = grant("report", Access.WRITE)
+    assert granted_access(token, "report") == Access.WRITE
+    later = time.time() + GRANT_AGE + 2
+    monkeypatch.setattr("django.core.signing.time.time", lambda: later)
+    assert granted_access(token, "report") == Access.NONE
+
+
+def test_a_grant_can_be_offered_as_a_subprotocol() -> None:
+    assert re.fullmatch(r"[\w.-]+", grant("ünïcode/" + "x" * 200, Access.WRITE))

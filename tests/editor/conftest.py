@@ -60,6 +60,7 @@ def pages(start_server: StartServer, tmp_path: Path) -> Server:
     """The project as served."""
     return start_server(
         application="tests.editor.site:application",
+        collab={"MAX_DOCUMENT_SIZE": 2 * 1024 * 1024},
         environment={
             "DJANGO_SETTINGS_MODULE": "tests.editor.site_settings",
             "COLLAB_TEST_MEDIA": str(tmp_path / "media"),

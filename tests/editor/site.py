@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import django
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
-from django.urls import path, re_path
+from django.urls import include, path
 from django.utils.translation import get_language, get_language_bidi
 
 django.setup(set_prefix=False)
@@ -22,11 +23,12 @@ from django.contrib import admin  # noqa: E402
 from django.contrib.auth import login  # noqa: E402
 from django.contrib.auth.models import Permission, User  # noqa: E402
 from django.forms import modelform_factory  # noqa: E402
-from django.views.static import serve  # noqa: E402
+from pycrdt import Doc, XmlElement, XmlFragment, XmlText  # noqa: E402
 
 from collab import documents  # noqa: E402
 from collab.access import Access  # noqa: E402
 from collab.asgi import get_application  # noqa: E402
+from tests.editor.site_settings import PARAGRAPHS  # noqa: E402
 from tests.texts.models import Article  # noqa: E402
 
 __all__ = ["application", "forbid_inline", "urlpatterns"]
@@ -44,6 +46,7 @@ PAGE = """<!doctype html>
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <meta name="color-scheme" content="light dark">
+  <meta name="htmx-config" content='{"includeIndicatorStyles": false, "allowEval": false}'>
   <title>Editors</title>
 </head>
 <body>
@@ -79,12 +82,19 @@ def forbid_inline(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
 
 
 class Open(documents.DocumentType):
-    """Documents that everybody may write."""
+    """Documents that everybody may write; those named "long" have many paragraphs."""
 
     content = "tiptap"
 
     def authorize(self, user: Any, rest: str) -> Access:
         return Access.WRITE
+
+    def seed(self, doc: Doc[Any], rest: str) -> None:
+        if rest == "long":
+            body = doc.get("default", type=XmlFragment)
+            for number in range(PARAGRAPHS):
+                text = XmlText(f"Paragraph {number} of a long document, as people write them.")
+                body.children.append(XmlElement("paragraph", contents=[text]))
 
 
 class ReadOnly(Open):
@@ -132,6 +142,21 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(template.render(context, request))
 
 
+def people(request: HttpRequest) -> HttpResponse:
+    """Return the people whose names begin as the query says."""
+    names = ["Ann", "Anton", "Bob", "<img src=x onerror=alert(1)>"]
+    query = request.GET.get("q", "").lower()
+    found = [name for name in names if name.lower().startswith(query.replace("x", "<"))]
+    results = [{"id": str(index), "label": name} for index, name in enumerate(found)]
+    return JsonResponse({"results": results})
+
+
+def media(request: HttpRequest, file: str) -> HttpResponse:
+    """Return an image that was stored."""
+    content = (Path(settings.MEDIA_ROOT) / "collab" / file).read_bytes()
+    return HttpResponse(content, content_type="image/png")
+
+
 def enter(request: HttpRequest, name: str) -> HttpResponse:
     """Log a user in; Root and Rita are administrators, and Vera may view what is in the admin."""
     is_root = name in ("Root", "Rita")
@@ -158,10 +183,12 @@ def form(request: HttpRequest, pk: int) -> HttpResponse:
 
 urlpatterns = [
     path("page/<path:name>", page),
+    path("collab/", include("collab.editor.urls")),
+    path("people", people),
     path("enter/<str:name>", enter),
     path("admin/", admin.site.urls),
     path("form/<int:pk>", form),
-    re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}),
+    path("media/collab/<str:file>", media),
 ]
 
 application = get_application()

@@ -5,6 +5,8 @@ import os
 from tests.settings import *  # noqa: F403
 from tests.settings import DIRECTORY, INSTALLED_APPS, MIDDLEWARE
 
+#: Of long documents.
+PARAGRAPHS = 2000
 DEBUG = True
 INSTALLED_APPS = [*INSTALLED_APPS, "django.contrib.staticfiles"]
 MIDDLEWARE = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 from django.utils.safestring import mark_safe
 
 from collab.access import Access, granted_access
@@ -66,3 +67,15 @@ def test_users_have_names_and_colours() -> None:
 
 def test_the_script_is_a_module() -> None:
     assert str(media()) == '<script src="/static/collab_editor/editor.js" type="module"></script>'
+
+
+def test_a_page_says_the_version_of_the_type_that_it_was_made_for() -> None:
+    assert ' version="1"' in editor_html("versioned/a")
+    assert ' version="0"' in editor_html("versioned/a", version=0)
+    assert " version" not in editor_html("a")
+
+
+def test_images_are_stored_by_a_view_if_there_is_one() -> None:
+    assert "upload-url" not in editor_html("a")
+    with override_settings(ROOT_URLCONF="tests.editor.uploads.test_views"):
+        assert ' upload-url="/collab/upload/"' in editor_html("a")

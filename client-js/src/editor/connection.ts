@@ -1,10 +1,10 @@
 /** Connections to documents, one for all editors of a document on a page. */
-import { IndexeddbPersistence } from "y-indexeddb";
 import type { Awareness } from "y-protocols/awareness";
 import { Doc } from "yjs";
 
 import { serverUrl } from "../address.js";
 import { CollabProvider } from "../provider.js";
+import { LocalCopy } from "./local-copy.js";
 import { SUBPROTOCOL } from "../wire.js";
 
 export interface Target {
@@ -13,6 +13,8 @@ export interface Target {
   url: string;
   /** A grant of the server's; sent as a subprotocol, so that it is in no log. */
   token: string;
+  /** Of the document's structure that the page is made for; if there are versions. */
+  version: number | undefined;
   /** The local copy's owner; none without a copy. */
   copyOf: string | null;
 }
@@ -34,7 +36,7 @@ export class Connection {
   readonly loaded: Promise<void>;
   #uses = 0;
   readonly #key: string;
-  readonly #copy: IndexeddbPersistence | undefined;
+  readonly #copy: LocalCopy | undefined;
 
   constructor(key: string, target: Target) {
     this.#key = key;
@@ -43,13 +45,14 @@ export class Connection {
     this.provider = new CollabProvider(url, encodedName(target.name), this.doc, {
       connect: false,
       protocols,
+      ...(target.version === undefined ? {} : { version: target.version }),
     });
     if (target.copyOf !== null) {
-      this.#copy = new IndexeddbPersistence(`collab ${url}/${target.name} ${target.copyOf}`, this.doc);
+      this.#copy = new LocalCopy(`collab ${url}/${target.name} ${target.copyOf}`, this.doc);
     }
     this.loaded = this.#load();
     this.provider.on("closed", ({ code }) => {
-      if (code >= FIRST_DENIAL) void this.#copy?.clearData();
+      if (code >= FIRST_DENIAL) this.#copy?.delete().catch(() => undefined);
     });
     addEventListener("beforeunload", this.#warn);
   }
@@ -74,7 +77,7 @@ export class Connection {
     connections.delete(this.#key);
     removeEventListener("beforeunload", this.#warn);
     this.provider.destroy();
-    void this.#copy?.destroy();
+    this.#copy?.destroy().catch(() => undefined);
     this.doc.destroy();
   }
 
@@ -83,7 +86,10 @@ export class Connection {
       this.provider.on("sync", (isSynced) => isSynced && resolve());
     });
     if (this.#copy) {
-      const copied = this.#copy.whenSynced.then(() => true);
+      const copied = this.#copy.loaded.then(
+        () => true,
+        () => false,
+      );
       const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), COPY_TIMEOUT));
       const hasCopy = await Promise.race([copied, late]);
       // Connect afterwards, so that only missing updates are exchanged.

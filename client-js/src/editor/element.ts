@@ -18,6 +18,7 @@ interface Life {
   status: StatusWatch;
   stop: AbortController;
   surface?: Surface;
+  editable?: boolean;
 }
 
 export class CollabEditor extends HTMLElement {
@@ -49,13 +50,14 @@ export class CollabEditor extends HTMLElement {
       name: this.#option("name"),
       url: this.#option("url") || "/ws/",
       token: this.#option("token"),
+      version: this.hasAttribute("version") ? Number(this.#option("version")) : undefined,
       copyOf: this.#hasCopy ? this.#option("user-id") : null,
     });
     const frame = new Frame(this, t);
     const status = new StatusWatch(connection.provider, (now) => this.#onStatus(frame, now));
     const stop = new AbortController();
     this.#life = { connection, frame, status, stop };
-    this.#introduce(connection);
+    this.#introduce(connection, t("Guest"));
     frame.showPeople(connection.awareness);
     const update = (): void => this.#setEditable();
     connection.provider.on("access", update);
@@ -81,7 +83,7 @@ export class CollabEditor extends HTMLElement {
   async #start(life: Life): Promise<void> {
     const kind = this.#option("editor") || "rich";
     const load = SURFACES[kind];
-    if (!load) throw new Error(`There is no editor "${kind}".`);
+    if (!load) throw new Error(`No editor: ${kind}`);
     const [{ makeSurface }] = await Promise.all([load(), life.connection.loaded]);
     if (life.stop.signal.aborted) return;
     const { doc, awareness } = life.connection;
@@ -125,11 +127,10 @@ export class CollabEditor extends HTMLElement {
     if (input) input.value = surface.value;
   }
 
-  #introduce({ awareness }: Connection): void {
-    const name = this.#option("user-name");
-    if (!name) return;
-    const user = personOf({ name, color: this.#option("user-color"), id: this.#option("user-id") });
-    awareness.setLocalStateField("user", user);
+  #introduce({ awareness }: Connection, guest: string): void {
+    const name = this.#option("user-name") || guest;
+    const user = { name, color: this.#option("user-color"), id: this.#option("user-id") };
+    awareness.setLocalStateField("user", personOf({ user }));
   }
 
   #onStatus(frame: Frame, status: Status): void {
@@ -143,8 +144,12 @@ export class CollabEditor extends HTMLElement {
   #setEditable(): void {
     const life = this.#life;
     if (!life?.surface) return;
-    const mayWrite = life.connection.provider.access !== "read" && !this.#denied;
+    const { access } = life.connection.provider;
+    // Until the server has answered, a copy may be edited.
+    const mayWrite = (access === undefined || access === "write") && !this.#denied;
     const editable = mayWrite && !this.hasAttribute("readonly");
+    if (editable === life.editable) return;
+    life.editable = editable;
     life.frame.showEditable(editable);
     life.surface.setEditable(editable);
   }

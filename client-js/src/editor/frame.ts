@@ -16,9 +16,9 @@ const contentSheet = sheet(contentCss);
 /** The shadow of an element, and the host of the text in its light. */
 export class Frame {
   readonly bar = make("div", { class: "bar", part: "toolbar", hidden: "" });
-  readonly #notice = make("p", { class: "notice", part: "notice", role: "status", hidden: "" });
-  readonly #status = make("output", { class: "status", part: "status" });
-  readonly #people = make("ul", { class: "people", part: "people" });
+  readonly #notice = make("p", { class: "notice", id: "notice", part: "notice", role: "status", hidden: "" });
+  readonly #status = make("output", { class: "status", id: "status", part: "status" });
+  readonly #people = make("ul", { class: "people", id: "people", part: "people" });
   readonly #element: HTMLElement;
   #host: HTMLElement | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -94,11 +94,8 @@ export class Frame {
   }
 }
 
-const segments = new Intl.Segmenter();
-
-/** Return the first letter of a name, whatever it is made of. */
-const initial = (name: string): string =>
-  segments.segment(name)[Symbol.iterator]().next().value?.segment.toUpperCase() ?? "";
+/** Return the first letter of a name. */
+const initial = (name: string): string => (Array.from(name)[0] ?? "").toUpperCase();
 
 function avatar(text: string, title: string): HTMLElement {
   const name = make("span", { class: "name" }, title);

@@ -1,6 +1,8 @@
 /** People as presence has them: whatever other clients have sent. */
 import type { Awareness } from "y-protocols/awareness";
 
+import { VERIFIED } from "../wire.js";
+
 export interface Person {
   name: string;
   color: string;
@@ -13,9 +15,16 @@ const COLOR = /^#[0-9a-f]{6}$/i;
 /** Controls, and marks that turn the direction of what follows. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Return a person that is safe to be shown, of any value. */
-export function personOf(value: unknown): Person {
-  const given = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+const objectOf = (value: unknown): Record<string, unknown> =>
+  typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+
+/**
+ * Return the person of a presence state, safe to be shown. What the server vouches for wins over
+ * what the client says.
+ */
+export function personOf(state: unknown): Person {
+  const { user, [VERIFIED]: verified } = objectOf(state);
+  const given = { ...objectOf(user), ...objectOf(verified) };
   const text = (key: string): string => {
     const found = given[key];
     return typeof found === "string" || typeof found === "number" ? String(found) : "";
@@ -30,9 +39,9 @@ export function present(awareness: Awareness): Person[] {
   const others = [...awareness.getStates().keys()].filter((id) => id !== awareness.clientID);
   const people = new Map<string, Person>();
   for (const client of [awareness.clientID, ...others]) {
-    const user: unknown = awareness.getStates().get(client)?.["user"];
-    if (!user) continue;
-    const person = personOf(user);
+    const state = awareness.getStates().get(client);
+    if (!state?.["user"]) continue;
+    const person = personOf(state);
     const key = `${person.id}\n${person.name}`;
     if (!people.has(key)) people.set(key, person);
   }

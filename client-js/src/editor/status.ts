@@ -9,7 +9,8 @@ export type State =
   | "reading"
   | "saving"
   | "saved"
-  | "refused";
+  | "refused"
+  | "outdated";
 
 export interface Status {
   state: State;
@@ -25,19 +26,21 @@ export const LABELS: Record<State, string> = {
   saving: "Saving…",
   saved: "Saved",
   refused: "Too large to be saved",
+  outdated: "Reload the page",
 };
 
 export const HINTS: Partial<Record<State, string>> = {
   offline: "Your changes are kept in this browser and sent when the server is back.",
-  saving: "The server has not confirmed all changes yet.",
-  saved: "The server has stored all changes.",
   refused: "Your changes are kept in this browser. Make the text shorter and reload the page.",
 };
+
+const UPDATES = ["sync", "unsaved", "access"] as const;
 
 /** Follows the events of a provider, and calls `show` whenever the status may have changed. */
 export class StatusWatch {
   #reason: string | undefined;
   #isTooLarge = false;
+  #isOutdated = false;
   #wasConnected = false;
   readonly #provider: CollabProvider;
   readonly #show: (status: Status) => void;
@@ -47,14 +50,16 @@ export class StatusWatch {
     this.#show = show;
     provider.on("status", this.#onStatus);
     provider.on("closed", this.#onClosed);
-    for (const event of ["sync", "unsaved", "access"] as const) provider.on(event, this.#update);
+    provider.on("upgrade", this.#onUpgrade);
+    for (const event of UPDATES) provider.on(event, this.#update);
     this.#update();
   }
 
   destroy(): void {
     this.#provider.off("status", this.#onStatus);
     this.#provider.off("closed", this.#onClosed);
-    for (const event of ["sync", "unsaved", "access"] as const) this.#provider.off(event, this.#update);
+    this.#provider.off("upgrade", this.#onUpgrade);
+    for (const event of UPDATES) this.#provider.off(event, this.#update);
   }
 
   readonly #onStatus = ({ status }: { status: string }): void => {
@@ -71,6 +76,11 @@ export class StatusWatch {
     this.#update();
   };
 
+  readonly #onUpgrade = (): void => {
+    this.#isOutdated = true;
+    this.#update();
+  };
+
   readonly #update = (): void => {
     this.#wasConnected ||= this.#provider.synced;
     this.#show({ state: this.#state(), reason: this.#reason ?? "" });
@@ -80,8 +90,9 @@ export class StatusWatch {
     const { synced, access, unsaved } = this.#provider;
     if (this.#reason !== undefined) return "closed";
     if (this.#isTooLarge) return "refused";
+    if (this.#isOutdated) return "outdated";
     if (!synced) return this.#wasConnected ? "offline" : "connecting";
-    if (access === "read") return "reading";
+    if (access !== undefined && access !== "write") return "reading";
     return unsaved > 0 ? "saving" : "saved";
   }
 }

@@ -10,9 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from collab import documents
 from collab.access import Access
-from collab.documents import policy
+from collab.editor.element.rights import typed_access
 from collab.editor.rendering import editor_html, media
-from collab.exceptions import MemberError
 from collab_storage.exceptions import DocumentNotFound
 
 __all__ = ["collab_editor"]
@@ -55,10 +54,7 @@ def _access(name: str, user: Any, granted: Any) -> Access | None:
     """Return what the user may do; ``None`` if the consumer of the document decides that."""
     if granted is not None:
         return Access[granted.upper()] if isinstance(granted, str) else Access(granted)
-    try:
-        return async_to_sync(policy.authorize)(name, user)
-    except MemberError:
-        return Access.NONE
+    return async_to_sync(typed_access)(name, user)
 
 
 def _rendered(name: str, editor: str, field: str) -> str:

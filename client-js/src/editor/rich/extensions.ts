@@ -22,7 +22,6 @@ import {
 } from "@tiptap/extension-list";
 import { Paragraph } from "@tiptap/extension-paragraph";
 import { Strike } from "@tiptap/extension-strike";
-import { Table, TableCell, TableHeader, TableRow } from "@tiptap/extension-table";
 import { Text } from "@tiptap/extension-text";
 import { TextAlign } from "@tiptap/extension-text-align";
 import { Underline } from "@tiptap/extension-underline";
@@ -34,6 +33,8 @@ import type { Place } from "../surface.js";
 import { carets } from "./carets.js";
 import { Link } from "./link.js";
 import { Mention } from "./mention.js";
+import { mentions } from "./mentions.js";
+import { tables } from "./tables.js";
 
 /** In the order of Tiptap's own kit, by which marks are sorted. */
 const NODES_AND_MARKS: Extensions = [
@@ -57,19 +58,22 @@ const NODES_AND_MARKS: Extensions = [
   Underline,
   TaskList,
   TaskItem.configure({ nested: true }),
-  Table.configure({ resizable: true }),
-  TableCell,
-  TableHeader,
-  TableRow,
-  Image,
-  Mention,
-  Highlight,
-  TextAlign.configure({ types: ["heading", "paragraph"] }),
 ];
 
-export function extensions({ element, doc, awareness, field }: Place): Extensions {
+/**
+ * @param onTable - called for each table that is shown.
+ */
+export function extensions(place: Place, onTable: () => void): Extensions {
+  const { element, doc, awareness, field } = place;
+  const people = element.getAttribute("mentions-url");
   return [
     ...NODES_AND_MARKS,
+    ...tables(onTable),
+    Image,
+    Mention,
+    Highlight,
+    TextAlign.configure({ types: ["heading", "paragraph"] }),
+    ...(people ? [mentions(place, people)] : []),
     Dropcursor,
     Gapcursor,
     Placeholder.configure({ placeholder: element.getAttribute("placeholder") ?? "" }),

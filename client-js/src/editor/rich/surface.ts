@@ -5,16 +5,21 @@ import { adopt, sheet } from "../frame.js";
 import type { Place, Surface } from "../surface.js";
 import { extensions } from "./extensions.js";
 import richCss from "./rich.css?inline";
+import { Toolbar } from "./toolbar.js";
+import { Uploads } from "./uploads.js";
 
 const styles = sheet(richCss);
 
 export function makeSurface(place: Place): Surface {
   const { host, element, t } = place;
   adopt(styles);
+  const uploads = new Uploads(place);
+  const tables = new FirstTable();
   const editor = new Editor({
     element: host,
     injectCSS: false,
-    extensions: extensions(place),
+    editable: false,
+    extensions: [...extensions(place, () => tables.resolve()), uploads.extension()],
     editorProps: {
       attributes: {
         role: "textbox",
@@ -23,12 +28,32 @@ export function makeSurface(place: Place): Surface {
       },
     },
   });
+  const toolbar = element.hasAttribute("no-toolbar") ? undefined : new Toolbar(editor, place, uploads);
+  void tables.shown.then(async () => {
+    const { commands, editTables } = await import("./table-editing.js");
+    if (editor.isDestroyed) return;
+    editTables(editor);
+    toolbar?.offerTables(commands);
+  });
   return {
     get value() {
-      return editor.getHTML();
+      return editor.isEmpty ? "" : editor.getHTML();
     },
-    setEditable: (editable) => editor.setEditable(editable),
+    // The second argument: nothing of the text has changed.
+    setEditable: (editable) => {
+      editor.setEditable(editable, false);
+      toolbar?.update();
+    },
     focus: () => editor.commands.focus(),
-    destroy: () => editor.destroy(),
+    destroy: () => {
+      toolbar?.destroy();
+      editor.destroy();
+    },
   };
+}
+
+/** Resolves once there is a table. */
+class FirstTable {
+  resolve!: () => void;
+  readonly shown = new Promise<void>((resolve) => (this.resolve = resolve));
 }

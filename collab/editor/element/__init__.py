@@ -1,0 +1,3 @@
+"""Texts of the element, and the rights of its user."""
+
+__all__: list[str] = []
