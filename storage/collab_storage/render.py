@@ -55,13 +55,14 @@ def _roots(doc: Doc[Any]) -> Iterator[tuple[str, Callable[[Any], str], Any]]:
 
 
 def _root(doc: Doc[Any], name: str) -> tuple[Callable[[Any], str], Any]:
-    nodes = list(doc.get(name, type=Array))
-    if nodes and all(isinstance(node, (XmlElement, XmlText)) for node in nodes):
-        return _xml_lines, [_value(node) for node in nodes]
+    # Text comes first: yrs never returns when an emoji of a text is asked for as items of an array.
     text = doc.get(name, type=Text)
     # An array's own values are not among the chunks of a text, but shared types are.
     if any(isinstance(chunk, (str, dict)) for chunk, _ in text.diff()):
         return _plain, _value(text)
+    nodes = list(doc.get(name, type=Array))
+    if nodes and all(isinstance(node, (XmlElement, XmlText)) for node in nodes):
+        return _xml_lines, [_value(node) for node in nodes]
     if nodes:
         return _json, [_value(node) for node in nodes]
     pairs = dict(doc.get(name, type=Map).items())

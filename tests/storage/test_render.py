@@ -32,6 +32,7 @@ def formatted() -> Doc[Any]:
     ("root", "value", "shown"),
     [
         (Text("Grüße\n"), "Grüße\n", "Grüße\n"),
+        (Text("a 😀, at its place"), "a 😀, at its place", "a 😀, at its place"),
         (Map({"b": 1, "a": [None, True]}), {"a": [None, True], "b": 1}, None),
         (Array(["x", 2, 2.5, {"y": []}]), ["x", 2, 2.5, {"y": []}], None),
         (Array(["x"]), ["x"], None),
