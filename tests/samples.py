@@ -12,7 +12,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DOCS", "PAGES", "README", "ROOT", "TUTORIAL", "Project", "Sample", "samples"]
+__all__ = [
+    "DOCS",
+    "PAGES",
+    "README",
+    "ROOT",
+    "TUTORIAL",
+    "Project",
+    "Sample",
+    "samples",
+    "samples_in",
+]
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -81,11 +91,15 @@ class Sample:
 
 def samples(page: Path, *languages: str) -> list[Sample]:
     """Return the samples in a page, of some languages only if any are named."""
-    blocks = BLOCK.finditer(page.read_text("utf-8"))
+    return samples_in(page.read_text("utf-8"), *languages)
+
+
+def samples_in(text: str, *languages: str) -> list[Sample]:
+    """Return the samples in a part of a page; see :func:`samples`."""
     # Sphinx' directives have braces.
     found = [
         Sample(block["language"], block["code"])
-        for block in blocks
+        for block in BLOCK.finditer(text)
         if not block["language"].startswith("{")
     ]
     return [sample for sample in found if not languages or sample.language in languages]

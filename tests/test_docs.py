@@ -18,7 +18,7 @@ from collab.conf import Settings
 from collab.protocol.json_frames import json_frame
 from collab.protocol.session import Session
 from collab.wire import CloseCode
-from tests.samples import DOCS, PAGES, ROOT, samples
+from tests.samples import DOCS, PAGES, ROOT, samples, samples_in
 
 LANGUAGES = {"html", "ini", "js", "json", "jsx", "nginx", "python", "sh", "ts", "tsx"}
 REPOSITORY = "https://github.com/django-collab/django-collab/blob/main/"
@@ -183,3 +183,38 @@ def test_the_json_samples_are_what_is_sent() -> None:
     assert [json.loads(sample.code) for sample in replies] == [
         json.loads(frame) for frame in frames
     ]
+
+
+# What a beginner has to do.
+
+
+def part(name: str, start: str, end: str) -> str:
+    """Return the part of a page between two lines."""
+    return text_of(name).partition(f"\n{start}")[2].partition(f"\n{end}")[0]
+
+
+def lines_to_write(text: str) -> dict[str, int]:
+    """Return the number of lines of each file that a part of a page has its reader write."""
+    return {
+        sample.file: sum(1 for line in sample.lines[1:] if line.strip())
+        for sample in samples_in(text)
+        if sample.file
+    }
+
+
+def test_a_field_takes_six_commands_and_twelve_lines() -> None:
+    first = part("README.md", "## Collaborative text in one field\n", "## In Python\n")
+    assert "Six commands and twelve lines" in first
+    assert {sample.language for sample in samples_in(first)} == {"python", "sh"}
+    assert sum(len(sample.lines) for sample in samples_in(first, "sh")) <= 6
+    files = lines_to_write(first)
+    assert files.keys() == {f"mysite/{name}.py" for name in ("settings", "models", "admin")}
+    assert sum(files.values()) <= 12
+
+
+def test_a_document_type_takes_three_files_and_25_lines_until_clients_edit() -> None:
+    server = part("docs/tutorial.md", "## With an editor of your own\n", "**5. A page.**")
+    files = lines_to_write(server)
+    assert "notes/documents.py" in files
+    assert len(files) <= 3
+    assert sum(files.values()) <= 25
