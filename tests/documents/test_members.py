@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import InMemoryChannelLayer
 from channels.routing import URLRouter
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,7 @@ from collab.access import Access
 from collab.consumers import YjsConsumer
 from collab.documents.members import PresentUser
 from collab.engine.hub.current import current_hub
+from collab.engine.relay import publisher
 from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.exceptions import InvalidName
 from collab.testing import CollabClient, connect
@@ -43,6 +45,21 @@ class MemoryConsumer(Consumer):
 
     storage = None
 
+
+class Elsewhere(InMemoryChannelLayer):  # type: ignore[misc]  # Channels has no types.
+    """A layer with another process, in which a user with ``PRESENT`` has each document open."""
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        answer = {"kind": "found", "from": "elsewhere", "peers": [], "members": [PRESENT]}
+        await self.send(message["channel"], {**answer, "token": message["token"]})
+
+
+PRESENT = {
+    "user_id": "9",
+    "access": int(Access.READ),
+    "client_ids": [3, 2],
+    "verified": json.dumps({"name": "Zoe"}),
+}
 
 application = URLRouter(
     [
@@ -75,6 +92,19 @@ async def test_nobody_is_in_a_document_that_is_not_open() -> None:
     assert await documents.apresent("room") == []
     with pytest.raises(InvalidName):
         await documents.apresent("")
+
+
+async def test_who_is_in_another_document_is_not_in_this_one(member: CollabClient) -> None:
+    assert await documents.apresent("elsewhere") == []
+
+
+async def test_users_of_other_processes_are_there(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Elsewhere"}}
+    monkeypatch.setattr(publisher, "_publishers", {})
+    (zoe,) = await documents.apresent("room")
+    assert zoe == PresentUser("9", Access.READ, (2, 3), 1, {"name": "Zoe"})
 
 
 async def test_a_user_with_several_connections_is_one(member: CollabClient) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from channels.routing import URLRouter
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import path
 from pycrdt import Array, Doc, Map, Text
@@ -18,7 +19,7 @@ from collab.engine.hub.current import current_hub
 from collab.engine.relay.messages import order
 from collab.testing import CollabClient, adeliver_changes, close_rooms, connect, deliver_changes
 from collab_storage.models import RefusedState, ValidState
-from tests.projects.documents import calls, text_of
+from tests.projects.documents import Validated, calls, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,6 +137,20 @@ def test_a_document_from_before_its_type_validated_has_no_valid_state() -> None:
     write("bad ")
     deliver_changes()
     assert text() == "bad good"
+    assert not RefusedState.objects.get().is_set_back
+
+
+def test_a_state_that_a_newer_rule_refuses_is_no_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_valid("old words")
+
+    def refuse_old(self: Validated, doc: Doc[Any], user: Any, key: str) -> None:
+        if "old" in text_of(doc):
+            raise ValidationError("Do not write old words.")
+
+    monkeypatch.setattr(Validated, "validate", refuse_old)
+    write("more ")
+    deliver_changes()
+    assert text() == "more old words"
     assert not RefusedState.objects.get().is_set_back
 
 

@@ -82,6 +82,16 @@ def test_a_layer_that_fails_is_logged_and_nothing_is_raised(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+def test_a_message_that_is_void_when_its_turn_comes_is_not_sent() -> None:
+    NotingLayer.let.clear()
+    outlet.publish("room", order("room", "recheck", user="1"))
+    assert outlet.send_to_group(relay_group("room"), lambda: None)
+    outlet.publish("room", order("room", "recheck", user="2"))
+    NotingLayer.let.set()
+    finish()
+    assert [message["user"] for _, message in NotingLayer.sent] == ["1", "2"]
+
+
 def test_a_layer_that_is_stuck_does_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
