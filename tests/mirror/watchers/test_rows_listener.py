@@ -92,13 +92,23 @@ def watchers(board: Board) -> Sequence[Watcher]:
 
 
 async def refusal(client: CollabClient) -> dict[str, Any]:
-    """Return the first frame about a row."""
+    """Return the first frame that says why a row is not saved."""
+    return await _frame(client, refused=True)
 
-    def found() -> list[dict[str, Any]]:
-        return [frame for frame in client.messages if frame["action"].startswith("row")]
 
-    await client.wait_until(found)
-    return found()[0]
+async def creation(client: CollabClient) -> dict[str, Any]:
+    """Return the first frame that says that a row is created."""
+    return await _frame(client, refused=False)
+
+
+async def _frame(client: CollabClient, *, refused: bool) -> dict[str, Any]:
+    def found() -> Iterator[dict[str, Any]]:
+        for frame in client.messages:
+            if frame["action"].startswith("row") and bool(frame["errors"]) == refused:
+                yield frame
+
+    await client.wait_until(lambda: any(found()))
+    return next(found())
 
 
 @contextmanager
@@ -338,7 +348,7 @@ async def test_a_row_whose_primary_key_is_not_the_clients_gets_another_key(board
     key = str(uuid4())
     async with visit(board) as ann:
         rows(ann)[key] = Map({"title": "new", "body": Text("text")})
-        told = await refusal(ann)
+        told = await creation(ann)
         task = await Task.objects.aget()
         assert told["data"] == {"map": "tasks", "key": key, "new_key": str(task.pk)}
         assert told["response_status"] == 201
