@@ -89,6 +89,24 @@ def build(page: Path, project: Project) -> None:
 
 
 @pytest.mark.browser
+def test_two_people_write_a_document_of_a_type_on_a_page_of_its_own(
+    first_project: Project, browser: Browser
+) -> None:
+    with served(first_project, serve_command(TUTORIAL)) as address:
+        ann, bob = (enter(browser, f"http://{address}/drafts/first") for _ in range(2))
+        texts = [page.locator("collab-editor").get_by_role("textbox") for page in (ann, bob)]
+        texts[0].click()
+        ann.keyboard.type("Hello")
+        expect(texts[1]).to_contain_text("Hello")
+        expect(ann.locator("collab-editor")).to_have_attribute("data-state", "saved")
+        ann.close()
+        bob.close()
+        assert "Hello" in first_project.run_all(
+            "from collab import documents\nprint(documents.html('drafts/first'))"
+        )
+
+
+@pytest.mark.browser
 def test_two_people_write_the_text_of_the_first_tutorial(
     first_project: Project, browser: Browser
 ) -> None:
