@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.docs.reader import CHECK, PATH, SCALING, Reader, exercise
 from tests.docs.serving import client, log_in, serve_command, served
-from tests.harness.services import Redis
+from tests.harness.services import Postgres, Redis
 from tests.samples import DOCS, TUTORIAL, Project, samples
 
 DEPLOYMENT = DOCS / "deployment.md"
+
+#: The settings of the project on another database.
+ON_POSTGRESQL = """
+DATABASES = {{
+    "default": {{
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "essays",
+        "USER": "collab",
+        "HOST": "{host}",
+    }}
+}}
+"""
 
 
 @pytest.mark.parametrize("page", PATH, ids=lambda page: page.stem)
@@ -46,6 +59,25 @@ def test_the_view_of_the_first_project_edits_the_document(first_project: Project
         "print(sign(request, 'first').content.decode())\n"
     )
     assert written == "ann was here.\n\n"
+
+
+def test_the_search_on_postgresql_finds_words_in_all_their_forms(
+    project_after: Callable[[Path], Project], postgres_cluster: Postgres
+) -> None:
+    project = project_after(DOCS / "hooks.md")
+    postgres_cluster.create_database("essays")
+    with (project.directory / "mysite" / "settings.py").open("a") as file:
+        file.write(ON_POSTGRESQL.format(host=postgres_cluster.directory))
+    found = project.run_all(
+        ["manage.py", "migrate", "--verbosity=0"],
+        "from essays.models import Essay\n"
+        "from essays.search import find_essays\n"
+        "Essay.objects.create(title='Autumn', body='It no longer warms.')\n"
+        "Essay.objects.create(title='Warm days', body='It is spring.')\n"
+        "Essay.objects.create(title='Winter', body='Snow.')\n"
+        "print([essay.title for essay in find_essays('warming')])\n",
+    )
+    assert found == "['Warm days', 'Autumn']\n"
 
 
 def test_the_service_starts_the_server_as_the_page_does() -> None:
