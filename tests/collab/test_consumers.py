@@ -23,12 +23,14 @@ from django.urls import path
 from pycrdt import Doc, Text, TransactionEvent, create_update_message
 
 from collab import documents
-from collab.access import Access
+from collab.access import GRANT_PREFIX, Access, grant
 from collab.consumers import YjsConsumer, group_name
+from collab.documents.registry import Registry
 from collab.engine.hub.current import current_hub
 from collab.exceptions import Forbidden, NoSuchDocument, Restarting, Unauthenticated
 from collab.live import LiveConsumer
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
+from collab.wire import SUBPROTOCOL
 from tests.engine.watchers import MEMORY
 from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs import poison
@@ -317,6 +319,25 @@ async def test_a_refusal_at_a_recheck_is_obeyed_whether_it_is_returned_or_raised
         closed = await ann.wait_closed()
         assert closed.code == code
         assert closed.reason != "" and "cannot be checked" not in closed.reason
+
+
+@pytest.mark.parametrize("refusal", [Forbidden("Not you."), Unauthenticated("Log in.")], ids=repr)
+async def test_a_grant_opens_a_document_that_its_type_refuses(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    class Closed(documents.DocumentType):
+        def authorize(self, user: Any) -> Access:
+            raise refusal
+
+    monkeypatch.setattr("collab.documents.registry._registrations", Registry())
+    documents.register("room")(Closed)
+    granted = (SUBPROTOCOL, GRANT_PREFIX + grant("room", Access.READ))
+    async with connect(serve(YjsConsumer), "/ws/room", subprotocols=granted) as ann:
+        assert ann.access == "read"
+    for of_another in [(SUBPROTOCOL,), (SUBPROTOCOL, GRANT_PREFIX + grant("other", Access.READ))]:
+        with pytest.raises(ConnectionClosed):
+            async with connect(serve(YjsConsumer), "/ws/room", subprotocols=of_another):
+                pass
 
 
 @pytest.mark.parametrize(

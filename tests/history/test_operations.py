@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from collab.exceptions import DocumentNotFound
 from collab.history import VersionKind, VersionNotFound
 from collab.history.jobs import run_job
 from collab.testing import close_rooms, connect, use_memory_storage
+from collab_storage.models import VersionBlob
 from tests.documents.test_operations import HINDERED, Consumer, type_unstored
 
 from .material import changed, content_of, fill, letters, write
@@ -202,3 +204,18 @@ async def test_what_a_restoration_builds_upon_is_stored_with_it() -> None:
 async def test_large_documents_are_read_in_another_process() -> None:
     assert await run_job(10, os.getpid) == os.getpid()
     assert await run_job(10**6, os.getpid) != os.getpid()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("storage", ["orm"], indirect=True)
+@pytest.mark.usefixtures("storage")
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_version_whose_state_is_deleted_meanwhile_is_not_there(whole: bool) -> None:
+    write("doc", token_hex(2000))
+    history.create("doc")
+    write("doc", " two")
+    version = history.create("doc")
+    states = VersionBlob.objects.filter(base=None) if whole else VersionBlob.objects.all()
+    assert states.delete()[0] == (1 if whole else 2)
+    with pytest.raises(VersionNotFound):
+        history.read("doc", version.id)

@@ -11,7 +11,7 @@ from pycrdt import Doc, Map, Text
 
 from collab_storage import compaction
 from collab_storage.authorship import Authorship
-from collab_storage.base import LogRow, StoredDocument
+from collab_storage.base import LogRow, Storage, StoredDocument
 from collab_storage.compaction import (
     apply_stored,
     compact,
@@ -212,6 +212,26 @@ class TestCompact:
         storage = Contended()
         await storage.append([entry(data=update) for update in typed("hello")])
         assert await compact(storage, "doc") is None
+
+    async def test_a_storage_without_histories_keeps_the_snapshot_only(self) -> None:
+        whole = await memory(*typed("hello"))
+
+        class Plain(Storage):
+            """Only what compaction asks for."""
+
+            create = append = delete = rename = exists = marks = page = None  # type: ignore
+
+            async def load(self, name: str) -> StoredDocument | None:
+                return await whole.load(name)
+
+            async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+                return await whole.replace(name, loaded, snapshot)
+
+        result = await compact(Plain(), "doc")
+        assert result is not None and result.complete
+        after = await whole.load("doc")
+        assert after is not None and after.log == []
+        assert text(applied(after.updates)) == "hello"
 
     async def test_the_event_loop_stays_free(self, monkeypatch: pytest.MonkeyPatch) -> None:
         # The fold does not end before the loop has run something else.
