@@ -19,7 +19,10 @@ from tests.harness.services import Postgres
 from .typists import Typist, finish, passed_on, read, type_on, typing, words_of
 
 #: What the server's log says of an outage.
-EXPECTED = "storage cannot be reached|document could not be opened|updates could not be stored"
+EXPECTED = (
+    "storage cannot be reached|document cannot be stored|document could not be opened"
+    "|updates could not be stored"
+)
 
 
 async def heard(typists: Sequence[Typist]) -> None:
