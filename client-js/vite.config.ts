@@ -39,6 +39,7 @@ export default defineConfig({
       // Kilobytes with gzip, of all that a page with such an editor loads.
       plain: { modules: ["src/editor/plain/surface.ts"], limit: 35 },
       rich: { modules: ["src/editor/rich/surface.ts"], limit: 160 },
+      code: { modules: ["src/editor/code/surface.ts"], limit: 150 },
     }),
   ],
 });

@@ -28,3 +28,21 @@ def test_two_users_write_plain_text(visit: Visit) -> None:
     ann.text.press_sequentially("Hello")
     expect(bob.text).to_have_value("Hello")
     ann.expect_state("saved")
+
+
+@pytest.mark.parametrize("options", ["editor=code&language=python", "editor=markdown"])
+def test_two_users_write_code_and_markdown(visit: Visit, options: str) -> None:
+    ann, bob = visit(f"/page/notes/7?{options}", "Ann"), visit(f"/page/notes/7?{options}", "Bob")
+    for writer in (ann, bob):
+        writer.expect_state("saved")
+    ann.text.click()
+    ann.page.keyboard.type("# def")
+    expect(bob.text).to_contain_text("# def")
+    expect(bob.page.locator(".cm-collab-name")).to_have_text("Ann")
+    bob.text.click()
+    bob.page.keyboard.press("End")
+    bob.page.keyboard.type("!")
+    expect(ann.text).to_contain_text("# def!")
+    ann.page.keyboard.press("ControlOrMeta+z")
+    expect(bob.text).not_to_contain_text("# def")
+    expect(bob.text).to_contain_text("!")

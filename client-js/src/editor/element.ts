@@ -8,6 +8,8 @@ import type { MakeSurface, Surface } from "./surface.js";
 
 const SURFACES: Record<string, () => Promise<{ makeSurface: MakeSurface }>> = {
   rich: () => import("./rich/surface.js"),
+  markdown: () => import("./code/surface.js"),
+  code: () => import("./code/surface.js"),
   plain: () => import("./plain/surface.js"),
 };
 

@@ -38,6 +38,7 @@ export function icon(name: string): Element {
     const letters = document.createElement("span");
     letters.className = `letters ${name}`;
     letters.textContent = LETTERS[name] ?? name;
+    letters.ariaHidden = "true";
     return letters;
   }
   const svg = document.createElementNS(SVG, "svg");

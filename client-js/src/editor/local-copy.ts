@@ -9,7 +9,7 @@ const MAX_UPDATES = 500;
 const result = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error as DOMException);
+    request.onerror = () => reject(new Error("No local copy", { cause: request.error }));
   });
 
 function open(name: string): Promise<IDBDatabase> {
