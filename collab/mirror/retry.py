@@ -19,7 +19,7 @@ from collab.mirror.models import MirroredDocument
 from collab_storage.exceptions import StorageNotMigrated, StorageUnavailable
 from collab_storage.orm import is_not_migrated
 
-__all__ = ["is_outage", "patiently"]
+__all__ = ["is_in_transaction", "is_outage", "patiently"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def patiently(function: Callable[P, T]) -> Callable[P, T]:
                     sentence = str(error).partition("\n")[0]
                     raise StorageNotMigrated(_NOT_MIGRATED.format(sentence)) from error
                 is_last = attempt == _ATTEMPTS or monotonic() > until
-                if is_last or not is_outage(error) or _is_in_transaction():
+                if is_last or not is_outage(error) or is_in_transaction():
                     raise
             attempt += 1
             _drop_broken_connections()
@@ -66,7 +66,8 @@ def patiently(function: Callable[P, T]) -> Callable[P, T]:
     return try_again
 
 
-def _is_in_transaction() -> bool:
+def is_in_transaction() -> bool:
+    """Return whether the caller has a transaction in the database of documents' locks."""
     connection = connections[router.db_for_write(MirroredDocument)]
     return connection.in_atomic_block or not connection.autocommit
 

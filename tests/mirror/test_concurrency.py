@@ -78,17 +78,10 @@ def test_row_that_moves_after_it_was_read_and_before_it_is_written_is_taken_out(
 def test_processes_leave_documents_as_the_rows(using: str) -> None:
     boards = [open_board() for _ in range(3)]
     keys = [str(board.pk) for board in boards]
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "COLLAB_TEST_DATABASE": _url(using),
-        "COLLAB_TEST_SETTINGS": json.dumps({}),
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.mirror.changes", str(seed), "25", *keys],
-            env=environment,
+            env=environment_of(using),
             stdout=subprocess.PIPE,
         )
         for seed in range(PROCESSES)
@@ -98,6 +91,17 @@ def test_processes_leave_documents_as_the_rows(using: str) -> None:
     assert all(process.returncode == 0 for process in processes), failed
     assert Task.objects.exists()
     assert_equal(boards)
+
+
+def environment_of(using: str) -> dict[str, str]:
+    """Return the environment of a process that works in the database that the tests run in."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "COLLAB_TEST_DATABASE": _url(using),
+        "COLLAB_TEST_SETTINGS": json.dumps({}),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
 
 
 def _url(using: str) -> str:

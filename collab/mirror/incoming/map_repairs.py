@@ -11,7 +11,7 @@ from pycrdt import Map, Text
 from collab.documents.merging.texts import write_text
 from collab.mirror.incoming.row_edits import RowEdit
 from collab.mirror.incoming.unchecked import differs
-from collab.mirror.outgoing.writing import write_row
+from collab.mirror.outgoing.row_maps import write_row
 from collab.mirror.registry import ModelMirror, Values
 from collab.mirror.rows.values import Odd, same, take_field, take_row
 

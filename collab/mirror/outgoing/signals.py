@@ -18,8 +18,8 @@ from django.db.models import Model
 
 from collab.engine.runtime.on_commit import CommitWork
 from collab.mirror.models import MirroredDocument
+from collab.mirror.outgoing.backlog import write
 from collab.mirror.outgoing.lookup import DocumentRows, find
-from collab.mirror.outgoing.writing import reconcile, write_rows
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror
 from collab.mirror.retry import patiently
@@ -96,14 +96,8 @@ class ChangedRows(CommitWork):
     def _write(self) -> None:
         patiently(self._read)()
         for room_name, found in patiently(self._documents)().items():
-            try:
-                if room_name in self.whole:
-                    reconcile(room_name, create=False)
-                else:
-                    write_rows(room_name, self._keys_in(room_name, found), found)
-            except Exception:
-                # The next change of these rows, or the next opening of the document, makes up.
-                logger.exception("Rows could not be written.", extra={"room": room_name})
+            is_whole = room_name in self.whole
+            write(room_name, None if is_whole else self._keys_in(room_name, found), found)
 
     def _read(self) -> None:
         """Read unread rows for the names of their documents."""

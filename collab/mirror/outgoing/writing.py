@@ -8,29 +8,44 @@ they differ from what was written last, the row does not.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
 from django.db import connections, router, transaction
 from django.db.models import QuerySet
-from pycrdt import Doc, Map, Text
+from pycrdt import Doc, Map
 
 from collab.conf import get_storage
-from collab.documents.merging.texts import write_text
 from collab.engine.hub.working_copies import store_update
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.copy_cache import DocumentCopy, keep, open_copy
 from collab.mirror.outgoing.lookup import DocumentRows
+from collab.mirror.outgoing.row_maps import write_row
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
 from collab.mirror.retry import patiently
-from collab.mirror.rows.values import plain, same
+from collab.mirror.rows.values import same
 from collab.protocol.yjs.updates import merge, recording_updates
 from collab_storage.updates import state_vector
 
-__all__ = ["Writing", "reconcile", "rename", "write_rows", "writing"]
+__all__ = [
+    "Later",
+    "Writing",
+    "reconcile",
+    "rename",
+    "try_reconcile",
+    "try_rows",
+    "write_rows",
+    "writing",
+]
+
+#: Has rows of a document written later, by the mirror's ``map_name``.
+Later = Callable[[Mapping[str, Collection[str]]], None]
+
+#: Milliseconds that an attempt waits for each lock, if its rows can be written later.
+_BRIEF = 100
 
 
 class Writing:
@@ -39,14 +54,18 @@ class Writing:
     Args:
         record: its row, which is locked.
         create: make the document again if it was deleted.
+        later: has rows written that are not to wait for another lock.
     """
 
-    def __init__(self, record: MirroredDocument, *, create: bool = False) -> None:
+    def __init__(
+        self, record: MirroredDocument, *, create: bool = False, later: Later | None = None
+    ) -> None:
         self.record = record
         self.name = record.name
         #: It is not the document that rows were written into: all of them are written.
         self.is_new = False
         self._create = create
+        self._later = later or partial(write_rows, self.name)
         self._is_gone = False
         self._copy: DocumentCopy | None = None
         self._typed: bytes | None = None
@@ -155,7 +174,7 @@ class Writing:
             for chunk in chunks(keys):
                 there = _rows(mirror, self.name, chunk).values_list("pk", flat=True)
                 if gone := set(chunk).difference(map(str, there)):
-                    write_rows(self.name, {mirror.map_name: gone})
+                    self._later({mirror.map_name: gone})
 
     def _store(self, update: bytes) -> None:
         get_storage().wait_for(partial(store_update, self.name, update, None))
@@ -170,24 +189,37 @@ class Writing:
 
 
 @contextmanager
-def writing(room_name: str, *, create: bool = False) -> Iterator[Writing | None]:
-    """Hold a document's lock, in a transaction; yield ``None`` if no rows are mirrored to it."""
+def writing(
+    room_name: str, *, create: bool = False, later: Later | None = None
+) -> Iterator[Writing | None]:
+    """Hold a document's lock, in a transaction; yield ``None`` if no rows are mirrored to it.
+
+    With ``later`` it waits briefly for each lock, on databases that lock documents one by one.
+    """
     using = router.db_for_write(MirroredDocument)
     with transaction.atomic(using):
-        record = _lock(room_name, using)
+        record = _lock(room_name, using, is_brief=later is not None)
         if record is None:
             yield None
             return
-        document = Writing(record, create=create)
+        document = Writing(record, create=create, later=later)
         yield document
         document.finish()
 
 
-def _lock(room_name: str, using: str) -> MirroredDocument | None:
+def _lock(room_name: str, using: str, *, is_brief: bool = False) -> MirroredDocument | None:
     """Lock a document's record until the commit, and count that, with one statement."""
     quote = connections[using].ops.quote_name
     table, writings = quote(MirroredDocument._meta.db_table), quote("writings")
-    sql = f"UPDATE {table} SET {writings} = {writings} + 1 WHERE {quote('name')} = %s RETURNING *"
+    start, source, columns = "", "", "*"
+    if is_brief and connections[using].vendor == "postgresql":
+        bound = f"SELECT set_config('lock_timeout', '{_BRIEF}', true)"
+        start, source = f"WITH bound AS MATERIALIZED ({bound}) ", " FROM bound"
+        columns = f"{table}.*"
+    sql = (
+        f"{start}UPDATE {table} SET {writings} = {table}.{writings} + 1{source}"
+        f" WHERE {quote('name')} = %s RETURNING {columns}"
+    )
     records = MirroredDocument.objects.using(using).raw(sql, [room_name])
     return next(iter(list(records)), None)
 
@@ -203,7 +235,30 @@ def write_rows(
         keys: primary keys as text, by the mirror's ``map_name``.
         known: the document and all of these rows as they were a moment ago.
     """
-    with writing(room_name) as document:
+    _write_rows(room_name, keys, known)
+
+
+def try_rows(
+    room_name: str,
+    keys: Mapping[str, Collection[str]],
+    known: DocumentRows | None,
+    later: Later,
+) -> None:
+    """Write rows as :func:`write_rows` does, with one brief attempt.
+
+    Raises:
+        OperationalError: the document is locked.
+    """
+    _write_rows(room_name, keys, known, later)
+
+
+def _write_rows(
+    room_name: str,
+    keys: Mapping[str, Collection[str]],
+    known: DocumentRows | None,
+    later: Later | None = None,
+) -> None:
+    with writing(room_name, later=later) as document:
         if document is not None:
             is_current = known is not None and known.is_before(document.record)
             document.write_rows(keys, known if is_current else None)
@@ -238,16 +293,31 @@ def reconcile(room_name: str, *, create: bool = True) -> bool:
     Returns:
         False if no mirror has rows for the document.
     """
+    return _reconcile(room_name, create)
+
+
+def try_reconcile(room_name: str, later: Later) -> None:
+    """Make a stored document's maps equal to its rows, with one brief attempt.
+
+    Raises:
+        OperationalError: the document is locked.
+    """
+    _reconcile(room_name, False, later)
+
+
+def _reconcile(room_name: str, create: bool, later: Later | None = None) -> bool:
     concerned = mirrors_in(room_name)
     if not concerned:
         return False
-    while not _reconcile(room_name, concerned, create):
+    while not _write_concerned(room_name, concerned, create, later):
         # It was found to be deleted, right after this has created a record of it.
         pass
     return True
 
 
-def _reconcile(room_name: str, concerned: Iterable[ModelMirror[Any]], create: bool) -> bool:
+def _write_concerned(
+    room_name: str, concerned: Iterable[ModelMirror[Any]], create: bool, later: Later | None
+) -> bool:
     using = router.db_for_write(MirroredDocument)
     # Before the rows are read: from now on, each save of one writes it here.
     _, is_new = MirroredDocument.objects.using(using).get_or_create(name=room_name)
@@ -255,7 +325,7 @@ def _reconcile(room_name: str, concerned: Iterable[ModelMirror[Any]], create: bo
         # Other transactions do not see it before the commit.
         again = partial(reconcile, room_name, create=False)
         transaction.on_commit(again, using=using)
-    with writing(room_name, create=create) as document:
+    with writing(room_name, create=create, later=later) as document:
         if document is not None and document.doc is not None and not document.is_new:
             document.write_all(concerned)
     return document is not None
@@ -366,38 +436,3 @@ def _update(rows: Sequence[MirroredRow]) -> None:
         cursor.executemany(
             sql, [(values.get_db_prep_save(row.values, connection), row.pk) for row in rows]
         )
-
-
-def write_row(
-    map_: Map[Any], key: str, before: Values, now: Values, text_fields: Collection[str]
-) -> None:
-    """Write the changes of a row into its map, which is created if it is missing.
-
-    Args:
-        map_: of all rows.
-        key: of the row.
-        before: its values when they were last written.
-        now: its values now.
-        text_fields: which of them are Text.
-    """
-    row = map_.get(key)
-    if not isinstance(row, Map):
-        map_[key] = Map({name: _shared(name, now[name], text_fields) for name in now})
-        return
-    for name in before.keys() - now.keys():
-        row.pop(name, None)
-    for name, value in now.items():
-        if name in before and same(before[name], value):
-            continue
-        there = row.get(name)
-        if name not in text_fields:
-            if name not in row or not same(plain(there), value):
-                row[name] = value
-        elif isinstance(there, Text):
-            write_text(there, before.get(name, str(there)) or "", value or "")
-        else:
-            row[name] = Text(value or "")
-
-
-def _shared(name: str, value: Any, text_fields: Collection[str]) -> Any:
-    return Text(value or "") if name in text_fields else value

@@ -7,6 +7,8 @@ from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from collab import documents
+from collab.mirror.outgoing.signals import connect
+from collab.mirror.registry import mirrors_in
 from tests.mirror.boards import name_of, open_board, tasks, updates
 from tests.rows.models import Board, Label, Task
 
@@ -82,3 +84,13 @@ def test_save_costs_one_query_if_there_is_no_document(
     with django_assert_num_queries(2):
         task.save()
     assert not documents.exists(name_of(task.board))
+
+
+def test_mirror_that_is_connected_again_is_followed_once(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    task = Task.objects.create(board=Board.objects.create())
+    for mirror in mirrors_in(name_of(task.board)):
+        connect(mirror)
+    with django_assert_num_queries(2):
+        task.save()
