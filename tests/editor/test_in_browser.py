@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import expect
+import json
+import re
+from pathlib import Path
 
-from .conftest import Visit
+import pytest
+from playwright.sync_api import FilePayload, Locator, expect
+
+from .conftest import Visit, Writer
+from .samples import PNG, SVG
 
 pytestmark = pytest.mark.browser
+
+NODE_MODULES = Path(__file__).parents[2] / "client-js/node_modules"
+
+
+def button(writer: Writer, name: str) -> Locator:
+    return writer.editor.get_by_role("button", name=name, exact=True)
+
+
+def pair(visit: Visit, path: str) -> tuple[Writer, Writer]:
+    """Two users with the same page open."""
+    ann, bob = visit(path, "Ann"), visit(path, "Bob")
+    for writer in (ann, bob):
+        writer.expect_state("saved")
+    return ann, bob
+
+
+def upload(writer: Writer, name: str, kind: str, content: bytes) -> None:
+    """Choose a file for the toolbar's button."""
+    with writer.page.expect_file_chooser() as chosen:
+        button(writer, "Image").click()
+    chosen.value.set_files(FilePayload(name=name, mimeType=kind, buffer=content))
+
+
+def expect_notice(writer: Writer, text: str) -> None:
+    expect(writer.editor.locator(".notice")).to_contain_text(text)
 
 
 def test_two_users_write_rich_text(visit: Visit) -> None:
@@ -46,3 +76,115 @@ def test_two_users_write_code_and_markdown(visit: Visit, options: str) -> None:
     ann.page.keyboard.press("ControlOrMeta+z")
     expect(bob.text).not_to_contain_text("# def")
     expect(bob.text).to_contain_text("!")
+
+
+def test_two_users_edit_a_table(visit: Visit) -> None:
+    ann, bob = pair(visit, "/page/notes/10")
+    ann.text.click()
+    button(ann, "Table").click()
+    expect(bob.text.locator("th")).to_have_count(3)
+    expect(button(ann, "Row below")).to_be_visible()
+    ann.page.keyboard.type("a")
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.type("b")
+    expect(bob.text.locator("th")).to_have_text([re.compile("a"), re.compile("b"), ""])
+    bob.text.locator("td").first.click()
+    button(bob, "Row below").click()
+    button(bob, "Delete column").click()
+    expect(ann.text.locator("tr")).to_have_count(4)
+    expect(ann.text.locator("th")).to_have_count(2)
+
+
+def test_images_are_chosen_pasted_and_refused(visit: Visit, tmp_path: Path) -> None:
+    ann, bob = pair(visit, "/page/notes/11")
+    upload(ann, "dot.png", "image/png", PNG)
+    image = bob.text.locator("img:not(.ProseMirror-separator)")
+    expect(image).to_have_attribute("alt", "dot")
+    expect(image).to_have_attribute("src", re.compile(r"^/media/collab/[0-9a-f]{32}\.png$"))
+    expect(image).to_have_js_property("naturalWidth", 1)
+    ann.text.evaluate(
+        """(text, bytes) => {
+          const clipboardData = new DataTransfer();
+          const file = new File([new Uint8Array(bytes)], "pasted.png", { type: "image/png" });
+          clipboardData.items.add(file);
+          const options = { clipboardData, bubbles: true, cancelable: true };
+          text.dispatchEvent(new ClipboardEvent("paste", options));
+        }""",
+        [*PNG],
+    )
+    expect(image).to_have_count(2)
+    for name, content in {"a.svg": SVG, "a.png": b"<script>alert(1)</script>"}.items():
+        upload(ann, name, "image/png", content)
+        expect_notice(ann, "not a PNG, JPEG, GIF or WebP")
+    assert len([*(tmp_path / "media/collab").iterdir()]) == 2
+
+
+def test_people_are_mentioned(visit: Visit) -> None:
+    ann, bob = pair(visit, "/page/notes/12?mentions_url=/people")
+    ann.text.click()
+    ann.page.keyboard.type("Dear @an")
+    options = ann.page.get_by_role("listbox", name="People to mention").get_by_role("option")
+    expect(options).to_have_text(["Ann", "Anton"])
+    ann.page.keyboard.press("ArrowDown")
+    ann.page.keyboard.press("Enter")
+    expect(bob.text.locator('span[data-type="mention"]')).to_have_text("@Anton")
+    ann.page.keyboard.type("and @x")
+    expect(options).to_have_count(1)
+    ann.page.keyboard.press("Enter")
+    expect(bob.text.locator("img[onerror]")).to_have_count(0)
+    expect(bob.text.locator('span[data-type="mention"]').last).to_contain_text("<img")
+
+
+def test_readers_read_and_others_get_nothing(visit: Visit) -> None:
+    ann = visit("/page/notes/15", "Ann")
+    ann.text.click()
+    ann.page.keyboard.type("Secret")
+    ann.expect_state("saved")
+    reader = visit("/page/read/15")
+    reader.expect_state("reading")
+    expect(reader.text).to_have_attribute("contenteditable", "false")
+    expect(reader.editor.get_by_role("toolbar")).to_have_count(0)
+    stranger = visit("/page/closed/15")
+    stranger.expect_state("closed")
+    expect(stranger.editor.get_by_role("textbox")).to_have_count(0)
+    granted = visit("/page/closed/15?access=write")
+    granted.expect_state("saved")
+    upload(granted, "dot.png", "image/png", PNG)
+    expect(granted.text.locator("img:not(.ProseMirror-separator)")).to_have_count(1)
+
+
+def test_without_javascript_the_rendered_text_is_shown(visit: Visit) -> None:
+    ann = visit("/page/notes/17", "Ann")
+    ann.text.click()
+    button(ann, "Large heading").click()
+    ann.page.keyboard.type("Read me")
+    ann.expect_state("saved")
+    reader = visit("/page/notes/17", java_script_enabled=False)
+    expect(reader.page.get_by_role("heading", name="Read me")).to_be_visible()
+
+
+def test_the_form_gets_what_was_typed_last(visit: Visit) -> None:
+    for editor, sent in {"rich": "<p>Hello</p>", "plain": "Hello", "code": "Hello"}.items():
+        ann = visit(f"/page/notes/form-{editor}?editor={editor}&form_field=body", "Ann")
+        ann.expect_state("saved")
+        ann.text.click()
+        ann.page.keyboard.type("Hello")
+        ann.page.on("dialog", lambda dialog: dialog.accept())
+        ann.page.get_by_role("button", name="Send").click()
+        expect(ann.page.locator("pre")).to_contain_text("Hello")
+        assert json.loads(ann.page.locator("pre").inner_text())["body"] == sent
+
+
+def test_htmx_takes_editors_out_and_puts_them_in(visit: Visit) -> None:
+    ann = visit("/page/notes/18", "Ann")
+    ann.expect_state("saved")
+    ann.page.evaluate((NODE_MODULES / "htmx.org/dist/htmx.js").read_text())
+    swap = "(path) => htmx.ajax('GET', path, { target: 'main', select: 'main', swap: 'outerHTML' })"
+    for digit in "012":
+        ann.text.click()
+        ann.page.keyboard.type(digit)
+        ann.page.evaluate(swap, f"/page/notes/18?label=Text{digit}")
+        expect(ann.page.get_by_role("textbox", name=f"Text{digit}")).to_be_visible()
+        ann.expect_state("saved")
+    for digit in "012":
+        expect(ann.text).to_contain_text(digit)
