@@ -321,6 +321,33 @@ async def test_a_refusal_at_a_recheck_is_obeyed_whether_it_is_returned_or_raised
         assert closed.reason != "" and "cannot be checked" not in closed.reason
 
 
+async def test_access_may_be_checked_while_the_document_is_opened() -> None:
+    opening, may_open = asyncio.Event(), asyncio.Event()
+    consumers: list[YjsConsumer] = []
+
+    class Slow(YjsConsumer):
+        async def authorize(self) -> Access:
+            return Access.READ if opening.is_set() else Access.WRITE
+
+        async def make_ydoc(self) -> Doc[Any]:
+            consumers.append(self)
+            opening.set()
+            await may_open.wait()
+            return Doc()
+
+    async def access() -> str | None:
+        async with connect(serve(Slow), "/ws/room") as ann:
+            return ann.access
+
+    joining = asyncio.create_task(access())
+    await opening.wait()
+    connection = consumers[0]._collab_connection
+    assert connection is not None
+    await connection.recheck_access()
+    may_open.set()
+    assert await joining == "read"
+
+
 @pytest.mark.parametrize("refusal", [Forbidden("Not you."), Unauthenticated("Log in.")], ids=repr)
 async def test_a_grant_opens_a_document_that_its_type_refuses(
     monkeypatch: pytest.MonkeyPatch, refusal: Exception

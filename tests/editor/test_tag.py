@@ -54,6 +54,15 @@ def test_the_text_is_there_without_javascript() -> None:
     assert " csrf-token=" in html
 
 
+def test_a_page_without_a_token_against_forgery_has_none() -> None:
+    write("write/a", html="<p>Text</p>")
+    template = engines["django"].from_string(
+        '{% load collab_editor %}{% collab_editor "write/a" %}'
+    )
+    html = str(template.render({"user": AnonymousUser()}))
+    assert "<p>Text</p>" in html and "csrf-token" not in html
+
+
 def test_readers_cannot_write_and_others_see_nothing() -> None:
     for name in ("read/a", "none/a", "denied/a"):
         write(name, html="<p>Secret</p>")

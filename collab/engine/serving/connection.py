@@ -327,6 +327,8 @@ class ConsumerConnection:
         stored = type(self.consumer).storage is not None
         self._room = await self._hub.join(self.room_name, member, self, stored=stored)
         self._member = member
+        if member.session.access != self.access:  # It was checked again meanwhile.
+            self._change_access(self.access)
         self._intake.attach(member, get_settings().FIRST_FRAME_TIMEOUT)
         notify(member_joined, name=self.room_name, user=self.user, access=self.access)
 
