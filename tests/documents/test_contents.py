@@ -199,10 +199,9 @@ def test_an_exact_edit_says_what_is_there_instead() -> None:
 LARGE = "\n\n".join(f"{number} {'many words ' * 5}" for number in range(1400))
 
 
-@pytest.mark.parametrize("name", ["notes/5", "ours/a"])
-def test_a_large_document_is_converted_away_from_the_server(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the jobs that are done away from the server."""
     away: list[str] = []
     to_thread = asyncio.to_thread
 
@@ -216,6 +215,11 @@ def test_a_large_document_is_converted_away_from_the_server(
 
     monkeypatch.setattr("collab.documents.document_content.run_in_process", noted)
     monkeypatch.setattr(asyncio, "to_thread", threaded)
+    return away
+
+
+@pytest.mark.parametrize("name", ["notes/5", "ours/a"])
+def test_a_large_document_is_converted_away_from_the_server(name: str, away: list[str]) -> None:
     documents.replace(name, text=LARGE)
     read = documents.content(name)
     assert read.text.count("\n\n") == 1399
@@ -224,6 +228,13 @@ def test_a_large_document_is_converted_away_from_the_server(
     with pytest.raises(Conflict):
         documents.replace(name, text="y", base=token, on_conflict="raise")
     assert away == ["replace_update", "render_update", "edit_update", "replace_update"]
+
+
+def test_html_of_many_tags_is_converted_away_from_the_server(away: list[str]) -> None:
+    documents.replace("notes/5", html="<p>small</p>")
+    assert away == []
+    documents.replace("notes/5", html="<b>" * 2000 + "x")
+    assert away == ["replace_update"]
 
 
 # Changes.
