@@ -26,6 +26,8 @@ __all__ = ["Edit", "Replacement", "edit_update", "make_token", "render_update", 
 _RENDERERS = {"html": to_html, "json": to_json, "markdown": to_markdown, "text": to_text}
 #: No document is larger when a token is unpacked.
 _MAX_STATE = 256 * 1024 * 1024
+#: Bytes of text that cost as much as a tag, as nested elements are cleaned in quadratic time.
+_TAG_COST = 32
 
 
 class Replacement(NamedTuple):
@@ -36,6 +38,12 @@ class Replacement(NamedTuple):
     #: What the writer had read; ``None`` if that is not known.
     token: str | None
     on_conflict: Literal["merge", "raise"]
+
+    @property
+    def cost(self) -> int:
+        """The bytes of text whose reading takes as long as that of the content."""
+        value = str(self.value)
+        return len(value) + _TAG_COST * value.count("<") + len(self.token or "")
 
 
 class Edit(NamedTuple):

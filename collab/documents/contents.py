@@ -40,9 +40,6 @@ __all__ = [
     "text",
 ]
 
-#: Bytes of text that cost as much as a tag, as nested elements are cleaned in quadratic time.
-_TAG_COST = 32
-
 #: Called with a document's name and the user before its content is replaced.
 rewrite_watchers: list[Callable[[str, object], Awaitable[None]]] = []
 
@@ -231,8 +228,7 @@ async def _replace(
     wanted = Replacement(*content, base, on_conflict)
     own, own_field = content_schema(name, schema)
     state = await _state(name)
-    value = str(wanted.value)
-    size = len(state) + len(value) + _TAG_COST * value.count("<") + len(base or "")
+    size = len(state) + wanted.cost
     update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
     await _store(name, update, user, is_rewrite=True)
     return report

@@ -53,7 +53,7 @@ class TextFormat:
 
         wanted = Replacement(value, self.format_of(value), None, "merge")
         update, _report = async_to_sync(run_job)(
-            len(value), replace_update, EMPTY_UPDATE, root, self.schema, wanted
+            wanted.cost, replace_update, EMPTY_UPDATE, root, self.schema, wanted
         )
         return update or EMPTY_UPDATE
 
