@@ -6,13 +6,12 @@ import asyncio
 import http.client
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pycrdt import Text
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
@@ -59,9 +58,7 @@ async def refusals(server: Server) -> dict[tuple[str, str], float]:
 async def refused(client: YjsClient) -> tuple[int, str | None]:
     """Return with which code and reason a client is refused that understands both."""
     collab = YjsClient(client.url, subprotocols=["collab"])
-    # The server may be faster than the first frame of the client.
-    with suppress(ConnectionClosed):
-        await collab.connect()
+    await collab.connect()
     return await collab.wait_closed(), collab.close_reason
 
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -147,6 +147,8 @@ class YjsClient:
     async def connect(self) -> None:
         """Open a connection and begin to synchronize; also after an earlier one has ended.
 
+        A server may close it before the first frame is sent: ``close_code`` says so then.
+
         Raises:
             InvalidStatus: the server refused (from ``websockets.exceptions``).
         """
@@ -163,9 +165,10 @@ class YjsClient:
             sock=await self._socket(),
         )
         self._reader = asyncio.create_task(self._read(self._connection))
-        await self.send(create_sync_message(self.doc))
-        if self.awareness.get_local_state() is not None:
-            await self._send_presence()
+        with suppress(ConnectionClosed):
+            await self.send(create_sync_message(self.doc))
+            if self.awareness.get_local_state() is not None:
+                await self._send_presence()
 
     async def _socket(self) -> socket.socket | None:
         if self._receive_buffer is None:
