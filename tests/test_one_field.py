@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -152,3 +153,16 @@ def test_two_browsers_edit_the_field_of_the_readme(
         expect(body(ann)).to_contain_text("Hello, everybody")
         for page in (ann, bob):
             page.context.close()
+
+
+def test_startcollab_makes_a_project_and_adds_an_app_to_it(wheel: Path, tmp_path: Path) -> None:
+    project = CleanProject(tmp_path, wheel)
+    project.type('pip install "django-collab[editor,server]"')
+    project.type("startcollab mysite .")
+    project.type("python manage.py startcollab notes")
+    with (project.directory / "mysite" / "settings.py").open("a") as settings:
+        settings.write('INSTALLED_APPS += ["notes"]\n')
+    for line in ("makemigrations notes", "migrate", "check --fail-level WARNING"):
+        project.type(f"python manage.py {line}")
+    with project.served("python manage.py collab_serve") as address:
+        assert urlopen(f"{address}/admin/notes/note/").status == 200

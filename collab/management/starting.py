@@ -1,4 +1,7 @@
-"""The command ``startcollab``: a new project with a collaborative model, ready to be served."""
+"""The program ``startcollab``: a new project with a collaborative model, ready to be served.
+
+In a project, ``manage.py startcollab`` adds an app with such a model.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["main"]
+__all__ = ["APPS", "main", "write_app"]
 
+#: What a collaborative field needs in ``INSTALLED_APPS``.
+APPS: Final = ("collab", "collab.editor", "collab_storage")
 SETTINGS: Final = """
 
-INSTALLED_APPS += ["collab", "collab.editor", "collab_storage", "{name}"]
+INSTALLED_APPS += [{apps}]
 ASGI_APPLICATION = "{name}.asgi.application"
 
 # Several writers take turns; PostgreSQL needs none of it.
@@ -71,13 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _run("-m", "django", "startproject", name, ".", cwd=directory)
     package = directory / name
     with (package / "settings.py").open("a") as settings:
-        settings.write(SETTINGS.format(name=name))
-    (package / "models.py").write_text(MODELS)
-    (package / "admin.py").write_text(ADMIN)
+        apps = ", ".join(f'"{app}"' for app in [*APPS, name])
+        settings.write(SETTINGS.format(apps=apps, name=name))
+    write_app(package)
     (package / "asgi.py").write_text(ASGI.format(name=name))
     _run("manage.py", "makemigrations", name, cwd=directory)
     _run("manage.py", "migrate", "--verbosity", "0", cwd=directory)
     sys.stdout.write(NEXT.format(directory=directory))
+
+
+def write_app(package: Path) -> None:
+    """Write a collaborative model and its admin into an app."""
+    (package / "models.py").write_text(MODELS)
+    (package / "admin.py").write_text(ADMIN)
 
 
 def _run(*arguments: str, cwd: Path) -> None:

@@ -1,4 +1,4 @@
-"""``startcollab`` makes a project that lacks nothing."""
+"""``startcollab`` makes a project that lacks nothing, and adds an app to one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from collab.management import starting
 from tests.samples import ROOT
@@ -39,3 +41,29 @@ def test_a_name_that_is_none_is_refused(capfd: pytest.CaptureFixture[str]) -> No
         starting.main(["7up"])
     assert ended.value.code == 1
     assert "'7up' is not a valid project name" in capfd.readouterr().err
+
+
+def test_an_app_is_added_to_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("startcollab", "jottings")
+    assert 'INSTALLED_APPS += ["jottings"]' in capsys.readouterr().out
+    models = (tmp_path / "jottings" / "models.py").read_text()
+    assert "body = CollaborativeTextField()" in models
+    assert "CollaborativeAdmin" in (tmp_path / "jottings" / "admin.py").read_text()
+    assert (tmp_path / "jottings" / "migrations" / "__init__.py").exists()
+
+
+def test_the_command_names_the_apps_that_the_project_lacks(
+    tmp_path: Path, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.INSTALLED_APPS = ["collab"]
+    (tmp_path / "here").mkdir()
+    call_command("startcollab", "jottings", "here")
+    added = 'INSTALLED_APPS += ["collab.editor", "collab_storage", "jottings"]'
+    assert added in capsys.readouterr().out
+    assert (tmp_path / "here" / "models.py").exists()
+
+
+def test_a_name_that_no_app_can_have_is_refused_by_the_command(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="'7up' is not a valid app name"):
+        call_command("startcollab", "7up")
+    assert list(tmp_path.iterdir()) == []
