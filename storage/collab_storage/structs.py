@@ -25,6 +25,7 @@ __all__ = [
     "Struct",
     "read_chunk",
     "read_deletions",
+    "read_struct",
     "read_structs",
     "read_text",
 ]
@@ -58,7 +59,10 @@ class Struct(NamedTuple):
         kind: of its content; garbage and gaps are kinds, too.
         left: the insertion behind which it was made, if there was one.
         right: the insertion before which it was made, if there was one.
-        content: position of its content in the update.
+        parent: the insertion that is the shared type it was made in. ``None`` for a root, and for
+            a struct with a neighbour, which is in the same type.
+        start: position of the struct in the update.
+        content: position of its content there.
         end: position behind it.
     """
 
@@ -68,8 +72,20 @@ class Struct(NamedTuple):
     kind: int
     left: Id | None
     right: Id | None
+    parent: Id | None
+    start: int
     content: int
     end: int
+
+    @property
+    def is_garbage(self) -> bool:
+        """Whether only the ids of its insertions are left."""
+        return self.kind in (GC, SKIP)
+
+    @property
+    def neighbour(self) -> Id | None:
+        """An insertion in the same shared type, if it was made beside one."""
+        return self.left or self.right
 
 
 def read_structs(update: bytes) -> Iterator[Struct]:
@@ -80,25 +96,26 @@ def read_structs(update: bytes) -> Iterator[Struct]:
         client, position = read_varuint(update, position)
         clock, position = read_varuint(update, position)
         for _ in range(number):
-            struct = _read_struct(update, position, client, clock)
+            struct = read_struct(update, position, client, clock)
             yield struct
             clock, position = clock + struct.length, struct.end
 
 
-def _read_struct(data: bytes, position: int, client: int, clock: int) -> Struct:
-    info, position = data[position], position + 1
+def read_struct(data: bytes, start: int, client: int, clock: int) -> Struct:
+    """Read the struct that begins at a position of an update."""
+    info, position = data[start], start + 1
     if info in (GC, SKIP):
         length, end = read_varuint(data, position)
-        return Struct(client, clock, length, info, None, None, position, end)
-    left = right = None
+        return Struct(client, clock, length, info, None, None, None, start, position, end)
+    left = right = parent = None
     if info & HAS_LEFT:
         left, position = _read_id(data, position)
     if info & HAS_RIGHT:
         right, position = _read_id(data, position)
     if not info & HAS_ORIGINS:
-        position = _skip_parent(data, position, has_key=bool(info & HAS_KEY))
+        parent, position = _read_parent(data, position, has_key=bool(info & HAS_KEY))
     length, end = CONTENT[info & KIND](data, position)
-    return Struct(client, clock, length, info & KIND, left, right, position, end)
+    return Struct(client, clock, length, info & KIND, left, right, parent, start, position, end)
 
 
 def _read_id(data: bytes, position: int) -> tuple[Id, int]:
@@ -107,13 +124,14 @@ def _read_id(data: bytes, position: int) -> tuple[Id, int]:
     return (client, clock), position
 
 
-def _skip_parent(data: bytes, position: int, *, has_key: bool) -> int:
+def _read_parent(data: bytes, position: int, *, has_key: bool) -> tuple[Id | None, int]:
+    parent = None
     is_root, position = read_varuint(data, position)
     if is_root:
         _, position = read_chunk(data, position)
     else:
-        _, position = _read_id(data, position)
-    return read_chunk(data, position)[1] if has_key else position
+        parent, position = _read_id(data, position)
+    return parent, read_chunk(data, position)[1] if has_key else position
 
 
 def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:

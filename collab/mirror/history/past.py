@@ -21,9 +21,10 @@ from collab.mirror.incoming.saving import ROW, Problem
 from collab.mirror.models import MirroredRefresh
 from collab.mirror.registry import ModelMirror, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
-from collab.protocol.yjs.ranges import Range, deletions, overlaps, structs
+from collab.protocol.yjs.ranges import Range, deletions, overlaps
 from collab.protocol.yjs.updates import apply
 from collab.protocol.yjs.validation import UpdateOutline
+from collab_storage.structs import read_structs
 
 __all__ = ["LostEdits", "PastDocument", "Pasts", "touches"]
 
@@ -60,7 +61,7 @@ def _replaced(refresh: MirroredRefresh) -> list[Range]:
 
 def _inserts(replaced: Sequence[Range], outline: UpdateOutline) -> bool:
     """Return whether an update inserts next to, or into, what was replaced."""
-    places = (struct.place.beside or struct.place.inside for struct in structs(outline))
+    places = (struct.neighbour or struct.parent for struct in read_structs(outline.update))
     return any(overlaps(replaced, (*place, place[1] + 1)) for place in places if place is not None)
 
 

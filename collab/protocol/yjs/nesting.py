@@ -18,13 +18,8 @@ from contextlib import contextmanager
 
 from collab.exceptions import ProtocolViolation, TooBig
 from collab.protocol.yjs.partial import PartialUpdate, StateVector
-from collab.protocol.yjs.validation import (
-    SHARED_TYPE,
-    Place,
-    UpdateOutline,
-    check_structure,
-    read_place,
-)
+from collab.protocol.yjs.validation import UpdateOutline, check_structure
+from collab_storage.structs import SHARED_TYPE, Struct
 
 __all__ = ["Nesting"]
 
@@ -144,28 +139,27 @@ class _Levels:
     def _walk(self, outline: UpdateOutline, known: StateVector, runs: _Runs) -> int:
         deepest = 0
 
-        def note(data: bytes, position: int, client: int, clock: int) -> None:
+        def note(struct: Struct) -> None:
             nonlocal deepest
-            place = read_place(data, position)
-            level = self._level(place, runs)
-            clocks, levels = runs.setdefault(client, ([], []))
+            level = self._level(struct, runs)
+            clocks, levels = runs.setdefault(struct.client, ([], []))
             if not levels or levels[-1] != level:
-                clocks.append(clock)
+                clocks.append(struct.clock)
                 levels.append(level)
-            if place.is_type:
+            if struct.kind == SHARED_TYPE:
                 deepest = max(deepest, level)
 
         PartialUpdate(outline).take(known, note)
         return deepest
 
-    def _level(self, place: Place, runs: _Runs) -> int:
-        if place.beside is not None:
-            return self._level_at(*place.beside, runs)
-        if place.inside is not None:
-            level = self._level_at(*place.inside, runs)
+    def _level(self, struct: Struct, runs: _Runs) -> int:
+        if struct.neighbour is not None:
+            return self._level_at(*struct.neighbour, runs)
+        if struct.parent is not None:
+            level = self._level_at(*struct.parent, runs)
             # What is in something that was collected is collected, too.
             return level + 1 if level else 0
-        return 1 if place.is_item else 0
+        return 0 if struct.is_garbage else 1
 
     def _level_at(self, client: int, clock: int, runs: _Runs) -> int:
         clocks, levels = runs.get(client) or self._runs[client]

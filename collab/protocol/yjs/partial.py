@@ -13,23 +13,19 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 from collab.protocol.yjs.ranges import Range, encode_deletions
-from collab.protocol.yjs.validation import UpdateOutline, read_deletions, read_struct
+from collab.protocol.yjs.validation import UpdateOutline
+from collab_storage.structs import SKIP, Struct, read_deletions, read_struct
 from collab_storage.updates import varuint
 
 __all__ = ["Note", "PartialUpdate", "StateVector", "advance", "can_extend"]
 
 #: Client id -> clock up to which its insertions are there.
 StateVector = dict[int, int]
-
-
-#: Called with the bytes a struct is in, its position there, its client id and its clock.
-Note = Callable[[bytes, int, int, int], None]
-
+#: Called with each struct that can be integrated.
+Note = Callable[[Struct], None]
 
 #: Memory that pending updates take up besides their bytes: for an update, for a client in it.
 _UPDATE_COST = 512
-
-
 _SECTION_COST = 128
 
 
@@ -82,31 +78,19 @@ class _Section:
             what the next struct needs: a client id and the clock up to which it must be there.
         """
         while self.structs:
-            length, end, outline = read_struct(self.data, self.position, self.client, self.clock)
-            after = self.clock + length
+            struct = read_struct(self.data, self.position, self.client, self.clock)
+            after = self.clock + struct.length
             if known.get(self.client, 0) >= after:
-                self.began, self.first = end, after
-            elif need := self._need(after, outline, known):
+                self.began, self.first = struct.end, after
+            elif need := _need(struct, known):
                 return need
             else:
                 if note is not None:
-                    note(self.data, self.position, self.client, self.clock)
+                    note(struct)
                 self.taken += 1
                 known[self.client] = after
-            self.clock, self.position = after, end
+            self.clock, self.position = after, struct.end
             self.structs -= 1
-        return None
-
-    def _need(
-        self, after: int, outline: UpdateOutline, known: StateVector
-    ) -> tuple[int, int] | None:
-        if outline.has_gaps:
-            return self.client, after
-        if known.get(self.client, 0) < self.clock:
-            return self.client, self.clock
-        for client, end in outline.needs.items():
-            if known.get(client, 0) < end:
-                return client, end
         return None
 
     def cut(self) -> bytes:
@@ -116,6 +100,18 @@ class _Section:
         self.data, self.began, self.position = self.data[self.position :], 0, 0
         self.taken, self.first = 0, self.clock
         return taken
+
+
+def _need(struct: Struct, known: StateVector) -> tuple[int, int] | None:
+    """Return a client id and the clock that its insertions must reach before those of a struct."""
+    if struct.kind == SKIP:
+        return struct.client, struct.clock + struct.length
+    if known.get(struct.client, 0) < struct.clock:
+        return struct.client, struct.clock
+    for other in (struct.left, struct.right, struct.parent):
+        if other is not None and known.get(other[0], 0) <= other[1]:
+            return other[0], other[1] + 1
+    return None
 
 
 class PartialUpdate:

@@ -4,67 +4,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
-from collab.protocol.yjs.validation import (
-    Place,
-    UpdateOutline,
-    check_structure,
-    read_deletions,
-    read_place,
-    read_struct,
-)
+from collab.protocol.yjs.validation import UpdateOutline, check_structure
+from collab_storage.structs import Struct, read_deletions, read_structs
 from collab_storage.updates import varuint
 
 __all__ = [
     "Range",
-    "StructBytes",
     "deletions",
     "encode_deletions",
     "garbage",
     "joined",
     "overlaps",
-    "structs",
     "without",
 ]
 
 #: Client id, first clock, and the clock behind the last.
 Range = tuple[int, int, int]
-
-
-class StructBytes(NamedTuple):
-    """One struct of an update.
-
-    Args:
-        client: its client id.
-        clock: of its first insertion.
-        length: the number of its insertions.
-        data: the update.
-        start: position of the struct in the update.
-        end: the position behind it.
-    """
-
-    client: int
-    clock: int
-    length: int
-    data: bytes
-    start: int
-    end: int
-
-    @property
-    def place(self) -> Place:
-        """Where it belongs."""
-        return read_place(self.data, self.start)
-
-
-def structs(outline: UpdateOutline) -> Iterator[StructBytes]:
-    """Yield the structs of an update, client by client."""
-    data = outline.update
-    for client, clock, _, number, position, _ in outline.sections:
-        for _ in range(number):
-            length, end, _ = read_struct(data, position, client, clock)
-            yield StructBytes(client, clock, length, data, position, end)
-            clock, position = clock + length, end
 
 
 def deletions(outline: UpdateOutline) -> Iterator[Range]:
@@ -75,8 +31,8 @@ def deletions(outline: UpdateOutline) -> Iterator[Range]:
 def garbage(update: bytes | UpdateOutline) -> Iterator[Range]:
     """Yield the insertions of which nothing is left but their ids."""
     outline = check_structure(update) if isinstance(update, bytes) else update
-    for struct in structs(outline):
-        if not struct.place.is_item:
+    for struct in read_structs(outline.update):
+        if struct.is_garbage:
             yield struct.client, struct.clock, struct.clock + struct.length
 
 
@@ -106,8 +62,9 @@ def without(outline: UpdateOutline, removed: Sequence[Range], until: Mapping[int
         removed: the deletions to leave out, :func:`joined`.
         until: those clocks, by client id.
     """
-    sections: dict[int, list[StructBytes]] = {}
-    for struct in structs(outline):
+    data = outline.update
+    sections: dict[int, list[Struct]] = {}
+    for struct in read_structs(data):
         if struct.clock + struct.length <= until.get(struct.client, struct.clock + struct.length):
             sections.setdefault(struct.client, []).append(struct)
     kept = [
@@ -115,15 +72,15 @@ def without(outline: UpdateOutline, removed: Sequence[Range], until: Mapping[int
         for gone in deletions(outline)
         if not overlaps(removed, gone) and gone[2] <= until.get(gone[0], gone[2])
     ]
-    encoded = [_section(found) for found in sections.values()]
+    encoded = [_section(data, found) for found in sections.values()]
     return varuint(len(encoded)) + b"".join(encoded) + encode_deletions(kept)
 
 
-def _section(found: Sequence[StructBytes]) -> bytes:
-    """Encode structs of one client that follow each other."""
+def _section(data: bytes, found: Sequence[Struct]) -> bytes:
+    """Encode structs of one client that follow each other in an update."""
     first, last = found[0], found[-1]
     head = varuint(len(found)) + varuint(first.client) + varuint(first.clock)
-    return head + first.data[first.start : last.end]
+    return head + data[first.start : last.end]
 
 
 def encode_deletions(ranges: Iterable[Range]) -> bytes:

@@ -14,7 +14,6 @@ The same reading finds what an update extends and what it depends on, as an :cla
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from collab.exceptions import ProtocolViolation
 from collab_storage.structs import (
@@ -26,21 +25,15 @@ from collab_storage.structs import (
     SHARED_TYPE,
     SKIP,
     read_chunk,
-    read_deletions,
     read_text,
 )
 from collab_storage.updates import VARUINT, decode_varuint, read_varuint
 
 __all__ = [
-    "SHARED_TYPE",
-    "Place",
     "Section",
     "UpdateOutline",
     "check_state",
     "check_structure",
-    "read_deletions",
-    "read_place",
-    "read_struct",
 ]
 
 #: A client's last clock; pycrdt counts in 32 bits.
@@ -110,52 +103,6 @@ def check_structure(update: bytes) -> UpdateOutline:
     if end != len(update):
         raise ProtocolViolation("Not a valid Yjs update.")
     return outline
-
-
-def read_struct(
-    data: bytes, position: int, client: int, clock: int
-) -> tuple[int, int, UpdateOutline]:
-    """Read one struct of an update that was checked.
-
-    Returns:
-        its length in clocks, the position behind it, and an outline with its needs.
-    """
-    outline = UpdateOutline(data)
-    length, end = _read_struct(data, position, client, clock, outline)
-    return length, end, outline
-
-
-class Place(NamedTuple):
-    """Where a struct belongs.
-
-    Args:
-        is_item: it is not garbage.
-        is_type: it is a shared type.
-        beside: client id and clock of an item that is in the same type.
-        inside: those of the type that it is in. Without either it is in a root.
-    """
-
-    is_item: bool
-    is_type: bool = False
-    beside: tuple[int, int] | None = None
-    inside: tuple[int, int] | None = None
-
-
-def read_place(data: bytes, position: int) -> Place:
-    """Return where a struct of an update that was checked belongs."""
-    info = data[position]
-    if info in (GC, SKIP):
-        return Place(False)
-    is_type = info & KIND == SHARED_TYPE
-    if info & HAS_ORIGINS:
-        return Place(True, is_type, beside=_read_id(data, position + 1))
-    is_root, position = read_varuint(data, position + 1)
-    return Place(True, is_type, inside=None if is_root else _read_id(data, position))
-
-
-def _read_id(data: bytes, position: int) -> tuple[int, int]:
-    client, position = read_varuint(data, position)
-    return client, read_varuint(data, position)[0]
 
 
 def check_state(state: bytes) -> None:
