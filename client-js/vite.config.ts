@@ -19,6 +19,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     minify: false,
+    cssMinify: true,
     reportCompressedSize: false,
     // Imports between the files are relative, wherever Django puts them.
     lib: { entry: { editor: "src/editor/editor.ts" }, formats: ["es"] },

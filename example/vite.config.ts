@@ -6,8 +6,6 @@ export default defineConfig({
     outDir: "static/dist",
     emptyOutDir: true,
     target: "es2022",
-    // The editor with all of Tiptap in it is one file.
-    chunkSizeWarningLimit: 1024,
     rollupOptions: {
       input: {
         site: "frontend/site.css",

@@ -1,9 +1,10 @@
 """The consumer of the boards."""
 
+from urllib.parse import parse_qs
+
 from collab.access import Access
 from collab.consumers import YjsConsumer
 from collab.exceptions import NoSuchDocument
-from pages.consumers import access_to
 
 from .models import ROOM_PREFIX, Board
 
@@ -26,4 +27,7 @@ class BoardConsumer(YjsConsumer):
         board = await Board.objects.filter(slug=self.slug).afirst()
         if board is None:
             raise NoSuchDocument
-        return access_to(board.share_token, self.scope)
+        query = parse_qs(self.scope["query_string"].decode())
+        if "share" in query:
+            return Access.READ if query["share"] == [board.share_token] else Access.NONE
+        return Access.WRITE if self.scope["user"].is_authenticated else Access.NONE

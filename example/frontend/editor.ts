@@ -1,25 +1,16 @@
-/** The page with the text: an editor, and the state of its provider. */
-import { client, connect, createProvider, isDenied } from "./client.js";
-import { showPeople } from "./people.js";
+/** The page with the text: what is around its editor, which is the element `<collab-editor>`. */
+import type { Doc } from "yjs";
+
 import { setUpShare } from "./share.js";
-import { showStatus } from "./status.js";
-import { createEditor } from "./text.js";
 import { setUpTitle } from "./title.js";
-import { setUpToolbar } from "./toolbar.js";
 
-const provider = createProvider("/ws");
-const { doc } = provider;
+/** The part of the element that the page uses. */
+interface Editor extends HTMLElement {
+  readonly connection: { readonly doc: Doc };
+}
 
-const [text, notice] = [document.getElementById("text")!, document.getElementById("notice")!];
-const editor = createEditor(text, doc, provider, client.me, notice);
-editor.setEditable(!client.share);
-provider.on("access", (access) => editor.setEditable(access === "write"));
-provider.on("closed", ({ code }) => isDenied(code) && editor.setEditable(false));
+await customElements.whenDefined("collab-editor");
+const editor = document.querySelector<Editor>("collab-editor")!;
 
-showStatus(document.getElementById("status")!, provider);
-showPeople(document.getElementById("people")!, provider.awareness);
-setUpToolbar(document.getElementById("toolbar"), editor);
-setUpTitle(document.getElementById("title"), doc, editor);
+setUpTitle(document.getElementById("title"), editor.connection.doc, editor);
 setUpShare(document.getElementById("share"));
-
-connect(provider, `pages/${client.room}`);

@@ -1,14 +1,13 @@
 /** The title of the page: a row of the database that the server mirrors into the document. */
-import type { Editor } from "@tiptap/core";
 import type { Doc } from "yjs";
 
-export function setUpTitle(element: HTMLElement | null, doc: Doc, editor: Editor): void {
+export function setUpTitle(element: HTMLElement | null, doc: Doc, editor: HTMLElement): void {
   const page = doc.getMap<string>("page");
   page.observe(() => showTitle(element, page.get("title")));
   if (!(element instanceof HTMLInputElement)) return;
   element.addEventListener("change", () => void rename(element));
   element.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") editor.commands.focus("start");
+    if (event.key === "Enter") editor.focus();
   });
 }
 

@@ -16,12 +16,12 @@ from .people import person
 class PageDocument(documents.DocumentType):
     """The text of a page, which has the page's slug for a name."""
 
-    content: ClassVar = "pages.schemas.PAGE"
-    #: That of the pages' scripts, in frontend/client.ts.
+    content: ClassVar = "tiptap"
+    #: The tag writes it into pages; those that were opened before a new one may only read.
     version: ClassVar = 1
 
     def authorize(self, user: Any, slug: str) -> Access:
-        """Let users write; the consumer lets share tokens read."""
+        """Let users write; the page of a read-only link grants its readers what they need."""
         if not Page.objects.filter(slug=slug).exists():
             raise NoSuchDocument
         return Access.WRITE if user.is_authenticated else Access.NONE

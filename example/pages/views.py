@@ -1,6 +1,4 @@
-"""The project's pages in plain Django; the live part is in ``consumers.py``."""
-
-from typing import Any
+"""The project's pages in plain Django; the live part is in ``documents.py``."""
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView
@@ -16,7 +14,7 @@ from pycrdt import Map
 from collab import documents
 
 from .models import Page
-from .people import DEMO_PASSWORD, DEMO_USERS, Person, person
+from .people import DEMO_PASSWORD, DEMO_USERS
 
 #: Characters of a Markdown file.
 MAX_IMPORT = 1_000_000
@@ -51,19 +49,18 @@ def create(request: HttpRequest) -> HttpResponseRedirect:
 def show(request: HttpRequest, slug: str) -> HttpResponse:
     """Open a page for writing."""
     page = get_object_or_404(Page.objects.select_related("owner"), slug=slug)
-    return _editor(request, page, person(request.user))
+    return _editor(request, page)
 
 
 def show_shared(request: HttpRequest, token: str) -> HttpResponse:
     """Open a page read-only."""
     page = get_object_or_404(Page.objects.select_related("owner"), share_token=token)
-    return _editor(request, page, person(request.user), share=token)
+    return _editor(request, page, read_only=True)
 
 
-def _editor(request: HttpRequest, page: Page, me: Person, share: str = "") -> HttpResponse:
-    client: dict[str, Any] = {"room": page.slug, "share": share, "me": me}
+def _editor(request: HttpRequest, page: Page, read_only: bool = False) -> HttpResponse:
     share_url = request.build_absolute_uri(page.get_share_url())
-    context = {"page": page, "client": client, "read_only": bool(share), "share_url": share_url}
+    context = {"page": page, "read_only": read_only, "share_url": share_url}
     return render(request, "pages/page.html", context)
 
 

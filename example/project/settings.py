@@ -14,8 +14,9 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "example")
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *os.environ.get("ALLOWED_HOSTS", "").split()]
 
 INSTALLED_APPS = [
-    # collab: the document server and its tables, rows in documents, and live channels.
+    # collab: the document server and its tables, an editor, rows in documents, live channels.
     "collab",
+    "collab.editor",
     "collab.mirror",
     "collab.live",
     "collab_storage",
@@ -92,6 +93,10 @@ LOGOUT_REDIRECT_URL = "login"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+
+# collab: where images of pages are stored.
+MEDIA_URL = "media/"
+MEDIA_ROOT = os.environ.get("MEDIA", BASE_DIR / "media")
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

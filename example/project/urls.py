@@ -1,7 +1,9 @@
 """URLs of the example."""
 
+from django.conf import settings
+from django.conf.urls.static import static
 from django.contrib import admin
-from django.templatetags.static import static
+from django.templatetags.static import static as static_address
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -11,12 +13,15 @@ class FaviconView(RedirectView):
 
     def get_redirect_url(self, *args: object, **kwargs: object) -> str:
         """Return the address of the icon."""
-        return static("favicon.svg")
+        return static_address("favicon.svg")
 
 
 urlpatterns = [
     path("favicon.ico", FaviconView.as_view()),
     path("admin/", admin.site.urls),
+    # collab: stores images of users who may write the page.
+    path("collab/", include("collab.editor.urls")),
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
     path("", include("boards.urls")),
     path("", include("dashboard.urls")),
     path("", include("pages.urls")),

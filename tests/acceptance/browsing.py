@@ -63,6 +63,7 @@ class Visitor:
         self.go("/")
         self.page.get_by_role("link", name=title).click()
         self.expect_status("saved")
+        expect(self.text).to_be_visible()
 
     @property
     def text(self) -> Locator:
@@ -98,9 +99,10 @@ class Visitor:
 
     def expect_written(self, *words: str) -> None:
         """Wait until all of these are in the text."""
-        text = "document.querySelector('.tiptap').editor.getText()"
+        # The editor comes once its script and the text are there; the status does not wait for it.
+        text = "document.querySelector('.tiptap')?.editor.getText()"
         self.page.wait_for_function(
-            f"words => words.every((word) => {text}.includes(word))", arg=list(words)
+            f"words => words.every((word) => {text}?.includes(word))", arg=list(words)
         )
 
     def expect_status(self, state: str) -> None:
