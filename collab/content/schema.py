@@ -343,6 +343,21 @@ class Schema:
             if self.holds_text(node.name) and not node.is_code and not node.is_inline
         )
 
+    def smallest(self, name: str, above: frozenset[str] = frozenset()) -> Node:
+        """Return a node with the least that it must have inside, such as an empty paragraph.
+
+        Args:
+            name: of the node.
+            above: names of the nodes around it, which it cannot have inside again.
+        """
+        expression, around = self.expressions[name], above | {name}
+        names = [inner for inner in expression.names if inner not in around]
+        node = make_node(name)
+        if names and not expression.matches(()):
+            inner = min(names, key=lambda each: not self.holds_text(each))
+            node["content"] = [self.smallest(inner, around)]
+        return node
+
     def attributes_of(self, node: Node) -> Mapping[str, Any]:
         """Return the attributes of a node or a mark, with defaults where it has none."""
         known = self.node_types.get(node["type"]) or self.mark_types.get(node["type"])

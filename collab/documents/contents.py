@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
+from collab.conf import get_storage
 from collab.documents.document_content import DocumentContent, known_schema, run_job
 from collab.documents.policy import load_seeded
 from collab.documents.reading import aread
 from collab.documents.registry import type_of
-from collab.engine.hub.working_copies import store_update, unsaved_entries
+from collab.engine.hub.working_copies import (
+    new_entry,
+    store_update,
+    unsaved_entries,
+    user_key,
+)
+from collab_storage.updates import EMPTY_UPDATE
 
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
@@ -231,6 +238,9 @@ async def _replace(
     size = len(state) + wanted.cost
     update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
     await _store(name, update, user, is_rewrite=True)
+    if state == EMPTY_UPDATE and not update:
+        # A document without content, which exists nevertheless.
+        await get_storage().create(new_entry(name, EMPTY_UPDATE, user_key(user)))
     return report
 
 

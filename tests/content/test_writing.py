@@ -154,7 +154,7 @@ def test_what_looks_like_a_stand_in_is_a_letter() -> None:
     [
         ([], "must be a node of the type 'doc'"),
         ({"type": "paragraph"}, "must be a node of the type 'doc'"),
-        (doc_of(), "doc has nothing, but a doc must have block\\+"),
+        (doc_of(block("blockquote")), "a blockquote must have block\\+"),
         (doc_of(p(), "x"), "content\\[1\\] is not a node"),  # type: ignore[arg-type]
         (doc_of({"type": 5}), "is not a node"),
         (doc_of(block("callout")), "has the type 'callout', which 'tiptap' does not have"),

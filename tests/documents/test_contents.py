@@ -66,6 +66,19 @@ def test_content_goes_in_and_out_in_every_format() -> None:
     assert documents.text("notes/5") == "e"
 
 
+@pytest.mark.parametrize(
+    "nothing", [{"html": ""}, {"markdown": ""}, {"text": ""}, {"json": {"type": "doc"}}], ids=str
+)
+def test_nothing_makes_an_empty_document_and_empties_one(nothing: dict[str, Any]) -> None:
+    assert not documents.replace("notes/5", **nothing)
+    assert documents.exists("notes/5")
+    assert documents.html("notes/5") == documents.text("notes/5") == ""
+    documents.replace("notes/5", text="x")
+    documents.replace("notes/5", **nothing)
+    assert documents.html("notes/5") == "<p></p>"
+    assert documents.text("notes/5") == ""
+
+
 async def test_content_goes_in_and_out_of_async_code() -> None:
     report = await documents.areplace("notes/5", html="<p>a</p><script>x</script>")
     assert report.dropped == {"<script>": 1}
@@ -122,7 +135,7 @@ def test_a_document_that_does_not_exist_has_no_content() -> None:
         with pytest.raises(DocumentNotFound):
             call("notes/5")
     with pytest.raises(InvalidContent):
-        documents.replace("notes/5", json={"type": "doc"})
+        documents.replace("notes/5", json={"type": "paragraph"})
     assert not documents.exists("notes/5")
 
 

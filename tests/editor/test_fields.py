@@ -188,9 +188,12 @@ def test_a_text_that_is_emptied_or_null_is_empty() -> None:
     entry.refresh_from_db()
     assert entry.text is None
     article = Article.objects.create(body="<p>x</p>")
+    opened(article)
     article.body = ""
     article.save()
     assert read(article, "body") == ""
+    deliver_changes()
+    assert article.body == Article.objects.get().body == ""
 
 
 def test_an_expression_is_written_into_the_document() -> None:

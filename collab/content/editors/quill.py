@@ -121,6 +121,9 @@ class _QuillLayout(TextLayout):
 
     def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
         operations = list(_operations(children(tree)))
+        if operations == [{"insert": "\n"}]:
+            # A line without letters, which Quill shows of a text that is empty.
+            return []
         return operations if _ends_a_line(old[-1:]) else _without_last_end(operations)
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
@@ -344,7 +347,7 @@ def _without_last_end(operations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     Its binding does not store it, and shows an empty line after one that is stored.
     """
     *rest, last = operations or [{}]
-    return rest if rest and last == {"insert": "\n"} and not _ends_a_line(rest) else operations
+    return rest if last == {"insert": "\n"} and not _ends_a_line(rest) else operations
 
 
 def _insert(value: Any, formats: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 
 from collab.content.differences.alignment import Pair, align, similarity
 from collab.content.schema import Schema
-from collab.content.trees import Node, children
+from collab.content.trees import Node, children, document
 from collab.content.validation import check
 
 from .text_changes import change_text, write_chunks
@@ -27,7 +27,8 @@ def write_xml(doc: Doc[Any], field: str, tree: Node, schema: Schema) -> None:
     """Give a root the content of a tree.
 
     Nodes and marks that the schema does not have are accepted if the document has such already:
-    its editor knows them.
+    its editor knows them. A tree without nodes empties the root as an editor does, which leaves
+    an empty paragraph; a root that has nothing stays so.
 
     Raises:
         InvalidContent: the tree does not fit the schema. Nothing is changed.
@@ -36,6 +37,10 @@ def write_xml(doc: Doc[Any], field: str, tree: Node, schema: Schema) -> None:
         root = doc.get(field, type=XmlFragment)
         items = Items(schema)
         stored = items.stored(root)
+        if tree in (document([]), {"type": "doc"}):
+            if not stored:
+                return
+            tree = schema.smallest("doc")
         check(tree, schema, items.foreign)
         _XmlWriter(schema).change(root, stored, items.wanted(children(tree)))
 

@@ -20,6 +20,8 @@ __all__ = ["FORMATS", "TextFormat"]
 Written: TypeAlias = Literal["html", "markdown", "text"]
 
 _TAG = re.compile(r"<[a-zA-Z!/]")
+#: The HTML of a rich text without letters, as an editor leaves it; a column holds nothing then.
+_EMPTY = "<p></p>"
 #: The end of a block, behind which two versions of an HTML text are compared anew.
 _BLOCK_END = re.compile(r"(</(?:p|h[1-6]|li|ul|ol|pre|blockquote|table|tr|td|th|div)>)(?!\n)")
 
@@ -45,7 +47,11 @@ class TextFormat:
 
     def render(self, name: str, update: bytes, root: str) -> str:
         """Return a root of a document, given as an update, as a column holds it."""
-        return str(DocumentContent(name, update, self.schema, root).render(self.written))
+        return self._shown(DocumentContent(name, update, self.schema, root))
+
+    def _shown(self, content: DocumentContent) -> str:
+        text = str(content.render(self.written))
+        return "" if self.written == "html" and text == _EMPTY else text
 
     def make(self, root: str, value: str) -> bytes:
         """Return a new document, as an update, that has a value in a root."""
@@ -92,7 +98,7 @@ class TextFormat:
             content = documents.content(name, schema=self.schema, field=root)
         except DocumentNotFound:
             return "", None
-        return str(content.render(self.written)), content.token
+        return self._shown(content), content.token
 
     def _merged(self, base: str, value: str, present: str) -> str:
         if self.written != "html":

@@ -181,7 +181,8 @@ def tree_of(blocks: Any, schema: Schema, stored: Node) -> Node:
         InvalidContent: it is not a list of blocks.
     """
     writer = _BlocksWriter(schema, stored)
-    return document([writer.group(_objects(blocks, "The content"))])
+    group = writer.group(_objects(blocks, "The content"))
+    return document([group] if blocks else [])
 
 
 def _objects(value: Any, place: str) -> list[Block]:
