@@ -11,6 +11,7 @@ from pycrdt import Doc
 
 from collab.exceptions import Conflict, ContentError
 from collab.protocol.yjs.updates import merge, recording_updates
+from collab_storage.array_texts import without_array_texts
 from collab_storage.updates import is_covered
 
 from .editors.names import find_schema
@@ -98,7 +99,7 @@ def edit_update(update: bytes, field: str | None, schema: Schema | str, edit: Ed
 
 def _load(update: bytes) -> Doc[Any]:
     doc: Doc[Any] = Doc()
-    doc.apply_update(update)
+    doc.apply_update(without_array_texts(update))
     return doc
 
 

@@ -13,10 +13,12 @@ __all__ = [
     "JSON",
     "MAX_DEPTH",
     "MAX_SAFE_INTEGER",
+    "MAX_SPAN",
     "Mark",
     "Node",
     "children",
     "clean_number",
+    "column_span",
     "document",
     "inline_text",
     "is_text",
@@ -34,6 +36,8 @@ Mark: TypeAlias = dict[str, Any]
 MAX_DEPTH = 200
 #: Integers beyond are not numbers in JavaScript, where all numbers are floats.
 MAX_SAFE_INTEGER = 2**53 - 1
+#: Columns or rows that one cell may span, as in browsers.
+MAX_SPAN = 1000
 
 
 def make_node(
@@ -100,6 +104,12 @@ def walk(node: Node) -> Iterator[Node]:
 def inline_text(node: Node) -> str:
     """Return the letters inside a node, without what is between them."""
     return "".join(inner["text"] for inner in walk(node) if is_text(inner))
+
+
+def column_span(cell: Mapping[str, Any]) -> int:
+    """Return how many columns a cell with these attributes spans."""
+    span = cell.get("colspan")
+    return span if isinstance(span, int) and 0 < span <= MAX_SPAN else 1
 
 
 def clean_number(value: float) -> float | int:

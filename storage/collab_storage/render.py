@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 from xml.sax.saxutils import escape, quoteattr
 
-from pycrdt import Array, Doc, Map, Text, XmlElement, XmlText
+from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
+from .array_texts import without_array_texts
 from .subdocuments import temporary_doc
 
 __all__ = ["render_json", "render_text"]
@@ -49,7 +50,7 @@ def _roots(doc: Doc[Any]) -> Iterator[tuple[str, Callable[[Any], str], Any]]:
     """Yield the name of each root, a function that renders it as text, and its JSON value."""
     # A copy, as reading a root as some type makes it one of that type.
     with temporary_doc() as copy:
-        copy.apply_update(doc.get_update())
+        copy.apply_update(without_array_texts(doc.get_update()))
         for name in sorted(copy.keys()):
             yield name, *_root(copy, name)
 
@@ -93,6 +94,8 @@ def _value(value: Any, depth: int = 0) -> Any:
                 "attributes": _attributes(value, depth),
                 "children": [_value(child, depth + 1) for child in value.children],
             }
+        case XmlFragment():
+            return [_value(child, depth + 1) for child in value.children]
         case Doc():
             return {"guid": value.guid}
         case _:

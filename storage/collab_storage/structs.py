@@ -13,6 +13,7 @@ from .updates import read_varuint
 
 __all__ = [
     "CONTENT",
+    "DELETED",
     "GC",
     "HAS_KEY",
     "HAS_ORIGINS",
@@ -35,7 +36,7 @@ HAS_LEFT, HAS_RIGHT, HAS_KEY = 0x80, 0x40, 0x20
 HAS_ORIGINS = HAS_LEFT | HAS_RIGHT
 #: The lowest five bits of that byte, and what they are for some kinds of structs.
 KIND = 0x1F
-GC, STRING, SHARED_TYPE, SUBDOCUMENT, SKIP = 0, 4, 7, 9, 10
+GC, DELETED, STRING, SHARED_TYPE, SUBDOCUMENT, SKIP = 0, 1, 4, 7, 9, 10
 
 #: Lists and objects inside each other in one value; decoders recurse.
 _MAX_DEPTH = 64

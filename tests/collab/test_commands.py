@@ -356,6 +356,15 @@ def test_an_update_cannot_replace(file: Any) -> None:
         run("collab_import", "one", file("one.yjs", b"\0\0"), replace=True)
 
 
+@pytest.mark.parametrize("kind", [Text, Array])
+def test_letters_beyond_ascii_are_written_over(file: Any, kind: type[Any]) -> None:
+    with documents.edit("one") as doc:
+        root = doc.get("text", type=kind)
+        root += ["é", "😀"] if kind is Array else "é😀"
+    run("collab_import", "one", file("one.json", '{"text": "ü"}'), replace=True)
+    assert content("one") == {"text": "ü"}
+
+
 @pytest.mark.parametrize(
     ("name", "data", "error"),
     [

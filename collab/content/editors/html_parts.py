@@ -12,7 +12,7 @@ from collab.content.formats.html_writer import html_attributes, tag
 from collab.content.formats.links import is_safe_url
 from collab.content.formats.markdown_inline import mention_text
 from collab.content.schema import Attribute
-from collab.content.trees import Node, children
+from collab.content.trees import Node, children, column_span
 
 __all__ = [
     "CELL_ATTRIBUTES",
@@ -36,8 +36,6 @@ __all__ = [
 #: Pixels of a table's column whose width is not said.
 _COLUMN_WIDTH = 25
 _LANGUAGE = "language-"
-#: Columns or rows that one cell may span, as in browsers.
-_MAX_SPAN = 1000
 
 CELL_ATTRIBUTES: Mapping[str, Attribute] = {
     "colspan": Attribute(default=1, types=(int,), html="colspan"),
@@ -130,8 +128,7 @@ def table(node: Node, inner: str) -> str:
 def _widths(cell: Node) -> list[int]:
     """Return the width of each column that a cell spans; 0 where it is not said."""
     given = cell.get("attrs", {})
-    span, widths = given.get("colspan", 1), given.get("colwidth") or []
-    count = span if isinstance(span, int) and 0 < span <= _MAX_SPAN else 1
+    count, widths = column_span(given), given.get("colwidth") or []
     known = [width if isinstance(width, int) else 0 for width in widths[:count]]
     return known + [0] * (count - len(known))
 

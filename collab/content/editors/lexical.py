@@ -33,6 +33,8 @@ __all__ = ["LEXICAL"]
 
 _PREFIX = "__"
 _ALIGNMENTS = ("", "left", "center", "right", "justify", "start", "end")
+#: The type of a node that does not say it.
+_UNKNOWN = "unknown"
 _MODES = ("normal", "token", "segmented")
 #: Marks by the bit of a text's format.
 _BITS = (
@@ -100,7 +102,7 @@ def _children(shared: Text | XmlText, lists: int, depth: int) -> Iterator[dict[s
             text = _leaf(_bare(plain(value)))
         elif isinstance(value, XmlText):
             properties = _bare(attributes(value))
-            is_list = properties.get("type") == "list"
+            is_list = properties["type"] == "list"
             inner = list(_children(value, lists + is_list, depth + 1))
             yield _element({"type": properties["type"], "children": inner}, properties, lists)
         elif isinstance(value, XmlElement):
@@ -110,11 +112,13 @@ def _children(shared: Text | XmlText, lists: int, depth: int) -> Iterator[dict[s
 
 
 def _bare(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    found = {
         key.removeprefix(_PREFIX): value
         for key, value in properties.items()
         if key.startswith(_PREFIX)
     }
+    kind = found.get("type")
+    return found | {"type": kind if isinstance(kind, str) else _UNKNOWN}
 
 
 def _leaf(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,14 +196,16 @@ def _unknown(node: Mapping[str, Any]) -> Node:
     given = {key: node[key] for key in sorted(node) if key not in ("type", "children", "version")}
     inner = node.get("children", ())
     is_line = any(child["type"] in ("text", "linebreak", "link") for child in inner)
-    return make_node(node["type"], given, _inline(inner) if is_line else _blocks(inner))
+    # Letters are in a node of their own.
+    name = _UNKNOWN if node["type"] == "text" else node["type"]
+    return make_node(name, given, _inline(inner) if is_line else _blocks(inner))
 
 
 def _list(node: Mapping[str, Any]) -> Node:
     name = _LISTS.get(node.get("listType", ""), "bulletList")
     start = {"start": node["start"]} if name == "orderedList" and "start" in node else {}
     items: list[Node] = []
-    for item in node["children"]:
+    for item in node.get("children", ()):
         inner = item.get("children", [])
         if items and inner and all(child["type"] == "list" for child in inner):
             # A list below an item is in an item of its own.
@@ -217,7 +223,7 @@ def _list(node: Mapping[str, Any]) -> Node:
 def _code(node: Mapping[str, Any]) -> Node:
     code = "".join(
         "\n" if child["type"] == "linebreak" else str(child.get("text", ""))
-        for child in node["children"]
+        for child in node.get("children", ())
     )
     language = {"language": node["language"]} if node.get("language") else {}
     return make_node("codeBlock", language, [make_text(code)] if code else [])
@@ -244,7 +250,7 @@ def _inline(nodes: Iterable[Mapping[str, Any]], marks: Sequence[Mark] = ()) -> l
             case "link" | "autolink":
                 keys = (("href", "url"), ("target", "target"), ("rel", "rel"), ("title", "title"))
                 link = {"type": "link", "attrs": {name: node.get(key) for name, key in keys}}
-                found += _inline(node["children"], [*marks, link])
+                found += _inline(node.get("children", ()), [*marks, link])
             case "image":
                 image = {"src": node.get("src"), "alt": node.get("altText") or None}
                 found.append(make_node("image", image))

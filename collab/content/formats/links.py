@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 __all__ = ["SAFE_PROTOCOLS", "is_safe_url"]
 
@@ -15,9 +16,9 @@ _PROTOCOL = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _IGNORED = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u180e\u2000-\u2029\u205f\u3000]")
 
 
-def is_safe_url(url: str) -> bool:
+def is_safe_url(url: Any) -> bool:
     """Return whether an address is relative or has a protocol without danger."""
-    stripped = _IGNORED.sub("", url)
+    stripped = _IGNORED.sub("", str(url))
     protocol = _PROTOCOL.match(stripped)
     if protocol:
         return protocol[1].lower() in SAFE_PROTOCOLS

@@ -56,12 +56,12 @@ def _escape_line(line: str) -> str:
     return f"{line[:position]}\\{line[position:]}"
 
 
-def link(inner: str, url: str, title: str | None) -> str:
+def link(inner: str, url: str, title: Any) -> str:
     """Return the part of a link or an image that begins with its bracket."""
     url = url.replace("\n", "%0A").replace("\r", "%0D")
     if not url or re.search(r"[\s<>()\\]", url):
         url = "<" + re.sub(r"[\\<>]", r"\\\g<0>", url) + ">"
-    quoted = re.sub(r'[\\"]', r"\\\g<0>", " ".join(title.split())) if title else ""
+    quoted = re.sub(r'[\\"]', r"\\\g<0>", " ".join(str(title).split())) if title else ""
     return f'[{inner}]({url} "{quoted}")' if quoted else f"[{inner}]({url})"
 
 
@@ -180,10 +180,10 @@ class InlineMarkdown:
 
 def image(attributes: Mapping[str, Any]) -> str:
     """Return the Markdown of an image, or its description if its source is not safe."""
-    alt, source = attributes.get("alt") or "", attributes.get("src") or ""
+    alt, source, title = (str(attributes.get(key) or "") for key in ("alt", "src", "title"))
     if not source or not is_safe_url(source):
         return escape_text(alt)
-    return "!" + link(escape_text(alt), source, attributes.get("title"))
+    return "!" + link(escape_text(alt), source, title)
 
 
 def list_start(attributes: Mapping[str, Any]) -> Any:

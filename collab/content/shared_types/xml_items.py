@@ -19,7 +19,8 @@ from collab.exceptions import ContentError
 
 from .mark_keys import mark_key, mark_name
 from .text_changes import Chunk, join_chunks
-from .xml_reader import NOT_CONTENT, attributes, read_delta
+from .values import plain
+from .xml_reader import NOT_CONTENT, attributes, node_name, read_delta
 
 __all__ = ["Item", "Items", "Parent"]
 
@@ -96,7 +97,7 @@ class Items:
         return items
 
     def _stored_element(self, element: Any, depth: int) -> Item:
-        name, given = element.tag or "", attributes(element)
+        name, given = node_name(element), attributes(element)
         if name not in self._schema.node_types:
             self.foreign.add(name)
         item = self._element(name, given, self.stored(element, depth + 1))
@@ -105,7 +106,10 @@ class Items:
 
     def _stored_texts(self, texts: Sequence[Any]) -> Item:
         chunks = [
-            [Chunk(value, self._formatting(given)) for value, given in read_delta(text)]
+            [
+                Chunk(value if isinstance(value, str) else plain(value), self._formatting(given))
+                for value, given in read_delta(text)
+            ]
             for text in texts
         ]
         item = self._texts(chunks)

@@ -28,6 +28,7 @@ from .values import plain
 __all__ = [
     "NOT_CONTENT",
     "attributes",
+    "node_name",
     "read_delta",
     "read_texts",
     "read_xml",
@@ -68,15 +69,26 @@ def _flat(nodes: Iterable[Any], depth: int) -> Iterator[Node]:
             yield _element(child, depth)
 
 
-def _element(element: XmlElement, depth: int) -> Node:
+def _element(element: XmlElement | XmlFragment, depth: int) -> Node:
     if depth > MAX_DEPTH:
         raise ContentError(f"The document has more than {MAX_DEPTH} nodes inside each other.")
     inner = list(_flat(element.children, depth + 1))
-    return make_node(element.tag or "", attributes(element), inner)
+    return make_node(node_name(element), attributes(element), inner)
 
 
-def attributes(element: XmlElement | XmlText) -> dict[str, Any]:
+def node_name(element: XmlElement | XmlFragment) -> str:
+    """Return the name of an element.
+
+    One that no editor writes, without a name or with that of texts, is a fragment.
+    """
+    name = element.tag if isinstance(element, XmlElement) else None
+    return "fragment" if name in (None, "", "text") else name
+
+
+def attributes(element: XmlElement | XmlFragment | XmlText) -> dict[str, Any]:
     """Return the attributes of an element or a text; editors do not store such that are null."""
+    if isinstance(element, XmlFragment):
+        return {}
     # pycrdt's annotation says that these cannot be iterated over.
     pairs = cast(Iterable[tuple[str, Any]], element.attributes)
     return {key: plain(value) for key, value in sorted(pairs) if value is not None}

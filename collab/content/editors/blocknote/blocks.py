@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from collab.content.schema import Schema
-from collab.content.trees import Mark, Node, children, document, is_text, make_node, make_text, walk
+from collab.content.trees import (
+    Mark,
+    Node,
+    children,
+    column_span,
+    document,
+    is_text,
+    make_node,
+    make_text,
+    walk,
+)
 from collab.exceptions import InvalidContent
 
 __all__ = ["Block", "block_text", "blocks_of", "tree_of"]
@@ -42,6 +52,8 @@ class _Reader:
         """Return the block of a container."""
         parts = children(container)
         content = next((part for part in parts if part["type"] != "blockGroup"), None)
+        if content is not None and is_text(content):
+            content = make_node("paragraph", {}, [part for part in parts if is_text(part)])
         groups = [part for part in parts if part["type"] == "blockGroup"]
         block: Block = {
             "id": container.get("attrs", {}).get("id"),
@@ -146,7 +158,7 @@ def _style(mark: Mark) -> Any:
 
 def _widths(cell: Node) -> list[Any]:
     given = cell.get("attrs", {})
-    return list(given.get("colwidth") or [None] * (given.get("colspan") or 1))
+    return list(given.get("colwidth") or [None] * column_span(given))
 
 
 def block_text(block: Block) -> str:
@@ -278,7 +290,7 @@ class _BlocksWriter:
                 is_header = index < header_rows or position < header_columns
                 node = self._cell(cell, is_header, widths[column:])
                 cells.append(node)
-                column += node["attrs"].get("colspan") or 1
+                column += column_span(node["attrs"])
             nodes.append(make_node("tableRow", {}, cells))
         return nodes
 
@@ -286,8 +298,7 @@ class _BlocksWriter:
         has_props = isinstance(cell, dict) and cell.get("type") == "tableCell"
         props = dict(cell.get("props") or {}) if has_props else {}
         inline = self._inline(cell.get("content") if has_props else cell)
-        span = props.get("colspan") if isinstance(props.get("colspan"), int) else 1
-        given = list(widths[:span])
+        given = list(widths[: column_span(props)])
         if any(given):
             props["colwidth"] = given
         paragraph = make_node("tableParagraph", {}, inline)

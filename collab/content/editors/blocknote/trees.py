@@ -10,6 +10,7 @@ from collab.content.trees import (
     Mark,
     Node,
     children,
+    column_span,
     document,
     inline_text,
     is_text,
@@ -81,7 +82,7 @@ def _item(name: str, block: Block, inner: Sequence[Node]) -> Node:
     look = _renamed(block["props"], _LOOK)
     align = {"textAlign": look.pop("textAlign")} if "textAlign" in look else {}
     checked = {"checked": block["props"].get("checked")} if name == "taskItem" else {}
-    paragraph = make_node("paragraph", align, _inline(block["content"]))
+    paragraph = make_node("paragraph", align, _inline(_content(block)))
     return make_node(name, _identity(block) | look | checked, [paragraph, *inner])
 
 
@@ -89,16 +90,14 @@ def _node(block: Block) -> Node:
     kind, props = block["type"], block["props"]
     look = _identity(block) | _renamed(props, _LOOK)
     if kind == "codeBlock":
-        code = "".join(item.get("text", "") for item in block["content"])
+        code = "".join(item.get("text", "") for item in _content(block))
         language = {"language": props.get("language")}
         return make_node(kind, look | language, [make_text(code)] if code else [])
     if kind in _LINES:
         kept = {key: props[key] for key in ("level", "isToggleable") if key in props}
-        return make_node(_LINES[kind], look | kept, _inline(block["content"]))
+        return make_node(_LINES[kind], look | kept, _inline(_content(block)))
     if kind == "quote":
-        return make_node(
-            "blockquote", look, [make_node("paragraph", {}, _inline(block["content"]))]
-        )
+        return make_node("blockquote", look, [make_node("paragraph", {}, _inline(_content(block)))])
     if kind == "divider":
         return make_node("horizontalRule", look)
     if kind in _MEDIA:
@@ -106,7 +105,13 @@ def _node(block: Block) -> Node:
         return make_node(kind, look | _renamed(props, _FILE) | name)
     if kind == "table":
         return make_node("table", look, _rows(block["content"]))
-    return make_node(kind, _identity(block) | props, _inline(block.get("content") or []))
+    return make_node(kind, _identity(block) | props, _inline(_content(block)))
+
+
+def _content(block: Block) -> Sequence[Block]:
+    """Return the inline content of a block, or of an inline node; other content is none."""
+    content = block.get("content")
+    return content if isinstance(content, list) else []
 
 
 def _identity(block: Block) -> dict[str, Any]:
@@ -130,12 +135,12 @@ def _rows(content: Block) -> list[Node]:
         column = 0
         for position, cell in enumerate(row["cells"]):
             props = cell["props"]
-            span = props["colspan"]
+            span = column_span(props)
             look = _renamed(props, _LOOK)
             given = widths[column : column + span] if index == 0 else []
             attributes = {
                 "colspan": span,
-                "rowspan": props["rowspan"],
+                "rowspan": props.get("rowspan", 1),
                 "align": look.pop("textAlign", None),
                 **({"colwidth": given} if any(given) else {}),
                 **look,
@@ -153,13 +158,13 @@ def _inline(content: Iterable[Block]) -> list[Node]:
     nodes: list[Node] = []
     for item in content:
         if item["type"] == "link":
-            link = {"type": "link", "attrs": {"href": item["href"]}}
-            for node in _inline(item["content"]):
+            link = {"type": "link", "attrs": {"href": item.get("href")}}
+            for node in _inline(_content(item)):
                 nodes.append(node | {"marks": [link, *node.get("marks", ())]})
         elif item["type"] == "text":
             nodes += _styled(item)
         else:
-            inner = _inline(item.get("content") or [])
+            inner = _inline(_content(item))
             nodes.append(make_node(item["type"], item["props"], inner))
     return nodes
 
