@@ -126,3 +126,18 @@ def test_it_says_how_to_install_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(CommandError, match=r'pip install "django-collab\[server\]"'):
         serve()
+
+
+@override_settings(ASGI_APPLICATION=None)
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_reloading_without_watchfiles_says_what_it_misses(
+    monkeypatch: pytest.MonkeyPatch, is_installed: bool
+) -> None:
+    def find(name: str) -> object:
+        return is_installed or None
+
+    monkeypatch.setattr("collab.management.commands.collab_serve.find_spec", find)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="Set ASGI_APPLICATION"):
+        call_command("collab_serve", "--reload", stdout=out, skip_checks=True)
+    assert ("pip install watchfiles" in out.getvalue()) is not is_installed
