@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
 from collab.conf import get_storage
-from collab.documents.document_content import DocumentContent, known_schema, run_job
+from collab.documents.document_content import DocumentContent, convert, known_schema
 from collab.documents.policy import load_seeded
 from collab.documents.reading import aread
 from collab.documents.registry import type_of
@@ -204,7 +204,7 @@ async def aedit_text(
     own, own_field = content_schema(name, schema)
     state = (await aread(name)).get_update()
     edit = Edit(old, new)
-    update = await run_job(len(state), edit_update, state, field or own_field, own, edit)
+    update = await convert(len(state), edit_update, state, field or own_field, own, edit)
     await _store(name, update, user)
 
 
@@ -236,7 +236,7 @@ async def _replace(
     own, own_field = content_schema(name, schema)
     state = await _state(name)
     size = len(state) + wanted.cost
-    update, report = await run_job(size, replace_update, state, field or own_field, own, wanted)
+    update, report = await convert(size, replace_update, state, field or own_field, own, wanted)
     await _store(name, update, user, is_rewrite=True)
     if state == EMPTY_UPDATE and not update:
         # A document without content, which exists nevertheless.

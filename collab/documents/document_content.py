@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 
-from collab_storage.subprocesses import run_in_process
+from collab_storage.subprocesses import LARGE, run_job
 
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
     from collab.content import Schema
     from collab.content.writing import Format
 
-__all__ = ["DocumentContent", "known_schema", "run_job"]
+__all__ = ["DocumentContent", "convert", "known_schema"]
 
 T = TypeVar("T")
-
-#: Bytes of a document beyond which converting it takes more than some milliseconds.
-_LARGE = 64 * 1024
 
 
 def known_schema(name: str, schema: Schema | str | None) -> Schema | str:
@@ -68,7 +65,7 @@ class DocumentContent:
         """Return the content in a format: "html", "markdown", "text" or "json"."""
         from collab.content.jobs import render_update
 
-        return await run_job(
+        return await convert(
             len(self._update), render_update, self._update, self._field, self._schema, format
         )
 
@@ -97,15 +94,22 @@ class DocumentContent:
         return self.render("json")
 
 
-async def run_job(size: int, function: Callable[..., T], *args: Any) -> T:
-    """Call a job here, or in a process of its own if the document is large."""
+async def convert(
+    size: int,
+    job: Callable[..., T],
+    update: bytes,
+    field: str | None,
+    schema: Schema | str,
+    *args: object,
+) -> T:
+    """Return the result of a job of :mod:`collab.content.jobs` on ``size`` bytes.
+
+    A large document is converted in a process of its own; in a thread if its schema has no name
+    by which another process finds it.
+    """
     from collab.content.editors.names import schema_name
 
-    if size <= _LARGE:
-        return function(*args)
-    update, field, schema, *rest = args
     name = schema_name(schema)
-    if name is None:
-        # A schema without a name cannot be sent to another process.
-        return await asyncio.to_thread(function, *args)
-    return await run_in_process(function, update, field, name, *rest)
+    if name is None and size > LARGE:
+        return await asyncio.to_thread(job, update, field, schema, *args)
+    return await run_job(size, job, update, field, name or schema, *args)

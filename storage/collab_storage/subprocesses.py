@@ -17,12 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar, cast
 
-__all__ = ["answer", "run_in_process"]
+__all__ = ["LARGE", "answer", "run_in_process", "run_job"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Bytes of a document beyond which converting or comparing it takes more than some milliseconds.
+LARGE = 64 * 1024
 #: Seconds after which a process counts as failed.
 _TIMEOUT = 120
 #: The process yields the processor to those that serve.
@@ -47,6 +49,14 @@ async def run_in_process(function: Callable[..., T], *args: object) -> T:
         subprocess.SubprocessError: the process took too long, or was killed.
     """
     return await get_running_loop().run_in_executor(_waiters, _ask, function, args)
+
+
+async def run_job(size: int, job: Callable[..., T], *args: object) -> T:
+    """Return the result of ``job``, which works on ``size`` bytes: in this process if they are few.
+
+    See :func:`run_in_process` for the others.
+    """
+    return job(*args) if size <= LARGE else await run_in_process(job, *args)
 
 
 def _ask(function: Callable[..., T], args: tuple[object, ...]) -> T:

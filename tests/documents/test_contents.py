@@ -226,7 +226,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         away.append(function.__name__)
         return await to_thread(function, *args)
 
-    monkeypatch.setattr("collab.documents.document_content.run_in_process", noted)
+    monkeypatch.setattr("collab_storage.subprocesses.run_in_process", noted)
     monkeypatch.setattr(asyncio, "to_thread", threaded)
     return away
 

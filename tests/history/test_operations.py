@@ -21,9 +21,9 @@ from collab import documents, history
 from collab.conf import get_storage
 from collab.exceptions import DocumentNotFound
 from collab.history import VersionKind, VersionNotFound
-from collab.history.jobs import run_job
 from collab.testing import close_rooms, connect, use_memory_storage
 from collab_storage.models import VersionBlob
+from collab_storage.subprocesses import run_job
 from tests.documents.test_operations import HINDERED, Consumer, type_unstored
 
 from .material import changed, content_of, fill, letters, write

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 from asgiref.sync import async_to_sync
 
 from collab import documents
-from collab.documents.document_content import DocumentContent, run_job
+from collab.documents.document_content import DocumentContent, convert
 from collab.documents.merging.texts import merge_text
 from collab_storage.exceptions import DocumentNotFound
 from collab_storage.updates import EMPTY_UPDATE
@@ -58,7 +58,7 @@ class TextFormat:
         from collab.content.jobs import Replacement, replace_update
 
         wanted = Replacement(value, self.format_of(value), None, "merge")
-        update, _report = async_to_sync(run_job)(
+        update, _report = async_to_sync(convert)(
             wanted.cost, replace_update, EMPTY_UPDATE, root, self.schema, wanted
         )
         return update or EMPTY_UPDATE

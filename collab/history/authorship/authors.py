@@ -10,7 +10,6 @@ from asgiref.sync import async_to_sync
 
 from collab.engine.hub.working_copies import unsaved_entries
 from collab.exceptions import DocumentNotFound
-from collab.history.jobs import run_job
 from collab.history.storage import history_storage
 from collab_storage.authorship import (
     AuthorRange,
@@ -20,6 +19,7 @@ from collab_storage.authorship import (
     authorship_of,
 )
 from collab_storage.base import LogRow, StoredDocument
+from collab_storage.subprocesses import run_job
 from collab_storage.versions import HistoryStorage
 
 __all__ = [

@@ -19,11 +19,11 @@ from pycrdt import Text
 
 from collab.documents.contents import content_schema
 from collab.history.authorship.authors import attributed, by_client
-from collab.history.jobs import run_job
 from collab.history.present import Present
 from collab_storage.authorship import AuthorRange
 from collab_storage.structs import STRING, Struct, read_structs
 from collab_storage.subdocuments import temporary_doc
+from collab_storage.subprocesses import run_job
 from collab_storage.updates import read_varuint, varuint
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from collab.engine.hub.working_copies import (
 from collab.exceptions import DocumentNotFound
 from collab.history.authorship.authors import attributed, shares
 from collab.history.exceptions import VersionNotFound
-from collab.history.jobs import run_job
 from collab.history.keeping.restoring import restoration
 from collab.history.keeping.states import decode, encode_present
 from collab.history.present import Present
 from collab.history.storage import history_storage
 from collab_storage.base import LogEntry, StoredDocument
+from collab_storage.subprocesses import run_job
 from collab_storage.versions import (
     HistoryStorage,
     LoadedVersion,
