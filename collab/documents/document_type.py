@@ -84,8 +84,17 @@ class DocumentType:
         """
         raise NotImplementedError(
             f"{type(self).__qualname__} does not say who may open its documents: define"
-            " authorize(self, user, ...)."
+            " authorize(self, user, ...), or access_for(self, users, ...)."
         )
+
+    def access_for(self, users: Sequence[Any], *args: Any, **parameters: Any) -> Any:
+        """Return what each of ``users`` may do with the document: a dict of ``Access`` by user.
+
+        Checks of connected users that come together ask it once, in place of ``authorize()`` for
+        each user, so both have to agree; a type that has only this one is asked this one always.
+        A user whom the dict lacks is refused. An error that it raises is the answer for all users.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} has no access_for().")
 
     def presence(self, user: Any, *args: Any, **parameters: Any) -> Any:
         """Return what other members see of ``user`` for certain: a dict as JSON can say it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -16,6 +16,9 @@ from collab.conf import get_settings, get_storage
 from collab.documents.document_type import DocumentType
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
+from collab.engine.runtime.gathering import Gathering
+from collab.engine.runtime.per_loop import PerLoop
+from collab.engine.serving.access_check import is_rechecking
 from collab.engine.storing.upgrade import mark_version
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state
@@ -49,8 +52,71 @@ async def authorize(name: str, user: Any) -> Access | None:
     resolved = resolve(name)
     if resolved is None:
         return None
-    access = await call_hook(resolved.document_type.authorize, user, **resolved.parameters)
-    return Access(access)
+    document_type, parameters = resolved
+    if _overrides(document_type, "access_for"):
+        if is_rechecking.get():
+            return await _gatherings.current().ask(name, user)
+        if not _overrides(document_type, "authorize"):
+            return await _access_of_one(name, user)
+    return Access(await call_hook(document_type.authorize, user, **parameters))
+
+
+async def _access_of_one(name: str, user: Any) -> Access:
+    (access,) = await _access_for(name, [user])
+    if isinstance(access, Exception):
+        raise access
+    return access
+
+
+async def _access_for(name: str, users: Sequence[Any]) -> list[Access | Exception]:
+    """Return what each of ``users`` may do, or an error, of a type that answers for many."""
+    resolved = resolve(name)
+    assert resolved is not None
+    document_type, parameters = resolved
+    found: list[Access | Exception] = [Access.NONE] * len(users)
+    for group in _distinguishable(users):
+        answer = await call_hook(document_type.access_for, [*group], **parameters)
+        if not isinstance(answer, Mapping):
+            raise TypeError(
+                f"access_for() of {type(document_type).__qualname__} returned"
+                f" {type(answer).__name__}: return a dict of Access by user."
+            )
+        for user, numbers in group.items():
+            for number in numbers:
+                found[number] = _as_access(answer.get(user, Access.NONE))
+    return found
+
+
+_gatherings: PerLoop[Gathering[str, Any, Access]] = PerLoop(lambda: Gathering(_access_for))
+
+
+def _distinguishable(users: Sequence[Any]) -> list[dict[Any, list[int]]]:
+    """Return the users in groups that a dict tells apart, with the positions of each.
+
+    Users with the same primary key are equal, and yet one may have fewer rights: that of a token.
+    """
+    groups: list[dict[Any, list[int]]] = []
+    for number, user in enumerate(users):
+        for group in groups:
+            positions = group.setdefault(user, [])
+            if not positions or _are_alike(users[positions[0]], user):
+                positions.append(number)
+                break
+        else:
+            groups.append({user: [number]})
+    return groups
+
+
+def _are_alike(user: Any, other: Any) -> bool:
+    """Return whether users that are equal have the same attributes, too."""
+    return user is other or getattr(user, "__dict__", 0) == getattr(other, "__dict__", 1)
+
+
+def _as_access(value: Any) -> Access | Exception:
+    try:
+        return Access(value)
+    except ValueError as error:
+        return error
 
 
 def default_access(consumer: type) -> Access:

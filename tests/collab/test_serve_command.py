@@ -13,6 +13,8 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -128,16 +130,14 @@ def test_it_says_how_to_install_the_server(monkeypatch: pytest.MonkeyPatch) -> N
         serve()
 
 
-@override_settings(ASGI_APPLICATION=None)
 @pytest.mark.parametrize("is_installed", [False, True])
-def test_reloading_without_watchfiles_says_what_it_misses(
+def test_reloading_without_watchfiles_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, is_installed: bool
 ) -> None:
-    def find(name: str) -> object:
-        return is_installed or None
-
-    monkeypatch.setattr("collab.management.commands.collab_serve.find_spec", find)
+    watchfiles = ModuleType("watchfiles")
+    watchfiles.__spec__ = ModuleSpec("watchfiles", None)
+    monkeypatch.setitem(sys.modules, "watchfiles", watchfiles if is_installed else None)
     out = io.StringIO()
-    with pytest.raises(CommandError, match="Set ASGI_APPLICATION"):
-        call_command("collab_serve", "--reload", stdout=out, skip_checks=True)
-    assert ("pip install watchfiles" in out.getvalue()) is not is_installed
+    with pytest.raises(CommandError, match="'here' is not valid"):
+        call_command("collab_serve", "--reload", "here", stdout=out, skip_checks=True)
+    assert ("watchfiles is not installed" in out.getvalue()) is not is_installed

@@ -10,12 +10,15 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
-from django.contrib.auth.models import User
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.utils import timezone
-from essays import tickets  # type: ignore[import-not-found]
+from essays import meetings, tickets  # type: ignore[import-not-found]
 from pycrdt import Text
 
 from collab import documents
+from collab.access import Access
+from collab.documents import policy
 from collab.testing import deliver_changes
 from collab_storage.models import EventLease
 
@@ -59,3 +62,12 @@ def test_the_webhook_gets_each_change_until_it_answers(settings: Any) -> None:
     first, again = Receiver.received
     assert first == again
     assert (first["name"], first["users"]) == ("tickets/1", [str(ann.pk)])
+
+
+def test_members_of_a_meeting_are_looked_up_together() -> None:
+    ann, bob = (User.objects.create(username=name) for name in ("ann", "bob"))
+    ann.groups.add(Group.objects.create(name="meeting-monday"))
+    authorize = async_to_sync(policy.authorize)
+    assert documents.type_of("meetings/monday") is meetings.MeetingDocument
+    found = [authorize("meetings/monday", user) for user in (ann, bob, AnonymousUser())]
+    assert found == [Access.WRITE, Access.READ, Access.READ]

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from importlib import import_module
+from contextvars import ContextVar
 from typing import Any
-
-from channels.auth import get_user
-from channels.db import database_sync_to_async
-from django.conf import settings as django_settings
-from django.contrib.auth import SESSION_KEY
 
 from collab.access import Access
 from collab.conf import Settings
 from collab.engine.runtime.counters import counters
+from collab.engine.serving.current_users import current_user
 from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import MemberError
 
-__all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "user_id_of"]
+__all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "is_rechecking", "user_id_of"]
 
 #: A check that takes longer has failed, in seconds.
 ANSWER_TIMEOUT = 30.0
 #: Key in a scope for an async function that returns its user as of now, if no session does.
 REFRESH_USER = "collab.refresh_user"
+
+#: Whether the project is asked about a client that is connected, maybe with many others.
+is_rechecking: ContextVar[bool] = ContextVar("collab_is_rechecking", default=False)
 
 
 def user_id_of(scope: dict[str, Any]) -> str | None:
@@ -82,7 +81,11 @@ class AccessCheck:
         """Ask on behalf of the current user, who may have logged out; see :meth:`ask`."""
         async with asyncio.timeout(ANSWER_TIMEOUT):
             await self._refresh_user()
-            return await self.ask()
+            token = is_rechecking.set(True)
+            try:
+                return await self.ask()
+            finally:
+                is_rechecking.reset(token)
 
     @property
     def has_expired(self) -> bool:
@@ -112,10 +115,6 @@ class AccessCheck:
         if refresh := self._scope.get(REFRESH_USER):
             self._scope["user"] = await refresh()
             return
-        session, user_id = self._scope.get("session"), user_id_of(self._scope)
-        if session is None or user_id is None:
-            return
-        if await database_sync_to_async(session.get)(SESSION_KEY) == user_id:
-            engine = import_module(django_settings.SESSION_ENGINE)
-            current = engine.SessionStore(session.session_key)
-            self._scope["user"] = await get_user({**self._scope, "session": current})
+        session = self._scope.get("session")
+        if session is not None and user_id_of(self._scope) is not None:
+            self._scope["user"] = await current_user(session, self._scope["user"])
