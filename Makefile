@@ -196,6 +196,13 @@ fuzz-history-checker: export HISTORY_SECONDS ?= 300
 fuzz-history-checker: $(TOOLS) $(SERVICES) ## Check what clients read while networks and servers fail; HISTORY_SECONDS, _SEED
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_histories.py
 
+.PHONY: fuzz-changes
+fuzz-changes: export COLLAB_TEST_KILLS ?= 200
+fuzz-changes: export COLLAB_TEST_OUTAGE ?= 20
+fuzz-changes: export COLLAB_TEST_SLOW ?= 30
+fuzz-changes: $(TOOLS) $(SERVICES) ## Kill processes while they run changed(), on each database; COLLAB_TEST_KILLS
+	$(PY) -m pytest -q --capture=no tests/acceptance/test_changes.py
+
 .PHONY: bench
 bench: $(TOOLS) $(SERVICES) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)

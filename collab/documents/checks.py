@@ -13,6 +13,9 @@ from collab.documents.registry import Registration, registrations
 
 __all__ = ["check_document_types"]
 
+#: Methods of which a type needs one, so that its documents can be opened.
+_DECIDING = ("authorize", "access_for")
+
 
 def check_document_types(**kwargs: object) -> list[CheckMessage]:
     """Check the registered document types (E030 to E032)."""
@@ -37,10 +40,12 @@ def _hidden(types: list[Registration]) -> Iterator[CheckMessage]:
 
 def _open(types: list[Registration]) -> Iterator[CheckMessage]:
     for registration in types:
-        if type(registration.document_type).authorize is DocumentType.authorize:
+        document_type = type(registration.document_type)
+        if all(getattr(document_type, name) is getattr(DocumentType, name) for name in _DECIDING):
             yield Error(
                 f"{_label(registration)} does not say who may open its documents.",
-                hint="Define authorize(self, user, ...), which returns an Access.",
+                hint="Define authorize(self, user, ...), which returns an Access, or"
+                " access_for(self, users, ...).",
                 id="collab.E031",
             )
 

@@ -348,6 +348,7 @@ async def test_access_may_be_checked_while_the_document_is_opened() -> None:
     assert await joining == "read"
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("refusal", [Forbidden("Not you."), Unauthenticated("Log in.")], ids=repr)
 async def test_a_grant_opens_a_document_that_its_type_refuses(
     monkeypatch: pytest.MonkeyPatch, refusal: Exception

@@ -28,6 +28,7 @@ __all__ = [
     "Recorded",
     "RecordedAsync",
     "RecordedFiles",
+    "Troubled",
     "Validated",
     "ValidatedAsync",
     "Versioned",
@@ -194,11 +195,34 @@ class Kept(documents.DocumentType):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 (directory / f"{key}.twice").touch()
+            with (directory / "processes").open("a") as processes:
+                processes.write(f"{os.getpid()}\n")
             text = text_of(change.doc)
             # So that a test hits processes in the middle of this.
             Event().wait(0.02)
             (directory / f"{key}.new").write_text(text)
             (directory / f"{key}.new").replace(directory / key)
+
+
+@documents.register("troubled/<slug:kind>/<int:number>")
+class Troubled(documents.DocumentType):
+    """Receivers that raise, hang, or take long; each call adds a line to a file."""
+
+    atomic = False
+    change_delay: ClassVar[float] = 0.05
+    change_max_delay: ClassVar[float] = 0.2
+
+    def authorize(self, user: Any, kind: str, number: int) -> Access:
+        return Access.WRITE
+
+    def changed(self, change: Change, kind: str, number: int) -> None:
+        directory = Path(os.environ["COLLAB_TEST_KEPT"])
+        with (directory / f"{kind}{number}").open("a") as file:
+            file.write("called\n")
+        if kind == "raises":
+            raise RuntimeError("This receiver fails.")
+        Event().wait(float(os.environ["COLLAB_TEST_SLOW"]) if kind == "slow" else None)
+        (directory / f"{kind}{number}.done").touch()
 
 
 if "COLLAB_TEST_LEASE" in os.environ:

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
 from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, connections
 
 from collab.documents.changes.deliverer import Deliverer
+from collab.documents.document_type import DocumentType
+from collab.documents.registry import type_of
 from collab_storage.event_queue import Lease
 
 __all__ = ["POLL_INTERVAL", "Dispatcher", "dispatcher"]
 
 logger = logging.getLogger("collab.changes")
 
-#: Documents whose receivers run at the same time in this process.
+#: Documents whose receivers run at the same time in this process, without the slow ones: those that
+#: run for more than some seconds, of which there is a limit for each type of documents.
 _WORKERS = 4
+_SLOW_AFTER = 5.0
+_MAX_SLOW = 8
 #: Seconds between two looks for events that other processes have recorded.
 POLL_INTERVAL = 2.0
 #: Documents that are looked up at once.
 _BATCH = 200
+#: Seconds after which a receiver that runs is reported in the log.
+_REPORTED_AFTER = 60.0
 
 
 class Dispatcher:
@@ -40,6 +48,12 @@ class Dispatcher:
         self._workers: set[threading.Thread] = set()
         #: By document, in the queue without a lease, or with a worker.
         self._busy: dict[str, Lease | None] = {}
+        #: By document, when its receivers were called.
+        self._called_at: dict[str, float] = {}
+        #: Documents whose receivers were reported because they do not end.
+        self._reported: set[str] = set()
+        #: The last look did not return all that is due.
+        self._has_more = False
 
     def start(self) -> None:
         """Begin, unless it has. The threads end with the process at the latest."""
@@ -54,7 +68,8 @@ class Dispatcher:
         """Deliver nothing new, and wait for receivers that run, at most ``timeout`` seconds."""
         with self._lock:
             thread, self._thread = self._thread, None
-            self._queue.clear()
+            while self._queue:
+                del self._busy[self._queue.pop()]
             running = [*self._workers]
         if thread is not None:
             self._wake.set()
@@ -90,8 +105,10 @@ class Dispatcher:
     def _look(self) -> None:
         try:
             deliverer = Deliverer()
-            for name in deliverer.due(_BATCH):
-                self._enqueue(name)
+            # Those that are busy, and not leased yet, are found again.
+            limit = _BATCH + len(self._busy)
+            self._enqueue(deliverer.due(limit), limit)
+            self._report_slow()
             if monotonic() >= self._next_renewal:
                 self._next_renewal = monotonic() + Deliverer.LEASE_TIME / 3
                 # A copy, made at once: workers change it meanwhile.
@@ -105,16 +122,41 @@ class Dispatcher:
             )
             connections.close_all()
 
-    def _enqueue(self, name: str) -> None:
+    def _enqueue(self, names: Sequence[str], limit: int) -> None:
         with self._lock:
-            if name in self._busy or self._thread is None:
+            if self._thread is None:
                 return
-            self._busy[name] = None
-            self._queue.append(name)
-            if len(self._workers) < _WORKERS:
-                worker = threading.Thread(target=self._work, name="collab-receiver", daemon=True)
-                self._workers.add(worker)
-                worker.start()
+            new = [name for name in names if name not in self._busy]
+            self._has_more = len(names) == limit
+            self._busy.update(dict.fromkeys(new))
+            self._queue.extend(new)
+            self._start_workers()
+
+    def _start_workers(self) -> None:
+        """Start workers for what is in the queue; a receiver that hangs keeps its worker only."""
+        slow = self._slow_by_type()
+        waiting = sum(slow[type_of(name)] < _MAX_SLOW for name in self._queue)
+        for _ in range(min(waiting, _WORKERS + slow.total() - len(self._workers))):
+            worker = threading.Thread(target=self._work, name="collab-receiver", daemon=True)
+            self._workers.add(worker)
+            worker.start()
+
+    def _slow_by_type(self) -> Counter[type[DocumentType] | None]:
+        since = monotonic() - _SLOW_AFTER
+        return Counter(type_of(name) for name, at in self._called_at.items() if at < since)
+
+    def _report_slow(self) -> None:
+        now = monotonic()
+        with self._lock:
+            slow = {name: at for name, at in self._called_at.items() if now - at > _REPORTED_AFTER}
+            new, self._reported = slow.keys() - self._reported, {*slow}
+        for name in new:
+            logger.error(
+                "A receiver of a changed document has been running for %d s; later changes of the"
+                " document wait until it returns.",
+                now - slow[name],
+                extra={"room": name},
+            )
 
     # The threads that deliver.
 
@@ -125,16 +167,37 @@ class Dispatcher:
                 try:
                     deliverer.deliver(name, on_leased=self._hold)
                 finally:
-                    self._busy.pop(name)
+                    with self._lock:
+                        del self._busy[name], self._called_at[name]
         finally:
             connections.close_all()
 
     def _next(self) -> str | None:
+        """Return the next document to be delivered by this worker; ``None`` ends it."""
         with self._lock:
-            if self._queue:
-                return self._queue.popleft()
-            self._workers.discard(threading.current_thread())
+            name = self._take()
+            if name is None:
+                self._workers.discard(threading.current_thread())
+            else:
+                self._called_at[name] = monotonic()
+            is_drained = self._has_more and not self._queue
+        if is_drained:
+            self.look_within(0)
+        return name
+
+    def _take(self) -> str | None:
+        """Remove the first document from the queue whose type has not too many slow receivers.
+
+        Return ``None`` if there is none, or this worker stood in for one that is not slow any more.
+        """
+        slow = self._slow_by_type()
+        if len(self._workers) - slow.total() > _WORKERS:
             return None
+        for place, name in enumerate(self._queue):
+            if slow[type_of(name)] < _MAX_SLOW:
+                del self._queue[place]
+                return name
+        return None
 
     def _hold(self, lease: Lease) -> None:
         self._busy[lease.name] = lease

@@ -13,7 +13,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class _Batch(Generic[Q, A]):
+class _Asked(Generic[Q, A]):
     """Questions about one subject, and the task that answers them."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Gathering(Generic[K, Q, A]):
 
     def __init__(self, answer: Callable[[K, list[Q]], Awaitable[Sequence[A | Exception]]]) -> None:
         self._answer = answer
-        self._open: dict[K, _Batch[Q, A]] = {}
+        self._open: dict[K, _Asked[Q, A]] = {}
 
     async def ask(self, subject: K, question: Q) -> A:
         """Return the answer to a question.
@@ -46,7 +46,7 @@ class Gathering(Generic[K, Q, A]):
         """
         batch = self._open.get(subject)
         if batch is None:
-            batch = self._open[subject] = _Batch()
+            batch = self._open[subject] = _Asked()
             answering = self._answer_all(subject, batch)
             batch.task = asyncio.create_task(answering, name="collab-gathering")
         number = len(batch.questions)
@@ -63,7 +63,7 @@ class Gathering(Generic[K, Q, A]):
             raise answer.with_traceback(None)
         return answer
 
-    async def _answer_all(self, subject: K, batch: _Batch[Q, A]) -> None:
+    async def _answer_all(self, subject: K, batch: _Asked[Q, A]) -> None:
         self._close(subject, batch)
         answers: Sequence[A | Exception]
         try:
@@ -72,13 +72,13 @@ class Gathering(Generic[K, Q, A]):
             answers = [error] * len(batch.questions)
         batch.answers.set_result(answers)
 
-    def _end(self, subject: K, batch: _Batch[Q, A]) -> None:
+    def _end(self, subject: K, batch: _Asked[Q, A]) -> None:
         """Answer nobody any more: all callers have their answers, or were cancelled."""
         self._close(subject, batch)
         if batch.task is not None:
             batch.task.cancel()
 
-    def _close(self, subject: K, batch: _Batch[Q, A]) -> None:
+    def _close(self, subject: K, batch: _Asked[Q, A]) -> None:
         """Gather no more questions into a batch."""
         if self._open.get(subject) is batch:
             del self._open[subject]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import compress
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from channels.auth import get_user
@@ -79,13 +78,16 @@ _gatherings: PerLoop[Gathering[None, _Question, Any]] = PerLoop(lambda: Gatherin
 
 def _read_users(questions: Sequence[_Question]) -> list[Any]:
     """Return a user, an error or ``_UNVERIFIED`` for each question."""
-    are_own = [each.is_of_session for each in questions]
-    keys = [each.session.session_key for each in questions]
-    sessions = _read_sessions([*dict.fromkeys(compress(keys, are_own))])
+    own = {
+        place: each.session.session_key
+        for place, each in enumerate(questions)
+        if each.is_of_session
+    }
+    sessions = _read_sessions([*dict.fromkeys(own.values())])
     users = _UsersOfBackends(sessions.values())
     return [
-        _user_in(sessions.get(key, {}), users) if is_own else question.user
-        for question, key, is_own in zip(questions, keys, are_own, strict=True)
+        _user_in(sessions.get(own[place], {}), users) if place in own else question.user
+        for place, question in enumerate(questions)
     ]
 
 

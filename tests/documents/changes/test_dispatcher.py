@@ -93,6 +93,78 @@ def test_a_receiver_that_hangs_holds_up_its_document_only(
     assert calls[-1] == ("changed", 1, "meanwhile a", [])
 
 
+def test_receivers_of_a_type_that_all_hang_hold_up_no_other_type(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)
+    monkeypatch.setattr(module, "POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(module, "_SLOW_AFTER", 0.0)
+    monkeypatch.setattr(module, "_REPORTED_AFTER", 0.0)
+    monkeypatch.setattr(module, "_WORKERS", 2)
+    monkeypatch.setattr(module, "_MAX_SLOW", 3)
+    hanging, go_on = threading.Semaphore(0), threading.Event()
+
+    def hang(change: Change) -> None:
+        if "pk" in change.kwargs:
+            hanging.release()
+            assert go_on.wait(DEADLINE)
+
+    on_call.append(hang)
+    for pk in range(10):
+        write(pk)
+    dispatcher.look_within(0)
+    for _ in range(3):
+        assert hanging.acquire(timeout=DEADLINE)
+    with documents.edit("recorded/async/a") as doc:
+        doc.get("text", type=Text).insert(0, "a")
+    poll_until(lambda: ("changed", "a") in [call[:2] for call in calls])
+    assert len([call for call in calls if call[0] == "changed"]) < 10
+    # None is slow any more, so some workers are one too many.
+    monkeypatch.setattr(module, "_SLOW_AFTER", 3600.0)
+    go_on.set()
+    poll_until(lambda: set(changed()) == {*range(10), "a"})
+    reports = [record for record in caplog.records if "has been running" in record.getMessage()]
+    assert {vars(record)["room"] for record in reports} >= {"recorded/0", "recorded/1"}
+
+
+def test_more_than_are_looked_up_at_once_are_delivered_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(module, "POLL_INTERVAL", 3600.0)
+    for pk in range(7):
+        write(pk)
+    request.getfixturevalue("dispatcher")
+    poll_until(lambda: sorted(changed()) == [*range(7)])
+
+
+def test_what_was_enqueued_when_it_was_stopped_is_delivered_after_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)
+    monkeypatch.setattr(module, "_WORKERS", 1)
+    dispatcher, hangs, go_on = Dispatcher(), threading.Event(), threading.Event()
+
+    def hang(change: Change) -> None:
+        hangs.set()
+        assert go_on.wait(DEADLINE)
+
+    on_call.append(hang)
+    write(1)
+    write(2)
+    dispatcher.start()
+    assert hangs.wait(DEADLINE)
+    poll_until(lambda: len(dispatcher._busy) == 2)
+    dispatcher.stop(0)
+    go_on.set()
+    dispatcher.start()
+    dispatcher.look_within(0)
+    poll_until(lambda: set(changed()) == {1, 2})
+    dispatcher.stop(DEADLINE)
+    calls.clear()
+    on_call.clear()
+
+
 def test_the_lease_of_a_receiver_that_takes_long_is_prolonged(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
