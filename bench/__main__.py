@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from . import compare, content, growth, plots, publish, report, rows, scale, trace
+from . import changes, compare, content, growth, plots, publish, report, rows, scale, trace
 
 __all__ = ["main"]
 
@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     rows.add_arguments(commands.add_parser("rows", help="what it costs to tell of saved rows"))
     growth.add_arguments(commands.add_parser("growth", help="what documents of rows grow to"))
     content.add_arguments(commands.add_parser("content", help="read and write rich text"))
+    changes.add_arguments(commands.add_parser("changes", help="what calling changed() costs"))
     publish.add_arguments(commands.add_parser("publish", help="what it costs to tell an event"))
     return parser
 
@@ -35,6 +36,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "rows": rows.run,
     "growth": growth.run,
     "content": content.run,
+    "changes": changes.run,
     "publish": publish.run,
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from time import time
 from typing import Any, ClassVar
 
 from django.contrib.auth import get_user_model
@@ -28,6 +29,7 @@ __all__ = [
     "Recorded",
     "RecordedAsync",
     "RecordedFiles",
+    "Timed",
     "Troubled",
     "Validated",
     "ValidatedAsync",
@@ -223,6 +225,20 @@ class Troubled(documents.DocumentType):
             raise RuntimeError("This receiver fails.")
         Event().wait(float(os.environ["COLLAB_TEST_SLOW"]) if kind == "slow" else None)
         (directory / f"{kind}{number}.done").touch()
+
+
+@documents.register("timed/<slug:key>")
+class Timed(documents.DocumentType):
+    """Writes a line with the document's key and the time of the call, for ``bench/changes.py``."""
+
+    change_delay: ClassVar[float] = 0.0
+
+    def authorize(self, user: Any, key: str) -> Access:
+        return Access.WRITE
+
+    def changed(self, change: Change, key: str) -> None:
+        with (Path(os.environ["COLLAB_TEST_KEPT"]) / "timed").open("a") as file:
+            file.write(f"{key} {time()}\n")
 
 
 if "COLLAB_TEST_LEASE" in os.environ:

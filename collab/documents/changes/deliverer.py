@@ -91,7 +91,7 @@ class Deliverer:
                 if events:
                     validate_changes(lease.name, events, self._using)
                     call_receivers(lease.name, events)
-                with transaction.atomic(self._using):
+                with transaction.atomic(self._using, savepoint=False):
                     self._queue.finish(lease, events)
         except LeaseLost:
             logger.warning(
