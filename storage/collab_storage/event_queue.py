@@ -50,9 +50,15 @@ class LeaseLost(Exception):
 def record(
     events: Sequence[DocumentEvent], pause: Callable[[str], Pause], using: str | None = None
 ) -> None:
-    """Record ``events`` in the surrounding transaction; ``pause`` is asked by document."""
+    """Record ``events`` in the surrounding transaction; ``pause`` is asked by document.
+
+    Events of a document that is renamed follow it: receivers get them under the new name.
+    """
     now, rows = timezone.now(), []
     for event in events:
+        if event.kind == EventKind.RENAMED:
+            former = QueuedEvent.objects.using(using).filter(name=event.old_name)
+            former.update(name=event.name)
         delay, max_delay = pause(event.name)
         rows.append(
             QueuedEvent(
@@ -136,6 +142,10 @@ class EventQueue:
 
     def fail(self, lease: Lease, error: str, retry_after: float) -> None:
         """Keep the events, and let nobody deal with them for ``retry_after`` seconds."""
+        if not self._events.filter(name=lease.name).exists():
+            # They have followed a document that was renamed meanwhile.
+            self._held(lease).delete()
+            return
         until = timezone.now() + timedelta(seconds=retry_after)
         self._held(lease).update(
             until=until, attempts=lease.attempts + 1, error=error, given_up_at=None

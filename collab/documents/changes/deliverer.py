@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
+from asgiref.sync import async_to_sync
 from django.db import (
     DEFAULT_DB_ALIAS,
     DatabaseError,
@@ -19,6 +20,7 @@ from collab.conf import get_storage
 from collab.documents.changes.receivers import call_receivers
 from collab.documents.changes.validation import validate_changes
 from collab.documents.registry import resolve
+from collab.exceptions import DocumentNotFound
 from collab_storage.event_queue import EventQueue, Lease, LeaseLost
 from collab_storage.models import QueuedEvent
 from collab_storage.orm import ORMStorage
@@ -87,29 +89,44 @@ class Deliverer:
 
     def _deliver_leased(self, lease: Lease, events: Sequence[QueuedEvent]) -> bool:
         try:
-            with self._transaction(lease.name):
-                if events:
-                    validate_changes(lease.name, events, self._using)
-                    call_receivers(lease.name, events)
-                with transaction.atomic(self._using, savepoint=False):
-                    self._queue.finish(lease, events)
+            self._call(lease, events)
         except LeaseLost:
             logger.warning(
                 "A receiver was stopped for so long that another process has its change.",
                 extra={"room": lease.name},
             )
             return False
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # Also one that pycrdt, or sys.exit(), raises: it ends no thread that calls receivers.
             self._fail(lease, events, error)
             return False
         return True
+
+    def _call(self, lease: Lease, events: Sequence[QueuedEvent]) -> None:
+        try:
+            with self._transaction(lease.name):
+                if events:
+                    validate_changes(lease.name, events, self._using)
+                    call_receivers(lease.name, events)
+                self._finish(lease, events)
+        except DocumentNotFound:
+            if _exists(lease.name):
+                raise
+            # It was deleted or renamed meanwhile, which is an event of its own.
+            self._finish(lease, events)
+
+    def _finish(self, lease: Lease, events: Sequence[QueuedEvent]) -> None:
+        with transaction.atomic(self._using, savepoint=False):
+            self._queue.finish(lease, events)
 
     def _transaction(self, name: str) -> AbstractContextManager[Any]:
         resolved = resolve(name)
         is_atomic = resolved is None or resolved.document_type.atomic
         return transaction.atomic(self._using) if is_atomic else nullcontext()
 
-    def _fail(self, lease: Lease, events: Sequence[QueuedEvent], error: Exception) -> None:
+    def _fail(self, lease: Lease, events: Sequence[QueuedEvent], error: BaseException) -> None:
         attempt, kind = lease.attempts + 1, type(error).__name__
         is_last = attempt >= _MAX_ATTEMPTS
         retry_after = min(_FIRST_RETRY * 2**lease.attempts, _LONGEST_RETRY)
@@ -125,3 +142,7 @@ class Deliverer:
             self._queue.give_up(lease, kind, events)
         else:
             self._queue.fail(lease, kind, retry_after)
+
+
+def _exists(name: str) -> bool:
+    return async_to_sync(get_storage().exists)(name)

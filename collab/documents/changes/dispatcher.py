@@ -170,6 +170,9 @@ class Dispatcher:
                     with self._lock:
                         del self._busy[name], self._called_at[name]
         finally:
+            with self._lock:
+                # Whatever has ended it, others are started in its place.
+                self._workers.discard(threading.current_thread())
             connections.close_all()
 
     def _next(self) -> str | None:

@@ -117,6 +117,76 @@ def test_a_document_that_is_made_anew_is_created() -> None:
     assert calls == [("created", 5), ("changed", 5, "again", [])]
 
 
+def test_what_has_changed_before_a_document_is_renamed_is_delivered_under_its_new_name() -> None:
+    write("recorded/5", "Hello")
+    documents.rename("recorded/5", "recorded/6")
+    assert deliver() == 1
+    assert calls == [
+        ("renamed", 6, "recorded/5"),
+        ("created", 6),
+        ("changed", 6, "Hello", []),
+    ]
+    assert not EventLease.objects.exists()
+
+
+def test_a_document_that_is_renamed_while_its_receiver_fails_is_delivered_under_its_new_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Recorded, "atomic", False)
+    write("recorded/5", "Hello")
+
+    def rename(change: Change) -> None:
+        on_call.clear()
+        documents.rename("recorded/5", "recorded/6")
+        raise ZeroDivisionError
+
+    on_call.append(rename)
+    assert deliver() == 1
+    assert calls[-1] == ("changed", 6, "Hello", [])
+    assert not EventLease.objects.exists()
+
+
+@pytest.mark.parametrize("error", [SystemExit, BaseException])
+def test_an_error_of_any_class_is_a_failure(error: type[BaseException]) -> None:
+    write("recorded/5", "Hello")
+
+    def end(change: Change) -> None:
+        on_call.clear()
+        raise error
+
+    on_call.append(end)
+    assert deliver() == 0
+    assert EventLease.objects.get().attempts == 1
+
+
+def test_a_receiver_that_misses_another_document_fails(caplog: pytest.LogCaptureFixture) -> None:
+    write("recorded/5", "Hello")
+    on_call.append(lambda change: documents.read("elsewhere"))
+    assert deliver() == 0
+    assert EventLease.objects.get().error == "DocumentNotFound"
+
+
+def test_an_interrupt_ends_the_delivery() -> None:
+    write("recorded/5", "Hello")
+
+    def interrupt(change: Change) -> None:
+        raise KeyboardInterrupt
+
+    on_call.append(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deliver()
+
+
+def test_a_document_that_is_gone_by_now_has_not_changed(caplog: pytest.LogCaptureFixture) -> None:
+    write("recorded/5", "Hello")
+    # Its new name is of no interest to any receiver, so nothing follows it there.
+    documents.rename("recorded/5", "elsewhere")
+    assert deliver() == 1
+    assert calls == [("created", 5)]
+    assert not EventLease.objects.exists()
+    assert caplog.records == []
+
+
 def test_a_renamed_document_is_told_its_old_name() -> None:
     write("recorded/5", "Hello")
     deliver()
@@ -231,8 +301,8 @@ def test_a_document_that_another_process_deals_with_is_left_alone() -> None:
 
 def test_a_lease_runs_out_when_its_process_has_died() -> None:
     write("recorded/5", "Hello")
-    on_call.append(lambda change: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
+    on_call.append(lambda change: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
         deliver()
     on_call.clear()
     assert deliver() == 0

@@ -203,6 +203,26 @@ def test_a_database_that_is_away_is_asked_again(
     )
 
 
+def test_a_worker_that_ends_is_replaced(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WORKERS", 1)
+    monkeypatch.setattr(module, "POLL_INTERVAL", 0.01)
+    monkeypatch.setattr(Deliverer, "LEASE_TIME", 0.0)
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: ended.append(arguments))
+    ended: list[object] = []
+
+    def interrupt(change: Change) -> None:
+        on_call.clear()
+        raise KeyboardInterrupt
+
+    on_call.append(interrupt)
+    write(1)
+    poll_until(lambda: ended)
+    dispatcher.look_within(0)
+    poll_until(lambda: changed() == [1, 1])
+
+
 def test_nothing_is_delivered_once_it_is_stopped() -> None:
     dispatcher = Dispatcher()
     dispatcher.stop(0)
