@@ -5,6 +5,7 @@ Types are above the engine, which asks by name; so every way to a document gets 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +17,10 @@ from collab.conf import get_settings
 if TYPE_CHECKING:
     from collab.engine.rooms.member import Member
 
-__all__ = ["DocumentRules", "apply_rules", "find_rules", "rules_of"]
+__all__ = ["PRESENCE_TIMEOUT", "DocumentRules", "apply_rules", "find_rules", "rules_of"]
+
+#: Seconds after which a type that does not say what others see of a user has failed.
+PRESENCE_TIMEOUT = 30.0
 
 
 class DocumentRules(Protocol):
@@ -60,12 +64,14 @@ async def apply_rules(member: Member, name: str | None, user: Any) -> None:
 
     Raises:
         ValueError: what others would see of the user is too large.
+        TimeoutError: the type does not return it.
     """
     rules = None if name is None else rules_of(name)
     if rules is not None:
         member.session.version = rules.version
         member.comment_formats = rules.comment_formats
-        member.verified = _checked(name, await rules.presence(user))
+        async with asyncio.timeout(PRESENCE_TIMEOUT):
+            member.verified = _checked(name, await rules.presence(user))
 
 
 def _checked(name: str | None, presence: dict[str, Any] | None) -> str:

@@ -344,6 +344,9 @@ class Address:
             check = self._credentials.check
             try:
                 access = await check.ask_again()
+                # At once: what follows may fail.
+                if check.record(access):
+                    self._change_access(member, access)
                 await apply_rules(member, self.name, member.user)
             except (Unauthenticated, Forbidden, NoSuchDocument) as refusal:
                 check.record(Access.NONE)
@@ -356,9 +359,6 @@ class Address:
                 if not routine or check.has_expired:
                     reason = "Your access cannot be checked now."
                     self._socket.fail(CloseCode.TRY_LATER, reason)
-            else:
-                if check.record(access):
-                    self._change_access(member, access)
 
     def _reopen(self, member: HocuspocusMember) -> None:
         """Leave the room, and open the document again with the token that the client sends now.

@@ -229,3 +229,33 @@ async def test_a_type_that_never_answers_is_an_outage(monkeypatch: pytest.Monkey
         await documents.arecheck_access("crowded/a")
         assert [(await client.wait_closed()).code for client in clients] == [1013, 1013]
         assert ended == ["a"]
+
+
+async def never(self: Crowded, user: Any, key: str) -> None:
+    await asyncio.Future()
+
+
+async def test_presence_that_never_comes_holds_back_no_loss_of_access(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collab.engine.rules.PRESENCE_TIMEOUT", 0.1)
+    async with members(1, ["crowded/a"]) as (client,):
+        monkeypatch.setattr(Crowded, "presence", never)
+        await User.objects.aupdate(last_name="read")
+        (member,) = open_members()
+        await member.connection.recheck_access(routine=True)
+        await client.wait_until(lambda: client.access == "read")
+        assert not member.is_closed
+        await User.objects.aupdate(last_name="none")
+        await member.connection.recheck_access(routine=True)
+        assert (await client.wait_closed()).code == 4403
+
+
+async def test_a_connection_whose_presence_never_comes_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collab.engine.rules.PRESENCE_TIMEOUT", 0.1)
+    monkeypatch.setattr(Crowded, "presence", never)
+    with pytest.raises(TimeoutError):
+        async with members(1, ["crowded/a"]):
+            pass

@@ -45,19 +45,25 @@ def validate_changes(name: str, events: Sequence[QueuedEvent], using: str) -> No
     resolved = resolve(name)
     if resolved is None or type(resolved.document_type).validate is DocumentType.validate:
         return
+    document, state = _ChangedDocument(name, resolved, events, using), _state(name)
+    # The type is asked before the transaction begins, which locks a database of SQLite.
+    error = None if state is None else document.error(state)
     with transaction.atomic(using):
         _follow(name, events, using)
-        try:
-            state = read(name).get_update()
-        except DocumentNotFound:
+        if state is None:
             return
-        document = _ChangedDocument(name, resolved, events, using)
-        error = document.error(state)
         if error is None:
             states = ValidState.objects.using(using)
             states.update_or_create(name=name, defaults={"state": state})
         else:
             document.refuse(state, error)
+
+
+def _state(name: str) -> bytes | None:
+    try:
+        return read(name).get_update()
+    except DocumentNotFound:
+        return None
 
 
 def _follow(name: str, events: Sequence[QueuedEvent], using: str) -> None:

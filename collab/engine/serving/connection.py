@@ -381,6 +381,9 @@ class ConsumerConnection:
         async with self._checking:
             try:
                 access = await self._access_check.ask_again()
+                # At once: what follows may fail.
+                if self._access_check.record(access):
+                    self._change_access(access)
                 if self._member is not None:
                     await apply_rules(self._member, self.room_name, self.user)
             except MemberError as refusal:
@@ -390,9 +393,6 @@ class ConsumerConnection:
                 logger.exception("Access could not be checked.", extra=self.log_context)
                 if not routine or self._access_check.has_expired:
                     await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
-            else:
-                if self._access_check.record(access):
-                    self._change_access(access)
 
     def _change_access(self, access: Access) -> None:
         if self._member is not None and self._room is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connections, transaction
 from django.dispatch import receiver
 from django.test import Client
 from django.utils import timezone
@@ -157,6 +157,18 @@ def test_an_error_of_any_class_is_a_failure(error: type[BaseException]) -> None:
     on_call.append(end)
     assert deliver() == 0
     assert EventLease.objects.get().attempts == 1
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_receiver_may_close_its_database_connection(
+    atomic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorded, "atomic", atomic)
+    write("recorded/5", "Hello")
+    on_call.append(lambda change: connections["default"].close())
+    # In a transaction it has lost what it wrote, so it is called again.
+    assert deliver() == (0 if atomic else 1)
+    assert [lease.attempts for lease in EventLease.objects.all()] == ([1] if atomic else [])
 
 
 def test_a_receiver_that_misses_another_document_fails(caplog: pytest.LogCaptureFixture) -> None:
