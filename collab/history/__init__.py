@@ -7,6 +7,14 @@ database.
 
 from collab.history.authorship.authors import Share, aauthors, aforget_user, authors, forget_user
 from collab.history.authorship.blame import Run, ablame, ablame_html, blame, blame_html
+from collab.history.comparing.changes import (
+    ChangeKind,
+    Comparison,
+    ContentChange,
+    Piece,
+    PieceKind,
+)
+from collab.history.comparing.operations import adiff, diff
 from collab.history.exceptions import HistoryError, NoHistory, VersionNotFound
 from collab.history.keeping.automatic import aprune, prune
 from collab.history.keeping.operations import (
@@ -26,8 +34,13 @@ from collab.history.keeping.operations import (
 from collab_storage.versions import Version, VersionKind
 
 __all__ = [
+    "ChangeKind",
+    "Comparison",
+    "ContentChange",
     "HistoryError",
     "NoHistory",
+    "Piece",
+    "PieceKind",
     "Run",
     "Share",
     "Version",
@@ -38,6 +51,7 @@ __all__ = [
     "ablame_html",
     "acreate",
     "adelete",
+    "adiff",
     "aforget_user",
     "aprune",
     "aread",
@@ -49,6 +63,7 @@ __all__ = [
     "blame_html",
     "create",
     "delete",
+    "diff",
     "forget_user",
     "prune",
     "read",

@@ -14,5 +14,6 @@ urlpatterns = [
     path("<path:name>/versions/<int:id>/", views.VersionView.as_view(), name="version"),
     path("<path:name>/versions/<int:id>/state", views.StateView.as_view(), name="state"),
     path("<path:name>/versions/<int:id>/restore", views.RestoreView.as_view(), name="restore"),
+    path("<path:name>/diff", views.DiffView.as_view(), name="diff"),
     path("<path:name>/authors", views.AuthorsView.as_view(), name="authors"),
 ]

@@ -7,13 +7,11 @@ name, restore or delete them takes the right to write and ``can_restore()``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
 from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.decorators import method_decorator
@@ -25,14 +23,30 @@ from collab.documents.policy import authorize, call_hook
 from collab.documents.registry import resolve
 from collab.engine.hub.working_copies import user_key
 from collab.engine.serving.refusals import denial, refusal_of
-from collab.exceptions import DocumentNotFound, InvalidName, MemberError, NoSuchDocument
+from collab.exceptions import (
+    ContentError,
+    DocumentNotFound,
+    InvalidName,
+    MemberError,
+    NoSuchDocument,
+)
 from collab.history.authorship.authors import attributed, authors
+from collab.history.comparing.operations import diff
 from collab.history.exceptions import VersionNotFound
 from collab.history.keeping import operations
+from collab.history.users import user_names
 from collab.wire import CloseCode
 from collab_storage.versions import MAX_TITLE_LENGTH, Version
 
-__all__ = ["AuthorsView", "HistoryView", "RestoreView", "StateView", "VersionView", "VersionsView"]
+__all__ = [
+    "AuthorsView",
+    "DiffView",
+    "HistoryView",
+    "RestoreView",
+    "StateView",
+    "VersionView",
+    "VersionsView",
+]
 
 #: Most versions in one answer; earlier ones follow with ``?before=``.
 _PAGE = 200
@@ -68,6 +82,8 @@ class HistoryView(View):
             return JsonResponse({"detail": str(error)}, status=404)
         except _BadRequest as error:
             return JsonResponse({"detail": str(error)}, status=400)
+        except ContentError as error:
+            return JsonResponse({"detail": str(error)}, status=422)
         except Exception as error:
             refusal = refusal_of(error, _key(getattr(self, "user", None)))
             if refusal is None:
@@ -131,7 +147,7 @@ class VersionsView(HistoryView):
         return JsonResponse(
             {
                 "versions": [_json(version) for version in found],
-                "users": _names(key for version in found for key in _users(version)),
+                "users": user_names(key for version in found for key in _users(version)),
                 "can_restore": self.can_restore,
             }
         )
@@ -177,6 +193,29 @@ class RestoreView(HistoryView):
         return JsonResponse(_json(operations.restore(name, id, user=self.user)))
 
 
+class DiffView(HistoryView):
+    """``GET`` compares two versions, or one with the present."""
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Return changes, HTML and authors; with ``?format=html`` the HTML only."""
+        a, b = _id(request.GET.get("from", "")), request.GET.get("to")
+        ids = [a] if b is None else [a, _id(b)]
+        for id in ids:
+            self.visible(id)
+        found = diff(name, *ids)
+        if request.GET.get("format") == "html":
+            return HttpResponse(found.html)
+        users = [*found.users]
+        return JsonResponse(
+            {
+                "changes": found.json,
+                "html": found.html,
+                "authors": users,
+                "users": user_names(user for user in users if user is not None),
+            }
+        )
+
+
 class AuthorsView(HistoryView):
     """``GET`` returns the shares of users, and who made which insertion."""
 
@@ -200,7 +239,7 @@ class AuthorsView(HistoryView):
                     for part in found.ranges
                     if self.since is None or part.until >= self.since
                 ],
-                "users": _names(user for user in shares if user is not None),
+                "users": user_names(user for user in shares if user is not None),
             }
         )
 
@@ -243,21 +282,17 @@ def _users(version: Version) -> list[str]:
     return [*version.by, *([version.made_by] if version.made_by else [])]
 
 
-def _names(keys: Iterable[str]) -> dict[str, str]:
-    """Return the names of users by the text of their keys; of those that there still are."""
-    field = get_user_model()._meta.pk
-    valid: dict[Any, str] = {}
-    for key in {*keys}:
-        valid[field.to_python(key)] = key
-    found = get_user_model()._default_manager.in_bulk([*valid])
-    return {valid[key]: user.get_full_name() or str(user) for key, user in found.items()}
-
-
 def _title(request: HttpRequest) -> str:
     title = _body(request).get("title", "")
     if not isinstance(title, str) or len(title) > MAX_TITLE_LENGTH:
         raise _BadRequest(f"The title must be a text of at most {MAX_TITLE_LENGTH} characters.")
     return title
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise _BadRequest("?from= must be the id of a version, and ?to=, if given, of another.")
+    return int(text)
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

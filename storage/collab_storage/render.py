@@ -17,7 +17,7 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 from .array_texts import without_array_texts
 from .subdocuments import temporary_doc
 
-__all__ = ["render_json", "render_text"]
+__all__ = ["render_json", "render_text", "render_value", "root_type"]
 
 #: Deeper values are left out, as Python's recursion is limited.
 MAX_DEPTH = 100
@@ -55,23 +55,41 @@ def _roots(doc: Doc[Any]) -> Iterator[tuple[str, Callable[[Any], str], Any]]:
             yield name, *_root(copy, name)
 
 
-def _root(doc: Doc[Any], name: str) -> tuple[Callable[[Any], str], Any]:
+def root_type(doc: Doc[Any], name: str) -> Text | XmlFragment | Array[Any] | Map[Any] | None:
+    """Return a root of ``doc`` as the shared type that its content has; ``None`` if it is empty.
+
+    Reading a root makes it one of that type, so ``doc`` must be a private copy.
+    """
     # Text comes first: yrs never returns when an emoji of a text is asked for as items of an array.
-    text = doc.get(name, type=Text)
+    text: Text = doc.get(name, type=Text)
     # An array's own values are not among the chunks of a text, but shared types are.
     if any(isinstance(chunk, (str, dict)) for chunk, _ in text.diff()):
-        return _plain, _value(text)
-    nodes = list(doc.get(name, type=Array))
+        return text
+    array: Array[Any] = doc.get(name, type=Array)
+    nodes = list(array)
     if nodes and all(isinstance(node, (XmlElement, XmlText)) for node in nodes):
-        return _xml_lines, [_value(node) for node in nodes]
+        fragment: XmlFragment = doc.get(name, type=XmlFragment)
+        return fragment
     if nodes:
-        return _json, [_value(node) for node in nodes]
-    pairs = dict(doc.get(name, type=Map).items())
-    return (_json, _value(pairs)) if pairs else (_empty, None)
+        return array
+    pairs: Map[Any] = doc.get(name, type=Map)
+    return pairs if len(pairs) else None
 
 
-def _value(value: Any, depth: int = 0) -> Any:
-    """Return ``value``, a shared type or a value in one, for JSON."""
+def _root(doc: Doc[Any], name: str) -> tuple[Callable[[Any], str], Any]:
+    match root_type(doc, name):
+        case None:
+            return _empty, None
+        case Text() as text:
+            return _plain, render_value(text)
+        case XmlFragment() as fragment:
+            return _xml_lines, [render_value(node) for node in fragment.children]
+        case root:
+            return _json, render_value(root)
+
+
+def render_value(value: Any, depth: int = 0) -> Any:
+    """Return a shared type, or a value in one, as values that ``json.dumps`` takes."""
     if depth > MAX_DEPTH:
         return OMITTED
     match value:
@@ -80,9 +98,9 @@ def _value(value: Any, depth: int = 0) -> Any:
         case bytes() | bytearray():
             return base64.b64encode(value).decode()
         case dict() | Map():
-            return {key: _value(item, depth + 1) for key, item in sorted(value.items())}
+            return {key: render_value(item, depth + 1) for key, item in sorted(value.items())}
         case list() | Array():
-            return [_value(item, depth + 1) for item in value]
+            return [render_value(item, depth + 1) for item in value]
         case Text():
             return _delta(value, depth)
         case XmlText():
@@ -92,10 +110,10 @@ def _value(value: Any, depth: int = 0) -> Any:
             return {
                 "tag": value.tag,
                 "attributes": _attributes(value, depth),
-                "children": [_value(child, depth + 1) for child in value.children],
+                "children": [render_value(child, depth + 1) for child in value.children],
             }
         case XmlFragment():
-            return [_value(child, depth + 1) for child in value.children]
+            return [render_value(child, depth + 1) for child in value.children]
         case Doc():
             return {"guid": value.guid}
         case _:
@@ -105,7 +123,7 @@ def _value(value: Any, depth: int = 0) -> Any:
 def _attributes(node: XmlElement | XmlText, depth: int) -> Any:
     # pycrdt's annotation says that these cannot be iterated over.
     pairs = cast(Iterable[tuple[str, Any]], node.attributes)
-    return {key: _value(value, depth + 1) for key, value in sorted(pairs)}
+    return {key: render_value(value, depth + 1) for key, value in sorted(pairs)}
 
 
 def _number(value: float) -> float | int | None:
@@ -120,8 +138,8 @@ def _delta(text: Text | XmlText, depth: int) -> Any:
     if all(isinstance(chunk, str) and not attributes for chunk, attributes in chunks):
         return "".join(chunk for chunk, _ in chunks)
     return [
-        {"insert": _value(chunk, depth + 1)}
-        | ({"attributes": _value(attributes, depth + 1)} if attributes else {})
+        {"insert": render_value(chunk, depth + 1)}
+        | ({"attributes": render_value(attributes, depth + 1)} if attributes else {})
         for chunk, attributes in chunks
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client, override_settings
-from pycrdt import Doc
+from pycrdt import Doc, XmlElement, XmlFragment
 from rest_framework.authtoken.models import Token
 
 from collab import documents, history
@@ -74,6 +74,45 @@ def test_versions_are_made_listed_named_restored_and_deleted(staff: Client) -> N
     assert [found["id"] for found in staff.get(URL).json()["versions"]] == [before["id"]]
 
 
+def test_versions_are_compared(staff: Client) -> None:
+    ben, url = user("ben"), f"/history/{NAME}/diff"
+    write(NAME, "one")
+    first = history.create(NAME, "First")
+    write(NAME, " two", ben)
+    second = history.create(NAME, "Second")
+    write(NAME, " <three>")
+    answer = staff.get(url, {"from": first.id, "to": second.id}).json()
+    [change] = answer["changes"]
+    assert change["pieces"] == [
+        {"kind": "kept", "text": "one"},
+        {"kind": "added", "text": " two", "by": str(ben.pk)},
+    ]
+    assert answer["authors"] == [str(ben.pk)] and answer["users"] == {str(ben.pk): "ben"}
+    assert '<ins class="collab-added author-0"> two</ins>' in answer["html"]
+    html = staff.get(url, {"from": second.id, "format": "html"})
+    assert html.headers["Content-Type"].startswith("text/html")
+    assert "&lt;three&gt;</ins>" in html.content.decode()
+
+
+def test_comparisons_that_cannot_be_made_are_refused(staff: Client) -> None:
+    write(NAME, "one")
+    id, url = history.create(NAME).id, f"/history/{NAME}/diff"
+    for query in ("", "from=x", f"from={id}&to=", "from=-1"):
+        assert staff.get(f"{url}?{query}").status_code == 400
+    for query in (f"from={id + 1}", f"from={id}&to={id + 1}", f"from={'9' * 40}"):
+        assert staff.get(f"{url}?{query}").status_code == 404
+    assert client_of(None).get(url, {"from": id}).status_code == 401
+    with documents.edit("doc") as doc:
+        parent = doc.get("default", type=XmlFragment)
+        for _ in range(300):
+            parent.children.append(XmlElement("blockquote"))
+            parent = parent.children[0]
+        deep = doc.get_update()
+    with documents.edit(NAME) as doc:
+        doc.apply_update(deep)
+    assert staff.get(url, {"from": id}).status_code == 422
+
+
 def test_authors_are_listed(staff: Client) -> None:
     ben = user("ben")
     write(NAME, "one", ben)
@@ -122,6 +161,9 @@ def test_the_type_says_who_may_restore_and_what_is_too_old() -> None:
     assert [version["id"] for version in answer["versions"]] == [new.id]
     assert not answer["can_restore"] and answer["users"] == {}
     assert ben.get(f"{URL}{old.id}/state").status_code == 404
+    for query in (f"from={old.id}", f"from={new.id}&to={old.id}"):
+        assert ben.get(f"/history/{NAME}/diff?{query}").status_code == 404
+    assert ben.get(f"/history/{NAME}/diff", {"from": new.id}).status_code == 200
     assert post(ben, f"{URL}{new.id}/restore").status_code == 403
     assert ben.get(f"/history/{NAME}/authors").json()["shares"]
 

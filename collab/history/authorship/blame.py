@@ -19,6 +19,7 @@ from pycrdt import Text
 
 from collab.documents.contents import content_schema
 from collab.history.authorship.authors import attributed, by_client
+from collab.history.jobs import run_content_job
 from collab.history.present import Present
 from collab_storage.authorship import AuthorRange
 from collab_storage.structs import STRING, Struct, read_structs
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
     from collab.content import Schema
 
-__all__ = ["Run", "ablame", "ablame_html", "blame", "blame_html"]
+__all__ = ["Run", "ablame", "ablame_html", "blame", "blame_html", "labels_of", "mark"]
 
 #: Letters that stand for authors: each of one UTF-16 unit.
 _FIRST, _LAST = 0xE000, 0xF8FF
@@ -95,14 +96,11 @@ async def ablame_html(name: str, *, field: str | None = None) -> tuple[str, list
         DocumentNotFound: nothing of that name is stored.
         ImproperlyConfigured: nothing says which schema the document has.
     """
-    from collab.content.editors.names import schema_name
-
     schema, own_field = content_schema(name)
     found = await attributed(name)
     present = Present(name, found.stored)
-    known = schema_name(schema) or schema
-    return await run_job(
-        present.size, html_runs, present, field or own_field, known, found.authorship.ranges
+    return await run_content_job(
+        present.size, html_runs, schema, field or own_field, present, found.authorship.ranges
     )
 
 
@@ -121,14 +119,14 @@ def text_runs(present: Present, field: str, ranges: Sequence[AuthorRange]) -> li
         letters = str(doc.get(field, type=Text))
         units = str(copy.get(field, type=Text))
     runs, start, position = list[Run](), 0, 0
-    for author, group in groupby(_labels(letters, units), key=lambda label: authors.get(label)):
+    for author, group in groupby(labels_of(letters, units), key=lambda label: authors.get(label)):
         position += len(list(group))
         runs.append(Run(start, position, *(author or (None, None))))
         start = position
     return runs
 
 
-def _labels(letters: str, units: str) -> Iterator[str]:
+def labels_of(letters: str, units: str) -> Iterator[str]:
     """Yield the label of each letter; some letters are two units long."""
     position = 0
     for letter in letters:
@@ -137,7 +135,7 @@ def _labels(letters: str, units: str) -> Iterator[str]:
 
 
 def html_runs(
-    present: Present, field: str | None, schema: Any, ranges: Sequence[AuthorRange]
+    schema: Any, field: str | None, present: Present, ranges: Sequence[AuthorRange]
 ) -> tuple[str, list[str | None]]:
     """Return HTML with a span for each run, and the users in the order of their classes."""
     from collab.content.editors.names import find_schema
@@ -167,7 +165,7 @@ def _surround(node: Any, marked: Any, classes: Mapping[str, int], unknown: int) 
     """Put signs around the runs in the texts of a tree; ``marked`` has their labels."""
     if node.get("type") == "text":
         text = node["text"].replace(_OPEN, "").replace(_CLOSE, "")
-        labels = _labels(node["text"], marked["text"])
+        labels = labels_of(node["text"], marked["text"])
         pairs = zip(text, (classes.get(label, unknown) for label in labels), strict=False)
         node["text"] = "".join(
             f"{_OPEN}{chr(_FIRST + number)}{''.join(letter for letter, _ in group)}{_CLOSE}"

@@ -19,11 +19,13 @@ from collab_storage.updates import (
 )
 from collab_storage.versions import VersionState
 
-__all__ = ["decode", "encode", "encode_present"]
+__all__ = ["decode", "encode", "encode_present", "unpacked_size"]
 
 #: A difference has to be smaller than this part of the state, or the state is stored whole.
 _WORTH = 0.5
 _DIGEST_SIZE = 20
+#: Bytes of a state that are unpacked to find out whether it is large.
+_MEASURED = 256 * 1024
 
 
 def encode_present(present: Present, base: Sequence[VersionState] = ()) -> VersionState:
@@ -61,6 +63,11 @@ def encode(update: bytes, base: Sequence[VersionState] = ()) -> VersionState:
 def decode(states: Sequence[VersionState]) -> bytes:
     """Return a state, which comes with those that it is based on, as one update."""
     return merge(as_yjs([zlib.decompress(state.data) for state in states]))
+
+
+def unpacked_size(states: Sequence[VersionState]) -> int:
+    """Return the bytes of states when they are unpacked; of each, not all are counted."""
+    return sum(len(zlib.decompressobj().decompress(each.data, _MEASURED)) for each in states)
 
 
 def _state(base: VersionState) -> bytes:

@@ -1,0 +1,55 @@
+"""Comparing versions of a document with each other and with its present content."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgiref.sync import async_to_sync
+
+from collab.documents import type_of
+from collab.history.authorship.authors import attributed
+from collab.history.jobs import run_content_job
+from collab.history.keeping.operations import load
+from collab.history.keeping.states import unpacked_size
+from collab.history.present import Present
+
+if TYPE_CHECKING:
+    # Imported when it is used: most projects only pass updates on.
+    from collab.history.comparing.changes import Comparison
+
+__all__ = ["adiff", "diff"]
+
+
+async def adiff(name: str, a: int, b: int | None = None) -> Comparison:
+    """Compare two versions of a document by content, or a version with the present.
+
+    The root that has a schema, as the document's type says, is compared by blocks and letters. So
+    are other texts and XML; maps and arrays are compared by value.
+
+    Args:
+        name: the document.
+        a: the earlier version.
+        b: the later one; ``None`` for the document as it is now.
+
+    Raises:
+        ContentError: nodes of a version are nested too deeply.
+        DocumentNotFound: nothing of that name is stored.
+        VersionNotFound: the document has no such version.
+    """
+    from collab.history.comparing.contents import compare_states
+
+    old = (await load(name, a)).states
+    found = await attributed(name)
+    new = Present(name, found.stored) if b is None else (await load(name, b)).states
+    size = new.size if isinstance(new, Present) else unpacked_size(new)
+    known = type_of(name)
+    schema, field = (known.content, known.content_field) if known else (None, None)
+    ranges = found.authorship.ranges
+    return await run_content_job(
+        size + unpacked_size(old), compare_states, schema, field, old, new, ranges
+    )
+
+
+def diff(name: str, a: int, b: int | None = None) -> Comparison:
+    """See :func:`adiff`."""
+    return async_to_sync(adiff)(name, a, b)
