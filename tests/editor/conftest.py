@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, expect
 
 from tests.acceptance.conftest import browser as browser
 from tests.acceptance.site import Line
@@ -16,6 +16,10 @@ from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 
 Visit = Callable[..., "Writer"]
+
+#: All kinds of editors, and what makes a page with one of each.
+EDITORS = ("rich", "plain", "markdown", "code")
+ALL_EDITORS = "&".join(f"editor={kind}" for kind in EDITORS)
 
 
 class Writer:
@@ -50,9 +54,36 @@ class Writer:
         """The text that is edited."""
         return self.editor.get_by_role("textbox")
 
+    def text_of(self, kind: str) -> Locator:
+        """The text of the editor of a kind, on a page with several."""
+        return self.page.locator(f'collab-editor[editor="{kind}"]').get_by_role("textbox")
+
     def expect_state(self, state: str) -> None:
         """Wait until the element says so."""
         expect(self.editor).to_have_attribute("data-state", state)
+
+    def expect_notice(self, text: str) -> None:
+        """Wait until the element shows a message with this text."""
+        expect(self.editor.locator(".notice")).to_contain_text(text)
+
+    def button(self, name: str) -> Locator:
+        """A button of the toolbar."""
+        return self.editor.get_by_role("button", name=name, exact=True)
+
+    def upload(self, name: str, kind: str, content: bytes) -> None:
+        """Choose a file for the toolbar's button."""
+        with self.page.expect_file_chooser() as chosen:
+            self.button("Image").click()
+        chosen.value.set_files(FilePayload(name=name, mimeType=kind, buffer=content))
+
+
+def pair(visit: Visit, path: str, **options: Any) -> tuple[Writer, Writer]:
+    """Return two users with the same page open."""
+    ann, bob = visit(path, "Ann", **options), visit(path, "Bob", **options)
+    for writer in (ann, bob):
+        writer.expect_state("saved")
+        expect(writer.text).to_be_visible()
+    return ann, bob
 
 
 @pytest.fixture

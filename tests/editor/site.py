@@ -95,6 +95,32 @@ class Open(documents.DocumentType):
             for number in range(PARAGRAPHS):
                 text = XmlText(f"Paragraph {number} of a long document, as people write them.")
                 body.children.append(XmlElement("paragraph", contents=[text]))
+        elif rest == "hostile":
+            fill_hostile(doc.get("default", type=XmlFragment))
+
+
+def fill_hostile(body: XmlFragment) -> None:
+    """Write, past every editor, what would run a script in a careless one."""
+    paragraph = body.children.append(XmlElement("paragraph"))
+    script = "<img src=x onerror=alert(1)>"
+    addresses = (
+        "javascript:alert(1)",
+        "java\tscript:alert(1)",
+        "data:text/html,<script>",
+        "vbscript:x",
+    )
+    for address in addresses:
+        link = {"href": address, "target": "_self", "class": '"><script>'}
+        paragraph.children.append(XmlText()).insert(0, f"link {address} ", {"link": link})
+    for name in ("id", "label"):
+        paragraph.children.append(XmlElement("mention", {name: script}))
+    image = {
+        "src": "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=",
+        "alt": script,
+        "title": script,
+        "onerror": "alert(1)",
+    }
+    body.children.append(XmlElement("image", image))
 
 
 class ReadOnly(Open):

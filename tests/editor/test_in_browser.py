@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FilePayload, Locator, expect
+from playwright.sync_api import expect
 
-from .conftest import Visit, Writer
+from .conftest import Visit, Writer, pair
 from .samples import PNG, SVG
 
 pytestmark = pytest.mark.browser
@@ -17,33 +17,8 @@ pytestmark = pytest.mark.browser
 NODE_MODULES = Path(__file__).parents[2] / "client-js/node_modules"
 
 
-def button(writer: Writer, name: str) -> Locator:
-    return writer.editor.get_by_role("button", name=name, exact=True)
-
-
-def pair(visit: Visit, path: str) -> tuple[Writer, Writer]:
-    """Two users with the same page open."""
-    ann, bob = visit(path, "Ann"), visit(path, "Bob")
-    for writer in (ann, bob):
-        writer.expect_state("saved")
-    return ann, bob
-
-
-def upload(writer: Writer, name: str, kind: str, content: bytes) -> None:
-    """Choose a file for the toolbar's button."""
-    with writer.page.expect_file_chooser() as chosen:
-        button(writer, "Image").click()
-    chosen.value.set_files(FilePayload(name=name, mimeType=kind, buffer=content))
-
-
-def expect_notice(writer: Writer, text: str) -> None:
-    expect(writer.editor.locator(".notice")).to_contain_text(text)
-
-
 def test_two_users_write_rich_text(visit: Visit) -> None:
-    ann, bob = visit("/page/notes/5", "Ann"), visit("/page/notes/5", "Bob")
-    for writer in (ann, bob):
-        writer.expect_state("saved")
+    ann, bob = pair(visit, "/page/notes/5")
     ann.text.click()
     ann.page.keyboard.type("Hello ")
     expect(bob.text).to_contain_text("Hello")
@@ -52,19 +27,16 @@ def test_two_users_write_rich_text(visit: Visit) -> None:
 
 
 def test_two_users_write_plain_text(visit: Visit) -> None:
-    ann, bob = visit("/page/notes/6?editor=plain", "Ann"), visit("/page/notes/6?editor=plain")
-    for writer in (ann, bob):
-        writer.expect_state("saved")
+    ann, bob = pair(visit, "/page/notes/6?editor=plain")
     ann.text.press_sequentially("Hello")
     expect(bob.text).to_have_value("Hello")
+    expect(bob.page.locator(".collab-caret-name")).to_have_text("Ann")
     ann.expect_state("saved")
 
 
 @pytest.mark.parametrize("options", ["editor=code&language=python", "editor=markdown"])
 def test_two_users_write_code_and_markdown(visit: Visit, options: str) -> None:
-    ann, bob = visit(f"/page/notes/7?{options}", "Ann"), visit(f"/page/notes/7?{options}", "Bob")
-    for writer in (ann, bob):
-        writer.expect_state("saved")
+    ann, bob = pair(visit, f"/page/notes/7?{options}")
     ann.text.click()
     ann.page.keyboard.type("# def")
     expect(bob.text).to_contain_text("# def")
@@ -78,26 +50,71 @@ def test_two_users_write_code_and_markdown(visit: Visit, options: str) -> None:
     expect(bob.text).to_contain_text("!")
 
 
+@pytest.mark.parametrize("editor", ["rich", "plain"])
+def test_undo_takes_back_own_changes_only(visit: Visit, editor: str) -> None:
+    ann, bob = pair(visit, f"/page/notes/undo-{editor}?editor={editor}")
+
+    def written(writer: Writer, text: re.Pattern[str]) -> None:
+        if editor == "rich":
+            expect(writer.text.locator("p")).to_have_text(text)
+        else:
+            expect(writer.text).to_have_value(text)
+
+    ann.text.click()
+    ann.page.keyboard.type("mine ")
+    written(bob, re.compile("mine "))
+    bob.text.click()
+    bob.page.keyboard.press("End")
+    bob.page.keyboard.type("yours")
+    written(ann, re.compile("mine .*yours"))
+    # Letters that were typed slowly are steps of their own.
+    for _letter in "mine ":
+        ann.page.keyboard.press("ControlOrMeta+z")
+    written(bob, re.compile("^[^m]*yours"))
+
+
+def test_headings_lists_tasks_and_links_by_toolbar_and_keyboard(visit: Visit) -> None:
+    ann, bob = pair(visit, "/page/notes/9")
+    ann.text.click()
+    ann.button("Large heading").click()
+    ann.page.keyboard.type("Title\n")
+    ann.button("To-do list").click()
+    ann.page.keyboard.type("Sow\n\n")
+    ann.page.keyboard.type("- one\ntwo\n\n")
+    ann.page.keyboard.press("ControlOrMeta+b")
+    ann.page.keyboard.type("bold")
+    ann.page.keyboard.press("ControlOrMeta+b")
+    ann.page.keyboard.type(" https://example.org/a ")
+    expect(bob.text.locator("h1")).to_have_text("Title")
+    expect(bob.text.locator('ul[data-type="taskList"] li')).to_have_count(1)
+    expect(bob.text.locator("ul:not([data-type]) li")).to_have_count(2)
+    expect(bob.text.locator("strong")).to_have_text("bold")
+    expect(bob.text.locator("a")).to_have_attribute("href", "https://example.org/a")
+    ann.button("Link").click()
+    ann.page.keyboard.type("example.com\n")
+    expect(bob.text.locator("a").last).to_have_attribute("href", "https://example.com")
+
+
 def test_two_users_edit_a_table(visit: Visit) -> None:
     ann, bob = pair(visit, "/page/notes/10")
     ann.text.click()
-    button(ann, "Table").click()
+    ann.button("Table").click()
     expect(bob.text.locator("th")).to_have_count(3)
-    expect(button(ann, "Row below")).to_be_visible()
+    expect(ann.button("Row below")).to_be_visible()
     ann.page.keyboard.type("a")
     ann.page.keyboard.press("Tab")
     ann.page.keyboard.type("b")
     expect(bob.text.locator("th")).to_have_text([re.compile("a"), re.compile("b"), ""])
     bob.text.locator("td").first.click()
-    button(bob, "Row below").click()
-    button(bob, "Delete column").click()
+    bob.button("Row below").click()
+    bob.button("Delete column").click()
     expect(ann.text.locator("tr")).to_have_count(4)
     expect(ann.text.locator("th")).to_have_count(2)
 
 
 def test_images_are_chosen_pasted_and_refused(visit: Visit, tmp_path: Path) -> None:
     ann, bob = pair(visit, "/page/notes/11")
-    upload(ann, "dot.png", "image/png", PNG)
+    ann.upload("dot.png", "image/png", PNG)
     image = bob.text.locator("img:not(.ProseMirror-separator)")
     expect(image).to_have_attribute("alt", "dot")
     expect(image).to_have_attribute("src", re.compile(r"^/media/collab/[0-9a-f]{32}\.png$"))
@@ -114,8 +131,8 @@ def test_images_are_chosen_pasted_and_refused(visit: Visit, tmp_path: Path) -> N
     )
     expect(image).to_have_count(2)
     for name, content in {"a.svg": SVG, "a.png": b"<script>alert(1)</script>"}.items():
-        upload(ann, name, "image/png", content)
-        expect_notice(ann, "not a PNG, JPEG, GIF or WebP")
+        ann.upload(name, "image/png", content)
+        ann.expect_notice("not a PNG, JPEG, GIF or WebP")
     assert len([*(tmp_path / "media/collab").iterdir()]) == 2
 
 
@@ -149,14 +166,14 @@ def test_readers_read_and_others_get_nothing(visit: Visit) -> None:
     expect(stranger.editor.get_by_role("textbox")).to_have_count(0)
     granted = visit("/page/closed/15?access=write")
     granted.expect_state("saved")
-    upload(granted, "dot.png", "image/png", PNG)
+    granted.upload("dot.png", "image/png", PNG)
     expect(granted.text.locator("img:not(.ProseMirror-separator)")).to_have_count(1)
 
 
 def test_without_javascript_the_rendered_text_is_shown(visit: Visit) -> None:
     ann = visit("/page/notes/17", "Ann")
     ann.text.click()
-    button(ann, "Large heading").click()
+    ann.button("Large heading").click()
     ann.page.keyboard.type("Read me")
     ann.expect_state("saved")
     reader = visit("/page/notes/17", java_script_enabled=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import collab.editor
 
 pytestmark = pytest.mark.wheel
 
+CLIENT = Path(__file__).parents[2] / "client-js"
 STATIC = Path(collab.editor.__file__).parent / "static"
 IMPORTED = re.compile(r"""(?:from|import)\s*\(?["'](\.[^"']+)["']""")
 
@@ -37,6 +39,28 @@ def test_hashed_names_lead_to_files_and_nothing_is_there_twice(
         assert [name for name in found if not (path.parent / name).is_file()] == []
         # It has two names, and would run twice.
         assert [name for name in found if name.endswith("editor.js")] == []
+
+
+def test_the_files_are_those_that_the_sources_make(tmp_path: Path) -> None:
+    # Built again elsewhere: neither the time nor the place is in them.
+    command = [
+        "npm",
+        "exec",
+        "vite",
+        "--",
+        "build",
+        "--logLevel",
+        "warn",
+        "--outDir",
+        str(tmp_path),
+    ]
+    subprocess.run([*command, "--emptyOutDir"], cwd=CLIENT, check=True)
+    shipped, built = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (STATIC / "collab_editor", tmp_path)
+    )
+    assert sorted(shipped) == sorted(built)
+    assert [path for path in built if built[path] != shipped[path]] == []
 
 
 def test_licences_of_what_is_in_the_files_are_listed() -> None:

@@ -8,7 +8,7 @@ from django.contrib import admin
 
 from collab.editor.admin import CollaborativeAdmin, CollaborativeStackedInline
 
-from .models import Article, Entry, Leaflet, Section
+from .models import Article, Entry, Leaflet, Review, Section
 
 
 class SectionInline(CollaborativeStackedInline):
@@ -26,6 +26,11 @@ class ArticleAdmin(CollaborativeAdmin):
 @admin.register(Entry)
 class EntryAdmin(CollaborativeAdmin):
     pass
+
+
+@admin.register(Review)
+class ReviewAdmin(CollaborativeAdmin):
+    fields: ClassVar = ["title", "verdict"]
 
 
 @admin.register(Leaflet)

@@ -3,6 +3,8 @@ import type { Awareness } from "y-protocols/awareness";
 import {
   createAbsolutePositionFromRelativePosition,
   createRelativePositionFromTypeIndex,
+  type AbsolutePosition,
+  type Doc,
   type RelativePosition,
   type Text,
 } from "yjs";
@@ -30,16 +32,19 @@ export function cursorsIn(text: Text, awareness: Awareness): Cursor[] {
   return found;
 }
 
+/** Return a place of a document; null if it is none: clients may send anything. */
+export function resolved(doc: Doc | null, place: unknown): AbsolutePosition | null {
+  try {
+    return doc && createAbsolutePositionFromRelativePosition(place as RelativePosition, doc);
+  } catch {
+    return null;
+  }
+}
+
 /** Return the index of a place; undefined if it is in another text, or is none. */
 function placeIn(text: Text, place: unknown): number | undefined {
-  if (!text.doc) return undefined;
-  try {
-    const found = createAbsolutePositionFromRelativePosition(place as RelativePosition, text.doc);
-    return found?.type === text ? found.index : undefined;
-  } catch {
-    // Clients may send anything.
-    return undefined;
-  }
+  const found = resolved(text.doc, place);
+  return found?.type === text ? found.index : undefined;
 }
 
 /** Publish the own cursor; without a selection, end one in this text. */

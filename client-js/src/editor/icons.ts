@@ -37,8 +37,8 @@ export function icon(name: string): Element {
   if (path === undefined) {
     const letters = document.createElement("span");
     letters.className = `letters ${name}`;
-    letters.textContent = LETTERS[name] ?? name;
-    letters.ariaHidden = "true";
+    // Shown by the style: a picture, as the others, and no word that names the button.
+    letters.dataset["letters"] = LETTERS[name] ?? "";
     return letters;
   }
   const svg = document.createElementNS(SVG, "svg");

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
 
-from django.utils.translation import override
+from django.utils.translation import gettext, override
 
 from collab.editor.element.strings import STRINGS, catalogue
 from collab.editor.rendering import editor_html
 
+EDITOR = Path(__file__).parents[3] / "collab/editor"
 SOURCES = Path(__file__).parents[3] / "client-js/src/editor"
 
 
 def test_each_text_is_in_the_element_and_each_of_the_element_can_be_translated() -> None:
     source = "".join(path.read_text("utf-8") for path in SOURCES.rglob("*.ts"))
     assert [text for text in STRINGS if f'"{text}"' not in source] == []
-    labels = re.findall(r'(?:\bt\(|label: |heading\(\d, |align\("\w+", )\s*"([^"]+)"', source)
+    called = r't\(|label: |heading\(\d, |align\("\w+", |button\("\w+", '
+    labels = re.findall(rf'(?:\b(?:{called}))\s*"([^"]+)"', source)
+    labels += re.findall(r'^  \["\w+", "([^"]+)"\],$', source, re.MULTILINE)
+    states = (SOURCES / "status.ts").read_text("utf-8")
+    labels += re.findall(r'^  \w+: "([^"]+)",$', states, re.MULTILINE)
     assert sorted({*labels} - {*STRINGS}) == []
-    assert len(labels) > 30
+    assert sorted({*STRINGS} - {*labels}) == []
+
+
+def messages_of(path: Path) -> set[str]:
+    """Return the texts that a module marks for translation."""
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    return {
+        ast.literal_eval(call.args[0])
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "_"
+    }
+
+
+def test_each_message_of_the_tag_and_of_uploads_is_german_in_a_german_site() -> None:
+    modules = [
+        EDITOR / "rendering.py",
+        *EDITOR.glob("uploads/*.py"),
+        *EDITOR.glob("templatetags/*"),
+    ]
+    messages = set().union(*(messages_of(path) for path in modules if path.suffix == ".py"))
+    assert len(messages) > 5
+    with override("de"):
+        same = {text for text in messages if gettext(text) == text}
+    assert same == set()
 
 
 def test_english_pages_carry_no_catalogue() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,54 @@ def test_other_files_are_refused_by_their_content(ann: Client, content: bytes) -
     response: Any = send(ann, "album/ann", content)
     assert response.status_code == 415
     assert "not a PNG" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../evil.png",
+        "..\\..\\evil.png",
+        "/etc/evil.png",
+        "evil.html",
+        "evil.png\0.html",
+        "é" * 90,
+    ],
+)
+def test_a_name_leads_nowhere(ann: Client, media: Path, name: str) -> None:
+    # Written by hand: clients send the last part of a path only.
+    head = '--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nalbum/ann\r\n--x\r\n'
+    head += f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    body = head.encode() + PNG + b"\r\n--x--\r\n"
+    response: Any = ann.post(ADDRESS, body, "multipart/form-data; boundary=x")
+    assert response.status_code == 200
+    (stored,) = (path for path in media.rglob("*") if path.is_file())
+    assert re.fullmatch(r"[0-9a-f]{32}\.png", stored.name) and stored.parent == media / "collab"
+    assert not (media.parent / "evil.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "extension"),
+    [
+        (PNG + b"<script>alert(1)</script>", "png"),
+        (b"GIF89a" + struct.pack("<HH", 3, 2) + b"/*<svg onload=alert(1)>*/=1;alert(1)", "gif"),
+        (b"\xff\xd8\xff\xc0" + struct.pack(">HBHH", 11, 8, 2, 3) + b"<html><script>", "jpg"),
+    ],
+)
+def test_a_file_of_two_kinds_is_stored_as_an_image(
+    ann: Client, media: Path, content: bytes, extension: str
+) -> None:
+    # It was sent as "evil.html" of the type "text/html"; the name decides how it is served.
+    assert send(ann, "album/ann", content).status_code == 200
+    assert [path.suffix for path in media.rglob("*.*")] == [f".{extension}"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(65_535, 65_535), (2**32 - 1, 1), (1, 8193), (0, 1)])
+def test_a_small_file_of_a_huge_image_is_refused(ann: Client, width: int, height: int) -> None:
+    header = PNG[:16] + struct.pack(">II", width, height) + PNG[24:]
+    assert len(header) < 100
+    response: Any = send(ann, "album/ann", header)
+    assert response.status_code == 413
+    assert "pixels on a side" in response.json()["error"]
 
 
 def test_no_file_is_an_error(ann: Client) -> None:

@@ -4,6 +4,7 @@ import type { Plugin } from "@tiptap/pm/state";
 import { yCursorPlugin } from "@tiptap/y-tiptap";
 import type { Awareness } from "y-protocols/awareness";
 
+import { resolved } from "../cursors.js";
 import { make } from "../frame.js";
 import { personOf, type Person } from "../person.js";
 
@@ -21,9 +22,25 @@ export function carets(awareness: Awareness): Extension {
           style: `background-color: ${person(client).color}${PALE}`,
         }),
       };
-      return [yCursorPlugin(awareness, builders) as Plugin];
+      return [yCursorPlugin(checked(awareness), builders) as Plugin];
     },
   });
+}
+
+type States = Map<number, Record<string, unknown>>;
+
+/** Return presence without cursors that cannot be shown; the plugin believes whatever others send. */
+function checked(awareness: Awareness): Awareness {
+  const states = (): States => {
+    const found: States = new Map();
+    for (const [client, { cursor }] of awareness.getStates()) {
+      const { anchor, head } = (cursor ?? {}) as Record<string, unknown>;
+      const isPlaced = resolved(awareness.doc, anchor) && resolved(awareness.doc, head);
+      found.set(client, isPlaced ? { cursor: { anchor, head } } : {});
+    }
+    return found;
+  };
+  return Object.create(awareness, { getStates: { value: states } }) as Awareness;
 }
 
 function caret({ name, color }: Person): HTMLElement {

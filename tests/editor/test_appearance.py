@@ -1,0 +1,152 @@
+"""``<collab-editor>`` in dark mode, on phones, and in languages that are written from the right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from .conftest import ALL_EDITORS, EDITORS, Visit, Writer, pair
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+#: The colours of an element's text and of what is behind it, as numbers of red, green and blue.
+COLOURS = """(element) => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const parent = (node) => node.assignedSlot ?? node.parentElement ?? node.getRootNode().host;
+  const behind = [];
+  for (let node = element; node; node = parent(node)) {
+    behind.unshift(getComputedStyle(node).backgroundColor);
+  }
+  const shown = (...colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (canvas.fillStyle of colours) canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const ground = shown("Canvas", ...behind);
+  return [shown(`rgb(${ground})`, getComputedStyle(element).color), ground];
+}"""
+
+CARETS = ".collaboration-carets__caret, .collab-caret, .cm-collab-caret"
+#: Whether a caret is in the right half of its editor, where short words end that begin there.
+IS_AT_THE_RIGHT = f"""(kind) => {{
+  const host = document.querySelector(`[editor="${{kind}}"] .collab-surface`);
+  const caret = (host.shadowRoot ?? host).querySelector("{CARETS}");
+  const [place, box] = [caret?.getBoundingClientRect(), host.getBoundingClientRect()];
+  return place?.left > box.left + box.width / 2 && place.left < box.right;
+}}"""
+
+
+def luminance(colour: list[int]) -> float:
+    """Return the relative luminance of a colour, as WCAG defines it."""
+    parts = [part / 255 for part in colour]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(element: Locator) -> tuple[float, float]:
+    """Return the contrast of a text with its ground, and the luminance of the ground."""
+    colours: list[list[int]] = element.evaluate(COLOURS)
+    text, ground = map(luminance, colours)
+    return (max(text, ground) + 0.05) / (min(text, ground) + 0.05), ground
+
+
+def boxes(writer: Writer) -> list[Any]:
+    """Return where the parts of an editor are."""
+    parts = ["toolbar", "body", "foot", "status", "people", "button"]
+    return [
+        [found.bounding_box() for found in writer.editor.locator(f"[part={part}]").all()]
+        for part in parts
+    ]
+
+
+def expect_no_overflow(writer: Writer) -> None:
+    """Fail if the page is wider than its window."""
+    inner, outer = writer.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert inner <= outer == 360
+
+
+def test_light_and_dark_differ_in_colours_only(visit: Visit) -> None:
+    path = f"/page/notes/colours?{ALL_EDITORS}"
+    light, dark = (visit(path, color_scheme=scheme) for scheme in ("light", "dark"))
+    for writer, is_dark in ((light, False), (dark, True)):
+        writer.expect_state("saved")
+        expect(writer.button("Bold")).to_be_visible()
+        expect(writer.editor.locator(".status")).to_have_text("Saved")
+        texts = [*map(writer.text_of, EDITORS), writer.editor.locator(".status")]
+        for text in [*texts, writer.button("Bold")]:
+            expect(text).to_be_visible()
+            ratio, ground = contrast(text)
+            assert ratio >= 4.5
+            assert (ground < 0.1) == is_dark
+    assert boxes(light) == boxes(dark)
+
+
+def test_nothing_is_wider_than_a_phone(visit: Visit) -> None:
+    ann, bob = pair(visit, f"/page/notes/phone?{ALL_EDITORS}", **PHONE)
+    for kind in EDITORS:
+        ann.text_of(kind).click()
+        ann.page.keyboard.type("unbreakable" * 15)
+        expect(bob.page.locator(CARETS)).to_contain_text("Ann")
+        for writer in (ann, bob):
+            expect_no_overflow(writer)
+    ann.expect_state("saved")
+    ann.line.cut()
+    ann.expect_state("offline")
+    expect_no_overflow(ann)
+
+
+def test_buttons_are_large_enough_for_a_finger_and_all_in_one_row(visit: Visit) -> None:
+    ann = visit("/page/notes/phone-table", "Ann", **PHONE)
+    ann.expect_state("saved")
+    ann.text.click()
+    last = ann.button("Table")
+    last.click()
+    expect(ann.button("Delete table")).to_be_attached()
+    expect_no_overflow(ann)
+    toolbar = ann.editor.get_by_role("toolbar", name="Format")
+    sizes = [button.bounding_box() for button in toolbar.get_by_role("button").all()]
+    assert len(sizes) > 20
+    assert all(box and box["width"] >= 40 and box["height"] >= 40 for box in sizes)
+    assert len({box and box["y"] for box in sizes}) == 1
+
+
+def test_from_the_right_all_is_mirrored(visit: Visit) -> None:
+    left, right = (visit(f"/page/notes/rtl-{lang}", locale=lang) for lang in ("en", "ar"))
+    for writer, is_mirrored in ((left, False), (right, True)):
+        writer.expect_state("saved")
+        direction = writer.page.evaluate("document.documentElement.dir")
+        assert direction == ("rtl" if is_mirrored else "ltr")
+        writer.text.click()
+        writer.page.keyboard.type("- שלום\n\nאחד")
+        item, text = writer.text.locator("li p"), writer.text.locator("> p").last
+        expect(item).to_contain_text("שלום")
+        expect(text).to_contain_text("אחד")
+        buttons = writer.editor.locator("[part=button]")
+        places = {
+            "button": [buttons.nth(0), buttons.nth(5)],
+            "foot": [writer.editor.locator(".status"), writer.editor.locator(".people")],
+        }
+        for first, second in places.values():
+            one, two = first.bounding_box(), second.bounding_box()
+            assert one and two
+            assert (one["x"] > two["x"]) == is_mirrored
+        # The marks of a list are where its lines begin.
+        outer, inner = text.bounding_box(), item.bounding_box()
+        assert outer and inner
+        ends = (inner["x"] - outer["x"], outer["x"] + outer["width"] - inner["x"] - inner["width"])
+        assert (ends[1] > ends[0]) == is_mirrored
+
+
+def test_from_the_right_carets_are_where_the_text_is(visit: Visit) -> None:
+    ann, bob = pair(visit, f"/page/notes/rtl-carets?{ALL_EDITORS}", locale="ar")
+    for kind in EDITORS:
+        ann.text_of(kind).click()
+        ann.page.keyboard.type("שלום")
+        expect(bob.page.locator(CARETS)).to_contain_text("Ann")
+        bob.page.wait_for_function(IS_AT_THE_RIGHT, arg=kind)
