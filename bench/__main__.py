@@ -6,7 +6,19 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from . import changes, compare, content, growth, plots, publish, report, rows, scale, trace
+from . import (
+    changes,
+    compare,
+    content,
+    growth,
+    keystrokes,
+    plots,
+    publish,
+    report,
+    rows,
+    scale,
+    trace,
+)
 
 __all__ = ["main"]
 
@@ -23,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     growth.add_arguments(commands.add_parser("growth", help="what documents of rows grow to"))
     content.add_arguments(commands.add_parser("content", help="read and write rich text"))
     changes.add_arguments(commands.add_parser("changes", help="what calling changed() costs"))
+    keystrokes.add_arguments(commands.add_parser("keystrokes", help="type in an editor, and watch"))
     publish.add_arguments(commands.add_parser("publish", help="what it costs to tell an event"))
     return parser
 
@@ -37,6 +50,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "growth": growth.run,
     "content": content.run,
     "changes": changes.run,
+    "keystrokes": keystrokes.run,
     "publish": publish.run,
 }
 
