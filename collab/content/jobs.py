@@ -27,7 +27,7 @@ __all__ = ["Edit", "Replacement", "edit_update", "make_token", "render_update", 
 _RENDERERS = {"html": to_html, "json": to_json, "markdown": to_markdown, "text": to_text}
 #: No document is larger when a token is unpacked.
 _MAX_STATE = 256 * 1024 * 1024
-#: Bytes of text that cost as much as a tag, as nested elements are cleaned in quadratic time.
+#: Bytes of text that take as long to be read as a tag.
 _TAG_COST = 32
 
 

@@ -1,20 +1,41 @@
-"""HTML as elements that can be asked for what they say."""
+"""HTML as elements that can be asked for what they say.
+
+Parsers of HTML take quadratic time for what is nested deeply, as the standard wants, and repeat
+formatting that is never closed in every block. A program of a page makes neither, so such tags are
+left out before the HTML is cleaned: all HTML is read in linear time.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from html.parser import HTMLParser
 
-__all__ = ["HtmlElement", "parse_html"]
+__all__ = ["HtmlElement", "flatten_html", "parse_html"]
 
 #: Elements without an end.
 _VOID = frozenset(
-    {"area", "br", "col", "embed", "hr", "img", "input", "link", "source", "track", "wbr"}
+    {"area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input"}
+    | {"keygen", "link", "meta", "param", "source", "track", "wbr"}
 )
 #: Elements deeper inside each other are beside each other.
 _MAX_DEPTH = 100
+#: Elements that may be open at the same time, and those of them that format text.
+_MAX_OPEN, _MAX_FORMATTING = 200, 32
+#: Elements that stay open where the block around them ends.
+_FORMATTING = frozenset(
+    {"a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt"}
+    | {"u"}
+)
+#: Elements that are closed by the next one, so that they are not inside each other.
+_CLOSED = frozenset(
+    {"caption", "colgroup", "dd", "dt", "li", "option", "p", "rp", "rt", "tbody", "td", "tfoot"}
+    | {"th", "thead", "tr"}
+)
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 
 
 @dataclass
@@ -57,6 +78,76 @@ class HtmlElement:
             if element.tag in ("label", "p") and (found := element.find(tag)):
                 return found
         return None
+
+
+def flatten_html(html: str, dropped: Counter[str]) -> str:
+    """Return HTML without the tags that would make its elements too deep.
+
+    Args:
+        html: of any kind.
+        dropped: counts the elements that are left out; what is in them stays.
+    """
+    if html.count("<") <= _MAX_FORMATTING:
+        return html
+    parts: list[str] = []
+    open_tags, done, position = _OpenTags(), 0, 0
+    while tag := _TAG.search(html, position):
+        position = html.find(">", tag.end()) + 1 or len(html)
+        is_end, name = bool(tag[1]), tag[2].lower()
+        if name in _VOID or name in _CLOSED:
+            continue
+        if not (open_tags.close(name) if is_end else open_tags.open(name)):
+            parts.append(html[done : tag.start()])
+            done = position
+            if not is_end:
+                dropped[f"nested <{name}>"] += 1
+    return "".join([*parts, html[done:]])
+
+
+class _OpenTags:
+    """The tags that are open at a place of HTML."""
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        #: How often a tag of each name is open, and how often it was left out.
+        self._counts: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
+        self._formatting = 0
+
+    def open(self, name: str) -> bool:
+        """Return whether a tag can be opened; it is open then."""
+        is_formatting = name in _FORMATTING
+        if name in ("a", "nobr") and self._counts[name]:
+            # The one before is closed by it.
+            return True
+        used, most = len(self._blocks), _MAX_OPEN
+        if is_formatting:
+            used, most = self._formatting, _MAX_FORMATTING
+        if used >= most:
+            self._left_out[name] += 1
+            return False
+        if is_formatting:
+            self._formatting += 1
+        else:
+            self._blocks.append(name)
+        self._counts[name] += 1
+        return True
+
+    def close(self, name: str) -> bool:
+        """Close a tag; return whether it was not left out."""
+        if self._left_out[name]:
+            self._left_out[name] -= 1
+            return False
+        if not self._counts[name]:
+            return True
+        if name in _FORMATTING:
+            self._formatting -= 1
+            self._counts[name] -= 1
+            return True
+        while (closed := self._blocks.pop()) != name:
+            self._counts[closed] -= 1
+        self._counts[name] -= 1
+        return True
 
 
 class _TreeBuilder(HTMLParser):

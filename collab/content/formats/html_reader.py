@@ -18,7 +18,7 @@ from collab.content.schema import Attribute, MarkType, NodeType, ParseRule, Sche
 from collab.content.trees import Mark, Node, make_node, make_text
 
 from .fitting import BREAK, Fitter
-from .html_elements import HtmlElement, parse_html
+from .html_elements import HtmlElement, flatten_html, parse_html
 from .links import SAFE_PROTOCOLS
 
 __all__ = ["read_html"]
@@ -99,7 +99,7 @@ def read_html(
     table = _table(schema)
     dropped = Counter(f"<{tag}>" for tag in _tags(html) if tag not in table.tags)
     reader, fitter = _HtmlReader(table, foreign), Fitter(schema, dropped)
-    root = parse_html(_clean(html, table))
+    root = parse_html(_clean(flatten_html(html, dropped), table))
     return fitter.document(reader.nodes(root.children, [])), dropped
 
 
