@@ -18,6 +18,7 @@ from collab_storage.exceptions import StorageError
 from . import documents
 from .documents import policy
 from .exceptions import ContentError
+from .history.admin import HistoryPages
 
 __all__: list[str] = []
 
@@ -29,13 +30,13 @@ if apps.is_installed("collab_storage"):
     admin.site.unregister(Document)
 
     @admin.register(Document)
-    class LiveDocumentAdmin(DocumentAdmin):
+    class LiveDocumentAdmin(HistoryPages, DocumentAdmin):
         """Closes the rooms of a document that is deleted, and shows who has it open."""
 
         def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-            """Add the page and the users."""
+            """Add the page, the users and the history."""
             first, *others = self.fields
-            return [first, "page", "present", *others]
+            return [first, "page", "present", "versions_link", *others]
 
         def delete_document(self, document: Document) -> None:
             documents.delete(document.name)
