@@ -191,6 +191,12 @@ fuzz-rows: export FUZZ_STEPS ?= 40
 fuzz-rows: $(TOOLS) $(SERVICES) ## Compare rows in documents with the ORM's answers, while servers restart; FUZZ_EXAMPLES, _STEPS
 	$(PY) -m pytest -q tests/acceptance/test_rows_oracle.py
 
+.PHONY: fuzz-history
+fuzz-history: export FUZZ_KILLS ?= 100
+fuzz-history: export FUZZ_SEED ?= 1
+fuzz-history: $(TOOLS) $(SERVICES) ## Kill processes while they restore and thin out versions; FUZZ_KILLS of each, _SEED
+	$(PY) -m pytest -q --capture=no tests/history/test_killing.py
+
 .PHONY: fuzz-history-checker
 fuzz-history-checker: export HISTORY_SECONDS ?= 300
 fuzz-history-checker: $(TOOLS) $(SERVICES) ## Check what clients read while networks and servers fail; HISTORY_SECONDS, _SEED

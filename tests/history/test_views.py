@@ -89,7 +89,7 @@ def test_versions_are_compared(staff: Client) -> None:
     ]
     assert answer["authors"] == [str(ben.pk)] and answer["users"] == {str(ben.pk): "ben"}
     assert '<ins class="collab-added author-0"> two</ins>' in answer["html"]
-    html = staff.get(url, {"from": second.id, "format": "html"})
+    html = staff.get(f"{url}?from={second.id}&format=html")
     assert html.headers["Content-Type"].startswith("text/html")
     assert "&lt;three&gt;</ins>" in html.content.decode()
 
