@@ -15,7 +15,10 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
 from collab import documents
 
-__all__ = ["clear", "fill", "has_content"]
+__all__ = ["HISTORY_SUFFIX", "clear", "fill", "has_content"]
+
+#: The ending of the file with the versions and authors of a document.
+HISTORY_SUFFIX = ".history.json"
 
 _ELEMENT = {"tag", "attributes", "children"}
 _XML_TEXT = {"attributes", "content"}

@@ -10,9 +10,10 @@ from urllib.parse import quote
 from asgiref.sync import async_to_sync
 from django.core.management.base import CommandError
 
-from collab import documents
+from collab import documents, history
 from collab.conf import get_storage
-from collab.management.file_formats import has_content
+from collab.history import transfer
+from collab.management.file_formats import HISTORY_SUFFIX, has_content
 from collab.management.selection import DocumentsCommand
 from collab_storage.compaction import readable_update
 from collab_storage.exceptions import DocumentNotFound
@@ -40,23 +41,43 @@ class Command(DocumentsCommand):
             metavar="PATH",
             help="the file, or for several documents the directory (default: standard output)",
         )
+        parser.add_argument(
+            "--with-history",
+            action="store_true",
+            help="write versions and authors, too, into a file beside that of each document, as"
+            f" {HISTORY_SUFFIX}; takes --format update",
+        )
 
     def run(self, **options: Any) -> None:
         names, output = options["names"], options["output"]
         suffix, write = _FORMATS[options["format"]]
         schema = options["schema"]
+        with_history = options["with_history"]
+        if with_history and (output is None or options["format"] != "update"):
+            raise CommandError("A history goes with an update: --format update -o PATH")
 
         def render(name: str) -> str | bytes:
             return write(name, schema)
 
         if len(names) == 1 and not (output and output.is_dir()):
             self._write(output, render(names[0]))
+            if with_history:
+                self._write_history(names[0], output, options)
         elif output is None:
             raise CommandError("Several documents need a directory: -o DIRECTORY")
         else:
             for name in self.progress(names, options):
                 # Names may have slashes and other characters that file names must not have.
-                self._write(output / (quote(name, safe=" ") + suffix), render(name))
+                path = output / (quote(name, safe=" ") + suffix)
+                self._write(path, render(name))
+                if with_history:
+                    self._write_history(name, path, options)
+
+    def _write_history(self, name: str, path: Path, options: dict[str, Any]) -> None:
+        versions = [*reversed(history.versions(name))]
+        rows = [*transfer.export_versions(name, self.progress(versions, options))]
+        content = json.dumps(transfer.wrap_history(name, rows))
+        self._write(path.with_suffix(HISTORY_SUFFIX), content)
 
     def _write(self, path: Path | None, content: str | bytes) -> None:
         if path is None:

@@ -10,12 +10,12 @@ from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from collab import documents
+from collab import documents, history
 from collab.documents import edit, exists, send_doc_update
 from collab.exceptions import ContentError
-from collab.history import VersionKind
+from collab.history import VersionKind, transfer
 from collab.history.keeping.automatic import keep_before
-from collab.management.file_formats import clear, fill, has_content
+from collab.management.file_formats import HISTORY_SUFFIX, clear, fill, has_content
 from collab.management.selection import DocumentsCommand
 
 _SUFFIXES = {
@@ -54,12 +54,21 @@ class Command(DocumentsCommand):
             default="text",
             help='root to write text into where there is no schema (default: "text")',
         )
+        parser.add_argument(
+            "--with-history",
+            action="store_true",
+            help="import versions and authors, too, from the file beside that of a new document"
+            f" that collab_export --with-history has written, as {HISTORY_SUFFIX}",
+        )
 
     def run(self, **options: Any) -> None:
         name, file = options["name"], options["file"]
         data = _read(file)
         converts = has_content(name, options["schema"])
         format = options["format"] or _format_of(file)
+        if options["with_history"]:
+            self._import_history(name, data, options)
+            return
         if options["replace"] or format == "update":
             async_to_sync(keep_before)(name, VersionKind.IMPORT)
         match format:
@@ -77,6 +86,20 @@ class Command(DocumentsCommand):
                 _merge(name, data, file, replace=options["replace"])
         if options["verbosity"]:
             self.stdout.write(f"{file} is in {name!r} now.")
+
+    def _import_history(self, name: str, data: bytes, options: dict[str, Any]) -> None:
+        """Import an update with its history; a run that was broken off can be repeated."""
+        path = str(Path(options["file"]).with_suffix(HISTORY_SUFFIX))
+        content = _parse_json(_read(path), path)
+        try:
+            rows = transfer.rows_of(content)
+            _merge(name, data, options["file"], replace=options["replace"])
+            transfer.import_authors(name, content)
+            transfer.import_versions(name, self.progress(rows, options))
+        except history.HistoryError as error:
+            raise CommandError(f"{path}: {error}") from error
+        if options["verbosity"]:
+            self.stdout.write(f"{options['file']} is in {name!r} now, with {len(rows)} versions.")
 
     def _convert(self, name: str, content: dict[str, Any], options: dict[str, Any]) -> None:
         """Give a document content that its schema says how to read."""
