@@ -135,7 +135,7 @@ class Dispatcher:
     def _start_workers(self) -> None:
         """Start workers for what is in the queue; a receiver that hangs keeps its worker only."""
         slow = self._slow_by_type()
-        waiting = sum(slow[type_of(name)] < _MAX_SLOW for name in self._queue)
+        waiting = sum(slow[_type_of(name)] < _MAX_SLOW for name in self._queue)
         for _ in range(min(waiting, _WORKERS + slow.total() - len(self._workers))):
             worker = threading.Thread(target=self._work, name="collab-receiver", daemon=True)
             self._workers.add(worker)
@@ -143,7 +143,7 @@ class Dispatcher:
 
     def _slow_by_type(self) -> Counter[type[DocumentType] | None]:
         since = monotonic() - _SLOW_AFTER
-        return Counter(type_of(name) for name, at in self._called_at.items() if at < since)
+        return Counter(_type_of(name) for name, at in self._called_at.items() if at < since)
 
     def _report_slow(self) -> None:
         now = monotonic()
@@ -197,13 +197,21 @@ class Dispatcher:
         if len(self._workers) - slow.total() > _WORKERS:
             return None
         for place, name in enumerate(self._queue):
-            if slow[type_of(name)] < _MAX_SLOW:
+            if slow[_type_of(name)] < _MAX_SLOW:
                 del self._queue[place]
                 return name
         return None
 
     def _hold(self, lease: Lease) -> None:
         self._busy[lease.name] = lease
+
+
+def _type_of(name: str) -> type[DocumentType] | None:
+    try:
+        return type_of(name)
+    except Exception:
+        # A converter of its pattern fails; so will the delivery, which is logged.
+        return None
 
 
 #: That of this process.

@@ -223,6 +223,19 @@ def test_a_worker_that_ends_is_replaced(
     poll_until(lambda: changed() == [1, 1])
 
 
+def test_a_name_whose_type_cannot_be_found_holds_up_no_other(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(module, "type_of", fail)
+    write(1)
+    write(2)
+    dispatcher.look_within(0)
+    poll_until(lambda: set(changed()) == {1, 2})
+
+
 def test_nothing_is_delivered_once_it_is_stopped() -> None:
     dispatcher = Dispatcher()
     dispatcher.stop(0)
