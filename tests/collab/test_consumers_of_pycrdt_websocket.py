@@ -37,7 +37,8 @@ LAYER = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 MEMORY = {"BACKEND": "collab_storage.memory.MemoryStorage"}
 SYNC, STEP1, STEP2, UPDATE = 0, 0, 1, 2
 
-pytestmark = pytest.mark.usefixtures("_settings")
+# Channels looks at the database connections of its thread, where other tests may have left some.
+pytestmark = [pytest.mark.usefixtures("_settings"), pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
