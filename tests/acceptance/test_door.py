@@ -150,7 +150,8 @@ async def test_who_sends_too_much_is_slowed_down_and_told_once(start_server: Sta
 async def test_who_reads_nothing_is_sent_away_and_others_go_on(
     start_server: StartServer,
 ) -> None:
-    server = start_server(collab={"MAX_MEMBER_BACKLOG": 10_000, "SEND_TIMEOUT": 4})
+    # Long enough for those who read, however busy the machine is.
+    server = start_server(collab={"MAX_MEMBER_BACKLOG": 10_000, "SEND_TIMEOUT": 15})
     slow = YjsClient(server.url("room"), receive_buffer=4096)
     async with server.client("room") as ann, server.client("room") as bob, slow:
         slow.pause()
