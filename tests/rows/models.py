@@ -52,6 +52,13 @@ class Task(models.Model):
         return self.title
 
 
+class TrackedTask(MirroredModel, Task):
+    """A task that knows what it was loaded with."""
+
+    class Meta:
+        proxy = True
+
+
 class Note(models.Model):
     """Its primary key may be drawn by a client."""
 
