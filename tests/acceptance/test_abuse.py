@@ -38,7 +38,7 @@ SETTINGS = {
     "MESSAGE_RATE": 500,
     "MESSAGE_BURST": 500,
     "BYTE_BURST": 4 * MiB,
-    "SEND_TIMEOUT": 1,
+    "SEND_TIMEOUT": 15,
 }
 
 

@@ -110,7 +110,7 @@ async def test_a_full_room_refuses_and_goes_on(start_server: StartServer) -> Non
 async def test_who_says_nothing_after_the_handshake_is_disconnected(
     start_server: StartServer,
 ) -> None:
-    server = start_server(collab={"FIRST_FRAME_TIMEOUT": 1})
+    server = start_server(collab={"FIRST_FRAME_TIMEOUT": 5})
     async with server.client("room") as talking:
         silent = Silent(server.url("room"))
         await silent.connect()

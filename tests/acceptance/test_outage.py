@@ -89,7 +89,7 @@ async def test_members_go_on_while_the_database_hangs(
     postgres_database: str, start_server: StartServer
 ) -> None:
     server = start_server(
-        postgres_database, collab={"CONSTANTS": {"collab.engine.hub.loader.LOAD_TIMEOUT": 1}}
+        postgres_database, collab={"CONSTANTS": {"collab.engine.hub.loader.LOAD_TIMEOUT": 5}}
     )
     server.allow_errors(EXPECTED)
     async with typing(server, "room") as typists:

@@ -100,7 +100,7 @@ async def test_who_crashes_or_hangs_vanishes_for_the_others(
 
 
 async def test_who_does_not_renew_vanishes_until_it_is_back(start_server: StartServer) -> None:
-    constants = {"collab.engine.rooms.presence_broadcast.TIMEOUT": 1}
+    constants = {"collab.engine.rooms.presence_broadcast.TIMEOUT": 5}
     server = start_server(collab={"CONSTANTS": constants})
     async with present(server, "Ann") as ann, present(server, "Bob") as bob:
         await sees(ann, "Ann", "Bob")
