@@ -163,7 +163,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     @ConnectionValue
     def channel_name(self) -> str:
-        """The name of the connection's channel in the channel layer; empty while that fails."""
+        """The name of the connection's channel in the channel layer; empty while that fails.
+
+        A class that overrides nothing but ``authorize``, ``make_room_name``, ``make_ydoc``,
+        ``seed_ydoc``, ``storage`` and ``echo_updates`` has no use for a channel, and no name.
+        """
         channel = _connection_of(self).layer_channel
         return "" if channel is None else channel.name
 

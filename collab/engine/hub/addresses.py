@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -10,6 +11,8 @@ from collab.conf import get_settings
 
 __all__ = ["address_of"]
 
+#: Addresses of which the key is kept: reading one takes longer than anything else of a join here.
+_MAX_CACHED = 1_000
 _FORWARDED_FOR = b"x-forwarded-for"
 
 
@@ -21,8 +24,11 @@ def address_of(scope: Mapping[str, Any]) -> str | None:
     client's is so many places from the right: what is further left is the client's own claim.
     """
     given = _forwarded(scope, get_settings().TRUSTED_PROXIES) or _direct(scope)
-    if not given:
-        return None
+    return _key(given) if given else None
+
+
+@lru_cache(_MAX_CACHED)
+def _key(given: str) -> str:
     try:
         address = ip_address(given)
     except ValueError:

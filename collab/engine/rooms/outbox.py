@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import suppress
 from types import coroutine
@@ -30,6 +29,9 @@ logger = logging.getLogger("collab.member")
 #: Frames that wait for a client that does not read; one that asks for more is abusive, as is one
 #: for which more than MAX_MEMBER_BACKLOG bytes would wait.
 _MAX_REPLIES = 1_000
+
+#: Shared by the outboxes of all clients that read.
+_NOBODY: frozenset[int] = frozenset()
 
 #: A "saved" frame, before and behind its number: there is one for many updates.
 _SAVED_HEAD, _SAVED_TAIL = json_frame("saved", data={"count": -1}).split("-1")
@@ -96,12 +98,14 @@ class Outbox:
         #: Drains the backlog while the client does not read; ``None`` while it does.
         self._drain: asyncio.Task[None] | None = None
         self._needs_task = False
-        self._messages: deque[dict[str, Any]] = deque()
+        # No deque: an empty one has 700 bytes, and nearly all are empty.
+        self._messages: list[dict[str, Any]] = []
         self._messages_size = 0
         self._updates: list[bytes] = []
         self._updates_size = 0
         self._needs_full_state = False
-        self._present: set[int] = set()
+        #: Client ids whose presence waits.
+        self._present: frozenset[int] = _NOBODY
         self._saved = self._sent_saved = 0
 
     @property
@@ -160,7 +164,7 @@ class Outbox:
             counters.sent_bytes += len(frame)
             self._put(frame)
         else:
-            self._present.update(client_ids)
+            self._present = self._present.union(client_ids)
 
     def send_saved(self, number: int) -> None:
         """Report that the first ``number`` updates of this connection are stored."""
@@ -271,7 +275,7 @@ class Outbox:
     def _next_message(self) -> dict[str, Any] | None:
         """Return the next message of the backlog, in the shortest form that says everything."""
         if self._messages:
-            message = self._messages.popleft()
+            message = self._messages.pop(0)
             self._messages_size -= _size(message)
             return message
         frame = None if self.is_closed else self._next_frame()
@@ -293,7 +297,7 @@ class Outbox:
             return frame
         if self._present:
             frame = self.view.presence.frame(self._present)
-            self._present.clear()
+            self._present = _NOBODY
             return frame
         return self._saved_frame() if self._saved > self._sent_saved else None
 

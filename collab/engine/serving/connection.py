@@ -12,12 +12,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from channels.consumer import get_handler_name
-from channels.exceptions import (
-    AcceptConnection,
-    DenyConnection,
-    InvalidChannelLayerError,
-    StopConsumer,
-)
+from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from channels.layers import get_channel_layer
 from pycrdt import Doc
 
@@ -37,6 +32,11 @@ from collab.engine.runtime.notify import notify
 from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.engine.serving.frame_intake import FrameIntake
 from collab.engine.serving.handshake import Handshake
+from collab.engine.serving.layer_events import (
+    current_room_events,
+    handles_events,
+    join_class_groups,
+)
 from collab.engine.serving.members import new_member
 from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import MemberError, NoSuchDocument
@@ -111,12 +111,10 @@ class ConsumerConnection:
         self._room: Room | None = None
         self._member: Member | None = None
         self.room_name: str | None = None
-        self.layer_channel = self._new_layer_channel()
-
-    def _new_layer_channel(self) -> LayerChannel | None:
-        if self.channel_layer is None:
-            return None
-        return LayerChannel(self.channel_layer, self._handle_layer_event, on_failed=self._fail)
+        #: Its own; without one, it shares that of its room.
+        self.layer_channel: LayerChannel | None = None
+        if (layer := self.channel_layer) is not None and self.needs_channel:
+            self.layer_channel = LayerChannel(layer, self._handle_layer_event, on_failed=self._fail)
 
     # Questions.
 
@@ -171,6 +169,11 @@ class ConsumerConnection:
     def has_document(self) -> bool:
         """Return whether the connection opens a document."""
         return True
+
+    @property
+    def needs_channel(self) -> bool:
+        """Return whether the connection needs a channel of its own in the channel layer."""
+        return handles_events(self.consumer, self._base)
 
     @property
     def log_context(self) -> dict[str, str | None]:
@@ -278,21 +281,17 @@ class ConsumerConnection:
         The project is asked for access first, whatever its ``connect()`` does.
         """
         self._admission.enter(current_limits().addresses, address_of(self.scope))
-        await self._join_class_groups()
+        await join_class_groups(self.consumer, self.layer_channel)
         self._enter_as_user()
         with current_hub().pending_join(self.room_name or "", self.user_id) as pending:
             self._access_check.access = await self._access_check.ask()
             await self._connect()
         if pending.needs_recheck:
             await self.recheck_access()
-        self._open_fast_path()
-
-    async def _join_class_groups(self) -> None:
-        for group in self.consumer.groups:
-            if self.layer_channel is None:
-                name = type(self.consumer).__name__
-                raise InvalidChannelLayerError(f"{name}.groups needs a channel layer.")
-            await self.layer_channel.join(group)
+        socket = self._socket
+        if socket is not None and self._receive == socket.receive and self._sees_no_frames:
+            # No middleware and no project sees the frames.
+            self._intake.open_fast_path(socket)
 
     def _enter_as_user(self) -> None:
         if self.has_document:
@@ -323,6 +322,8 @@ class ConsumerConnection:
         await apply_rules(member, self.room_name, self.user)
         if self.layer_channel is not None:
             await self.layer_channel.join(group_name(self.room_name))
+        elif self.channel_layer is not None:
+            await current_room_events().enter(self.channel_layer, self.room_name, self)
         self._hub = current_hub()
         stored = type(self.consumer).storage is not None
         self._room = await self._hub.join(self.room_name, member, self, stored=stored)
@@ -337,12 +338,6 @@ class ConsumerConnection:
         return new_member(self, type(self.consumer), self.access, self._send, self._socket)
 
     # Frames.
-
-    def _open_fast_path(self) -> None:
-        """Take frames from the server's socket if no middleware and no project sees them."""
-        socket = self._socket
-        if socket is not None and self._receive == socket.receive and self._sees_no_frames:
-            self._intake.open_fast_path(socket)
 
     async def receive_message(self, message: dict[str, Any]) -> None:
         """Handle a frame that came as a message of ASGI."""
@@ -443,6 +438,8 @@ class ConsumerConnection:
             notify(member_left, name=self.room_name, user=self.user, access=self.access)
         if self.layer_channel is not None:
             await self.layer_channel.close()
+        elif self.channel_layer is not None and self.room_name is not None:
+            await current_room_events().leave(self.channel_layer, self.room_name, self)
         if self._room is not None and self.room_name is not None:
             # A server that shuts down waits for its connections, and so for their updates.
             with suppress(TimeoutError):

@@ -139,6 +139,11 @@ class LiveConnection(ConsumerConnection):
         """Return whether the connection opens a document."""
         return self.consumer.has_document
 
+    @property
+    def needs_channel(self) -> bool:
+        """Return whether the connection needs a channel of its own: it may join groups."""
+        return True
+
     def part(self, kind: type[Part]) -> Part:
         """Return this connection's ``kind``, made when it is first asked for."""
         if kind not in self._parts:
