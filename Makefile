@@ -17,7 +17,7 @@ MEASURE := --cov --cov-report= --cov-fail-under=0
 # Steps that need one core each; the output of each comes in one piece when it has ended.
 SIDE_BY_SIDE := --no-print-directory --jobs=$(PROCESSES) --output-sync=target
 # The tests that need nothing but Python.
-UNIT := "not (postgres or redis or client or browser or wheel)"
+UNIT := "not (postgres or redis or client or browser or wheel or compiled)"
 
 # Stamps: made when a set-up step has ended well, and older than what calls for it anew.
 RUNTIME := $(VENV)/.runtime
@@ -27,6 +27,9 @@ LOCKER := $(VENV)/.locker
 CLIENT_DEPENDENCIES := client-js/node_modules/.installed
 CLIENT := client-js/dist/index.js
 EDITOR := collab/editor/static/collab_editor/editor.js
+COMPILED := build/compiled/.compiled
+COMPILED_TESTS := tests/engine/rooms tests/engine/storing tests/engine/test_hot_path.py tests/protocol \
+	tests/hocuspocus tests/metrics tests/collab/test_consumers.py tests/collab/test_sockets.py tests/test_compiled.py
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
 EXAMPLE := example/static/dist/editor.js
 TEST_CLIENTS := tests/js/node_modules/.installed
@@ -209,12 +212,28 @@ fuzz-changes: export COLLAB_TEST_SLOW ?= 30
 fuzz-changes: $(TOOLS) $(SERVICES) ## Kill processes while they run changed(), on each database; COLLAB_TEST_KILLS
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_changes.py
 
+.PHONY: compile
+compile: $(COMPILED) ## Compile the modules of the hot path in a copy of the project, build/compiled
+
+# The C compiler is needed here only.
+$(COMPILED): $(TOOLS) hatch_build.py $(shell find collab storage tests bench -name '*.py' -not -path '*/node_modules/*')
+	command -v cc >/dev/null || scripts/install-packages "a C compiler=gcc"
+	test -f "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || \
+		scripts/install-packages "Python.h=python3-dev"
+	scripts/setup-python $(VENV) compile
+	$(PY) hatch_build.py build/compiled
+	@touch $@
+
+.PHONY: test-compiled
+test-compiled: $(COMPILED) ## Run the tests of the hot path, compiled, and compare both ways
+	cd build/compiled && ../../$(PY) $(PYTEST) -p no:cacheprovider $(COMPILED_TESTS)
+
 .PHONY: bench
-bench: $(TOOLS) $(SERVICES) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part
+bench: $(TOOLS) $(SERVICES) $(COMPILED) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: $(TOOLS) ## Measure a little of that, in some minutes
+bench-quick: $(TOOLS) $(COMPILED) ## Measure a little of that, in some minutes
 	$(PY) -m bench compare --quick $(ARGS)
 
 .PHONY: clean

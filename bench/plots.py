@@ -31,6 +31,7 @@ IMAGES = Path("docs/images")
 #: Ours stand out; every server has one colour in all plots, which the colour-blind can tell apart.
 _COLOURS = {
     OURS: "#d1495b",
+    "collab-pure": "#e07a5f",
     "collab-postgres": "#edae49",
     "collab-memory": "#e8a5ad",
     "y-websocket-server": "#00798c",

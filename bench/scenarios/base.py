@@ -27,9 +27,9 @@ __all__ = [
 Figures = dict[str, float]
 
 #: The servers that a scenario is measured with unless it says otherwise.
-STANDARD = ("collab", "y-websocket-server", "hocuspocus", "pycrdt-websocket")
+STANDARD = ("collab", "collab-pure", "y-websocket-server", "hocuspocus", "pycrdt-websocket")
 #: Those of them that are best where updates are told to members.
-FASTEST = ("collab", "y-websocket-server", "hocuspocus", "bare-hub")
+FASTEST = ("collab", "collab-pure", "y-websocket-server", "hocuspocus", "bare-hub")
 #: Those that deliver updates, with and without what they store.
 STORED_OR_NOT = (
     *("collab", "collab-memory", "y-websocket-server", "y-websocket-leveldb"),

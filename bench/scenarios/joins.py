@@ -157,7 +157,7 @@ ISOLATION = (
         title="4 ask for a document of 20 MB again and again",
         size=_LARGE,
         # The others do not always come to an end.
-        servers=("collab", "y-websocket-server", "hocuspocus"),
+        servers=("collab", "collab-pure", "y-websocket-server", "hocuspocus"),
         at_once=4,
         pace=_SLOWLY,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import (
     PEERS,
+    ROOT,
     Contestant,
     Program,
     Running,
@@ -37,6 +38,7 @@ REFERENCE = "y-websocket-server"
 
 _OURS = (
     Collab("collab"),
+    Collab("collab-pure", root=ROOT),
     Collab("collab-memory", route="unstored"),
     Collab("collab-postgres", database="postgres"),
     Collab("collab-uvicorn-stock", websockets="websockets-sansio"),

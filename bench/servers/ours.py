@@ -20,7 +20,7 @@ from tests.harness.fixtures import migrate
 from tests.harness.server import Server
 from tests.harness.services import Postgres
 
-from .base import BUILD, PEERS, Contestant, Program, Running, free_port, make_venv
+from .base import BUILD, PEERS, ROOT, Contestant, Program, Running, free_port, make_venv
 
 __all__ = ["UNLIMITED", "Collab", "CollabElsewhere", "collab_server", "migrated_file"]
 
@@ -34,6 +34,9 @@ UNLIMITED = {
 }
 #: Nobody should have to wait as long as by default until rooms are asleep.
 _SETTINGS = {**UNLIMITED, "SLEEP_DELAY": 5}
+
+#: The copy of the project with compiled modules, which `make compile` makes.
+COMPILED = BUILD / "compiled"
 
 _APPLICATION = "tests.harness.app:application"
 _VENV = BUILD / "bench-asgi-venv"
@@ -128,7 +131,9 @@ def _database_for(kind: str) -> Iterator[tuple[Path, Database]]:
         yield directory, _DATABASES[kind](directory)
 
 
-def _server(directory: Path, database: Database, environment: Mapping[str, str]) -> Server:
+def _server(
+    directory: Path, database: Database, environment: Mapping[str, str], root: Path = ROOT
+) -> Server:
     log = directory / "server.log"
     # Also of one that is served in another way, and writes nothing there.
     log.touch()
@@ -138,13 +143,16 @@ def _server(directory: Path, database: Database, environment: Mapping[str, str])
         collab=_SETTINGS,
         # None of the others writes a line for each connection.
         environment={"COLLAB_TEST_LOG_LEVEL": "WARNING", **environment},
+        root=root,
     )
 
 
 @contextmanager
-def _serving(kind: str, environment: Mapping[str, str]) -> Iterator[tuple[Server, Database]]:
+def _serving(
+    kind: str, environment: Mapping[str, str], root: Path = COMPILED
+) -> Iterator[tuple[Server, Database]]:
     with _database_for(kind) as (directory, database):
-        server = _server(directory, database, environment)
+        server = _server(directory, database, environment, root)
         try:
             server.start()
             yield server, database
@@ -155,7 +163,7 @@ def _serving(kind: str, environment: Mapping[str, str]) -> Iterator[tuple[Server
 @contextmanager
 def collab_server() -> Iterator[Server]:
     """Run ours, on a new SQLite database."""
-    with _serving("sqlite", {}) as (server, _):
+    with _serving("sqlite", {}, ROOT) as (server, _):
         yield server
 
 
@@ -167,6 +175,7 @@ class Collab(Contestant):
         route: of :mod:`tests.harness.app`.
         database: ``sqlite`` or ``postgres``.
         websockets: uvicorn's option ``--ws``; by default what the documentation advises.
+        root: of the copy of the project that is served; by default the compiled one.
     """
 
     is_peer = False
@@ -177,8 +186,10 @@ class Collab(Contestant):
         route: str = "ws",
         database: str = "sqlite",
         websockets: str = "collab.sockets:WebSocketProtocol",
+        root: Path = COMPILED,
     ) -> None:
         self.name = name
+        self._root = root
         self.is_stored = route == "ws"
         self.hello = _HELLO if self.is_stored else None
         self._route = route
@@ -187,13 +198,15 @@ class Collab(Contestant):
 
     def install(self) -> None:
         {"sqlite": migrated_file, "postgres": _cluster}[self._database]()
+        if not self._root.exists():
+            raise RuntimeError(f"{self._root} is missing: run `make compile` first.")
 
     def version(self) -> str:
         return __version__
 
     @contextmanager
     def run(self) -> Iterator[Running]:
-        with _serving(self._database, self._environment) as (server, database):
+        with _serving(self._database, self._environment, self._root) as (server, database):
             yield self._running(server, database)
 
     def _running(self, server: Server, database: Database) -> Running:

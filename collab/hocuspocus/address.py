@@ -216,11 +216,11 @@ class Address:
     def _handle(self, member: HocuspocusMember, frame: bytes, position: int) -> None:
         room = self._room
         assert room is not None
-        effect = member.session.receive_message(frame, position)
+        effect = member.exchange.receive_message(frame, position)
         if isinstance(effect, ReaderState):
             room.flush()
             has_news = not room.has_all(effect.update)
-            room.handle(member, member.session.answer_reader(has_news=has_news))
+            room.handle(member, member.exchange.answer_reader(has_news=has_news))
             return
         if isinstance(effect, ExchangeRequest):
             room.flush()
@@ -292,7 +292,7 @@ class Address:
         if former is None:
             session = HocuspocusSession(access, settings, durable=socket.stored)
         else:
-            session = former.session
+            session = former.exchange
             session.change_access(access)
         user_id, closed = self._credentials.user_id, self._closed
         return HocuspocusMember(self, session, socket.line, self._prefix, settings, closed, user_id)

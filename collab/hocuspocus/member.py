@@ -35,9 +35,6 @@ class HocuspocusMember(Member):
         user_id: primary key of the user, as text; ``None`` for an anonymous one.
     """
 
-    outbox: AddressedOutbox
-    session: HocuspocusSession
-
     def __init__(
         self,
         connection: Connection,
@@ -48,6 +45,9 @@ class HocuspocusMember(Member):
         on_close: Callable[[int, str], object],
         user_id: str | None,
     ) -> None:
+        #: The session and the outbox, as what they are.
+        self.exchange = session
+        self._addressed: AddressedOutbox
         self._line = line
         self._prefix = prefix
         self._on_close = on_close
@@ -66,7 +66,10 @@ class HocuspocusMember(Member):
     ) -> Outbox:
         """Return the way out for this document."""
         evict = self.connection.evict
-        return AddressedOutbox(self._line, self._prefix, settings, self._on_close, evict, self._who)
+        self._addressed = AddressedOutbox(
+            self._line, self._prefix, settings, self._on_close, evict, self._who
+        )
+        return self._addressed
 
     @property
     def access(self) -> Access:
@@ -100,7 +103,7 @@ class HocuspocusMember(Member):
         From now on it expects reports of this exchange's frames only.
         """
         self._has_asked = True
-        self._reported = self.session.received_updates
+        self._reported = self.exchange.received_updates
         state = self.room.state()
         if self.session.can_write:
             self.ask(state)
@@ -134,7 +137,7 @@ class HocuspocusMember(Member):
         self._stored = max(self._stored, number)
         if not self._awaits_answer and self._stored > self._reported:
             count, self._reported = self._stored - self._reported, self._stored
-            self.outbox.send_stored(count)
+            self._addressed.send_stored(count)
 
     def send_pending(self, number: int) -> None:
         """Send nothing: providers know of no pending updates."""

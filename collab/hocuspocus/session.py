@@ -17,12 +17,12 @@ from collab.wire import MessageType
 __all__ = ["ExchangeRequest", "HocuspocusSession", "ReaderState", "scope_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExchangeRequest(StateRequest):
     """A client's question for what it lacks, which expects the same question of the server."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReaderState:
     """Everything that a client has which may only read."""
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from collab import __compiled__
 from collab.metrics.health import check_health
 
 __all__ = ["health", "metrics"]
@@ -21,7 +22,7 @@ __all__ = ["health", "metrics"]
 async def health(request: HttpRequest) -> JsonResponse:
     """Answer 200 if this process can work, else 503; the JSON body names the fault."""
     outcome = await check_health()
-    answer = {"status": outcome.status, "checks": outcome.checks}
+    answer = {"status": outcome.status, "checks": outcome.checks, "compiled": __compiled__}
     return JsonResponse(answer, status=200 if outcome.status == "ok" else 503)
 
 

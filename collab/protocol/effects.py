@@ -39,8 +39,6 @@ class Origin(Enum):
     RELAY = auto()
 
 
-# Not frozen: there is one for each keystroke, and making a frozen one takes three times as long.
-@dataclass(slots=True, eq=False)
 class RoomUpdate(Generic[M]):
     """An update from its arrival until it is stored.
 
@@ -53,47 +51,89 @@ class RoomUpdate(Generic[M]):
         member: the sender; ``None`` for server code and other processes.
         partial: the part that cannot be integrated yet.
         on_stored: called when it is stored.
+
+    Attributes:
         queued_at: when it was queued for the storage.
     """
 
-    data: bytes
-    number: int = 0
-    is_whole: bool = False
-    outline: UpdateOutline | None = None
-    origin: Origin = Origin.SENT
-    member: M | None = None
-    partial: PartialUpdate | None = None
-    on_stored: Callable[[], None] | None = None
-    queued_at: datetime | None = None
+    # No dataclass: there is one for each keystroke, and a compiled dataclass has no slots.
+    __slots__ = (
+        "data",
+        "is_whole",
+        "member",
+        "number",
+        "on_stored",
+        "origin",
+        "outline",
+        "partial",
+        "queued_at",
+    )
+
+    def __init__(
+        self,
+        data: bytes,
+        number: int = 0,
+        is_whole: bool = False,
+        outline: UpdateOutline | None = None,
+        origin: Origin = Origin.SENT,
+        member: M | None = None,
+        partial: PartialUpdate | None = None,
+        on_stored: Callable[[], None] | None = None,
+    ) -> None:
+        self.data = data
+        self.number = number
+        self.is_whole = is_whole
+        self.outline = outline
+        self.origin = origin
+        self.member = member
+        self.partial = partial
+        self.on_stored = on_stored
+        self.queued_at: datetime | None = None
+
+    def integrated(self) -> RoomUpdate[M]:
+        """Return it as a part of it was integrated, without the part that is still pending."""
+        done = RoomUpdate(
+            self.data,
+            self.number,
+            self.is_whole,
+            self.outline,
+            self.origin,
+            self.member,
+            on_stored=self.on_stored,
+        )
+        done.queued_at = self.queued_at
+        return done
 
 
-@dataclass(frozen=True, slots=True)
 class CommentUpdate(Generic[M]):
     """An update of a member that may change nothing but the formats of comments."""
 
-    update: RoomUpdate[M]
+    __slots__ = ("update",)
+
+    def __init__(self, update: RoomUpdate[M]) -> None:
+        self.update = update
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StateRequest:
     """A member's question for what a document of state vector ``state`` lacks."""
 
     state: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PresenceChange:
     """States of client ids that are present through a member."""
 
     states: list[PresenceState]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PresenceRequest:
     """A member's question for all presence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply:
     """A frame for the member alone."""
 

@@ -32,7 +32,7 @@ from collab.wire import MessageType, SyncType
 __all__ = ["Request", "Session"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """The request in a text frame.
 

@@ -39,6 +39,7 @@ class Server:
         redis: URL of the Redis that carries its channel layer; in memory by default.
         application: dotted path of the ASGI application, a colon before the last name.
         environment: further variables.
+        root: of the project whose code it runs: this one, or a copy.
     """
 
     def __init__(
@@ -50,13 +51,15 @@ class Server:
         redis: str | None = None,
         application: str = "tests.harness.app:application",
         environment: Mapping[str, str] | None = None,
+        root: Path = ROOT,
     ) -> None:
+        self._root = root
         self.log_file = log
         #: Of its processes.
         self.environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'storage'}",
+            "PYTHONPATH": f"{root}{os.pathsep}{root / 'storage'}",
             "COLLAB_TEST_APPLICATION": application,
             "COLLAB_TEST_DATABASE": database,
             "COLLAB_TEST_SETTINGS": json.dumps(
@@ -114,7 +117,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=ROOT,
+                cwd=self._root,
                 env=self.environment,
                 pass_fds=[listener.fileno()],
             )
@@ -166,7 +169,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            cwd=ROOT,
+            cwd=self._root,
             env=self.environment,
             timeout=within,
         )

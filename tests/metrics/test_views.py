@@ -14,6 +14,7 @@ from django.urls import reverse
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from collab import __compiled__
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import LoopLag
 from collab.metrics import health as health_module
@@ -104,7 +105,7 @@ async def failure(check: str) -> str:
 
 async def test_a_process_that_can_do_its_work_is_healthy() -> None:
     checks = {"storage": "ok", "backlog": "ok", "event_loop": "ok"}
-    assert await health() == (200, {"status": "ok", "checks": checks})
+    assert await health() == (200, {"status": "ok", "checks": checks, "compiled": __compiled__})
 
 
 def test_health_is_answered_without_an_event_loop_of_the_servers(client: Client) -> None:

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pycrdt import Doc
@@ -276,7 +275,7 @@ class Integrator:
             self._keep_pending(update)
             if news == EMPTY_UPDATE:
                 return
-        turn.add(replace(update, partial=None), news)
+        turn.add(update.integrated(), news)
 
     def _keep_pending(self, update: RoomUpdate[Member]) -> None:
         """Keep the rest of an update until it can be integrated, or its sender has left."""

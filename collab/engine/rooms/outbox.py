@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import suppress
 from types import coroutine
 from typing import Any, Protocol
 
@@ -321,10 +320,11 @@ def _resume(sending: Generator[Any, None, None], blocked_on: Any) -> Generator[A
         try:
             yield blocked_on
         except BaseException as error:
-            with suppress(StopIteration):
+            try:
                 blocked_on = sending.throw(error)
-                continue
-            return
+            except StopIteration:
+                return
+            continue
         try:
             blocked_on = next(sending)
         except StopIteration:

@@ -15,7 +15,7 @@ from time import perf_counter
 __all__ = ["Counters", "counters"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Counters:
     """Numbers that only grow; ``collab.metrics`` describes each."""
 

@@ -45,7 +45,7 @@ _HELD_SHARE = 8
 Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Hold:
     """When a document is tried again, and the pause before."""
 
