@@ -134,9 +134,9 @@ class Integrator:
         return len(self._pending)
 
     @property
-    def has_queued(self) -> bool:
-        """Whether there is something to integrate."""
-        return bool(self._queue)
+    def queued(self) -> int:
+        """The number of updates that are to be integrated."""
+        return len(self._queue)
 
     # Events of the document.
 

@@ -1,7 +1,8 @@
 """One live document: its Doc, its members, their presence, and one flush per loop turn.
 
 Updates that members send in one turn of the event loop are merged, applied to the Doc once, queued
-for the storage, and sent to the others in one frame that is encoded once. An update that pycrdt
+for the storage, and sent to the others in one frame that is encoded once. While a large room has a
+burst, several turns share a frame. An update that pycrdt
 cannot apply costs its sender the connection and nobody else anything: the Doc is made anew, see
 :mod:`collab.engine.rooms.live_document`.
 """
@@ -34,9 +35,14 @@ from collab.protocol.effects import (
 from collab.protocol.yjs.formats import MAX_CHECKED_SIZE, changes_formats_only
 from collab.protocol.yjs.updates import EMPTY_STATE, is_failure, release
 
-__all__ = ["PresentMember", "Room"]
+__all__ = ["BURST_DELAY", "LARGE_ROOM", "PresentMember", "Room"]
 
 logger = logging.getLogger("collab.room")
+
+#: From so many members on, sending to all takes longer than the next update of a burst to arrive.
+LARGE_ROOM = 400
+#: Seconds for which the updates of a burst wait in a large room, so that fewer frames are sent.
+BURST_DELAY = 0.004
 
 
 class PresentMember(TypedDict):
@@ -64,6 +70,8 @@ class Room:
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._flush_handle: asyncio.Handle | None = None
+        #: Until then, updates of a large room are those of a burst.
+        self._burst_until = 0.0
         self._renewal: asyncio.Task[None] | None = None
         self._is_closed = False
         publish_presence = context.peers.publish_presence if context.peers else None
@@ -263,7 +271,8 @@ class Room:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
-        if not self._integrator.has_queued:
+        queued = self._integrator.queued
+        if not queued:
             return
         try:
             self._delivery.flush()
@@ -274,9 +283,16 @@ class Room:
             logger.exception("A document broke beyond repair.", extra={"room": self.name})
             self.close_members(RoomFailed("The document has to be opened again."))
             self._context.on_broken()
+        if queued > 1 and len(self.members) >= LARGE_ROOM:
+            self._burst_until = self._loop.time() + BURST_DELAY
 
     def _schedule_flush(self) -> None:
-        if self._flush_handle is None:
+        if self._flush_handle is not None:
+            return
+        if self._burst_until and self._loop.time() < self._burst_until:
+            self._flush_handle = self._loop.call_at(self._burst_until, self.flush)
+        else:
+            # An update that comes alone is never held up.
             self._flush_handle = self._loop.call_soon(self.flush)
 
     # A new Doc.

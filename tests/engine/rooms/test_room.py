@@ -18,6 +18,7 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.engine.connections import refused_answers
 from collab.engine.rooms import integrator, presence_broadcast
+from collab.engine.rooms import room as rooms_room
 from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.member import Member
@@ -107,6 +108,59 @@ def presence_in(socket: Socket) -> list[PresenceState]:
         if frame[0] == 1
         for state in decode_presence(read_message(frame[1:]), 10_000)
     ]
+
+
+# Bursts.
+
+
+@pytest.fixture
+async def crowd(monkeypatch: pytest.MonkeyPatch) -> tuple[Room, Member, Socket]:
+    """Return a room that counts as large, where bursts last, with a writer and a reader."""
+    monkeypatch.setattr(rooms_room, "LARGE_ROOM", 2)
+    monkeypatch.setattr(rooms_room, "BURST_DELAY", 1000.0)
+    room = make_room()
+    writer, _ = new_member(room)
+    _, reader = new_member(room)
+    return room, writer, reader
+
+
+async def test_a_burst_in_a_large_room_is_sent_in_few_frames(
+    crowd: tuple[Room, Member, Socket],
+) -> None:
+    room, writer, reader = crowd
+    for number, update in enumerate(LETTERS[:2]):
+        change(room, writer, update, number + 1)
+    await turn()
+    assert len(reader.frames) == 1
+    for number, update in enumerate(LETTERS[2:]):
+        change(room, writer, update, number + 3)
+        await turn()
+    assert len(reader.frames) == 1
+    room.flush()
+    assert len(reader.frames) == 2
+    assert "abcdef" in received(reader)
+
+
+async def test_a_burst_is_sent_when_its_time_is_over(
+    crowd: tuple[Room, Member, Socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, writer, reader = crowd
+    monkeypatch.setattr(rooms_room, "BURST_DELAY", 0.01)
+    for number, update in enumerate(LETTERS[:2]):
+        change(room, writer, update, number + 1)
+    await turn()
+    change(room, writer, LETTERS[2], 3)
+    await until(lambda: "abc" in received(reader))
+
+
+async def test_updates_that_come_alone_are_never_held_up(
+    crowd: tuple[Room, Member, Socket],
+) -> None:
+    room, writer, reader = crowd
+    for number, update in enumerate(LETTERS):
+        change(room, writer, update, number + 1)
+        await turn()
+        assert len(reader.frames) == number + 1
 
 
 # Joining.
