@@ -8,9 +8,7 @@ applied, and stay bytes until :func:`is_covered` returns True.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from pycrdt import Doc, get_update, merge_updates
@@ -18,9 +16,7 @@ from pycrdt import Doc, get_update, merge_updates
 __all__ = [
     "EMPTY_STATE",
     "EMPTY_UPDATE",
-    "VARUINT",
     "Deletions",
-    "decode_varuint",
     "deletions",
     "encode_state_vector",
     "has_no_news",
@@ -38,9 +34,8 @@ EMPTY_UPDATE = b"\0\0"
 #: Merging many updates at once takes time in the square of their number.
 FAN_IN = 16
 
-#: Matches an integer in lib0's encoding, of at most 56 bits.
-VARUINT = rb"[\x80-\xff]{0,7}[\x00-\x7f]"
-_ONE_VARUINT = re.compile(VARUINT)
+#: Bits of the largest integers that are read.
+_MAX_BITS = 56
 
 #: Client id -> ranges of clocks [start, end); pycrdt sorts them and joins neighbours.
 Deletions = dict[int, list[tuple[int, int]]]
@@ -149,19 +144,15 @@ def read_varuint(data: bytes, position: int) -> tuple[int, int]:
     Raises:
         ValueError, IndexError: there is none, or it is larger than 56 bits.
     """
-    value = data[position]
-    if value < 0x80:
-        return value, position + 1
-    match = _ONE_VARUINT.match(data, position)
-    if match is None:
-        raise ValueError("There is no valid integer.")
-    return decode_varuint(match[0]), match.end()
-
-
-@lru_cache(maxsize=4096)
-def decode_varuint(digits: bytes) -> int:
-    """Return the integer that is encoded as ``digits``; client ids come again and again."""
-    value = 0
-    for digit in reversed(digits):
-        value = value << 7 | digit & 0x7F
-    return value
+    digit = data[position]
+    if digit < 0x80:
+        return digit, position + 1
+    value, bits = digit & 0x7F, 7
+    while bits < _MAX_BITS:
+        position += 1
+        digit = data[position]
+        if digit < 0x80:
+            return value | digit << bits, position + 1
+        value |= (digit & 0x7F) << bits
+        bits += 7
+    raise ValueError("There is no valid integer.")

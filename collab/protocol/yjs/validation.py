@@ -13,8 +13,6 @@ The same reading finds what an update extends and what it depends on, as an :cla
 
 from __future__ import annotations
 
-import re
-
 from collab.exceptions import ProtocolViolation
 from collab_storage.structs import (
     CONTENT,
@@ -27,7 +25,7 @@ from collab_storage.structs import (
     read_chunk,
     read_text,
 )
-from collab_storage.updates import VARUINT, decode_varuint, read_varuint
+from collab_storage.updates import read_varuint
 
 __all__ = [
     "Section",
@@ -38,11 +36,10 @@ __all__ = [
 
 #: A client's last clock; pycrdt counts in 32 bits.
 _MAX_CLOCK = 2**31 - 1
-_ID = re.compile(b"(%b)" % VARUINT * 2)
-_HEADER = re.compile(b"(%b)" % VARUINT * 3)
-_TWO_IDS = re.compile(b"(%b)" % VARUINT * 4)
-#: An update of typed text: of one client one string, behind an item or between two.
-_TYPED = re.compile(b"\x01\x01(N)(N)(?:\x84|(\xc4))(N)(N)(?(3)(N)(N))(N)".replace(b"N", VARUINT))
+#: How an update of typed text begins: with one struct of one client.
+_ONE_STRUCT = b"\1\1"
+#: First bytes of strings: behind an item, and between two.
+_BEHIND, _BETWEEN = 0x84, 0xC4
 
 #: What an update has of one client: the client's id, the clock of the first struct, the clock
 #: behind the last, the number of structs, gaps included, and the bytes of the update they are in.
@@ -135,20 +132,20 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
     Most are, and this takes half the time. An update that is not valid is not one, or raises as
     it does when it is read as any other.
     """
-    match = _TYPED.match(data)
-    if match is None:
+    if data[:2] != _ONE_STRUCT:
         return False
-    whose, clock, is_between, left, left_clock, right, right_clock, size = match.groups()
-    client, start = decode_varuint(whose), decode_varuint(clock)
-    length, end = read_text(data, match.end(), decode_varuint(size))
-    if not 0 < length <= _MAX_CLOCK - start or data[end:] != b"\0":
+    client, position = read_varuint(data, 2)
+    start, first = read_varuint(data, position)
+    info = data[first]
+    if info != _BEHIND and info != _BETWEEN:
         return False
-    _record_id(left, left_clock, client, start, outline)
-    if is_between:
-        if left == right and left_clock == right_clock:
-            return False
-        _record_id(right, right_clock, client, start, outline)
-    outline.sections.append((client, start, start + length, 1, match.end(2), end))
+    position = _read_ids(data, first + 1, info == _BETWEEN, client, start, outline)
+    size, position = read_varuint(data, position)
+    length, end = read_text(data, position, size)
+    if not 0 < length <= _MAX_CLOCK - start or end + 1 != len(data) or data[end]:
+        outline.needs.clear()
+        return False
+    outline.sections.append((client, start, start + length, 1, first, end))
     outline.deletions = end
     return True
 
@@ -174,11 +171,10 @@ def _read_insertions(data: bytes, outline: UpdateOutline) -> int:
 
 
 def _header(data: bytes, position: int) -> tuple[int, int, int, int]:
-    match = _HEADER.match(data, position)
-    if match is None:
-        raise ValueError
-    structs, client, clock = match.groups()
-    return decode_varuint(structs), decode_varuint(client), decode_varuint(clock), match.end()
+    structs, position = read_varuint(data, position)
+    client, position = read_varuint(data, position)
+    clock, position = read_varuint(data, position)
+    return structs, client, clock, position
 
 
 def _read_deletions(data: bytes, outline: UpdateOutline) -> int:
@@ -203,8 +199,8 @@ def _read_struct(
     """Return the length of a struct, in clocks, and the position behind it."""
     info = data[position]
     if origins := info & HAS_ORIGINS:
-        match = (_TWO_IDS if origins == HAS_ORIGINS else _ID).match(data, position + 1)
-        position = _record_ids(match, client, clock, outline)
+        has_both = origins == HAS_ORIGINS
+        position = _read_ids(data, position + 1, has_both, client, clock, outline)
     elif info in (GC, SKIP):
         outline.has_gaps |= info == SKIP
         return read_varuint(data, position + 1)
@@ -216,23 +212,24 @@ def _read_struct(
     return CONTENT[kind](data, position)
 
 
-def _record_ids(
-    match: re.Match[bytes] | None, client: int, clock: int, outline: UpdateOutline
+def _read_ids(
+    data: bytes, position: int, has_both: bool, client: int, clock: int, outline: UpdateOutline
 ) -> int:
-    """Record that a struct depends on those items; return the position behind the ids."""
-    if match is None:
-        raise ValueError
-    ids = match.groups()
-    if ids[:2] == ids[2:]:
-        # Behind an item and before it: where it comes to stand would depend on what came when.
-        raise ValueError
-    for at in (0, 2) if len(ids) == 4 else (0,):
-        _record_id(ids[at], ids[at + 1], client, clock, outline)
-    return match.end()
+    """Record that a struct depends on one or two items; return the position behind their ids."""
+    other, position = read_varuint(data, position)
+    last, position = read_varuint(data, position)
+    _record_id(other, last + 1, client, clock, outline)
+    if has_both:
+        right, position = read_varuint(data, position)
+        right_last, position = read_varuint(data, position)
+        if right == other and right_last == last:
+            # Behind an item and before it: where it comes to stand would depend on what came when.
+            raise ValueError
+        _record_id(right, right_last + 1, client, clock, outline)
+    return position
 
 
-def _record_id(whose: bytes, which: bytes, client: int, clock: int, outline: UpdateOutline) -> None:
-    other, end = decode_varuint(whose), decode_varuint(which) + 1
+def _record_id(other: int, end: int, client: int, clock: int, outline: UpdateOutline) -> None:
     if other != client:
         if outline.needs.get(other, 0) < end:
             outline.needs[other] = end
@@ -248,7 +245,7 @@ def _read_parent(
     if is_root == 1:
         _, end = read_chunk(data, key)
     elif is_root == 0:
-        end = _record_ids(_ID.match(data, key), client, clock, outline)
+        end = _read_ids(data, key, False, client, clock, outline)
     else:
         raise ValueError
     return read_chunk(data, end)[1] if data[position - 1] & HAS_KEY else end
