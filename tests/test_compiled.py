@@ -86,9 +86,19 @@ def test_the_compiled_modules_do_what_the_interpreted_ones_do() -> None:
 
 @pytest.mark.compiled
 def test_the_wheel_for_this_platform_has_compiled_modules(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+    ]
     environment = {**os.environ, "COLLAB_COMPILE": "1"}
-    subprocess.run(command, cwd=SOURCE, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [*command, tmp_path], cwd=SOURCE, env=environment, check=True, capture_output=True
+    )
     (wheel,) = tmp_path.glob("*.whl")
     assert not wheel.name.endswith("none-any.whl")
     # pip refuses a wheel that is for another platform than its name says.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.harness.server import ROOT
+
 from .base import (
     PEERS,
-    ROOT,
     Contestant,
     Program,
     Running,

@@ -17,10 +17,10 @@ from tempfile import TemporaryDirectory
 from bench.process import process_tree
 from collab import __version__
 from tests.harness.fixtures import migrate
-from tests.harness.server import Server
+from tests.harness.server import ROOT, Server
 from tests.harness.services import Postgres
 
-from .base import BUILD, PEERS, ROOT, Contestant, Program, Running, free_port, make_venv
+from .base import BUILD, PEERS, Contestant, Program, Running, free_port, make_venv
 
 __all__ = ["UNLIMITED", "Collab", "CollabElsewhere", "collab_server", "migrated_file"]
 

@@ -111,10 +111,13 @@ class ConsumerConnection:
         self._room: Room | None = None
         self._member: Member | None = None
         self.room_name: str | None = None
-        #: Its own; without one, it shares that of its room.
-        self.layer_channel: LayerChannel | None = None
-        if (layer := self.channel_layer) is not None and self.needs_channel:
-            self.layer_channel = LayerChannel(layer, self._handle_layer_event, on_failed=self._fail)
+        self.layer_channel = self._new_layer_channel()
+
+    def _new_layer_channel(self) -> LayerChannel | None:
+        """Return a channel of its own; ``None`` if it has none, or shares that of its room."""
+        if (layer := self.channel_layer) is None or not self.needs_channel:
+            return None
+        return LayerChannel(layer, self._handle_layer_event, on_failed=self._fail)
 
     # Questions.
 

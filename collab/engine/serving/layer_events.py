@@ -66,7 +66,7 @@ def handles_events(consumer: ServedConsumer, base: type) -> bool:
 
 
 async def join_class_groups(consumer: ServedConsumer, channel: LayerChannel | None) -> None:
-    """Let a consumer's own channel join the groups of its class."""
+    """Join the groups of a consumer's class with its own channel."""
     for group in consumer.groups:
         if channel is None:
             name = type(consumer).__name__
