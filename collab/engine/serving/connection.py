@@ -37,8 +37,7 @@ from collab.engine.serving.layer_events import (
     handles_events,
     join_class_groups,
 )
-from collab.engine.serving.members import new_member
-from collab.engine.serving.served_consumer import ServedConsumer, group_name
+from collab.engine.serving.served_consumer import ServedConsumer, group_name, new_member
 from collab.exceptions import MemberError, NoSuchDocument
 from collab.signals import member_joined, member_left
 from collab.wire import CloseCode

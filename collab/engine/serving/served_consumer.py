@@ -1,4 +1,4 @@
-"""The documented names of a consumer, as far as its connection uses them."""
+"""The documented names of a consumer, as far as its connection uses them, and its member."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any, ClassVar, Literal, Protocol
 from pycrdt import Doc
 
 from collab.access import Access
-from collab.engine.connections.fast_path import Send
+from collab.conf import get_settings
+from collab.engine.connections.fast_path import Send, Socket, write_of
+from collab.engine.rooms.member import Connection, Member
+from collab.engine.serving.access_check import user_id_of
+from collab.protocol.session import Session
 
-__all__ = ["ServedConsumer", "group_name"]
+__all__ = ["ServedConsumer", "group_name", "new_member"]
 
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
@@ -64,3 +68,31 @@ class ServedConsumer(Protocol):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame."""
+
+
+def new_member(
+    connection: Connection,
+    consumer_class: type[ServedConsumer],
+    access: Access,
+    send: Send,
+    socket: Socket | None,
+) -> Member:
+    """Return a member that is in no room yet.
+
+    Args:
+        connection: whose.
+        consumer_class: of its consumer.
+        access: what the client may do.
+        send: of the ASGI server.
+        socket: of the server, if frames can go past ASGI.
+    """
+    settings = get_settings()
+    return Member(
+        connection,
+        Session(access, settings, durable=consumer_class.storage is not None),
+        send,
+        settings,
+        user_id=user_id_of(connection.scope),
+        echo_updates=consumer_class.echo_updates,
+        write=write_of(socket, send),
+    )
