@@ -186,7 +186,7 @@ async def test_an_error_of_the_server_ends_the_connection_and_is_logged(
                 raise LookupError("broken")
             return super().receive_bytes(frame)
 
-    monkeypatch.setattr("collab.engine.serving.members.Session", Failing)
+    monkeypatch.setattr("collab.engine.serving.served_consumer.Session", Failing)
     async with served(routes(YjsConsumer), kind) as url, YjsClient(f"{url}room") as ann:
         await ann.send(b"fail")
         assert await ann.wait_closed() == 1011
