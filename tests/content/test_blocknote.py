@@ -402,3 +402,12 @@ def test_line_ends_look_as_what_is_before_them() -> None:
         styled("b", bold=True),
         styled("c"),
     ]
+
+
+def test_code_with_links_keeps_its_letters() -> None:
+    # Editors do not offer links in code, but accept them.
+    code = [link("/x", styled("a\n")), styled("b"), link("/y", styled("c"))]
+    doc = doc_of(item("codeBlock", code))
+    assert to_text(doc, schema=BLOCKNOTE) == "a\nbc"
+    assert "a\nbc</code>" in to_html(doc, schema=BLOCKNOTE)
+    assert to_markdown(doc, schema=BLOCKNOTE) == "```text\na\nbc\n```\n"

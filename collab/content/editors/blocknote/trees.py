@@ -90,7 +90,7 @@ def _node(block: Block) -> Node:
     kind, props = block["type"], block["props"]
     look = _identity(block) | _renamed(props, _LOOK)
     if kind == "codeBlock":
-        code = "".join(item.get("text", "") for item in _content(block))
+        code = _code(_content(block))
         language = {"language": props.get("language")}
         return make_node(kind, look | language, [make_text(code)] if code else [])
     if kind in _LINES:
@@ -112,6 +112,11 @@ def _content(block: Block) -> Sequence[Block]:
     """Return the inline content of a block, or of an inline node; other content is none."""
     content = block.get("content")
     return content if isinstance(content, list) else []
+
+
+def _code(content: Sequence[Block]) -> str:
+    """Return the letters of a code block, without the look that they have in BlockNote."""
+    return "".join(str(item.get("text", "")) or _code(_content(item)) for item in content)
 
 
 def _identity(block: Block) -> dict[str, Any]:
