@@ -18,6 +18,7 @@ from . import (
     rows,
     scale,
     trace,
+    versions,
 )
 
 __all__ = ["main"]
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     content.add_arguments(commands.add_parser("content", help="read and write rich text"))
     changes.add_arguments(commands.add_parser("changes", help="what calling changed() costs"))
     keystrokes.add_arguments(commands.add_parser("keystrokes", help="type in an editor, and watch"))
+    versions.add_arguments(commands.add_parser("versions", help="what versions cost"))
     publish.add_arguments(commands.add_parser("publish", help="what it costs to tell an event"))
     return parser
 
@@ -52,6 +54,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "changes": changes.run,
     "keystrokes": keystrokes.run,
     "publish": publish.run,
+    "versions": versions.run,
 }
 
 

@@ -21,8 +21,9 @@ from collab_storage.versions import VersionState
 
 __all__ = ["decode", "encode", "encode_present", "unpacked_size"]
 
-#: A difference has to be smaller than this part of the state, or the state is stored whole.
-_WORTH = 0.5
+#: A difference has to be smaller than this part of the state, or the state is stored whole. Each
+#: difference is to the last whole state, so that they grow; see ``bench versions``.
+_WORTH = 0.25
 _DIGEST_SIZE = 20
 #: Bytes of a state that are unpacked to find out whether it is large.
 _MEASURED = 256 * 1024

@@ -133,6 +133,13 @@ def test_a_block_without_text_that_changes_is_replaced() -> None:
     assert found.changes[0].attributes == {"src": ("/a.png", "/b.png")}
 
 
+def test_blocks_without_text_are_compared_in_their_order() -> None:
+    found = rich('<img src="/a.png"><img src="/b.png">', '<img src="/c.png"><img src="/d.png">')
+    assert kinds(found) == [("changed", (0,), (0,)), ("changed", (1,), (1,))]
+    both = rich('<img src="/a.png"><hr>', '<img src="/c.png"><p></p>')
+    assert [kind for kind, *_ in kinds(both)][:1] == ["changed"]
+
+
 def test_nodes_in_the_text_are_compared() -> None:
     mention = '<span data-type="mention" data-id="{0}" data-label="{0}">@{0}</span>'
     found = rich(f"<p>To {mention.format('ann')}, ok</p>", f"<p>To {mention.format('ben')}, ok</p>")
