@@ -3,6 +3,7 @@
 import { ServerBlockNoteEditor } from "@blocknote/server-util";
 import * as binding from "y-prosemirror";
 import { documents as made, outline } from "./prosemirror.js";
+import { inWords } from "./random.js";
 
 const server = ServerBlockNoteEditor.create();
 const schema = server.editor.pmSchema;
@@ -42,7 +43,15 @@ export const editor = {
       try {
         const doc = server.editor ? document.doc : null;
         const blocks = server.yDocToBlocks(doc, options.field);
-        yield { ...document, doc: undefined, blocks, html: await server.blocksToHTMLLossy(blocks), markdown: await server.blocksToMarkdownLossy(blocks) };
+        const words = inWords(blocks);
+        yield {
+          ...document,
+          doc: undefined,
+          blocks,
+          html: await server.blocksToHTMLLossy(blocks),
+          markdown: await server.blocksToMarkdownLossy(blocks),
+          words: { json: words, markdown: await server.blocksToMarkdownLossy(words) },
+        };
       } catch (error) {
         if (!(error instanceof Error)) throw error;
       }

@@ -91,6 +91,19 @@ export class Writer {
   }
 }
 
+/** The same JSON with a word in the place of each text, which means nothing in Markdown. */
+export function inWords(json) {
+  let count = 0;
+  const letter = (number) => String.fromCharCode(97 + (number % 26));
+  const word = () => `w${letter((count += 1))}${letter(Math.floor(count / 26))}`;
+  const replaced = (value) => {
+    if (Array.isArray(value)) return value.map(replaced);
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, key === "text" ? word() : replaced(item)]));
+  };
+  return replaced(json);
+}
+
 /** A document with a few edits that a person could have made. */
 export function edited(random, schema, doc, writer, Transform) {
   const change = new Transform(doc);

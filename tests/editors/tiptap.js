@@ -5,6 +5,7 @@ import { generateHTML } from "@tiptap/html";
 import { MarkdownManager } from "@tiptap/markdown";
 import * as binding from "@tiptap/y-tiptap";
 import { outline } from "./prosemirror.js";
+import { inWords } from "./random.js";
 import { extensions } from "./tiptap-extensions.js";
 
 const schema = getSchema(extensions);
@@ -33,7 +34,14 @@ export const editor = {
   schema,
   field: "default",
   attributes,
-  describe: (root) => ({ html: generateHTML(root.toJSON(), extensions), markdown: markdown.serialize(root.toJSON()) }),
+  describe: (root) => {
+    const words = inWords(root.toJSON());
+    return {
+      html: generateHTML(root.toJSON(), extensions),
+      markdown: markdown.serialize(root.toJSON()),
+      words: { json: words, markdown: markdown.serialize(words) },
+    };
+  },
   outline: () => outline(schema),
   fromMarkdown: (text) => schema.nodeFromJSON(markdown.parse(text)).toJSON(),
 };
