@@ -16,7 +16,11 @@ from tests.harness.waiting import until
 from .typists import finish, read, type_on, typing
 
 #: What servers log while processes are killed and the database is away.
-TROUBLE = "cannot be delivered now|cannot be looked up|lease|its change"
+TROUBLE = (
+    "cannot be delivered now|cannot be looked up|lease|its change"
+    # The database goes away while a receiver runs.
+    "|receiver of a changed document failed"
+)
 #: How often a process is killed, for how many seconds the database is away, and how many seconds a
 #: receiver takes; more in `make fuzz-changes`.
 KILLS = int(os.environ.get("COLLAB_TEST_KILLS", "6"))
