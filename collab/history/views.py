@@ -7,6 +7,7 @@ name, restore or delete them takes the right to write and ``can_restore()``.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -50,6 +51,9 @@ __all__ = [
 
 #: Most versions in one answer; earlier ones follow with ``?before=``.
 _PAGE = 200
+#: Digits of an id in a query; Python refuses to read thousands.
+_MAX_DIGITS = 100
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _STATUS = {
     CloseCode.UNAUTHENTICATED: 401,
     CloseCode.FORBIDDEN: 403,
@@ -284,13 +288,14 @@ def _users(version: Version) -> list[str]:
 
 def _title(request: HttpRequest) -> str:
     title = _body(request).get("title", "")
-    if not isinstance(title, str) or len(title) > MAX_TITLE_LENGTH:
+    # Databases refuse zeros, and halves of letters.
+    if not isinstance(title, str) or len(title) > MAX_TITLE_LENGTH or _UNSTORABLE.search(title):
         raise _BadRequest(f"The title must be a text of at most {MAX_TITLE_LENGTH} characters.")
     return title
 
 
 def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise _BadRequest("?from= must be the id of a version, and ?to=, if given, of another.")
     return int(text)
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
+from collab import documents, history
 from collab.history.keeping.restoring import restoration
 from collab.history.keeping.states import encode
 from collab.history.present import Present
+from collab.testing import use_memory_storage
 from collab_storage.base import StoredDocument
+from tests.storage.yjs import HALVED, PAIR, SPLIT
 
 from .material import changed, content_of, fill, letters
 
@@ -76,3 +79,30 @@ def test_the_state_before_comes_with_it() -> None:
     present = Present("doc", StoredDocument(doc.get_update(), [], 1))
     before = restoration(present, [encode(then)], []).before
     assert before == encode(doc.get_update())
+
+
+def test_an_emoji_that_an_edit_has_split_comes_back_as_what_yjs_made_of_its_halves() -> None:
+    with use_memory_storage():
+        documents.send_doc_update("doc", PAIR)
+        whole = history.create("doc", "whole")
+        documents.send_doc_update("doc", SPLIT)
+        split = history.create("doc", "split")
+        # Each version reads as it did.
+        assert letters(history.read("doc", whole.id)) == "a😀b"
+        assert letters(history.read("doc", split.id)) == "a\ufffdX\ufffdb"
+        # Undoing takes out the letter between; in Yjs, no edit makes the halves one letter again.
+        history.restore("doc", whole.id)
+        assert letters(documents.read("doc")) == "a\ufffd\ufffdb"
+        history.restore("doc", split.id)
+        assert letters(documents.read("doc")) == "a\ufffdX\ufffdb"
+
+
+def test_an_emoji_of_which_half_was_deleted_comes_back_as_both_halves() -> None:
+    with use_memory_storage():
+        documents.send_doc_update("doc", PAIR)
+        whole = history.create("doc", "whole")
+        documents.send_doc_update("doc", HALVED)
+        assert letters(documents.read("doc")) == "a\ufffdb"
+        history.restore("doc", whole.id)
+        assert letters(documents.read("doc")) == "a\ufffd\ufffdb"
+        assert letters(history.read("doc", whole.id)) == "a😀b"

@@ -97,7 +97,7 @@ def test_versions_are_compared(staff: Client) -> None:
 def test_comparisons_that_cannot_be_made_are_refused(staff: Client) -> None:
     write(NAME, "one")
     id, url = history.create(NAME).id, f"/history/{NAME}/diff"
-    for query in ("", "from=x", f"from={id}&to=", "from=-1"):
+    for query in ("", "from=x", f"from={id}&to=", "from=-1", f"from={'9' * 5000}"):
         assert staff.get(f"{url}?{query}").status_code == 400
     for query in (f"from={id + 1}", f"from={id}&to={id + 1}", f"from={'9' * 40}"):
         assert staff.get(f"{url}?{query}").status_code == 404
@@ -200,6 +200,8 @@ def test_bodies_and_times_that_are_not_valid_are_refused(staff: Client) -> None:
     write(NAME, "one")
     assert post(staff, URL, {"title": 7}).status_code == 400
     assert post(staff, URL, {"title": "x" * 256}).status_code == 400
+    for title in ("\0", "a\ud800"):
+        assert post(staff, URL, {"title": title}).status_code == 400
     assert staff.post(URL, "[", content_type="application/json").status_code == 400
     assert staff.get(URL, {"before": "noon"}).status_code == 400
     assert staff.get(URL, {"before": "2026-01-01T00:00"}).status_code == 400

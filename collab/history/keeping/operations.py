@@ -50,6 +50,8 @@ __all__ = [
     "versions",
 ]
 
+_MAX_ID = 2**63 - 1
+
 
 async def aversions(
     name: str,
@@ -139,7 +141,9 @@ async def load(name: str, id: int) -> LoadedVersion:
     Raises:
         VersionNotFound: the document has no such version.
     """
-    loaded = await history_storage().load_version(name, id)
+    # Not all databases can look for a larger number.
+    is_possible = 0 < id <= _MAX_ID
+    loaded = await history_storage().load_version(name, id) if is_possible else None
     if loaded is None:
         raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
     return loaded
