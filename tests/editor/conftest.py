@@ -14,6 +14,7 @@ from tests.acceptance.conftest import browser as browser
 from tests.acceptance.site import Line
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
+from tests.harness.waiting import DEADLINE
 
 Visit = Callable[..., "Writer"]
 
@@ -108,6 +109,7 @@ def visit(browser: Browser, pages: Server) -> Iterator[Visit]:
         def visit(path: str, name: str | None = None, **options: Any) -> Writer:
             line = stack.enter_context(Line(pages.port))
             context = browser.new_context(**options)
+            context.set_default_timeout(1000 * DEADLINE)
             stack.callback(context.close)
             writer = Writer(context.new_page(), line)
             writers.append(writer)

@@ -37,6 +37,8 @@ def test_offline_changes_are_kept_and_sent_later(visit: Visit) -> None:
 def test_leaving_with_unsaved_changes_asks_first(visit: Visit) -> None:
     ann = visit("/page/notes/14", "Ann")
     ann.expect_state("saved")
+    # The status does not wait for the script of the editor.
+    expect(ann.text).to_be_visible()
     ann.line.cut()
     ann.expect_state("offline")
     ann.text.click()
@@ -59,6 +61,18 @@ def test_a_document_that_is_too_large_says_so(visit: Visit) -> None:
     )
     ann.expect_state("refused")
     expect(ann.editor.locator("output")).to_have_text("Too large to be saved")
+
+
+def test_an_editor_that_only_shows_the_text_says_so_to_those_who_may_write(visit: Visit) -> None:
+    ann = visit("/page/notes/23", "Ann")
+    ann.expect_state("saved")
+    shown = visit("/page/notes/23?readonly=1", "Ann")
+    shown.expect_state("reading")
+    expect(shown.text).to_have_attribute("contenteditable", "false")
+    ann.text.click()
+    ann.page.keyboard.type("Hello")
+    expect(shown.text).to_contain_text("Hello")
+    shown.expect_state("reading")
 
 
 def test_two_users_write_a_long_document(visit: Visit) -> None:

@@ -137,6 +137,8 @@ export class CollabEditor extends HTMLElement {
 
   #onStatus(frame: Frame, status: Status): void {
     this.#denied = status.state === "closed";
+    // A user who may write cannot do so in an editor that only shows the text.
+    if (status.state === "saved" && this.hasAttribute("readonly")) status.state = "reading";
     frame.showStatus(status);
     this.dataset["state"] = status.state;
     this.dispatchEvent(new CustomEvent("collab-status", { detail: status, bubbles: true }));

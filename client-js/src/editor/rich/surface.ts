@@ -21,6 +21,7 @@ export function makeSurface(place: Place): Surface {
     editable: false,
     extensions: [...extensions(place, () => tables.resolve()), uploads.extension()],
     editorProps: {
+      handleDOMEvents: { keydown: leaveAfterEscape() },
       attributes: {
         role: "textbox",
         "aria-multiline": "true",
@@ -49,6 +50,16 @@ export function makeSurface(place: Place): Surface {
       toolbar?.destroy();
       editor.destroy();
     },
+  };
+}
+
+/** Let Tab leave the text after Escape, as in code; in lists and tables it has another meaning. */
+function leaveAfterEscape(): (view: unknown, event: KeyboardEvent) => boolean {
+  let isLeaving = false;
+  return (_view, { key }) => {
+    const leaves = isLeaving && key === "Tab";
+    isLeaving = key === "Escape" || (isLeaving && key === "Shift");
+    return leaves;
   };
 }
 

@@ -46,15 +46,8 @@ export function editTables(editor: Editor): void {
     return addRowAfter(state, dispatch) && goToNextCell(1)(view.state, dispatch);
   };
   const keys = keydownHandler({ Tab: next, "Shift-Tab": goToNextCell(-1) });
-  // After Escape, Tab leaves the editor, as in code.
-  let isLeaving = false;
-  const handleKeyDown: typeof keys = (target, event) => {
-    const leaves = isLeaving && event.key === "Tab";
-    isLeaving = event.key === "Escape" || (isLeaving && event.key === "Shift");
-    return !leaves && keys(target, event);
-  };
   // Before the keys of lists.
-  editor.registerPlugin(new Plugin({ props: { handleKeyDown } }), (plugin, plugins) => [plugin, ...plugins]);
+  editor.registerPlugin(new Plugin({ props: { handleKeyDown: keys } }), (plugin, plugins) => [plugin, ...plugins]);
   const resizing = columnResizing({ cellMinWidth: COLUMN_WIDTH, View: null });
   editor.registerPlugin(resizing, (plugin, plugins) => [plugin, ...plugins]);
   editor.registerPlugin(tableEditing());
