@@ -39,6 +39,12 @@ __all__ = [
 #: The default of an attribute that must be given.
 REQUIRED: Final = "<required>"
 
+#: HTML attributes that are addresses, and those whose value no check makes safe.
+_ADDRESSES = frozenset(
+    {"action", "background", "cite", "data", "formaction", "href", "poster", "src", "xlink:href"}
+)
+_UNSAFE = frozenset({"srcdoc", "srcset", "style"})
+
 SharedText: TypeAlias = Text | XmlText
 #: A tag, or a function of the node or mark, with all its attributes, and the HTML inside.
 HtmlOutput: TypeAlias = str | Callable[[Node, str], str]
@@ -56,9 +62,13 @@ class Attribute:
         types: types that a value may have; all if none is named.
         html: the HTML attribute that holds it.
         style: the CSS property that holds it.
-        is_url: it is an address; only addresses with a safe protocol are written to HTML.
+        is_url: it is an address; only addresses with a safe protocol are written to HTML. So are
+            those in HTML attributes that are addresses.
         is_identity: it names the node for good. It is made where it is missing, and content
             without it keeps that of the node which it replaces.
+
+    Raises:
+        ValueError: the HTML attribute is code, styles or other HTML.
     """
 
     default: Any = None
@@ -67,6 +77,19 @@ class Attribute:
     style: str | None = None
     is_url: bool = False
     is_identity: bool = False
+
+    def __post_init__(self) -> None:
+        name = (self.html or "").lower()
+        if name.startswith("on") or name in _UNSAFE:
+            raise ValueError(
+                f"The HTML attribute {name!r} cannot hold what others write: it is code, styles or"
+                " other HTML. Name one that begins with data-, or a CSS property by style=."
+            )
+
+    @property
+    def holds_url(self) -> bool:
+        """Whether its value is an address."""
+        return self.is_url or (self.html or "").lower() in _ADDRESSES
 
     def allows(self, value: Any) -> bool:
         """Return whether the attribute may have this value."""

@@ -16,6 +16,8 @@ from collab.content import (
     PROSEMIRROR_BASIC,
     QUILL,
     TIPTAP,
+    Attribute,
+    NodeType,
     Schema,
     from_html,
     from_json,
@@ -276,3 +278,25 @@ def test_roots_of_another_type_do_no_harm(schema: Schema) -> None:
     doc = Doc({schema.field: XmlFragment([XmlElement("paragraph", {"a": "b"}, [])])})
     for read in (to_html, to_text, to_json):
         read(doc, schema=schema)
+
+
+@pytest.mark.parametrize("name", ["onclick", "ONERROR", "style", "srcdoc", "srcset"])
+def test_a_schema_cannot_write_what_others_say_into_code_or_styles(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot hold what others write"):
+        Attribute(html=name)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_addresses_in_nodes_of_a_project_are_safe(payload: str) -> None:
+    table = {name: Attribute(html=name) for name in ("href", "poster", "data-note")}
+    own = TIPTAP.extend(
+        nodes=[
+            NodeType(name="clip", group="block", attributes=table, html="a"),
+            NodeType(
+                name="photo", group="block", attributes={"u": Attribute(html="SRC")}, html="img"
+            ),
+        ]
+    )
+    values = dict.fromkeys(table, payload)
+    doc = raw_doc(block("clip", **values), block("photo", u=payload))
+    assert dangers(to_html(doc, schema=own)) == []

@@ -52,12 +52,12 @@ def html_attributes(table: Mapping[str, Attribute], values: Mapping[str, Any]) -
     styles: list[str] = []
     for key, attribute in table.items():
         value = values.get(key)
-        if value is None or (value == "" and not attribute.is_url):
+        if value is None or (value == "" and not attribute.holds_url):
             continue
         if attribute.style:
             styles.append(_css_declaration(attribute.style, value))
         elif attribute.html:
-            safe = not attribute.is_url or is_safe_url(str(value))
+            safe = not attribute.holds_url or is_safe_url(str(value))
             found[attribute.html] = value if safe else ""
     style = " ".join(filter(None, styles))
     return found | ({"style": style} if style else {})
