@@ -114,6 +114,7 @@ imports: $(TOOLS) ## Check that imports point down the layers
 types: $(TOOLS) $(CLIENT) $(EXAMPLE_DEPENDENCIES) ## Check the types of Python and TypeScript
 	$(PY) -m mypy
 	cd client-js && npm run --silent lint
+	cd example && ../$(PY) -m mypy
 	cd example && ../$(PY) manage.py makefrontend --check
 	cd example && npm exec tsc
 

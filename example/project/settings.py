@@ -23,6 +23,8 @@ INSTALLED_APPS = [
     "channels",
     "boards",
     "dashboard",
+    # Before pages: the names of its documents match the pattern of theirs, too.
+    "la_suite",
     "pages",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -86,6 +88,9 @@ COLLAB = {
 
 # What thermometers send along with their readings.
 SENSOR_TOKEN = os.environ.get("SENSOR_TOKEN", "example")
+
+# What the servers of a La Suite Docs send along with their requests; see la_suite.
+Y_PROVIDER_API_KEY = os.environ.get("Y_PROVIDER_API_KEY", "example")
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "pages"

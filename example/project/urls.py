@@ -24,5 +24,6 @@ urlpatterns = [
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
     path("", include("boards.urls")),
     path("", include("dashboard.urls")),
+    path("", include("la_suite.urls")),
     path("", include("pages.urls")),
 ]

@@ -32,8 +32,12 @@ class Site:
     def __init__(self, directory: Path) -> None:
         self.port = 0
         self._log = directory / "site.log"
-        self._database = directory / "site.sqlite3"
+        self.database = directory / "site.sqlite3"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**_without_test_settings(), "DATABASE": str(self.database)}
 
     @property
     def log(self) -> str:
@@ -43,12 +47,11 @@ class Site:
     def start(self) -> None:
         """Start it and wait for the address that it prints."""
         welcomes = len(ADDRESS.findall(self.log)) if self._log.exists() else 0
-        environment = {"DATABASE": str(self._database), "PORT": str(self.port)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "serve.py"],
                 cwd=EXAMPLE,
-                env={**_without_test_settings(), **environment},
+                env={**self._environment, "PORT": str(self.port)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -58,9 +61,15 @@ class Site:
         assert process.poll() is None, self.log
         self.port = int(ADDRESS.findall(self.log)[-1])
 
+    def run(self, code: str) -> str:
+        """Run Python code in the project, and return what it prints."""
+        command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
+        environment = self._environment
+        return subprocess.check_output(command, cwd=EXAMPLE, env=environment, text=True)
+
     def stored_bytes(self, name: str) -> bytes:
         """Return the bytes of a document, as they are in the database."""
-        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
             rows = database.execute(
                 "SELECT coalesce(snapshot, x'') FROM collab_storage_document WHERE name = ?"
                 " UNION ALL SELECT log.data FROM collab_storage_update AS log"
