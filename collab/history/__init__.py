@@ -17,6 +17,7 @@ from collab.history.comparing.changes import (
 from collab.history.comparing.operations import adiff, diff
 from collab.history.exceptions import HistoryError, NoHistory, VersionNotFound
 from collab.history.keeping.automatic import aprune, prune
+from collab.history.keeping.importing import aimport_version, import_version
 from collab.history.keeping.operations import (
     acreate,
     adelete,
@@ -53,6 +54,7 @@ __all__ = [
     "adelete",
     "adiff",
     "aforget_user",
+    "aimport_version",
     "aprune",
     "aread",
     "arename",
@@ -65,6 +67,7 @@ __all__ = [
     "delete",
     "diff",
     "forget_user",
+    "import_version",
     "prune",
     "read",
     "rename",

@@ -6,14 +6,25 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
+from posixpath import join, relpath
 from typing import Any, Protocol
 
 from django.core.files.storage import Storage as FileStorage
 from django.core.management.base import CommandError
 from django.db import connections
 
-__all__ = ["DatabaseTable", "LegacyStates", "Objects", "SQLiteTable", "TableNames"]
+__all__ = [
+    "DatabaseTable",
+    "LegacyStates",
+    "LegacyVersion",
+    "Objects",
+    "SQLiteTable",
+    "TableNames",
+    "VersionedObjects",
+]
 
 #: A name of a table or column, perhaps with that of its schema.
 _IDENTIFIER = re.compile(r"\w+(\.\w+)?")
@@ -148,3 +159,47 @@ class Objects:
             yield str(PurePosixPath(directory, file))
         for inner in directories:
             yield from self._paths(str(PurePosixPath(directory, inner)))
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyVersion:
+    """A version of an object.
+
+    Args:
+        at: when it was written.
+        object: of the client of S3.
+    """
+
+    at: datetime
+    object: Any
+
+    def read(self) -> bytes:
+        """Return the document's state in it."""
+        data: bytes = self.object.get()["Body"].read()
+        return data
+
+
+class VersionedObjects(Objects):
+    """A bucket of S3 that is a storage of django-storages, with all versions of its objects."""
+
+    _storage: Any
+
+    def versions(self, name: str) -> list[LegacyVersion]:
+        """Return the versions of a document, the oldest first; deletions are none."""
+        key = join(self._storage.location, f"{name}{self._suffix}")
+        found = self._storage.bucket.object_versions.filter(Prefix=key)
+        # Deletions have no size.
+        return sorted(
+            (
+                LegacyVersion(each.last_modified, each)
+                for each in found
+                if each.object_key == key and each.size is not None
+            ),
+            key=lambda version: version.at,
+        )
+
+    def _paths(self, directory: str) -> Iterator[str]:
+        """List the bucket a thousand objects at a time, rather than a folder at a time."""
+        location = self._storage.location
+        for each in self._storage.bucket.objects.filter(Prefix=location):
+            yield relpath(each.key, location or ".")

@@ -165,3 +165,38 @@ async def test_garbage_harms_its_sender_only(start_server: StartServer) -> None:
                     attacker.send(mutated(chance, chance.choice(good)))
                 attacker.send(b"\x09")
                 await attacker.until(lambda: attacker.close_code or b"\x0a" in attacker.frames)
+
+
+# Moving.
+
+
+def test_documents_of_a_table_of_postgresql_are_imported(
+    postgres_database: str, start_server: StartServer
+) -> None:
+    server = start_server(postgres_database)
+    server.run_code("""
+        from base64 import b64encode
+        from django.core.management import call_command
+        from django.db import connection
+        from pycrdt import Doc, Text
+        from collab import documents
+
+        doc = Doc()
+        doc.get("text", type=Text).insert(0, "old")
+        state = doc.get_update()
+        with connection.cursor() as cursor:
+            cursor.execute('CREATE TABLE "documents" ("name" text PRIMARY KEY, "data" bytea)')
+            cursor.execute("INSERT INTO documents VALUES ('one', %s)", [state])
+            cursor.execute("CREATE TABLE encoded (title text PRIMARY KEY, state text)")
+            cursor.execute("INSERT INTO encoded VALUES ('two', %s)", [b64encode(state).decode()])
+        call_command("collab_import_hocuspocus", database="default")
+        call_command(
+            "collab_import_hocuspocus",
+            database="default",
+            table="encoded",
+            name_column="title",
+            data_column="state",
+        )
+        for name in ("one", "two"):
+            assert str(documents.read(name).get("text", type=Text)) == "old"
+    """)

@@ -110,7 +110,7 @@ def test_a_document_that_differs_from_its_source_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one").write_bytes(state("first"))
-    module = "collab.management.commands.collab_import_hocuspocus"
+    module = "collab.management.importing"
     monkeypatch.setattr(f"{module}.read", lambda name: Doc())
     with pytest.raises(CommandError, match="1 documents"):
         run(folder=str(tmp_path))
