@@ -6,9 +6,9 @@ from datetime import datetime
 
 from asgiref.sync import async_to_sync
 
-from collab.history.jobs import run_job
 from collab.history.keeping.states import encode
 from collab.history.storage import history_storage
+from collab_storage.subprocesses import run_job
 from collab_storage.versions import LoadedVersion, Version, VersionDraft, VersionKind
 
 __all__ = ["aimport_version", "import_version"]
