@@ -28,7 +28,7 @@ from .models import Document
 
 View = Callable[[HttpRequest], HttpResponse]
 
-#: Bytes that are converted at most.
+#: Bytes that are converted at most, and of a document that is polled.
 MAX_CONTENT = 20 * 1024 * 1024
 #: A state vector of which a document lacks nothing that it could have.
 NOTHING = b"\x00"
@@ -152,11 +152,14 @@ def poll(request: HttpRequest, document: Document) -> HttpResponse:
     name = str(document.pk)
     try:
         given = {key: base64.b64decode(text) for key, text in json.loads(request.body).items()}
+        doc = documents.read(name) if documents.exists(name) else Doc[Any]()
         if update := given.get("localDoc64"):
             if access < Access.WRITE:
                 return _error(403, "Forbidden")
+            if len(doc.get_update()) + len(update) > MAX_CONTENT:
+                return _error(413, "The document is too large.")
             documents.send_doc_update(name, update, user=request.user)
-        doc = documents.read(name) if documents.exists(name) else Doc[Any]()
+            doc.apply_update(update)
         missing = doc.get_update(given.get("state64", NOTHING))
     except (AttributeError, TypeError, ValueError, binascii.Error):
         return _error(400, "Invalid content")

@@ -17,7 +17,7 @@ import pytest
 from tests.harness.waiting import DEADLINE
 
 from .site import Site
-from .test_js_clients import ROOT, Control
+from .test_js_clients import ROOT, Action, Control
 
 pytestmark = pytest.mark.client
 
@@ -73,7 +73,7 @@ def control(site: Site, suite: dict[str, Any]) -> Iterator[Control]:
         bob = suite["users"]["bob"]["id"]
         change = "UPDATE la_suite_documentaccess SET role = ? WHERE user_id = ?"
         roles = {"make-bob-a-reader": "reader", "remove-bob": "", "make-bob-an-editor": "editor"}
-        actions = {
+        actions: dict[str, Action] = {
             name: partial(database.execute, change, (role, bob)) for name, role in roles.items()
         }
         with Control(actions) as control:
