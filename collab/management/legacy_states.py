@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from posixpath import join, relpath
+from posixpath import join
 from typing import Any, Protocol
 
 from django.core.files.storage import Storage as FileStorage
@@ -189,17 +189,17 @@ class VersionedObjects(Objects):
         key = join(self._storage.location, f"{name}{self._suffix}")
         found = self._storage.bucket.object_versions.filter(Prefix=key)
         # Deletions have no size.
-        return sorted(
-            (
-                LegacyVersion(each.last_modified, each)
-                for each in found
-                if each.object_key == key and each.size is not None
-            ),
-            key=lambda version: version.at,
-        )
+        versions = [
+            LegacyVersion(each.last_modified, each)
+            for each in found
+            if each.object_key == key and each.size is not None
+        ]
+        # They are listed with the newest first, and have no times below a second.
+        newest_first = sorted(versions, key=lambda version: version.at, reverse=True)
+        return newest_first[::-1]
 
     def _paths(self, directory: str) -> Iterator[str]:
         """List the bucket a thousand objects at a time, rather than a folder at a time."""
-        location = self._storage.location
+        location = join(self._storage.location, "")
         for each in self._storage.bucket.objects.filter(Prefix=location):
-            yield relpath(each.key, location or ".")
+            yield each.key.removeprefix(location)

@@ -79,7 +79,8 @@ def storage(request: pytest.FixtureRequest) -> Iterator[None]:
 class Source:
     """A document of another server, which writes each state as base64 to one object."""
 
-    def __init__(self, bucket: Bucket, name: str) -> None:
+    def __init__(self, bucket: Bucket, name: str, pause: int = 1) -> None:
+        self.pause = pause
         self.key = f"media/{name}/file"
         self._bucket = bucket
         self._doc: Doc[Any] = Doc()
@@ -91,7 +92,8 @@ class Source:
         # The server knows no times below a second.
         versions = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self._bucket.name].keys
         for number, version in enumerate(versions.getlist(self.key)):
-            version.last_modified = START.replace(tzinfo=None) + timedelta(minutes=number)
+            minutes = timedelta(minutes=number * self.pause)
+            version.last_modified = START.replace(tzinfo=None) + minutes
 
 
 def text_of(doc: Doc[Any]) -> str:
@@ -118,13 +120,23 @@ def test_the_versions_of_objects_become_versions_of_documents(bucket: Bucket) ->
         one.write(text)
     two.write("x")
     bucket.put_object(Key="media/readme", Body=b"No document.")
-    bucket.put_object(Key="elsewhere/three/file", Body=b"Not of this storage.")
+    for folder in ("elsewhere", "media2"):
+        bucket.put_object(Key=f"{folder}/three/file", Body=b"Not of this storage.")
     assert run(prefix="old/") == "2 documents are imported; 0 existed already.\n"
     assert text_of(documents.read("old/one")) == "abc"
     minutes = [timedelta(minutes=number) for number in range(3)]
     assert versions("old/one") == list(zip(("a", "ab", "abc"), minutes, strict=True))
     assert versions("old/two") == [("x", minutes[0])]
     assert not documents.exists("old/three")
+
+
+@pytest.mark.usefixtures("storage")
+def test_versions_of_one_second_keep_their_order(bucket: Bucket) -> None:
+    one = Source(bucket, "one", pause=0)
+    for text in ("a", "b", "c"):
+        one.write(text)
+    run()
+    assert [text for text, _ in versions("one")] == ["a", "ab", "abc"]
 
 
 @pytest.mark.usefixtures("storage")
