@@ -79,8 +79,7 @@ def storage(request: pytest.FixtureRequest) -> Iterator[None]:
 class Source:
     """A document of another server, which writes each state as base64 to one object."""
 
-    def __init__(self, bucket: Bucket, name: str, pause: int = 1) -> None:
-        self.pause = pause
+    def __init__(self, bucket: Bucket, name: str) -> None:
         self.key = f"media/{name}/file"
         self._bucket = bucket
         self._doc: Doc[Any] = Doc()
@@ -92,8 +91,7 @@ class Source:
         # The server knows no times below a second.
         versions = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self._bucket.name].keys
         for number, version in enumerate(versions.getlist(self.key)):
-            minutes = timedelta(minutes=number * self.pause)
-            version.last_modified = START.replace(tzinfo=None) + minutes
+            version.last_modified = START.replace(tzinfo=None) + timedelta(minutes=number)
 
 
 def text_of(doc: Doc[Any]) -> str:
@@ -131,12 +129,15 @@ def test_the_versions_of_objects_become_versions_of_documents(bucket: Bucket) ->
 
 
 @pytest.mark.usefixtures("storage")
-def test_versions_of_one_second_keep_their_order(bucket: Bucket) -> None:
-    one = Source(bucket, "one", pause=0)
-    for text in ("a", "b", "c"):
-        one.write(text)
-    run()
-    assert [text for text, _ in versions("one")] == ["a", "ab", "abc"]
+def test_no_version_is_added_before_the_newest() -> None:
+    with documents.edit("one") as doc:
+        doc.get("text", type=Text).insert(0, "a")
+    history.create("one", "Today")
+    state = documents.read("one").get_update()
+    with pytest.raises(ValueError, match="has a later version"):
+        history.import_version("one", state, START)
+    history.import_version("one", state, datetime.now(UTC), title="Once more")
+    assert [version.title for version in history.versions("one")] == ["Once more", "Today"]
 
 
 @pytest.mark.usefixtures("storage")
