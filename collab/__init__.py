@@ -1,7 +1,8 @@
 """A CRDT collaborative document server for Django."""
 
-from . import wire
+from importlib.machinery import PathFinder
 
 __version__ = "0.1.0"
+_spec = PathFinder.find_spec("collab.wire", __path__)
 #: Whether the modules of the hot path are compiled, as in wheels for one platform.
-__compiled__ = not str(wire.__file__).endswith(".py")
+__compiled__ = _spec is not None and not str(_spec.origin).endswith(".py")
