@@ -39,8 +39,8 @@ from collab.hocuspocus.frames import (
 )
 from collab.hocuspocus.member import HocuspocusMember
 from collab.hocuspocus.outbox import Line
-from collab.hocuspocus.session import ExchangeRequest, HocuspocusSession, ReaderState
-from collab.protocol.effects import CommentUpdate, RoomUpdate
+from collab.hocuspocus.session import ExchangeRequest, HocuspocusSession
+from collab.protocol.effects import CommentUpdate, ReaderState, RoomUpdate
 from collab.protocol.frames import read_varuint
 from collab.signals import member_joined, member_left
 from collab.wire import CloseCode, MessageType

@@ -8,25 +8,25 @@ from typing import Any
 from collab.access import Access
 from collab.conf import Settings
 from collab.hocuspocus.frames import AddressedType, status_frame
-from collab.protocol.effects import CommentUpdate, Effect, Reply, RoomUpdate, StateRequest
+from collab.protocol.effects import (
+    CommentUpdate,
+    Effect,
+    ReaderState,
+    Reply,
+    RoomUpdate,
+    StateRequest,
+)
 from collab.protocol.frames import read_varuint
 from collab.protocol.session import Session
 from collab.protocol.yjs.updates import outline
 from collab.wire import MessageType
 
-__all__ = ["ExchangeRequest", "HocuspocusSession", "ReaderState", "scope_of"]
+__all__ = ["ExchangeRequest", "HocuspocusSession", "scope_of"]
 
 
 @dataclass(frozen=True)
 class ExchangeRequest(StateRequest):
     """A client's question for what it lacks, which expects the same question of the server."""
-
-
-@dataclass(frozen=True)
-class ReaderState:
-    """Everything that a client has which may only read."""
-
-    update: bytes
 
 
 #: Types of messages whose bytes are those of y-websocket.
@@ -72,7 +72,7 @@ class HocuspocusSession(Session):
         self._updates += has_news
         return Reply(status_frame(not has_news))
 
-    def receive_message(self, frame: bytes, position: int) -> Effect[Any] | ReaderState:
+    def receive_message(self, frame: bytes, position: int) -> Effect[Any]:
         """Return the effect of the message at ``position`` of a frame.
 
         A message of an unknown type has none.
@@ -92,7 +92,7 @@ class HocuspocusSession(Session):
             return ExchangeRequest(effect.state)
         return effect
 
-    def _receive_update(self, update: bytes, *, is_whole: bool) -> Any:
+    def _receive_update(self, update: bytes, *, is_whole: bool) -> Effect[Any]:
         if is_whole and not self.can_write:
             return ReaderState(update)
         if not is_whole or self._owes_report:

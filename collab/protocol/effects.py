@@ -18,6 +18,7 @@ __all__ = [
     "Origin",
     "PresenceChange",
     "PresenceRequest",
+    "ReaderState",
     "Reply",
     "RoomUpdate",
     "StateRequest",
@@ -134,6 +135,13 @@ class PresenceRequest:
 
 
 @dataclass(frozen=True)
+class ReaderState:
+    """Everything that a client has which may only read, where the protocol has it sent."""
+
+    update: bytes
+
+
+@dataclass(frozen=True)
 class Reply:
     """A frame for the member alone."""
 
@@ -146,6 +154,7 @@ Effect = (
     | StateRequest
     | PresenceChange
     | PresenceRequest
+    | ReaderState
     | Reply
     | None
 )
