@@ -94,7 +94,6 @@ class DocumentType:
         each user, so both have to agree; a type that has only this one is asked this one always.
         A user whom the dict lacks is refused. An error that it raises is the answer for all users.
         """
-        raise NotImplementedError(f"{type(self).__qualname__} has no access_for().")
 
     def presence(self, user: Any, *args: Any, **parameters: Any) -> Any:
         """Return what other members see of ``user`` for certain: a dict as JSON can say it.

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
+from django.test import override_settings
 from django.urls import path
 
 from collab import documents
@@ -45,6 +47,9 @@ def _fresh_calls() -> None:
 async def members(number: int, names: Sequence[str]) -> AsyncIterator[list[CollabClient]]:
     """Connect users who may write, each to one of the documents ``names``."""
     async with AsyncExitStack() as stack:
+        # No periodic check comes in between, however long it takes.
+        lasting = {**settings.COLLAB, "ACCESS_CHECK_INTERVAL": 3600.0, "ACCESS_GRACE": 3600.0}
+        stack.enter_context(override_settings(COLLAB=lasting))
         pairs = await many_logged_in(number, last_name="write")
         yield [
             await stack.enter_async_context(
@@ -200,9 +205,8 @@ def open_members() -> list[Member]:
 
 
 async def test_an_outage_is_forgiven_by_periodic_checks_for_a_bounded_time(
-    monkeypatch: pytest.MonkeyPatch, settings: Any
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings.COLLAB = {**settings.COLLAB, "ACCESS_GRACE": 3600.0}
     async with members(2, ["crowded/a"]) as clients:
         questions = answer(monkeypatch, OperationalError())
         checks = [each.connection.recheck_access(routine=True) for each in open_members()]

@@ -16,11 +16,12 @@ A = TypeVar("A")
 class _Asked(Generic[Q, A]):
     """Questions about one subject, and the task that answers them."""
 
+    task: asyncio.Task[None]
+
     def __init__(self) -> None:
         self.questions: list[Q] = []
         self.answers: asyncio.Future[Sequence[A | Exception]] = asyncio.Future()
         self.waiting = 0
-        self.task: asyncio.Task[None] | None = None
 
 
 class Gathering(Generic[K, Q, A]):
@@ -75,8 +76,7 @@ class Gathering(Generic[K, Q, A]):
     def _end(self, subject: K, batch: _Asked[Q, A]) -> None:
         """Answer nobody any more: all callers have their answers, or were cancelled."""
         self._close(subject, batch)
-        if batch.task is not None:
-            batch.task.cancel()
+        batch.task.cancel()
 
     def _close(self, subject: K, batch: _Asked[Q, A]) -> None:
         """Gather no more questions into a batch."""
