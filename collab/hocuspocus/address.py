@@ -15,6 +15,7 @@ from collab.engine.rooms.room import Room
 from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
+from collab.engine.serving.access_check import ANSWER_TIMEOUT
 from collab.exceptions import (
     Forbidden,
     MemberError,
@@ -269,7 +270,8 @@ class Address:
             raise NoSuchDocument from error
         hub, stored, check = current_hub(), self._socket.stored, self._credentials.check
         with hub.pending_join(self.name, self._credentials.user_id) as pending:
-            access = await check.ask()
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                access = await check.ask()
             check.record(access)
             member = self._new_member(access, former)
             await apply_rules(member, self.name, member.user)

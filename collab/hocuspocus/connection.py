@@ -34,6 +34,8 @@ logger = logging.getLogger("collab.hocuspocus")
 
 #: Documents of one connection, and those of them whose token has not come.
 MAX_DOCUMENTS, MAX_PENDING_DOCUMENTS = 1_000, 100
+#: Sessions of one document on one connection.
+MAX_SESSIONS = 20
 #: Frames, and bytes of them, that wait until their documents are open.
 MAX_WAITING_FRAMES, MAX_WAITING_SIZE = 5_000, 5 * 1024 * 1024
 #: Documents that are opened at once, and times that the project is asked about tokens in a second,
@@ -173,7 +175,9 @@ class HocuspocusConnection(ConsumerConnection):
         address = self._addresses.get(key)
         if address is None:
             self._check_documents()
-            address = self._addresses[key] = Address(self, key)
+            address = Address(self, key)
+            self._check_sessions(address.name)
+            self._addresses[key] = address
         address.receive(frame, position)
         if (member := address.member) is not None and self._member is not None:
             self._member.answered += member.take_answered()
@@ -190,6 +194,12 @@ class HocuspocusConnection(ConsumerConnection):
             pending = sum(address.is_pending for address in self._addresses.values())
             if pending >= MAX_PENDING_DOCUMENTS:
                 raise TryAgainLater("Too many documents without a token.")
+
+    def _check_sessions(self, name: str) -> None:
+        """Return if a document may be open once more: one client must not fill its room."""
+        opened = [each for each in self._addresses.values() if not each.is_ended]
+        if sum(address.name == name for address in opened) >= MAX_SESSIONS:
+            raise TryAgainLater("Too many sessions of a document on one connection.")
 
     def forget(self, address: Address) -> None:
         """Forget a document that the client has left."""

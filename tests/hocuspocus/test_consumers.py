@@ -506,6 +506,32 @@ async def test_documents_are_limited_and_refused_ones_make_room(
         assert await ann.closed() == 4205
 
 
+async def test_sessions_of_a_document_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_SESSIONS", 2)
+    async with client() as ann:
+        opened = [ann.document(name) for name in ("room", "room\0one", "other\0one", "other\0two")]
+        for document in opened:
+            document.attach()
+        await ann.until(lambda: all(document.synced for document in opened))
+        ann.document("room\0two").attach()
+        assert await ann.closed() == 4205
+
+
+@pytest.mark.usefixtures("answers")
+async def test_a_project_that_does_not_answer_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(address, "ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr(address, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(Answers, "gate", asyncio.Event())
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("slow")
+        await until(lambda: len(Answers.asked) > 1)
+        monkeypatch.setattr(Answers, "gate", None)
+        await ann.until(lambda: document.synced)
+
+
 @override_settings(COLLAB={"STORAGE": MEMORY, "FIRST_FRAME_TIMEOUT": 0.05})
 async def test_a_client_that_opens_no_document_in_time_is_disconnected() -> None:
     async with client() as ann:
