@@ -13,6 +13,8 @@ __all__ = ["GRANT_AGE", "GRANT_PREFIX", "Access", "grant", "granted_access", "gr
 GRANT_AGE: Final = 24 * 60 * 60
 #: A subprotocol of a websocket that begins so has a grant.
 GRANT_PREFIX: Final = "collab.grant."
+#: In a grant: it includes the versions of the document.
+_HISTORY: Final = "history"
 
 
 class Access(IntEnum):
@@ -30,21 +32,35 @@ class Access(IntEnum):
         return self.name.lower()
 
 
-def grant(name: str, access: Access) -> str:
+def grant(name: str, access: Access, *, history: bool = False) -> str:
     """Return a token that gives whoever has it ``access`` to the document ``name`` for a day.
 
     It has the letters of a subprotocol only.
+
+    Args:
+        name: the document.
+        access: to the document.
+        history: also to its versions.
     """
-    return _signer().sign_object([name, access.label], compress=True)
+    extent = [_HISTORY] if history else []
+    return _signer().sign_object([name, access.label, *extent], compress=True)
 
 
-def granted_access(token: str, name: str) -> Access:
-    """Return the access to ``name`` that a token grants; none if it is not valid (any more)."""
+def granted_access(token: str, name: str, *, history: bool = False) -> Access:
+    """Return the access to ``name`` that a token grants; none if it is not valid (any more).
+
+    Args:
+        token: it.
+        name: the document.
+        history: to its versions.
+    """
     try:
-        document, label = _signer().unsign_object(token, max_age=GRANT_AGE)
+        document, label, *extent = _signer().unsign_object(token, max_age=GRANT_AGE)
     except BadSignature:
         return Access.NONE
-    return Access[label.upper()] if document == name else Access.NONE
+    if document != name or (history and _HISTORY not in extent):
+        return Access.NONE
+    return Access[label.upper()]
 
 
 def granted_to(scope: dict[str, Any], name: str) -> Access:

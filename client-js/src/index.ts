@@ -1,13 +1,18 @@
 export type { TokenPlace, ValueOrGetter } from "./address.js";
 export { HistoryPanel } from "./history-panel.js";
 export type { HistoryPanelOptions } from "./history-panel.js";
+export { authorRuns } from "./authors.js";
+export type { AuthorRun } from "./authors.js";
 export { CollabProvider } from "./provider.js";
 export type { CollabEvents, CollabOptions } from "./provider.js";
 export { Rows, rows } from "./rows.js";
 export type { RowsChange, RowsEvents, Values } from "./rows.js";
 export { editText } from "./text.js";
-export { createVersioning, Versions } from "./versioning.js";
+export { createVersioning, Versions, VersionsError } from "./versioning.js";
 export type {
+  AuthorRange,
+  Authors,
+  Difference,
   DocumentVersion,
   VersioningOptions,
   VersionList,

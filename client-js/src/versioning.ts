@@ -22,6 +22,41 @@ export interface VersionList {
   versions: DocumentVersion[];
   users: Record<string, string>;
   can_restore: boolean;
+  /** Earlier ones follow with the time of the last. */
+  has_more: boolean;
+}
+
+/** Client, first clock, clock behind the last, key of the user, and time of an insertion. */
+export type AuthorRange = [number, number, number, string | null, string];
+
+/** Who has written a document, and the names of the users by key. */
+export interface Authors {
+  shares: { user: string | null; inserted: number; deleted: number; last: string }[];
+  ranges: AuthorRange[];
+  users: Record<string, string>;
+}
+
+/** What differs between two states of a document; `docs/history.md` describes the changes. */
+export interface Difference {
+  changes: object[];
+  /** The later state with what was removed, in `<ins>` and `<del>`. */
+  html: string;
+  /** Authors of what was added: letters of the first have the class `author-0`, and so on. */
+  authors: (string | null)[];
+  users: Record<string, string>;
+}
+
+/** A request that was refused or has failed; without a status, the server was not reached. */
+export class VersionsError extends Error {
+  override readonly name = "VersionsError";
+
+  constructor(
+    message: string,
+    readonly status?: number,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }
 
 /** A version as BlockNote's `VersioningEndpoints` describe it. */
@@ -45,6 +80,9 @@ export interface VersioningOptions {
   csrfToken?: ValueOrGetter<string>;
 }
 
+/** Milliseconds after which a request has failed. */
+const TIMEOUT = 60_000;
+
 /** Versions of one document on the server. */
 export class Versions {
   #url: string;
@@ -59,22 +97,47 @@ export class Versions {
   /** Return the versions, the newest first; those before a time follow with `before`. */
   async list(before?: string): Promise<VersionList> {
     const query = before === undefined ? "" : `?before=${encodeURIComponent(before)}`;
-    return (await (await this.#ask("GET", query)).json()) as VersionList;
+    return (await this.#json("GET", query)) as VersionList;
+  }
+
+  /** Return all versions, the newest first. */
+  async all(): Promise<DocumentVersion[]> {
+    const found: DocumentVersion[] = [];
+    let hasMore = true;
+    while (hasMore) {
+      const next = await this.list(found.at(-1)?.at);
+      found.push(...next.versions);
+      hasMore = next.has_more && next.versions.length > 0;
+    }
+    return found;
   }
 
   /** Make a version; with a title it is never thinned out. */
   async create(title = ""): Promise<DocumentVersion> {
-    return (await (await this.#ask("POST", "", { title })).json()) as DocumentVersion;
+    return (await this.#json("POST", "", { title })) as DocumentVersion;
   }
 
   /** Return the state of a version as a Yjs update. */
   async state(id: number): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(await (await this.#ask("GET", `${String(id)}/state`)).arrayBuffer());
+    const response = await this.#ask("GET", `${String(id)}/state`);
+    expectType(response, "octet-stream");
+    return new Uint8Array(await response.arrayBuffer());
   }
 
   /** Restore a version: all members see it as an edit. Return the version of the content before. */
   async restore(id: number): Promise<DocumentVersion> {
-    return (await (await this.#ask("POST", `${String(id)}/restore`, {})).json()) as DocumentVersion;
+    return (await this.#json("POST", `${String(id)}/restore`, {})) as DocumentVersion;
+  }
+
+  /** Return who has written what. */
+  async authors(): Promise<Authors> {
+    return (await this.#json("GET", "../authors")) as Authors;
+  }
+
+  /** Compare a version with another, or with the present. */
+  async compare(from: number, to?: number): Promise<Difference> {
+    const query = to === undefined ? "" : `&to=${String(to)}`;
+    return (await this.#json("GET", `../diff?from=${String(from)}${query}`)) as Difference;
   }
 
   async rename(id: number, title: string): Promise<void> {
@@ -85,6 +148,12 @@ export class Versions {
     await this.#ask("DELETE", `${String(id)}/`);
   }
 
+  async #json(method: string, path: string, body?: object): Promise<unknown> {
+    const response = await this.#ask(method, path, body);
+    expectType(response, "json");
+    return response.json();
+  }
+
   async #ask(method: string, path: string, body?: object): Promise<Response> {
     const headers: Record<string, string> = { ...(await current(this.#options.headers ?? {})) };
     if (method !== "GET") {
@@ -92,13 +161,19 @@ export class Versions {
       if (token) headers["X-CSRFToken"] = token;
     }
     if (body) headers["Content-Type"] = "application/json";
-    const response = await fetch(`${this.#url}${path}`, {
-      method,
-      headers,
-      credentials: "same-origin",
-      ...(body && { body: JSON.stringify(body) }),
-    });
-    if (!response.ok) throw new Error(await problem(response));
+    let response: Response;
+    try {
+      response = await fetch(`${this.#url}${path}`, {
+        method,
+        headers,
+        credentials: "same-origin",
+        signal: AbortSignal.timeout(TIMEOUT),
+        ...(body && { body: JSON.stringify(body) }),
+      });
+    } catch (error) {
+      throw new VersionsError(`No answer from ${this.#url}${path}`, undefined, { cause: error });
+    }
+    if (!response.ok) throw new VersionsError(await problem(response), response.status);
     return response;
   }
 }
@@ -112,10 +187,14 @@ export class Versions {
  */
 export function createVersioning(url: string, options: VersioningOptions = {}) {
   const versions = new Versions(url, options);
-  const content = async (snapshot: SnapshotReference) =>
-    Y.convertUpdateFormatV1ToV2(await versions.state(numberOf(snapshot)));
+  const content = async (snapshot: SnapshotReference): Promise<Uint8Array> => {
+    // Yjs' own conversion of updates does not make the same of all of them.
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, await versions.state(numberOf(snapshot)));
+    return Y.encodeStateAsUpdateV2(doc);
+  };
   return {
-    list: async (): Promise<VersionSnapshot[]> => (await versions.list()).versions.map(snapshotOf),
+    list: async (): Promise<VersionSnapshot[]> => (await versions.all()).map(snapshotOf),
     create: async (_content: unknown, options: { name?: string } = {}): Promise<VersionSnapshot> =>
       snapshotOf(await versions.create(options.name ?? new Date().toISOString())),
     restore: async (_document: unknown, snapshot: SnapshotReference): Promise<Uint8Array> => {
@@ -142,6 +221,13 @@ function snapshotOf(version: DocumentVersion): VersionSnapshot {
 
 function numberOf(snapshot: SnapshotReference): number {
   return Number(String(snapshot.id));
+}
+
+/** Refuse another answer, such as a page to log in that the request was led to. */
+function expectType(response: Response, type: string): void {
+  const found = response.headers.get("Content-Type") ?? "nothing";
+  if (found.includes(type)) return;
+  throw new VersionsError(`${response.url} answered with ${found}, not ${type}`, response.status);
 }
 
 function cookie(name: string): string | undefined {

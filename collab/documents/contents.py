@@ -17,6 +17,7 @@ from collab.documents.policy import load_seeded
 from collab.documents.reading import aread
 from collab.documents.registry import type_of
 from collab.engine.hub.working_copies import (
+    loaded_user,
     new_entry,
     store_update,
     unsaved_entries,
@@ -181,6 +182,7 @@ async def areplace(
 
 def replace(name: str, **options: Any) -> Report:
     """See :func:`areplace`."""
+    loaded_user(options.get("user"))
     return async_to_sync(areplace)(name, **options)
 
 
@@ -210,6 +212,7 @@ async def aedit_text(
 
 def edit_text(name: str, old: str, new: str, **options: Any) -> None:
     """See :func:`aedit_text`."""
+    loaded_user(options.get("user"))
     async_to_sync(aedit_text)(name, old, new, **options)
 
 

@@ -14,7 +14,7 @@ from collab.access import Access
 from collab.documents.patterns import NamePattern
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.hub.hub import Hub
-from collab.engine.hub.working_copies import user_key
+from collab.engine.hub.working_copies import loaded_user, user_key
 from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.relay.publisher import inquire, publish
 from collab.engine.rooms.room import PresentMember
@@ -161,7 +161,7 @@ def recheck_access(
     pattern: str | None = None,
 ) -> None:
     """See :func:`arecheck_access`."""
-    async_to_sync(arecheck_access)(room_name, user, prefix=prefix, pattern=pattern)
+    async_to_sync(arecheck_access)(room_name, loaded_user(user), prefix=prefix, pattern=pattern)
 
 
 # Messages to members.
@@ -210,4 +210,4 @@ async def aclose_members(room_name: str, reason: str = "", user: object = None) 
 
 def close_members(room_name: str, reason: str = "", user: object = None) -> None:
     """See :func:`aclose_members`."""
-    async_to_sync(aclose_members)(room_name, reason, user)
+    async_to_sync(aclose_members)(room_name, reason, loaded_user(user))

@@ -14,6 +14,7 @@ from collab.conf import get_storage
 from collab.documents.policy import ensure_seeded, load_seeded
 from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import (
+    loaded_user,
     on_commit,
     store_update,
     unsaved_entries,
@@ -65,7 +66,7 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
 
 def send_doc_update(room_name: str, update: bytes, *, user: object = None) -> None:
     """See :func:`asend_doc_update`."""
-    async_to_sync(asend_doc_update)(room_name, update, user=user)
+    async_to_sync(asend_doc_update)(room_name, update, user=loaded_user(user))
 
 
 @asynccontextmanager
@@ -93,7 +94,7 @@ def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
         async_to_sync(load_seeded)(room_name, doc)
         with recording_updates(doc) as updates:
             yield doc
-    async_to_sync(_finish)(room_name, updates, user)
+    async_to_sync(_finish)(room_name, updates, loaded_user(user))
 
 
 async def adelete(room_name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
+from django.urls import NoReverseMatch, reverse
 
 from collab.editor.options import EDITORS
 
@@ -14,7 +15,7 @@ __all__ = ["check_field"]
 
 
 def check_field(field: Any) -> Iterator[CheckMessage]:
-    """Check the editor of a field, its model, and that the project serves it (E040 to E042)."""
+    """Check the editor of a field, its model, and that the project serves it (E040 to E043)."""
     if field.editor not in EDITORS:
         text = f"'editor' must be one of {', '.join(EDITORS)}, not {field.editor!r}."
         yield Error(text, obj=field, id="collab.E040")
@@ -25,3 +26,15 @@ def check_field(field: Any) -> Iterator[CheckMessage]:
     if field.primary_key or len(field.model._meta.pk_fields) > 1:
         text = "A model with collaborative fields needs one other field as its primary key."
         yield Error(text, obj=field, id="collab.E042")
+    if field.history and not _has_history_urls():
+        text = "The field has 'history', and no URL has the versions."
+        hint = 'Add path("history/", include("collab.history.urls")) to the urlpatterns.'
+        yield Error(text, hint=hint, obj=field, id="collab.E043")
+
+
+def _has_history_urls() -> bool:
+    try:
+        reverse("collab_history:versions", args=["a"])
+    except NoReverseMatch:
+        return False
+    return True

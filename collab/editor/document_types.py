@@ -185,7 +185,12 @@ def register_row_documents() -> None:
     for model in collaborative_models():
         if model in known:
             continue
-        first = columns_of(model)[0]
-        attributes = {"model": model, "content": first.format.schema, "content_field": first.name}
+        columns = columns_of(model)
+        attributes = {
+            "model": model,
+            "content": columns[0].format.schema,
+            "content_field": columns[0].name,
+            "history": documents.History() if any(each.history for each in columns) else None,
+        }
         document_type = type(f"{model.__name__}Document", (RowDocument,), attributes)
         documents.register(f"{model._meta.label_lower}/<path:pk>")(document_type)

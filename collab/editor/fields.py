@@ -38,13 +38,21 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
             ``"markdown"``, ``"code"`` or ``"plain"``.
         placeholder: a text for an empty editor.
         language: of code, such as ``"python"``, for its colours.
+        history: keep versions of the text, and offer them in its editors; the project's URLs must
+            include ``collab.history.urls``.
 
     ``blank`` is true by default: people can empty a text at any time.
     """
 
     descriptor_class: Any = TrackedText
     #: Options that Django's fields do not have, with their defaults.
-    _own: ClassVar = {"editor": "rich", "placeholder": "", "language": "", "blank": True}
+    _own: ClassVar = {
+        "editor": "rich",
+        "placeholder": "",
+        "language": "",
+        "history": False,
+        "blank": True,
+    }
 
     def __init__(
         self,
@@ -52,12 +60,14 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
         editor: Editor = "rich",
         placeholder: str = "",
         language: str = "",
+        history: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"blank": True, **kwargs})
         self.editor = editor
         self.placeholder = placeholder
         self.language = language
+        self.history = history
 
     def deconstruct(self) -> Any:
         """Return the field as migrations write it."""

@@ -130,7 +130,10 @@ def live_editor(
     access = Access.READ if user is None else access_of(name, user)
     if user is not None and access < Access.WRITE:
         options["readonly"] = True
-    text = getattr(row, column.attname) or "" if access >= Access.READ else ""
+    is_readable = access >= Access.READ
+    text = getattr(row, column.attname) or "" if is_readable else ""
+    if user is not None and not is_readable:
+        options["history"] = False
     is_html = column.format.written == "html"
     return editor_html(
         name,

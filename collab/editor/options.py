@@ -37,6 +37,8 @@ class EditorOptions:
         status: show who is here and what is saved.
         version: of the document's structure that the page is made for; by default that of the
             document's type. With an older one than the server's the page may only read.
+        history: offer the versions of the document; the page's URLs must include
+            ``collab.history.urls``.
         access: what this page grants to whoever has it, although the policy does not.
         id: of the element.
     """
@@ -56,6 +58,7 @@ class EditorOptions:
     toolbar: bool = True
     status: bool = True
     version: int | None = None
+    history: bool = False
     access: Access | None = None
     id: str = ""
 

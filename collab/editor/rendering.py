@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, Final
 
+from django.core.exceptions import ImproperlyConfigured
 from django.forms.widgets import Media, Script
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import conditional_escape, escape, format_html, format_html_join
@@ -79,8 +80,10 @@ def _attributes(name: str, user: Any, options: EditorOptions) -> dict[str, str |
         attributes["version"] = str(version)
     if texts := catalogue():
         attributes["strings"] = texts
+    if options.history:
+        attributes["history-url"] = _history_url(name)
     if options.access is not None:
-        attributes["token"] = grant(name, options.access)
+        attributes["token"] = grant(name, options.access, history=options.history)
     return attributes
 
 
@@ -111,6 +114,16 @@ def _upload_url() -> str:
         return reverse("collab_editor:upload")
     except NoReverseMatch:
         return ""
+
+
+def _history_url(name: str) -> str:
+    try:
+        return reverse("collab_history:versions", args=[name])
+    except NoReverseMatch as error:
+        raise ImproperlyConfigured(
+            "An editor offers versions, and no URL has them: add"
+            ' path("history/", include("collab.history.urls")) to the urlpatterns.'
+        ) from error
 
 
 def _written(attributes: dict[str, str | bool]) -> SafeString:

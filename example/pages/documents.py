@@ -20,6 +20,9 @@ class PageDocument(documents.DocumentType):
     #: The tag writes it into pages; those that were opened before a new one may only read.
     version: ClassVar = 1
 
+    #: Versions are kept, and the editor shows them.
+    history: ClassVar = documents.History()
+
     def authorize(self, user: Any, slug: str) -> Access:
         """Let users write; the page of a read-only link grants its readers what they need."""
         if not Page.objects.filter(slug=slug).exists():

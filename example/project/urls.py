@@ -21,6 +21,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # collab: stores images of users who may write the page.
     path("collab/", include("collab.editor.urls")),
+    # collab: versions of documents.
+    path("history/", include("collab.history.urls")),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
     path("", include("boards.urls")),
     path("", include("dashboard.urls")),

@@ -39,5 +39,14 @@ def test_a_grant_ends_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     assert granted_access(token, "report") == Access.NONE
 
 
+def test_a_grant_says_whether_it_is_for_versions_too() -> None:
+    token = grant("report", Access.WRITE, history=True)
+    assert granted_access(token, "report") == Access.WRITE
+    assert granted_access(token, "report", history=True) == Access.WRITE
+    assert granted_access(token, "other", history=True) == Access.NONE
+    without = grant("report", Access.WRITE)
+    assert granted_access(without, "report", history=True) == Access.NONE
+
+
 def test_a_grant_can_be_offered_as_a_subprotocol() -> None:
     assert re.fullmatch(r"[\w.-]+", grant("ünïcode/" + "x" * 200, Access.WRITE))

@@ -25,7 +25,7 @@ from django.contrib.auth.models import Permission, User  # noqa: E402
 from django.forms import modelform_factory  # noqa: E402
 from pycrdt import Doc, XmlElement, XmlFragment, XmlText  # noqa: E402
 
-from collab import documents  # noqa: E402
+from collab import documents, history  # noqa: E402
 from collab.access import Access  # noqa: E402
 from collab.asgi import get_application  # noqa: E402
 from tests.editor.site_settings import PARAGRAPHS  # noqa: E402
@@ -123,6 +123,13 @@ def fill_hostile(body: XmlFragment) -> None:
     body.children.append(XmlElement("image", image))
 
 
+class Texts(Open):
+    """Texts that everybody may write."""
+
+    content = "plain"
+    content_field = "default"
+
+
 class ReadOnly(Open):
     """Documents that everybody may read."""
 
@@ -144,7 +151,13 @@ class Closed(Open):
         return Access.NONE
 
 
-for prefix, kind in {"notes": Open, "read": ReadOnly, "own": Own, "closed": Closed}.items():
+for prefix, kind in {
+    "notes": Open,
+    "texts": Texts,
+    "read": ReadOnly,
+    "own": Own,
+    "closed": Closed,
+}.items():
     documents.register(f"{prefix}/<path:rest>")(kind)
 
 
@@ -177,6 +190,13 @@ def people(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"results": results})
 
 
+def versions(request: HttpRequest, count: int, name: str) -> HttpResponse:
+    """Make versions of a document."""
+    for number in range(count):
+        history.create(name, f"Version {number}", user=request.user)
+    return HttpResponse(count)
+
+
 def media(request: HttpRequest, file: str) -> HttpResponse:
     """Return an image that was stored."""
     content = (Path(settings.MEDIA_ROOT) / "collab" / file).read_bytes()
@@ -191,7 +211,7 @@ def enter(request: HttpRequest, name: str) -> HttpResponse:
     if name == "Vera":
         user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     login(request, user, "django.contrib.auth.backends.ModelBackend")
-    return HttpResponse(name)
+    return HttpResponse(name, content_type="text/plain")
 
 
 def form(request: HttpRequest, pk: int) -> HttpResponse:
@@ -210,6 +230,8 @@ def form(request: HttpRequest, pk: int) -> HttpResponse:
 urlpatterns = [
     path("page/<path:name>", page),
     path("collab/", include("collab.editor.urls")),
+    path("history/", include("collab.history.urls")),
+    path("versions/<int:count>/<path:name>", versions),
     path("people", people),
     path("enter/<str:name>", enter),
     path("admin/", admin.site.urls),

@@ -127,8 +127,13 @@ def test_a_document_leads_to_its_row(settings: Any) -> None:
     assert document_name(article) == "texts.article/5"
 
 
+def test_versions_are_kept_if_a_field_has_them() -> None:
+    assert document_type_of(Article).history == documents.History()
+    assert document_type_of(Entry).history is None
+
+
 @isolate_apps("tests.texts")
-def test_fields_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fields_are_checked(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     class Wrong(models.Model):
         text = CollaborativeTextField(editor="rech", primary_key=True)  # type: ignore[arg-type]
 
@@ -140,6 +145,11 @@ def test_fields_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     field: Any = Wrong._meta.get_field("text")
     assert [message.id for message in field.check()] == ["collab.E040", "collab.E042"]
+    settings.ROOT_URLCONF = "tests.editor.no_urls"
+    body: Any = Article._meta.get_field("body")
+    assert [message.id for message in body.check()] == ["collab.E043"]
+    settings.ROOT_URLCONF = "tests.urls"
+    assert body.check() == []
     monkeypatch.setattr("django.apps.apps.is_installed", lambda name: False)
     summary: Any = Article._meta.get_field("summary")
     assert [message.id for message in summary.check()] == ["collab.E041"]

@@ -57,6 +57,15 @@ def test_the_form_of_a_stored_row_has_its_editors() -> None:
     assert "editor.js" in str(ArticleForm(instance=article).media)
 
 
+def test_versions_are_offered_to_users_who_may_read_the_text() -> None:
+    article = Article.objects.create(title="A", body="<p>one</p>")
+    address = f'history-url="/history/texts.article/{article.pk}/versions/"'
+    assert str(ArticleForm(instance=article)).count(address) == 1
+    form: Any = ArticleForm(instance=article)
+    form.collab_user = AnonymousUser()
+    assert "history-url" not in str(form)
+
+
 def test_html_that_was_there_before_the_field_is_shown_safely() -> None:
     article = Article.objects.create(title="A")
     Article.objects.update(body="<p>x<script>y()</script></p>")

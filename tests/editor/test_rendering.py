@@ -75,6 +75,19 @@ def test_a_page_says_the_version_of_the_type_that_it_was_made_for() -> None:
     assert " version" not in editor_html("a")
 
 
+def test_versions_are_offered_if_the_project_has_their_address() -> None:
+    html = editor_html("a b/c", history=True, access="read")
+    assert ' history-url="/history/a%20b/c/versions/"' in html
+    token = html.partition(' token="')[2].partition('"')[0]
+    assert granted_access(token, "a b/c", history=True) == Access.READ
+    assert "history-url" not in editor_html("a")
+    with (
+        override_settings(ROOT_URLCONF="tests.editor.no_urls"),
+        pytest.raises(ImproperlyConfigured, match=r'include\("collab.history.urls"\)'),
+    ):
+        editor_html("a", history=True)
+
+
 def test_images_are_stored_by_a_view_if_there_is_one() -> None:
     assert "upload-url" not in editor_html("a")
     with override_settings(ROOT_URLCONF="tests.editor.uploads.test_views"):

@@ -83,6 +83,16 @@ def test_a_grant_of_the_view_wins_over_the_policy() -> None:
     )
 
 
+def test_versions_are_offered_to_users_who_may_read() -> None:
+    for access in ("read", "write"):
+        html = render("{% collab_editor name history=True %}", name=f"{access}/a")
+        assert f' history-url="/history/{access}/a/versions/"' in html
+    assert "history-url" not in render('{% collab_editor "none/a" history=True %}')
+    granted = render('{% collab_editor "none/a" history=True access="read" %}')
+    token = granted.partition(' token="')[2].partition('"')[0]
+    assert granted_access(token, "none/a", history=True) == Access.READ
+
+
 def test_text_is_escaped() -> None:
     with documents.edit("write/b") as doc:
         doc.get("code", type=Text).insert(0, "<script>alert(1)</script>")

@@ -15,11 +15,14 @@ from rest_framework.authtoken.models import Token
 
 from collab import documents, history
 from collab.testing import use_memory_storage
+from tests.harness.fixtures import StartServer
 
 from .material import changed, content_of, fill
 
 NAME = "archived/a"
 SCRIPT = Path(__file__).with_name("versions.mjs")
+#: BlockNote as it is published.
+STOCK = Path(__file__).parents[1] / "js/blocknote"
 #: Where Node.js finds the packages of the client.
 CLIENT = Path(__file__).parents[2] / "client-js"
 
@@ -71,3 +74,41 @@ def test_the_client_package_shows_and_restores_versions(
     assert "There is no version" in seen["error"]
     assert seen["earlier"] == "First" == version.title
     assert seen["refused"]
+
+
+def test_the_endpoints_are_those_that_blocknote_takes() -> None:
+    options = "--noEmit --strict --exactOptionalPropertyTypes --skipLibCheck --target es2022"
+    places = "--module nodenext --lib es2023,dom,dom.iterable --types node"
+    types = CLIENT / "node_modules/@types"
+    compiler = CLIENT / "node_modules/.bin/tsc"
+    done = subprocess.run(
+        [compiler, *options.split(), *places.split(), "--typeRoots", types, STOCK / "types.ts"],
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_blocknote_shows_names_and_restores_versions(start_server: StartServer) -> None:
+    server = start_server(
+        application="tests.editor.site:application",
+        environment={"DJANGO_SETTINGS_MODULE": "tests.editor.site_settings"},
+    )
+    address = f"127.0.0.1:{server.port}"
+    versions = f"http://{address}/history/notes/blocknote/versions/"
+    done = subprocess.run(
+        ["node", STOCK / "editor.js", f"ws://{address}/ws", versions, "notes/blocknote"],
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    seen: dict[str, Any] = json.loads(done.stdout)
+    assert seen["can"] == [True] * 4
+    assert seen["listed"] == ["Monday"]
+    # The editor puts an empty block behind the last.
+    assert [block["content"][0]["text"] for block in seen["then"][:2]] == ["Title", "First"]
+    assert seen["previewed"] == seen["then"] == seen["restored"]
+    assert seen["present"].startswith("Other title")
+    assert seen["after"] == [None, "Tuesday"] and seen["left"] == [None]

@@ -14,6 +14,7 @@ from pycrdt import Doc, XmlElement, XmlFragment
 from rest_framework.authtoken.models import Token
 
 from collab import documents, history
+from collab.access import Access, grant
 from collab.testing import use_memory_storage
 
 from .material import letters, write
@@ -214,3 +215,36 @@ def test_faults_are_not_refusals(staff: Client) -> None:
     with override_settings(COLLAB={"STORAGE": {"BACKEND": backend}}):
         staff.raise_request_exception = False
         assert staff.get(URL).status_code == 500
+
+
+def test_a_page_grants_the_versions_of_its_document() -> None:
+    write(NAME, "one")
+    anonymous = client_of(None)
+
+    def status(token: str, method: str = "get") -> int:
+        answer = post(anonymous, URL, {"title": "x"}, method, headers={"X-Collab-Grant": token})
+        return int(answer.status_code)
+
+    assert status(grant(NAME, Access.READ, history=True)) == 200
+    # The type has the last word.
+    assert status(grant(NAME, Access.WRITE, history=True), "post") == 401
+    assert status(grant(NAME, Access.READ, history=True), "post") == 401
+    for token in (grant(NAME, Access.WRITE), grant("archived/b", Access.READ, history=True), "x"):
+        assert status(token) == 401
+
+
+def test_a_grant_counts_if_the_type_refuses_by_an_error() -> None:
+    assert Client().get("/history/archived/raising/versions/").status_code == 401
+    token = grant("archived/raising", Access.READ, history=True)
+    answer = Client().get("/history/archived/raising/versions/", headers={"X-Collab-Grant": token})
+    assert answer.status_code == 200
+
+
+def test_earlier_versions_follow(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collab.history.views._PAGE", 2)
+    write(NAME, "one")
+    made = [history.create(NAME, title).id for title in "abc"]
+    first = staff.get(URL).json()
+    assert [version["id"] for version in first["versions"]] == made[:0:-1] and first["has_more"]
+    rest = staff.get(URL, {"before": first["versions"][-1]["at"]}).json()
+    assert [version["id"] for version in rest["versions"]] == made[:1] and not rest["has_more"]

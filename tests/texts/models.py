@@ -15,7 +15,7 @@ class Article(models.Model):
     """A row with several texts, and columns that are none."""
 
     title = models.CharField(max_length=100)
-    body = CollaborativeTextField()
+    body = CollaborativeTextField(history=True)
     summary = CollaborativeTextField(editor="plain", placeholder="In short")
     views = models.IntegerField(default=0)
     note = models.TextField(blank=True)

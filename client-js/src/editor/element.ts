@@ -3,7 +3,7 @@ import { connect, type Connection } from "./connection.js";
 import { Frame } from "./frame.js";
 import { personOf } from "./person.js";
 import { StatusWatch, type Status } from "./status.js";
-import { translator } from "./strings.js";
+import { translator } from "../strings.js";
 import type { MakeSurface, Surface } from "./surface.js";
 
 const SURFACES: Record<string, () => Promise<{ makeSurface: MakeSurface }>> = {
@@ -61,6 +61,15 @@ export class CollabEditor extends HTMLElement {
     this.#life = { connection, frame, status, stop };
     this.#introduce(connection, t("Guest"));
     frame.showPeople(connection.awareness);
+    if (this.hasAttribute("history-url")) {
+      const button = frame.offer(t("Versions"), () => {
+        const context = { element: this, frame, load: this.#load, signal: stop.signal, button };
+        import("./history/view.js").then(
+          ({ toggleHistory }) => toggleHistory(context),
+          () => frame.notify(t("Offline")),
+        );
+      });
+    }
     const update = (): void => this.#setEditable();
     connection.provider.on("access", update);
     stop.signal.addEventListener("abort", () => connection.provider.off("access", update));
@@ -83,10 +92,7 @@ export class CollabEditor extends HTMLElement {
   }
 
   async #start(life: Life): Promise<void> {
-    const kind = this.#option("editor") || "rich";
-    const load = SURFACES[kind];
-    if (!load) throw new Error(`No editor: ${kind}`);
-    const [{ makeSurface }] = await Promise.all([load(), life.connection.loaded]);
+    const [{ makeSurface }] = await Promise.all([this.#load(), life.connection.loaded]);
     if (life.stop.signal.aborted) return;
     const { doc, awareness } = life.connection;
     life.surface = makeSurface({
@@ -156,6 +162,13 @@ export class CollabEditor extends HTMLElement {
     life.editable = editable;
     life.frame.showEditable(editable);
     life.surface.setEditable(editable);
+  }
+
+  get #load(): () => Promise<{ makeSurface: MakeSurface }> {
+    const kind = this.#option("editor") || "rich";
+    const load = SURFACES[kind];
+    if (!load) throw new Error(`No editor: ${kind}`);
+    return load;
   }
 
   get #hasCopy(): boolean {

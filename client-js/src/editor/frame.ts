@@ -3,7 +3,7 @@ import type { Awareness } from "y-protocols/awareness";
 
 import { present, type Person } from "./person.js";
 import { HINTS, LABELS, type Status } from "./status.js";
-import type { Translate } from "./strings.js";
+import type { Translate } from "../strings.js";
 import contentCss from "./styles/content.css?inline";
 import frameCss from "./styles/frame.css?inline";
 
@@ -19,6 +19,7 @@ export class Frame {
   readonly #notice = make("p", { class: "notice", id: "notice", part: "notice", role: "status", hidden: "" });
   readonly #status = make("output", { class: "status", id: "status", part: "status" });
   readonly #people = make("ul", { class: "people", id: "people", part: "people" });
+  readonly #foot = make("div", { class: "foot", part: "foot" }, this.#status, this.#people);
   readonly #element: HTMLElement;
   #host: HTMLElement | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -33,9 +34,16 @@ export class Frame {
     const shadow = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     shadow.adoptedStyleSheets = [frameSheet];
     this.#people.setAttribute("aria-label", t("Who is here"));
-    const foot = make("div", { class: "foot", part: "foot" }, this.#status, this.#people);
     const body = make("div", { class: "body", part: "body" }, document.createElement("slot"));
-    shadow.replaceChildren(make("div", { class: "frame", part: "frame" }, this.bar, body, this.#notice, foot));
+    shadow.replaceChildren(make("div", { class: "frame", part: "frame" }, this.bar, body, this.#notice, this.#foot));
+  }
+
+  /** Add a button below the text. */
+  offer(label: string, act: () => void): HTMLElement {
+    const button = make("button", { type: "button", class: "offer", part: "button" }, label);
+    button.addEventListener("click", act);
+    this.#foot.append(button);
+    return button;
   }
 
   /** Put the host of the text in the place of the rendered text. */

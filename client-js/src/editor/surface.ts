@@ -2,7 +2,7 @@
 import type { Doc } from "yjs";
 import type { Awareness } from "y-protocols/awareness";
 
-import type { Translate } from "./strings.js";
+import type { Translate } from "../strings.js";
 
 /** Where a surface is, and what it edits. */
 export interface Place {
@@ -26,6 +26,14 @@ export interface Surface {
   setEditable(editable: boolean): void;
   focus(): void;
   destroy(): void;
+  /** Colour the letters of a text that does not change any more. */
+  showAuthors(letters: Letters): Promise<void>;
+}
+
+/** Runs of letters, each with the class of its author, and styles of these classes. */
+export interface Letters {
+  runs: { text: string; className: string }[];
+  sheet: CSSStyleSheet;
 }
 
 export type MakeSurface = (place: Place) => Surface;

@@ -22,6 +22,7 @@ class CollaborativeColumn(TextColumn):
     editor: str
     placeholder: str
     language: str
+    history: bool
 
     @property
     def format(self) -> TextFormat:
@@ -34,6 +35,7 @@ class CollaborativeColumn(TextColumn):
             "editor": self.editor,
             "placeholder": self.placeholder,
             "language": self.language,
+            "history": self.history,
         }
 
 

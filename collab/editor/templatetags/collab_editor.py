@@ -33,6 +33,8 @@ def collab_editor(context: template.Context, name: str, **options: Any) -> SafeS
     access = _access(name, user, options.get("access"))
     if access is not None:
         options.setdefault("readonly", access < Access.WRITE)
+        if access < Access.READ:
+            options.pop("history", None)
         if access >= Access.READ and "rendered" not in options:
             options["rendered"] = _rendered(
                 name, options.get("editor", "rich"), options.get("field", "default")

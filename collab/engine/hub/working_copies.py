@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pycrdt import Doc
 
@@ -23,6 +23,7 @@ from collab_storage.surrogates import as_yjs
 __all__ = [
     "deliver_on_commit",
     "load_copy",
+    "loaded_user",
     "new_entry",
     "on_commit",
     "store_update",
@@ -30,6 +31,8 @@ __all__ = [
     "unsaved_updates",
     "user_key",
 ]
+
+T = TypeVar("T")
 
 
 async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
@@ -95,6 +98,12 @@ def user_key(user: object) -> str | None:
     """Return the primary key of a user as text; ``None`` without a user."""
     key = getattr(user, "pk", None)
     return None if key is None else str(key)
+
+
+def loaded_user(user: T) -> T:
+    """Return a user that a request loads lazily, loaded, which cannot be done in the event loop."""
+    user_key(user)
+    return user
 
 
 def unsaved_updates(room_name: str) -> list[bytes]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from asgiref.sync import async_to_sync
 
-from collab.engine.hub.working_copies import unsaved_entries
+from collab.engine.hub.working_copies import loaded_user, unsaved_entries
 from collab.exceptions import DocumentNotFound
 from collab.history.storage import history_storage
 from collab_storage.authorship import (
@@ -97,7 +97,7 @@ async def aforget_user(user: object) -> int:
 
 def forget_user(user: object) -> int:
     """See :func:`aforget_user`."""
-    return async_to_sync(aforget_user)(user)
+    return async_to_sync(aforget_user)(loaded_user(user))
 
 
 async def attributed(name: str) -> Attributed:

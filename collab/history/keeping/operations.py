@@ -11,6 +11,7 @@ from pycrdt import Doc
 
 from collab.engine.hub.working_copies import (
     deliver_on_commit,
+    loaded_user,
     new_entry,
     unsaved_entries,
     user_key,
@@ -90,7 +91,7 @@ async def acreate(name: str, title: str = "", *, user: object = None) -> Version
 
 def create(name: str, title: str = "", *, user: object = None) -> Version:
     """See :func:`acreate`."""
-    return async_to_sync(acreate)(name, title, user=user)
+    return async_to_sync(acreate)(name, title, user=loaded_user(user))
 
 
 async def keep(name: str, kind: VersionKind, *, title: str = "", user: object = None) -> Version:
@@ -200,7 +201,7 @@ async def arestore(name: str, id: int, *, user: object = None) -> Version:
 
 def restore(name: str, id: int, *, user: object = None) -> Version:
     """See :func:`arestore`."""
-    return async_to_sync(arestore)(name, id, user=user)
+    return async_to_sync(arestore)(name, id, user=loaded_user(user))
 
 
 async def arename(name: str, id: int, title: str) -> None:

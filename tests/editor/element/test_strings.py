@@ -13,17 +13,22 @@ from collab.editor.element.strings import STRINGS, catalogue
 from collab.editor.rendering import editor_html
 
 EDITOR = Path(__file__).parents[3] / "collab/editor"
-SOURCES = Path(__file__).parents[3] / "client-js/src/editor"
+CLIENT = Path(__file__).parents[3] / "client-js/src"
+PANEL = [*CLIENT.glob("history-*.ts")]
+SOURCES = [*(CLIENT / "editor").rglob("*.ts"), *PANEL]
 
 
 def test_each_text_is_in_the_element_and_each_of_the_element_can_be_translated() -> None:
-    source = "".join(path.read_text("utf-8") for path in SOURCES.rglob("*.ts"))
+    source = "".join(path.read_text("utf-8") for path in SOURCES)
     assert [text for text in STRINGS if f'"{text}"' not in source] == []
     called = r't\(|label: |heading\(\d, |align\("\w+", |button\("\w+", '
     labels = re.findall(rf'(?:\b(?:{called}))\s*"([^"]+)"', source)
+    states = (CLIENT / "editor/status.ts").read_text("utf-8")
     labels += re.findall(r'^  \["\w+", "([^"]+)"\],$', source, re.MULTILINE)
-    states = (SOURCES / "status.ts").read_text("utf-8")
     labels += re.findall(r'^  \w+: "([^"]+)",$', states, re.MULTILINE)
+    for path in PANEL:
+        # Whatever begins so is a text, but for the name of a key.
+        labels += {*re.findall(r'"([A-Z][^"]+)"', path.read_text("utf-8"))} - {"Escape"}
     assert sorted({*labels} - {*STRINGS}) == []
     assert sorted({*STRINGS} - {*labels}) == []
 

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("title", models.CharField(max_length=100)),
-                ("body", collab.editor.fields.CollaborativeTextField()),
+                ("body", collab.editor.fields.CollaborativeTextField(history=True)),
                 (
                     "summary",
                     collab.editor.fields.CollaborativeTextField(

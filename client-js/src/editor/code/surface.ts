@@ -39,6 +39,7 @@ export function makeSurface(place: Place): Surface {
     if (found) view.dispatch({ effects: language.reconfigure(found) });
   });
   return {
+    showAuthors: async (letters) => (await import("./authors.js")).showAuthors(view, letters),
     get value() {
       return text.toJSON();
     },

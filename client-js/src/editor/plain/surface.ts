@@ -33,6 +33,7 @@ export function makeSurface({ host, element, doc, awareness, field, t }: Place):
   host.append(area);
   const hideCarets = showCarets(text, area, awareness);
   return {
+    showAuthors: async (letters) => (await import("./authors.js")).showAuthors(area, letters),
     get value() {
       return text.toJSON();
     },

@@ -1,6 +1,6 @@
 /** A question in the toolbar, such as the address of a link. */
 import { make } from "../frame.js";
-import type { Translate } from "../strings.js";
+import type { Translate } from "../../strings.js";
 
 export class Prompt {
   readonly form = make("form", { class: "prompt", hidden: "" });

@@ -37,6 +37,7 @@ export function makeSurface(place: Place): Surface {
     toolbar?.offerTables(commands);
   });
   return {
+    showAuthors: async (letters) => (await import("./authors.js")).showAuthors(editor, letters),
     get value() {
       return editor.isEmpty ? "" : editor.getHTML();
     },

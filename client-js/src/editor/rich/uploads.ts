@@ -3,6 +3,7 @@ import { Extension, type Editor } from "@tiptap/core";
 import type { Transaction } from "@tiptap/pm/state";
 import { Plugin } from "@tiptap/pm/state";
 
+import { csrfToken, grantHeaders } from "../requests.js";
 import type { Place } from "../surface.js";
 
 interface Stored {
@@ -95,9 +96,7 @@ export class Uploads {
     const body = new FormData();
     body.append("name", element.getAttribute("name") ?? "");
     body.append("file", file);
-    const headers: Record<string, string> = { "X-CSRFToken": this.#csrfToken };
-    const token = element.getAttribute("token");
-    if (token) headers["X-Collab-Grant"] = token;
+    const headers = { ...grantHeaders(element), "X-CSRFToken": csrfToken(element) };
     let response: Response;
     try {
       response = await fetch(this.#address, { method: "POST", body, headers, credentials: "same-origin" });
@@ -113,13 +112,5 @@ export class Uploads {
 
   get #address(): string {
     return this.#place.element.getAttribute("upload-url") ?? "";
-  }
-
-  /** The token as the form has it, else the page, else the cookie. */
-  get #csrfToken(): string {
-    const { element } = this.#place;
-    const input = element.closest("form")?.querySelector<HTMLInputElement>("[name=csrfmiddlewaretoken]");
-    const cookie = /(?:^|;\s*)csrftoken=([^;]*)/.exec(document.cookie)?.[1];
-    return input?.value ?? element.getAttribute("csrf-token") ?? cookie ?? "";
   }
 }

@@ -1,0 +1,424 @@
+"""The versions of a document in ``<collab-editor>``, in Chromium, below a strict policy."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from .conftest import Visit, Writer
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "client-js/node_modules/axe-core/axe.min.js"
+KINDS = ["rich", "plain", "markdown", "code"]
+ATTACK = "<img src=x onerror=alert(1)>"
+
+
+def panel(writer: Writer, number: int = 0) -> Locator:
+    return writer.page.locator("collab-editor").nth(number).get_by_role("region", name="Versions")
+
+
+def press(writer: Writer, name: str) -> None:
+    panel(writer).get_by_role("button", name=name, exact=True).click()
+
+
+def expect_said(writer: Writer, text: str) -> None:
+    expect(panel(writer).get_by_role("status")).to_have_text(text)
+
+
+def open_versions(writer: Writer) -> None:
+    writer.editor.get_by_role("button", name="Versions", exact=True).click()
+    expect(panel(writer)).to_have_attribute("aria-busy", "false")
+
+
+def keep(writer: Writer, name: str) -> None:
+    """Make a version with a name."""
+    panel(writer).get_by_role("textbox", name="Name of this version").fill(name)
+    press(writer, "Keep this version")
+    expect_said(writer, "This version is kept.")
+
+
+def entry(writer: Writer, name: str) -> Locator:
+    return panel(writer).get_by_role("button", name=re.compile(re.escape(name)))
+
+
+def shown(writer: Writer) -> Locator:
+    """The version in the place of the text."""
+    return writer.page.locator(".collab-version")
+
+
+def live(writer: Writer) -> Locator:
+    """The text itself, which may be hidden."""
+    return writer.page.locator(
+        ".collab-surface:not(.collab-version) :is(.tiptap, textarea, .cm-content)"
+    )
+
+
+def value(writer: Writer) -> str:
+    found: str = writer.editor.evaluate("(element) => element.value")
+    return found
+
+
+def expect_value(writer: Writer, part: str) -> None:
+    writer.page.wait_for_function(
+        "(part) => document.querySelector('collab-editor').value.includes(part)", arg=part
+    )
+
+
+def write(writer: Writer, text: str) -> None:
+    """Type a line at the beginning."""
+    live(writer).click()
+    writer.page.keyboard.press("ControlOrMeta+Home")
+    writer.page.keyboard.type(text)
+    writer.page.keyboard.press("Enter")
+    writer.expect_state("saved")
+
+
+def restore(writer: Writer, name: str) -> None:
+    entry(writer, name).first.click()
+    press(writer, "Restore")
+    expect(panel(writer).get_by_text(re.compile("^Restore the version of"))).to_be_visible()
+    press(writer, "Restore this version")
+    expect_said(writer, "The version is restored. The text as it was before is kept as a version.")
+
+
+def pair(visit: Visit, path: str) -> tuple[Writer, Writer]:
+    ann, bob = visit(path, "Ann"), visit(path, "Bob")
+    for writer in (ann, bob):
+        writer.expect_state("saved")
+    return ann, bob
+
+
+def expect_equal(path: str, *writers: Writer) -> None:
+    """Fail unless all pages have the text that ``documents.read()`` has."""
+    for writer in writers:
+        writer.expect_state("saved")
+    assert len({value(writer) for writer in writers}) == 1
+    page = writers[0].page.request.get(writers[0].line.url + path).text()
+    [rendered] = re.findall(r'<div class="collab-rendered">(.*?)</div></collab', page, re.DOTALL)
+    is_rich = "editor=rich" in path
+    assert (rendered if is_rich else html.unescape(rendered)) == value(writers[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_types_while_the_other_looks_at_versions_and_restores(visit: Visit, kind: str) -> None:
+    path = f"/page/{'notes' if kind == 'rich' else 'texts'}/history?editor={kind}&history=1"
+    ann, bob = pair(visit, path)
+    write(ann, "First of Ann.")
+    expect_value(bob, "First of Ann.")
+    open_versions(bob)
+    keep(bob, "Monday")
+    entry(bob, "Monday").click()
+    version = shown(bob).locator(".tiptap, textarea, .cm-content")
+    if kind == "plain":
+        expect(version).to_have_value("First of Ann.\n")
+    else:
+        expect(version).to_contain_text("First of Ann.")
+    expect(live(bob)).to_be_hidden()
+    # What is typed meanwhile comes into the text, and not into the version.
+    write(ann, "Second of Ann.")
+    expect_value(bob, "Second of Ann.")
+    expect(version).not_to_contain_text("Second")
+    press(bob, "Authors")
+    expect(shown(bob).locator(".collab-author-0")).to_contain_text(["First of Ann."])
+    expect(panel(bob).locator(".collab-history-legend")).to_contain_text("Ann (")
+    press(bob, "Changes since then")
+    expect(shown(bob).locator("ins").first).to_contain_text("Second of Ann.")
+    press(bob, "Name")
+    name = panel(bob).locator("li").get_by_role("textbox", name="Name of this version")
+    expect(name).to_be_focused()
+    name.fill("Tuesday")
+    bob.page.keyboard.press("Enter")
+    expect_said(bob, "The name is saved.")
+    expect(entry(bob, "Tuesday")).to_be_focused()
+    entry(bob, "Tuesday").click()
+    expect(live(bob)).to_be_visible()
+    restore(bob, "Tuesday")
+    for writer in (ann, bob):
+        writer.page.wait_for_function(
+            "() => !document.querySelector('collab-editor').value.includes('Second')"
+        )
+        expect(live(writer)).to_be_visible()
+    write(ann, "Third of Ann.")
+    expect_value(bob, "Third of Ann.")
+    expect_equal(path, ann, bob)
+    # Restoring what was before undoes it.
+    restore(bob, "Before a restoration")
+    expect_value(ann, "Second of Ann.")
+    expect_value(bob, "Second of Ann.")
+    expect_equal(path, ann, bob)
+
+
+def test_what_is_typed_elsewhere_while_a_version_is_restored_stays(visit: Visit) -> None:
+    path = "/page/notes/meanwhile?editor=rich&history=1"
+    ann, bob = pair(visit, path)
+    write(ann, "Kept by both")
+    open_versions(bob)
+    keep(bob, "Monday")
+    write(ann, "Not in the version")
+    expect_value(bob, "Not in the version")
+    # Ann's edit comes to the server after the restoration, which knows nothing of it.
+    ann.line.cut()
+    ann.expect_state("offline")
+    live(ann).get_by_text("Kept by both").click()
+    ann.page.keyboard.press("End")
+    ann.page.keyboard.type(" meanwhile")
+    restore(bob, "Monday")
+    ann.line.mend()
+    ann.expect_state("saved")
+    for writer in (ann, bob):
+        expect(live(writer)).to_contain_text("Kept by both meanwhile")
+        expect(live(writer)).not_to_contain_text("Not in the version")
+    expect_equal(path, ann, bob)
+
+
+def test_readers_look_and_change_nothing(visit: Visit) -> None:
+    path = "/page/read/history?history=1&editor=plain"
+    ann = visit(f"{path}&access=write", "Ann")
+    ann.expect_state("saved")
+    write(ann, "Text")
+    open_versions(ann)
+    keep(ann, "Monday")
+    reader = visit(path)
+    reader.expect_state("reading")
+    open_versions(reader)
+    entry(reader, "Monday").click()
+    expect(shown(reader).locator("textarea")).to_have_value("Text\n")
+    for name in ("Restore", "Name", "Keep this version"):
+        button = panel(reader).get_by_role("button", name=name, exact=True)
+        expect(button).to_have_count(0)
+
+
+def test_a_page_grants_the_versions_to_whoever_has_it(visit: Visit) -> None:
+    for granted, may_restore in {"read": False, "write": True}.items():
+        writer = visit(f"/page/closed/{granted}?history=1&access={granted}&editor=plain", "Ann")
+        writer.expect_state("saved" if may_restore else "reading")
+        open_versions(writer)
+        expect(panel(writer)).to_contain_text("There are no versions yet.")
+        button = panel(writer).get_by_role("button", name="Keep this version")
+        expect(button).to_be_visible() if may_restore else expect(button).to_be_hidden()
+    write(writer, "Granted")
+    keep(writer, "Mine")
+    stranger = visit("/page/closed/write?history=1", "Bob")
+    expect(stranger.editor).to_be_visible()
+    expect(stranger.editor.get_by_role("button", name="Versions")).to_have_count(0)
+
+
+def test_names_and_titles_are_text(visit: Visit) -> None:
+    ann = visit("/page/notes/attack?history=1", "Ann")
+    ann.open(f"/enter/{ATTACK}")
+    ann.open("/page/notes/attack?history=1")
+    ann.expect_state("saved")
+    write(ann, ATTACK)
+    open_versions(ann)
+    keep(ann, ATTACK)
+    entry(ann, ATTACK).click()
+    press(ann, "Authors")
+    expect(panel(ann).locator(".collab-history-legend")).to_contain_text(ATTACK)
+    expect(shown(ann)).to_contain_text(ATTACK)
+    assert ann.page.locator("img[onerror]").count() == 0
+
+
+def fail_with(page: Page, **answer: Any) -> None:
+    """Let requests about versions be answered otherwise."""
+
+    def respond(route: Route) -> None:
+        route.fulfill(**answer)
+
+    page.unroute("**/history/**")
+    page.route("**/history/**", respond)
+
+
+def test_failures_are_said_and_the_text_goes_on(visit: Visit) -> None:
+    ann = visit("/page/own/failures?history=1&editor=plain", "Ann")
+    ann.expect_state("saved")
+    write(ann, "Text")
+    open_versions(ann)
+    keep(ann, "Monday")
+    as_before = "The server has not answered as expected. Try again later."
+    for answer, said in (
+        ({"status": 500, "body": "<h1>Oops</h1>", "content_type": "text/html"}, as_before),
+        ({"status": 200, "body": "<form>Log in</form>", "content_type": "text/html"}, as_before),
+        ({"status": 200, "body": "{", "content_type": "application/json"}, as_before),
+        ({"status": 200, "body": "junk", "content_type": "application/octet-stream"}, as_before),
+        ({"status": 403, "json": {"detail": "No"}}, "You may not do this."),
+        ({"status": 404, "json": {"detail": "No"}}, "There is no such version any more."),
+    ):
+        fail_with(ann.page, **answer)
+        entry(ann, "Monday").click()
+        expect_said(ann, said)
+        entry(ann, "Monday").click()
+    ann.page.unroute("**/history/**")
+    ann.page.route("**/history/**", lambda route: route.abort())
+    entry(ann, "Monday").click()
+    expect_said(ann, "The server cannot be reached.")
+    ann.page.unroute("**/history/**")
+    ann.page.context.clear_cookies()
+    press(ann, "Text")
+    expect_said(ann, "Log in again to see the versions.")
+    press(ann, "Close the versions")
+    expect(panel(ann)).to_have_count(0)
+    expect(ann.editor.get_by_role("button", name="Versions")).to_be_focused()
+    write(ann, "More")
+    expect_value(ann, "More")
+
+
+def test_a_slow_answer_does_not_replace_a_later_one(visit: Visit) -> None:
+    ann = visit("/page/notes/slow?history=1&editor=plain", "Ann")
+    ann.expect_state("saved")
+    open_versions(ann)
+    for title in ("One", "Two"):
+        write(ann, title)
+        keep(ann, title)
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    ann.page.route("**/state", hold_first)
+    entry(ann, "One").click()
+    expect_said(ann, "Loading…")
+    while not held:
+        ann.page.evaluate("0")
+    entry(ann, "Two").click()
+    expect(shown(ann).locator("textarea")).to_have_value(re.compile("Two"))
+    with ann.page.expect_response("**/state"):
+        held[0].continue_()
+    expect_said(ann, "")
+    expect(shown(ann).locator("textarea")).to_have_value(re.compile("Two"))
+
+
+def test_many_versions_come_in_pages(visit: Visit) -> None:
+    ann = visit("/page/notes/many?history=1&editor=plain", "Ann")
+    ann.expect_state("saved")
+    write(ann, "Text")
+    ann.open("/versions/410/notes/many")
+    ann.open("/page/notes/many?history=1&editor=plain")
+    ann.expect_state("saved")
+    open_versions(ann)
+    entries = panel(ann).locator("li")
+    expect(entries).to_have_count(200)
+    press(ann, "Show earlier versions")
+    expect(entries).to_have_count(400)
+    press(ann, "Show earlier versions")
+    expect(entries).to_have_count(410)
+    expect(panel(ann).get_by_role("button", name="Show earlier versions")).to_be_hidden()
+    expect(entries.first).to_contain_text("Version 409")
+    expect(entries.last).to_contain_text("Version 0")
+    # A version of another page comes with the next reading, and the earlier ones stay.
+    bob = visit("/versions/1/notes/many", "Bob")
+    assert bob.page.locator("body").inner_text() == "1"
+    ann.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(entries).to_have_count(411)
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    ann = visit("/page/notes/keys?history=1&editor=plain", "Ann")
+    ann.expect_state("saved")
+    write(ann, "Text")
+    ann.open("/versions/2/notes/keys")
+    ann.open("/page/notes/keys?history=1&editor=plain")
+    ann.expect_state("saved")
+    ann.editor.get_by_role("button", name="Versions").press("Enter")
+    expect(panel(ann).get_by_role("button", name="Close the versions")).to_be_focused()
+    entry(ann, "Version 1").focus()
+    ann.page.keyboard.press("ArrowDown")
+    expect(entry(ann, "Version 0")).to_be_focused()
+    ann.page.keyboard.press("Enter")
+    expect(shown(ann)).to_be_visible()
+    expect(entry(ann, "Version 0")).to_have_attribute("aria-expanded", "true")
+    expect(entry(ann, "Version 0")).to_be_focused()
+    ann.page.keyboard.press("Tab")
+    ann.page.keyboard.press("Escape")
+    expect(shown(ann)).to_have_count(0)
+    expect(entry(ann, "Version 0")).to_be_focused()
+    ann.page.keyboard.press("Escape")
+    expect(panel(ann)).to_have_count(0)
+    expect(ann.editor.get_by_role("button", name="Versions")).to_be_focused()
+
+
+def test_two_editors_of_a_page_have_panels_of_their_own(visit: Visit) -> None:
+    ann = visit("/page/notes/two?editor=plain&editor=markdown&history=1", "Ann")
+    ann.expect_state("saved")
+    for number in (0, 1):
+        editor = ann.page.locator("collab-editor").nth(number)
+        editor.get_by_role("button", name="Versions", exact=True).click()
+        expect(panel(ann, number)).to_contain_text("There are no versions yet.")
+    live(ann).first.fill("Text")
+    ann.expect_state("saved")
+    keep(ann, "Both")
+    ann.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    for number in (0, 1):
+        panel(ann, number).get_by_role("button", name=re.compile("Both")).click()
+    expect(shown(ann)).to_have_count(2)
+    ann.page.evaluate("document.querySelector('collab-editor').remove()")
+    expect(shown(ann)).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "locale": "de"},
+        {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}, "locale": "ar"},
+    ],
+    ids=["dark-phone-german", "light-desktop-arabic"],
+)
+def test_everybody_can_use_it(visit: Visit, options: dict[str, Any]) -> None:
+    ann = visit("/page/notes/everybody?history=1", "Ann", **options)
+    ann.expect_state("saved")
+    is_german = options["locale"] == "de"
+    write(ann, "Hello")
+    ann.open("/versions/2/notes/everybody")
+    ann.open("/page/notes/everybody?history=1")
+    ann.expect_state("saved")
+    ann.editor.get_by_role("button", name="Versionen" if is_german else "Versions").click()
+    panel = ann.editor.get_by_role("region", name="Versionen" if is_german else "Versions")
+    panel.get_by_role("button", name=re.compile("Version 1")).click()
+    panel.get_by_role("button", name="Autoren" if is_german else "Authors").click()
+    expect(shown(ann).locator(".collab-author-0")).to_have_text("Hello")
+    panel.get_by_role("button", name="Wiederherstellen" if is_german else "Restore").click()
+    expect(panel.locator("li form")).to_be_visible()
+    ann.page.evaluate(AXE.read_text())
+    found = ann.page.evaluate("axe.run('collab-editor').then(({ violations }) => violations)")
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert serious == [], json.dumps(serious, indent=1)
+    wide, inner = ann.page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert wide <= inner
+    if is_german:
+        words = panel.inner_text()
+        assert not re.search(r"\b(Restore|Name of|Keep|Text as)\b", words)
+
+
+def test_the_form_of_the_admin_has_the_versions_of_its_row(visit: Visit) -> None:
+    root = visit("/admin/texts/article/add/", "Root")
+    root.page.get_by_label("Title").fill("First")
+    root.page.get_by_label("Body").fill("Hello")
+    root.page.get_by_role("button", name="Save and continue editing").click()
+    body = root.page.locator('collab-editor[field="body"]')
+    expect(body).to_have_attribute("data-state", "saved")
+    expect(root.page.locator("collab-editor[history-url]")).to_have_count(1)
+    body.get_by_role("button", name="Versions", exact=True).click()
+    versions = body.get_by_role("region", name="Versions")
+    versions.get_by_role("textbox", name="Name of this version").fill("Monday")
+    root.page.keyboard.press("Enter")
+    # The key was for the panel, and not for the form around it.
+    expect(versions.get_by_role("button", name=re.compile("Monday"))).to_be_visible()
+    assert root.page.url.endswith("/change/")
+    vera = visit(root.page.url.removeprefix(root.line.url), "Vera")
+    readable = vera.page.locator('collab-editor[field="body"]')
+    readable.get_by_role("button", name="Versions", exact=True).click()
+    region = readable.get_by_role("region", name="Versions")
+    region.get_by_role("button", name=re.compile("Monday")).click()
+    expect(shown(vera)).to_contain_text("Hello")
+    expect(region.get_by_role("button", name="Restore")).to_have_count(0)
