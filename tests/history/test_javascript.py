@@ -15,7 +15,6 @@ from rest_framework.authtoken.models import Token
 
 from collab import documents, history
 from collab.testing import use_memory_storage
-from tests.harness.fixtures import StartServer
 
 from .material import changed, content_of, fill
 
@@ -88,27 +87,3 @@ def test_the_endpoints_are_those_that_blocknote_takes() -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout.decode()
-
-
-def test_blocknote_shows_names_and_restores_versions(start_server: StartServer) -> None:
-    server = start_server(
-        application="tests.editor.site:application",
-        environment={"DJANGO_SETTINGS_MODULE": "tests.editor.site_settings"},
-    )
-    address = f"127.0.0.1:{server.port}"
-    versions = f"http://{address}/history/notes/blocknote/versions/"
-    done = subprocess.run(
-        ["node", STOCK / "editor.js", f"ws://{address}/ws", versions, "notes/blocknote"],
-        capture_output=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    seen: dict[str, Any] = json.loads(done.stdout)
-    assert seen["can"] == [True] * 4
-    assert seen["listed"] == ["Monday"]
-    # The editor puts an empty block behind the last.
-    assert [block["content"][0]["text"] for block in seen["then"][:2]] == ["Title", "First"]
-    assert seen["previewed"] == seen["then"] == seen["restored"]
-    assert seen["present"].startswith("Other title")
-    assert seen["after"] == [None, "Tuesday"] and seen["left"] == [None]

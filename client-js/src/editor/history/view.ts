@@ -54,7 +54,9 @@ class HistoryView {
       translate: frame.t,
       ...languageOf(element),
       preview: (content) => stage.showText(content),
-      showAuthors: (content, authors, people) => stage.showAuthors(content, authors, people),
+      ...(isRich(element)
+        ? {}
+        : { showAuthors: (content, authors, people) => stage.showAuthors(content, authors, people) }),
       compare: (difference, people) => stage.showDifference(difference, people),
       endPreview: () => stage.clear(),
       close: () => this.close(),
@@ -99,6 +101,9 @@ class HistoryView {
     });
   }
 }
+
+/** Whether an editor is of rich text, whose comparison alone has the colours of authors. */
+const isRich = (element: Element): boolean => (element.getAttribute("editor") ?? "rich") === "rich";
 
 /** Return the language that the page gives to an element, if it does. */
 function languageOf(element: Element): { language?: string } {
