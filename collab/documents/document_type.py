@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -94,6 +94,13 @@ class DocumentType:
         each user, so both have to agree; a type that has only this one is asked this one always.
         A user whom the dict lacks is refused. An error that it raises is the answer for all users.
         """
+
+    def contents(self) -> Mapping[str | None, Schema | str]:
+        """Return the schemas of all roots that hold content, for pages that show documents.
+
+        A document with several editors, each in a root of its own, has more than one.
+        """
+        return {} if self.content is None else {self.content_field: self.content}
 
     def presence(self, user: Any, *args: Any, **parameters: Any) -> Any:
         """Return what other members see of ``user`` for certain: a dict as JSON can say it.

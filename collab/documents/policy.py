@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.core.exceptions import ValidationError
 from django.db import connections
 from pycrdt import Doc
@@ -20,7 +20,7 @@ from collab.engine.runtime.gathering import Gathering
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.serving.access_check import is_rechecking
 from collab.engine.storing.upgrade import mark_version
-from collab.exceptions import ProtocolViolation
+from collab.exceptions import MemberError, ProtocolViolation
 from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
@@ -28,6 +28,7 @@ from collab_storage.surrogates import as_yjs
 __all__ = [
     "TypeRules",
     "absolute_url",
+    "access_of",
     "authorize",
     "call_hook",
     "default_access",
@@ -117,6 +118,14 @@ def _as_access(value: Any) -> Access | Exception:
         return Access(value)
     except ValueError as error:
         return error
+
+
+def access_of(name: str, user: Any) -> Access | None:
+    """Return what ``user`` may do with the document ``name``, or ``None`` if it has no type."""
+    try:
+        return async_to_sync(authorize)(name, user)
+    except MemberError:
+        return Access.NONE
 
 
 def default_access(consumer: type) -> Access:

@@ -77,6 +77,10 @@ class RowDocument(documents.DocumentType):
         }
         self._stored_rows(parameters["pk"]).update(**values)
 
+    def contents(self) -> dict[str | None, Any]:
+        """Return the schema of each collaborative field."""
+        return {column.name: column.format.schema for column in columns_of(self.model)}
+
     def get_absolute_url(self, *args: Any, **parameters: Any) -> str | None:
         """Return the address of the row: as its model has it, or else of its page in the admin."""
         try:

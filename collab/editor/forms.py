@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django import forms
 from django.db.models import Model
 from django.utils.safestring import SafeString, mark_safe
@@ -14,13 +13,11 @@ from collab.documents import policy
 from collab.editor.document_types import document_name
 from collab.editor.rendering import editor_html, media
 from collab.editor.rows.columns import CollaborativeColumn
-from collab.exceptions import MemberError
 
 __all__ = [
     "CollaborativeFormField",
     "CollaborativeTextarea",
     "UnchangedText",
-    "access_of",
     "live_editor",
 ]
 
@@ -127,7 +124,7 @@ def live_editor(
         options: of :func:`~collab.editor.rendering.editor_html`.
     """
     name = document_name(row, column.model)
-    access = Access.READ if user is None else access_of(name, user)
+    access = Access.READ if user is None else policy.access_of(name, user) or Access.NONE
     if user is not None and access < Access.WRITE:
         options["readonly"] = True
     is_readable = access >= Access.READ
@@ -143,11 +140,3 @@ def live_editor(
         rendered=mark_safe(column.format.clean(text)) if is_html else text,
         **{**column.editor_options(), **options},
     )
-
-
-def access_of(name: str, user: Any) -> Access:
-    """Return what a user may do with a document of a registered type."""
-    try:
-        return async_to_sync(policy.authorize)(name, user) or Access.NONE
-    except MemberError:
-        return Access.NONE

@@ -138,9 +138,10 @@ class FailedChangeAdmin(LeaseAdmin):
 class RefusedChangeAdmin(RefusedAdmin):
     """Lists changes that a type has refused, with what the documents held then."""
 
-    list_display = ("name", "at", "reasons", "is_set_back")
-    fields = readonly_fields = ("name", "at", "user_ids", "reasons", "is_set_back", "content")
-    search_fields: ClassVar = ("name",)
+    list_display: Any = ("name", "at", "reasons", "is_set_back")
+    fields: ClassVar[Any] = ("name", "at", "user_ids", "reasons", "is_set_back", "content")
+    readonly_fields: ClassVar[Any] = fields
+    search_fields: ClassVar[Any] = ("name",)
 
     @admin.display(description=_("content"))
     def content(self, refused: RefusedState) -> SafeString:
@@ -150,7 +151,7 @@ class RefusedChangeAdmin(RefusedAdmin):
         return format_html('<pre style="white-space: pre-wrap">{}</pre>', text[:SHOWN])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RefusedState]:
-        return super().get_queryset(request).defer("state")
+        return super().get_queryset(request).defer("state", "undoing")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -201,6 +201,8 @@ class RefusedState(models.Model):
     state = models.BinaryField()
     #: Whether the document was set back.
     is_set_back = models.BooleanField()
+    #: The edit that set it back.
+    undoing = models.BinaryField(null=True)
 
     class Meta:
         ordering: ClassVar = ["-at"]

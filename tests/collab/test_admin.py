@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Iterator
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -16,10 +17,21 @@ from pycrdt import Text
 import collab.admin
 from collab import documents
 from collab.consumers import YjsConsumer
+from collab.editor import document_name
 from collab.testing import close_rooms, connect
-from collab_storage.models import Document
+from collab_storage.models import Document, Update
+from tests.projects.documents import calls
+from tests.texts.models import Article
 
 application = URLRouter([path("ws/<path:room>", YjsConsumer.as_asgi())])
+
+
+@pytest.fixture(autouse=True)
+def _forget_calls() -> Iterator[None]:
+    yield
+    calls.clear()
+
+
 ROOT = {"is_staff": True, "is_superuser": True}
 
 
@@ -85,3 +97,29 @@ def test_a_project_without_documents_in_its_database_has_no_page(
         patched.setattr("django.apps.apps.is_installed", lambda name: False)
         importlib.reload(collab.admin)
     assert admin.site._registry[Document] is before
+
+
+@pytest.mark.django_db
+def test_a_document_that_is_gone_has_no_page(admin_client: Client) -> None:
+    assert admin_client.get("/admin/collab_storage/document/1/change/").status_code == 302
+
+
+@pytest.mark.django_db
+def test_a_document_that_cannot_be_read_is_shown_as_such(admin_client: Client) -> None:
+    documents.send_doc_update("room", b"\0\0")
+    Update.objects.update(data=b"\xff")
+    document = Document.objects.get()
+    url = f"/admin/collab_storage/document/{document.pk}/change/"
+    assert "<pre" in admin_client.get(url).content.decode()
+
+
+@pytest.mark.django_db
+def test_the_fields_of_a_row_are_shown_by_their_schemas(admin_client: Client) -> None:
+    article = Article.objects.create(title="A", body="<p><b>x</b></p>", summary="y")
+    documents.replace(document_name(article), text="short", schema="plain", field="summary")
+    document = Document.objects.get()
+    url = f"/admin/collab_storage/document/{document.pk}/change/"
+    page = admin_client.get(url).content.decode()
+    assert "<h3>body</h3><div><p><strong>x</strong></p></div>" in page
+    assert "<h3>summary</h3><div><p>short</p></div>" in page
+    assert f'<a href="/articles/{article.pk}">' in page

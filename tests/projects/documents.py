@@ -137,12 +137,14 @@ class Versioned(documents.DocumentType):
 
 @documents.register("validated/<slug:key>")
 class Validated(documents.DocumentType):
-    """Refuses the text "bad", and updates with a zero byte."""
+    """Refuses the text "bad", but of the user "moderator", and updates with "forbidden"."""
 
     change_delay: ClassVar[float] = 0.0
 
     def authorize(self, user: Any, key: str) -> Access:
-        return Access.WRITE
+        if key.startswith("private"):
+            return Access.NONE
+        return Access.READ if key.startswith("public") else Access.WRITE
 
     def seed(self, doc: Doc[Any], key: str) -> None:
         if key == "seeded":
@@ -150,7 +152,8 @@ class Validated(documents.DocumentType):
 
     def validate(self, doc: Doc[Any], user: Any, key: str) -> None:
         calls.append(("validate", key, text_of(doc), getattr(user, "username", None)))
-        if "bad" in text_of(doc) or (key == "strict" and not text_of(doc)):
+        is_bad = "bad" in text_of(doc) and getattr(user, "username", None) != "moderator"
+        if is_bad or (key == "strict" and not text_of(doc)):
             raise ValidationError({"text": ["Do not write bad words."]})
 
     def check_update(self, member: Any, outline: UpdateOutline, key: str) -> None:

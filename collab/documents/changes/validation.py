@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from asgiref.sync import async_to_sync, iscoroutinefunction
+from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from collab.conf import get_storage
+from collab.documents.changes.refusals import objection
 from collab.documents.document_type import DocumentType
 from collab.documents.reading import read
 from collab.documents.registry import ResolvedName, resolve
@@ -26,7 +27,6 @@ from collab.protocol.yjs.undoing import undoing
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.journal import EventKind
 from collab_storage.models import QueuedEvent, RefusedState, ValidState
-from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
 
 __all__ = ["validate_changes"]
@@ -67,13 +67,14 @@ def _state(name: str) -> bytes | None:
 
 
 def _follow(name: str, events: Sequence[QueuedEvent], using: str) -> None:
-    """Rename or delete the last valid state with its document."""
+    """Rename or delete the last valid state with its document, and rename what was refused."""
     states = ValidState.objects.using(using)
     for event in events:
         if event.kind in (EventKind.DELETED, EventKind.RENAMED):
             states.filter(name=name).delete()
         if event.kind == EventKind.RENAMED:
             states.filter(name=event.old_name).update(name=name)
+            RefusedState.objects.using(using).filter(name=event.old_name).update(name=name)
 
 
 class _ChangedDocument:
@@ -83,7 +84,7 @@ class _ChangedDocument:
         self, name: str, resolved: ResolvedName, events: Sequence[QueuedEvent], using: str
     ) -> None:
         self._name = name
-        self._type, self._parameters = resolved
+        self._resolved = resolved
         self._events = events
         self._using = using
         user_id, users = events[-1].user_id, get_user_model()._default_manager
@@ -91,15 +92,7 @@ class _ChangedDocument:
 
     def error(self, state: bytes) -> ValidationError | None:
         """Return the type's objection to a state, if it has one."""
-        hook = self._type.validate
-        call = async_to_sync(hook) if iscoroutinefunction(hook) else hook
-        with temporary_doc() as doc:
-            doc.apply_update(state)
-            try:
-                call(doc, self._author, **self._parameters)
-            except ValidationError as error:
-                return error
-        return None
+        return objection(self._resolved, state, self._author)
 
     def refuse(self, state: bytes, error: ValidationError) -> None:
         """Keep a state for people, set the document back, and inform its authors."""
@@ -119,6 +112,7 @@ class _ChangedDocument:
             reasons="\n".join(error.messages),
             state=state,
             is_set_back=update is not None,
+            undoing=update,
         )
         inform = partial(_inform, self._name, list(authors), _frame(error))
         transaction.on_commit(inform, self._using, robust=True)

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 
 from pycrdt import Text
 
-__all__ = ["merge_text", "write_text"]
+__all__ = ["Replacement", "merge_text", "replacements", "write_text"]
 
 #: Of a text: start, end, and the text in its place.
 Replacement = tuple[int, int, str]
@@ -52,6 +52,11 @@ def merge_text(before: str, now: str, there: str) -> str:
     for start, end, insert in reversed(_edits_of(before, now, there)):
         there = there[:start] + insert + there[end:]
     return there
+
+
+def replacements(before: str, now: str) -> Iterator[Replacement]:
+    """Yield the replacements that make ``now`` of ``before``, in order."""
+    return _edits(before, now)
 
 
 def _edits_of(before: str, now: str, there: str) -> list[Replacement]:

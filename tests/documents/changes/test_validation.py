@@ -29,6 +29,7 @@ DOC = "validated/doc"
 
 @pytest.fixture(autouse=True)
 def _forget_calls() -> Iterator[None]:
+    calls.clear()
     yield
     calls.clear()
 

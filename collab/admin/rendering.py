@@ -1,0 +1,127 @@
+"""Documents in pages of the admin: their content, and what was changed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from pycrdt import Doc
+
+from collab.access import Access
+from collab.documents import policy
+from collab.documents.document_content import DocumentContent
+from collab.documents.merging.texts import replacements
+from collab.documents.registry import resolve
+from collab.exceptions import ContentError
+from collab_storage.admin import SHOWN
+from collab_storage.render import render_text
+from collab_storage.subdocuments import temporary_doc
+
+__all__ = ["admin_link", "changes_html", "content_html", "may_see", "page_link", "user_names"]
+
+#: Characters around a change that are shown with it.
+_CONTEXT = 200
+
+
+def may_see(name: str, user: Any) -> bool:
+    """Return whether the type of a document lets a user read it; one without a type does (I12)."""
+    access = policy.access_of(name, user)
+    return access is None or access >= Access.READ
+
+
+def content_html(name: str, state: bytes) -> SafeString | None:
+    """Return the content of a document as its type says that it is read.
+
+    ``None`` if its type does not say it, or if it cannot be read so, or is very long.
+    """
+    try:
+        parts = [(root, content.html) for root, content in _contents(name, state)]
+    except ContentError:
+        return None
+    if not parts or sum(len(html) for _root, html in parts) > SHOWN:
+        return None
+    if len(parts) == 1:
+        return format_html("<div>{}</div>", mark_safe(parts[0][1]))
+    shown = ((root, mark_safe(html)) for root, html in parts)
+    return format_html_join("", "<h3>{}</h3><div>{}</div>", shown)
+
+
+def changes_html(name: str, before: bytes, after: bytes) -> SafeString:
+    """Return what was changed between two states of a document, with what is around it."""
+    old, new = _text(name, before), _text(name, after)
+    parts: list[SafeString] = []
+    end = 0
+    for start, stop, insert in replacements(old, new):
+        parts += [
+            _unchanged(old[end:start], is_first=not parts),
+            format_html("<del>{}</del>", old[start:stop]) if start < stop else SafeString(""),
+            format_html("<ins>{}</ins>", insert) if insert else SafeString(""),
+        ]
+        end = stop
+    if not parts:
+        return format_html("<p>{}</p>", _("Nothing that can be shown as text."))
+    parts.append(_unchanged(old[end:], is_last=True))
+    html = mark_safe("".join(parts))
+    if len(html) > SHOWN:
+        return format_html("<p>{}</p>", _("The changes are too long to be shown."))
+    return format_html('<pre style="white-space: pre-wrap">{}</pre>', html)
+
+
+def admin_link(page: str, text: str, *args: Any, query: str = "") -> SafeString:
+    """Return a link to a page of the admin, or the text alone if the project does not have it."""
+    try:
+        url = reverse(f"admin:collab_storage_{page}", args=args)
+    except NoReverseMatch:
+        return format_html("{}", text)
+    return format_html('<a href="{}">{}</a>', url + query, text)
+
+
+def page_link(name: str) -> SafeString | None:
+    """Return a link to the page that shows a document, if its type knows one."""
+    url = async_to_sync(policy.absolute_url)(name)
+    return None if url is None else format_html('<a href="{}">{}</a>', url, url)
+
+
+def user_names(keys: Iterable[str | None]) -> str | None:
+    """Return the names of users by their keys; ``None`` is a user who is not logged in."""
+    keys = list(keys)
+    known = [key for key in keys if key is not None]
+    names = [str(user) for user in get_user_model()._default_manager.filter(pk__in=known)]
+    names += [_("anonymous user") for key in keys if key is None]
+    return ", ".join(names) or None
+
+
+def _contents(name: str, state: bytes) -> Iterator[tuple[str | None, DocumentContent]]:
+    resolved = resolve(name)
+    contents = {} if resolved is None else resolved.document_type.contents()
+    for root, schema in contents.items():
+        yield root, DocumentContent(name, state, schema, root)
+
+
+def _text(name: str, state: bytes) -> str:
+    try:
+        texts = [content.markdown for _root, content in _contents(name, state)]
+    except ContentError:
+        texts = []
+    return "\n\n".join(texts) if texts else _plain(state)
+
+
+def _plain(state: bytes) -> str:
+    doc: Doc[Any]
+    with temporary_doc() as doc:
+        doc.apply_update(state)
+        return render_text(doc)
+
+
+def _unchanged(text: str, *, is_first: bool = False, is_last: bool = False) -> SafeString:
+    head = "" if is_first else text[:_CONTEXT]
+    tail = "" if is_last else text[-_CONTEXT:]
+    if len(head) + len(tail) >= len(text):
+        return format_html("{}", text)
+    return format_html("{}\N{HORIZONTAL ELLIPSIS}{}", head, tail)

@@ -1,0 +1,69 @@
+"""States of documents that their types refuse, and applying one that was refused after all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync, iscoroutinefunction
+from django.core.exceptions import ValidationError
+from django.db import router, transaction
+
+from collab.documents.reading import read
+from collab.documents.registry import ResolvedName, resolve
+from collab.engine.hub.working_copies import store_update
+from collab.protocol.yjs.undoing import undoing
+from collab.protocol.yjs.updates import merge
+from collab_storage.models import RefusedState
+from collab_storage.subdocuments import temporary_doc
+from collab_storage.surrogates import as_yjs
+
+__all__ = ["apply_refused", "objection", "set_back_state"]
+
+
+def objection(resolved: ResolvedName, state: bytes, author: Any) -> ValidationError | None:
+    """Return what the type of a document has against a state of it, if anything."""
+    document_type, parameters = resolved
+    hook = document_type.validate
+    call = async_to_sync(hook) if iscoroutinefunction(hook) else hook
+    with temporary_doc() as doc:
+        doc.apply_update(state)
+        try:
+            call(doc, author, **parameters)
+        except ValidationError as error:
+            return error
+    return None
+
+
+def set_back_state(refused: RefusedState) -> bytes | None:
+    """Return the state that a document was set back to; ``None`` if it was not."""
+    if refused.undoing is None:
+        return None
+    return merge([bytes(refused.state), bytes(refused.undoing)])
+
+
+def apply_refused(refused: RefusedState, user: Any) -> None:
+    """Apply the changes of a refused state to what the document is now, as a user's.
+
+    It is an edit of the document: what others have changed since stays. Then there is no refused
+    state any more.
+
+    Raises:
+        DocumentNotFound: the document has been deleted.
+        ValidationError: its type refuses the result also of this user.
+    """
+    using = router.db_for_write(RefusedState, instance=refused)
+    with transaction.atomic(using):
+        locked = RefusedState.objects.using(using).select_for_update().filter(pk=refused.pk)
+        before = None if (stored := locked.first()) is None else set_back_state(stored)
+        if stored is None or before is None:
+            # Another user has applied it meanwhile, or there is nothing to apply.
+            return
+        present = read(stored.name).get_update()
+        then, then_undone = as_yjs([bytes(stored.state), before])
+        update = undoing(then, then_undone)
+        resolved = resolve(stored.name)
+        error = resolved and objection(resolved, merge([present, update]), user)
+        if error:
+            raise error
+        async_to_sync(store_update)(stored.name, update, user)
+        locked.delete()
