@@ -6,6 +6,7 @@ saved, and the form says so when others have changed them meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -16,7 +17,7 @@ from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import Model, TextField
 from django.forms.widgets import Script
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import path
@@ -47,7 +48,10 @@ __all__ = [
 
 
 class CollaborativeAdminForm(MergingFormMixin):
-    """Saves changed fields, and refuses once to replace what others have changed meanwhile."""
+    """Saves changed fields, and refuses once to replace what others have changed meanwhile.
+
+    Texts are merged.
+    """
 
     #: The user of the form, whose access to the texts is asked for.
     collab_user: ClassVar[Any] = None
@@ -60,6 +64,16 @@ class CollaborativeAdminForm(MergingFormMixin):
             self.add_error(name, text % {"value": self._shown(name)})
             self._replace_base(name)
         super()._post_clean()
+
+    def text_names(self) -> Collection[str]:
+        """Return the texts that are not live: both changes are in the row afterwards."""
+        return [
+            field.name
+            for field in self.instance._meta.concrete_fields
+            if isinstance(field, TextField)
+            and not field.choices
+            and not isinstance(field, CollaborativeColumn)
+        ]
 
     def others_changes(self) -> list[str]:
         """Return the names of fields that others have changed since the form was opened."""
@@ -79,6 +93,7 @@ class CollaborativeAdminForm(MergingFormMixin):
             name
             for name in self.others_changes()
             if name in changed
+            and name not in self._present
             and self.fields[name].has_changed(self[name].initial, self[name].data)
         ]
 

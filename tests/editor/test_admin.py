@@ -130,6 +130,15 @@ def test_what_both_have_changed_is_replaced_at_the_second_time(
     assert (article.title, article.views, article.note) == ("Mine", 5, "n2")
 
 
+def test_texts_that_are_not_live_are_merged(admin: Client, article: Article) -> None:
+    Article.objects.update(note="one\ntwo\nthree")
+    page = opened(admin, article)
+    Article.objects.update(note="one\ntwo\nthree and more")
+    assert save(admin, article, form_data(page, note="ONE\r\ntwo\r\nthree")) == ""
+    article.refresh_from_db()
+    assert article.note == "ONE\ntwo\nthree and more"
+
+
 def test_values_of_several_inputs_are_replaced_at_the_second_time(
     admin: Client, article: Article
 ) -> None:

@@ -10,6 +10,8 @@ from django import forms
 from django.db import router, transaction
 from django.db.models import Model
 
+from collab.documents.merging.texts import merged_texts
+
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
 else:
@@ -23,7 +25,7 @@ class MergingFormMixin(_ModelForm):
 
     The form has each value twice: as it was opened with, hidden, and as it is edited. Fields that
     are equal are not changed in the row; of many-to-many fields the added and removed rows are
-    applied.
+    applied. Of the fields of ``text_names()``, the changes in the form and of others are merged.
 
     ``{{ field }}`` in a template renders both. Without the hidden one, as after
     ``{{ field.as_widget }}``, a field is saved as it is in the form.
@@ -33,6 +35,8 @@ class MergingFormMixin(_ModelForm):
         super().__init__(*args, **kwargs)
         #: Fields that ``clean()`` has given other values.
         self._derived: set[str] = set()
+        #: Values of merged texts in the row when the form is cleaned.
+        self._present: dict[str, Any] = {}
         shown = [
             name
             for name, field in self.fields.items()
@@ -85,6 +89,17 @@ class MergingFormMixin(_ModelForm):
 
     # Cleaning.
 
+    def text_names(self) -> Collection[str]:
+        """Return the names of texts whose changes are merged with those of others."""
+        return ()
+
+    def full_clean(self) -> None:
+        """Remember the row's texts before those of the form are assigned."""
+        if self.is_change:
+            names = self.fields.keys() & set(self.text_names())
+            self._present = {name: getattr(self.instance, name) for name in names}
+        super().full_clean()
+
     def _clean_form(self) -> None:
         before = dict(self.cleaned_data)
         super()._clean_form()  # type: ignore[misc]
@@ -116,7 +131,13 @@ class MergingFormMixin(_ModelForm):
 
     def merged_values(self) -> dict[str, Any]:
         """Return changed values into which changes of others have been merged."""
-        return {}
+        values = {
+            name: self.cleaned_data[name]
+            for name in self._present.keys() & self.changed_fields
+            if isinstance(self.cleaned_data.get(name), str) and self.has_base(name)
+        }
+        bases = {name: self.base_of(name) for name in values}
+        return dict(merged_texts(bases, values, self._present))
 
     # Saving.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 from pycrdt import Text
 
-__all__ = ["Replacement", "merge_text", "replacements", "write_text"]
+__all__ = ["Replacement", "merge_text", "merged_texts", "replacements", "write_text"]
 
 #: Of a text: start, end, and the text in its place.
 Replacement = tuple[int, int, str]
@@ -57,6 +58,23 @@ def merge_text(before: str, now: str, there: str) -> str:
 def replacements(before: str, now: str) -> Iterator[Replacement]:
     """Yield the replacements that make ``now`` of ``before``, in order."""
     return _edits(before, now)
+
+
+def merged_texts(
+    bases: Mapping[str, str], values: Mapping[str, str], there: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return texts with both changes since their bases: to ``values``, and to what is ``there``.
+
+    Browsers send lines of a form that end with CRLF; they get the ends that are there.
+    """
+    merged = {}
+    for name, value in values.items():
+        present = there[name] or ""
+        before, now = bases[name], value
+        if "\r\n" not in present:
+            before, now = (text.replace("\r\n", "\n") for text in (before, now))
+        merged[name] = merge_text(before, now, present)
+    return merged
 
 
 def _edits_of(before: str, now: str, there: str) -> list[Replacement]:

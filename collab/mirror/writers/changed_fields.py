@@ -11,11 +11,11 @@ from django.db.models import Model
 from rest_framework.utils.model_meta import get_field_info
 
 from collab.documents.merging.forms import save_columns
-from collab.documents.merging.texts import merge_text
+from collab.documents.merging.texts import merged_texts
 from collab.mirror.registry import mirrors
 from collab.mirror.rows.relations import concrete
 
-__all__ = ["merged_texts", "save_changed", "save_values", "text_columns"]
+__all__ = ["save_changed", "save_values", "text_columns"]
 
 
 def text_columns(model: type[Model]) -> frozenset[str]:
@@ -28,23 +28,6 @@ def text_columns(model: type[Model]) -> frozenset[str]:
         for name in mirror.text_fields
         if name in serializer().fields
     )
-
-
-def merged_texts(
-    bases: Mapping[str, str], values: Mapping[str, str], there: Mapping[str, Any]
-) -> dict[str, str]:
-    """Return texts with both changes since their bases: to ``values``, and to what is ``there``.
-
-    Browsers send lines of a form that end with CRLF; they get the ends that are there.
-    """
-    merged = {}
-    for name, value in values.items():
-        present = there[name] or ""
-        before, now = bases[name], value
-        if "\r\n" not in present:
-            before, now = (text.replace("\r\n", "\n") for text in (before, now))
-        merged[name] = merge_text(before, now, present)
-    return merged
 
 
 def save_changed(instance: Model, names: Collection[str], bases: Mapping[str, str]) -> None:
