@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from collab import documents
-from collab.admin.rendering import admin_link, content_html, may_see, page_link, user_names
+from collab.admin.rendering import admin_link, content_html, may_see, named_users, page_link
 from collab.exceptions import DocumentNotFound
 from collab.history.admin import HistoryPages
 from collab_storage.admin import DocumentAdmin
@@ -54,7 +54,7 @@ class LiveDocumentAdmin(HistoryPages, DocumentAdmin):
     @admin.display(description=_("open for"), empty_value="-")
     def present(self, document: Document) -> str | None:
         """Name the users who have the document open."""
-        return user_names(user.user_id for user in documents.present(document.name))
+        return named_users(user.user_id for user in documents.present(document.name))
 
     @admin.display(description=_("refused changes"), empty_value="-")
     def refused(self, document: Document) -> SafeString | None:

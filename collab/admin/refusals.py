@@ -20,8 +20,8 @@ from collab.admin.rendering import (
     changes_html,
     content_html,
     may_see,
+    named_users,
     page_link,
-    user_names,
 )
 from collab.documents import policy
 from collab.documents.changes.refusals import apply_refused, set_back_state
@@ -90,7 +90,7 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
     @admin.display(description=_("authors"), empty_value="-")
     def authors(self, refused: RefusedState) -> str | None:
         """Name the users who changed the document since it was valid."""
-        return user_names(refused.user_ids)
+        return named_users(refused.user_ids)
 
     @admin.display(description=_("reasons"), ordering="reasons")
     def shortened(self, refused: RefusedState) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from django.contrib.auth import get_user_model
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -19,11 +18,12 @@ from collab.documents.document_content import DocumentContent
 from collab.documents.merging.texts import replacements
 from collab.documents.registry import resolve
 from collab.exceptions import ContentError
+from collab.history.users import user_names
 from collab_storage.admin import SHOWN
 from collab_storage.render import render_text
 from collab_storage.subdocuments import temporary_doc
 
-__all__ = ["admin_link", "changes_html", "content_html", "may_see", "page_link", "user_names"]
+__all__ = ["admin_link", "changes_html", "content_html", "may_see", "named_users", "page_link"]
 
 #: Characters around a change that are shown with it.
 _CONTEXT = 200
@@ -88,11 +88,11 @@ def page_link(name: str) -> SafeString | None:
     return None if url is None else format_html('<a href="{}">{}</a>', url, url)
 
 
-def user_names(keys: Iterable[str | None]) -> str | None:
+def named_users(keys: Iterable[str | None]) -> str | None:
     """Return the names of users by their keys; ``None`` is a user who is not logged in."""
     keys = list(keys)
-    known = [key for key in keys if key is not None]
-    names = [str(user) for user in get_user_model()._default_manager.filter(pk__in=known)]
+    known = user_names(key for key in keys if key is not None)
+    names = [known[key] for key in dict.fromkeys(keys) if key in known]
     names += [_("anonymous user") for key in keys if key is None]
     return ", ".join(names) or None
 
