@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from collab import documents
-from collab.admin.rendering import admin_link, content_html, may_see, named_users, page_link
+from collab.admin.rendering import admin_link, content_html, named_users, page_link
+from collab.documents import policy
 from collab.exceptions import DocumentNotFound
 from collab.history.admin import HistoryPages
 from collab_storage.admin import DocumentAdmin
@@ -66,7 +67,7 @@ class LiveDocumentAdmin(HistoryPages, DocumentAdmin):
     @admin.display(description=_("content"))
     def content(self, document: Any) -> SafeString:
         """Show the document as its type says that it is read."""
-        if not may_see(document.name, document.viewer):
+        if not policy.may_read(document.name, document.viewer):
             return format_html("{}", _("You may not read this document."))
         try:
             html = content_html(document.name, documents.read(document.name).get_update())

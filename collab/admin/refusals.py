@@ -19,7 +19,6 @@ from collab.admin.rendering import (
     admin_link,
     changes_html,
     content_html,
-    may_see,
     named_users,
     page_link,
 )
@@ -100,7 +99,7 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
     @admin.display(description=_("changes"))
     def changes(self, refused: Any) -> SafeString:
         """Show what was refused."""
-        if not may_see(refused.name, refused.viewer):
+        if not policy.may_read(refused.name, refused.viewer):
             return _not_readable()
         before = set_back_state(refused)
         if before is None:
@@ -110,7 +109,7 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
     @admin.display(description=_("content"))
     def content(self, refused: Any) -> SafeString:
         """Show the document as it was when it was refused."""
-        if not may_see(refused.name, refused.viewer):
+        if not policy.may_read(refused.name, refused.viewer):
             return _not_readable()
         html = content_html(refused.name, bytes(refused.state))
         return super().content(refused) if html is None else html

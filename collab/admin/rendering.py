@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from pycrdt import Doc
 
-from collab.access import Access
 from collab.documents import policy
 from collab.documents.document_content import DocumentContent
 from collab.documents.merging.texts import replacements
@@ -23,16 +22,10 @@ from collab_storage.admin import SHOWN
 from collab_storage.render import render_text
 from collab_storage.subdocuments import temporary_doc
 
-__all__ = ["admin_link", "changes_html", "content_html", "may_see", "named_users", "page_link"]
+__all__ = ["admin_link", "changes_html", "content_html", "named_users", "page_link"]
 
 #: Characters around a change that are shown with it.
 _CONTEXT = 200
-
-
-def may_see(name: str, user: Any) -> bool:
-    """Return whether the type of a document lets a user read it; one without a type does (I12)."""
-    access = policy.access_of(name, user)
-    return access is None or access >= Access.READ
 
 
 def content_html(name: str, state: bytes) -> SafeString | None:

@@ -35,6 +35,7 @@ __all__ = [
     "ensure_seeded",
     "find_type_rules",
     "load_seeded",
+    "may_read",
     "seed",
 ]
 
@@ -126,6 +127,12 @@ def access_of(name: str, user: Any) -> Access | None:
         return async_to_sync(authorize)(name, user)
     except MemberError:
         return Access.NONE
+
+
+def may_read(name: str, user: Any) -> bool:
+    """Return whether ``user`` may read the document ``name``; one without a type may be (I12)."""
+    access = access_of(name, user)
+    return access is None or access >= Access.READ
 
 
 def default_access(consumer: type) -> Access:

@@ -1,7 +1,8 @@
 """Pages of a document's history in Django's admin: timeline, preview, comparison, restoration.
 
-They are below the admin page of the document, and for the same users. A restoration takes the
-permission to change documents, too, and the type's ``can_restore()``.
+They are below the admin page of the document, and for the users who see its content there. A
+restoration takes the permission to change documents, too, the right to write, and the type's
+``can_restore()``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from collab.documents import DocumentContent, type_of
+from collab.access import Access
+from collab.documents import DocumentContent, policy, type_of
 from collab.documents.policy import call_hook
 from collab.documents.registry import resolve
 from collab.exceptions import ContentError
@@ -142,6 +144,8 @@ class HistoryPages(BaseAdmin):
             raise Http404
         if not self.has_view_permission(request, document):
             raise PermissionDenied
+        if not policy.may_read(document.name, request.user):
+            raise PermissionDenied
         return document
 
     def _version(self, request: HttpRequest, document: Any, id: int) -> Version:
@@ -163,6 +167,8 @@ class HistoryPages(BaseAdmin):
             return False
         if resolved is None:
             return True
+        if policy.access_of(document.name, request.user) != Access.WRITE:
+            return False
         kind, parameters = resolved
         return bool(async_to_sync(call_hook)(kind.can_restore, request.user, **parameters))
 

@@ -11,6 +11,7 @@ from django.test import Client
 from pycrdt import XmlElement, XmlFragment, XmlText
 
 from collab import documents, history
+from collab.access import Access
 from collab_storage.models import Document, DocumentVersion
 
 from .material import letters, write
@@ -152,6 +153,20 @@ def test_permissions_and_the_type_say_who_may() -> None:
         for rest in ("", "compare/", "restore/"):
             assert client_of(other).post(url(f"{wrong}/{rest}")).status_code == 404
     assert client_of(other).get(url(f"{id}/compare/"), {"to": plain}).status_code == 404
+
+
+def test_the_type_says_who_reads_versions_and_who_restores_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(NAME, "one")
+    id = history.create(NAME).id
+    kind, client = documents.type_of(NAME), client_of(root())
+    monkeypatch.setattr(kind, "authorize", lambda self, user, slug: Access.NONE)
+    for page in ("", f"{id}/", f"{id}/compare/", f"{id}/restore/"):
+        assert client.get(url(page)).status_code == 403
+    monkeypatch.setattr(kind, "authorize", lambda self, user, slug: Access.READ)
+    assert "/restore/" not in shown(client, f"{id}/")
+    assert client.post(url(f"{id}/restore/")).status_code == 403
 
 
 def test_a_type_hides_early_versions_and_refuses_restorations(
