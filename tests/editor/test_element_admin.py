@@ -39,7 +39,8 @@ def write(page: Page, words: str) -> None:
 
 def save(page: Page) -> None:
     """Save the form, and wait until it is there again."""
-    page.get_by_role("button", name=SAVE).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name=SAVE).click()
     expect(page.get_by_role("list").get_by_text("was changed successfully")).to_be_visible()
     expect(page.locator("collab-editor")).to_have_attribute("data-state", "saved")
     expect(text(page)).to_be_visible()

@@ -194,15 +194,20 @@ async def test_a_throttled_member_is_informed_once() -> None:
     collab = {"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MESSAGE_RATE": 5, "MESSAGE_BURST": 1}
     with override_settings(COLLAB=collab), counting() as raised:
         async with hub(), join("room") as member:
+            began = asyncio.get_running_loop().time()
             for number in range(12):
                 await member.send_to(
                     text_data=json.dumps({"action": "hello", "request_id": number})
                 )
             frames = [json.loads(await member.receive_from(timeout=5)) for _ in range(13)]
+            took = asyncio.get_running_loop().time() - began
     told = [frame for frame in frames if frame["action"] == "throttled"]
     assert [(frame["response_status"], frame["request_id"]) for frame in told] == [(429, None)]
     assert told[0]["errors"]
-    assert raised["collab_throttled_seconds_total"] == pytest.approx(2.2, abs=0.3)
+    # Eleven at five a second, and the member waits behind the last as well; where the machine has
+    # been slow, it waits less.
+    assert took > 1.9
+    assert 0 < raised["collab_throttled_seconds_total"] < took + 0.25
 
 
 async def test_a_member_that_has_sent_no_text_gets_no_text() -> None:
@@ -233,7 +238,7 @@ async def test_repeated_requests_for_the_document_are_throttled() -> None:
             took = asyncio.get_running_loop().time() - began
     # A whole document and a burst are free, and of the rest all but the last is waited for.
     assert took > 0.3
-    assert raised["collab_throttled_seconds_total"] > 0.3
+    assert 0 < raised["collab_throttled_seconds_total"] < took + 0.25
 
 
 async def test_a_closed_member_waits_no_longer() -> None:
