@@ -18,6 +18,7 @@ from django.test import Client, override_settings
 from pycrdt import Doc, XmlElement, XmlFragment
 
 from collab import content, documents
+from collab.access import Access
 from collab.conf import get_storage
 from collab.documents import registry
 from collab.documents.changes.change import Change
@@ -27,6 +28,11 @@ from collab_storage.models import Document
 from collab_storage.subprocesses import run_in_process
 
 OURS = content.TIPTAP.extend(name="ours", field="body")
+
+
+class Open(documents.DocumentType):
+    def authorize(self, user: Any, *args: Any, **parameters: Any) -> Access:
+        return Access.WRITE
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +48,7 @@ def registrations(monkeypatch: pytest.MonkeyPatch) -> None:
         ("wrong/<str:name>", "tiptop", None),
     ):
         attributes = {"content": schema, "content_field": field}
-        documents.register(pattern)(type(pattern, (documents.DocumentType,), attributes))
+        documents.register(pattern)(type(pattern, (Open,), attributes))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -202,7 +203,7 @@ def test_more_authors_than_labels_lose_their_times_only() -> None:
 def test_blame_equals_a_model(
     edits: list[tuple[SimpleNamespace | None, int, str, int, bool]],
 ) -> None:
-    name = f"model/{id(edits)}"
+    name = f"model/{uuid4()}"
     model: list[tuple[str, str | None]] = []
     edit(None, 0, "\n", name=name)
     model.append(("\n", None))
