@@ -85,7 +85,7 @@ class Reader:
                 self._steps.append(arguments)
             case ["django-admin", *_] as command:
                 self._project.run(*command)
-            case ["pip", *arguments]:
+            case ["pip", *arguments] | ["COLLAB_COMPILE=1", "pip", *arguments]:
                 check_pip(arguments)
             case ["npm", "install", *names]:
                 check_npm(names)
