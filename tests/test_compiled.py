@@ -96,9 +96,7 @@ def test_the_wheel_for_this_platform_has_compiled_modules(tmp_path: Path) -> Non
         str(tmp_path),
     ]
     environment = {**os.environ, "COLLAB_COMPILE": "1"}
-    subprocess.run(
-        [*command, tmp_path], cwd=SOURCE, env=environment, check=True, capture_output=True
-    )
+    subprocess.run(command, cwd=SOURCE, env=environment, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert not wheel.name.endswith("none-any.whl")
     # pip refuses a wheel that is for another platform than its name says.
