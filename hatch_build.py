@@ -130,7 +130,10 @@ class CompilingHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return the needs of this build besides those of any other."""
-        return ["mypy>=1.17", "setuptools>=77"] if os.environ.get("COLLAB_COMPILE") else []
+        if not os.environ.get("COLLAB_COMPILE"):
+            return []
+        # The types of pycrdt are those of many variables.
+        return ["mypy>=1.17", "setuptools>=77", "pycrdt>=0.14.10"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the modules, unless the wheel is to be pure Python."""

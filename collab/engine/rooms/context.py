@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pycrdt import Doc
 
@@ -17,7 +17,7 @@ from collab.protocol.yjs.validation import UpdateOutline
 __all__ = ["Peers", "RoomContext", "Source", "Store", "WatchedRoom", "Watcher"]
 
 #: The content of a document that is opened.
-Source = Doc[Any] | DocumentBytes
+Source: TypeAlias = Doc[Any] | DocumentBytes
 
 
 class Store(Protocol):
