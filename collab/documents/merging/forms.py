@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,6 +30,9 @@ class MergingFormMixin(_ModelForm):
     ``{{ field }}`` in a template renders both. Without the hidden one, as after
     ``{{ field.as_widget }}``, a field is saved as it is in the form.
     """
+
+    #: Returns the names of texts whose changes are merged with those of others.
+    text_names: Callable[[], Collection[str]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -88,10 +91,6 @@ class MergingFormMixin(_ModelForm):
         return widget.value_from_datadict(self.data, self.files, key)
 
     # Cleaning.
-
-    def text_names(self) -> Collection[str]:
-        """Return the names of texts whose changes are merged with those of others."""
-        return ()
 
     def full_clean(self) -> None:
         """Remember the row's texts before those of the form are assigned."""

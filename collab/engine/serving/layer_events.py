@@ -131,9 +131,8 @@ class _Listener:
                 for room in {each.room for each in inside}:
                     room.edit(update)
             case "send_message":
-                for member in [each.member for each in inside]:
-                    if member is not None:
-                        member.send_frame(event["message"])
+                for member in [each.member for each in inside if each.member is not None]:
+                    member.send_frame(event["message"])
             case name:
                 raise ValueError(f"No handler for message type {name}")
 
