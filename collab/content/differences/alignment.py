@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 __all__ = ["Pair", "align", "anchors", "similarity", "words"]
 
@@ -56,27 +56,23 @@ def align(
 def anchors(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
     """Return indices of equal items, in order: those at both ends, and between them those that
     are there once (a patience diff)."""
-    return list(_anchors(old, new, 0, len(old), 0, len(new)))
-
-
-def _anchors(
-    old: Sequence[Hashable], new: Sequence[Hashable], i: int, m: int, j: int, n: int
-) -> Iterator[tuple[int, int]]:
-    while i < m and j < n and old[i] == new[j]:
-        yield i, j
-        i, j = i + 1, j + 1
-    ends: list[tuple[int, int]] = []
-    while i < m and j < n and old[m - 1] == new[n - 1]:
-        m, n = m - 1, n - 1
-        ends.append((m, n))
-    unique = _unique_pairs(old, new, i, m, j, n)
-    for old_index, new_index in unique:
-        yield from _anchors(old, new, i, old_index, j, new_index)
-        yield old_index, new_index
-        i, j = old_index + 1, new_index + 1
-    if unique:
-        yield from _anchors(old, new, i, m, j, n)
-    yield from reversed(ends)
+    found: list[tuple[int, int]] = []
+    # Not by recursion: items may be found as deep between others as there are items.
+    gaps = [(0, len(old), 0, len(new))]
+    while gaps:
+        i, m, j, n = gaps.pop()
+        while i < m and j < n and old[i] == new[j]:
+            found.append((i, j))
+            i, j = i + 1, j + 1
+        while i < m and j < n and old[m - 1] == new[n - 1]:
+            m, n = m - 1, n - 1
+            found.append((m, n))
+        if unique := _unique_pairs(old, new, i, m, j, n):
+            found += unique
+            starts = [(i, j), *((each + 1, other + 1) for each, other in unique)]
+            ends = [*unique, (m, n)]
+            gaps += [(a, b, c, d) for (a, c), (b, d) in zip(starts, ends, strict=True)]
+    return sorted(found)
 
 
 def _unique_pairs(
@@ -101,7 +97,7 @@ def _longest_rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     for index, (value, _) in enumerate(pairs):
         position = bisect_left(tails, value)
         previous.append(ends[position - 1] if position else -1)
-        tails[position:] = [value] if position == len(tails) else [value, *tails[position + 1 :]]
+        tails[position : position + 1] = [value]
         ends[position : position + 1] = [index]
     chosen: list[tuple[int, int]] = []
     index = ends[-1] if ends else -1
