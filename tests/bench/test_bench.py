@@ -88,11 +88,11 @@ async def test_used_document_is_refused(server: Server) -> None:
 
 def test_servers_are_compared(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
-    options = ["--scale", "0.01", "--repeat", "1", "--servers", "collab", "y-websocket-server"]
+    options = ["--scale", "0.01", "--repeat", "1", "--servers", "collab-pure", "y-websocket-server"]
     done = bench("compare", *ONE_OF_EACH, *options, "--out", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     head, _, *rows = done.stdout.splitlines()
-    assert head == "|  |  | collab | y-websocket-server |"
+    assert head == "|  |  | collab-pure | y-websocket-server |"
     assert "y-websocket-server 0.1.5" in rows[-1]
     assert bench("report", str(file)).stdout == done.stdout
     assert {plot.name for plot in (tmp_path / "plots").iterdir()} == {

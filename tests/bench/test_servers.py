@@ -10,7 +10,9 @@ from bench.authors import author
 from bench.load import Crowd, newcomer
 from bench.process import memory_bytes
 from bench.servers import CONTESTANTS, Running
+from bench.servers.ours import Collab
 from tests.harness.waiting import poll_until
+from tests.samples import ROOT
 
 UPDATES = 20
 
@@ -19,6 +21,14 @@ pytestmark = pytest.mark.client
 #: Those that the load generator, which has no documents, cannot be clients of: new members of its
 #: rooms ask the others for the document.
 WITHOUT_DOCUMENTS = {"pycrdt-consumer"}
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve the sources, which need no compiler; compiled they do the same (test_compiled.py)."""
+    for contestant in CONTESTANTS.values():
+        if isinstance(contestant, Collab):
+            monkeypatch.setattr(contestant, "_root", ROOT)
 
 
 def servers() -> list[object]:
