@@ -143,7 +143,7 @@ test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) $(TEST_EDITORS) ## Run JavaScrip
 	$(PY) -m pytest -m client
 
 .PHONY: test-browser
-test-browser: $(TOOLS) $(SERVICES) $(EDITOR) $(EXAMPLE) ## Run the example in Chromium
+test-browser: $(TOOLS) $(SERVICES) $(EDITOR) $(EXAMPLE) $(TEST_EDITORS) ## Run the example in Chromium
 	$(PY) -m pytest -m browser
 
 .PHONY: test-wheel

@@ -16,11 +16,16 @@ from tests.harness.waiting import DEADLINE, poll_until
 from tests.samples import DOCS, PAGES, ROOT, TUTORIAL, Project, samples
 
 NODE_MODULES = ROOT / "example" / "node_modules"
+#: Has the packages of editors.
+EDITORS = ROOT / "tests" / "editors"
 
 
 @pytest.mark.browser
 def test_the_javascript_samples_fit_the_types_of_the_packages(tmp_path: Path) -> None:
-    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    for package in [*NODE_MODULES.iterdir(), EDITORS / "node_modules" / "@tiptap"]:
+        (modules / package.name).symlink_to(package)
     pages = {page: samples(page, "js") for page in PAGES}
     files: list[Path] = []
     for page, found in pages.items():
