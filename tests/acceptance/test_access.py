@@ -55,7 +55,7 @@ async def enter(server: Server, user: int) -> YjsClient:
     return client
 
 
-async def test_who_loses_access_is_sent_away_from_every_process(
+async def test_a_user_who_loses_access_is_disconnected_from_every_process(
     two_servers: Sequence[Server],
 ) -> None:
     first, second = [await enter(server, user=1) for server in two_servers]
@@ -68,7 +68,7 @@ async def test_who_loses_access_is_sent_away_from_every_process(
     await other.disconnect()
 
 
-async def test_who_may_only_read_from_now_on_is_told_and_changes_nothing_more(
+async def test_a_member_whose_access_becomes_read_is_informed_and_changes_nothing_more(
     two_servers: Sequence[Server],
 ) -> None:
     member, witness = [
@@ -85,7 +85,7 @@ async def test_who_may_only_read_from_now_on_is_told_and_changes_nothing_more(
         await client.disconnect()
 
 
-async def test_who_may_write_from_now_on_does_so_without_reconnecting(
+async def test_a_member_whose_access_becomes_write_writes_without_reconnecting(
     two_servers: Sequence[Server],
 ) -> None:
     await set_access(two_servers[0], 1, "read")
@@ -101,7 +101,9 @@ async def test_who_may_write_from_now_on_does_so_without_reconnecting(
         await client.disconnect()
 
 
-async def test_who_logs_out_is_sent_away_within_the_interval(start_server: StartServer) -> None:
+async def test_a_user_who_logs_out_is_disconnected_within_the_interval(
+    start_server: StartServer,
+) -> None:
     server = start_server(collab={"ACCESS_CHECK_INTERVAL": 0.5})
     session = (await asyncio.to_thread(server.run_code, LOG_IN)).strip()
     client = YjsClient(

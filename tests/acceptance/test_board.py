@@ -306,7 +306,7 @@ def test_a_card_that_is_not_valid_vanishes_with_a_word(alice: Planner) -> None:
     expect(notice).to_be_empty()
 
 
-def test_what_is_done_offline_comes_back(alice: Planner, bob: Planner) -> None:
+def test_changes_made_offline_arrive_after_reconnecting(alice: Planner, bob: Planner) -> None:
     bob.visitor.line.cut()
     bob.visitor.expect_status("offline")
     alice.drag("Playlist", "doing")
@@ -338,7 +338,7 @@ def test_reload_keeps_what_was_moved(alice: Planner) -> None:
     alice.visitor.expect_status("saved")
 
 
-def test_who_may_only_watch_changes_nothing(enter: Enter, alice: Planner) -> None:
+def test_a_user_with_read_access_changes_nothing(enter: Enter, alice: Planner) -> None:
     reader = Planner(enter())
     reader.visitor.go(reading_path(alice.visitor))
     reader.visitor.expect_status("reading")

@@ -176,7 +176,7 @@ def test_killed_server_has_every_letter_that_was_saved(
     carol.expect_written("Saved before.")
 
 
-def test_what_is_written_while_the_server_is_down_is_saved_later(
+def test_text_written_while_the_server_is_down_is_saved_later(
     site: Site, enter: Enter, alice: Visitor, bob: Visitor
 ) -> None:
     site.kill()

@@ -122,7 +122,7 @@ def test_readings_that_come_while_somebody_is_offline_are_there_afterwards(
     alice.expect_readings(2)
 
 
-def test_what_is_no_reading_is_refused_and_so_is_who_has_no_token(site: Site) -> None:
+def test_a_reading_that_is_not_valid_and_a_sender_without_the_token_are_refused(site: Site) -> None:
     bodies = ["", "[]", "{}", '{"value": "warm"}', '{"value": NaN}']
     assert {send(site, body) for body in bodies} == {400}
     assert send(site, reading(20), token="another") == 401
@@ -182,7 +182,7 @@ def test_browsers_find_the_icon_wherever_they_ask(alice: Observer) -> None:
     assert (answer.status, answer.headers["content-type"]) == (200, "image/svg+xml")
 
 
-def test_what_cannot_be_watched_is_not_found(alice: Observer) -> None:
+def test_an_object_that_cannot_be_watched_is_not_found(alice: Observer) -> None:
     for path in ("/objects/auth.User/1/", "/objects/boards.Board/none/"):
         alice.visitor.go(path)
         expect(alice.page.locator("#fields")).to_have_text("Not found")

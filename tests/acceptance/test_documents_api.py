@@ -57,7 +57,7 @@ async def test_members_see_what_views_write(office: Server) -> None:
     assert "never" not in text
 
 
-async def test_what_views_write_is_there_for_who_comes_later(office: Server) -> None:
+async def test_text_that_views_write_is_read_after_a_restart(office: Server) -> None:
     for writer in WRITERS:
         await visit(office, writer, writer, f"by {writer}")
         assert await read(office, writer) == f"by {writer}"
@@ -67,7 +67,7 @@ async def test_what_views_write_is_there_for_who_comes_later(office: Server) -> 
         assert await read(office, writer) == f"by {writer}"
 
 
-async def test_what_is_rolled_back_was_never_there(office: Server) -> None:
+async def test_an_edit_that_is_rolled_back_was_never_there(office: Server) -> None:
     async with office.client("room") as ann:
         await ann.insert("before")
         await visit(office, "write_and_undo", "room", "never")

@@ -63,7 +63,7 @@ async def refused(client: YjsClient) -> tuple[int, str | None]:
 
 
 @pytest.mark.parametrize("kind", ["address", "user"])
-async def test_who_has_too_many_connections_is_refused_until_one_has_ended(
+async def test_a_connection_beyond_the_limit_is_refused_until_another_has_ended(
     start_server: StartServer, kind: str
 ) -> None:
     limit = f"MAX_{kind.upper()}_CONNECTIONS"
@@ -81,7 +81,7 @@ async def test_who_has_too_many_connections_is_refused_until_one_has_ended(
     assert (await metrics(server))["collab_rooms",] == 1
 
 
-async def test_who_connects_too_often_is_refused_and_others_are_not(
+async def test_a_user_who_connects_too_often_is_refused_and_others_are_not(
     start_server: StartServer,
 ) -> None:
     server = start_server(collab={"MAX_USER_CONNECTIONS": 2})
@@ -107,7 +107,7 @@ async def test_a_full_room_refuses_and_goes_on(start_server: StartServer) -> Non
     assert await refusals(server) == {("MAX_ROOM_MEMBERS", "1013"): 1, ("MAX_ROOMS", "1013"): 1}
 
 
-async def test_who_says_nothing_after_the_handshake_is_disconnected(
+async def test_a_client_that_sends_nothing_after_the_handshake_is_disconnected(
     start_server: StartServer,
 ) -> None:
     server = start_server(collab={"FIRST_FRAME_TIMEOUT": 5})
@@ -129,7 +129,9 @@ class Silent(YjsClient):
         return None
 
 
-async def test_who_sends_too_much_is_slowed_down_and_told_once(start_server: StartServer) -> None:
+async def test_a_client_that_sends_too_much_is_slowed_down_and_warned_once(
+    start_server: StartServer,
+) -> None:
     server = start_server(collab={"MESSAGE_RATE": 50, "MESSAGE_BURST": 50})
     async with server.client("room") as flood, server.client("room") as honest:
         await flood.hello()
@@ -147,7 +149,7 @@ async def test_who_sends_too_much_is_slowed_down_and_told_once(start_server: Sta
     assert await refusals(server) == {}
 
 
-async def test_who_reads_nothing_is_sent_away_and_others_go_on(
+async def test_a_client_that_reads_nothing_is_disconnected_and_others_go_on(
     start_server: StartServer,
 ) -> None:
     # Long enough for those who read, however busy the machine is.
@@ -169,7 +171,7 @@ async def test_who_reads_nothing_is_sent_away_and_others_go_on(
         await slow.wait_closed()
 
 
-async def test_who_breaks_the_protocol_is_counted(server: Server) -> None:
+async def test_a_client_that_breaks_the_protocol_is_counted(server: Server) -> None:
     async with server.client("room") as ann:
         bad = server.client("room")
         await bad.connect()
@@ -232,7 +234,7 @@ def has_length(client: YjsClient, length: int) -> Callable[[], bool]:
     return lambda: len(client.text) == length
 
 
-async def test_what_the_layer_loses_and_others_repair_is_counted(
+async def test_updates_that_the_layer_loses_and_others_repair_are_counted(
     redis_server: Redis, start_server: StartServer
 ) -> None:
     environment = {"COLLAB_TEST_LAYER": "lossy"}

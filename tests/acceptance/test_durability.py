@@ -27,7 +27,7 @@ async def assert_kept(server: Server, typists: Sequence[Typist]) -> None:
     assert promised <= set(words_of(await read(server, "room")))
 
 
-async def test_what_was_told_saved_survives_sigkill_at_any_moment(
+async def test_an_edit_confirmed_as_saved_survives_sigkill_at_any_moment(
     database: str, start_server: StartServer
 ) -> None:
     random = Random(database.partition(":")[0])
@@ -44,7 +44,7 @@ async def test_what_was_told_saved_survives_sigkill_at_any_moment(
     assert await read(server, "room") == text
 
 
-async def test_what_the_server_has_received_is_stored_when_it_is_asked_to_end(
+async def test_updates_that_the_server_has_received_are_stored_when_it_shuts_down(
     database: str, start_server: StartServer
 ) -> None:
     server = start_server(database)

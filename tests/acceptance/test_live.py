@@ -59,7 +59,7 @@ async def test_events_of_any_process_reach_connections_of_all(
 
 
 @pytest.mark.redis
-async def test_who_comes_back_after_a_process_was_killed_is_told_what_was_kept(
+async def test_a_client_that_returns_after_a_process_was_killed_receives_the_kept_messages(
     redis_server: Redis, start_server: StartServer
 ) -> None:
     servers = [start_server(redis=redis_server.url) for _ in range(2)]
@@ -173,7 +173,7 @@ for number in range(300):
 """
 
 
-async def test_who_reads_slowly_is_told_all_that_is_kept(
+async def test_a_slow_reader_receives_everything_that_is_kept(
     start_server: StartServer, sqlite_database: str
 ) -> None:
     server = start_server(sqlite_database)

@@ -54,7 +54,7 @@ async def type_words(clients: Sequence[YjsClient], count: int, seed: int) -> lis
 
 
 @pytest.mark.parametrize("layer", ["core", "pubsub"])
-async def test_what_is_typed_at_one_process_arrives_at_the_others(
+async def test_text_typed_at_one_process_arrives_at_the_others(
     redis_server: Redis, start_server: StartServer, layer: str
 ) -> None:
     environment = {"COLLAB_TEST_LAYER": layer}

@@ -122,7 +122,7 @@ async def members_of(servers: list[Server]) -> list[float]:
     return sorted([(await metrics(server))["collab_members",] for server in servers])
 
 
-async def test_who_edits_a_document_meets_in_one_process_and_goes_on_when_it_ends(
+async def test_members_of_a_document_meet_in_one_process_and_go_on_when_it_ends(
     start_server: StartServer,
     redis_server: Redis,
     start_nginx: Callable[[list[Server]], Nginx],

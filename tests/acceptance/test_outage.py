@@ -135,7 +135,7 @@ async def test_a_full_disk_loses_nothing(sqlite_database: str, start_server: Sta
     assert await read(server, "room") == text
 
 
-async def test_what_cannot_be_kept_is_refused(
+async def test_an_edit_beyond_the_limit_of_unsaved_edits_is_refused(
     postgres_server: Postgres, postgres_database: str, start_server: StartServer
 ) -> None:
     server = start_server(postgres_database, collab={"MAX_UNSAVED": 10_000})

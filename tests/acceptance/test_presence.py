@@ -65,7 +65,7 @@ async def say_goodbye(client: YjsClient) -> None:
 
 
 @pytest.mark.parametrize("leave", [say_goodbye, YjsClient.disconnect, YjsClient.abort])
-async def test_who_leaves_vanishes_for_the_others(
+async def test_a_member_that_leaves_vanishes_for_the_others(
     server: Server, leave: Callable[[YjsClient], Awaitable[None]]
 ) -> None:
     async with present(server, "Ann") as ann:
@@ -81,7 +81,7 @@ async def test_who_leaves_vanishes_for_the_others(
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
-async def test_who_crashes_or_hangs_vanishes_for_the_others(
+async def test_a_client_that_crashes_or_hangs_vanishes_for_the_others(
     start_server: StartServer, end: signal.Signals
 ) -> None:
     server = start_server(environment={"COLLAB_TEST_PING_INTERVAL": "0.5"})
@@ -99,7 +99,9 @@ async def test_who_crashes_or_hangs_vanishes_for_the_others(
             await visitor.wait()
 
 
-async def test_who_does_not_renew_vanishes_until_it_is_back(start_server: StartServer) -> None:
+async def test_presence_that_is_not_renewed_vanishes_until_the_client_is_back(
+    start_server: StartServer,
+) -> None:
     constants = {"collab.engine.rooms.presence_broadcast.TIMEOUT": 5}
     server = start_server(collab={"CONSTANTS": constants})
     async with present(server, "Ann") as ann, present(server, "Bob") as bob:
@@ -116,7 +118,7 @@ async def test_who_does_not_renew_vanishes_until_it_is_back(start_server: StartS
         await ann.wait_until(lambda: "Bob" in names(ann))
 
 
-async def test_nobody_removes_or_overwrites_others(server: Server) -> None:
+async def test_a_client_cannot_remove_or_overwrite_the_presence_of_others(server: Server) -> None:
     async with present(server, "Ann") as ann, present(server, "Bob") as bob:
         await sees(bob, "Ann", "Bob")
         victim = ann.doc.client_id
@@ -138,7 +140,9 @@ async def test_nobody_removes_or_overwrites_others(server: Server) -> None:
         await sees(bob, "Ann Smith", "Bob")
 
 
-async def test_what_a_client_repeats_of_others_does_not_make_them_its_own(server: Server) -> None:
+async def test_presence_of_others_that_a_client_repeats_does_not_become_its_own(
+    server: Server,
+) -> None:
     async with present(server, "Ann") as ann, present(server, "Bob") as bob:
         await sees(bob, "Ann", "Bob")
         # As stock clients do when they connect: all they know.
@@ -152,7 +156,9 @@ async def test_what_a_client_repeats_of_others_does_not_make_them_its_own(server
             assert names(newcomer) == {"Ann", "Bob"}
 
 
-async def test_who_reconnects_at_once_with_the_same_clock_is_seen_again(server: Server) -> None:
+async def test_a_client_that_reconnects_at_once_with_the_same_clock_is_seen_again(
+    server: Server,
+) -> None:
     async with present(server, "Ann") as ann, present(server, "Bob") as bob:
         await sees(ann, "Ann", "Bob")
         for _ in range(5):

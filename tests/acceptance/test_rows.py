@@ -96,7 +96,7 @@ def refusals(client: YjsClient) -> list[dict[str, Any]]:
     return [push["data"] for push in client.pushes if push["action"] == "row"]
 
 
-async def test_what_clients_and_server_code_change_reaches_both(
+async def test_changes_of_clients_and_of_server_code_reach_both(
     database: str, start_server: StartServer
 ) -> None:
     server = start_server(database, environment=ENVIRONMENT, collab=QUICK)
@@ -118,7 +118,7 @@ async def test_what_clients_and_server_code_change_reaches_both(
         await client.disconnect()
 
 
-async def test_what_is_refused_is_set_back_at_all_processes_and_told_to_one(
+async def test_a_refused_change_is_set_back_at_all_processes_and_reported_to_its_author(
     postgres_database: str, redis_server: Redis, start_server: StartServer
 ) -> None:
     one, other = [
@@ -199,7 +199,7 @@ async def test_another_process_takes_over_what_a_killed_one_has_not_saved(
     await bob.disconnect()
 
 
-async def test_what_is_changed_while_the_database_is_away_is_saved_afterwards(
+async def test_a_row_changed_while_the_database_is_down_is_saved_afterwards(
     postgres_database: str, postgres_server: Postgres, start_server: StartServer
 ) -> None:
     server = start_server(postgres_database, environment=ENVIRONMENT, collab=QUICK)

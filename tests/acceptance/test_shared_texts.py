@@ -36,7 +36,7 @@ async def has(client: YjsClient, text: str) -> None:
     await client.wait_until(lambda: str(body(client)) == text)
 
 
-async def test_what_one_may_not_write_is_set_back_alone_in_both_processes(
+async def test_forbidden_typing_is_set_back_alone_in_both_processes(
     postgres_database: str, redis_server: Redis, start_server: StartServer
 ) -> None:
     environment = {

@@ -22,7 +22,7 @@ async def test_members_are_told_to_come_back_and_find_all_they_wrote(server: Ser
         assert all(f"<{number}>" in reader.text for number in range(5))
 
 
-async def test_what_a_database_that_is_down_does_not_take_is_put_aside_for_the_next_start(
+async def test_updates_that_a_database_that_is_down_cannot_store_are_spooled_until_the_next_start(
     postgres_server: Postgres, postgres_database: str, start_server: StartServer, tmp_path: object
 ) -> None:
     settings = {"SPOOL_DIRECTORY": f"{tmp_path}/spool", "DRAIN_TIME": 0.2, "CLOSE_TIMEOUT": 2}

@@ -103,7 +103,9 @@ async def test_asking_without_reading_costs_bounded_memory(start_server: StartSe
         assert memory(server) - before < 64 * MiB
 
 
-async def test_who_asks_on_without_reading_is_disconnected(start_server: StartServer) -> None:
+async def test_a_client_that_sends_requests_without_reading_is_disconnected(
+    start_server: StartServer,
+) -> None:
     server = start_server(collab=FAST)
     async with unharmed(server) as (ann, _), slow_client(server) as client:
         await client.set_presence({"name": "gone"})

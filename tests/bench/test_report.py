@@ -79,7 +79,7 @@ def test_many_servers_are_below_each_other() -> None:
     assert text[8:10] == ["| server 6 | **1.00** (2) |", ""]
 
 
-def test_what_says_how_sure_it_is_has_a_table_of_its_own() -> None:
+def test_figures_about_precision_have_a_table_of_their_own() -> None:
     sure = found("collab", 3, figure="rounds: bursts: measured rounds, ± %")
     text = lines(found("collab", 2), found("left", 4), sure)
     assert text[:4][2:] == [f"| the title | {CPU} | **2.00** (2) | **1.00** (4) |", ""]

@@ -47,7 +47,7 @@ def delete_in_admin(name: str) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_is_in_a_document_that_is_deleted_in_the_admin_is_sent_away() -> None:
+async def test_members_of_a_document_that_is_deleted_in_the_admin_are_disconnected() -> None:
     async with connect(application, "/ws/room") as client:
         client.doc.get("text", type=Text).insert(0, "soon gone")
         await client.wait_saved()

@@ -136,7 +136,7 @@ def test_documents_are_compacted_by_prefix_or_all() -> None:
     assert run("collab_compact", all=True) == "There was nothing to compact.\n"
 
 
-def test_what_waits_for_a_lost_update_is_told_of() -> None:
+def test_updates_that_build_on_a_lost_update_are_reported() -> None:
     doc: Doc[Any] = Doc()
     text = doc.get("text", type=Text)
     text.insert(0, "lost")
@@ -177,14 +177,14 @@ class Overtaken(MemoryStorage):
         return stored
 
 
-def test_somebody_else_was_faster(settings: Any) -> None:
+def test_a_document_that_another_process_compacted_first_is_left_alone(settings: Any) -> None:
     settings.COLLAB = {"DEFAULT_ACCESS": "write", "STORAGE": {"BACKEND": f"{__name__}.Overtaken"}}
     write("one", "text")
     assert run("collab_compact", all=True) == "There was nothing to compact.\n"
     assert content("one") == {"text": "text"}
 
 
-def test_which_documents_to_compact_must_be_said() -> None:
+def test_documents_to_compact_must_be_named() -> None:
     with pytest.raises(CommandError, match="one of the arguments NAME --prefix --all is required"):
         run("collab_compact")
 

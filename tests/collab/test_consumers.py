@@ -164,7 +164,7 @@ async def test_a_client_that_understands_close_codes_is_told_why(
     assert not await documents.aexists("room")
 
 
-async def test_who_is_logged_in_is_forbidden_and_not_asked_to_log_in() -> None:
+async def test_a_user_who_is_logged_in_is_forbidden_and_not_asked_to_log_in() -> None:
     with pytest.raises(ConnectionClosed) as closed:
         async with connect(serve(Nobody), "/ws/room", user=User(pk=1)):
             pass
@@ -231,7 +231,7 @@ async def test_a_connection_is_cancelled_like_any_other_task() -> None:
         await communicator.future
 
 
-async def test_who_cannot_be_reached_is_cut_off_without_an_error() -> None:
+async def test_a_client_that_cannot_be_reached_is_disconnected_without_an_error() -> None:
     communicator = visitor(YjsConsumer)
     await communicator.connect()
     await communicator.receive_from()
@@ -240,7 +240,7 @@ async def test_who_cannot_be_reached_is_cut_off_without_an_error() -> None:
     await communicator.wait()
 
 
-async def test_who_is_closed_and_says_nothing_is_not_closed_again(settings: Any) -> None:
+async def test_a_silent_connection_that_is_closed_is_not_closed_again(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "FIRST_FRAME_TIMEOUT": 0.01}
     communicator = visitor(YjsConsumer)
     await communicator.connect()
@@ -637,7 +637,7 @@ class ForUsers(YjsConsumer):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_logs_out_is_noticed() -> None:
+async def test_a_user_who_logs_out_is_disconnected() -> None:
     browser = AsyncClient()
     await browser.aforce_login(await User.objects.acreate(username="ann"))
     cookie = f"sessionid={browser.cookies['sessionid'].value}".encode()
@@ -656,7 +656,7 @@ async def test_who_logs_out_is_noticed() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_who_is_known_by_other_means_than_the_session_stays_who_he_is() -> None:
+async def test_a_user_that_the_session_does_not_name_stays_logged_in() -> None:
     communicator = visitor(ForUsers)
     communicator.scope.update(user=User(pk=1), session={})
     await communicator.connect()
@@ -873,7 +873,7 @@ async def test_its_override_of_connect_refuses_the_anonymous() -> None:
             pass
 
 
-async def test_what_it_applies_to_its_doc_is_sent_once_to_each_member_and_stored() -> None:
+async def test_an_update_applied_to_its_doc_is_sent_once_to_each_member_and_stored() -> None:
     DocConsumer.events.clear()
     clients = [visitor(DocConsumer, "7") for _ in range(5)]
     for client in clients:
@@ -928,7 +928,7 @@ async def stored_text() -> str:
         ({"FIRST_FRAME_TIMEOUT": 0}, 1008),
     ],
 )
-async def test_what_exceeds_a_limit_is_closed_with_its_code(
+async def test_a_connection_that_exceeds_a_limit_is_closed_with_its_code(
     settings: Any, limits: dict[str, float], code: int
 ) -> None:
     settings.COLLAB = {**settings.COLLAB, **limits}
@@ -944,7 +944,7 @@ async def test_what_exceeds_a_limit_is_closed_with_its_code(
     [b"\x04", b"\0\3\1\0", b"\0\2\xff", create_update_message(poison.ENDLESS)],
     ids=["unknown type", "unknown sync type", "cut off", "no update"],
 )
-async def test_what_is_not_of_the_protocol_is_closed_with_1008(frame: bytes) -> None:
+async def test_a_frame_outside_the_protocol_closes_the_connection_with_1008(frame: bytes) -> None:
     assert await code_after(frame) == 1008
 
 
@@ -1056,7 +1056,9 @@ async def test_a_reader_gets_everything_and_changes_nothing() -> None:
 # Slow readers and fast writers.
 
 
-async def test_who_takes_nothing_is_cut_off_and_holds_up_nobody(settings: Any) -> None:
+async def test_a_client_that_reads_nothing_is_disconnected_and_delays_no_other(
+    settings: Any,
+) -> None:
     settings.COLLAB = {**settings.COLLAB, "SEND_TIMEOUT": 0.01}
     incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     incoming.put_nowait({"type": "websocket.connect"})
@@ -1077,7 +1079,7 @@ async def test_who_takes_nothing_is_cut_off_and_holds_up_nobody(settings: Any) -
         assert len(current_hub().rooms["room", True].members) == 2
 
 
-async def test_who_sends_too_fast_is_read_more_slowly(settings: Any) -> None:
+async def test_a_client_that_sends_too_fast_is_read_more_slowly(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "MESSAGE_RATE": 100, "MESSAGE_BURST": 1}
     communicator = visitor(YjsConsumer)
     await communicator.connect()

@@ -38,7 +38,7 @@ def dispatch(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_what_is_due_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_that_are_due_are_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     write("recorded/5")
     assert dispatch() == "Changes of 1 documents delivered.\n"
     assert [call[0] for call in calls] == ["created", "changed"]

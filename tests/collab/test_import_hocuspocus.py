@@ -168,6 +168,6 @@ def test_a_document_is_loaded_from_elsewhere_when_it_is_needed_first(
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff", b"no base64!", "AAAB=", b64encode(b"\xff\xff")])
-def test_what_is_no_state_is_refused(data: bytes | str) -> None:
+def test_data_that_is_not_a_state_is_refused(data: bytes | str) -> None:
     with pytest.raises(ValueError, match="Neither a Yjs update"):
         read_state(data)

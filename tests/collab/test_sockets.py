@@ -129,7 +129,7 @@ def test_however_frames_arrive_the_messages_are_those_of_the_library(
     asyncio.run(compare())
 
 
-async def test_what_is_larger_than_allowed_is_refused_before_it_is_there() -> None:
+async def test_a_message_over_the_limit_is_refused_before_it_has_arrived() -> None:
     async with Line(max_size=MAX_SIZE) as line:
         await line.feed([frame(bytes(2**17))[:14]])
         await until(lambda: line.events)
@@ -462,7 +462,7 @@ async def written(kind: type[WebSocketsSansIOProtocol]) -> bytes:
         return await reading
 
 
-async def test_what_is_sent_is_the_same_to_the_byte() -> None:
+async def test_the_bytes_sent_are_those_of_the_stock_protocol() -> None:
     assert await written(WebSocketProtocol) == await written(STOCK)
 
 
@@ -567,7 +567,7 @@ async def test_an_application_may_take_binary_messages_in_their_place() -> None:
         ]
 
 
-async def test_what_an_application_tells_itself_comes_before_later_frames() -> None:
+async def test_events_that_an_application_injects_come_before_later_frames() -> None:
     async with Line() as line:
         socket = socket_of(line.scope)
         assert socket is not None

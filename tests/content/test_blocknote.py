@@ -274,7 +274,7 @@ def test_colors_and_nesting_survive_an_edit_in_markdown() -> None:
     assert second["props"]["isToggleable"] is True
 
 
-def test_what_blocknote_cannot_say_is_reported() -> None:
+def test_html_that_blocknote_cannot_express_is_reported() -> None:
     doc: Doc[Any] = Doc()
     report = from_html(
         doc,

@@ -45,7 +45,7 @@ def test_tags_that_would_be_too_deep_are_left_out_and_reported(attack: str) -> N
     assert not again
 
 
-def test_what_is_in_elements_that_are_left_out_stays() -> None:
+def test_text_of_elements_that_are_left_out_stays() -> None:
     doc: Doc[Any] = Doc()
     html = "".join(f"<div>{index} " for index in range(300)) + "</div>" * 300 + "<p>after"
     report = from_html(doc, None, html)

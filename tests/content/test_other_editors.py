@@ -325,7 +325,7 @@ def test_lexical_documents_look_as_the_editor_shows_them() -> None:
     assert 'data-node="callout"' in html and 'data-node="emoji"' in html
 
 
-def test_what_lexical_does_not_write_is_left_out() -> None:
+def test_embeds_that_lexical_does_not_write_are_left_out() -> None:
     text = t()
     paragraph = el("paragraph", text, "a", textFormat=2)
     doc = lexical(paragraph, el("heading", t(), "b", tag="h1", textFormat=1, textStyle="x"))
@@ -335,7 +335,7 @@ def test_what_lexical_does_not_write_is_left_out() -> None:
     assert (first["textFormat"], second["textFormat"], second["textStyle"]) == (2, 1, "x")
 
 
-def test_what_is_nested_too_deeply_in_lexical_is_refused() -> None:
+def test_lexical_content_that_nests_too_deeply_is_refused() -> None:
     node = el("paragraph")
     for _ in range(201):
         node = el("quote", node)

@@ -241,7 +241,7 @@ def test_an_inline_node_after_texts_of_equal_marks_is_a_block_of_its_own() -> No
     assert to_text(doc) == "abc"
 
 
-def test_what_is_new_has_the_marks_of_what_it_replaces() -> None:
+def test_a_replacement_has_the_marks_of_the_text_that_it_replaces() -> None:
     doc = page()
     assert replace_text(doc, None, "ig wor", "IG WOR") == 1
     assert replace_text(doc, None, "lo b", "LO B") == 1

@@ -43,7 +43,7 @@ def synced(one: Doc[Any], other: Doc[Any]) -> None:
 
 @settings(max_examples=25)
 @given(documents)
-def test_what_is_written_is_read(tree: Node) -> None:
+def test_any_tree_reads_as_it_was_written(tree: Node) -> None:
     doc: Doc[Any] = Doc()
     from_json(doc, None, tree)
     assert to_json(doc, schema=TIPTAP) == tree

@@ -43,7 +43,7 @@ FORMATS: tuple[tuple[Callable[..., str], Callable[..., object]], ...] = (
 @of_editors
 @settings(max_examples=25)
 @given(data=st.data())
-def test_what_is_written_is_read(editor: str, data: st.DataObject) -> None:
+def test_any_content_of_an_editor_reads_as_it_was_written(editor: str, data: st.DataObject) -> None:
     schema, any_content = EDITORS[editor]
     value = data.draw(any_content)
     doc: Doc[Any] = Doc()

@@ -300,7 +300,7 @@ def test_values_come_as_javascript_has_them() -> None:
     }
 
 
-def test_what_old_editors_stored_is_read() -> None:
+def test_content_that_old_editors_stored_is_read() -> None:
     doc: Doc = Doc()  # type: ignore[type-arg]
     root = doc.get("default", type=XmlFragment)
     paragraph = root.children.append(XmlElement("paragraph"))
@@ -316,7 +316,7 @@ def test_what_old_editors_stored_is_read() -> None:
     assert to_json(doc, "default")["content"][1] == [text("loose")]
 
 
-def test_what_is_nested_too_deeply_is_refused() -> None:
+def test_content_that_nests_too_deeply_is_refused() -> None:
     node = p("x")
     for _ in range(200):
         node = block("blockquote", node)

@@ -139,7 +139,7 @@ def test_very_long_texts_are_changed_by_words_that_are_there_once() -> None:
     assert to_text(doc) == after
 
 
-def test_what_looks_like_a_stand_in_is_a_letter() -> None:
+def test_a_letter_that_looks_like_a_stand_in_stays_a_letter() -> None:
     strange = "\U000f0000a\U000f0001"
     doc = raw_doc(p(strange, block("mention", id="1", label="x")))
     from_html(doc, None, to_html(doc).replace("a", "ab"))
@@ -358,7 +358,7 @@ def test_tasks_are_read_from_boxes() -> None:
     assert kinds == ["bulletList", "taskList", "bulletList"]
 
 
-def test_what_is_dropped_is_reported() -> None:
+def test_dropped_elements_are_reported() -> None:
     doc: Doc[Any] = Doc()
     report = from_html(doc, None, "<script>a</script><video>b</video><video></video><p>c</p>")
     assert report
@@ -459,7 +459,7 @@ def test_a_kind_of_block_that_a_format_cannot_say_is_reported_when_it_is_lost() 
     assert to_html(doc) == "<p>- c<br>- b</p><p>x</p>"
 
 
-def test_what_is_deleted_in_a_format_is_deleted() -> None:
+def test_a_block_deleted_in_a_format_is_deleted() -> None:
     doc = rich()
     from_markdown(doc, None, "one")
     assert to_json(doc, "default")["content"] == [block("paragraph", "one", textAlign="center")]

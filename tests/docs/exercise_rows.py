@@ -61,7 +61,7 @@ async def test_a_change_is_saved_as_its_author() -> None:
     assert task.body == "or green"
 
 
-async def test_what_is_refused_is_told_as_the_page_says() -> None:
+async def test_a_refused_change_is_reported_as_the_page_says() -> None:
     user, board, address = await a_board()
     task = await Task.objects.acreate(board=board, title="Paint")
     async with connect(application, address, user=user) as ann:

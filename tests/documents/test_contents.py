@@ -183,7 +183,7 @@ def test_a_writer_can_ask_to_be_told_instead() -> None:
     assert documents.text("notes/5") == "two"
 
 
-def test_what_others_did_elsewhere_in_the_document_is_no_conflict() -> None:
+def test_changes_elsewhere_in_the_document_are_no_conflict() -> None:
     documents.replace("notes/5", text="one")
     token = documents.content("notes/5").token
     documents.replace("notes/5", text="x", schema="plain", field="comments")

@@ -88,13 +88,13 @@ async def still_writes(client: CollabClient) -> None:
 # Who is there.
 
 
-async def test_nobody_is_in_a_document_that_is_not_open() -> None:
+async def test_a_document_that_is_not_open_has_no_members() -> None:
     assert await documents.apresent("room") == []
     with pytest.raises(InvalidName):
         await documents.apresent("")
 
 
-async def test_who_is_in_another_document_is_not_in_this_one(member: CollabClient) -> None:
+async def test_a_member_of_another_document_is_not_in_this_one(member: CollabClient) -> None:
     assert await documents.apresent("elsewhere") == []
 
 
@@ -165,7 +165,7 @@ async def test_others_see_what_the_type_says_of_a_user_whatever_its_client_says(
         assert users[None].verified is None
 
 
-async def test_what_the_type_says_is_asked_again_with_each_check_of_access() -> None:
+async def test_verified_presence_is_computed_again_with_each_check_of_access() -> None:
     user = User(pk=5, username="ann")
     async with connect(application, "/ws/recorded/files/a", user=user):
         user.username = "Ann Lee"

@@ -93,12 +93,12 @@ async def member(memory: None) -> AsyncIterator[CollabClient]:
 
 @pytest.mark.usefixtures("memory")
 class TestAsync:
-    async def test_what_is_edited_is_read(self) -> None:
+    async def test_an_edited_document_reads_as_edited(self) -> None:
         async with documents.aedit("room") as doc:
             write(doc, "Hello")
         assert text_of(await documents.aread("room")) == "Hello"
 
-    async def test_what_a_block_changes_is_one_update(self) -> None:
+    async def test_the_changes_of_a_block_are_one_update(self) -> None:
         async with documents.aedit("room") as doc:
             write(doc, "one")
             write(doc, "two")
@@ -136,7 +136,7 @@ class TestAsync:
         assert text_of(await documents.aread("room")) == "sent"
 
     @pytest.mark.parametrize("garbage", [b"", b"\x01", b"\xff" * 30])
-    async def test_what_is_no_update_is_refused(self, garbage: bytes) -> None:
+    async def test_bytes_that_are_not_an_update_are_refused(self, garbage: bytes) -> None:
         with pytest.raises(ValueError, match="no Yjs update"):
             await documents.asend_doc_update("room", garbage)
         assert not await documents.aexists("room")
@@ -269,7 +269,7 @@ async def test_an_edit_is_stored_once_although_members_see_it(member: CollabClie
     assert stored is not None and len(stored.log) == 1
 
 
-async def test_what_members_type_is_read_before_it_is_stored() -> None:
+async def test_text_that_members_type_is_read_before_it_is_stored() -> None:
     with _hindered():
         async with connect(application, "/ws/room") as client:
             let = HinderedStorage.latest.hold("append")
@@ -340,7 +340,7 @@ async def test_an_edit_is_stored_with_what_it_builds_upon() -> None:
         await close_rooms()
 
 
-async def test_what_is_being_typed_goes_along_to_the_new_name() -> None:
+async def test_unsaved_edits_go_along_to_the_new_name() -> None:
     with _hindered():
         async with connect(application, "/ws/room") as client:
             storage = HinderedStorage.latest

@@ -115,7 +115,7 @@ def test_a_form_says_what_others_have_changed(admin: Client, article: Article) -
     assert changed["title"].startswith("Bob B changed this")
 
 
-def test_what_both_have_changed_is_replaced_at_the_second_time(
+def test_fields_that_both_have_changed_are_replaced_at_the_second_save(
     admin: Client, article: Article
 ) -> None:
     page = opened(admin, article)

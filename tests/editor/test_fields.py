@@ -111,7 +111,7 @@ def test_an_assigned_text_is_the_smallest_edit() -> None:
     assert article.body == "<p>one</p><p>two!</p>"
 
 
-def test_what_others_typed_since_an_instance_was_loaded_stays() -> None:
+def test_text_that_others_typed_since_an_instance_was_loaded_stays() -> None:
     article = Article.objects.create(body="<p>one</p><p>two</p>", summary="red green blue")
     stale = Article.objects.get()
     write(article, "body", "one more\n\ntwo")

@@ -117,7 +117,7 @@ def test_a_document_that_is_made_anew_is_created() -> None:
     assert calls == [("created", 5), ("changed", 5, "again", [])]
 
 
-def test_what_has_changed_before_a_document_is_renamed_is_delivered_under_its_new_name() -> None:
+def test_changes_made_before_a_document_is_renamed_are_delivered_under_its_new_name() -> None:
     write("recorded/5", "Hello")
     documents.rename("recorded/5", "recorded/6")
     assert deliver() == 1
@@ -208,7 +208,7 @@ def test_a_renamed_document_is_told_its_old_name() -> None:
     assert calls == [("renamed", 6, "recorded/5")]
 
 
-def test_what_a_rolled_back_transaction_changed_is_not_delivered() -> None:
+def test_changes_of_a_rolled_back_transaction_are_not_delivered() -> None:
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         write("recorded/5", "Hello")
         raise ZeroDivisionError
@@ -267,7 +267,7 @@ def test_a_receiver_that_fails_is_called_again_later(caplog: pytest.LogCaptureFi
     assert not QueuedEvent.objects.exists() and not EventLease.objects.exists()
 
 
-def test_what_a_receiver_wrote_before_it_failed_is_rolled_back() -> None:
+def test_rows_that_a_receiver_wrote_before_it_failed_are_rolled_back() -> None:
     write("recorded/5", "Hello")
     on_call.extend([lambda change: User.objects.create(username="ann"), fail])
     deliver()

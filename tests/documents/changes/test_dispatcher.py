@@ -61,7 +61,7 @@ def test_changes_are_delivered_in_threads_of_their_own(dispatcher: Dispatcher) -
     assert set(threads) == {"collab-receiver"}
 
 
-def test_what_is_recorded_later_is_found_when_it_is_due(dispatcher: Dispatcher) -> None:
+def test_a_change_recorded_later_is_found_when_it_is_due(dispatcher: Dispatcher) -> None:
     write(1)
     poll_until(lambda: changed() == [1])
     write(2)
@@ -138,7 +138,7 @@ def test_more_than_are_looked_up_at_once_are_delivered_without_a_pause(
     poll_until(lambda: sorted(changed()) == [*range(7)])
 
 
-def test_what_was_enqueued_when_it_was_stopped_is_delivered_after_the_next_start(
+def test_changes_enqueued_when_it_was_stopped_are_delivered_after_the_next_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tests.projects.documents.Recorded.atomic", False)

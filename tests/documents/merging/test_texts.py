@@ -51,7 +51,7 @@ def test_text_that_is_right_already_stays(before: str, now: str) -> None:
 
 
 @given(texts, texts, st.integers(0, 40), st.sampled_from(["X", "XYX", "ZZ"]))
-def test_what_was_typed_meanwhile_stays(before: str, now: str, at: int, typed: str) -> None:
+def test_text_typed_meanwhile_stays(before: str, now: str, at: int, typed: str) -> None:
     there = before[:at] + typed + before[at:]
     result = written(there, before, now)
     # None of these letters is in the others.
@@ -129,5 +129,5 @@ def test_long_texts_with_nothing_in_common_are_replaced() -> None:
     assert written(before, before, now) == now
 
 
-def test_what_two_have_changed_likewise_is_changed_once() -> None:
+def test_a_change_that_both_sides_made_is_made_once() -> None:
     assert merge_text("a", "a b", "a b") == "a b"
