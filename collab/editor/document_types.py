@@ -16,6 +16,7 @@ from collab import documents
 from collab.access import Access
 from collab.documents.changes.change import Change
 from collab.documents.registry import registrations
+from collab.editor.element.people import person
 from collab.editor.rows.columns import collaborative_models, columns_of
 from collab.exceptions import NoSuchDocument
 
@@ -58,6 +59,10 @@ class RowDocument(documents.DocumentType):
         if access != Access.NONE and not self._rows(parameters["pk"]).exists():
             raise NoSuchDocument
         return access
+
+    def presence(self, user: Any, *args: Any, **parameters: Any) -> dict[str, str]:
+        """Return the name and the colour of a user, whatever the page of the form knows of it."""
+        return person(user)
 
     def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> None:
         """Fill a new document with what is in the columns of the row."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -10,21 +9,17 @@ from django.forms.widgets import Media, Script
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import conditional_escape, escape, format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from collab.access import grant
 from collab.documents import type_of
+from collab.editor.element.people import person
 from collab.editor.element.strings import catalogue
 from collab.editor.options import EditorOptions
 
-__all__ = ["COLORS", "SCRIPT", "editor_html", "media", "user_attributes"]
+__all__ = ["SCRIPT", "editor_html", "media", "user_attributes"]
 
 #: The static file that defines the element; it loads the others.
 SCRIPT: Final = "collab_editor/editor.js"
-#: Colours of cursors, dark enough for white text.
-COLORS: Final = (
-    *("#c2410c", "#1d4ed8", "#15803d", "#a21caf", "#0f766e", "#b91c1c", "#6d28d9", "#a16207"),
-)
 
 
 def editor_html(
@@ -95,12 +90,7 @@ def media() -> Media:
 
 def user_attributes(user: Any) -> dict[str, str | bool]:
     """Return the attributes with the name and the colour that others see."""
-    if getattr(user, "pk", None) is None:
-        return {"user-name": _("Guest"), "user-color": "#475569"}
-    full_name = getattr(user, "get_full_name", str)()
-    key = str(user.pk)
-    color = COLORS[int(sha256(key.encode()).hexdigest(), 16) % len(COLORS)]
-    return {"user-name": full_name or str(user), "user-color": color, "user-id": key}
+    return {f"user-{key}": value for key, value in person(user).items() if value}
 
 
 def _type_version(name: str) -> int | None:

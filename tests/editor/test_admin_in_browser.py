@@ -98,3 +98,13 @@ def test_a_form_of_a_view_leaves_alone_what_others_type(root: Page, visit: Visit
     root.reload()
     expect(root.get_by_label("Title")).to_have_value("Third")
     expect(text(root, "body")).to_contain_text("Oh, ")
+
+
+def test_others_see_who_is_in_a_form_of_a_view(root: Page, visit: Visit) -> None:
+    # The form does not know its user, and the connection does.
+    rita = opened(visit, "Rita", "/form/1")
+    assert editor(rita, "body").get_attribute("user-name") is None
+    text(rita, "body").click()
+    rita.keyboard.type("Oh, ")
+    expect(editor(root, "body").get_by_role("list", name="Who is here")).to_contain_text("Rita")
+    expect(text(root, "body").locator(".collaboration-carets__label")).to_have_text("Rita")

@@ -173,3 +173,24 @@ async def test_a_user_who_may_view_changes_nothing_through_a_websocket() -> None
         await client.wait_until(lambda: ", too" in str(text))
     await close_rooms()
     assert await documents.atext("texts.entry/a", schema="plain", field="text") == "mine, too"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_others_see_the_name_of_a_user_whatever_the_client_says() -> None:
+    await Entry.objects.acreate(word="a", is_open=True)
+    user = await User.objects.acreate(username="ann", first_name="Ann", last_name="Lee")
+    url = "/ws/texts.entry/a"
+    async with (
+        connect(application, url) as reader,
+        connect(application, url, user=user) as ann,
+        connect(application, url) as guest,
+    ):
+        for client in (ann, guest):
+            client.set_presence({"user": {"name": "Root"}})
+        for client, name, key in ((ann, "Ann Lee", str(user.pk)), (guest, "Guest", "")):
+            number = client.doc.client_id
+            await reader.wait_until(lambda number=number: number in reader.presence)
+            verified = reader.presence[number]["verified"]
+            assert (verified["name"], verified["id"]) == (name, key)
+            assert verified["color"].startswith("#")
+    await close_rooms()

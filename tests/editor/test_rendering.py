@@ -9,7 +9,8 @@ from django.test import override_settings
 from django.utils.safestring import mark_safe
 
 from collab.access import Access, granted_access
-from collab.editor.rendering import COLORS, editor_html, media
+from collab.editor.element.people import COLORS
+from collab.editor.rendering import editor_html, media
 
 SCRIPT_TEXT = '"><script>alert(1)</script>'
 
