@@ -48,7 +48,7 @@ NO_ROOM = {
     "Channel layer message is not valid; events dropped.",
     "Observer %s failed; the signal is dropped.",
     "Delivery of an event of group %r failed.",
-    "Changed documents cannot be looked up (%s); next attempt in %g s.",
+    "Changed documents cannot be looked up (%s); next attempts every %g s.",
     "Changes of %s could not be published.",
     "Rows could not be written into documents: %s",
     "Groups of a row of %s are not known.",

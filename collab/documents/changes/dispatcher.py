@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from collab.documents.changes.deliverer import Deliverer
 from collab.documents.document_type import DocumentType
 from collab.documents.registry import type_of
+from collab.engine.storing.writer import summary
 from collab_storage.event_queue import Lease
 
 __all__ = ["POLL_INTERVAL", "Dispatcher", "dispatcher"]
@@ -34,6 +35,8 @@ POLL_INTERVAL = 2.0
 _BATCH = 200
 #: Seconds after which a receiver that runs is reported in the log.
 _REPORTED_AFTER = 60.0
+#: A database that does not answer is reported in the log at most once in so many seconds.
+_QUIET = 60.0
 
 
 class Dispatcher:
@@ -54,6 +57,7 @@ class Dispatcher:
         self._reported: set[str] = set()
         #: The last look did not return all that is due.
         self._has_more = False
+        self._quiet_until = 0.0
 
     def start(self) -> None:
         """Begin, unless it has. The threads end with the process at the latest."""
@@ -115,12 +119,18 @@ class Dispatcher:
                 leases = list(self._busy.values())
                 deliverer.renew([lease for lease in leases if lease is not None])
         except (DatabaseError, InterfaceError) as error:
-            logger.warning(
-                "Changed documents cannot be looked up (%s); next attempt in %g s.",
-                type(error).__name__,
-                POLL_INTERVAL,
-            )
+            self._report_failure(error)
             connections.close_all()
+
+    def _report_failure(self, error: Exception) -> None:
+        if (now := monotonic()) < self._quiet_until:
+            return
+        self._quiet_until = now + _QUIET
+        logger.warning(
+            "Changed documents cannot be looked up (%s); next attempts every %g s.",
+            summary(error),
+            POLL_INTERVAL,
+        )
 
     def _enqueue(self, names: Sequence[str], limit: int) -> None:
         with self._lock:

@@ -3,21 +3,24 @@
 The thread that ``sync_to_async`` shares is one for all synchronous code of a server. A save in it
 tries once, and briefly, to write the rows into a document. If the document is locked, the rows are
 written as soon as it is free, together with those of later saves. At its end a process waits for
-them; if it is killed, the next opening of the document compares all rows.
+them, at most ``CLOSE_TIMEOUT``; if it waits in vain or is killed, the next opening of the document
+compares all rows.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Lock
+from threading import Condition, Thread
 
 from asgiref.sync import SyncToAsync
 from django.db import connections
 
+from collab.conf import get_settings
+from collab.engine.runtime.shutdown import run_at_exit
 from collab.mirror.outgoing.lookup import DocumentRows
 from collab.mirror.outgoing.writing import reconcile, try_reconcile, try_rows, write_rows
 from collab.mirror.retry import is_in_transaction, is_outage
@@ -68,10 +71,13 @@ class Backlog:
 
     def clear(self) -> None:
         """Forget everything: the threads of a process are not in its fork."""
-        self._lock = Lock()
-        self._executor = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="collab-mirror-late")
-        #: Those that a thread waits for, or will, with what it has not begun to write.
+        self._changed = Condition()
+        #: By document, what its thread has not begun to write.
         self._waiting: dict[str, list[Keys]] = {}
+        #: Documents without a thread yet.
+        self._queue: deque[str] = deque()
+        self._threads = 0
+        self._finishes_at_exit = False
 
     def write(self, room_name: str, keys: Keys, known: DocumentRows | None) -> None:
         """Write rows, or add them if their document is locked or has rows waiting."""
@@ -91,27 +97,70 @@ class Backlog:
 
     def add(self, room_name: str, keys: Keys) -> None:
         """Have rows written when their document is free."""
-        with self._lock:
+        with self._changed:
             if (waiting := self._waiting.get(room_name)) is not None:
                 waiting.append(keys)
                 return
+            if not self._finishes_at_exit:
+                self._finishes_at_exit = True
+                run_at_exit(self.finish)
             self._waiting[room_name] = [keys]
-        self._executor.submit(self._write_waiting, room_name)
+            self._queue.append(room_name)
+            if self._threads < _MAX_THREADS:
+                self._threads += 1
+                # The end of the process does not wait for it, but for finish().
+                Thread(target=self._run, name="collab-mirror-late", daemon=True).start()
 
-    def _write_waiting(self, room_name: str) -> None:
+    def finish(self, timeout: float | None = None) -> None:
+        """Wait until all rows are written, and log which documents still lack some.
+
+        Args:
+            timeout: the longest wait in seconds; by default ``CLOSE_TIMEOUT``.
+        """
+        longest = get_settings().CLOSE_TIMEOUT if timeout is None else timeout
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, longest)
+            late = [*self._waiting]
+        for room_name in late:
+            logger.error(
+                "The process ends before rows could be written: their document has been locked for"
+                " too long. Its next opening compares all rows.",
+                extra={"room": room_name},
+            )
+
+    # The threads that write.
+
+    def _run(self) -> None:
         try:
-            while found := self._take(room_name):
-                write(room_name, _merged(found))
+            while room_name := self._next():
+                self._write_waiting(room_name)
         finally:
             connections.close_all()
 
+    def _next(self) -> str | None:
+        """Return the next document for a thread; ``None`` ends it."""
+        with self._changed:
+            if self._queue:
+                return self._queue.popleft()
+            self._threads -= 1
+            return None
+
+    def _write_waiting(self, room_name: str) -> None:
+        while found := self._take(room_name):
+            try:
+                write(room_name, _merged(found))
+            except BaseException:
+                # pycrdt raises such, too, and the thread writes other documents next.
+                logger.exception("Rows could not be written.", extra={"room": room_name})
+
     def _take(self, room_name: str) -> list[Keys]:
         """Return what waits for a document; without anything the thread is done with it."""
-        with self._lock:
+        with self._changed:
             if found := self._waiting[room_name]:
                 self._waiting[room_name] = []
             else:
                 del self._waiting[room_name]
+                self._changed.notify_all()
             return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from channels.db import database_sync_to_async
 from django.db import connections
 
+from collab.mirror import reconcile
 from collab.mirror.outgoing import backlog
 from tests.harness.waiting import DEADLINE, until
 from tests.mirror.boards import assert_equal, name_of, open_board, tasks, updates
@@ -143,10 +145,11 @@ def test_synchronous_code_waits_for_the_document() -> None:
 
 
 SAVE = """
-import asyncio, sys
+import asyncio, logging, sys
 import django
 
 django.setup()
+logging.basicConfig(format="%(message)s %(room)s")
 
 from channels.db import database_sync_to_async
 from tests.rows.models import Task
@@ -156,22 +159,68 @@ print("saved", flush=True)
 """
 
 
+def saving(board: Board, close_timeout: float) -> subprocess.Popen[str]:
+    """Return a process that has saved a row of a locked board, and ends now."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SAVE, str(board.pk)],
+        env={
+            **environment_of("postgres"),
+            "COLLAB_TEST_SETTINGS": json.dumps({"CLOSE_TIMEOUT": close_timeout}),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "saved\n"
+    return process
+
+
 @on_postgres
 def test_process_ends_when_everything_is_written() -> None:
     with kept_in("postgres"):
         board = open_board()
         with locked_elsewhere(board, "postgres"):
-            process = subprocess.Popen(
-                [sys.executable, "-c", SAVE, str(board.pk)],
-                env=environment_of("postgres"),
-                stdout=subprocess.PIPE,
-            )
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"saved\n"
+            process = saving(board, close_timeout=DEADLINE)
             assert process.poll() is None
         process.communicate(timeout=DEADLINE)
         assert process.returncode == 0
         assert len(tasks(board)) == 1
+
+
+@on_postgres
+def test_process_ends_although_a_document_stays_locked_and_names_it() -> None:
+    with kept_in("postgres"):
+        board = open_board()
+        with locked_elsewhere(board, "postgres"):
+            process = saving(board, close_timeout=0.1)
+            _, log = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0
+        assert "before rows could be written" in log and name_of(board) in log
+        assert len(tasks(board)) == 0
+        reconcile(name_of(board))
+        assert len(tasks(board)) == 1
+
+
+def test_an_error_that_is_no_exception_leaves_a_thread_for_other_documents(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written: list[str] = []
+
+    def write(room_name: str, keys: object) -> None:
+        if room_name == "broken":
+            # As pycrdt raises.
+            raise BaseException("panic")
+        written.append(room_name)
+
+    monkeypatch.setattr(backlog, "_MAX_THREADS", 1)
+    monkeypatch.setattr(backlog, "write", write)
+    found = backlog.Backlog()
+    found.add("broken", None)
+    found.add("notes", None)
+    found.finish(DEADLINE)
+    assert written == ["notes"]
+    assert [record.message for record in caplog.records] == ["Rows could not be written."]
 
 
 def test_fork_waits_for_nothing_of_its_parent() -> None:
