@@ -199,7 +199,7 @@ async def test_an_update_is_applied_and_encoded_once(
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_what_many_write_in_a_turn_is_merged_applied_and_encoded_once(
+async def test_updates_of_many_members_in_a_turn_are_merged_applied_and_encoded_once(
     meter: Meter, storage: HinderedStorage, size: int
 ) -> None:
     frames = [edit() for _ in range(size + 1)]

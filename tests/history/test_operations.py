@@ -188,7 +188,7 @@ async def test_a_version_has_what_members_have_typed_a_moment_ago() -> None:
 
 
 @override_settings(COLLAB={"STORAGE": HINDERED})
-async def test_what_a_restoration_builds_upon_is_stored_with_it() -> None:
+async def test_updates_that_a_restoration_builds_on_are_stored_with_it() -> None:
     async with documents.aedit("doc") as doc:
         doc.get("text", type=Text).insert(0, "kept ")
     version = await history.acreate("doc", "First")

@@ -125,7 +125,7 @@ def test_authors_are_listed(staff: Client) -> None:
     assert answer["users"] == {str(ben.pk): "ben"}
 
 
-def test_nobody_sees_what_the_type_refuses() -> None:
+def test_versions_that_the_type_refuses_are_not_shown() -> None:
     write(NAME, "one")
     id = history.create(NAME, "First").id
     for path in (URL, f"{URL}{id}/state", f"/history/{NAME}/authors"):

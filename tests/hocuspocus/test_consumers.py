@@ -77,7 +77,7 @@ async def test_clients_of_both_protocols_edit_one_document() -> None:
         await ann.until(lambda: bob.doc.client_id not in ann.presence)
 
 
-async def test_what_was_written_is_there_for_the_next_connection() -> None:
+async def test_written_text_is_there_for_the_next_connection() -> None:
     async with client() as ann:
         document = ann.document("room")
         document.attach()

@@ -65,7 +65,7 @@ def test_integers_are_what_other_implementations_read(value: int) -> None:
     [b"", b"\x80", b"\xff" * 3, varuint(MAX_SAFE_INTEGER + 1), b"\x80" * 20 + b"\0"],
     ids=["nothing", "cut off", "cut off later", "beyond JavaScript", "endless"],
 )
-def test_what_is_no_integer_is_a_violation(data: bytes) -> None:
+def test_bytes_that_are_not_an_integer_are_a_violation(data: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         read_varuint(data, 0)
 

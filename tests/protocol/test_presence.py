@@ -41,7 +41,7 @@ def presence() -> Presence:
 # One member.
 
 
-def test_nobody_is_present_at_first(presence: Presence) -> None:
+def test_presence_is_empty_at_first(presence: Presence) -> None:
     assert not presence
     assert presence.states() == []
 
@@ -110,7 +110,7 @@ def test_a_client_id_that_left_makes_room_for_another(presence: Presence) -> Non
 # Renewal.
 
 
-def test_what_is_not_renewed_expires(presence: Presence) -> None:
+def test_a_state_that_is_not_renewed_expires(presence: Presence) -> None:
     ann, bob = Owner(), Owner()
     receive(presence, ann, state(1, 1), now=10)
     receive(presence, bob, state(2, 1), now=10)
@@ -168,7 +168,9 @@ def test_an_echo_of_others_does_not_make_them_the_senders(presence: Presence) ->
 
 
 @pytest.mark.parametrize("user_id", [None, "bob"])
-def test_nobody_removes_another_users_cursor(presence: Presence, user_id: str | None) -> None:
+def test_a_member_cannot_remove_another_users_cursor(
+    presence: Presence, user_id: str | None
+) -> None:
     receive(presence, Owner("ann"), state(1))
     bob = Owner(user_id)
     assert receive(presence, bob, state(1, 9, GONE)) == set()
@@ -194,7 +196,7 @@ def test_a_take_over_with_the_same_clock_is_no_news(presence: Presence) -> None:
     assert presence.leave(alive) == {1}
 
 
-def test_who_came_as_an_echo_is_claimed_by_itself(presence: Presence) -> None:
+def test_a_state_that_came_as_an_echo_is_claimed_by_its_client(presence: Presence) -> None:
     # Two tabs of a browser tell each other; either may be the first that the server hears.
     bob, ann = Owner(), Owner()
     receive(presence, bob, state(2), state(1))

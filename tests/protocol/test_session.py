@@ -106,7 +106,7 @@ def test_presence_is_decoded() -> None:
     ],
     ids=lambda frame: frame.hex() or "empty",
 )
-def test_what_is_not_of_the_protocol_is_a_violation(frame: bytes) -> None:
+def test_a_frame_outside_the_protocol_is_a_violation(frame: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         session().receive_bytes(frame)
 
@@ -251,7 +251,7 @@ def test_an_unknown_action_is_refused_with_its_request() -> None:
         '{"action": "hello", "request_id": ' + "[" * 900 + "]" * 900 + "}",
     ],
 )
-def test_what_is_no_request_is_answered_with_an_error(frame: str) -> None:
+def test_a_text_frame_that_is_not_a_request_is_answered_with_an_error(frame: str) -> None:
     member = session()
     reply = answer(member, frame)
     assert (reply["action"], reply["response_status"]) == (None, 400)
@@ -270,7 +270,7 @@ def test_a_request_without_an_action_is_answered_with_its_id(frame: str) -> None
 @pytest.mark.parametrize(
     "value", ['"\\ud800"', '{"\\uDC00": 1}', '["\ud800"]', "NaN", "[-Infinity]", '"\\ude00\\ud83d"']
 )
-def test_what_cannot_be_told_to_anybody_is_not_taken_in(value: str) -> None:
+def test_a_value_that_cannot_be_sent_on_is_refused(value: str) -> None:
     reply = answer(session(), f'{{"action": "hello", "request_id": 1, "more": {value}}}')
     assert (reply["response_status"], reply["request_id"]) == (400, None)
 

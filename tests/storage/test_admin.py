@@ -123,7 +123,7 @@ def test_nothing_deletes_rows_in_bulk(admin_client: Client) -> None:
     assert Document.objects.exists()
 
 
-def test_who_may_only_look_may_not_delete(client: Client) -> None:
+def test_a_user_who_may_only_view_may_not_delete(client: Client) -> None:
     url = store("doc", text_update("Hello"))
     user = User.objects.create(username="user", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_document"))

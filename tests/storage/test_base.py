@@ -19,7 +19,7 @@ def test_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
-def test_what_is_no_name(name: str) -> None:
+def test_a_name_that_is_not_valid_is_refused(name: str) -> None:
     with pytest.raises(InvalidName, match="1 to 255 characters") as raised:
         check_name(name)
     assert isinstance(raised.value, StorageError)

@@ -78,7 +78,7 @@ class TestApplyStored:
         assert (text(doc), rest) == ("hello", b"\0\0")
         assert "cannot read rows 105, 111 of the log" in caplog.text
 
-    def test_what_builds_upon_what_is_not_stored_is_returned_and_not_applied(self) -> None:
+    def test_updates_with_missing_dependencies_are_returned_and_not_applied(self) -> None:
         updates = typed("hello")
         doc: Doc[Any] = Doc()
         rest = apply_stored(doc, stored(*updates[:2], *updates[3:]))
@@ -124,14 +124,14 @@ class TestApplyStored:
         assert text(doc) == "x" * 110
         assert "rows 101 of the log" in caplog.text
 
-    def test_what_pycrdt_says_is_not_told(self) -> None:
+    def test_the_message_of_pycrdt_is_not_shown(self) -> None:
         # It may quote the document.
         with pytest.raises(DocumentCorrupt) as raised:
             apply_stored(Doc(), stored(snapshot=b"\xff\xff"))
         assert raised.value.__cause__ is None and raised.value.__suppress_context__
 
     @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-    def test_what_is_not_about_the_document_passes(self, error: type[BaseException]) -> None:
+    def test_errors_that_are_not_about_the_document_pass(self, error: type[BaseException]) -> None:
         doc: Doc[Any] = Doc()
 
         def interrupt(updates: object) -> bytes:
@@ -155,7 +155,7 @@ class TestApplyStored:
                 apply_stored(Doc(), stored(b""))
 
 
-def test_what_pycrdt_raises() -> None:
+def test_errors_of_pycrdt_are_distinguished_from_others() -> None:
     with pytest.raises(BaseException) as raised:
         applied([Doc({"text": Text("x" * 110)}, client_id=5).get_update(), PANIC])
     assert not isinstance(raised.value, Exception)
@@ -165,7 +165,7 @@ def test_what_pycrdt_raises() -> None:
 
 
 class TestCompact:
-    async def test_what_is_overwritten_takes_no_space(self) -> None:
+    async def test_overwritten_values_need_no_space(self) -> None:
         doc: Doc[Any] = Doc()
         doc["map"] = shared = Map[Any]()
         updates = [doc.get_update()]
@@ -201,7 +201,7 @@ class TestCompact:
         assert await compact(storage, "doc") is None
         assert await storage.load("doc") == after
 
-    async def test_somebody_else_was_faster(self) -> None:
+    async def test_a_document_that_another_process_compacted_first_is_left_alone(self) -> None:
         class Contended(MemoryStorage):
             async def fold(
                 self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
@@ -297,7 +297,7 @@ class TestLargeDocuments:
             await read_in_process(stored(snapshot=b"\xff" * 1_100_000))
 
     @pytest.mark.parametrize("snapshot", [b"\0\0", LARGE], ids=["empty", "large"])
-    async def test_what_somebody_lacks(self, snapshot: bytes) -> None:
+    async def test_updates_that_a_client_lacks_are_read(self, snapshot: bytes) -> None:
         updates = typed("hello")
         knows = applied([snapshot, *updates[:3]])
         news = await read_news(stored(*updates, snapshot=snapshot), knows.get_state())

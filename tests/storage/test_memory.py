@@ -21,7 +21,7 @@ async def test_each_object_has_documents_of_its_own() -> None:
     assert not await MemoryStorage().exists("doc")
 
 
-def test_nobody_else_sees_them() -> None:
+def test_documents_in_memory_are_not_shared() -> None:
     assert not MemoryStorage.shared
 
 

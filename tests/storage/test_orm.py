@@ -88,7 +88,7 @@ class TestTransactionsOfTheCaller:
         assert log(storage) == [b"before"]
         assert not exists(storage, "new")
 
-    def test_nobody_else_sees_it_before_the_commit(self, using: str) -> None:
+    def test_an_update_is_visible_elsewhere_after_the_commit_only(self, using: str) -> None:
         storage = ORMStorage(using)
         append(storage, b"one")
         with transaction.atomic(using):
@@ -199,7 +199,7 @@ class TestQueries:
                 counts.append(len(queries))
             assert counts[0] == counts[1] <= (4 if existing else 8)
 
-    def test_what_is_appended_to_a_document_takes_one_statement(self, using: str) -> None:
+    def test_appending_to_a_document_needs_one_statement(self, using: str) -> None:
         storage = ORMStorage(using)
         append(storage, b"one")
         with CaptureQueriesContext(connections[using]) as queries:
@@ -308,7 +308,7 @@ class TestFailures:
             async_to_sync(storage.append)([entry(), bad])
         assert not exists(storage)
 
-    def test_what_the_driver_says_is_the_cause(self, using: str) -> None:
+    def test_the_error_of_the_driver_is_the_cause(self, using: str) -> None:
         storage = ORMStorage(using)
         append(storage, b"one")
         limits = {"default": "PRAGMA busy_timeout = 50", "postgres": "SET lock_timeout = 50"}

@@ -73,7 +73,7 @@ def test_a_row_that_commits_late_survives_a_compaction() -> None:
     assert log() == [b"late commit, lower id"]
 
 
-def test_who_appends_does_not_wait_for_others_who_append_or_compact() -> None:
+def test_appending_does_not_wait_for_others_that_append_or_compact() -> None:
     append(b"first")
     with transaction.atomic("postgres"):
         append(b"here")
@@ -97,7 +97,7 @@ def test_a_deletion_waits_for_who_appends_and_takes_that_too(other: Executor) ->
     assert not async_to_sync(storage.exists)("doc")
 
 
-def test_who_appends_waits_for_a_deletion_and_starts_anew(other: Executor) -> None:
+def test_appending_waits_for_a_deletion_and_starts_anew(other: Executor) -> None:
     append(b"first")
     with transaction.atomic("postgres"):
         delete()
@@ -126,7 +126,7 @@ def test_a_creation_waits_for_another_one_that_is_rolled_back(other: Executor) -
     assert log() == [b"there"]
 
 
-def test_who_appends_waits_for_another_who_makes_the_document(other: Executor) -> None:
+def test_appending_waits_for_another_that_creates_the_document(other: Executor) -> None:
     with transaction.atomic("postgres"):
         append(b"here")
         appended = other.submit(append, b"there")

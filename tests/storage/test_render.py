@@ -87,7 +87,7 @@ def test_several_roots_have_headlines() -> None:
     assert render_text(doc) == "a\n-\none\n\nb\n-\ntwo"
 
 
-def test_what_is_empty() -> None:
+def test_an_empty_document_renders_as_nothing() -> None:
     assert (render_json(Doc()), render_text(Doc())) == ({}, "")
     doc: Doc[Any] = Doc()
     doc["text"] = text = Text("gone")

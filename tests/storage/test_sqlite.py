@@ -45,7 +45,7 @@ async def test_the_file_keeps_when_and_by_whom(path: Path) -> None:
     )
 
 
-async def test_what_append_returns_from_is_on_the_disk(path: Path) -> None:
+async def test_appended_updates_are_on_the_disk_when_append_returns(path: Path) -> None:
     storage = SQLiteStorage(path)
     async with storage._connection() as db:
         answers = [
@@ -75,7 +75,9 @@ async def test_a_file_that_is_something_else(path: Path) -> None:
         await SQLiteStorage(path).load("doc")
 
 
-async def test_who_waits_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_writer_that_waits_too_long_for_the_lock_gets_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await appended(SQLiteStorage(path), b"one")
     monkeypatch.setattr(file, "SET_UP", "PRAGMA busy_timeout = 50")
     storage = SQLiteStorage(path)

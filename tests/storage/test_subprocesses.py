@@ -67,7 +67,9 @@ async def test_errors_are_raised_here() -> None:
         await run_in_process(fail)
 
 
-async def test_what_is_logged_is_logged_here(caplog: pytest.LogCaptureFixture) -> None:
+async def test_records_logged_in_the_process_are_logged_here(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     await run_in_process(complain, "notes")
     (record,) = caplog.records
     assert (record.name, record.room) == (logger.name, "notes")  # type: ignore[attr-defined]

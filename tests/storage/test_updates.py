@@ -28,7 +28,7 @@ class TestMerge:
         assert contents(applied([merge(shuffled)])) == contents(applied(updates))
 
     @given(seeds, st.integers(2, 60), st.data())
-    def test_what_waits_for_missing_updates_is_kept(
+    def test_updates_that_wait_for_missing_ones_are_kept(
         self, seed: int, count: int, data: st.DataObject
     ) -> None:
         updates = concurrent_updates(seed, count)
@@ -47,7 +47,7 @@ class TestMerge:
             merge([])
 
     @pytest.mark.parametrize("update", [b"", b"\xff\xff", b"\1\1\1"])
-    def test_what_is_no_update(self, update: bytes) -> None:
+    def test_bytes_that_are_not_an_update_are_refused(self, update: bytes) -> None:
         for updates in ([update], [*typed("abc"), update]):
             with pytest.raises(ValueError):
                 merge(updates)

@@ -101,7 +101,7 @@ async def test_two_clients_edit_together() -> None:
 
 
 @in_memory
-async def test_what_is_saved_is_in_the_storage() -> None:
+async def test_a_saved_edit_is_in_the_storage() -> None:
     async with connect(application, "/open/room") as client:
         write(client, "Hello")
         await client.wait_saved()

@@ -157,7 +157,7 @@ async def test_middleware_that_looks_at_frames_sees_all_of_them() -> None:
     [b"\x04", b"\0\2\xff", create_update_message(poison.RAISING)],
     ids=["unknown", "cut off", "poison"],
 )
-async def test_what_is_wrong_ends_its_senders_connection_only(
+async def test_a_frame_that_is_not_valid_ends_its_senders_connection_only(
     kind: type[WebSocketProtocol], frame: bytes
 ) -> None:
     async with (
@@ -196,7 +196,7 @@ async def test_an_error_of_the_server_ends_the_connection_and_is_logged(
 
 
 @BOTH
-async def test_who_sends_too_fast_is_read_more_slowly_and_in_order(
+async def test_a_client_that_sends_too_fast_is_read_more_slowly_and_in_order(
     kind: type[WebSocketProtocol], settings: Any
 ) -> None:
     settings.COLLAB = {**settings.COLLAB, "MESSAGE_RATE": 100, "MESSAGE_BURST": 5}

@@ -19,7 +19,7 @@ from tests.harness.waiting import until
 FEW = 10
 
 
-async def test_those_who_are_inside_get_a_turn_after_a_few_newcomers() -> None:
+async def test_members_get_a_turn_after_a_few_newcomers() -> None:
     inside: list[int] = []
     for number in range(100):
         current_join_queue().add(partial(inside.append, number))
@@ -77,7 +77,7 @@ async def its_turn_is_over() -> None:
     await over.wait()
 
 
-async def test_what_comes_before_it_is_its_turn_is_received_then(
+async def test_frames_that_come_before_its_turn_are_received_in_its_turn(
     newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
     whole = request()
@@ -91,7 +91,7 @@ async def test_what_comes_before_it_is_its_turn_is_received_then(
     assert events[1]["bytes"] == b"early"
 
 
-async def test_who_is_gone_before_it_is_its_turn_is_not_let_in(
+async def test_a_connection_lost_before_its_turn_is_not_admitted(
     newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
     newcomer.data_received(request())
@@ -100,7 +100,7 @@ async def test_who_is_gone_before_it_is_its_turn_is_not_let_in(
     assert (newcomer.handshake_initiated, events) == (False, [])
 
 
-async def test_who_waits_when_the_server_ends_is_told_so(
+async def test_a_connection_that_waits_when_the_server_shuts_down_is_answered_so(
     newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
     newcomer.data_received(request())

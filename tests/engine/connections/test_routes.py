@@ -35,7 +35,7 @@ def test_routers_in_middleware_in_routers_are_followed_in_their_order() -> None:
     assert ways(application) == [(One, ["a/", "<int:pk>/"]), (Two, ["a/", "^x/$"]), (Two, ["b/"])]
 
 
-def test_what_is_reached_in_two_ways_is_told_once() -> None:
+def test_a_consumer_with_two_routes_is_listed_once() -> None:
     consumer = One.as_asgi()
     application = URLRouter([path("first", consumer), path("second", consumer)])
     assert ways(application) == [(One, ["first"])]

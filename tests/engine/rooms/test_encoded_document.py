@@ -44,7 +44,7 @@ def test_the_answer_comes_last_so_that_who_has_it_has_all() -> None:
     assert sorted(read([first, last])) == sorted("helloabcdef")
 
 
-def test_what_was_encoded_is_sent_again_until_something_is_added() -> None:
+def test_encoded_frames_are_reused_until_an_update_is_added() -> None:
     record = record_of(HELLO, LETTERS[:3])
     first, last = record.frames()
     assert [frame is before for frame, before in zip(record.frames(), [first, last], strict=True)]
@@ -80,7 +80,7 @@ def test_a_long_tail_is_folded() -> None:
 
 
 @pytest.mark.parametrize("tail", [0, 3, 6])
-def test_what_somebody_lacks_is_told_from_the_bytes(tail: int) -> None:
+def test_updates_that_a_client_lacks_are_read_from_the_bytes(tail: int) -> None:
     record = record_of(HELLO, LETTERS[:tail])
     knows = new_doc(HELLO)
     for update in LETTERS[: tail // 2]:

@@ -137,7 +137,7 @@ async def test_a_change_wakes_it_and_reaches_all(room: Room) -> None:
     assert "a" in text_of(room)
 
 
-async def test_what_is_known_already_is_not_told_again() -> None:
+async def test_a_known_update_is_not_sent_again() -> None:
     store = Store()
     room = make_room(store=store)
     sleep(room)
@@ -157,7 +157,7 @@ async def test_a_doc_nobody_needs_is_freed() -> None:
 
 
 @in_virtual_time
-async def test_what_somebody_may_observe_is_kept() -> None:
+async def test_a_doc_that_server_code_may_observe_is_kept() -> None:
     room = make_room(SLEEP_DELAY=0.001)
     doc = room.doc
     seen: list[object] = []
@@ -274,7 +274,7 @@ async def test_poison_wakes_it_and_harms_its_sender_only(room: Room) -> None:
     assert text_of(room) == "hello"
 
 
-async def test_what_cannot_be_made_a_doc_is_given_up() -> None:
+async def test_a_document_that_no_doc_can_be_made_of_is_given_up() -> None:
     broken: list[str] = []
     source = DocumentBytes(b"\xff", EMPTY_STATE)
     context = RoomContext(Settings(), on_broken=lambda: broken.append("notes"))

@@ -67,7 +67,7 @@ async def test_a_frame_is_sent_without_a_task_as_it_is(room: Room) -> None:
     assert message["bytes"] is frame
 
 
-async def test_what_a_server_takes_at_once_does_not_go_through_asgi(room: Room) -> None:
+async def test_frames_that_a_server_writes_at_once_do_not_go_through_asgi(room: Room) -> None:
     frames, taken = [], True
     socket = Socket()
 
@@ -229,7 +229,7 @@ async def test_a_blocked_send_holds_up_nobody_and_is_finished_in_its_turn(room: 
     await until(lambda: read(blocked) == "abcdef")
 
 
-async def test_what_waits_is_sent_merged(room: Room) -> None:
+async def test_waiting_updates_are_sent_merged(room: Room) -> None:
     member, socket = new_member(room)
     socket.block()
     send(member, *UPDATES)
@@ -268,7 +268,7 @@ async def test_a_full_state_is_sent_once_however_often_it_is_asked_for(room: Roo
     assert socket.frames == [b"first", *room.answer(EMPTY_STATE)]
 
 
-async def test_what_a_member_asks_for_is_added_up_whether_it_reads_or_not(room: Room) -> None:
+async def test_answers_to_a_member_are_added_up_whether_it_reads_or_not(room: Room) -> None:
     content(room.doc).insert(0, "hello" * 100)
     room.flush()
     member, socket = new_member(room)
@@ -472,7 +472,7 @@ async def test_a_send_that_ends_when_it_is_cancelled_is_let_end(room: Room) -> N
     await until(lambda: asyncio.all_tasks() == tasks)
 
 
-async def test_who_has_more_to_say_may_wait_until_the_client_has_read(room: Room) -> None:
+async def test_a_sender_may_wait_until_the_client_has_read(room: Room) -> None:
     member, socket = new_member(room)
     await member.ready()
     socket.block()

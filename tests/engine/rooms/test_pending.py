@@ -55,7 +55,7 @@ def test_one_that_extends_may_be_followed_by_the_next() -> None:
     assert can_extend(second, state)
 
 
-def test_what_builds_upon_somebody_elses_letter_needs_it() -> None:
+def test_an_update_that_builds_on_a_letter_of_another_client_needs_it() -> None:
     doc = new_doc(HELLO, client_id=2)
     letter = insert(doc, "!", 5)
     assert is_extension(letter, new_doc(HELLO))
@@ -71,7 +71,7 @@ def test_a_deletion_needs_what_it_deletes_known_or_in_the_same_update() -> None:
     assert is_extension(doc.get_update(), Doc())
 
 
-def test_what_skips_clocks_does_not_extend() -> None:
+def test_an_update_that_skips_clocks_does_not_extend() -> None:
     letters = typed("abc", client_id=2)
     assert not is_extension(merge([letters[0], letters[2]]), Doc())
 
@@ -79,7 +79,7 @@ def test_what_skips_clocks_does_not_extend() -> None:
 # What is taken of an update, and what waits.
 
 
-def test_what_can_be_integrated_is_taken_and_the_rest_waits() -> None:
+def test_structs_that_can_be_integrated_are_returned_and_the_rest_waits() -> None:
     letters = typed("abcd", client_id=2)
     held = waiting(merge([letters[0], letters[2], letters[3]]))
     state: StateVector = {}
@@ -95,7 +95,7 @@ def test_what_can_be_integrated_is_taken_and_the_rest_waits() -> None:
     assert held.is_done
 
 
-def test_what_has_become_known_meanwhile_is_passed_over() -> None:
+def test_structs_that_have_become_known_meanwhile_are_skipped() -> None:
     letters = typed("abcd", client_id=2)
     held = waiting(merge(letters[1:3]))
     held.take({})
@@ -137,7 +137,7 @@ def test_a_deletion_is_taken_as_far_as_it_can_be() -> None:
     assert not held.is_done
 
 
-def test_what_waits_costs_more_than_its_bytes() -> None:
+def test_a_pending_update_costs_more_than_its_bytes() -> None:
     single = waiting(update(section(2, 1, "8402000161")))
     assert single.cost > 500
     many = update(*(section(client, 1, "0001") for client in range(100)))
@@ -229,7 +229,7 @@ def test_nothing_counts_that_comes_behind_what_waits() -> None:
     assert numbers_of(held, RoomUpdate(EMPTY_UPDATE, 6, member=member)) == [6]
 
 
-def test_what_is_forgotten_holds_nothing_up() -> None:
+def test_forgotten_pending_updates_delay_no_later_ones() -> None:
     held, member = held_for([1, 2])
     held.forget(member)
     assert held.pop_ready({2: 9}) == []

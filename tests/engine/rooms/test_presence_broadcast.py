@@ -129,7 +129,7 @@ async def test_many_who_come_or_go_at_once_are_told_in_one_frame_each() -> None:
     assert sorted(went) == [PresenceState(number, 1, GONE) for number in range(1, 200)]
 
 
-async def test_who_has_gone_is_told_although_too_many_come() -> None:
+async def test_members_that_left_are_broadcast_although_too_many_join() -> None:
     hall = Hall(2)
     ann = hall.members[0]
     hall.attendance.receive(ann, [PresenceState(number, 1, "{}") for number in range(3)])
@@ -152,7 +152,7 @@ async def test_all_get_one_frame() -> None:
     assert len({id(socket.frames[0]) for socket in hall.sockets}) == 1
 
 
-async def test_what_was_typed_is_told_before_the_cursor_behind_it() -> None:
+async def test_typed_text_is_sent_before_the_cursor_behind_it() -> None:
     hall: Hall
     order: list[str] = []
 

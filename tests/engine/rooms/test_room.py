@@ -243,7 +243,7 @@ async def test_a_turn_is_one_flush_one_frame_and_no_task(room: Room, store: Stor
     assert [edit.member for edit in store.edits] == [ann, bob] * 3
 
 
-async def test_what_is_known_already_is_not_sent_again(room: Room, store: Store) -> None:
+async def test_a_known_update_is_not_sent_again(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     _, socket = new_member(room)
     change(room, ann, HELLO)
@@ -256,7 +256,7 @@ async def test_what_is_known_already_is_not_sent_again(room: Room, store: Store)
     assert [edit.data for edit in store.edits] == [EMPTY_UPDATE] * 3
 
 
-async def test_what_several_delete_is_deleted_once(room: Room, store: Store) -> None:
+async def test_a_deletion_that_several_members_make_is_sent_once(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     _, socket = new_member(room)
     doc = new_doc(HELLO)
@@ -349,7 +349,7 @@ async def test_questions_are_answered_to_who_asks(room: Room) -> None:
     assert from_bob.messages == []
 
 
-async def test_what_one_has_just_sent_is_part_of_the_answer(room: Room) -> None:
+async def test_an_update_just_received_is_part_of_the_answer(room: Room) -> None:
     ann, socket = new_member(room)
     change(room, ann, LETTERS[0])
     room.handle(ann, StateRequest(b"\0"))
@@ -371,7 +371,7 @@ async def test_the_full_state_is_encoded_once_between_changes(room: Room) -> Non
 # Server code.
 
 
-async def test_what_server_code_changes_in_the_doc_is_sent_and_stored(
+async def test_changes_of_server_code_in_the_doc_are_sent_and_stored(
     room: Room, store: Store
 ) -> None:
     _, socket = new_member(room)
@@ -397,7 +397,7 @@ async def test_server_code_and_members_may_change_it_in_one_turn(room: Room, sto
     assert store.text == text(room.doc)
 
 
-async def test_what_the_storage_has_is_not_stored_again(room: Room, store: Store) -> None:
+async def test_an_update_that_the_storage_has_is_not_stored_again(room: Room, store: Store) -> None:
     _, socket = new_member(room)
     room.edit(LETTERS[0], stored=True)
     room.edit(LETTERS[1])
@@ -434,7 +434,7 @@ async def test_presence_reaches_everybody_once_a_turn(room: Room) -> None:
     assert from_ann.frames[0] is from_bob.frames[0]
 
 
-async def test_who_leaves_vanishes_for_the_others(room: Room) -> None:
+async def test_a_member_that_leaves_vanishes_for_the_others(room: Room) -> None:
     ann, _ = new_member(room)
     _, socket = new_member(room)
     room.handle(ann, PresenceChange([PresenceState(7, 1, "{}")]))
@@ -443,7 +443,7 @@ async def test_who_leaves_vanishes_for_the_others(room: Room) -> None:
     await until(lambda: presence_in(socket)[-1] == PresenceState(7, 1, GONE))
 
 
-async def test_who_does_not_renew_vanishes_for_the_others(
+async def test_presence_that_is_not_renewed_vanishes_for_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(presence_broadcast, "TIMEOUT", 0.02)
@@ -456,7 +456,7 @@ async def test_who_does_not_renew_vanishes_for_the_others(
     room.close()
 
 
-async def test_who_comes_back_with_an_old_clock_is_told(room: Room) -> None:
+async def test_a_client_that_returns_with_an_old_clock_receives_the_newer_one(room: Room) -> None:
     ann, _ = new_member(room)
     room.handle(ann, PresenceChange([PresenceState(7, 3, "{}")]))
     room.leave(ann)
@@ -522,7 +522,7 @@ async def test_server_code_may_bring_it_too(room: Room, store: Store, bad: bytes
     assert sorted(text(room.doc)) == sorted("helloa")
 
 
-async def test_what_server_code_changed_in_that_turn_is_kept(room: Room, store: Store) -> None:
+async def test_changes_of_server_code_in_that_turn_are_kept(room: Room, store: Store) -> None:
     eve, _ = new_member(room)
     _, socket = new_member(room)
     content(room.doc).insert(5, "!")
@@ -633,7 +633,7 @@ async def test_an_error_that_is_no_panic_is_not_hidden(room: Room) -> None:
         room.state()
 
 
-async def test_what_is_to_end_the_process_is_not_held_up(store: Store) -> None:
+async def test_an_exception_that_ends_the_process_is_not_caught(store: Store) -> None:
     class Interrupting(Store):
         def put(self, name: str, edits: Sequence[RoomUpdate[Member]]) -> None:
             raise KeyboardInterrupt
@@ -668,7 +668,7 @@ async def test_updates_may_come_in_any_order(room: Room, store: Store) -> None:
     assert store.text == text(room.doc)
 
 
-async def test_what_waits_for_others_is_neither_stored_nor_sent_before_they_come(
+async def test_a_pending_update_is_neither_stored_nor_sent_before_its_dependencies_come(
     room: Room, store: Store
 ) -> None:
     ann, from_ann = new_member(room)
@@ -726,7 +726,7 @@ async def test_a_doc_that_holds_something_back_after_all_is_made_anew(store: Sto
     assert store.edits == []
 
 
-async def test_what_waits_goes_with_its_sender(room: Room, store: Store) -> None:
+async def test_pending_updates_go_with_their_sender(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     _, later, first = out_of_order()
     change(room, ann, later)
@@ -772,7 +772,7 @@ async def test_a_client_of_whose_document_a_part_is_missing_edits_the_rest(
     assert from_ann.close_code is None
 
 
-async def test_what_server_code_and_other_processes_bring_waits_as_well(
+async def test_updates_of_server_code_and_of_other_processes_wait_as_well(
     room: Room, store: Store
 ) -> None:
     deletion, later, first = out_of_order()
@@ -813,7 +813,7 @@ async def test_of_a_large_document_that_is_read_again_only_the_news_is_looked_at
     assert text(room.doc).count("!") == 1
 
 
-async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Store) -> None:
+async def test_pending_updates_survive_a_rebase_and_a_rebuild(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     deletion, later, first = out_of_order()
     change(room, ann, deletion)
@@ -829,7 +829,9 @@ async def test_what_waits_survives_a_rebase_and_a_rebuild(room: Room, store: Sto
     assert store.text == text(room.doc)
 
 
-async def test_what_waits_for_ever_holds_nobody_up(room: Room, store: Store) -> None:
+async def test_an_update_that_stays_pending_for_ever_delays_no_other(
+    room: Room, store: Store
+) -> None:
     eve, _ = new_member(room)
     ann, _ = new_member(room)
     _, socket = new_member(room)
@@ -846,7 +848,7 @@ async def test_what_waits_for_ever_holds_nobody_up(room: Room, store: Store) -> 
     assert sorted(text(room.doc)) == sorted("helloabcdef")
 
 
-async def test_what_waits_and_contradicts_the_document_harms_nobody(
+async def test_a_pending_update_that_contradicts_the_document_harms_no_other_member(
     room: Room, store: Store
 ) -> None:
     eve, _ = new_member(room)
@@ -866,7 +868,7 @@ async def test_what_waits_and_contradicts_the_document_harms_nobody(
     assert received(socket, EMPTY_UPDATE) == text(room.doc)
 
 
-async def test_what_waits_and_cannot_be_applied_then_costs_its_sender_the_connection(
+async def test_a_pending_update_that_cannot_be_applied_costs_its_sender_the_connection(
     room: Room, store: Store
 ) -> None:
     eve, from_eve = new_member(room)
@@ -884,7 +886,7 @@ async def test_what_waits_and_cannot_be_applied_then_costs_its_sender_the_connec
     assert store.text == text(room.doc)
 
 
-async def test_what_waits_may_hold_what_is_known_already(room: Room, store: Store) -> None:
+async def test_a_pending_update_may_contain_known_structs(room: Room, store: Store) -> None:
     ann, _ = new_member(room)
     first, second, third = typed("xyz", client_id=9)
     for number, update in enumerate((first, merge([first, third]), second)):
@@ -1102,7 +1104,9 @@ async def test_a_room_that_sleeps_breaks_pairs_when_it_wakes() -> None:
 # Types inside each other.
 
 
-async def test_what_nests_too_deep_costs_its_sender_the_connection(store: Store) -> None:
+async def test_an_update_that_nests_too_deeply_costs_its_sender_the_connection(
+    store: Store,
+) -> None:
     room = make_room(store, MAX_NESTING=10)
     ann, from_ann = new_member(room)
     eve, from_eve = new_member(room)
@@ -1124,7 +1128,9 @@ async def test_what_nests_too_deep_costs_its_sender_the_connection(store: Store)
     assert store.text == text(room.doc)
 
 
-async def test_what_has_waited_may_nest_too_deep_as_well(store: Store) -> None:
+async def test_a_pending_update_that_nests_too_deeply_costs_its_sender_the_connection(
+    store: Store,
+) -> None:
     room = make_room(store, MAX_NESTING=10)
     ann, from_ann = new_member(room)
     eve, from_eve = new_member(room)
@@ -1242,7 +1248,9 @@ async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
     assert link.confirmed == 1
 
 
-async def test_what_is_stored_already_needs_no_receipt(store: Store, link: RoomLink) -> None:
+async def test_an_update_that_is_stored_already_needs_no_receipt(
+    store: Store, link: RoomLink
+) -> None:
     room = make_room(store, peers=link)
     room.edit(LETTERS[0], stored=True)
     await turn()
@@ -1250,7 +1258,7 @@ async def test_what_is_stored_already_needs_no_receipt(store: Store, link: RoomL
     assert store.edits == []
 
 
-async def test_what_other_processes_bring_is_neither_stored_nor_sent_back(
+async def test_updates_of_other_processes_are_neither_stored_nor_sent_back(
     store: Store, link: RoomLink
 ) -> None:
     room = make_room(store, peers=link)
@@ -1272,7 +1280,7 @@ async def test_only_a_turns_own_changes_are_told_to_other_processes(
     assert link.published == [LETTERS[1]]
 
 
-async def test_what_is_not_confirmed_is_stored_before_a_whole_document(
+async def test_unconfirmed_updates_are_stored_before_a_whole_document(
     store: Store, link: RoomLink
 ) -> None:
     # A client that has it may send it again, and is told then that it is saved.
@@ -1398,7 +1406,7 @@ async def converge(data: st.DataObject) -> None:
 
 @given(st.data())
 @settings(max_examples=50)
-def test_what_was_stored_reads_as_it_was_live_whatever_somebody_holds_back(
+def test_stored_updates_read_as_they_were_live_whatever_a_client_holds_back(
     data: st.DataObject,
 ) -> None:
     asyncio.run(hold_back(data))

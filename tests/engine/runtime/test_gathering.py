@@ -73,7 +73,7 @@ async def test_an_error_of_answering_is_the_answer_to_all() -> None:
     assert found == [answers.error] * 3
 
 
-async def test_who_stops_waiting_ends_nothing_for_others() -> None:
+async def test_a_cancelled_question_ends_nothing_for_others() -> None:
     answers = Answers()
     gathering = Gathering(answers)
     answers.may_answer.clear()

@@ -120,7 +120,7 @@ async def test_connections_of_one_user_get_the_user_as_of_now() -> None:
     assert ann.last_name == ""
 
 
-async def test_who_has_logged_out_was_deactivated_or_deleted_is_anonymous_and_no_other() -> None:
+async def test_users_logged_out_deactivated_or_deleted_are_anonymous_and_no_other() -> None:
     pairs = [await logged_in(name) for name in ("out", "inactive", "deleted", "ann")]
     await sync_to_async(pairs[0][0].delete)()
     await User.objects.filter(username="inactive").aupdate(is_active=False)

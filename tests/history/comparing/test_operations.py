@@ -61,7 +61,7 @@ def test_a_large_document_is_compared_in_a_process_of_its_own() -> None:
     assert (change.kind.value, change.pieces[0].by) == ("added", "1")
 
 
-def test_what_is_not_there_is_not_compared() -> None:
+def test_versions_that_do_not_exist_are_not_compared() -> None:
     write(NAME, "one")
     first = history.create(NAME)
     write("archived/b", "two")

@@ -56,7 +56,7 @@ def test_the_levels_of_several_updates_add_up() -> None:
         guarded.take(poison.nested(1, start=LIMIT))
 
 
-def test_what_was_there_before_counts() -> None:
+def test_nesting_that_was_there_before_counts() -> None:
     guarded = Guarded(poison.nested(LIMIT))
     with pytest.raises(TooBig):
         guarded.take(poison.nested(1, start=LIMIT))
@@ -74,7 +74,7 @@ def test_many_types_beside_each_other_are_not_deep() -> None:
         guarded.take(poison.nested(LIMIT + 1))
 
 
-def test_what_is_behind_something_is_as_deep_as_that() -> None:
+def test_a_right_neighbour_is_as_deep_as_its_left_one() -> None:
     guarded = Guarded(poison.nested(LIMIT))
     parent = varuint(LIMIT - 2)
     # A child of the last but one, and behind it another, and in that one more.
@@ -84,7 +84,7 @@ def test_what_is_behind_something_is_as_deep_as_that() -> None:
         guarded.take(b"\1\1\3\2\x07\0\3\1\1\0")
 
 
-def test_what_is_inside_something_that_was_collected_is_nowhere() -> None:
+def test_children_of_a_collected_parent_have_no_depth() -> None:
     guarded = Guarded(poison.nested(LIMIT))
     guarded.take(b"\0\1\2\1\0\1")
     for clock in range(LIMIT):
@@ -100,7 +100,7 @@ def test_an_update_may_go_on_where_the_client_was_before() -> None:
     guarded.take(head + root + b"\x07\0\2" + varuint(LIMIT - 2) + b"\1\0")
 
 
-def test_what_server_code_puts_in_counts_for_who_comes_next() -> None:
+def test_nesting_that_server_code_adds_counts_for_later_updates() -> None:
     guarded = Guarded()
     guarded.take(poison.nested(1))
     guarded.take_unchecked(poison.nested(LIMIT - 1, start=1))
@@ -138,14 +138,14 @@ def test_letters_are_no_types() -> None:
         guarded.take(poison.nested(1, start=LIMIT))
 
 
-def test_what_cannot_be_measured_is_not_refused() -> None:
+def test_an_update_that_cannot_be_measured_is_not_refused() -> None:
     # Server code, or what another server has stored.
     guarded = Guarded(b"\1\1\2\0\2\1\1a\1\1b\1c\0")
     for level in range(2 * LIMIT):
         guarded.take(poison.nested(1, start=level, client=5))
 
 
-def test_what_cannot_be_measured_among_much_that_comes_is_not_refused_either(
+def test_an_update_that_cannot_be_measured_among_many_is_not_refused_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(nesting, "_MAX_NEWS", 0)
@@ -155,7 +155,7 @@ def test_what_cannot_be_measured_among_much_that_comes_is_not_refused_either(
     guarded.take(poison.nested(1, start=1))
 
 
-def test_what_comes_meanwhile_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updates_that_come_meanwhile_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nesting, "_MAX_NEWS", 3)
     guarded = Guarded()
     guarded.take(poison.nested(1))

@@ -82,7 +82,7 @@ def test_an_update_passes_unchanged() -> None:
         b"\1\1\2\0\6\1\4text\1k\1{\0",
     ],
 )
-def test_what_is_no_update_is_a_violation(update: bytes) -> None:
+def test_bytes_that_are_not_an_update_are_a_violation(update: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         check(update)
 
@@ -125,12 +125,12 @@ def test_merging_one_update_does_no_work() -> None:
     assert merge([HELLO]) is HELLO
 
 
-def test_what_a_document_has_is_cut_off() -> None:
+def test_structs_that_a_document_has_are_cut_off() -> None:
     letters = typed("ab", client_id=2)
     assert cut(merge(letters), new_doc(letters[0]).get_state()) == letters[1]
 
 
-def test_what_cannot_be_cut_is_poison() -> None:
+def test_an_update_that_cannot_be_cut_is_poison() -> None:
     with pytest.raises(PoisonedDoc):
         cut(b"\xff", EMPTY_STATE)
 

@@ -33,7 +33,7 @@ def one(*structs: str, clock: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("update", [b"\0\0", YJS_DOCUMENT, YJS_GAP, poison.RAISING])
-def test_what_yjs_writes_passes(update: bytes) -> None:
+def test_updates_that_yjs_writes_pass(update: bytes) -> None:
     get_state(update)
     check_structure(update)
 
@@ -71,7 +71,7 @@ def test_what_yjs_writes_passes(update: bytes) -> None:
         (b"\0\1" + b"\x80" * 8 + b"\1\0", "a number of more than 56 bits"),
     ],
 )
-def test_what_yjs_does_not_write_is_refused(update: bytes, why: str) -> None:
+def test_updates_that_yjs_does_not_write_are_refused(update: bytes, why: str) -> None:
     with pytest.raises(ProtocolViolation):
         check_structure(update)
 
