@@ -288,7 +288,7 @@ application = URLRouter([path("ws/<str:room>", Consumer.as_asgi())])
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_an_owner_types_reaches_others_in_part() -> None:
+async def test_changes_of_an_owner_reach_others_in_part() -> None:
     world = await sync_to_async(World)()
     card = await sync_to_async(world.card)()
     for stranger in (world.bob, AnonymousUser()):

@@ -48,7 +48,7 @@ def test_changes_that_are_not_checked_yet_stay_known(using: str) -> None:
 
 
 @on_both
-def test_who_comes_back_after_that_is_still_told_what_is_lost(using: str) -> None:
+def test_losses_are_still_reported_to_members_that_return_after_a_rename(using: str) -> None:
     with kept_in(using):
         board, other = worn_board(), Board.objects.create(name="other")
         assert refresh(name_of(board))

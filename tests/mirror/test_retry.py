@@ -111,7 +111,7 @@ def test_rows_are_written_when_the_lock_is_free(
 
 
 @on_both
-def test_who_holds_a_lock_for_too_long_is_not_waited_for(
+def test_a_lock_held_for_too_long_is_not_waited_for(
     using: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with kept_in(using):

@@ -71,7 +71,7 @@ async def remove(task: Task) -> None:
 # In a row that is removed.
 
 
-async def test_what_was_changed_in_a_row_that_server_code_removes_is_told(
+async def test_changes_in_a_row_that_server_code_removes_are_reported(
     board: Board, task: Task
 ) -> None:
     key = str(task.pk)
@@ -90,7 +90,7 @@ async def test_what_was_changed_in_a_row_that_server_code_removes_is_told(
     assert frame["errors"] == ["There is no such row here any more."]
 
 
-async def test_what_was_changed_in_a_row_that_another_removes_is_told(
+async def test_changes_in_a_row_that_another_member_removes_are_reported(
     board: Board, task: Task
 ) -> None:
     async with visit(board) as ann, visit(board) as bob:
@@ -105,7 +105,7 @@ async def test_what_was_changed_in_a_row_that_another_removes_is_told(
     assert not await Task.objects.aexists()
 
 
-async def test_what_was_changed_in_a_row_that_may_not_be_removed_is_told(board: Board) -> None:
+async def test_changes_in_a_row_whose_removal_is_refused_are_reported(board: Board) -> None:
     note = await Note.objects.acreate(board=board, text="one")
     key = str(note.pk)
     async with visit(board) as ann, visit(board) as bob:
@@ -118,7 +118,7 @@ async def test_what_was_changed_in_a_row_that_may_not_be_removed_is_told(board: 
         assert (await refusal(bob))["data"]["fields"].keys() == {""}
 
 
-async def test_what_was_changed_in_a_row_that_another_replaces_is_told(
+async def test_changes_in_a_row_that_another_member_replaces_are_reported(
     board: Board, task: Task
 ) -> None:
     async with visit(board) as ann, visit(board) as bob:
@@ -138,7 +138,7 @@ async def test_what_was_changed_in_a_row_that_another_replaces_is_told(
 # After it was removed.
 
 
-async def test_what_is_changed_in_a_row_that_has_gone_is_told(board: Board, task: Task) -> None:
+async def test_late_changes_in_a_removed_row_are_reported(board: Board, task: Task) -> None:
     async with visit(board) as ann:
         old = ann.doc
     await remove(task)
@@ -152,7 +152,7 @@ async def test_what_is_changed_in_a_row_that_has_gone_is_told(board: Board, task
     assert frame["data"]["values"] == {"title": "two", "body": "long text"}
 
 
-async def test_what_is_typed_on_in_a_row_that_has_gone_is_told_together(
+async def test_text_typed_on_in_a_removed_row_is_reported_together(
     board: Board, task: Task
 ) -> None:
     async with visit(board) as ann, visit(board) as bob:
@@ -188,7 +188,7 @@ async def test_other_large_changes_are_no_losses(board: Board, task: Task) -> No
         assert not told(ann)
 
 
-async def test_that_something_is_unknown_is_told_when_the_log_is_compacted(
+async def test_a_loss_of_unknown_content_is_reported_when_the_log_is_compacted(
     board: Board, task: Task
 ) -> None:
     async with visit(board) as ann:
@@ -201,9 +201,7 @@ async def test_that_something_is_unknown_is_told_when_the_log_is_compacted(
     assert (frame["action"], frame["data"]) == ("rows", {"refused": None})
 
 
-async def test_what_is_typed_in_other_parts_that_are_removed_is_no_concern(
-    board: Board, task: Task
-) -> None:
+async def test_text_typed_in_other_removed_parts_is_not_reported(board: Board, task: Task) -> None:
     async with visit(board) as ann:
         notes = ann.doc.get("notes", type=Map)
         notes["a"] = Text("text")
@@ -217,7 +215,7 @@ async def test_what_is_typed_in_other_parts_that_are_removed_is_no_concern(
         assert not told(ann)
 
 
-async def test_what_is_written_again_as_it_was_is_no_loss(board: Board, task: Task) -> None:
+async def test_a_value_written_again_unchanged_is_no_loss(board: Board, task: Task) -> None:
     async with visit(board) as ann:
         old = ann.doc
     await remove(task)
@@ -300,7 +298,7 @@ def saving(change: Callable[[], object]) -> Iterator[None]:
         post_save.disconnect(wait, sender=Task)
 
 
-async def test_what_others_change_while_a_row_gets_its_key_is_theirs(board: Board) -> None:
+async def test_changes_of_others_while_a_row_gets_its_key_are_theirs(board: Board) -> None:
     key, saved = str(uuid4()), list[Any]()
     users = [await User.objects.acreate(username=name) for name in ("ann", "bob")]
 
@@ -327,7 +325,7 @@ async def test_what_others_change_while_a_row_gets_its_key_is_theirs(board: Boar
     assert not told(ann)
 
 
-async def test_what_others_change_after_a_row_has_got_its_key_is_told_with_the_key(
+async def test_changes_of_others_after_a_row_got_its_key_are_reported_with_the_key(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, repair = str(uuid4()), checking._Check._repair
@@ -353,7 +351,7 @@ async def test_what_others_change_after_a_row_has_got_its_key_is_told_with_the_k
     assert not told(ann)
 
 
-async def test_what_is_changed_offline_in_a_row_that_gets_its_key_is_told_with_the_key(
+async def test_offline_changes_in_a_row_that_gets_its_key_are_reported_with_the_key(
     board: Board,
 ) -> None:
     key = str(uuid4())
@@ -428,7 +426,7 @@ async def test_a_new_row_is_nobodys_after_a_while_or_when_its_document_is_closed
 
 
 @on_both
-def test_what_came_late_is_traced(using: str) -> None:
+def test_late_changes_are_traced(using: str) -> None:
     with kept_in(using):
         task = Task.objects.create(board=Board.objects.create(), title="one", body="text")
         name, key = room_name(task.board_id), str(task.pk)
@@ -448,7 +446,7 @@ def test_what_came_late_is_traced(using: str) -> None:
 
 
 @on_both
-def test_nobody_is_told_who_is_not_known(using: str) -> None:
+def test_changes_of_unknown_members_are_not_reported(using: str) -> None:
     with kept_in(using):
         task = Task.objects.create(board=Board.objects.create(), title="one")
         name = room_name(task.board_id)
@@ -460,7 +458,7 @@ def test_nobody_is_told_who_is_not_known(using: str) -> None:
 
 
 @on_both
-def test_what_was_changed_is_told_without_values_if_nobody_knows_them(using: str) -> None:
+def test_changes_are_reported_without_values_that_are_not_known(using: str) -> None:
     with kept_in(using):
         task = Task.objects.create(board=Board.objects.create(), title="one")
         name, key = room_name(task.board_id), str(task.pk)
@@ -475,7 +473,7 @@ def test_what_was_changed_is_told_without_values_if_nobody_knows_them(using: str
     assert (refusal.key, list(refusal.problems), refusal.values) == (key, ["title"], {})
 
 
-def test_what_is_known_as_garbage_is_none() -> None:
+def test_structs_that_the_update_collects_itself_are_no_garbage() -> None:
     doc = Doc[Any]()
     doc["rows"] = rows = Map({"a": Map({"b": 1})})
     del rows["a"]

@@ -133,7 +133,9 @@ class TestRefreshing:
         assert max(sizes) < 1.1 * sizes[0]
         assert MirroredRefresh.objects.count() == 6
 
-    def test_what_cannot_be_gained_is_found_out_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_refresh_that_gains_nothing_is_computed_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         board = worn_board()
         with documents.edit(name_of(board)) as doc:
             doc.get("text", type=Text).insert(0, "text" * 10_000)
@@ -205,7 +207,7 @@ class TestRefreshing:
         reconcile(name_of(board))
         assert not MirroredRefresh.objects.exists()
 
-    def test_what_the_document_was_is_not_kept_for_ever(self) -> None:
+    def test_the_content_before_a_refresh_is_not_kept_for_ever(self) -> None:
         board = worn_board()
         assert refresh(name_of(board))
         arrive(name_of(board))
@@ -214,7 +216,7 @@ class TestRefreshing:
         arrive(name_of(board))
         assert MirroredRefresh.objects.get().content is None
 
-    def test_who_arrives_refreshes_what_nobody_has_open(self) -> None:
+    def test_the_first_member_refreshes_a_document_that_was_not_open(self) -> None:
         board = worn_board()
         age(board, hours=25)
         (found,) = arrive(name_of(board))

@@ -91,7 +91,7 @@ def test_a_row_is_whose_who_has_removed_or_replaced_it(using: str) -> None:
 
 
 @on_both
-def test_what_the_server_writes_is_not_whose_it_is_besides(using: str) -> None:
+def test_changes_of_the_server_are_not_attributed_to_an_earlier_author(using: str) -> None:
     with kept_in(using):
         site = Site()
         site.change(site.ann, lambda rows: rows[site.key]["body"].insert(0, "more "))
@@ -102,7 +102,7 @@ def test_what_the_server_writes_is_not_whose_it_is_besides(using: str) -> None:
 
 
 @on_both
-def test_what_was_stored_with_rows_first_is_whose_who_has_sent_it(using: str) -> None:
+def test_an_update_stored_with_rows_first_is_attributed_to_its_sender(using: str) -> None:
     with kept_in(using):
         site = Site()
         before = site.update(lambda rows: rows[site.key].update({"position": 3}))
@@ -124,7 +124,7 @@ def test_what_was_stored_with_rows_first_is_whose_who_has_sent_it(using: str) ->
 
 
 @on_both
-def test_who_was_not_logged_in_is_nobody(using: str) -> None:
+def test_changes_of_anonymous_users_are_attributed_to_no_user(using: str) -> None:
     with kept_in(using):
         site = Site()
         site.set(site.ann, title="two", done=True)
@@ -133,7 +133,7 @@ def test_who_was_not_logged_in_is_nobody(using: str) -> None:
 
 
 @on_both
-def test_who_is_no_user_any_more_is_nobody(using: str) -> None:
+def test_changes_of_deleted_users_are_attributed_to_no_user(using: str) -> None:
     with kept_in(using):
         site = Site()
         site.set(site.ann, title="two")
@@ -150,7 +150,7 @@ def test_who_is_no_user_any_more_is_nobody(using: str) -> None:
 
 
 @on_both
-def test_nobody_knows_what_is_not_in_the_log_any_more(using: str) -> None:
+def test_changes_that_the_log_no_longer_has_are_attributed_to_no_user(using: str) -> None:
     with kept_in(using):
         site = Site()
         site.set(site.ann, title="two")
@@ -172,5 +172,5 @@ def test_a_document_that_cannot_be_read_does_not_hinder_the_check(
     assert "Authors of row edits could not be determined" in caplog.text
 
 
-def test_nobody_is_asked_for_if_nothing_is_found() -> None:
+def test_no_authors_are_looked_up_if_no_changes_are_found() -> None:
     assert authors("board-1", {}) == {}

@@ -71,7 +71,7 @@ def test_nothing_is_done_to_a_document_that_has_no_rows(using: str) -> None:
 
 
 @on_both
-def test_what_was_removed_meanwhile_is_not_set_back(using: str) -> None:
+def test_a_row_removed_meanwhile_is_not_set_back(using: str) -> None:
     with kept_in(using):
         task, name = shown_task()
         change = changed(task, id=0)
@@ -82,7 +82,7 @@ def test_what_was_removed_meanwhile_is_not_set_back(using: str) -> None:
 
 
 @on_both
-def test_who_removed_a_row_is_not_who_has_changed_it(using: str) -> None:
+def test_the_author_of_a_change_has_not_removed_the_row(using: str) -> None:
     with kept_in(using):
         task, name = shown_task()
         check(name, [RowEdit("tasks", str(task.pk), Odd.MISSING, {"title": ANN})])
@@ -130,7 +130,7 @@ def test_a_row_that_is_created_is_there_whatever_has_become_of_its_map(using: st
 
 
 @on_both
-def test_what_is_newer_than_a_new_row_goes_along_to_its_key(using: str) -> None:
+def test_changes_newer_than_a_new_row_go_along_to_its_key(using: str) -> None:
     with kept_in(using):
         task, name = shown_task()
         key = "11111111-1111-4111-8111-111111111111"
@@ -153,7 +153,7 @@ def test_what_is_newer_than_a_new_row_goes_along_to_its_key(using: str) -> None:
 
 
 @on_both
-def test_nobody_is_told_of_a_row_that_is_gone_everywhere(using: str) -> None:
+def test_a_row_that_is_gone_everywhere_is_not_reported(using: str) -> None:
     with kept_in(using):
         task, name = shown_task()
         # As raw SQL does, so that the document does not learn of it.
@@ -175,7 +175,7 @@ def test_a_check_does_not_bring_a_deleted_document_back(using: str) -> None:
 
 
 @on_both
-def test_what_is_newer_than_a_refused_change_is_left_alone(using: str) -> None:
+def test_changes_newer_than_a_refused_one_stay(using: str) -> None:
     with kept_in(using):
         task, name = shown_task(body="text")
         change = changed(task, title="forbidden")

@@ -90,7 +90,7 @@ def test_fields_that_contradict_each_other_are_all_refused(task: Task) -> None:
     assert problems["position"] != problems["done"]
 
 
-def test_who_may_change_what_is_asked_with_valid_values(task: Task) -> None:
+def test_permission_is_checked_with_valid_values(task: Task) -> None:
     asked = []
 
     class Mirror(TaskMirror):
@@ -179,7 +179,7 @@ def test_an_attribute_that_is_no_field_of_the_model_is_set_before_all_is_saved(
         (OperationalError("secret"), NOT_SAVED),
     ],
 )
-def test_what_saving_raises_is_told_without_secrets(
+def test_errors_of_saving_are_reported_without_secrets(
     task: Task, error: Exception, problem: Problem
 ) -> None:
     handler = raising(error)
@@ -210,7 +210,7 @@ def test_a_fault_of_the_projects_code_is_logged(
 
 
 @pytest.mark.parametrize("error", [OperationalError("deadlock"), StorageUnavailable("away")])
-def test_what_may_pass_is_raised_to_those_who_try_again(task: Task, error: Exception) -> None:
+def test_temporary_errors_are_raised_to_callers_that_retry(task: Task, error: Exception) -> None:
     assert is_outage(error)
     handler = raising(error)
     pre_save.connect(handler, sender=Task)
@@ -313,7 +313,7 @@ def test_all_queries_are_of_the_change_alone(
     assert connection.in_atomic_block
 
 
-def test_what_others_may_not_change_in_a_new_row_is_not_in_it(board: Board) -> None:
+def test_values_that_others_may_not_change_are_left_out_of_a_new_row(board: Board) -> None:
     class Mirror(TaskMirror):
         def has_write_permission(self, user: Any, instance: Task, changes: Any) -> bool:
             return bool(user is ANN)

@@ -78,7 +78,7 @@ def test_a_copy_in_which_others_edit_inside_a_surrogate_pair_is_what_yjs_makes_o
     assert not change("c")
 
 
-def test_what_others_have_stored_is_added(board: Board) -> None:
+def test_updates_that_others_have_stored_are_added(board: Board) -> None:
     doc = kept(board)
     change("a")
     with documents.edit(name_of(board)) as edited:
@@ -141,7 +141,7 @@ def test_update_that_builds_upon_what_is_missing_waits(board: Board) -> None:
     assert str(kept(board).get("text", type=Text)) == "ab"
 
 
-def test_what_members_have_just_typed_is_in_it(
+def test_text_that_members_have_just_typed_is_in_it(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = documents.read(name_of(board))
@@ -168,7 +168,7 @@ def test_what_members_have_just_typed_is_in_it(
         assert name_of(board) not in cache._copies
 
 
-def test_what_is_stored_upon_what_members_have_just_typed_is_in_it(
+def test_updates_stored_upon_text_that_members_have_just_typed_are_in_it(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = documents.read(name_of(board))

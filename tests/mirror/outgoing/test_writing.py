@@ -148,7 +148,7 @@ def test_record_that_is_deleted_meanwhile_is_made_again(
     assert MirroredDocument.objects.exists()
 
 
-def test_what_a_client_has_changed_and_is_not_checked_yet_stays(board: Board) -> None:
+def test_changes_of_a_client_that_are_not_checked_yet_stay(board: Board) -> None:
     task = Task.objects.create(board=board, title="one", body="text")
     with documents.edit(name_of(board)) as doc:
         row = doc.get("tasks", type=Map)[str(task.pk)]

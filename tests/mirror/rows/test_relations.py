@@ -194,7 +194,9 @@ def test_lists_of_keys_are_always_in_the_same_order() -> None:
     assert tasks(board)[str(task.pk)]["labels"] == [label.pk for label in labels]
 
 
-def test_what_the_queryset_fetches_itself_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relations_that_the_queryset_prefetches_are_left_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     board = open_board()
     task = Task.objects.create(board=board)
     for name in "ab":

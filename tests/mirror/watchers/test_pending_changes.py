@@ -40,7 +40,7 @@ def test_a_text_is_due_when_nobody_types_any_more_or_after_a_while() -> None:
     assert dues == [2, 3, 17, 20, 20]
 
 
-def test_who_changes_something_last_has_changed_it() -> None:
+def test_a_field_is_attributed_to_the_last_author_that_changed_it() -> None:
     pending = new_pending()
     pending.add(ONE, "title", ANN, 0)
     pending.add(ONE, "title", BOB, 0.5)
@@ -48,7 +48,7 @@ def test_who_changes_something_last_has_changed_it() -> None:
     assert pending.take(2, 10)[ONE]["title"].author is BOB
 
 
-def test_what_others_change_is_due_long_after_their_last_change() -> None:
+def test_changes_made_elsewhere_are_due_long_after_the_last_of_them() -> None:
     pending = new_pending()
     pending.add(ONE, "title", ELSEWHERE, 0)
     assert pending.add(ONE, "title", ELSEWHERE, 50).due == 110
@@ -57,7 +57,7 @@ def test_what_others_change_is_due_long_after_their_last_change() -> None:
     assert pending.add(ONE, "title", ANN, 0, is_doubtful=True).due == 60
 
 
-def test_who_types_with_others_is_who_has_typed() -> None:
+def test_a_text_typed_with_other_processes_is_attributed_to_the_member_here() -> None:
     pending = new_pending()
     pending.add(ONE, "body", ANN, 0, is_typing=True)
     pending.add(ONE, "body", ELSEWHERE, 0.5, is_typing=True)
@@ -79,7 +79,7 @@ def test_too_many_fields_are_the_row() -> None:
     assert pending.take(2, 10)[ONE].keys() == {ROW}
 
 
-def test_who_removes_a_row_overtakes_others() -> None:
+def test_removing_a_row_overtakes_changes_of_others() -> None:
     pending = new_pending()
     assert pending.overtake(ONE, ANN) == {}
     pending.add(ONE, "title", ANN, 0)

@@ -172,7 +172,9 @@ async def test_values_of_all_kinds_are_saved(board: Board, task: Task) -> None:
     assert [label async for label in task.labels.all()] == [label]
 
 
-async def test_what_the_serializer_makes_of_a_value_is_in_the_map(board: Board, task: Task) -> None:
+async def test_a_value_that_the_serializer_normalizes_is_written_to_the_map(
+    board: Board, task: Task
+) -> None:
     async with visit(board) as ann, visit(board) as bob:
         row(ann, task)["title"] = "  two "
         row(ann, task)["estimate"] = 2
@@ -223,7 +225,7 @@ async def test_a_row_is_replaced_as_a_whole(board: Board, task: Task) -> None:
     assert task.title == "two"
 
 
-async def test_what_was_edited_offline_is_checked_when_it_arrives(board: Board, task: Task) -> None:
+async def test_offline_edits_are_checked_when_they_arrive(board: Board, task: Task) -> None:
     async with visit(board) as ann:
         doc = ann.doc
     row(ann, task)["title"] = "two"
@@ -414,7 +416,7 @@ async def test_a_row_of_another_document_cannot_be_taken(board: Board) -> None:
     assert note.text == "secret"
 
 
-async def test_what_a_new_row_has_too_much_is_told(board: Board) -> None:
+async def test_fields_that_a_new_row_may_not_have_are_reported(board: Board) -> None:
     key = str(uuid4())
     async with visit(board) as ann:
         rows(ann, "rows.note")[key] = Map({"text": "hello", "id": key, "board": 0, "colour": 1})
@@ -450,7 +452,7 @@ async def test_a_row_that_may_not_be_removed_comes_back(board: Board) -> None:
         assert rows(bob, "rows.note")[str(note.pk)]["text"] == "stay"
 
 
-async def test_what_was_left_unchecked_is_found_when_the_document_is_opened(
+async def test_unchecked_changes_are_found_when_the_document_is_opened(
     board: Board, task: Task
 ) -> None:
     async with visit(board):
@@ -478,7 +480,7 @@ async def leave_unchecked(board: Board, task: Task, user: Any, **values: Any) ->
         doc.get("tasks", type=Map)[str(task.pk)].update(values)
 
 
-async def test_what_was_left_unchecked_is_its_authors(board: Board, task: Task) -> None:
+async def test_unchecked_changes_are_attributed_to_their_author(board: Board, task: Task) -> None:
     saved: list[Any] = []
     ann = await User.objects.acreate(username="ann")
     await leave_unchecked(board, task, ann, title="two", id=0)
@@ -491,7 +493,7 @@ async def test_what_was_left_unchecked_is_its_authors(board: Board, task: Task) 
     assert saved == [ann]
 
 
-async def test_what_was_left_unchecked_is_checked_before_the_document_is_closed_again(
+async def test_unchecked_changes_are_checked_before_the_document_is_closed_again(
     board: Board, task: Task
 ) -> None:
     saved: list[Any] = []
@@ -504,7 +506,7 @@ async def test_what_was_left_unchecked_is_checked_before_the_document_is_closed_
     assert task.title == "two"
 
 
-async def test_what_others_have_left_unchecked_is_theirs_beside_what_a_member_types(
+async def test_unchecked_changes_of_others_stay_theirs_beside_the_typing_of_a_member(
     board: Board, task: Task
 ) -> None:
     saved: list[Any] = []
@@ -640,7 +642,7 @@ async def test_a_text_that_the_database_has_changed_keeps_what_was_typed(
 # When the database fails.
 
 
-async def test_what_cannot_be_saved_now_is_saved_later(board: Board, task: Task) -> None:
+async def test_an_edit_that_cannot_be_saved_now_is_saved_later(board: Board, task: Task) -> None:
     failures = [OperationalError("locked")] * 3
 
     def fail() -> None:
@@ -654,7 +656,7 @@ async def test_what_cannot_be_saved_now_is_saved_later(board: Board, task: Task)
             await wait_for_row(task, title="two")
 
 
-async def test_what_the_projects_code_cannot_check_is_given_up(
+async def test_a_change_that_the_projects_code_cannot_check_is_given_up(
     board: Board, task: Task, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*args: Any) -> Any:
@@ -699,7 +701,9 @@ async def test_a_row_that_the_database_has_changed_is_not_removed(board: Board, 
         assert row(ann, task)["title"] == "two"
 
 
-async def test_what_saving_changes_besides_is_in_the_map(board: Board, task: Task) -> None:
+async def test_values_that_saving_changes_besides_are_written_to_the_map(
+    board: Board, task: Task
+) -> None:
     async with visit(board) as ann:
         with listening(lambda: Task._base_manager.update(position=7)):
             row(ann, task)["title"] = "two"
@@ -733,7 +737,7 @@ async def test_a_check_that_takes_long_lets_others_have_the_document_meanwhile(
             await wait_for_row(task, title="two")
 
 
-async def test_what_comes_at_once_is_checked_at_once(
+async def test_changes_that_come_together_are_checked_together(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[int] = []
@@ -863,7 +867,7 @@ async def test_a_row_without_a_text_has_an_empty_one(
         assert str(row(ann, task)["body"]) == ""
 
 
-async def test_what_follows_a_refused_change_is_not_set_back_with_it(
+async def test_a_change_after_a_refused_one_is_not_set_back_with_it(
     board: Board, task: Task
 ) -> None:
     def change() -> None:

@@ -62,7 +62,7 @@ async def has(client: CollabClient, task: Task, text: str) -> None:
     await client.wait_until(lambda: str(row(client, task)["body"]) == text)
 
 
-async def test_what_one_may_not_write_is_set_back_alone(
+async def test_forbidden_typing_is_set_back_alone(
     board: Board, task: Task, users: dict[str, Any]
 ) -> None:
     async with visit(board, users["ann"]) as ann, visit(board, users["mallory"]) as mallory:
@@ -77,7 +77,7 @@ async def test_what_one_may_not_write_is_set_back_alone(
     assert (await stored(board))[str(task.pk)]["body"] == "text ann"
 
 
-async def test_what_one_may_write_is_saved_although_another_types_last(
+async def test_permitted_typing_is_saved_although_a_forbidden_member_types_last(
     board: Board, task: Task, users: dict[str, Any]
 ) -> None:
     async with visit(board, users["ann"]) as ann, visit(board, users["mallory"]) as mallory:
@@ -93,7 +93,7 @@ async def test_what_one_may_write_is_saved_although_another_types_last(
         assert not ann.errors
 
 
-async def test_what_all_may_write_is_saved_as_it_is_in_the_document(
+async def test_typing_permitted_to_all_is_saved_as_it_is_in_the_document(
     board: Board, task: Task, users: dict[str, Any]
 ) -> None:
     async with visit(board, users["ann"]) as ann, visit(board, users["bob"]) as bob:
@@ -161,7 +161,7 @@ async def test_text_of_another_process_is_left_to_it(
         assert not ann.errors
 
 
-async def test_what_one_may_not_write_is_set_back_beside_that_of_another_process(
+async def test_forbidden_typing_is_set_back_beside_typing_of_another_process(
     board: Board, task: Task, users: dict[str, Any]
 ) -> None:
     async with visit(board, users["mallory"]) as mallory:

@@ -115,7 +115,9 @@ async def test_others_are_told_nothing(board: Board, task: Task, old: Doc[Any]) 
     assert task.title == "now"
 
 
-async def test_who_has_changed_nothing_is_told_nothing(board: Board, old: Doc[Any]) -> None:
+async def test_a_stale_client_without_changes_receives_no_report(
+    board: Board, old: Doc[Any]
+) -> None:
     async with visit(board, doc=old) as ann:
         await settled(board)
         await ann.wait_until(lambda: len(rows(ann)) == 8)
@@ -123,7 +125,9 @@ async def test_who_has_changed_nothing_is_told_nothing(board: Board, old: Doc[An
         assert not ann.errors
 
 
-async def test_who_knows_of_it_is_told_nothing(board: Board, task: Task, old: Doc[Any]) -> None:
+async def test_a_client_that_knows_the_refresh_receives_no_report(
+    board: Board, task: Task, old: Doc[Any]
+) -> None:
     async with visit(board, doc=old):
         pass
     row_ = of(old, task)
@@ -180,7 +184,7 @@ async def forget(board: Board) -> None:
     await MirroredRefresh.objects.aupdate(at=timezone.now() - timedelta(days=91))
 
 
-async def test_that_something_is_lost_is_told_even_if_nobody_knows_what(
+async def test_a_loss_is_reported_even_if_its_content_is_not_known(
     board: Board, task: Task, old: Doc[Any]
 ) -> None:
     await forget(board)
@@ -222,7 +226,9 @@ def late_updates(old: Doc[Any], *changes: Callable[[], None]) -> list[bytes]:
     return updates
 
 
-def test_what_builds_upon_lost_changes_is_told_too(board: Board, task: Task, old: Doc[Any]) -> None:
+def test_changes_that_build_on_lost_ones_are_reported_too(
+    board: Board, task: Task, old: Doc[Any]
+) -> None:
     body, found = of(old, task)["body"], MirroredRefresh.objects.get()
     pasts = Pasts(name_of(board), [found])
     author = Author(AnonymousUser())
@@ -332,7 +338,7 @@ async def test_it_is_noted_that_a_document_is_open(
     assert "Open document could not be recorded (OperationalError)" in caplog.text
 
 
-async def test_nobody_gets_to_see_old_maps_that_another_process_replaces_meanwhile(
+async def test_old_maps_that_another_process_replaces_meanwhile_are_not_shown(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def arrive_elsewhere(name: str) -> None:

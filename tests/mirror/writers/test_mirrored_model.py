@@ -105,7 +105,7 @@ def test_deferred_fields_are_saved_if_they_were_assigned(stale: Recipe) -> None:
     assert values() == ("mine", "theirs", ["mine"])
 
 
-def test_what_was_loaded_again_is_no_change(stale: Recipe) -> None:
+def test_a_field_loaded_again_is_no_change(stale: Recipe) -> None:
     stale.title, stale.text = "mine", "mine"
     stale.refresh_from_db(fields=["title"])
     Recipe.objects.update(title="later")
