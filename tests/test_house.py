@@ -13,6 +13,7 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 COLLAB = ROOT / "collab"
 STORAGE = ROOT / "storage" / "collab_storage"
+TESTS = ROOT / "tests"
 
 MAX_FILE, MAX_MEDIAN_FILE, MAX_FUNCTION = 450, 130, 40
 MAX_MODULES, MAX_ENTRIES = 10, 24
@@ -24,13 +25,24 @@ OPENING = re.compile(
     r"(What|Who|Whom|Whose|That|Those|So many|Let|Tell|Somebody|Nobody)\b", re.IGNORECASE
 )
 
+#: A test named so hides the connection, the update or the row that it promises something of.
+TEST_OPENING = re.compile(
+    r"test_(what|who|whom|whose|whoever|that|those|so_many|let|tell|which|how_many)_"
+)
+#: Words that a test's name has plainer ones for: sent, reported, recorded, no member, at most.
+TEST_WORDS = re.compile(
+    r"_(told|tells?|noted|somebody|someone|nobody|everybody|anybody|whoever|put_aside|so_many)(_|$)"
+)
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = ast.Module | ast.ClassDef | Function
 
 
 def modules(package: Path) -> list[Path]:
-    """Return the modules below a package; migrations are as Django makes them."""
-    return [path for path in package.rglob("*.py") if "migrations" not in path.parts]
+    """Return the modules below a package, without those that Django or npm made."""
+    return [
+        path for path in package.rglob("*.py") if not {"migrations", "node_modules"} & {*path.parts}
+    ]
 
 
 @cache
@@ -107,6 +119,17 @@ def test_a_class_name_means_one_thing() -> None:
         if node.name not in DJANGO_NAMES and not node.name.endswith("Config"):
             places[node.name].append(place)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_names_of_tests_name_the_thing() -> None:
+    found = []
+    for place, node in definitions((ast.FunctionDef, ast.AsyncFunctionDef), TESTS):
+        assert isinstance(node, Function)
+        if node.name.startswith("test_") and (
+            TEST_OPENING.match(node.name) or TEST_WORDS.search(node.name)
+        ):
+            found.append(f"{place} {node.name}")
+    assert found == []
 
 
 # Docstrings.

@@ -108,7 +108,7 @@ def test_readings_go_to_all_who_look_and_to_those_who_come_later(
         observer.expect_readings(4)
 
 
-def test_readings_that_come_while_somebody_is_offline_are_there_afterwards(
+def test_readings_that_come_while_a_user_is_offline_are_there_afterwards(
     alice: Observer, site: Site
 ) -> None:
     send(site, reading(20))

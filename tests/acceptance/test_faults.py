@@ -143,7 +143,7 @@ async def test_a_process_hangs_until_the_others_give_it_up(
     await all_stored(servers, text)
 
 
-async def test_a_process_joins_late_and_gets_what_nobody_has_stored(
+async def test_a_process_that_joins_late_receives_unstored_updates(
     redis_server: Redis, postgres_database: str, start_server: StartServer
 ) -> None:
     first, late = start_two(

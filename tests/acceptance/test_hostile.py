@@ -151,7 +151,7 @@ async def test_an_update_that_cannot_be_applied_costs_only_its_sender_the_connec
     server.wait_for_log("An update is refused for good")
 
 
-async def test_mutated_updates_harm_nobody(start_server: StartServer) -> None:
+async def test_mutated_updates_harm_no_other(start_server: StartServer) -> None:
     server = start_server(collab=UNLIMITED)
     random = Random(1)
     frames = [random.choice([update, step2])(data) for data in islice(mutations(random), 3_000)]
@@ -161,7 +161,7 @@ async def test_mutated_updates_harm_nobody(start_server: StartServer) -> None:
     assert 1_000 < sum(refused) < 2_900
 
 
-async def test_updates_that_wait_for_others_or_contradict_them_harm_nobody(
+async def test_updates_that_wait_for_others_or_contradict_them_harm_no_other(
     database: str, start_server: StartServer
 ) -> None:
     server = start_server(database, collab=UNLIMITED)
@@ -208,7 +208,7 @@ async def test_compression_is_declined_so_that_no_frame_unpacks_to_something_hug
         assert connection.protocol.extensions == []
 
 
-async def test_a_flood_of_frames_holds_up_nobody(start_server: StartServer) -> None:
+async def test_a_flood_of_frames_delays_no_other(start_server: StartServer) -> None:
     # So many bytes that nobody is slowed down for what is sent to him; messages alone do it.
     server = start_server(collab={"MESSAGE_BURST": 500, "BYTE_RATE": 1024 * MiB})
     random = Random(2)
@@ -255,7 +255,7 @@ async def test_more_documents_than_allowed_are_refused_until_others_are_closed(
             pass
 
 
-async def test_connections_that_come_and_go_harm_nobody(start_server: StartServer) -> None:
+async def test_connections_that_come_and_go_harm_no_other(start_server: StartServer) -> None:
     server = start_server(collab=UNLIMITED)
     random = Random(3)
 

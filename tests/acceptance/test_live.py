@@ -110,7 +110,7 @@ for thread in threads:
 
 @pytest.mark.postgres
 @pytest.mark.redis
-async def test_events_that_are_kept_have_numbers_without_gaps_whoever_publishes_at_once(
+async def test_kept_events_of_concurrent_publishers_have_numbers_without_gaps(
     redis_server: Redis, postgres_database: str, start_server: StartServer
 ) -> None:
     servers = [start_server(postgres_database, redis=redis_server.url) for _ in range(2)]

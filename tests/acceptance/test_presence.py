@@ -39,7 +39,7 @@ async def present(server: Server, name: str, **query: str) -> AsyncIterator[YjsC
         yield client
 
 
-async def test_a_newcomer_sees_everybody_at_once(server: Server) -> None:
+async def test_a_newcomer_sees_every_member_at_once(server: Server) -> None:
     async with AsyncExitStack() as stack:
         everybody = [
             await stack.enter_async_context(present(server, f"person {n}")) for n in range(10)

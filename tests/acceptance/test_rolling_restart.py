@@ -61,7 +61,7 @@ async def restart(server: Server, people: Sequence[ReconnectingTypist]) -> None:
     await asyncio.to_thread(server.start)
 
 
-async def test_a_rolling_restart_loses_no_letter_and_holds_up_nobody(
+async def test_a_rolling_restart_loses_no_letter_and_delays_no_user(
     servers: Sequence[Server], balancer: Proxy
 ) -> None:
     url = servers[0].url("room").replace(str(servers[0].port), str(balancer.port))

@@ -231,7 +231,7 @@ async def test_a_server_that_is_asked_to_end_saves_what_was_changed(
     assert (row["title"], row["body"]) == ("two", "number one")
 
 
-async def test_all_end_equal_whoever_changes_what(
+async def test_all_end_equal_whichever_side_changes_a_row(
     postgres_database: str, redis_server: Redis, start_server: StartServer
 ) -> None:
     servers = [

@@ -70,7 +70,7 @@ async def test_edits_reach_members_although_the_layer_loses_messages(
         await client.disconnect()
 
 
-async def test_an_edit_of_a_document_that_nobody_has_open_is_stored(
+async def test_an_edit_of_a_document_that_is_not_open_is_stored(
     redis_server: Redis, start_server: StartServer
 ) -> None:
     server = start_server(redis=redis_server.url)

@@ -9,7 +9,7 @@ from tests.harness.server import Server
 from tests.harness.services import Postgres
 
 
-async def test_members_are_told_to_come_back_and_find_all_they_wrote(server: Server) -> None:
+async def test_members_are_asked_to_reconnect_and_find_all_they_wrote(server: Server) -> None:
     clients = [server.client("room") for _ in range(5)]
     for client in clients:
         await client.connect()

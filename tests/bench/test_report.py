@@ -59,7 +59,7 @@ def test_aim_with_a_bound_needs_no_peer() -> None:
     assert line == f"| the title | {JOIN} | at most 50 | 50 | reached |"
 
 
-def test_aim_that_no_peer_can_be_compared_in_is_told() -> None:
+def test_aim_that_no_peer_can_be_compared_in_is_reported() -> None:
     assert any("no peer has done it" in line for line in lines(found("collab", 1), failed("left")))
 
 
@@ -87,7 +87,7 @@ def test_figures_about_precision_have_a_table_of_their_own() -> None:
     assert "| the title | bursts | collab | 3 |" in text
 
 
-def test_failure_is_told_with_its_reason() -> None:
+def test_failure_is_reported_with_its_reason() -> None:
     text = lines(found("collab", 1), failed("left"), failed("left"))
     assert text[2].endswith("| (1) | failed |")
     assert "- left failed in \u201cthe title\u201d: it broke (2 times)" in text

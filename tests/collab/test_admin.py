@@ -58,7 +58,7 @@ async def test_members_of_a_document_that_is_deleted_in_the_admin_are_disconnect
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_document_that_nobody_is_in_is_deleted() -> None:
+async def test_a_document_without_members_is_deleted() -> None:
     await documents.asend_doc_update("room", b"\0\0")
     assert await sync_to_async(delete_in_admin)("room") == 302
     assert not await documents.aexists("room")

@@ -453,7 +453,7 @@ def test_a_consumer_without_a_refusal_is_found(
     assert message.msg.startswith("tests.collab.test_checks.Open lets in everybody")
 
 
-def test_a_consumer_that_decides_nothing_refuses_everybody_by_default(
+def test_a_consumer_that_decides_nothing_refuses_every_user_by_default(
     serve: Callable[[Any], None], settings: Any
 ) -> None:
     settings.COLLAB = {}

@@ -374,7 +374,7 @@ def test_access_cannot_be_assigned() -> None:
         YjsConsumer().access = Access.READ
 
 
-async def test_a_consumer_that_serves_nobody_says_so() -> None:
+async def test_a_consumer_that_serves_no_connection_says_so() -> None:
     assert YjsConsumer().access == Access.NONE
     with pytest.raises(RuntimeError, match="serves no connection"):
         await YjsConsumer().close()

@@ -153,7 +153,7 @@ async def test_a_stock_client_is_refused_at_the_handshake(consumer: type[YjsCons
 
 
 @pytest.mark.parametrize("consumer", [Closed, Nobody])
-async def test_a_client_that_understands_close_codes_is_told_why(
+async def test_a_client_that_understands_close_codes_receives_the_reason(
     consumer: type[YjsConsumer],
 ) -> None:
     communicator = visitor(consumer, subprotocols=["collab"])
@@ -215,7 +215,7 @@ async def test_there_is_no_room_before_the_client_is_in() -> None:
             getattr(YjsConsumer(), name)
 
 
-async def test_a_message_that_nobody_handles_surfaces() -> None:
+async def test_a_message_without_a_handler_surfaces() -> None:
     communicator = visitor(YjsConsumer)
     await communicator.connect()
     await communicator.send_input({"type": "websocket.unheard.of"})
@@ -394,7 +394,7 @@ async def test_a_consumer_that_does_not_decide_gives_the_default_access(
                 assert ann.access == "read"
 
 
-async def test_everybody_may_write_while_debugging(settings: Any) -> None:
+async def test_every_user_may_write_while_debugging(settings: Any) -> None:
     settings.DEBUG = True
     settings.COLLAB = {"STORAGE": MEMORY}
     async with connect(serve(YjsConsumer), "/ws/room") as ann:
@@ -609,7 +609,7 @@ async def test_access_that_cannot_be_checked_ends_the_connection_unless_it_is_ro
     await communicator.disconnect()
 
 
-async def test_access_that_changes_while_somebody_comes_in_is_noticed() -> None:
+async def test_access_that_changes_while_a_client_joins_is_noticed() -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
     answers = [Access.NONE, Access.WRITE]
 
@@ -948,7 +948,7 @@ async def test_a_frame_outside_the_protocol_closes_the_connection_with_1008(fram
     assert await code_after(frame) == 1008
 
 
-async def test_an_update_that_cannot_be_applied_is_closed_with_1008_and_harms_nobody_else() -> None:
+async def test_an_update_that_cannot_be_applied_is_closed_with_1008_and_harms_no_other() -> None:
     async with members(YjsConsumer, 2) as (ann, bob):
         ann.doc.apply_update(HELLO)
         await bob.wait_until(lambda: text_of(bob.doc) == "hello")

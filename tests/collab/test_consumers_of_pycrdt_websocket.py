@@ -295,7 +295,7 @@ async def test_a_document_ends_with_its_last_member_there_and_is_stored_here(
 
 
 @pytest.mark.parametrize(("base", "steps"), [(Theirs, 2), (Ours, 0)], ids=["theirs", "ours"])
-async def test_a_newcomers_first_frames_go_to_everybody_there_and_to_the_server_here(
+async def test_a_newcomers_first_frames_go_to_every_member_there_and_to_the_server_here(
     base: type[Any], steps: int
 ) -> None:
     consumer = documented(base)
@@ -319,7 +319,7 @@ async def test_a_newcomer_depends_on_the_other_clients_there_and_on_none_here(
             assert bob.text == got
 
 
-async def test_a_broken_frame_reaches_everybody_there() -> None:
+async def test_a_broken_frame_reaches_every_member_there() -> None:
     consumer = documented(Theirs)
     async with member(consumer) as ann, member(consumer) as bob:
         await bob.send(b"\x63broken")

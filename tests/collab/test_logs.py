@@ -94,7 +94,7 @@ def test_record_says_which_room_it_is_about(call: ast.Call) -> None:
 
 
 @pytest.mark.parametrize("call", list(calls()))
-def test_record_tells_nothing_of_what_is_in_a_document(call: ast.Call) -> None:
+def test_record_contains_nothing_of_the_content_of_a_document(call: ast.Call) -> None:
     assert not isinstance(call.args[0], ast.JoinedStr | ast.BinOp)
     told = [argument for argument in call.args[1:] if not is_size(argument)]
     for argument in told:

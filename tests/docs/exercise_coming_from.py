@@ -42,7 +42,7 @@ async def test_a_course_and_its_lessons() -> None:
         await ann.wait_until(lambda: ann.errors and row["title"] == "Paint")
 
 
-async def test_a_notice_reaches_everybody_who_has_the_course_open() -> None:
+async def test_a_notice_reaches_every_user_that_has_the_course_open() -> None:
     user = await User.objects.acreate(username="ann")
     course = await Course.objects.acreate(name="Kitchen")
     await course.teachers.aadd(user)

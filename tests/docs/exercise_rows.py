@@ -83,7 +83,7 @@ async def test_a_refused_change_is_reported_as_the_page_says() -> None:
         await ann.wait_until(lambda: rows(ann)[str(task.pk)]["title"] == "Paint")
 
 
-async def test_only_staff_renames_boards_and_nobody_shouts() -> None:
+async def test_only_staff_renames_boards_and_no_title_shouts() -> None:
     user, board, address = await a_board()
     async with connect(application, address, user=user) as ann:
         rows(ann, "boards")[str(board.pk)]["name"] = "Bath"

@@ -172,7 +172,7 @@ def test_a_writer_without_a_token_takes_back_what_others_changed() -> None:
     assert documents.text("notes/5") == "one\n\ntwo"
 
 
-def test_a_writer_can_ask_to_be_told_instead() -> None:
+def test_a_writer_can_ask_for_an_error_instead() -> None:
     documents.replace("notes/5", text="one")
     token = documents.content("notes/5").token
     documents.replace("notes/5", text="two", base=token, on_conflict="raise")

@@ -178,7 +178,7 @@ async def test_verified_presence_is_computed_again_with_each_check_of_access() -
         await until(lambda: verified() == json.dumps({"name": "Ann Lee"}))
 
 
-async def test_a_type_that_says_too_much_of_a_user_lets_nobody_in(
+async def test_a_type_whose_presence_is_too_large_admits_no_user(
     settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.COLLAB = {**settings.COLLAB, "MAX_PRESENCE_SIZE": 10}

@@ -38,7 +38,7 @@ async def test_a_name_without_a_type_is_for_the_consumer_to_decide() -> None:
 
 
 @pytest.mark.django_db
-async def test_a_type_that_does_not_say_who_may_lets_nobody_in(
+async def test_a_type_without_a_permission_admits_no_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delattr(RecordedFiles, "authorize")

@@ -97,7 +97,7 @@ async def test_the_type_learns_what_members_have_changed() -> None:
 # Versions.
 
 
-async def test_a_document_is_upgraded_before_anybody_sees_it(
+async def test_a_document_is_upgraded_before_a_member_sees_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with connect(application, "/ws/versioned/a", user=User(pk=5)) as ann:

@@ -168,7 +168,7 @@ def test_readers_look_and_change_nothing(visit: Visit) -> None:
         expect(button).to_have_count(0)
 
 
-def test_a_page_grants_the_versions_to_whoever_has_it(visit: Visit) -> None:
+def test_a_page_grants_the_versions_to_every_user_that_has_it(visit: Visit) -> None:
     for granted, may_restore in {"read": False, "write": True}.items():
         writer = visit(f"/page/closed/{granted}?history=1&access={granted}&editor=plain", "Ann")
         writer.expect_state("saved" if may_restore else "reading")

@@ -56,7 +56,7 @@ def test_names_and_colours_of_others_are_text(visit: Visit) -> None:
         expect(ann.page.locator("img[onerror]")).to_have_count(0)
 
 
-def test_presence_of_any_form_hinders_nobody(visit: Visit) -> None:
+def test_presence_of_any_form_hinders_no_other(visit: Visit) -> None:
     path = f"/page/notes/states?{ALL_EDITORS}"
     ann, bob = pair(visit, path)
     for kind in EDITORS:

@@ -251,7 +251,7 @@ def changes() -> list[str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_cursors_that_move_in_an_interval_are_told_in_one_frame(
+async def test_cursors_that_move_in_an_interval_are_broadcast_in_one_frame(
     meter: Meter, storage: HinderedStorage, size: int
 ) -> None:
     async with party(application, size) as taps:

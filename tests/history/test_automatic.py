@@ -111,7 +111,7 @@ async def test_documents_without_a_policy_get_no_versions() -> None:
 
 
 @opens_rooms
-async def test_a_failure_is_logged_and_concerns_nobody(
+async def test_a_failure_is_logged_and_harms_no_user(
     memory: None, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
 ) -> None:
     async def fail(name: str) -> None:

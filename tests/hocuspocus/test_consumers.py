@@ -770,7 +770,7 @@ async def test_a_commenter_changes_the_formats_of_comments_only(answers: dict[st
         assert writer.text == "hello world"
 
 
-async def test_a_commenter_of_y_websocket_is_told_once_what_it_may_not_do(
+async def test_a_commenter_of_y_websocket_receives_one_refusal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Commenting(YjsConsumer):

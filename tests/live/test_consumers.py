@@ -430,7 +430,7 @@ async def test_too_many_calls_at_once_are_refused(monkeypatch: pytest.MonkeyPatc
         await ann.next(request_id=1)
 
 
-async def test_calls_that_wait_have_space_for_so_many_bytes_together(settings: Any) -> None:
+async def test_calls_that_wait_together_have_a_limited_number_of_bytes(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "MAX_TEXT_SIZE": 1_000}
     Slow.gate, Slow.done = asyncio.Event(), []
     async with talking(Slow) as ann:

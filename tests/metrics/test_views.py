@@ -112,7 +112,7 @@ def test_health_is_answered_without_an_event_loop_of_the_servers(client: Client)
     assert client.get(reverse("collab:health")).status_code == 200
 
 
-async def test_health_is_not_kept_by_anybody_on_the_way() -> None:
+async def test_health_is_not_cached_on_the_way() -> None:
     response = await AsyncClient().get(reverse("collab:health"))
     assert "no-store" in response.headers["Cache-Control"]
     assert (await AsyncClient().post(reverse("collab:health"))).status_code == 405
@@ -148,7 +148,7 @@ async def test_a_channel_layer_to_other_processes_is_checked() -> None:
         assert await failure("channel_layer") == "fails (ConnectionError)"
 
 
-async def test_a_process_that_ends_is_not_to_be_sent_anybody() -> None:
+async def test_a_process_that_shuts_down_is_not_ready_for_clients() -> None:
     async with hub() as here:
         await here.drain()
         status, answer = await health()

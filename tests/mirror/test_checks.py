@@ -464,7 +464,7 @@ def test_a_wrong_mirror_does_not_keep_the_project_from_being_checked(
 # Installation.
 
 
-def test_an_app_with_mirrors_that_nobody_reads(settings: Any) -> None:
+def test_an_app_with_mirrors_needs_the_app_of_mirrors(settings: Any) -> None:
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != "collab.mirror"]
     message = the_one()
     assert message.id == "collab.E006"

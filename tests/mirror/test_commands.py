@@ -62,7 +62,7 @@ def test_it_can_be_silent(boards: list[Board]) -> None:
     assert run(verbosity=0) == ""
 
 
-def test_wrong_names_are_told(boards: list[Board]) -> None:
+def test_wrong_names_are_reported(boards: list[Board]) -> None:
     with pytest.raises(CommandError, match="There is no document 'nonsense'"):
         run("nonsense")
     with pytest.raises(CommandError, match="Either names or --prefix"):

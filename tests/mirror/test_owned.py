@@ -175,7 +175,7 @@ def test_nothing_hidden_is_ever_in_what_others_get(world: World, is_opened_late:
 
 
 @on_both
-def test_owners_change_their_rows_and_nobody_else_does(world: World) -> None:
+def test_only_owners_change_their_rows(world: World) -> None:
     card = world.card()
     assert statuses(world.change(world.anns, card, world.bob, salary="9")) == {"salary": 403}
     assert cards(world.anns)["Paint"]["salary"] == f"{MARKER} 2"
@@ -186,7 +186,7 @@ def test_owners_change_their_rows_and_nobody_else_does(world: World) -> None:
 
 
 @on_both
-def test_owners_add_and_remove_rows_and_nobody_else_does(world: World) -> None:
+def test_only_owners_add_and_remove_their_rows(world: World) -> None:
     outcome = world.change(world.anns, str(uuid4()), world.ann, title="New", salary=MARKER)
     assert not outcome.refusals
     card = Card.objects.get()

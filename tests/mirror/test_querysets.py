@@ -114,7 +114,7 @@ def test_inserted_rows_replace_others() -> None:
     assert len(notes(two)) == 1
 
 
-def test_inserted_rows_whose_keys_nobody_knows_enter() -> None:
+def test_inserted_rows_with_unknown_keys_enter() -> None:
     board = open_board()
     created = Task.objects.bulk_create([Task(board=board, title="one")], ignore_conflicts=True)
     assert created[0].pk is None

@@ -22,7 +22,7 @@ def test_mirror_has_to_say_which_rows_are_where() -> None:
         Bare(Note).get_queryset("room")
 
 
-def test_mirror_has_a_map_of_its_own_and_lets_everybody_write_who_may_write_the_document() -> None:
+def test_mirror_has_a_map_of_its_own_and_permits_writing_to_writers_of_the_document() -> None:
     mirror = Bare(Note)
     assert mirror.map_name == "rows.note"
     assert mirror.has_write_permission(AnonymousUser(), Note(), {})

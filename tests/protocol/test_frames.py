@@ -106,7 +106,7 @@ def test_sync_frames_are_those_of_other_implementations() -> None:
     assert step2_frame(doc.get_update()) == handle_sync_message(question[1:], doc)
 
 
-def test_the_auth_frame_tells_the_reason() -> None:
+def test_the_auth_frame_contains_the_reason() -> None:
     decoder = Decoder(auth_denied_frame("é no"))
     assert (decoder.read_var_uint(), decoder.read_var_uint()) == (2, 0)
     assert decoder.read_var_string() == "é no"

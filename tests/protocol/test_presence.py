@@ -83,7 +83,7 @@ def test_the_goodbye_of_one_who_was_never_there_is_ignored(presence: Presence) -
     assert not presence
 
 
-def test_whoever_leaves_takes_along_all_that_came_through_it(presence: Presence) -> None:
+def test_a_member_that_leaves_removes_all_states_that_came_through_it(presence: Presence) -> None:
     ann, bob = Owner(), Owner()
     receive(presence, ann, state(1), state(2))
     receive(presence, bob, state(3))
@@ -92,7 +92,7 @@ def test_whoever_leaves_takes_along_all_that_came_through_it(presence: Presence)
     assert presence.leave(ann) == set()
 
 
-def test_a_member_may_own_only_so_many_client_ids(presence: Presence) -> None:
+def test_a_member_may_own_a_limited_number_of_client_ids(presence: Presence) -> None:
     ann = Owner()
     with pytest.raises(ProtocolViolation):
         presence.receive(ann, [state(number) for number in range(4)], 0)

@@ -74,7 +74,7 @@ def test_only_the_answer_to_a_step_1_may_be_larger_than_a_frame() -> None:
         assert raised.value.limit == limit
 
 
-def test_questions_are_told_from_changes() -> None:
+def test_questions_are_distinguished_from_changes() -> None:
     member = session()
     state = new_doc(HELLO).get_state()
     assert member.receive_bytes(step1_frame(state)) == StateRequest(state)
@@ -148,7 +148,7 @@ def test_arbitrary_payloads_are_a_frame_or_a_violation(
 # Readers.
 
 
-def test_a_reader_is_told_once_that_it_may_not_write() -> None:
+def test_a_reader_is_informed_once_that_it_may_not_write() -> None:
     member = session(Access.READ)
     reply = member.receive_bytes(update_frame(HELLO))
     assert isinstance(reply, Reply)
@@ -160,7 +160,7 @@ def test_a_reader_is_told_once_that_it_may_not_write() -> None:
     assert member.receive_bytes(step2_frame(HELLO)) is None
 
 
-def test_a_reader_that_said_hello_is_told_in_json() -> None:
+def test_a_reader_that_said_hello_is_informed_in_json() -> None:
     member = session(Access.READ)
     answer(member, HELLO_REQUEST)
     reply = member.receive_bytes(update_frame(HELLO))
@@ -189,7 +189,7 @@ def test_refused_updates_count_as_the_client_counts_them() -> None:
     assert update_in(member.receive_bytes(update_frame(HELLO))) == (HELLO, 2, False)
 
 
-def test_a_change_of_access_is_told_to_those_who_understand_it() -> None:
+def test_a_change_of_access_is_sent_to_clients_that_understand_it() -> None:
     member = session(Access.READ)
     assert member.change_access(Access.WRITE) is None
     answer(member, HELLO_REQUEST)
@@ -199,7 +199,7 @@ def test_a_change_of_access_is_told_to_those_who_understand_it() -> None:
     assert (told["action"], told["data"]) == ("access", {"access": "read"})
 
 
-def test_one_that_lost_its_right_to_write_is_told_anew() -> None:
+def test_a_member_that_lost_its_right_to_write_is_informed_anew() -> None:
     member = session(Access.READ)
     member.receive_bytes(update_frame(HELLO))
     member.change_access(Access.WRITE)

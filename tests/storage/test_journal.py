@@ -68,7 +68,9 @@ async def test_a_seed_creates_and_changes(storage: Storage, recording: Recording
     assert recording.take() == []
 
 
-async def test_appending_tells_who_has_changed_what(storage: Storage, recording: Recording) -> None:
+async def test_appending_returns_the_authors_and_their_documents(
+    storage: Storage, recording: Recording
+) -> None:
     entries = [entry(name, b"\0\0") for name in ("doc 1", "doc 2", "other", "doc 1")]
     await storage.append(entries)
     events = recording.take()

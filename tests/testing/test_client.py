@@ -153,7 +153,7 @@ async def test_presence_is_seen_and_taken_back() -> None:
 
 
 @in_memory
-async def test_a_reader_is_told_that_it_may_not_write() -> None:
+async def test_a_reader_is_informed_that_it_may_not_write() -> None:
     ann = User(pk=1, username="read")
     async with connect(application, "/ws/room", user=ann) as client:
         assert client.access == "read"

@@ -199,7 +199,7 @@ def test_a_document_that_is_gone_by_now_has_not_changed(caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
-def test_a_renamed_document_is_told_its_old_name() -> None:
+def test_a_renamed_document_receives_its_old_name() -> None:
     write("recorded/5", "Hello")
     deliver()
     calls.clear()
@@ -348,7 +348,9 @@ def test_a_change_during_the_call_is_another_change() -> None:
     ]
 
 
-def test_a_document_is_told_of_when_its_pause_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_is_delivered_when_the_pause_of_its_document_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Recorded, "change_delay", 100.0)
     monkeypatch.setattr(Recorded, "change_max_delay", 1000.0)
     write("recorded/5", "a")

@@ -216,7 +216,7 @@ async def test_authors_are_informed_and_see_the_document_set_back(_closed: None)
         assert len(refusals(author)) == 1
 
 
-async def test_an_update_that_is_refused_at_once_reaches_nobody(_closed: None) -> None:
+async def test_an_update_that_is_refused_at_once_reaches_no_member(_closed: None) -> None:
     async with (
         connect(application, f"/ws/{DOC}", user=User(pk=5)) as ann,
         connect(application, f"/ws/{DOC}", user=User(pk=6)) as bob,

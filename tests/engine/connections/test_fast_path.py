@@ -70,7 +70,7 @@ async def test_frames_come_and_go_past_asgi() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_sessions_of_channels_stand_in_nobodys_way() -> None:
+async def test_sessions_of_channels_stand_in_no_way() -> None:
     application = AuthMiddlewareStack(routes(YjsConsumer))
     async with (
         served(application) as url,
@@ -263,7 +263,7 @@ class Contextual(YjsConsumer):
 
 
 @BOTH
-async def test_frames_are_taken_in_the_context_of_their_connection(
+async def test_frames_are_handled_in_the_context_of_their_connection(
     kind: type[WebSocketProtocol],
 ) -> None:
     Contextual.users = []

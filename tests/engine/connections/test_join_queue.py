@@ -31,7 +31,7 @@ async def test_members_get_a_turn_after_a_few_newcomers() -> None:
     assert inside == [*range(100)]
 
 
-async def test_a_newcomer_who_cannot_be_let_in_keeps_out_nobody() -> None:
+async def test_a_newcomer_that_cannot_be_admitted_keeps_out_no_other() -> None:
     errors: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
     inside: list[int] = []

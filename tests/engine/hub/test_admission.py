@@ -257,7 +257,7 @@ def refusals(cause: str) -> int:
     return counters.refusals["1013", cause]
 
 
-async def test_one_user_has_so_many_connections_and_others_theirs() -> None:
+async def test_the_connections_of_one_user_do_not_count_for_others() -> None:
     before = refusals("MAX_USER_CONNECTIONS")
     with override_settings(
         COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY, "MAX_USER_CONNECTIONS": 1}

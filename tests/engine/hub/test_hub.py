@@ -277,7 +277,7 @@ async def test_an_opener_that_fails_fails_the_opening_only(harness: Harness) -> 
     assert room_of(member).members == {member}
 
 
-async def test_a_process_has_only_so_many_rooms(tmp_path: Path) -> None:
+async def test_a_process_has_a_limited_number_of_rooms(tmp_path: Path) -> None:
     async with harness_of(tmp_path, MAX_ROOMS=2) as harness:
         gate = harness.storage.hold("load")
         opening = asyncio.create_task(harness.join("one"))

@@ -61,7 +61,7 @@ async def answers(layer: Any, known: set[str] | None) -> set[str]:
     return {message["from"] for message in found}
 
 
-async def test_the_first_answer_tells_how_many_more_will_come(
+async def test_the_first_answer_says_how_many_more_will_come(
     layer: InMemoryChannelLayer, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inquiry, "FIRST_TIMEOUT", 1000)

@@ -411,7 +411,7 @@ async def test_presence_is_known_in_all_processes_and_goes_with_its_member() -> 
         await until(lambda: ann.sees == bob.sees == present(ann))
 
 
-async def test_a_newcomer_in_another_process_sees_everybody() -> None:
+async def test_a_newcomer_in_another_process_sees_every_member() -> None:
     async with cluster() as processes:
         ann = await processes.start().open()
         ann.show()

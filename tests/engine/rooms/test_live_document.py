@@ -102,7 +102,7 @@ def received(socket: Socket, start: bytes = HELLO) -> Doc[Any]:
 # Asleep.
 
 
-async def test_joining_and_reading_wake_nobody(room: Room) -> None:
+async def test_joining_and_reading_make_no_doc(room: Room) -> None:
     member, socket = new_member(room)
     knows = new_doc(HELLO)
     room_of(member).welcome(member)
@@ -116,7 +116,7 @@ async def test_joining_and_reading_wake_nobody(room: Room) -> None:
     assert inside(room).is_asleep
 
 
-async def test_a_newcomer_who_has_nothing_wakes_nobody() -> None:
+async def test_a_newcomer_that_has_nothing_makes_no_doc() -> None:
     store = Store()
     room = make_room(store=store)
     sleep(room)
@@ -148,7 +148,7 @@ async def test_a_known_update_is_not_sent_again() -> None:
     assert {edit.data for edit in store.edits} == {b"\0\0"}
 
 
-async def test_a_doc_nobody_needs_is_freed() -> None:
+async def test_a_doc_that_is_not_needed_is_freed() -> None:
     room = make_room()
     doc = weakref.ref(inside(room)._awake())
     sleep(room)
@@ -170,7 +170,7 @@ async def test_a_doc_that_server_code_may_observe_is_kept() -> None:
     assert len(seen) == 2
 
 
-async def test_a_room_that_sleeps_gives_its_doc_to_who_asks(room: Room) -> None:
+async def test_a_room_that_sleeps_returns_its_doc_when_asked(room: Room) -> None:
     assert text(room.doc) == "hello"
     _, socket = new_member(room, access=Access.READ)
     content(room.doc).insert(5, "!")

@@ -116,7 +116,7 @@ async def test_presence_goes_out_as_it_is(room: Room) -> None:
     assert message["bytes"] is frame
 
 
-async def test_saved_is_told_to_those_who_said_hello(room: Room) -> None:
+async def test_saved_is_sent_to_clients_that_said_hello(room: Room) -> None:
     member, socket = new_member(room, greeted=True)
     member.send_saved(3)
     assert [reply["data"] for reply in socket.replies] == [{"count": 3}]
@@ -125,7 +125,7 @@ async def test_saved_is_told_to_those_who_said_hello(room: Room) -> None:
     assert silent.messages == []
 
 
-async def test_saved_is_told_late_to_those_who_say_hello_late(room: Room) -> None:
+async def test_saved_is_sent_late_to_clients_that_say_hello_late(room: Room) -> None:
     member, socket = new_member(room)
     member.send_saved(3)
     member.session.greeted = True
@@ -151,7 +151,7 @@ async def test_an_echo_is_for_those_who_want_it(room: Room) -> None:
     assert silent.frames == []
 
 
-async def test_closing_tells_code_and_reason_once(room: Room) -> None:
+async def test_closing_sends_code_and_reason_once(room: Room) -> None:
     member, socket = new_member(room)
     assert not member.is_closed
     member.close(CloseCode.TOO_BIG, "é" * 100)
@@ -217,7 +217,7 @@ async def test_a_send_that_fails_ends_the_connection_and_is_logged(
 # A client that does not read.
 
 
-async def test_a_blocked_send_holds_up_nobody_and_is_finished_in_its_turn(room: Room) -> None:
+async def test_a_blocked_send_delays_no_other_and_is_finished_in_its_turn(room: Room) -> None:
     slow, blocked = new_member(room)
     quick, socket = new_member(room)
     blocked.block()
@@ -344,7 +344,9 @@ async def test_replies_wait_up_to_a_number_of_bytes(room: Room) -> None:
     assert socket.evicted
 
 
-async def test_however_often_a_slow_reader_asks_who_is_present_it_is_told_once(room: Room) -> None:
+async def test_however_often_a_slow_reader_asks_for_presence_it_receives_it_once(
+    room: Room,
+) -> None:
     ann, _ = new_member(room)
     room.presence.receive(ann, [PresenceState(7, 1, '{"cursor":1}')])
     member, socket = new_member(room)

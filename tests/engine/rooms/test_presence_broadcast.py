@@ -60,7 +60,7 @@ async def turns(number: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def test_the_first_move_after_a_pause_is_told_at_once() -> None:
+async def test_the_first_move_after_a_pause_is_broadcast_at_once() -> None:
     hall = Hall(250)
     hall.move(1)
     await turns()
@@ -68,7 +68,7 @@ async def test_the_first_move_after_a_pause_is_told_at_once() -> None:
 
 
 @in_virtual_time
-async def test_moves_that_follow_are_told_together_after_the_interval() -> None:
+async def test_moves_that_follow_are_broadcast_together_after_the_interval() -> None:
     hall = Hall(100)
     loop = asyncio.get_running_loop()
     hall.move(1)
@@ -93,7 +93,7 @@ def test_the_interval_grows_with_the_members_up_to_the_setting(size: int, second
     assert interval(size, 0) == 0
 
 
-async def test_without_an_interval_all_is_told_in_the_next_turn() -> None:
+async def test_without_an_interval_all_is_broadcast_in_the_next_turn() -> None:
     hall = Hall(100, interval=0)
     for clock in range(1, 5):
         hall.move(clock)
@@ -115,7 +115,7 @@ async def test_however_much_one_member_moves_the_others_get_a_frame_per_interval
     assert len(hall.sockets[1].frames) == 3
 
 
-async def test_many_who_come_or_go_at_once_are_told_in_one_frame_each() -> None:
+async def test_many_that_join_or_leave_at_once_are_broadcast_in_one_frame_each() -> None:
     hall = Hall(200, interval=0.01)
     watcher = hall.sockets[0]
     for client_id in range(1, 200):
@@ -167,7 +167,7 @@ async def test_typed_text_is_sent_before_the_cursor_behind_it() -> None:
     assert len(hall.sockets[1].frames) == 1
 
 
-async def test_nothing_is_told_of_a_room_that_broke_meanwhile() -> None:
+async def test_nothing_is_broadcast_of_a_room_that_broke_meanwhile() -> None:
     hall = Hall(2, settle=lambda: hall.attendance.close())
     hall.move(1)
     await turns()
@@ -193,7 +193,7 @@ async def test_other_processes_hear_of_ours_as_often_and_not_of_their_own() -> N
     assert len(hall.published) == 2
 
 
-async def test_a_closed_room_tells_nothing() -> None:
+async def test_a_closed_room_broadcasts_nothing() -> None:
     closed, other = Hall(50), Hall(50)
     for hall in (closed, other):
         hall.move(1)

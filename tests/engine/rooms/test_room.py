@@ -179,7 +179,7 @@ async def test_a_reader_is_asked_for_nothing(room: Room) -> None:
     assert socket.frames == []
 
 
-async def test_a_newcomer_sees_everybody_at_once(room: Room) -> None:
+async def test_a_newcomer_sees_every_member_at_once(room: Room) -> None:
     ann, _ = new_member(room)
     state = PresenceState(7, 1, '{"name":"Ann"}')
     room.handle(ann, PresenceChange([state]))
@@ -188,7 +188,7 @@ async def test_a_newcomer_sees_everybody_at_once(room: Room) -> None:
     assert presence_in(socket) == [state]
 
 
-async def test_a_full_room_lets_nobody_in(store: Store) -> None:
+async def test_a_full_room_admits_no_client(store: Store) -> None:
     room = make_room(store, MAX_ROOM_MEMBERS=1)
     new_member(room)
     member, _ = new_member()
@@ -337,7 +337,7 @@ async def test_a_document_has_a_largest_size(store: Store) -> None:
 # Questions.
 
 
-async def test_questions_are_answered_to_who_asks(room: Room) -> None:
+async def test_questions_are_answered_to_the_member_that_asks(room: Room) -> None:
     ann, from_ann = new_member(room)
     _, from_bob = new_member(room)
     room.handle(ann, StateRequest(b"\0"))
@@ -421,7 +421,7 @@ async def test_all_members_can_be_sent_away(room: Room) -> None:
 # Presence.
 
 
-async def test_presence_reaches_everybody_once_a_turn(room: Room) -> None:
+async def test_presence_reaches_every_member_once_a_turn(room: Room) -> None:
     ann, from_ann = new_member(room)
     _, from_bob = new_member(room)
     _, from_cid = new_member(room)
@@ -501,7 +501,7 @@ async def test_an_update_that_cannot_be_applied_costs_its_sender_the_connection(
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_alone_it_harms_nobody_either(room: Room, store: Store, whole: bool) -> None:
+async def test_alone_it_harms_no_member_either(room: Room, store: Store, whole: bool) -> None:
     eve, from_eve = new_member(room)
     _, from_bob = new_member(room)
     change(room, eve, poison.RAISING, whole=whole)
@@ -1231,7 +1231,7 @@ def link() -> RoomLink:
     return RoomLink()
 
 
-async def test_a_turn_is_told_to_other_processes_with_the_receipt_at_its_end(
+async def test_a_turn_is_published_to_other_processes_with_the_receipt_at_its_end(
     store: Store, link: RoomLink
 ) -> None:
     room = make_room(store, peers=link)
@@ -1269,7 +1269,7 @@ async def test_updates_of_other_processes_are_neither_stored_nor_sent_back(
     assert (link.published, link.published_stored, store.edits) == ([], [], [])
 
 
-async def test_only_a_turns_own_changes_are_told_to_other_processes(
+async def test_only_a_turns_own_changes_are_published_to_other_processes(
     store: Store, link: RoomLink
 ) -> None:
     room = make_room(store, peers=link)
@@ -1302,7 +1302,7 @@ async def test_a_room_in_memory_stores_nothing_of_theirs_either(link: RoomLink) 
     assert link.unconfirmed == []
 
 
-async def test_presence_is_told_to_other_processes_and_comes_from_them(link: RoomLink) -> None:
+async def test_presence_is_published_to_other_processes_and_comes_from_them(link: RoomLink) -> None:
     room = make_room(Store(), peers=link)
     ann, from_ann = new_member(room)
     room.handle(ann, PresenceChange([PresenceState(7, 1, "{}")]))

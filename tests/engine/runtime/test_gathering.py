@@ -86,7 +86,7 @@ async def test_a_cancelled_question_ends_nothing_for_others() -> None:
     assert await second == 4
 
 
-async def test_answering_ends_when_nobody_waits_any_more() -> None:
+async def test_answering_ends_when_no_caller_waits_any_more() -> None:
     answers = Answers()
     gathering = Gathering(answers)
     answers.may_answer.clear()

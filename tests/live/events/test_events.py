@@ -422,7 +422,7 @@ def test_handlers_of_events_are_async() -> None:
 # Notifications.
 
 
-async def test_notifications_reach_a_user_a_group_or_everybody() -> None:
+async def test_notifications_reach_a_user_a_group_or_all_users() -> None:
     user = User(pk=7)
     async with talking(Chart, user=user) as ann, talking(LiveConsumer) as bob:
         await abroadcast_notification("to ann", user=user)
@@ -437,7 +437,7 @@ async def test_notifications_reach_a_user_a_group_or_everybody() -> None:
 
 
 @pytest.mark.parametrize(("options", "level"), [([], "system"), (["--maintenance"], "maintenance")])
-async def test_a_command_shows_everybody_a_message(options: list[str], level: str) -> None:
+async def test_a_command_shows_a_message_to_all_users(options: list[str], level: str) -> None:
     async with talking(LiveConsumer) as ann:
         await in_thread(lambda: call_command("collab_broadcast", "Operations", "Bye", *options))
         frame = await ann.next(action="system")

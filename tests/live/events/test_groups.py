@@ -262,7 +262,7 @@ async def test_a_layer_that_stays_away_is_logged_once(caplog: pytest.LogCaptureF
     await leave("news", ann)
 
 
-async def test_a_layer_that_does_not_answer_is_waited_for_once_and_not_by_everybody(
+async def test_a_layer_that_does_not_answer_is_waited_for_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(layer_channel, "LAYER_TIMEOUT", 0.2)

@@ -118,7 +118,7 @@ async def test_a_missing_attribute_is_an_error_of_the_server(
     assert "Tasks has no " in caplog.text
 
 
-async def test_serializers_know_who_asks(board: Board) -> None:
+async def test_serializers_know_the_user_that_asks(board: Board) -> None:
     seen: list[Any] = []
 
     class Knowing(TaskSerializer):

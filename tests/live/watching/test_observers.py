@@ -340,7 +340,7 @@ async def test_subscription_without_a_request_id_ends_as_well(board: Board) -> N
         assert await ann.quiet()
 
 
-async def test_subscriptions_are_so_many_at_most(settings: Any) -> None:
+async def test_the_number_of_subscriptions_is_limited(settings: Any) -> None:
     settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_SUBSCRIPTIONS": 2}
     tasks = by_title()
     async with talking(tasks) as ann:

@@ -168,7 +168,7 @@ async def test_text_typed_on_in_a_removed_row_is_reported_together(
     assert sorted(frame["data"]["values"]["body"] for frame in frames) == ["A text", "abcA text"]
 
 
-async def test_large_changes_in_a_row_that_has_gone_are_told(board: Board, task: Task) -> None:
+async def test_large_changes_in_a_removed_row_are_reported(board: Board, task: Task) -> None:
     large = "x" * 70_000
     async with visit(board) as ann:
         await ann.wait_saved()
@@ -225,7 +225,7 @@ async def test_a_value_written_again_unchanged_is_no_loss(board: Board, task: Ta
         assert not told(ann)
 
 
-async def test_an_error_while_it_is_found_out_is_logged_and_told(
+async def test_an_error_while_losses_are_traced_is_logged_and_reported(
     board: Board, task: Task, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(room_name: str) -> Any:
@@ -368,7 +368,7 @@ async def test_offline_changes_in_a_row_that_gets_its_key_are_reported_with_the_
     assert frame["response_status"] == 409
 
 
-async def test_all_who_have_written_into_a_row_that_cannot_be_added_are_told(board: Board) -> None:
+async def test_all_authors_of_a_row_that_cannot_be_added_are_informed(board: Board) -> None:
     key = str(uuid4())
     async with visit(board) as ann, visit(board) as bob:
         rows(ann)[key] = Map({"title": "new", "position": 5})
@@ -403,7 +403,7 @@ async def test_a_new_row_is_whose_who_has_added_it_elsewhere(board: Board) -> No
 
 
 @pytest.mark.parametrize("interval", [0.1, 60])
-async def test_a_new_row_is_nobodys_after_a_while_or_when_its_document_is_closed(
+async def test_a_new_row_has_no_author_after_a_while_or_when_its_document_is_closed(
     board: Board, interval: float
 ) -> None:
     saved = list[Any]()

@@ -100,7 +100,7 @@ def test_worn_document_is_hardly_larger_than_a_fresh_one_afterwards(using: str) 
 
 @pytest.mark.django_db(transaction=True)
 class TestRefreshing:
-    def test_document_is_left_alone_while_somebody_may_have_it_open(self) -> None:
+    def test_document_is_left_alone_while_a_member_may_have_it_open(self) -> None:
         board = worn_board()
         stay(name_of(board))
         assert not refresh(name_of(board))

@@ -65,7 +65,7 @@ class Site:
 
 
 @on_both
-def test_everybody_is_known_who_has_changed_something(using: str) -> None:
+def test_every_author_of_a_change_is_known(using: str) -> None:
     with kept_in(using):
         site = Site()
         site.set(site.ann, title="two", done=True)

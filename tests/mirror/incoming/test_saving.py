@@ -244,7 +244,7 @@ def test_a_row_that_others_need_is_not_deleted(board: Board) -> None:
     assert Note.objects.exists()
 
 
-def test_a_row_is_not_deleted_by_who_may_not(board: Board) -> None:
+def test_a_row_is_not_deleted_without_permission(board: Board) -> None:
     note = Note.objects.create(board=board, text="a")
 
     class Mirror(NoteMirror):

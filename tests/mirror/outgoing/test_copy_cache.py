@@ -211,7 +211,7 @@ def test_row_of_the_log_that_cannot_be_read_is_left_out(
     assert "cannot read" in caplog.text
 
 
-def test_no_more_than_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_a_limited_number_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_COPIES", 2)
     for name in "abc":
         cache.keep(name, cache.DocumentCopy(Doc(), size=1))

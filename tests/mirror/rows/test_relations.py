@@ -171,7 +171,7 @@ def test_many_rows_that_only_their_keys_are_shown_of_cost_nothing() -> None:
     assert len(queries) == 2
 
 
-def test_rows_that_nobody_knows_the_keys_of_are_left_to_the_next_reconciling(team: Team) -> None:
+def test_rows_with_unknown_keys_are_left_to_the_next_reconciling(team: Team) -> None:
     Match.objects.bulk_create([Match(team=team, place="here")], ignore_conflicts=True)
     reconcile("famous")
     assert team_values()["places"] == ["here"]

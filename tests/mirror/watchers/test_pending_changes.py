@@ -34,7 +34,7 @@ def test_a_change_is_due_soon_however_often_it_is_made() -> None:
     assert pending.next_due is None
 
 
-def test_a_text_is_due_when_nobody_types_any_more_or_after_a_while() -> None:
+def test_a_text_is_due_when_typing_pauses_or_after_a_while() -> None:
     pending = new_pending()
     dues = [pending.add(ONE, "body", ANN, now, is_typing=True).due for now in (0, 1, 15, 19.5, 25)]
     assert dues == [2, 3, 17, 20, 20]
@@ -168,7 +168,7 @@ def test_turns_of_other_processes_leave_the_author() -> None:
     assert pending.add(ONE, "body", ELSEWHERE, 0, is_typing=True).turns == change.turns
 
 
-def test_authors_of_the_latest_texts_are_told_apart() -> None:
+def test_authors_of_the_latest_texts_are_distinguished() -> None:
     pending = new_pending()
     for number in range(101):
         pending.add(("tasks", str(number)), "body", ANN, 0, is_typing=True)

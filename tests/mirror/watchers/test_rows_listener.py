@@ -256,7 +256,7 @@ async def test_offline_edits_are_checked_when_they_arrive(board: Board, task: Ta
         ("extra", float("nan"), 400, "This is not a value of JSON."),
     ],
 )
-async def test_a_refused_value_is_set_back_for_all_and_told_to_its_sender(
+async def test_a_refused_value_is_set_back_for_all_and_reported_to_its_sender(
     board: Board, task: Task, field: str, value: Any, status: int, reason: str
 ) -> None:
     async with visit(board) as ann, visit(board) as bob:
@@ -303,7 +303,7 @@ async def test_a_row_that_is_no_map_comes_back(board: Board, task: Task, value: 
         assert (await refusal(ann))["data"]["fields"] == {"": ["A row is a Map."]}
 
 
-async def test_a_row_that_is_gone_is_told(board: Board, task: Task) -> None:
+async def test_a_removed_row_is_reported(board: Board, task: Task) -> None:
     async with visit(board) as ann:
         # Without a signal, so that the document does not learn of it.
         await sync_to_async(Task._base_manager.filter(pk=task.pk)._raw_delete)("default")
@@ -386,7 +386,7 @@ async def test_a_row_that_cannot_be_added_is_removed(
     assert await stored(board) == {}
 
 
-async def test_all_that_was_written_into_a_row_that_cannot_be_added_is_told(board: Board) -> None:
+async def test_all_values_of_a_row_that_cannot_be_added_are_reported(board: Board) -> None:
     written = {"title": "x" * 101, "position": 3, "colour": "red"}
     async with visit(board) as ann:
         rows(ann)[str(uuid4())] = Map({**written, "body": Text("long thought about")})
@@ -809,7 +809,7 @@ async def test_a_document_without_rows_is_not_followed(
         assert not room.watchers
 
 
-async def test_more_is_changed_elsewhere_than_is_noted(board: Board, task: Task) -> None:
+async def test_more_is_changed_elsewhere_than_is_recorded(board: Board, task: Task) -> None:
     settings = {"DEFAULT_ACCESS": "write"}
     with pending(interval=0.1, most=1), override_settings(COLLAB=settings):
         async with visit(board) as ann:

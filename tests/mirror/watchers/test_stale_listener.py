@@ -75,7 +75,7 @@ async def settled(board: Board) -> None:
         await watcher.settle()
 
 
-async def test_lost_values_are_told(board: Board, task: Task, old: Doc[Any]) -> None:
+async def test_lost_values_are_reported(board: Board, task: Task, old: Doc[Any]) -> None:
     of(old, task)["title"] = "offline"
     of(old, task)["body"].insert(0, "my ")
     del of(old, task)["state"]
@@ -93,7 +93,7 @@ async def test_lost_values_are_told(board: Board, task: Task, old: Doc[Any]) -> 
     assert (await stored(board))[str(task.pk)]["title"] == task.title
 
 
-async def test_lost_deletion_is_told(board: Board, task: Task, old: Doc[Any]) -> None:
+async def test_lost_deletion_is_reported(board: Board, task: Task, old: Doc[Any]) -> None:
     old.get("tasks", type=Map).pop(str(task.pk))
     async with visit(board, doc=old) as ann:
         frame = await refusal(ann)
@@ -102,7 +102,7 @@ async def test_lost_deletion_is_told(board: Board, task: Task, old: Doc[Any]) ->
     assert await Task.objects.filter(pk=task.pk).aexists()
 
 
-async def test_others_are_told_nothing(board: Board, task: Task, old: Doc[Any]) -> None:
+async def test_other_members_receive_no_report(board: Board, task: Task, old: Doc[Any]) -> None:
     of(old, task)["title"] = "offline"
     async with visit(board) as bob, visit(board, doc=old) as ann:
         await refusal(ann)
@@ -202,7 +202,7 @@ async def test_old_deletions_are_not_taken_for_lost_changes(board: Board, old: D
         assert not ann.errors
 
 
-async def test_error_while_it_is_found_out_is_logged_and_told(
+async def test_error_while_losses_are_traced_is_logged_and_reported(
     board: Board, task: Task, old: Doc[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     await MirroredRefresh.objects.aupdate(content=b"nonsense")
@@ -260,14 +260,14 @@ async def test_much_that_is_late_is_not_kept_in_memory(
     assert frame["data"]["values"] == {"title": "x" * 10_000}
 
 
-async def test_large_late_changes_are_told(board: Board, task: Task, old: Doc[Any]) -> None:
+async def test_large_late_changes_are_reported(board: Board, task: Task, old: Doc[Any]) -> None:
     of(old, task)["body"].insert(0, "x" * 70_000)
     async with visit(board, doc=old) as ann:
         frame = await refusal(ann)
     assert frame["data"]["values"]["body"].startswith("xxx")
 
 
-async def test_room_is_kept_until_all_are_told(board: Board, task: Task, old: Doc[Any]) -> None:
+async def test_room_is_kept_until_all_are_informed(board: Board, task: Task, old: Doc[Any]) -> None:
     of(old, task)["title"] = "offline"
     goes_on = threading.Event()
     async with visit(board), visit(board, doc=old) as ann:
@@ -320,7 +320,7 @@ async def wait_until_noted(board: Board) -> None:
     await until(record.exclude(opened_at=None).aexists)
 
 
-async def test_it_is_noted_that_a_document_is_open(
+async def test_an_open_document_is_recorded(
     board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = [OperationalError("away")]

@@ -209,7 +209,7 @@ def test_the_outline_of_a_document_of_yjs() -> None:
     assert check_structure(YJS_GAP).has_gaps
 
 
-def test_the_outline_tells_what_an_update_builds_upon() -> None:
+def test_the_outline_names_the_dependencies_of_an_update() -> None:
     # Behind 1:5 and before 3:7, a child of 4:9, and something deleted.
     outline = check_structure(b"\1\2\2\0\xc4\1\5\3\7\1a\7\0\4\x09\1\1\5\2\0\1\6\2")
     assert outline.needs == {1: 6, 3: 8, 4: 10}
