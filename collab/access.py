@@ -9,7 +9,7 @@ from django.core.signing import BadSignature, TimestampSigner
 
 __all__ = ["GRANT_AGE", "GRANT_PREFIX", "Access", "grant", "granted_access", "granted_to"]
 
-#: A grant is valid for so many seconds.
+#: Seconds for which a grant is valid.
 GRANT_AGE: Final = 24 * 60 * 60
 #: A subprotocol of a websocket that begins so has a grant.
 GRANT_PREFIX: Final = "collab.grant."
@@ -33,7 +33,7 @@ class Access(IntEnum):
 
 
 def grant(name: str, access: Access, *, history: bool = False) -> str:
-    """Return a token that gives whoever has it ``access`` to the document ``name`` for a day.
+    """Return a token that gives its holder ``access`` to the document ``name`` for a day.
 
     It has the letters of a subprotocol only.
 

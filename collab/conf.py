@@ -69,8 +69,8 @@ class Settings:
     #: Connections of one user, and of one address, to this process.
     MAX_USER_CONNECTIONS: int = 100
     MAX_ADDRESS_CONNECTIONS: int = 1_000
-    #: Proxies in front of the server that append to X-Forwarded-For; with any, the client's
-    #: address is so many places from the right in that header.
+    #: Proxies in front of the server that append to X-Forwarded-For; the client's address is
+    #: at this place from the right in that header.
     TRUSTED_PROXIES: int = 0
     #: Updates kept for a member that reads slowly; beyond it the member gets one full state.
     MAX_MEMBER_BACKLOG: int = 1 * MiB
@@ -105,7 +105,7 @@ class Settings:
     CLOSE_TIMEOUT: float = 10
     #: Interval between polls of the storage for updates that live rooms have missed.
     RELAY_STORAGE_INTERVAL: float = 10
-    #: What everybody may do with documents that have no type, where the consumer does not decide
+    #: What every user may do with documents that have no type, where the consumer does not decide
     #: it: "none", "read" or "write". By default "write" while DEBUG, else "none".
     DEFAULT_ACCESS: Literal["none", "read", "write"] = field(default_factory=_default_access)
     #: Interval between access checks of a member, ended sessions included.

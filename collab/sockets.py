@@ -7,9 +7,9 @@ a frame that can be sent at once is written to the transport here. Handshakes, f
 and invalid frames are left to the base class. It receives whole frames, so that both always agree
 on where the next one begins.
 
-Each frame is charged to its connection (I16): in one turn of the event loop at most so many frames
-of a connection are handled, control frames and fragments have a rate, a message must be finished in
-time, and frames are never compressed.
+Each frame is charged to its connection (I16): a turn of the event loop handles a limited number of
+its frames, control frames and fragments have a rate, a message must be finished in time, and frames
+are never compressed.
 
 The state that the base class and its library keep for a connection is released while it is not
 needed, which is nearly always: it is larger than everything that this project keeps for a member.
@@ -365,7 +365,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             else:
                 self._write_large(payload)
         except UnicodeEncodeError:
-            # Whoever sends it is told so by ``send``.
+            # ``send`` raises it to the caller.
             return False
         return True
 

@@ -25,7 +25,7 @@ WELCOME = """
   3. Open the board "Garden party" in both, and move cards about. Change one in
      {address}admin/boards/task/ as well.
   4. Open the dashboard in both, send readings as it says there, and open one of
-     the cards in it while somebody moves it about.
+     the cards in it while a user moves it about.
   5. Stop this server with Ctrl+C, go on in the windows, start it again: nothing
      is lost.
   6. "Share" gives a link for reading without an account.

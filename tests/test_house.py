@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +14,7 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 COLLAB = ROOT / "collab"
 STORAGE = ROOT / "storage" / "collab_storage"
+EXAMPLE = ROOT / "example"
 TESTS = ROOT / "tests"
 
 MAX_FILE, MAX_MEDIAN_FILE, MAX_FUNCTION = 450, 130, 40
@@ -25,6 +27,8 @@ OPENING = re.compile(
     r"(What|Who|Whom|Whose|That|Those|So many|Let|Tell|Somebody|Nobody)\b", re.IGNORECASE
 )
 
+#: The name of a test.
+TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 #: A test named so hides the connection, the update or the row that it promises something of.
 TEST_OPENING = re.compile(
     r"test_(what|who|whom|whose|whoever|that|those|so_many|let|tell|which|how_many)_"
@@ -32,6 +36,12 @@ TEST_OPENING = re.compile(
 #: Words that a test's name has plainer ones for: sent, reported, recorded, no member, at most.
 TEST_WORDS = re.compile(
     r"_(told|tells?|noted|somebody|someone|nobody|everybody|anybody|whoever|put_aside|so_many)(_|$)"
+)
+#: Words of docstrings, comments and texts that have plainer ones: a user, send, report, at most.
+WORDS = re.compile(
+    r"\b(somebody|someone|anybody|anyone|whoever|tells?|told|telling|puts? aside|takes? note"
+    r"|so many|(is|are|was|were|be) to be|(has|have|had) got|going to|may not be)\b",
+    re.IGNORECASE,
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -122,14 +132,12 @@ def test_a_class_name_means_one_thing() -> None:
 
 
 def test_names_of_tests_name_the_thing() -> None:
-    found = []
-    for place, node in definitions((ast.FunctionDef, ast.AsyncFunctionDef), TESTS):
-        assert isinstance(node, Function)
-        if node.name.startswith("test_") and (
-            TEST_OPENING.match(node.name) or TEST_WORDS.search(node.name)
-        ):
-            found.append(f"{place} {node.name}")
-    assert found == []
+    assert [
+        f"{path.relative_to(ROOT)} {name}"
+        for path in modules(TESTS)
+        for name in TEST.findall(path.read_text("utf-8"))
+        if TEST_OPENING.match(name) or TEST_WORDS.search(name)
+    ] == []
 
 
 # Docstrings.
@@ -144,6 +152,26 @@ def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
         if OPENING.match(docstring):
             found.append(f"{place} {docstring.splitlines()[0]}")
     assert found == []
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of docstrings, comments and other texts, each with its number."""
+    kinds = {"COMMENT", "STRING", "FSTRING_MIDDLE"}
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if tokenize.tok_name[token.type] in kinds:
+                yield from enumerate(token.string.splitlines(), token.start[0])
+
+
+def test_prose_uses_plain_words() -> None:
+    assert [
+        f"{path.relative_to(ROOT)}:{number} {text.strip()}"
+        for package in (COLLAB, STORAGE, EXAMPLE)
+        for path in modules(package)
+        if WORDS.search(path.read_text("utf-8"))
+        for number, text in prose(path)
+        if WORDS.search(text)
+    ] == []
 
 
 # Imports.

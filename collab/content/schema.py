@@ -1,6 +1,6 @@
 """Schemas: the nodes and marks that an editor knows, and how each looks in other formats.
 
-A schema says the same as the editor's own, in a table: an editor deletes, for everybody, what its
+A schema says the same as the editor's own, in a table: an editor deletes, for all users, what its
 schema does not allow, so content is checked before it is written into a document.
 """
 

@@ -56,7 +56,7 @@ def _without_queue(types: list[Registration]) -> Iterator[CheckMessage]:
     for registration in types:
         if has_hooks(type(registration.document_type)):
             yield Error(
-                f"{_label(registration)} is to be called when its documents change, but changes"
+                f"{_label(registration)} is called when its documents change, but changes"
                 " are recorded in a table of collab_storage, which is not installed.",
                 hint='Add "collab_storage" to INSTALLED_APPS, and run manage.py migrate.',
                 id="collab.E032",

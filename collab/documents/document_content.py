@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def known_schema(name: str, schema: Schema | str | None) -> Schema | str:
-    """Return ``schema``, by which the content of the document ``name`` is to be read.
+    """Return ``schema``, by which the content of the document ``name`` is read.
 
     Raises:
         ImproperlyConfigured: it is ``None``.

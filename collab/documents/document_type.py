@@ -125,7 +125,7 @@ class DocumentType:
         """Change a stored document of version ``before`` to what ``version`` stands for.
 
         Called once for each document, when it is opened for the first time since ``version`` was
-        raised, before anybody sees it, and by one process, however many open it (I5). A document
+        raised, before a member sees it, and by one process, however many open it (I5). A document
         that was stored while its type had no version is of version 0.
         """
 
@@ -141,7 +141,7 @@ class DocumentType:
         """Refuse what changes have made of a document, by raising a ``ValidationError``.
 
         Called with a private copy when ``changed()`` is about to be, after the same pause. The
-        document is set back for everybody to its last valid state, and its authors are informed.
+        document is set back for all members to its last valid state, and its authors are informed.
 
         Args:
             doc: the document.
@@ -167,15 +167,15 @@ class DocumentType:
     def changed(self, change: Change, *args: Any, **parameters: Any) -> Any:
         """Called when a document has changed, once the change is stored and a pause has passed.
 
-        One process calls it, at least once for the last change, whoever made it: members of any
-        process or server code. If it raises, it is called again later.
+        One process calls it, at least once for the last change by members of any process or by
+        server code. If it raises, it is called again later.
         """
 
     def deleted(self, *args: Any, **parameters: Any) -> Any:
         """Called when a document has been deleted."""
 
     def renamed(self, old: str, *args: Any, **parameters: Any) -> Any:
-        """Called when a document has got a name of this type; ``old`` is the name it had."""
+        """Called when a document receives a name of this type; ``old`` is the name it had."""
 
     def get_absolute_url(self, *args: Any, **parameters: Any) -> Any:
         """Return the address of the page that shows the document, if there is one."""

@@ -41,7 +41,7 @@ __all__ = [
 
 logger = logging.getLogger("collab.access")
 
-#: Consumers of which it was logged that they refuse everybody.
+#: Consumers whose refusal of every user was logged.
 _reported: set[type] = set()
 
 
@@ -93,7 +93,7 @@ _gatherings: PerLoop[Gathering[str, Any, Access]] = PerLoop(lambda: Gathering(_a
 
 
 def _distinguishable(users: Sequence[Any]) -> list[dict[Any, list[int]]]:
-    """Return the users in groups that a dict tells apart, with the positions of each.
+    """Return the users in groups that a dict distinguishes, with the positions of each.
 
     Users with the same primary key are equal, and yet one may have fewer rights: that of a token.
     """

@@ -39,7 +39,7 @@ class EditorOptions:
             document's type. With an older one than the server's the page may only read.
         history: offer the versions of the document; the page's URLs must include
             ``collab.history.urls``.
-        access: what this page grants to whoever has it, although the policy does not.
+        access: what this page grants to its readers, although the policy does not.
         id: of the element.
     """
 

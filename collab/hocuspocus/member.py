@@ -31,7 +31,7 @@ class HocuspocusMember(Member):
         line: of the client's connection.
         prefix: the address, as frames begin with it.
         settings: for the limits.
-        on_close: called with a code and a reason when the document is to be closed.
+        on_close: called with a code and a reason when the server closes the document.
         user_id: primary key of the user, as text; ``None`` for an anonymous one.
     """
 

@@ -85,7 +85,7 @@ class AddressedOutbox(Outbox):
         line: of the connection.
         prefix: the address, as frames begin with it.
         settings: for the limits.
-        on_close: called with a code and a reason when the document is to be closed.
+        on_close: called with a code and a reason when the server closes the document.
         evict: ends the connection without the client's help.
         who: names the connection in the log.
     """

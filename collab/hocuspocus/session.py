@@ -49,7 +49,7 @@ class HocuspocusSession(Session):
     Args:
         access: what the member may do; may change later.
         settings: for the limits.
-        durable: whether what the member sends is going to be stored.
+        durable: whether updates of the member are stored.
     """
 
     def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:

@@ -62,7 +62,7 @@ class Verdict:
     """The result of a presence message.
 
     Args:
-        changed: client ids whose presence is to be broadcast.
+        changed: client ids whose presence the room broadcasts.
         outdated: states to send back to the sender: it came back with a clock that others have
             seen already, and a client that hears it has gone starts a newer clock.
     """
@@ -75,7 +75,7 @@ class TooManyClients(ProtocolViolation):
     """A member has more client ids than one member may have.
 
     Args:
-        changed: client ids whose presence is to be broadcast: the states before the limit count.
+        changed: client ids whose presence the room broadcasts: the states before the limit count.
     """
 
     def __init__(self, changed: set[int]) -> None:

@@ -68,7 +68,7 @@ class Session:
     Args:
         access: what the member may do; may change later.
         settings: for the limits.
-        durable: whether what the member sends is going to be stored.
+        durable: whether updates of the member are stored.
     """
 
     def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:
@@ -76,7 +76,7 @@ class Session:
         #: Of the document's type; a client that says an older one may only read.
         self.version: int | None = None
         self._is_outdated = False
-        #: The member said hello: it wants to be told in JSON what is saved.
+        #: The member said hello: it receives in JSON what is saved.
         self.greeted = False
         self._durable = durable
         self._settings = settings
@@ -158,8 +158,8 @@ class Session:
         self._told_read_only = False
         return Reply(json_frame("access", data=self._access_data())) if self.greeted else None
 
-    def tell_throttled(self) -> Reply | None:
-        """Return what to tell a member whose frames are taken in more slowly than it sends."""
+    def on_throttled(self) -> Reply | None:
+        """Return the warning for a member that sends faster than it may, once."""
         if self._told_throttled or not self.greeted:
             return None
         self._told_throttled = True

@@ -13,7 +13,7 @@ ROOM_PREFIX = "board-"
 
 
 class Board(models.Model):
-    """A board that all users may change, and that anyone with its link may view."""
+    """A board that all users may change, and that all users with its link may view."""
 
     slug = models.CharField(primary_key=True, max_length=32, default=new_slug, editable=False)
     title = models.CharField(max_length=200, default="Untitled")

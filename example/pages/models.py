@@ -19,7 +19,7 @@ def new_share_token() -> str:
 
 
 class Page(models.Model):
-    """A page that all users may write, and that anyone with its link may read."""
+    """A page that all users may write, and that all users with its link may read."""
 
     slug = models.CharField(primary_key=True, max_length=32, default=new_slug, editable=False)
     title = models.CharField(max_length=200, default="Untitled")

@@ -79,7 +79,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # collab: enough for one process; several need channels_redis.
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
-# collab: every limit has a default; here a page of text is all that anybody writes.
+# collab: every limit has a default; here users write no more than a page of text.
 COLLAB = {
     "MAX_DOCUMENT_SIZE": 8 * 1024 * 1024,
     "MAX_ROOM_MEMBERS": 200,

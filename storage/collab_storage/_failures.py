@@ -9,7 +9,7 @@ from .exceptions import DocumentLocked, StorageNotMigrated, StorageUnavailable
 
 __all__ = ["LOCK_TIMEOUT", "drop_if_broken", "is_not_migrated", "translate"]
 
-#: The server waits at most so long for a lock that somebody else has on a document, in ms.
+#: Longest time that the server waits for another transaction's lock on a document, in ms.
 LOCK_TIMEOUT = 250
 
 _LOCKED = "55P03"

@@ -55,7 +55,7 @@ class VersionQueries:
             return version
 
     def _lock(self, name: str) -> int | None:
-        """Return the document's key; nobody else changes its versions before the commit.
+        """Return the document's key; no other transaction changes its versions before the commit.
 
         Appending goes on meanwhile.
         """

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 #: Larger documents are read in a process of its own, which takes a tenth of a second to start.
 _LARGE = 1024 * 1024
-#: Looking for broken surrogate pairs takes so many times as long as reading.
+#: How many times as long as reading the search for broken surrogate pairs takes.
 _PAIRS_FACTOR = 8
 #: Reading a row of the log takes about as long as reading this many bytes.
 _ROW_COST = 512

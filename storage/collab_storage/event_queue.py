@@ -1,8 +1,8 @@
 """An outbox in the database: changes of documents that the project has yet to handle.
 
 A storage records an event in the transaction that changes a document, so that a change that is
-stored is never forgotten. Later a process leases the document, tells the project, and deletes the
-events that it has told of, in the transaction of what the project writes. The lease keeps others
+stored is never forgotten. Later a process leases the document, calls the project, and deletes the
+events that it has delivered, in the transaction of what the project writes. The lease keeps others
 away meanwhile, and runs out when the process dies.
 
 Events are rows of their own, only inserted and deleted: two transactions that change the same
@@ -93,10 +93,10 @@ class EventQueue:
         self._leases = EventLease.objects.using(using)
 
     def due(self, limit: int, *, wait: bool = True) -> list[str]:
-        """Return names of documents to tell of, at most ``limit``, the first to change first.
+        """Return names of documents with events to deliver, the first to change first.
 
         Args:
-            limit: at most so many.
+            limit: the largest number of names.
             wait: leave out documents whose pause is not over.
         """
         now = timezone.now()
@@ -141,7 +141,7 @@ class EventQueue:
         self._events.filter(pk__in=[event.pk for event in events]).delete()
 
     def fail(self, lease: Lease, error: str, retry_after: float) -> None:
-        """Keep the events, and let nobody deal with them for ``retry_after`` seconds."""
+        """Keep the events, and lease them to no process for ``retry_after`` seconds."""
         if not self._events.filter(name=lease.name).exists():
             # They have followed a document that was renamed meanwhile.
             self._held(lease).delete()

@@ -97,13 +97,13 @@ _KINDS = [(kind.value, kind.name.lower()) for kind in EventKind]
 
 
 class QueuedEvent(models.Model):
-    """A change of a document that the project is yet to be told of; see ``event_queue.py``."""
+    """A change of a document that is not delivered to the project yet; see ``event_queue.py``."""
 
     # Not a foreign key: the document may be gone by then, or kept elsewhere.
     name = models.CharField(max_length=MAX_NAME_LENGTH, db_index=True)
     kind = models.PositiveSmallIntegerField(choices=_KINDS)
     at = models.DateTimeField()
-    #: When to tell of it if nothing else happens to the document, and when at the latest.
+    #: When to deliver it if nothing else happens to the document, and when at the latest.
     quiet_at = models.DateTimeField()
     latest_at = models.DateTimeField()
     user_id = models.CharField(max_length=255, null=True)  # noqa: DJ001 ("" is no key)

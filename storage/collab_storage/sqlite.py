@@ -144,7 +144,7 @@ class SQLiteStorage(HistoryStorage):
         if not entries:
             return
         # The events are in another database. They are recorded before as well, lest a process that
-        # dies in between leaves a change that nobody is told of.
+        # dies in between leaves a change that is never delivered.
         await arecord(changes_of(entries))
         async with self._transaction() as db:
             created = await _append(db, entries)

@@ -82,4 +82,4 @@ def test_a_receiver_needs_the_app_with_the_queue(
     register("pages/<int:pk>")(type("Loud", (Open,), {"changed": lambda *args, **kwargs: None}))
     [(id, message)] = found()
     assert id == "collab.E032"
-    assert "Loud is to be called when its documents change" in message
+    assert "Loud is called when its documents change" in message

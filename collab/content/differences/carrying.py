@@ -165,7 +165,7 @@ def _with_unseen(
     views: Sequence[Sequence[Node]],
     result: Sequence[tuple[int | None, Node]],
 ) -> list[Node]:
-    """Return the nodes of ``result`` with the blocks of which nothing was to be seen.
+    """Return the nodes of ``result`` with the blocks that the format did not show.
 
     Such a block stays if what was around it does.
     """

@@ -67,7 +67,7 @@ class Signs:
         self._doc = doc
         self._field = field
         self._schema = schema
-        #: The key of an embedded value that is a sign; one that nobody can have written before.
+        #: The key of an embedded value that is a sign; one that no user can have written before.
         self._key = f"sign-{uuid.uuid4()}"
         self._update = self._signed(places) if places else b""
 

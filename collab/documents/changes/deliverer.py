@@ -29,8 +29,8 @@ __all__ = ["Deliverer"]
 
 logger = logging.getLogger("collab.changes")
 
-#: A failed delivery is repeated after that many seconds, each time twice as many up to the second
-#: number, and given up after so many attempts: within about a day.
+#: Seconds before a failed delivery is repeated, which double up to the second number; the third is
+#: the number of attempts before it is given up, after about a day.
 _FIRST_RETRY, _LONGEST_RETRY, _MAX_ATTEMPTS = 5.0, 4 * 3600.0, 16
 
 

@@ -35,7 +35,7 @@ POLL_INTERVAL = 2.0
 _BATCH = 200
 #: Seconds after which a receiver that runs is reported in the log.
 _REPORTED_AFTER = 60.0
-#: A database that does not answer is reported in the log at most once in so many seconds.
+#: Shortest time between two reports of a database that does not answer, in seconds.
 _QUIET = 60.0
 
 

@@ -30,7 +30,7 @@ def has_receivers() -> bool:
 
 
 def is_tracked(name: str) -> bool:
-    """Return whether anything is to be called when the document ``name`` changes."""
+    """Return whether a change of the document ``name`` has receivers."""
     if has_receivers():
         return True
     resolved = resolve(name)

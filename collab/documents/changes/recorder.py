@@ -35,7 +35,7 @@ def start_recording() -> None:
 
 
 def start_delivering() -> None:
-    """Deliver changes in this process from now on, if anything is to be called after one."""
+    """Deliver changes in this process from now on, if any has receivers."""
     types = [type(registration.document_type) for registration in registrations()]
     if apps.is_installed("collab_storage") and (has_receivers() or any(map(has_hooks, types))):
         dispatcher.start()

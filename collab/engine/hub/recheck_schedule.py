@@ -37,7 +37,7 @@ class RecheckSchedule(Generic[T]):
         return self._interval * _TICK
 
     def due(self, connections: Iterable[T], now: float) -> list[T]:
-        """Return which of ``connections``, which are all there are, are to be checked now."""
+        """Return those of all ``connections`` whose check is due now."""
         known, self._due_at = self._due_at, {}
         due = []
         for each in connections:

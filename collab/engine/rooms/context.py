@@ -21,7 +21,7 @@ Source: TypeAlias = Doc[Any] | DocumentBytes
 
 
 class Store(Protocol):
-    """The queue of updates that are to be stored."""
+    """The queue of updates to store."""
 
     def has_room(self, name: str) -> bool:
         """Return whether another update of the document may be queued."""

@@ -116,6 +116,6 @@ class EncodedDocument:
         """Return what a document of state vector ``state`` lacks.
 
         Raises:
-            PoisonedDoc: pycrdt cannot tell.
+            PoisonedDoc: pycrdt cannot compute it.
         """
         return merge([cut(update, state) for update in self.updates()])

@@ -47,7 +47,7 @@ class Integrator:
     2. The Doc gets what it integrates at once; nothing is pending inside it.
     3. ``_known`` is the state vector of the Doc, or ``None`` until that is read again.
     4. When ``integrate`` returns, nothing is queued, and of the pending updates none is ready.
-    5. A refused update leaves the document as it was, and costs nobody anything but its sender.
+    5. A refused update leaves the document as it was, and costs no member but its sender anything.
     6. A member's update is numbered below every update of that member that is pending.
     7. A member of which an update is pending was asked for what is missing, or will be soon.
 
@@ -135,7 +135,7 @@ class Integrator:
 
     @property
     def queued(self) -> int:
-        """The number of updates that are to be integrated."""
+        """The number of updates in the queue."""
         return len(self._queue)
 
     # Events of the document.
@@ -172,7 +172,7 @@ class Integrator:
         """
         queue, self._queue = self._queue, []
         if len(queue) == 1 and (found := queue[0].outline) is not None and not self._pending:
-            # Somebody types: what follows would do the same, and take longer.
+            # The usual case, one keystroke: the code below would do the same, more slowly.
             known = self._known
             if known is None:
                 known = self._state_vector()
@@ -196,7 +196,7 @@ class Integrator:
         return turn.updates, merge(turn.news or [EMPTY_UPDATE])
 
     def _is_readable(self, update: RoomUpdate[Member]) -> bool:
-        """Return whether an update is to be integrated; read it, or refuse it."""
+        """Read an update, or refuse it; return whether it can be integrated."""
         if update.origin is Origin.DOC:
             return False
         if update.outline is None:

@@ -71,7 +71,7 @@ class LiveDocument:
         listener: of the document; call ``start`` before anything else.
         max_nesting: how many shared types may be inside each other.
         sleep_after: seconds without a change after which it falls asleep, and as many again for
-            each MiB that is to be read to wake it; ``None`` if it must not.
+            each MiB that waking it has to read; ``None`` if it must not.
     """
 
     __slots__ = (
@@ -104,7 +104,7 @@ class LiveDocument:
         #: ``None`` while it is asleep.
         self._doc: Doc[Any] | None = None
         self._record = EncodedDocument()
-        #: The state vector; ``None`` if the Doc is to be asked.
+        #: The state vector; ``None`` if only the Doc knows it.
         self._state: bytes | None = None
         self._nesting = Nesting(max_nesting, self._whole)
         self._pairs = SurrogatePairs(lambda: self._record.updates())
@@ -304,7 +304,7 @@ class LiveDocument:
             self._listener.detach_watchers()
         self._applying, self._effect = True, EMPTY_UPDATE
         try:
-            # A document that may sleep is nobody's but this room's.
+            # Only this room uses a document that may sleep.
             apply(doc, update, is_private=self._sleep_after is not None)
         finally:
             if overlooking:
@@ -335,7 +335,7 @@ class LiveDocument:
         """Return the part of ``update`` that is new; all deletions stay.
 
         Raises:
-            PoisonedDoc: pycrdt cannot tell.
+            PoisonedDoc: pycrdt cannot compute it.
         """
         if has_pairs(update):
             # Of a pair whose first half is known, Yjs integrates half of what it breaks it into.

@@ -3,7 +3,7 @@
 A frame is sent by running the server's ``send`` coroutine as far as it goes, which for a client
 that reads is to its end, without a task. When it blocks, a task takes over, and what comes
 meanwhile is kept in short form: updates merged, presence by client id, and beyond a limit one full
-state in place of all updates. So a slow reader costs bounded memory and holds up nobody.
+state in place of all updates. So a slow reader costs bounded memory and delays no other member.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 pycrdt keeps such updates inside the Doc. It may lose some of them, and what is pending may
 contradict what is there or arrives later: then the document can no longer be read from what was
 stored of it, or reads otherwise. So a room gives its Doc only what the Doc integrates at once. The
-rest is pending here: outside the Doc, not stored, sent to nobody and not reported as saved. It
+rest is pending here: outside the Doc, not stored, not sent and not reported as saved. It
 belongs to its sender, who is asked for what is missing; it counts against a limit, and goes when
 the sender goes.
 
@@ -102,7 +102,7 @@ class PendingUpdates:
         return ready
 
     def number(self, updates: Sequence[RoomUpdate[Member]]) -> None:
-        """Give ``updates``, which are to be stored, numbers that may be reported as saved.
+        """Number ``updates`` before they are stored: up to a number they are reported as saved.
 
         To a member "saved" means all its updates up to that number. So updates behind a pending
         one count when that is stored.

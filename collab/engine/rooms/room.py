@@ -3,7 +3,7 @@
 Updates that members send in one turn of the event loop are merged, applied to the Doc once, queued
 for the storage, and sent to the others in one frame that is encoded once. While a large room has a
 burst, several turns share a frame. An update that pycrdt
-cannot apply costs its sender the connection and nobody else anything: the Doc is made anew, see
+cannot apply costs its sender the connection and no other member anything: the Doc is made anew, see
 :mod:`collab.engine.rooms.live_document`.
 """
 
@@ -39,7 +39,7 @@ __all__ = ["BURST_DELAY", "LARGE_ROOM", "PresentMember", "Room"]
 
 logger = logging.getLogger("collab.room")
 
-#: From so many members on, sending to all takes longer than the next update of a burst to arrive.
+#: In a room of this size, sending to all takes longer than the next update of a burst to arrive.
 LARGE_ROOM = 400
 #: Seconds for which the updates of a burst wait in a large room, so that fewer frames are sent.
 BURST_DELAY = 0.004

@@ -74,7 +74,7 @@ class Gathering(Generic[K, Q, A]):
         batch.answers.set_result(answers)
 
     def _end(self, subject: K, batch: _Asked[Q, A]) -> None:
-        """Answer nobody any more: all callers have their answers, or were cancelled."""
+        """End: all callers have their answers, or were cancelled."""
         self._close(subject, batch)
         batch.task.cancel()
 

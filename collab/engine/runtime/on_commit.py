@@ -3,7 +3,7 @@
 Work lives only in the list of functions that Django calls after the commit, so it disappears with
 the transaction. The list has it once for each stack of savepoints in which it was requested,
 because Django drops functions that were registered in a savepoint that is rolled back. The
-:class:`SavepointScope` tells requests of such a savepoint from others. Work that needs no such
+:class:`SavepointScope` distinguishes requests of such a savepoint. Work that needs no such
 distinction keeps hints, and reads the committed data afterwards.
 """
 

@@ -98,7 +98,7 @@ class FrameIntake:
         """Wait before the next frame, unless the member leaves."""
         counters.throttled_seconds += seconds
         member, is_long = self._member, self._throttle.waited > _LONG_WAIT
-        if member is not None and is_long and (reply := member.session.tell_throttled()):
+        if member is not None and is_long and (reply := member.session.on_throttled()):
             member.send_frame(reply.frame)
         # The frames of a connection that has ended must not delay the end of the process.
         while seconds > 0 and not (member and member.is_closed):

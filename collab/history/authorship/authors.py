@@ -41,7 +41,7 @@ class Share:
 
     Args:
         inserted: number of insertions, whether or not they are still there.
-        deleted: number of insertions, of anybody, that the user has deleted.
+        deleted: number of insertions, of any user, that the user has deleted.
         last: time of the last contribution.
     """
 

@@ -184,7 +184,7 @@ def mark(update: bytes, ranges: Sequence[AuthorRange]) -> tuple[bytes, dict[str,
     known = {client: [part.start for part in parts] for client, parts in clients.items()}
     keys: list[Author] = [*dict.fromkeys((part.user_id, part.until) for part in ranges)]
     if len(keys) >= _LAST - _FIRST:
-        # Too many to tell times apart.
+        # Too many to distinguish times.
         keys = [*dict.fromkeys((part.user_id, None) for part in ranges)]
     labels = {key: chr(_FIRST + number) for number, key in enumerate(keys[: _UNKNOWN - _FIRST])}
     parts, done = [], 0

@@ -33,7 +33,7 @@ __all__ = ["LostEdits", "has_garbage", "trace_removed", "trace_stale"]
 
 _GONE = Problem(404, ("There is no such row here any more.",))
 _MOVED = Problem(409, ("This row has another key now.",))
-_REPLACED = Problem(409, ("Somebody else has replaced this row at the same time.",))
+_REPLACED = Problem(409, ("Another member has replaced this row at the same time.",))
 
 
 def trace_removed(room_name: str, edits: Iterable[RowEdit]) -> LostEdits:

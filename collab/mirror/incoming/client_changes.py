@@ -135,7 +135,7 @@ class _Check:
         now, before = self._values[edit.key], written.values
         if same(now, before):
             return
-        problem = Problem(409, ("Somebody else has changed this at the same time.",))
+        problem = Problem(409, ("Another member has changed this at the same time.",))
         if not isinstance(edit.values, dict):
             self._refuse_row(edit, problem)
         for author, names in self._by_author(edit, written).items():

@@ -49,7 +49,7 @@ class ChangedRows(CommitWork):
         self.rooms: dict[str, Keys] = {}
         #: Primary keys at the other end of dependencies, whose rows are read for their documents.
         self.unread: dict[Dependency, dict[Any, None]] = {}
-        #: Documents in which all rows are to be compared.
+        #: Documents in which all rows are compared.
         self.whole: set[str] = set()
 
     def add(self, mirror: ModelMirror[Any], key: str, room_names: Iterable[str] = ()) -> None:

@@ -39,7 +39,7 @@ _MAX_FIELDS = 200
 _LONGEST_TYPING = 10
 
 
-#: Texts whose authors are told apart; of older ones the last author is that of all changes.
+#: Texts whose authors are distinguished; of older ones the last author is that of all changes.
 _MAX_TEXTS = 100
 
 #: Authors in order, and the text when each one began.

@@ -29,7 +29,7 @@ def changes_formats_only(update: bytes, document: bytes, names: Sequence[str]) -
 
     Args:
         update: that can be decoded.
-        document: all of the document that it is to be applied to, as an update.
+        document: all of the document that it changes, as an update.
         names: of the formats, with ``*`` for any letters.
     """
     if len(document) > MAX_CHECKED_SIZE:

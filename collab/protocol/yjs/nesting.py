@@ -34,7 +34,7 @@ class Nesting:
     """Keeps a document from being nested too deep.
 
     Args:
-        limit: so many types may be inside each other.
+        limit: how many types may be inside each other.
         whole: returns the document as an update.
     """
 
@@ -61,7 +61,7 @@ class Nesting:
         self._news = []
 
     def rest(self) -> None:
-        """Keep no more than the number of types: the document is not going to change soon."""
+        """Keep no more than the number of types: the document will not change soon."""
         if self._types is not None:
             with self._forgiving():
                 self._catch_up()

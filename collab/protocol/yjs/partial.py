@@ -68,7 +68,7 @@ class _Section:
         self.structs = structs
         self.data = data
         self.began = self.position = 0
-        #: So many structs from the clock ``first`` on are to be integrated.
+        #: Number of structs from the clock ``first`` on that are integrated.
         self.taken = 0
 
     def advance(self, known: StateVector, note: Note | None) -> tuple[int, int] | None:
@@ -94,7 +94,7 @@ class _Section:
         return None
 
     def cut(self) -> bytes:
-        """Return what is to be integrated as a section of an update, and forget it."""
+        """Return the integrable structs as a section of an update, and forget them."""
         head = varuint(self.taken) + varuint(self.client) + varuint(self.first)
         taken = head + self.data[self.began : self.position]
         self.data, self.began, self.position = self.data[self.position :], 0, 0

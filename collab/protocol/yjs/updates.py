@@ -134,7 +134,7 @@ def cut(update: bytes, state: bytes) -> bytes:
     """Return what a document of state vector ``state`` lacks of ``update``; all deletions stay.
 
     Raises:
-        PoisonedDoc: pycrdt cannot tell.
+        PoisonedDoc: pycrdt cannot compute it.
     """
     try:
         return get_update(update, state)

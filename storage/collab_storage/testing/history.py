@@ -27,7 +27,7 @@ __all__ = ["HistoryContract"]
 
 
 def state(digest: bytes, base: bytes | None = None, edits: int = 10) -> VersionState:
-    """Return a state whose data tell its digest."""
+    """Return a state whose data follow from its digest."""
     return VersionState(digest, b"data of " + digest, edits - 1, 1, base)
 
 

@@ -131,7 +131,7 @@ async def test_changes_in_a_row_that_another_member_replaces_are_reported(
         frame = await refusal(ann)
         await wait_for_row(task, title="three", position=5)
     assert (frame["response_status"], frame["data"]["values"]) == (409, {"title": "two"})
-    assert frame["errors"] == ["Somebody else has replaced this row at the same time."]
+    assert frame["errors"] == ["Another member has replaced this row at the same time."]
     assert not told(bob)
 
 
