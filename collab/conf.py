@@ -105,7 +105,7 @@ class Settings:
     CLOSE_TIMEOUT: float = 10
     #: Interval between polls of the storage for updates that live rooms have missed.
     RELAY_STORAGE_INTERVAL: float = 10
-    #: What every user may do with documents that have no type, where the consumer does not decide
+    #: Access of every user to documents that have no type, where the consumer does not decide
     #: it: "none", "read" or "write". By default "write" while DEBUG, else "none".
     DEFAULT_ACCESS: Literal["none", "read", "write"] = field(default_factory=_default_access)
     #: Interval between access checks of a member, ended sessions included.

@@ -163,7 +163,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Check whether the client's frames can take the shortcut."""
         self._partial = bytearray()
         super().handle_connect(event)
-        # What is logged for debugging is logged by the library.
+        # The library logs for debugging.
         self._is_plain = not self.conn.debug
         self._max_size = self.config.ws_max_size
         self._short = min(_SHORT, self._max_size) if self._is_plain else 0
@@ -430,7 +430,7 @@ def _header(payload: bytes, kind: int) -> bytes:
     return bytes((kind, 127)) + size.to_bytes(8, "big")
 
 
-#: What was encoded last, which all members of a room are sent. One object, so that event loops in
+#: The frame encoded last, which all members of a room receive. One object, so that event loops in
 #: several threads cannot mix it up.
 _last: tuple[bytes | str, bytes] = b"", _header(b"", _BINARY)
 

@@ -8,6 +8,7 @@ import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -146,12 +147,30 @@ def test_names_of_tests_name_the_thing() -> None:
 def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found = []
-    for place, node in definitions(kinds, COLLAB, STORAGE):
+    for place, node in definitions(kinds, COLLAB, STORAGE, EXAMPLE):
         assert isinstance(node, Documented)
         docstring = ast.get_docstring(node) or ""
         if OPENING.match(docstring):
             found.append(f"{place} {docstring.splitlines()[0]}")
     assert found == []
+
+
+def comments(path: Path) -> Iterator[str]:
+    """Yield the first line of each comment that has lines of its own."""
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    for before, line in pairwise(["", *lines]):
+        if line.startswith("#") and not before.startswith("#"):
+            yield line.lstrip("#: ")
+
+
+def test_comments_begin_with_the_thing() -> None:
+    assert [
+        f"{path.relative_to(ROOT)} {comment}"
+        for package in (COLLAB, STORAGE, EXAMPLE)
+        for path in modules(package)
+        for comment in comments(path)
+        if OPENING.match(comment)
+    ] == []
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:

@@ -18,7 +18,7 @@ const SAMPLES = ALL.filter((found) => found[2].includes('"boards/1"'));
 const [[, , CHAT]] = ALL.filter((found) => found[2].includes('"/ws/chat/"'));
 
 globalThis.WebSocket = WebSocket;
-// Nobody tells React here when to render.
+// These tests do not use React's act().
 globalThis.IS_REACT_ACT_ENVIRONMENT = false;
 
 /** Run the sample of a language in a page with `html`, with one task there already. */

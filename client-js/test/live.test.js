@@ -63,7 +63,7 @@ for (const [way, open] of Object.entries(WAYS)) {
     assert.equal(await channel.call("unannotated"), null);
   });
 
-  test(`whoever calls is told what was wrong ${way}`, async (t) => {
+  test(`a caller receives the errors of its call ${way}`, async (t) => {
     const channel = open(t);
     await assert.rejects(channel.call("refuse"), is(409, "Not now.", { text: ["Not this."] }));
     await assert.rejects(channel.call("echo"), (error) => error.status === 400);
@@ -210,7 +210,7 @@ test("a server that does not answer any more is connected to again", async (t) =
   assert.equal(connections.length, 2);
 });
 
-test("events are told by their type", async (t) => {
+test("events reach the listeners of their type", async (t) => {
   const group = newRoom();
   const [channel, other] = [open(t, { group }), open(t, { group })];
   const [told, again, notified] = [[], [], []];
@@ -228,7 +228,7 @@ test("events are told by their type", async (t) => {
   assert.equal(told.length, 1);
 });
 
-test("events that are kept come once, and those that were missed after a reconnection", async (t) => {
+test("kept events come once, and missed ones after a reconnection", async (t) => {
   const group = newRoom();
   const [channel, other] = [open(t, { group }), open(t, {})];
   const told = [];
@@ -250,7 +250,7 @@ test("events that are kept come once, and those that were missed after a reconne
   assert.equal(channel.lastNumber("others"), 0);
 });
 
-test("a subscription that the server refuses is ended, and who has made it is told", async (t) => {
+test("a subscription that the server refuses is ended, and its maker receives the error", async (t) => {
   const channel = open(t);
   const refused = channel.subscribe("subscribe_topic", { topic: "closed" });
   await assert.rejects(refused.ready, is(403, "Not for you."));
@@ -287,7 +287,7 @@ test("calls wait for the next connection", async (t) => {
   assert.equal(await channel.call("echo", { text: "again" }), "again");
 });
 
-test("what was there before a token is asked for again at each connection", async (t) => {
+test("state older than a token is asked for again at each connection", async (t) => {
   let asked = 0;
   const channel = open(t, { token: () => `token-${(asked += 1)}` });
   await channel.call("echo", { text: "" });

@@ -51,7 +51,7 @@ function refusals(tasks) {
   return refused;
 }
 
-test("rows are there with all fields, and what is changed is saved for all", async (t) => {
+test("rows are there with all fields, and changes are saved for all", async (t) => {
   const room = await newBoard();
   const [ann, bob] = [await open(t, room), await open(t, room)];
   const key = keyOf(ann.tasks, "Sow");
@@ -86,7 +86,7 @@ test("rows and React follow what other code of the server saves", async (t) => {
   assert.equal(shown.text, "undefined true write");
 });
 
-test("what is not valid is set back, and its author alone is told why", async (t) => {
+test("a value that is not valid is set back, and its author alone receives the reason", async (t) => {
   const room = await newBoard();
   const [ann, bob] = [await open(t, room), await open(t, room)];
   const [refused, others] = [refusals(ann.tasks), refusals(bob.tasks)];
@@ -165,14 +165,14 @@ test("a row whose primary key is a UUID keeps the key that it was made with", as
   assert.deepEqual([...ann.notes.all().keys()], [key]);
 });
 
-test("a row that may not be made vanishes, and it is told why", async (t) => {
+test("a row that must not be created vanishes, and its author receives the reason", async (t) => {
   const { tasks } = await open(t, await newBoard());
   const key = tasks.create({ title: "", state: "done" });
   await until(() => tasks.error(key) && tasks.get(key) === undefined);
   assert.equal(tasks.error(key).values.title, "");
 });
 
-test("a row that may not be deleted comes back", async (t) => {
+test("a row whose deletion is refused comes back", async (t) => {
   const { notes } = await open(t, await newBoard());
   const key = notes.create({ text: "Rain at last" });
   await until(() => notes.get(key)?.id === key);
@@ -181,7 +181,7 @@ test("a row that may not be deleted comes back", async (t) => {
   assert.deepEqual(Object.keys(notes.error(key).fields), [""]);
 });
 
-test("what is changed offline is checked when it comes", async (t) => {
+test("offline changes are checked when they come", async (t) => {
   const room = await newBoard();
   const { provider, tasks } = await open(t, room);
   const key = keyOf(tasks, "Sow");
@@ -194,7 +194,7 @@ test("what is changed offline is checked when it comes", async (t) => {
   assert.equal(tasks.get(key).state, "done");
 });
 
-test("what is refused many times at once is told one by one, and beyond that by number", async (t) => {
+test("many refusals are reported one by one, and beyond a limit by number", async (t) => {
   const { provider, tasks, notes } = await open(t, await newBoard());
   const refused = refusals(tasks);
   const omitted = [];
@@ -210,7 +210,7 @@ test("what is refused many times at once is told one by one, and beyond that by 
   await until(() => tasks.all().size === 1);
 });
 
-test("what the server refuses in one map is no concern of another", async (t) => {
+test("refusals in one map do not reach listeners of another", async (t) => {
   const { tasks, notes } = await open(t, await newBoard());
   notes.create({ text: "" });
   await until(() => notes.errors.size === 1);

@@ -56,7 +56,7 @@ test("edits reach another member, a stock one too", async (t) => {
   await until(() => text(ours).toString() === "ours stock");
 });
 
-test("it learns what it may do and whether the document is stored", async (t) => {
+test("it learns its access and whether the document is stored", async (t) => {
   const provider = open(t, newRoom());
   assert.equal(provider.access, undefined);
   assert.equal(provider.durable, undefined);
@@ -66,7 +66,7 @@ test("it learns what it may do and whether the document is stored", async (t) =>
   assert.equal(provider.durable, true);
 });
 
-test("a page of an older version may only read, and learns that it is to be reloaded", async (t) => {
+test("a page of an older version may only read, and learns that it must be reloaded", async (t) => {
   const room = `versioned/${newRoom()}`;
   const old = open(t, room, { version: 0 });
   const upgrades = told(old, "upgrade");
@@ -110,7 +110,7 @@ test("updates are unsaved until the database has them, though others have long s
   assert.equal(reader.unsaved, 0);
 });
 
-test("what is written before the first connection is counted and saved", async (t) => {
+test("an edit made before the first connection is counted and saved", async (t) => {
   const provider = open(t, newRoom(), { connect: false });
   write(provider, "early");
   assert.equal(provider.unsaved, 1);
@@ -118,7 +118,7 @@ test("what is written before the first connection is counted and saved", async (
   await until(() => provider.unsaved === 0);
 });
 
-test("what is written offline is counted, and saved after the server is back", async (t) => {
+test("an offline edit is counted, and saved after the server is back", async (t) => {
   const room = newRoom();
   const provider = open(t, room);
   write(provider, "before ");
@@ -134,7 +134,7 @@ test("what is written offline is counted, and saved after the server is back", a
   await until(() => text(other).toString() === "before meanwhile");
 });
 
-test("what a connection took along unsaved is saved by the next", async (t) => {
+test("an edit that a connection lost unsaved is saved by the next", async (t) => {
   const room = newRoom();
   const provider = open(t, room);
   await until(() => provider.synced && provider.unsaved === 0);
@@ -151,7 +151,7 @@ test("what a connection took along unsaved is saved by the next", async (t) => {
   await until(() => text(other).toString() === "in flight");
 });
 
-test("what is not stored stays unsaved over a reconnect to the same server", async (t) => {
+test("an edit that is not stored stays unsaved over a reconnect to the same server", async (t) => {
   const provider = open(t, newRoom());
   await until(() => provider.synced && provider.unsaved === 0);
   await tell("lock");
@@ -193,7 +193,7 @@ test("parameters are asked for at each connection, and access may differ", async
   assert.deepEqual(access, ["read", "write"]);
 });
 
-test("access may be changed while connected; what was refused is then saved", async (t) => {
+test("access may be changed while connected; a refused edit is then saved", async (t) => {
   const room = newRoom();
   const provider = open(t, room, { route: "granted" });
   await until(() => provider.access === "write" && provider.unsaved === 0);

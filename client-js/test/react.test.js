@@ -66,7 +66,7 @@ test("a selection is shown anew only when it differs", async (t) => {
   assert.deepEqual([shown.text, Open.renders], ["Task 2", 2]);
 });
 
-test("what is selected may be compared otherwise", async (t) => {
+test("a selection may have its own comparison", async (t) => {
   const tasks = tasksOf("1");
   const isEqual = (one, other) => one.count === other.count;
   const Count = counting(() => {
@@ -79,7 +79,7 @@ test("what is selected may be compared otherwise", async (t) => {
   assert.deepEqual([shown.text, Count.renders], ["2", 2]);
 });
 
-test("a selection follows what it depends on", async (t) => {
+test("a selection follows its dependencies", async (t) => {
   const tasks = tasksOf("1", "2");
   const One = ({ id }) => useRows(tasks, (all) => all.get(id)?.title ?? "none");
   const shown = await show(t, One, { id: "1" });
@@ -97,7 +97,7 @@ test("rows of another document take the place of the first", async (t) => {
   assert.equal(shown.text, "Task 2");
 });
 
-test("what is shown no more listens no more", async (t) => {
+test("a component that is unmounted listens no more", async (t) => {
   const tasks = tasksOf("1");
   const All = () => {
     useRow(tasks, "1");

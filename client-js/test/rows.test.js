@@ -57,13 +57,13 @@ test("rows are plain copies, texts as strings", () => {
   assert.equal(tasks.get("3"), undefined);
 });
 
-test("the rows of a map are the same object whoever asks", () => {
+test("the rows of a map are one object for all callers", () => {
   const { doc, tasks } = board();
   assert.equal(rows(doc, "tasks"), tasks);
   assert.notEqual(rows(doc, "notes"), tasks);
 });
 
-test("what is no row is not among them", () => {
+test("a value that is not a row is not among them", () => {
   const { tasks, shared } = board();
   shared.set("3", "no row");
   assert.equal(tasks.get("3"), undefined);
@@ -71,7 +71,7 @@ test("what is no row is not among them", () => {
   assert.equal(tasks.set("3", { title: "still none" }), false);
 });
 
-test("a row that has not changed keeps its copy, and what has not changed in it, too", () => {
+test("an unchanged row keeps its copy, and so do unchanged values in it", () => {
   const { tasks } = board();
   const [all, sow, reap] = [tasks.all(), tasks.get("1"), tasks.get("2")];
   assert.equal(tasks.all(), all);
@@ -93,7 +93,7 @@ test("typing in a text changes its row only", () => {
   assert.deepEqual(changes, [["1"]]);
 });
 
-test("only what differs is set, in one update", () => {
+test("only different values are set, in one update", () => {
   const { doc, tasks, shared } = board();
   const before = Y.encodeStateVector(doc);
   const same = { title: "Sow", labels: [1, 2], body: "How to sow", done: undefined };
@@ -143,7 +143,7 @@ test("a row is deleted once", () => {
   assert.equal(tasks.set("1", { title: "gone" }), false);
 });
 
-test("listeners are told which rows have changed, and by whom", () => {
+test("listeners receive the changed rows and their authors", () => {
   const { doc, tasks } = board();
   const changes = told(tasks);
   const local = [];
@@ -158,7 +158,7 @@ test("listeners are told which rows have changed, and by whom", () => {
   assert.deepEqual(local, [true, false]);
 });
 
-test("who listens to one row hears of no other, and of nothing once it has ended", () => {
+test("a listener to one row receives no other, and nothing once it has ended", () => {
   const { tasks } = board();
   const changes = told(tasks, "1");
   const end = tasks.subscribe(() => assert.fail("It had ended."), "1");
@@ -169,7 +169,7 @@ test("who listens to one row hears of no other, and of nothing once it has ended
   assert.deepEqual(changes, [["1"]]);
 });
 
-test("a listener finds the rows as they are when it is told", () => {
+test("a listener finds the rows as they are when it is called", () => {
   const { tasks } = board();
   const titles = [];
   tasks.subscribe(({ keys }) => titles.push(...[...keys].map((key) => tasks.get(key)?.title)));
@@ -178,7 +178,7 @@ test("a listener finds the rows as they are when it is told", () => {
   assert.deepEqual(titles, ["Sown", undefined]);
 });
 
-test("a document may have rows before anybody asks for them", () => {
+test("a document may have rows before rows() is called", () => {
   const { doc } = board();
   const copy = new Y.Doc();
   Y.applyUpdate(copy, Y.encodeStateAsUpdate(doc));

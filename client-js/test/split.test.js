@@ -85,7 +85,7 @@ test("a list that was inserted at once is split", () => {
   assert.ok(assertSplits(doc, 1000).length > 5);
 });
 
-test("what is one value stays in one part", () => {
+test("one value stays in one part", () => {
   const doc = new Y.Doc();
   doc.getMap("map").set("file", new Uint8Array(5000));
   doc.getMap("map").set("name", "file");

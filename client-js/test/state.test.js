@@ -97,7 +97,7 @@ test("there is no state before it has come", async (t) => {
   await until(() => plan.state);
 });
 
-test("only what has changed, and what it is nested in, are other objects", async (t) => {
+test("only changed values, and those around them, are other objects", async (t) => {
   const { plan, talk, task, client } = await aPlan(t);
   await plan.create(STEP, { name: "Buy paint", task: task.id });
   await until(() => plan.state.tasks[0].steps[0]?.id);
@@ -116,7 +116,7 @@ test("only what has changed, and what it is nested in, are other objects", async
   assert(told.includes(after));
 });
 
-test("what is saved is there at once, and kept", async (t) => {
+test("a saved row is there at once, and kept", async (t) => {
   const { plan, project, task } = await aPlan(t);
   const saved = plan.save(TASK, task.id, { title: "Paint it blue", position: 2 });
   assert.equal(plan.state.tasks[0].title, "Paint it blue");
@@ -125,7 +125,7 @@ test("what is saved is there at once, and kept", async (t) => {
   await until(() => other.state?.tasks[0].title === "Paint it blue");
 });
 
-test("what is refused is as it was before, and whoever has saved it is told why", async (t) => {
+test("a refused row is as it was before, and its author receives the reason", async (t) => {
   const { plan, task } = await aPlan(t);
   const saved = plan.save(TASK, task.id, { title: "SHOUTED" });
   assert.equal(plan.state.tasks[0].title, "SHOUTED");
@@ -186,7 +186,7 @@ test("deleted rows are gone at once, and back if that is refused", async (t) => 
   await assert.rejects(plan.save(TASK, task.id, { title: "" }), (error) => error.status === 404);
 });
 
-test("what is changed offline is saved, or refused, when the server is back", async (t) => {
+test("an offline change is saved, or refused, when the server is back", async (t) => {
   const { plan, task } = await aPlan(t);
   await tell("kill");
   await until(() => !plan.connected);

@@ -27,7 +27,7 @@ function collect() {
   runInNewContext("gc")();
 }
 
-test("one transaction is told once, whatever it changes", () => {
+test("one transaction makes one event, whatever it changes", () => {
   const { doc, tree } = aBoard(2);
   let told = 0;
   tree.on("change", () => (told += 1));
@@ -52,7 +52,7 @@ test("a row that is not there yet, or no more, is left out until it comes", () =
   assert.deepEqual(tree.state.tasks.map(({ id }) => id), [3, 2]);
 });
 
-test("what was before is not kept, however often something changes", async () => {
+test("earlier trees are not kept, however often a row changes", async () => {
   const { doc, tree } = aBoard(3);
   const former = [];
   for (let count = 0; count < 1000; count += 1) {

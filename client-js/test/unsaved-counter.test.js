@@ -39,7 +39,7 @@ test("updates made offline are saved with the step 2 that carries them", () => {
   assert.equal(counter.unsaved, 1);
 });
 
-test("what a connection took along when it ended counts as unsent again", () => {
+test("updates that a connection lost when it ended count as unsent again", () => {
   const counter = new UnsavedCounter();
   counter.send(UPDATE);
   counter.send(UPDATE);
@@ -51,7 +51,7 @@ test("what a connection took along when it ended counts as unsent again", () => 
   assert.equal(counter.unsaved, 0);
 });
 
-test("what was refused is saved with the step 2 that follows", () => {
+test("refused updates are saved with the step 2 that follows", () => {
   const counter = new UnsavedCounter();
   counter.send(STEP2);
   counter.confirm(1);

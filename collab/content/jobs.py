@@ -36,7 +36,7 @@ class Replacement(NamedTuple):
 
     value: JSON
     format: Format
-    #: What the writer had read; ``None`` if that is not known.
+    #: The state that the writer had read; ``None`` if it is not known.
     token: str | None
     on_conflict: Literal["merge", "raise"]
 

@@ -65,7 +65,7 @@ class _Checker:
     def _check_content(self, known: NodeType, content: list[Node], path: str) -> None:
         expression = self._schema.expressions[known.name]
         names = [child["type"] for child in content]
-        # What the schema does not know may be anywhere.
+        # A node that the schema does not know may be anywhere.
         inside = [name for name in names if name in self._schema.node_types]
         if not expression.matches(inside) and (inside or len(names) == len(inside)):
             has = ", ".join(names) or "nothing"

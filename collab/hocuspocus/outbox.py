@@ -119,7 +119,7 @@ class AddressedOutbox(Outbox):
         # The line has the deadline: other documents may have their turn before.
         await sending
 
-    # What is sent.
+    # Sending.
 
     def send_stored(self, count: int) -> None:
         """Report that ``count`` more frames of the client are stored, with a message for each."""
@@ -137,7 +137,7 @@ class AddressedOutbox(Outbox):
             return status_frame(True)
         return frame
 
-    # What waits.
+    # Waiting for the client.
 
     def send_update(self, update: bytes, frame: bytes) -> None:
         """Send a change of the document, or keep it while the line's backlog has space."""

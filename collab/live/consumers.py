@@ -34,7 +34,7 @@ class LiveConsumer(StateConsumer):
     in a task of their own: however long they take, the document goes on.
     """
 
-    #: Who may connect and call actions; an action may have others.
+    #: Permissions for connecting and calling actions; an action may have others.
     permission_classes: ClassVar[Sequence[Any]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

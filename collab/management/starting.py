@@ -14,7 +14,7 @@ from typing import Final
 
 __all__ = ["APPS", "main", "write_app"]
 
-#: What a collaborative field needs in ``INSTALLED_APPS``.
+#: Apps that a collaborative field needs in ``INSTALLED_APPS``.
 APPS: Final = ("collab", "collab.editor", "collab_storage")
 SETTINGS: Final = """
 

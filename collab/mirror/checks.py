@@ -147,7 +147,7 @@ def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[M
         )
 
 
-# What it shows.
+# The rows that it shows.
 
 
 def _wrong_lists(mirror: ModelMirror[Any]) -> Iterator[Message]:

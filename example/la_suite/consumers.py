@@ -12,7 +12,7 @@ class CollaborationConsumer(HocuspocusConsumer):
     """Serves the provider of the front end, which has the session's cookie and an empty token."""
 
     async def authenticate(self, name: str, token: str) -> Access | tuple[Access, Any]:
-        """Let a connection to ``?room=`` open that document only, as ``y-provider`` does."""
+        """Limit a connection to ``?room=`` to that document, as ``y-provider`` does."""
         rooms = parse_qs(self.scope["query_string"].decode()).get("room")
         if rooms is not None and rooms != [name]:
             raise Forbidden("The connection is for another document.")

@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Role(models.TextChoices):
-    """What a user, or everybody with the link, may do; each includes those before it."""
+    """The rights of a user, or of all users with the link; each includes those before it."""
 
     NONE = "", "None"
     READER = "reader", "Reader"

@@ -39,7 +39,7 @@ def _error(status: int, text: str) -> JsonResponse:
 
 
 def for_servers(view: View) -> View:
-    """Let only requests in that have the API key, as those of the project's own servers do."""
+    """Refuse requests without the API key that the project's own servers send."""
 
     @csrf_exempt
     @wraps(view)
@@ -80,7 +80,7 @@ def ping(request: HttpRequest) -> HttpResponse:
 def reset_connections(request: HttpRequest, document: Document) -> HttpResponse:
     """Apply changed rights to a document and all below it: for one user, or for all.
 
-    Nobody is disconnected who may still read: the provider emits the new scope. Who may not gets
+    A user who may still read stays connected: the provider emits the new scope. Another gets
     the event ``close``.
     """
     user = request.headers.get("X-User-Id")

@@ -24,7 +24,7 @@ class PageDocument(documents.DocumentType):
     history: ClassVar = documents.History()
 
     def authorize(self, user: Any, slug: str) -> Access:
-        """Let users write; the page of a read-only link grants its readers what they need."""
+        """Permit users to write; the page of a read-only link grants access to its readers."""
         if not Page.objects.filter(slug=slug).exists():
             raise NoSuchDocument
         return Access.WRITE if user.is_authenticated else Access.NONE

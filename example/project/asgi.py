@@ -9,6 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
 application = get_application("project.routing.websocket_urlpatterns")
 
-# What is there by now stays: Python need not look whether it is garbage, which would take a while.
+# Objects made until now stay: Python need not check them for garbage, which would take a while.
 gc.collect()
 gc.freeze()

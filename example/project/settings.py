@@ -86,10 +86,10 @@ COLLAB = {
     "LIVE_FRONTEND_DIR": BASE_DIR / "frontend" / "channels",
 }
 
-# What thermometers send along with their readings.
+# The token that thermometers send with their readings.
 SENSOR_TOKEN = os.environ.get("SENSOR_TOKEN", "example")
 
-# What the servers of a La Suite Docs send along with their requests; see la_suite.
+# The key that servers of a La Suite Docs send with their requests; see la_suite.
 Y_PROVIDER_API_KEY = os.environ.get("Y_PROVIDER_API_KEY", "example")
 
 LOGIN_URL = "login"

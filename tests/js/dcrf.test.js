@@ -39,7 +39,7 @@ test("rows are created, read, changed and deleted", async (t) => {
   await assert.rejects(client.retrieve(STREAM, label.id), { response_status: 404 });
 });
 
-test("what is wrong is rejected with the reasons", async (t) => {
+test("a call that is not valid is rejected with the reasons", async (t) => {
   const client = connect(t);
   await assert.rejects(client.create(STREAM, {}), {
     response_status: 400,
@@ -48,7 +48,7 @@ test("what is wrong is rejected with the reasons", async (t) => {
   await assert.rejects(client.request(STREAM, { action: "none" }), { response_status: 405 });
 });
 
-test("subscribers are told of changes by others", async (t) => {
+test("subscribers receive changes by others", async (t) => {
   const [ann, bob] = [connect(t), connect(t)];
   const label = await ann.create(STREAM, { name: "one" });
   const told = [];

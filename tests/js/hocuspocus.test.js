@@ -165,7 +165,7 @@ for (const server of [theirs, ours]) {
     await until(() => nameOf(b, a) === "a");
   });
 
-  test(`${server.name}: what comes before a token is limited`, async (t) => {
+  test(`${server.name}: frames before a token are limited`, async (t) => {
     const socket = await openRaw(t, server.url);
     for (let number = 0; number < 200; number += 1) socket.sendTo(`room ${number}`, 0, 0, "");
     await until(() => socket.closeCode === 4205);
@@ -229,7 +229,7 @@ async function textAfterKill(t, server) {
   return textOf(reader);
 }
 
-test("what was reported as stored survives a kill, which Hocuspocus does not keep", async (t) => {
+test("an update reported as stored survives a kill, which Hocuspocus does not keep", async (t) => {
   assert.equal(await textAfterKill(t, ours), "reported as stored");
   assert.equal(await textAfterKill(t, theirs), "");
 });
@@ -250,7 +250,7 @@ async function forge(t, server) {
   return nameOf(witness, victim);
 }
 
-test("nobody changes the presence of another, as one may in Hocuspocus", async (t) => {
+test("a client cannot change the presence of another, as one can in Hocuspocus", async (t) => {
   assert.equal(await forge(t, ours), "victim");
   assert.equal(await forge(t, theirs), "forged");
 });

@@ -98,7 +98,7 @@ test("the provider of today and y-websocket edit one document, with the session'
   await until(() => textOf(a) === "from 3.4.4, from y-websocket" && isStored(a));
 });
 
-test("who has no cookie reads what is open to all, and nothing else", async (t) => {
+test("a user without a cookie reads documents open to all, and no others", async (t) => {
   const [closed, shared] = [open(t, documents.root), open(t, documents.shared)];
   await until(() => closed.heard.refusals.length && shared.synced);
   assert.deepEqual(closed.heard.refusals, ["permission-denied"]);
@@ -111,7 +111,7 @@ test("a connection to a room opens no other", async (t) => {
   assert.deepEqual(provider.heard.refusals, ["The connection is for another document."]);
 });
 
-test("rights that have changed for a subtree hold at once, and nobody is disconnected", async (t) => {
+test("changed rights of a subtree hold at once, and no reader is disconnected", async (t) => {
   const [a, b] = ["alice", "bob"].map((user) => open(t, documents.leaf, user));
   await until(() => isStored(a) && isStored(b));
   assert.equal((await reset(documents.root, { authorization: "wrong" })).status, 401);

@@ -90,7 +90,7 @@ for (const generation of [y3, y4]) {
     }
   });
 
-  test(`${generation.name} is told in the handshake that it may not enter`, async (t) => {
+  test(`${generation.name} is refused in the handshake`, async (t) => {
     const client = generation.open(t, newRoom(), "guarded");
     let refusals = 0;
     client.provider.on("connection-error", (event) => {
@@ -119,7 +119,7 @@ test("y-websocket 4 takes its updates for saved when they are stored, not before
   await until(() => status.saved);
 });
 
-test("y-websocket 4 takes what it wrote offline for saved in the end", async (t) => {
+test("y-websocket 4 reports its offline edits as saved in the end", async (t) => {
   const writer = y4.open(t, newRoom());
   const status = new SyncStatus(writer.provider);
   await until(() => writer.provider.synced);

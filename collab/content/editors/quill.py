@@ -221,7 +221,7 @@ def _paragraph(line: _Line) -> Node:
         {"indent"} if "list" in line.formats else set()
     )
     rest = {key: value for key, value in line.formats.items() if key not in handled}
-    # What a tree does not know of the line.
+    # Attributes of the line that a tree does not have.
     attributes |= {"format": rest} if rest else {}
     level = line.formats.get("header")
     if isinstance(level, int) and 0 < level <= 6:

@@ -237,7 +237,7 @@ def _can_delimit(delimiter: str, inner: str, before: str, after: str) -> bool:
     if not inner.strip(sign) or (not is_nested and _ends_with_sign(before, sign)):
         # Two runs of delimiters would be read as one.
         return False
-    # What is left of delimiters inside these; of escaped signs, the sign is.
+    # Delimiters left inside these are removed; of escaped signs, the sign stays.
     first, last = inner.lstrip(sign)[:1], (inner.rstrip(sign) or inner)[-1:]
     return _flanks(first, before[-1:]) and _flanks(last, after[:1])
 

@@ -109,7 +109,7 @@ class Dispatcher:
     def _look(self) -> None:
         try:
             deliverer = Deliverer()
-            # Those that are busy, and not leased yet, are found again.
+            # Busy documents that are not leased yet are found again.
             limit = _BATCH + len(self._busy)
             self._enqueue(deliverer.due(limit), limit)
             self._report_slow()
@@ -224,5 +224,5 @@ def _type_of(name: str) -> type[DocumentType] | None:
         return None
 
 
-#: That of this process.
+#: The dispatcher of this process.
 dispatcher = Dispatcher()

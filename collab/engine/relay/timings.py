@@ -35,5 +35,5 @@ class RelayTimings:
     long_tick: float = 1.0
 
 
-#: Those of a server.
+#: The timings of a server.
 DEFAULT = RelayTimings()

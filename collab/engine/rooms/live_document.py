@@ -208,7 +208,7 @@ class LiveDocument:
         self._doc = None
         current_trimmer().note_freed(self._record.size)
 
-    # What it holds.
+    # Reading.
 
     @property
     def size(self) -> int:

@@ -106,7 +106,7 @@ class Member:
         self.room = self.outbox.view = room
         self.room_name = self._who["room"] = name
 
-    # What is sent.
+    # Sending.
 
     def send_frame(self, frame: bytes | str) -> None:
         """Send a frame of which none may be left out."""

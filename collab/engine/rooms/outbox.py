@@ -123,7 +123,7 @@ class Outbox:
         if self._drain is not None:
             self._drain.cancel()
 
-    # What is sent.
+    # Sending.
 
     def send_frame(self, frame: bytes | str) -> None:
         """Send a frame of which none may be left out."""

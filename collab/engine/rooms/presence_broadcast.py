@@ -25,7 +25,7 @@ TIMEOUT = 30.0
 MAX_INTERVAL = 0.25
 #: Client ids that may be present through one member.
 MAX_CLIENTS = 32
-#: What each member adds to the interval, in seconds: a room of any size sends a thousand frames
+#: Seconds that each member adds to the interval: a room of any size sends a thousand frames
 #: a second.
 _SHARE = 0.001
 

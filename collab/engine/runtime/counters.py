@@ -92,5 +92,5 @@ class Counters:
         self.store_seconds += perf_counter() - began
 
 
-#: Those of this process.
+#: The counters of this process.
 counters = Counters()

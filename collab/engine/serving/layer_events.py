@@ -32,7 +32,7 @@ __all__ = [
 
 logger = logging.getLogger("collab.consumers")
 
-#: What a class may have that handles no event, and that has no use for a channel.
+#: Names that are not handlers of events, and need no channel.
 _PASSIVE = frozenset(
     (
         "__annotations__",

@@ -180,7 +180,7 @@ class _Trees:
         alone &= {after[j] for _, news in gaps(pairs, len(old), len(new)) for j in news}
         sentinel = [*pairs, (None, None)]
         for (olds, news), pair in zip(gaps(pairs, len(old), len(new)), sentinel, strict=True):
-            # Those that are elsewhere on the other side have moved.
+            # Blocks that are elsewhere on the other side have moved.
             left = [i for i in olds if before[i] not in alone]
             right = [j for j in news if after[j] not in alone]
             alike = dict(self._alike(old, new, left, right))

@@ -37,7 +37,7 @@ logger = logging.getLogger("collab.live")
 INTERNAL = "collab."
 
 _MESSAGE_TYPE = "collab.live"
-#: What the database has space for.
+#: The longest name for which the database has space.
 _MAX_LENGTH = 255
 
 

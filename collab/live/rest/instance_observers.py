@@ -50,7 +50,7 @@ _ANSWERING = (
     "get_serializer_class",
     "get_serializer_context",
 )
-#: What ASGI, Channels and Django put into a scope; the rest is the project's.
+#: Keys that ASGI, Channels and Django put into a scope; the rest is the project's.
 _USUAL_SCOPE = {
     *("asgi", "client", "extensions", "headers", "http_version", "method", "path", "query_string"),
     *("raw_path", "root_path", "scheme", "server", "state", "subprotocols", "type"),

@@ -259,7 +259,7 @@ class _ModelFollower(Follower):
                 logger.exception("Changes of %s could not be published.", name)
 
     def _keys(self, keys: Iterable[Any]) -> list[Any]:
-        # What code has assigned may be "5", or a UUID as text.
+        # Code may have assigned "5", or a UUID as text.
         return [self.model._meta.pk.to_python(key) for key in keys]
 
     def _unknown(self, using: str, keys: Iterable[Any]) -> list[Any]:

@@ -45,7 +45,7 @@ class ChangedRows(CommitWork):
     def _clear(self) -> None:
         #: All of them whose keys are known.
         self.keys: Keys = {}
-        #: Those of them that may be new to a document, by its name.
+        #: The rows that may be new to a document, by its name.
         self.rooms: dict[str, Keys] = {}
         #: Primary keys at the other end of dependencies, whose rows are read for their documents.
         self.unread: dict[Dependency, dict[Any, None]] = {}
@@ -72,7 +72,7 @@ class ChangedRows(CommitWork):
         """Write the rows into all documents that they are in, or were."""
         documents = connections[router.db_for_write(MirroredDocument)]
         if documents.in_atomic_block and not connections[self.using].in_atomic_block:
-            # What is written in another transaction would be lost with it. If this one is open
+            # Rows written in another transaction would be lost with it. If this one is open
             # itself, a test has called that never commits.
             Thread(target=copy(self).write_elsewhere, name="collab-mirror").start()
         else:
@@ -182,5 +182,5 @@ def _key(mirror: ModelMirror[Any], instance: Model) -> str:
 
 
 def _text(mirror: ModelMirror[Any], pk: Any) -> str:
-    # What code has assigned may be "5", or a UUID as text.
+    # Code may have assigned "5", or a UUID as text.
     return str(mirror.model._meta.pk.to_python(pk))

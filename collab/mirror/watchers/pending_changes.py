@@ -233,5 +233,5 @@ class PendingChanges:
     def has(self, row: RowKey, name: str) -> bool:
         """Return whether the author of the field, or of the row as a whole, is known."""
         changes = self._rows.get(row, {})
-        # That a row has come from elsewhere says nothing of later changes in it.
+        # A row from elsewhere may have later changes from here.
         return name in changes or (ROW in changes and changes[ROW].author is not ELSEWHERE)

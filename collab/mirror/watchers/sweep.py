@@ -15,7 +15,7 @@ class Sweep:
     """Which rows are still to be compared, from when on, and as whose edits."""
 
     def __init__(self) -> None:
-        #: Whose edits differences are; ``None`` while there is nothing to compare.
+        #: The authors of differences; ``None`` while there is nothing to compare.
         self.author: Author | None = None
         self.due = 0.0
         #: Several authors may have edited the rows.

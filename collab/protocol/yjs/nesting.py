@@ -44,7 +44,7 @@ class Nesting:
         #: The number of types at most; ``None`` if they have not been counted.
         self._types: int | None = None
         self._levels: _Levels | None = None
-        #: What the document has taken in since the types were counted.
+        #: Updates that the document has integrated since the types were counted.
         self._news: list[bytes] = []
 
     def note(self, update: bytes) -> None:
@@ -157,7 +157,7 @@ class _Levels:
             return self._level_at(*struct.neighbour, runs)
         if struct.parent is not None:
             level = self._level_at(*struct.parent, runs)
-            # What is in something that was collected is collected, too.
+            # The children of a collected parent are collected, too.
             return level + 1 if level else 0
         return 0 if struct.is_garbage else 1
 

@@ -41,7 +41,7 @@ _ONE_STRUCT = b"\1\1"
 #: First bytes of strings: behind an item, and between two.
 _BEHIND, _BETWEEN = 0x84, 0xC4
 
-#: What an update has of one client: the client's id, the clock of the first struct, the clock
+#: The part of an update by one client: the client's id, the clock of the first struct, the clock
 #: behind the last, the number of structs, gaps included, and the bytes of the update they are in.
 Section = tuple[int, int, int, int, int, int]
 
