@@ -26,9 +26,10 @@ WELCOME = """
      {address}admin/boards/task/ as well.
   4. Open the dashboard in both, send readings as it says there, and open one of
      the cards in it while a user moves it about.
-  5. Stop this server with Ctrl+C, go on in the windows, start it again: nothing
+  5. "Admin" shows Django's admin with two users in one form.
+  6. Stop this server with Ctrl+C, go on in the windows, start it again: nothing
      is lost.
-  6. "Share" gives a link for reading without an account.
+  7. "Share" gives a link for reading without an account.
 """
 
 

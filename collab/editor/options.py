@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args
 
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import get_script_prefix
 
 from collab.access import Access
 
@@ -28,7 +29,8 @@ class EditorOptions:
         label: the editor's name for screen readers.
         language: of code, such as ``"python"``, for its colours.
         form_field: the name of an input that holds the rendered value, to be sent with the form.
-        url: the address below which the websockets are; the name of the document follows.
+        url: the address below which the websockets are; the name of the document follows. By
+            default ``ws/`` below the project's own address.
         upload_url: the address of the view that stores images; without one there are none.
         mentions_url: the address that answers ``?q=`` with ``{"results": [{"id", "label"}]}``.
         csrf_token: for uploads; by default that of the form or the cookie.
@@ -50,7 +52,7 @@ class EditorOptions:
     label: str = ""
     language: str = ""
     form_field: str | None = None
-    url: str = "/ws/"
+    url: str = ""
     upload_url: str = ""
     mentions_url: str = ""
     csrf_token: str = ""
@@ -73,7 +75,7 @@ class EditorOptions:
         values: dict[str, str | bool] = {
             "field": self.field,
             "editor": self.editor,
-            "url": self.url,
+            "url": self.url or f"{get_script_prefix()}ws/",
             "readonly": bool(self.readonly),
             "no-offline": not self.offline,
             "no-toolbar": not self.toolbar,

@@ -4,10 +4,11 @@ import gc
 import os
 
 from collab.asgi import get_application
+from meetings.frames import Frames
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-application = get_application("project.routing.websocket_urlpatterns")
+application = Frames(get_application("project.routing.websocket_urlpatterns"))
 
 # Objects made until now stay: Python need not check them for garbage, which would take a while.
 gc.collect()

@@ -10,7 +10,8 @@ from la_suite.routing import websocket_urlpatterns as la_suite
 websocket_urlpatterns = [
     path("ws/boards/<str:board>", BoardConsumer.as_asgi()),
     path("ws/live/dashboard", DashboardConsumer.as_asgi()),
-    # pages/documents.py says who may open a page; a read-only link's page has a grant.
-    path("ws/<str:room>", YjsConsumer.as_asgi()),
+    # pages/documents.py says who may open a page; a read-only link's page has a grant. Users whom
+    # the admin lets change a meeting may write its agenda.
+    path("ws/<path:room>", YjsConsumer.as_asgi()),
     *la_suite,
 ]

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "dashboard",
     # Before pages: the names of its documents match the pattern of theirs, too.
     "la_suite",
+    "meetings",
     "pages",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -96,12 +97,15 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "pages"
 LOGOUT_REDIRECT_URL = "login"
 
+# The page of the admin by two has it in frames.
+X_FRAME_OPTIONS = "SAMEORIGIN"
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 
 # collab: where images of pages are stored.
-MEDIA_URL = "media/"
+MEDIA_URL = "/media/"
 MEDIA_ROOT = os.environ.get("MEDIA", BASE_DIR / "media")
 
-STATIC_URL = "static/"
+STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

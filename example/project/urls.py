@@ -27,5 +27,6 @@ urlpatterns = [
     path("", include("boards.urls")),
     path("", include("dashboard.urls")),
     path("", include("la_suite.urls")),
+    path("", include("meetings.urls")),
     path("", include("pages.urls")),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from collab.documents.registry import Registry
 from collab.editor import CollaborativeTextField, document_name
 from collab.editor.document_types import document_type_of, register_row_documents
 from collab.exceptions import NoSuchDocument
-from collab.testing import close_rooms, connect, deliver_changes
+from collab.testing import CollabClient, close_rooms, connect, deliver_changes
 from tests.texts.documents import LeafletDocument
 from tests.texts.models import Article, ArticleProxy, Entry, Leaflet, Review, Section
 
@@ -175,6 +176,10 @@ async def test_a_user_who_may_view_changes_nothing_through_a_websocket() -> None
     assert await documents.atext("texts.entry/a", schema="plain", field="text") == "mine, too"
 
 
+def sees(client: CollabClient, number: int) -> bool:
+    return number in client.presence
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_others_see_the_name_of_a_user_whatever_the_client_says() -> None:
     await Entry.objects.acreate(word="a", is_open=True)
@@ -189,7 +194,7 @@ async def test_others_see_the_name_of_a_user_whatever_the_client_says() -> None:
             client.set_presence({"user": {"name": "Root"}})
         for client, name, key in ((ann, "Ann Lee", str(user.pk)), (guest, "Guest", "")):
             number = client.doc.client_id
-            await reader.wait_until(lambda number=number: number in reader.presence)
+            await reader.wait_until(partial(sees, reader, number))
             verified = reader.presence[number]["verified"]
             assert (verified["name"], verified["id"]) == (name, key)
             assert verified["color"].startswith("#")

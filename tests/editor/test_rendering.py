@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.urls import clear_script_prefix, set_script_prefix
 from django.utils.safestring import mark_safe
 
 from collab.access import Access, granted_access
@@ -93,3 +94,13 @@ def test_images_are_stored_by_a_view_if_there_is_one() -> None:
     assert "upload-url" not in editor_html("a")
     with override_settings(ROOT_URLCONF="tests.editor.uploads.test_views"):
         assert ' upload-url="/collab/upload/"' in editor_html("a")
+
+
+def test_websockets_are_below_the_address_of_the_project() -> None:
+    assert ' url="/ws/"' in editor_html("a")
+    set_script_prefix("/wiki/")
+    try:
+        assert ' url="/wiki/ws/"' in editor_html("a")
+        assert ' url="/sockets/"' in editor_html("a", url="/sockets/")
+    finally:
+        clear_script_prefix()

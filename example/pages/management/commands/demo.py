@@ -1,4 +1,4 @@
-"""``manage.py demo``: demo users, a first page, a first board and first readings."""
+"""``manage.py demo``: demo users, and the first rows of each kind."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from pycrdt import Doc, XmlElement, XmlFragment, XmlText
 from boards.models import Board, Task
 from collab import documents
 from dashboard.readings import record_first
+from meetings.models import Meeting
 from pages.models import Page
 from pages.people import DEMO_PASSWORD, DEMO_USERS
 
@@ -20,6 +21,9 @@ STEPS = (
     "Stop the server, keep typing, start it again: nothing is lost.",
     "Share the read-only link with readers.",
 )
+
+MEETING = "After the party"
+AGENDA = "<h2>Agenda</h2><p>What went well</p><p>What to do next year</p>"
 
 BOARD = "Garden party"
 #: By column: title, description, and index of the author.
@@ -39,9 +43,9 @@ TASKS = {
 
 
 class Command(BaseCommand):
-    """Creates demo users, a first page, a first board and first readings, unless they exist."""
+    """Creates demo users, and the first rows of each kind, unless they exist."""
 
-    help = "Create demo users, a first page, a first board and first readings."
+    help = "Create demo users, and the first rows of each kind."
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,6 +58,8 @@ class Command(BaseCommand):
         if not Board.objects.exists():
             fill(Board.objects.create(title=BOARD, owner=users[0]), users)
             record_first()
+        if not Meeting.objects.exists():
+            Meeting.objects.create(title=MEETING, place="The barn", agenda=AGENDA)
 
 
 def _user(name: str) -> User:
