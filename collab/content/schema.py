@@ -381,6 +381,16 @@ class Schema:
             node["content"] = [self.smallest(inner, around)]
         return node
 
+    def is_inline(self, node: Node) -> bool:
+        """Return whether a node is text, or stands in a line of text."""
+        known = self.node_types.get(node["type"])
+        return is_text(node) or (known is not None and known.is_inline)
+
+    def kind_of(self, node: Node) -> str:
+        """Return the name of the kind of node that formats write a node as."""
+        known = self.node_types.get(node["type"])
+        return (known.like if known else "") or str(node["type"])
+
     def attributes_of(self, node: Node) -> Mapping[str, Any]:
         """Return the attributes of a node or a mark, with defaults where it has none."""
         known = self.node_types.get(node["type"]) or self.mark_types.get(node["type"])

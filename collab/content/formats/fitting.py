@@ -88,17 +88,13 @@ class Fitter:
         known = self._schema.node_types.get(node["type"])
         return known is not None and "hardBreak" in (known.name, known.like)
 
-    def _is_inline(self, node: Node) -> bool:
-        known = self._schema.node_types.get(node["type"])
-        return is_text(node) or (known is not None and known.is_inline)
-
     # Blocks.
 
     def _blocks(self, nodes: Sequence[Node]) -> Iterator[Node]:
         """Yield blocks; texts between them are lines of their own."""
         line: list[Node] = []
         for node in [*nodes, BREAK]:
-            if self._is_inline(node):
+            if self._schema.is_inline(node):
                 line.append(node)
                 continue
             if _has_letters(line):
@@ -126,7 +122,7 @@ class Fitter:
         line: list[Node] = []
         count = 0
         for child in children(node):
-            if self._is_inline(child):
+            if self._schema.is_inline(child):
                 line.append(child)
                 continue
             if _has_letters(line):
@@ -153,7 +149,7 @@ class Fitter:
                 for _, content in parts[-1:]:
                     content.append(node)
                 continue
-            holder = known if self._is_inline(node) else self._holder(known, node)
+            holder = known if self._schema.is_inline(node) else self._holder(known, node)
             if not parts or parts[-1][0] is not holder:
                 parts.append((holder, []))
             parts[-1][1].append(node)
@@ -179,7 +175,7 @@ class Fitter:
         if name in expression.names or name not in self._schema.node_types:
             placed.append(node)
             return
-        if placed and not self._is_inline(node):
+        if placed and not self._schema.is_inline(node):
             last = self._schema.expressions.get(placed[-1]["type"])
             if last is not None and _takes_one_more(last, children(placed[-1]), name):
                 placed[-1]["content"] = children(placed[-1])

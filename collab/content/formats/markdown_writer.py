@@ -47,7 +47,7 @@ class _MarkdownWriter:
         written: list[str] = []
         last, count = "", 0
         for node in self._wrapped(nodes):
-            kind = self._kind(node)
+            kind = self._schema.kind_of(node)
             # A list after one of its kind would be read as the same list.
             count = count + 1 if kind == last and kind in _LISTS else 0
             block = self._list(node, alternative=count % 2 == 1) if count else self._block(node)
@@ -59,7 +59,7 @@ class _MarkdownWriter:
     def _wrapped(self, nodes: Iterable[Node]) -> Iterable[Node]:
         texts: list[Node] = []
         for node in nodes:
-            if self._is_inline(node):
+            if self._schema.is_inline(node):
                 texts.append(node)
                 continue
             if texts:
@@ -69,19 +69,11 @@ class _MarkdownWriter:
         if texts:
             yield {"type": "paragraph", "content": texts}
 
-    def _is_inline(self, node: Node) -> bool:
-        known = self._schema.node_types.get(node["type"])
-        return is_text(node) or (known is not None and known.is_inline)
-
-    def _kind(self, node: Node) -> str:
-        known = self._schema.node_types.get(node["type"])
-        return (known.like if known else "") or str(node["type"])
-
     def _block(self, node: Node) -> str:
         known = self._schema.node_types.get(node["type"])
         if known is not None and known.markdown is not None:
             return known.markdown(self._schema.attributes_of(node), self.blocks(children(node)))
-        write = self._writers.get(self._kind(node))
+        write = self._writers.get(self._schema.kind_of(node))
         return write(node) if write else self.blocks(children(node))
 
     def _paragraph(self, node: Node) -> str:
@@ -118,14 +110,14 @@ class _MarkdownWriter:
         return ("\n" if is_tight else "\n\n").join(written)
 
     def _sign(self, node: Node, number: int, alternative: bool) -> str:
-        if self._kind(node) == "orderedList":
+        if self._schema.kind_of(node) == "orderedList":
             return f"{number}{')' if alternative else '.'} "
         return "* " if alternative else "- "
 
     def _is_tight(self, item: Node) -> bool:
         """Return whether an item is a paragraph, with nothing but lists after it."""
         first, rest = children(item)[:1], children(item)[1:]
-        is_line = not first or self._kind(first[0]) == "paragraph"
+        is_line = not first or self._schema.kind_of(first[0]) == "paragraph"
         if is_line and rest and self._paragraph(first[0]) == "<br>":
             # A line that is a tag is HTML up to the next blank line.
             return False
@@ -133,14 +125,17 @@ class _MarkdownWriter:
 
     def _can_follow(self, node: Node) -> bool:
         """Return whether a node is a list that can follow a line without a blank one between."""
-        if self._kind(node) not in _LISTS or list_start(self._schema.attributes_of(node)) != 1:
+        if (
+            self._schema.kind_of(node) not in _LISTS
+            or list_start(self._schema.attributes_of(node)) != 1
+        ):
             return False
         item = children(node)[:1]
         lines = children(item[0])[:1] if item else []
         return bool(lines and children(lines[0]))
 
     def _item(self, item: Node, sign: str, between: str) -> str:
-        is_task = self._kind(item) == "taskItem"
+        is_task = self._schema.kind_of(item) == "taskItem"
         lines = (self._task if is_task else self._entry)(item, between).split("\n")
         # A rule of dashes after the sign of an item would be one rule with it.
         lines[0] = "___" if lines[0] == "---" else lines[0]
@@ -155,7 +150,7 @@ class _MarkdownWriter:
         """Return the content of a task; nothing but a paragraph can be in the line of its box."""
         box = "[x]" if self._schema.attributes_of(item).get("checked") is True else "[ ]"
         inner = children(item)
-        count = 1 if inner and self._kind(inner[0]) == "paragraph" else 0
+        count = 1 if inner and self._schema.kind_of(inner[0]) == "paragraph" else 0
         line = f"{box} {self.blocks(inner[:count])}".rstrip()
         rest = self.blocks(inner[count:], between)
         return between.join(filter(None, [line, rest]))
@@ -166,7 +161,7 @@ class _MarkdownWriter:
         width = max((len(row) for row in texts), default=0)
         if not width:
             return ""
-        has_header = all(self._kind(cell) == "tableHeader" for cell in rows[0])
+        has_header = all(self._schema.kind_of(cell) == "tableHeader" for cell in rows[0])
         header = texts.pop(0) if has_header else []
         aligned = rows[0] if rows else []
         rules = [self._rule(cell) for cell in aligned[:width]]
@@ -175,7 +170,9 @@ class _MarkdownWriter:
 
     def _cells(self, cell: Node) -> Sequence[str]:
         """Return a cell's text, and empty ones for the other columns that it spans."""
-        parts = [self._cell.write(_line(block)) for block in _text_blocks(cell, self._is_inline)]
+        parts = [
+            self._cell.write(_line(block)) for block in _text_blocks(cell, self._schema.is_inline)
+        ]
         text = "<br>".join(filter(None, parts)).replace("|", "\\|")
         span = self._schema.attributes_of(cell).get("colspan", 1)
         count = span if isinstance(span, int) and 0 < span <= 100 else 1

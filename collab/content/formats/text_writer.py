@@ -29,20 +29,12 @@ class _TextWriter:
         written: list[str] = []
         line = ""
         for node in nodes:
-            if self._is_inline(node):
+            if self._schema.is_inline(node):
                 line += self._inline(node)
                 continue
             written += [line, self._block(node)]
             line = ""
         return between.join(filter(None, [*written, line]))
-
-    def _is_inline(self, node: Node) -> bool:
-        known = self._schema.node_types.get(node["type"])
-        return is_text(node) or (known is not None and known.is_inline)
-
-    def _kind(self, node: Node) -> str:
-        known = self._schema.node_types.get(node["type"])
-        return (known.like if known else "") or str(node["type"])
 
     def _inline(self, node: Node) -> str:
         if is_text(node):
@@ -51,7 +43,7 @@ class _TextWriter:
         known = self._schema.node_types.get(node["type"])
         if known is not None and known.text is not None:
             return known.text(values, inline_text(node))
-        match self._kind(node):
+        match self._schema.kind_of(node):
             case "hardBreak":
                 return "\n"
             case "image":
@@ -65,7 +57,7 @@ class _TextWriter:
         known = self._schema.node_types.get(node["type"])
         if known is not None and known.text is not None:
             return known.text(self._schema.attributes_of(node), self.blocks(children(node)))
-        match self._kind(node):
+        match self._schema.kind_of(node):
             case "bulletList" | "taskList" | "orderedList":
                 return self._list(node)
             case "table":
@@ -78,14 +70,14 @@ class _TextWriter:
     def _list(self, node: Node) -> str:
         start = list_start(self._schema.attributes_of(node))
         number = start if isinstance(start, int) else 1
-        is_ordered = self._kind(node) == "orderedList"
+        is_ordered = self._schema.kind_of(node) == "orderedList"
         return "\n".join(
             self._item(item, f"{number + index}. " if is_ordered else "- ")
             for index, item in enumerate(children(node))
         )
 
     def _item(self, item: Node, sign: str) -> str:
-        if self._kind(item) == "taskItem":
+        if self._schema.kind_of(item) == "taskItem":
             checked = self._schema.attributes_of(item).get("checked") is True
             sign += "[x] " if checked else "[ ] "
         indent = " " * len(sign)

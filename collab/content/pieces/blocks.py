@@ -99,9 +99,7 @@ class Blocks(Sequence["Block"]):
     def _top(self, value: JSON) -> list[JSON]:
         return self._layout.unwrap_blocks(value)
 
-    def _splice(
-        self, path: Path, count: int, content: JSON, format: Format, old: JSON = None
-    ) -> Report:
+    def _splice(self, path: Path, count: int, content: JSON, format: Format) -> Report:
         """Put content in the place of ``count`` blocks from a path on."""
         with self._doc.transaction():
             value = self._value()

@@ -34,14 +34,12 @@ class RateLimit:
     """Limits how often each of many users or addresses does something.
 
     Args:
-        times: how often in ``period`` on average, and at once.
-        period: in seconds.
+        times: how often in a minute on average, and at once.
         most: keys that are remembered, at most.
     """
 
-    def __init__(self, times: int, period: float = _MINUTE, most: int = _MAX_REMEMBERED) -> None:
+    def __init__(self, times: int, most: int = _MAX_REMEMBERED) -> None:
         self._times = times
-        self._period = period
         self._most = most
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
@@ -52,7 +50,7 @@ class RateLimit:
         """Count one at the time ``now``, unless that exceeds the limit; return whether it did."""
         bucket = self._buckets.pop(key, None)
         if bucket is None:
-            bucket = TokenBucket(self._times / self._period, self._times)
+            bucket = TokenBucket(self._times / _MINUTE, self._times)
         # The most recent is the last.
         self._buckets[key] = bucket
         is_within = bucket.attempt(now)

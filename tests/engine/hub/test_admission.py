@@ -30,7 +30,7 @@ visits = st.lists(st.tuples(st.floats(0, 40), st.sampled_from("abc")), max_size=
 
 @given(visits, st.integers(1, 8))
 def test_attempts_never_exceed_the_rate(visits: list[tuple[float, str]], times: int) -> None:
-    pace, now = RateLimit(times, MINUTE), 1000.0
+    pace, now = RateLimit(times), 1000.0
     done: dict[str, list[float]] = {who: [] for who in "abc"}
     for pause, who in visits:
         now += pause
@@ -46,7 +46,7 @@ def test_attempts_never_exceed_the_rate(visits: list[tuple[float, str]], times: 
 def test_an_attempt_after_a_refusal_succeeds_once_a_unit_is_back(
     visits: list[tuple[float, str]], times: int
 ) -> None:
-    pace, now = RateLimit(times, MINUTE), 1000.0
+    pace, now = RateLimit(times), 1000.0
     for pause, who in visits:
         now += pause
         if not pace.attempt(who, now):
@@ -58,8 +58,8 @@ def test_an_attempt_after_a_refusal_succeeds_once_a_unit_is_back(
 def test_keys_do_not_influence_each_other_even_when_some_are_forgotten(
     visits: list[tuple[float, str]], times: int
 ) -> None:
-    shared = RateLimit(times, MINUTE)
-    alone = {who: RateLimit(times, MINUTE) for who in "abc"}
+    shared = RateLimit(times)
+    alone = {who: RateLimit(times) for who in "abc"}
     now = 1000.0
     for pause, who in visits:
         now += pause
@@ -68,7 +68,7 @@ def test_keys_do_not_influence_each_other_even_when_some_are_forgotten(
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 99)), max_size=200))
 def test_a_pace_keeps_a_bounded_number(visits: list[tuple[float, int]]) -> None:
-    pace, now = RateLimit(3, MINUTE, most=10), 0.0
+    pace, now = RateLimit(3, most=10), 0.0
     for pause, who in visits:
         now += pause
         pace.attempt(str(who), now)
@@ -76,7 +76,7 @@ def test_a_pace_keeps_a_bounded_number(visits: list[tuple[float, int]]) -> None:
 
 
 def test_a_pace_forgets_whose_tokens_are_all_back() -> None:
-    pace = RateLimit(2, MINUTE)
+    pace = RateLimit(2)
     for who in "abc":
         assert pace.attempt(who, 0.0)
     assert len(pace) == 3
@@ -86,7 +86,7 @@ def test_a_pace_forgets_whose_tokens_are_all_back() -> None:
 
 @pytest.mark.parametrize("times", [1, 7, 120, 1200, 10**12])
 def test_as_many_as_allowed_may_come_at_once(times: int) -> None:
-    pace = RateLimit(times, MINUTE)
+    pace = RateLimit(times)
     assert all(pace.attempt("a", 1e6) for _ in range(min(times, 2000)))
     assert pace.attempt("a", 1e6) == (times > 2000)
 
