@@ -53,7 +53,7 @@ class Writer:
     @property
     def text(self) -> Locator:
         """The text that is edited."""
-        return self.editor.get_by_role("textbox")
+        return self.editor.locator(".collab-surface").get_by_role("textbox")
 
     def text_of(self, kind: str) -> Locator:
         """The text of the editor of a kind, on a page with several."""

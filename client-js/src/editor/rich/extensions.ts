@@ -31,6 +31,7 @@ import { Placeholder } from "@tiptap/extensions/placeholder";
 
 import type { Place } from "../surface.js";
 import { carets } from "./carets.js";
+import { Focus } from "./focus.js";
 import { Link } from "./link.js";
 import { Mention } from "./mention.js";
 import { mentions } from "./mentions.js";
@@ -69,6 +70,7 @@ export function extensions(place: Place, onTable: () => void): Extensions {
   return [
     ...NODES_AND_MARKS,
     ...tables(onTable),
+    Focus,
     Image,
     Mention,
     Highlight,

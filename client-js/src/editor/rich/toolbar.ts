@@ -214,14 +214,17 @@ export class Toolbar {
   #chooseImage(): void {
     const input = make("input", { type: "file", accept: "image/*", multiple: "" }) as HTMLInputElement;
     const { to } = this.#editor.state.selection;
-    input.addEventListener("change", () => void this.#uploads.insert(this.#editor, [...(input.files ?? [])], to));
+    input.addEventListener("change", () => {
+      this.#editor.commands.focus();
+      void this.#uploads.insert(this.#editor, [...(input.files ?? [])], to);
+    });
     input.click();
   }
 
   #runTable(name: TableCommand): void {
-    const { view } = this.#editor;
+    const { view, commands } = this.#editor;
+    commands.focus();
     this.#commands?.[name](view.state, view.dispatch.bind(view));
-    view.focus();
   }
 }
 
