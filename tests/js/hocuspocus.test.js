@@ -212,6 +212,37 @@ for (const version of VERSIONS) {
   });
 }
 
+// What is too large.
+
+const MIB = 1024 * 1024;
+
+for (const version of VERSIONS.filter(([name]) => !name.startsWith("2"))) {
+  test(`${version[0]}: an update that is too large closes its document alone`, async (t) => {
+    const socket = openSocket(t, version, ours.url);
+    const [large, other] = [0, 1].map(() => lib.openDocument(t, version, socket, newName()));
+    await until(() => isStored(large) && isStored(other));
+    write(large, "x".repeat(17 * MIB));
+    await until(() => large.heard.closes.length);
+    assert.match(large.heard.closes[0], /more than/);
+    assert.equal(large.unsyncedChanges > 0, true);
+    write(other, "still here");
+    await until(() => isStored(other));
+  });
+}
+
+for (const version of VERSIONS) {
+  test(`${version[0]}: a frame that no document may have ends the connection with 1009`, async (t) => {
+    const socket = openSocket(t, version, ours.url);
+    const codes = [];
+    socket.on("close", ({ event }) => codes.push(event.code));
+    const provider = lib.openDocument(t, version, socket, newName());
+    await until(() => isStored(provider));
+    write(provider, "x".repeat(65 * MIB));
+    await until(() => codes.includes(1009));
+    socket.disconnect();
+  });
+}
+
 // Promises that Hocuspocus breaks.
 
 async function textAfterKill(t, server) {
