@@ -10,6 +10,7 @@ from pycrdt import Doc
 
 from collab.documents import policy
 from collab.engine.connections.fast_path import Receive, Send
+from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.serving.connection import ConsumerConnection
 from collab.engine.serving.overrides import check_overrides
@@ -138,6 +139,16 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
             connection.receive_bytes(bytes_data)
         else:
             connection.receive_text(text_data or "")
+
+    async def receive_stateless(self, member: Member, payload: str) -> None:
+        """Handle a message of a ``CollabProvider`` that is no part of the document.
+
+        By default do nothing. The messages of a connection come one after the other.
+
+        Args:
+            member: the sender; see ``member.room_name``, ``member.user`` and ``member.access``.
+            payload: of the message.
+        """
 
     @classmethod
     def is_open_to_everybody(cls) -> bool:

@@ -15,6 +15,7 @@ import collab
 from collab import live
 from collab.access import Access
 from collab.conf import Settings
+from collab.protocol.effects import Reply
 from collab.protocol.json_frames import json_frame
 from collab.protocol.session import Session
 from collab.wire import CloseCode
@@ -179,6 +180,7 @@ def test_every_sample_is_of_a_language_that_is_tested(page: Path) -> None:
 def test_the_json_samples_are_what_is_sent() -> None:
     request, *replies = samples(ROOT / "docs" / "client.md", "json")
     hello = Session(Access.WRITE, Settings(), durable=True).receive_text(request.code)
+    assert isinstance(hello, Reply)
     frames = [hello.frame, json_frame("saved", data={"count": 3})]
     assert [json.loads(sample.code) for sample in replies] == [
         json.loads(frame) for frame in frames

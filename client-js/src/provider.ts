@@ -169,6 +169,18 @@ export class CollabProvider extends WebsocketProvider {
     return this.#durable;
   }
 
+  /**
+   * Send a text that is no part of the document to `receive_stateless()` of the server's consumer.
+   *
+   * Returns whether it was sent: there is nothing to send it to while the provider is not connected.
+   */
+  sendStateless(payload: string): boolean {
+    const { ws } = this;
+    if (!this.wsconnected || ws?.readyState !== ws?.OPEN) return false;
+    ws?.send(JSON.stringify({ action: "stateless", data: payload }));
+    return true;
+  }
+
   override destroy(): void {
     this.doc.off("update", this.#onUpdate);
     super.destroy();

@@ -368,3 +368,16 @@ test("presence of others comes and goes", async (t) => {
   guest.disconnect();
   await until(() => seen() === undefined);
 });
+
+test("messages that are no part of the document go both ways", async (t) => {
+  const room = newRoom();
+  const [a, b] = [open(t, room, { route: "obeying" }), open(t, room, { route: "obeying" })];
+  const [heard, others] = [told(a, "stateless"), told(b, "stateless")];
+  assert.equal(a.sendStateless("too early"), false);
+  await until(() => a.synced && b.synced && b.access);
+  assert.equal(a.sendStateless("hello"), true);
+  a.sendStateless("all refetch");
+  await until(() => heard.length === 2 && others.length === 1);
+  assert.deepEqual(heard, [{ payload: `${room}: hello` }, { payload: "refetch" }]);
+  assert.deepEqual(others, [{ payload: "refetch" }]);
+});

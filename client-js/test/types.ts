@@ -25,6 +25,10 @@ provider.on("access", (access: Access) => access === "write");
 provider.on("closed", ({ code, reason }) => (code === CloseCode.FORBIDDEN ? reason : ""));
 provider.on("status", ({ status }) => status === "connected");
 provider.on("sync", (synced: boolean) => synced);
+provider.on("stateless", ({ payload }) => payload.trim());
+const isSent: boolean = provider.sendStateless("refetch");
+// @ts-expect-error: other values are to be encoded.
+provider.sendStateless({ isSent });
 // @ts-expect-error: there is no such event.
 provider.on("savd", () => undefined);
 // @ts-expect-error: the count is a number.

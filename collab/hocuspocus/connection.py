@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Coroutine, Iterable
-from contextlib import suppress
 from typing import Any, Protocol
 
 from collab.access import Access
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Receive, Send, write_of
+from collab.engine.connections.stateless import StatelessMessages
 from collab.engine.hub.current import current_hub
 from collab.engine.rooms.member import Member
 from collab.engine.runtime.background import BackgroundTasks
@@ -19,7 +18,7 @@ from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.engine.serving.connection import ConsumerConnection
-from collab.exceptions import MemberError, ProtocolViolation, TooBig, TryAgainLater
+from collab.exceptions import MemberError, ProtocolViolation, TryAgainLater
 from collab.hocuspocus.address import Address
 from collab.hocuspocus.frames import PING, PONG, SocketCode, prefix_of, split
 from collab.hocuspocus.member import HocuspocusMember
@@ -44,8 +43,8 @@ _OPENING_AT_ONCE, _AUTHENTICATION_RATE = 8, 10.0
 #: Seconds between two looks whether anything was sent: a provider that receives nothing for 30 s
 #: connects again.
 _QUIET = 14.0
-#: Cost of a waiting message beside its text.
-_MESSAGE_COST = 256
+#: How a document is closed if the project fails to handle a message of its client.
+_FAILURE = CloseCode.PROTOCOL_VIOLATION, "Reset Connection"
 #: A message of presence without any state.
 _NOBODY = presence_frame([])
 #: Codes of a connection's end because of what its client sent.
@@ -88,9 +87,7 @@ class HocuspocusConnection(ConsumerConnection):
         self._addresses: dict[bytes, Address] = {}
         self._tasks = BackgroundTasks("collab-hocuspocus", logger)
         self._waiting_frames = self._waiting_size = 0
-        self._stateless: deque[tuple[HocuspocusMember, str]] = deque()
-        self._stateless_size = 0
-        self._stateless_task: asyncio.Task[None] | None = None
+        self._stateless = StatelessMessages(consumer, self.settings.MAX_TEXT_SIZE, _FAILURE)
         #: A first document is due.
         self._deadline: Deadline | None = None
         self._keepalive: asyncio.TimerHandle | None = None
@@ -136,9 +133,9 @@ class HocuspocusConnection(ConsumerConnection):
 
     async def leave(self) -> None:
         """Leave all documents, and wait until what the client sent is stored."""
-        for handle in (self._keepalive, self._stateless_task):
-            if handle is not None:
-                handle.cancel()
+        self._stateless.close()
+        if self._keepalive is not None:
+            self._keepalive.cancel()
         if self._deadline is not None:
             self._deadline.meet()
         names = {address.name for address in self._addresses.values() if address.is_open}
@@ -147,10 +144,7 @@ class HocuspocusConnection(ConsumerConnection):
         self._addresses.clear()
         if self._member is not None:
             self._hub.leave(self._member)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.CLOSE_TIMEOUT):
-                for name in names:
-                    await self._hub.writer.saved(name)
+            await self._hub.wait_saved(*names)
         await super().leave()
 
     # Frames.
@@ -245,47 +239,14 @@ class HocuspocusConnection(ConsumerConnection):
         """Ask the project for the access of a client with a token to a document."""
         return await self._project.authenticate(name, token)
 
-    # Messages that are no part of a document.
-
     def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        """Hand a message to the project, after those before it.
+        """Hand a message that is no part of a document to the project, after those before it.
 
         Raises:
             TooBig: it is larger than allowed.
             TryAgainLater: too many wait.
         """
-        size, limit = len(payload), self.settings.MAX_TEXT_SIZE
-        if size > limit:
-            raise TooBig(f"A message has {size} letters, more than {limit}.", limit="MAX_TEXT_SIZE")
-        self._stateless_size += size + _MESSAGE_COST
-        if self._stateless_size > limit + _MESSAGE_COST:
-            raise TryAgainLater("Too many stateless messages wait.", limit="MAX_TEXT_SIZE")
-        self._stateless.append((member, payload))
-        if self._stateless_task is None:
-            self._stateless_task = self.start(self._handle_stateless(), "stateless", "")
-
-    async def _handle_stateless(self) -> None:
-        try:
-            while self._stateless:
-                member, payload = self._stateless.popleft()
-                self._stateless_size -= len(payload) + _MESSAGE_COST
-                await self._handle_one_stateless(member, payload)
-        finally:
-            self._stateless_task = None
-
-    async def _handle_one_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        if member.is_closed:
-            return
-        try:
-            await self._project.receive_stateless(member, payload)
-        except MemberError as error:
-            member.refuse(error)
-        except Exception:
-            logger.exception(
-                "receive_stateless() failed.",
-                extra={"room": member.room_name, "user": member.user_id},
-            )
-            member.close(CloseCode.PROTOCOL_VIOLATION, "Reset Connection")
+        self._stateless.receive(member, payload)
 
     # The end.
 

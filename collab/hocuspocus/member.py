@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from collab.access import Access
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
 from collab.engine.rooms.member import Connection, Member
@@ -70,11 +69,6 @@ class HocuspocusMember(Member):
             self._line, self._prefix, settings, self._on_close, evict, self._who
         )
         return self._addressed
-
-    @property
-    def access(self) -> Access:
-        """The client's access to the document."""
-        return self.session.access
 
     # For projects; ``close_document()`` closes the document, and the connection stays.
 

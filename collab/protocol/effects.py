@@ -22,6 +22,7 @@ __all__ = [
     "Reply",
     "RoomUpdate",
     "StateRequest",
+    "StatelessMessage",
 ]
 
 M = TypeVar("M")
@@ -139,6 +140,13 @@ class ReaderState:
     """Everything that a client has which may only read, where the protocol has it sent."""
 
     update: bytes
+
+
+@dataclass(frozen=True)
+class StatelessMessage:
+    """A member's message to the project that is no part of the document."""
+
+    payload: str
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from collab.protocol.effects import (
     PresenceRequest,
     Reply,
     RoomUpdate,
+    StatelessMessage,
     StateRequest,
 )
 from collab.protocol.frames import auth_denied_frame, decode_presence, read_bytes, read_varuint
@@ -113,14 +114,21 @@ class Session:
             return PresenceRequest()
         raise ProtocolViolation("The frame is of an unknown type.")
 
-    def receive_text(self, frame: str) -> Reply:
-        """Return the answer to a JSON frame; one that is wrong is answered with an error.
+    def receive_text(self, frame: str) -> Reply | StatelessMessage:
+        """Return the effect of a JSON frame; one that is wrong is answered with an error.
 
         Raises:
             TooBig: it is larger than allowed.
         """
         request = self.read_request(frame)
-        return request if isinstance(request, Reply) else self.answer(request)
+        if isinstance(request, Reply):
+            return request
+        if request.action != "stateless":
+            return self.answer(request)
+        payload = request.arguments.get("data")
+        if not isinstance(payload, str):
+            return _refusal("stateless", request.request_id, 'Send a text as "data".', 400)
+        return StatelessMessage(payload)
 
     def read_request(self, frame: str) -> Request | Reply:
         """Return what a JSON frame asks for, or the answer to one that is wrong.

@@ -22,7 +22,7 @@ from tests.rows.models import Board, Task
 # The last, as importing it needs what the application of the tests has set up.
 from django.contrib.auth.models import User  # isort: skip
 from collab.live.tokens import TokenAuthMiddleware  # isort: skip
-from .hocuspocus import Tokens  # isort: skip
+from .hocuspocus import Obeying, Tokens  # isort: skip
 from .labels import Labels  # isort: skip
 from .live import Finder, Plan, Plans, Talk  # isort: skip
 
@@ -87,6 +87,7 @@ private: Any = TokenAuthMiddleware(YjsConsumer.as_asgi(), user_of, first_frame=T
 
 routes = [
     path("hocuspocus", Tokens.as_asgi()),
+    path("obeying/<path:room>", Obeying.as_asgi()),
     path("labels/", Labels.as_asgi()),
     path("plan/<int:project>", Plan.as_asgi()),
     path("plans/<int:client>", Plans.as_asgi()),

@@ -9,10 +9,12 @@ from django.contrib.auth.models import User
 
 from collab import documents
 from collab.access import Access
+from collab.consumers import YjsConsumer
+from collab.engine.rooms.member import Member
 from collab.exceptions import Forbidden, Unauthenticated
 from collab.hocuspocus import HocuspocusConsumer, HocuspocusMember
 
-__all__ = ["Shared", "Tokens"]
+__all__ = ["Obeying", "Shared", "Tokens"]
 
 
 @documents.register("shared/<str:key>")
@@ -37,12 +39,25 @@ class Tokens(HocuspocusConsumer):
         return User(pk=zlib.crc32(name.encode()), username=name)
 
     async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        assert member.room_name is not None
-        if payload == "close":
-            member.close_document("Lunch.")
-        elif payload == "token":
+        if payload == "token":
             member.request_token()
-        elif payload.startswith("all "):
-            await documents.asend_stateless(member.room_name, payload.removeprefix("all "))
         else:
-            member.send_stateless(f"{member.room_name}: {payload}")
+            await obey(member, payload)
+
+
+class Obeying(YjsConsumer):
+    """Obeys the same messages of clients that connect to one document."""
+
+    async def receive_stateless(self, member: Member, payload: str) -> None:
+        await obey(member, payload)
+
+
+async def obey(member: Member, payload: str) -> None:
+    """Do what a message says, or send it back."""
+    assert member.room_name is not None
+    if payload == "close":
+        member.close_document("Lunch.")
+    elif payload.startswith("all "):
+        await documents.asend_stateless(member.room_name, payload.removeprefix("all "))
+    else:
+        member.send_stateless(f"{member.room_name}: {payload}")

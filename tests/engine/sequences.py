@@ -31,7 +31,7 @@ from collab.engine.rooms.encoded_document import DocumentBytes
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.exceptions import MemberError
-from collab.protocol.effects import RoomUpdate
+from collab.protocol.effects import RoomUpdate, StatelessMessage
 from collab.protocol.frames import PresenceState, presence_frame, step1_frame, update_frame
 from collab.protocol.yjs.updates import EMPTY_STATE
 from tests.engine.fakes import Socket, new_member
@@ -168,7 +168,9 @@ def _send(room: Room, member: Member, socket: Socket, frame: bytes | str) -> str
         if isinstance(frame, bytes):
             room.handle(member, session.receive_bytes(frame))
         else:
-            room.handle(member, session.receive_text(frame))
+            effect = session.receive_text(frame)
+            assert not isinstance(effect, StatelessMessage)
+            room.handle(member, effect)
     except MemberError as error:
         member.refuse(error)
         return f"{type(error).__name__}: {error} {error.cause}"

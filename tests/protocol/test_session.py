@@ -41,7 +41,9 @@ def session(access: Access = Access.WRITE, **limits: Any) -> Session:
 
 
 def answer(session: Session, request: str) -> dict[str, Any]:
-    reply: dict[str, Any] = json.loads(session.receive_text(request).frame)
+    effect = session.receive_text(request)
+    assert isinstance(effect, Reply)
+    reply: dict[str, Any] = json.loads(effect.frame)
     assert reply.keys() == {"action", "request_id", "data", "errors", "response_status"}
     return reply
 
@@ -299,8 +301,8 @@ def test_all_json_frames_have_one_shape() -> None:
 
 
 def greet(member: Session, **fields: Any) -> dict[str, Any]:
-    reply = member.receive_text(json.dumps({"action": "hello", "request_id": 1, **fields}))
-    data: dict[str, Any] = json.loads(reply.frame)["data"]
+    hello = json.dumps({"action": "hello", "request_id": 1, **fields})
+    data: dict[str, Any] = answer(member, hello)["data"]
     return data
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from django.urls.resolvers import RoutePattern
@@ -107,6 +107,16 @@ class Hub:
         self.lobby.discard(member)
         member.detach()
         self._upkeep.release_idle_later("")
+
+    async def wait_saved(self, *names: str) -> None:
+        """Wait until all updates to documents are stored, ``CLOSE_TIMEOUT`` at most.
+
+        A server that shuts down waits for its connections, and so for their updates.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._store.settings.CLOSE_TIMEOUT):
+                for name in names:
+                    await self.writer.saved(name)
 
     async def _listen(self, relay: Relay) -> None:
         await relay.listen()

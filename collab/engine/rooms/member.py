@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from collab.access import Access
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
 from collab.engine.connections.refused_answers import current_refused_answers
@@ -99,6 +100,11 @@ class Member:
     def user(self) -> Any:
         """The user as the project's middleware has it; ``None`` if there is none."""
         return self.connection.scope.get("user")
+
+    @property
+    def access(self) -> Access:
+        """The client's access to the document."""
+        return self.session.access
 
     def enter(self, room: DocumentView, name: str) -> None:
         """Be in a room of that name from now on."""

@@ -19,6 +19,7 @@ from pycrdt import Doc
 from collab.access import Access
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Receive, Send, socket_of
+from collab.engine.connections.stateless import StatelessMessages
 from collab.engine.hub.addresses import address_of
 from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.hub.current import current_hub
@@ -33,12 +34,14 @@ from collab.engine.serving.access_check import AccessCheck, user_id_of
 from collab.engine.serving.frame_intake import FrameIntake
 from collab.engine.serving.handshake import Handshake
 from collab.engine.serving.layer_events import (
-    current_room_events,
     handles_events,
     join_class_groups,
+    join_room_group,
+    leave_groups,
 )
-from collab.engine.serving.served_consumer import ServedConsumer, group_name, new_member
+from collab.engine.serving.served_consumer import ServedConsumer, new_member
 from collab.exceptions import MemberError, NoSuchDocument
+from collab.protocol.effects import StatelessMessage
 from collab.signals import member_joined, member_left
 from collab.wire import CloseCode
 from collab_storage.base import check_name
@@ -86,8 +89,7 @@ class ConsumerConnection:
         consumer.base_send = send
         consumer._collab_connection = self
         self._base = base
-        self._receive = receive
-        self._send = send
+        self._receive, self._send = receive, send
         self._task = cast("asyncio.Task[None]", asyncio.current_task())
         # Channels handles one message of a connection at a time; so does this.
         self._turn = asyncio.Lock()
@@ -104,6 +106,7 @@ class ConsumerConnection:
         # A later check must not be overtaken by an earlier one's answer.
         self._checking = asyncio.Lock()
         self._intake = FrameIntake(settings, self.receive_bytes)
+        self._stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
         self._socket = socket_of(scope)
         self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
         self._hub: Hub
@@ -322,10 +325,7 @@ class ConsumerConnection:
         assert self.room_name is not None
         member = self.new_member()
         await apply_rules(member, self.room_name, self.user)
-        if self.layer_channel is not None:
-            await self.layer_channel.join(group_name(self.room_name))
-        elif self.channel_layer is not None:
-            await current_room_events().enter(self.channel_layer, self.room_name, self)
+        await join_room_group(self)
         self._hub = current_hub()
         stored = type(self.consumer).storage is not None
         self._room = await self._hub.join(self.room_name, member, self, stored=stored)
@@ -365,7 +365,11 @@ class ConsumerConnection:
         """Handle a text frame."""
         room, member = self._room, self._member
         if room is not None and member is not None and not member.is_closed:
-            room.handle(member, member.session.receive_text(frame))
+            effect = member.session.receive_text(frame)
+            if isinstance(effect, StatelessMessage):
+                self._stateless.receive(member, effect.payload)
+            else:
+                room.handle(member, effect)
 
     # Access.
 
@@ -434,16 +438,11 @@ class ConsumerConnection:
 
     async def leave(self) -> None:
         """Leave the room and the groups, and wait until what the client sent is stored."""
+        self._stateless.close()
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)
             self._room.flush()
             notify(member_left, name=self.room_name, user=self.user, access=self.access)
-        if self.layer_channel is not None:
-            await self.layer_channel.close()
-        elif self.channel_layer is not None and self.room_name is not None:
-            await current_room_events().leave(self.channel_layer, self.room_name, self)
+        await leave_groups(self)
         if self._room is not None and self.room_name is not None:
-            # A server that shuts down waits for its connections, and so for their updates.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(get_settings().CLOSE_TIMEOUT):
-                    await self._hub.writer.saved(self.room_name)
+            await self._hub.wait_saved(self.room_name)

@@ -24,10 +24,12 @@ from collab.protocol.yjs.updates import check
 
 __all__ = [
     "EventConnection",
+    "GroupedConnection",
     "RoomEvents",
-    "current_room_events",
     "handles_events",
     "join_class_groups",
+    "join_room_group",
+    "leave_groups",
 ]
 
 logger = logging.getLogger("collab.consumers")
@@ -47,6 +49,7 @@ _PASSIVE = frozenset(
         "echo_updates",
         "make_room_name",
         "make_ydoc",
+        "receive_stateless",
         "seed_ydoc",
         "storage",
     )
@@ -88,6 +91,15 @@ class EventConnection(Protocol):
     @property
     def member(self) -> Member | None:
         """The member that the connection is, once it has joined."""
+
+
+class GroupedConnection(EventConnection, Protocol):
+    """A connection that handles the events of its room."""
+
+    channel_layer: ChannelLayer | None
+    #: Its own channel, if it has one.
+    layer_channel: LayerChannel | None
+    room_name: str | None
 
 
 class _Listener:
@@ -162,5 +174,22 @@ class RoomEvents:
 
 
 _room_events = PerLoop(RoomEvents)
-#: Return those of the running event loop.
-current_room_events = _room_events.current
+
+
+async def join_room_group(connection: GroupedConnection) -> None:
+    """Handle the events of the room that a connection is about to join."""
+    assert connection.room_name is not None
+    if connection.layer_channel is not None:
+        await connection.layer_channel.join(group_name(connection.room_name))
+    elif connection.channel_layer is not None:
+        events = _room_events.current()
+        await events.enter(connection.channel_layer, connection.room_name, connection)
+
+
+async def leave_groups(connection: GroupedConnection) -> None:
+    """Handle no more events for a connection."""
+    if connection.layer_channel is not None:
+        await connection.layer_channel.close()
+    elif connection.channel_layer is not None and connection.room_name is not None:
+        events = _room_events.current()
+        await events.leave(connection.channel_layer, connection.room_name, connection)
