@@ -7,7 +7,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -15,6 +17,7 @@ import collab
 from collab import live
 from collab.access import Access
 from collab.conf import Settings
+from collab.hocuspocus.frames import SocketCode
 from collab.protocol.effects import Reply
 from collab.protocol.json_frames import json_frame
 from collab.protocol.session import Session
@@ -25,6 +28,16 @@ LANGUAGES = {"html", "ini", "js", "json", "jsx", "nginx", "python", "sh", "ts", 
 REPOSITORY = "https://github.com/django-collab/django-collab/blob/main/"
 RAW = "https://raw.githubusercontent.com/django-collab/django-collab/main/"
 FILES = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), DOCS / "index.md"]
+
+
+#: A permission that Django makes for a model.
+PERMISSION = re.compile(r"\.(add|change|delete|view)_[a-z]+$")
+#: Pages that say how things are now; a changelog says how they were.
+MAINTAINED = [
+    *(page for page in FILES if page.name != "CHANGELOG.md"),
+    ROOT / "bench" / "README.md",
+    ROOT / "storage" / "README.md",
+]
 
 
 def page_id(page: Path) -> str:
@@ -168,8 +181,59 @@ def test_the_pages_for_contributors_name_modules_that_exist(name: str) -> None:
 
 
 def test_every_close_code_has_its_place_in_troubleshooting() -> None:
-    headings = re.findall(r"^### (\d{4}) ", text_of("docs/troubleshooting.md"), re.MULTILINE)
-    assert {int(code) for code in headings} == {*CloseCode} - {CloseCode.NORMAL}
+    headings = re.findall(r"^### (.*)", text_of("docs/troubleshooting.md"), re.MULTILINE)
+    codes = {int(code) for heading in headings for code in re.findall(r"\d{4}", heading)}
+    assert codes == {*CloseCode, *SocketCode} - {CloseCode.NORMAL}
+
+
+def test_every_invariant_that_is_cited_is_explained() -> None:
+    cited = {
+        number
+        for folder in ("collab", "storage", "docs", "tests")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in (".py", ".md") and "node_modules" not in path.parts
+        for number in re.findall(r"\bI\d+\b", path.read_text("utf-8"))
+    }
+    explained = re.findall(r"^\| (I\d+) \|", text_of("CONTRIBUTING.md"), re.MULTILINE)
+    assert cited <= {*explained}
+    assert explained == [f"I{number}" for number in range(1, len(explained) + 1)]
+
+
+def test_every_package_is_in_the_map_for_contributors() -> None:
+    packages = {path.parent.name for path in (ROOT / "collab").glob("*/__init__.py")}
+    assert packages == set(re.findall(r"`collab/(\w+)/`", text_of("CONTRIBUTING.md")))
+
+
+@pytest.mark.parametrize("page", MAINTAINED, ids=page_id)
+def test_pages_name_targets_of_make_that_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE))
+    named = re.findall(r"(?:`|^ +)make ([\w-]+)", page.read_text("utf-8"), re.MULTILINE)
+    assert {*named} <= targets
+
+
+@pytest.mark.parametrize("page", MAINTAINED, ids=page_id)
+def test_pages_name_modules_and_functions_that_exist(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    code = "\n".join(re.findall(r"`([^`\n]+)`", prose))
+    names = re.findall(r"(?<![\w./-])(collab(?:_storage)?(?:\.[A-Za-z_]\w*)+)", code)
+    names += [f"collab.{name}" for name in re.findall(r"(?<![\w.])documents\.[a-z_]\w*", code)]
+    unknown = {name for name in names if not (PERMISSION.search(name) or name_exists(name))}
+    # Loggers, checks and groups are texts in the sources.
+    assert {name for name in unknown if f'"{name}' not in sources()} == set()
+
+
+def name_exists(name: str) -> bool:
+    """Return whether a dotted name is that of a module, or of something in one."""
+    try:
+        resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+@cache
+def sources() -> str:
+    return "\n".join(path.read_text("utf-8") for path in (ROOT / "collab").rglob("*.py"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
