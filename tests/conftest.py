@@ -1,4 +1,4 @@
-"""What all tests share: this run's directory, and the services that they say they need."""
+"""Fixtures of all tests: this run's directory, and the services that they say they need."""
 
 from __future__ import annotations
 

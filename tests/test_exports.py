@@ -1,4 +1,4 @@
-"""What each public module offers is what its ``__all__`` lists."""
+"""The names that each public module offers are those of its ``__all__``."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ OPENING = re.compile(
     r"(What|Who|Whom|Whose|That|Those|So many|Let|Tell|Somebody|Nobody)\b", re.IGNORECASE
 )
 
+#: The first line of a docstring.
+DOCSTRING = re.compile(r'^ *"""(.*)', re.MULTILINE)
 #: The name of a test.
 TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 #: A test named so hides the connection, the update or the row that it promises something of.
@@ -135,7 +137,8 @@ def test_a_class_name_means_one_thing() -> None:
 def test_names_of_tests_name_the_thing() -> None:
     assert [
         f"{path.relative_to(ROOT)} {name}"
-        for path in modules(TESTS)
+        for package in (TESTS, STORAGE)
+        for path in modules(package)
         for name in TEST.findall(path.read_text("utf-8"))
         if TEST_OPENING.match(name) or TEST_WORDS.search(name)
     ] == []
@@ -153,6 +156,15 @@ def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
         if OPENING.match(docstring):
             found.append(f"{place} {docstring.splitlines()[0]}")
     assert found == []
+
+
+def test_docstrings_of_tests_begin_so_too() -> None:
+    assert [
+        f"{path.relative_to(ROOT)} {docstring}"
+        for path in modules(TESTS)
+        for docstring in DOCSTRING.findall(path.read_text("utf-8"))
+        if OPENING.match(docstring)
+    ] == []
 
 
 def comments(path: Path) -> Iterator[str]:

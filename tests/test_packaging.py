@@ -1,4 +1,4 @@
-"""What is shipped: the wheel, the archive of the sources, and that the wheel works alone."""
+"""The packages: the wheel, the archive of the sources, and that the wheel works alone."""
 
 from __future__ import annotations
 

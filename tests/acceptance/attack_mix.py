@@ -34,7 +34,7 @@ THROTTLED = 429
 
 
 class Goal(NamedTuple):
-    """How many clients of a kind there are, and how often they want to be stopped, and how."""
+    """The number of clients of a kind, and how often they may be stopped, and how."""
 
     clients: int
     times: int
@@ -172,7 +172,7 @@ async def _read_until(connection: ClientConnection, action: str) -> None:
 
 
 async def main(port: int) -> None:
-    """Let the mob loose and tell how it ended."""
+    """Run the mob, and report how it ended."""
     mix = AttackMix(port)
     await mix.run()
     print(json.dumps([[kind, code, times] for (kind, code), times in mix.ends.items()]))

@@ -1,4 +1,4 @@
-"""What a hostile client sends, and how."""
+"""The frames of a hostile client."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def step2(payload: bytes) -> bytes:
 
 
 def update(payload: bytes) -> bytes:
-    """Tell of a change."""
+    """Return a frame with an update."""
     return sync(2, payload)
 
 
 def presence(*states: tuple[int, int, bytes]) -> bytes:
-    """Tell of client ids, each with a clock and a state in JSON."""
+    """Return a frame with client ids, each with a clock and a state in JSON."""
     parts = [bytes(write_var_uint(len(states)))]
     for client_id, clock, state in states:
         parts += [bytes(write_var_uint(client_id)), bytes(write_var_uint(clock)), _chunk(state)]

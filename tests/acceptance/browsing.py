@@ -36,7 +36,7 @@ Enter = Callable[..., "Visitor"]
 
 
 class Visitor:
-    """Somebody at a browser of their own, with a line of their own to the site."""
+    """A user at a browser of their own, with a line of their own to the site."""
 
     def __init__(self, context: BrowserContext, line: Line) -> None:
         self.context = context
@@ -110,7 +110,7 @@ class Visitor:
         expect(self.page.locator("#status")).to_have_attribute("data-state", state)
 
     def cursor_of(self, name: str) -> Locator:
-        """Somebody else's cursor."""
+        """The cursor of another user."""
         return self.page.locator(".collaboration-carets__caret", has_text=name)
 
     def avatars(self) -> list[str]:

@@ -55,7 +55,7 @@ def site(prepared: Path, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def enter(browser: Browser, site: Site) -> Iterator[Enter]:
-    """Let somebody come to the site, logged in if a name is given."""
+    """Open the site for a user, logged in if a name is given."""
     visitors = []
     with ExitStack() as stack:
 

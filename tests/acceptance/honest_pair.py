@@ -38,7 +38,7 @@ def memory(server: Server) -> int:
 
 @asynccontextmanager
 async def unharmed(server: Server, room: str = "room", route: str = "ws") -> AsyncIterator[Pair]:
-    """Let two clients write to each other in ``room`` during the block.
+    """Run two clients that write to each other in ``room`` during the block.
 
     Afterwards each word must have arrived soon, neither may have been disconnected, a newcomer
     must get what they have, and the log must hold none of it.
@@ -64,7 +64,7 @@ def _worked(server: Server) -> float:
 
 
 async def _talk(server: Server, ann: YjsClient, bob: YjsClient, over: asyncio.Event) -> list[str]:
-    """Let one write when the other has answered; return the words that they wrote."""
+    """Write with one when the other has answered; return the words that they wrote."""
     words: list[str] = []
     for number in count():
         speaker, listener = (ann, bob) if number % 2 else (bob, ann)

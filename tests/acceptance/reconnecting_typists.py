@@ -85,7 +85,7 @@ class ReconnectingTypist(Typist):
 async def reconnecting_typists(
     urls: Sequence[str], seed: int = 0
 ) -> AsyncIterator[list[ReconnectingTypist]]:
-    """Let somebody type at each of ``urls`` until the block ends, or ``finish()``."""
+    """Run a typist at each of ``urls`` until the block ends, or ``finish()``."""
     people = [
         ReconnectingTypist(YjsClient(url), f"r{number}.", Random(f"{number} {seed}"))
         for number, url in enumerate(urls)

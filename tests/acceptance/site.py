@@ -149,7 +149,7 @@ class Line:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
-        """Let connections through again."""
+        """Accept connections again."""
         self._is_cut = False
 
     def _accept(self) -> None:

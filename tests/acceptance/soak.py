@@ -35,7 +35,7 @@ LOST = (OSError, WebSocketException, AssertionError)
 
 @dataclass(frozen=True)
 class SoakSize:
-    """How many of what."""
+    """The numbers of a run."""
 
     clients: int = 50
     rooms: int = 20
@@ -154,7 +154,7 @@ class Soak:
                 await client.abort()
 
     def _leave_for_good(self, person: Person) -> None:
-        """Somebody else takes the place; what was saved must stay, the rest may go."""
+        """Replace a client by another one; what was saved must stay, the rest may go."""
         self._gone.append(Person(person.name, person.room, person.client))
         self._gone[-1].typed = person.typed[: person.told_saved]
         person.name += "'"

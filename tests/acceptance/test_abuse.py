@@ -52,7 +52,7 @@ async def fill(server: Server) -> None:
 
 @asynccontextmanager
 async def asleep(server: Server) -> AsyncIterator[list[YjsClient]]:
-    """Let some have the big document open who read nothing."""
+    """Open the big document for clients that read nothing."""
     async with AsyncExitStack() as stack:
         sleepers = [
             await stack.enter_async_context(YjsClient(server.url(BIG), receive_buffer=4096))
@@ -64,7 +64,7 @@ async def asleep(server: Server) -> AsyncIterator[list[YjsClient]]:
 
 
 async def until_evicted(server: Server, sleepers: list[YjsClient]) -> None:
-    """Let them ask on until the server has given up on all of them."""
+    """Send requests of all until the server has disconnected all of them."""
     async with asyncio.timeout(DEADLINE):
         while (await metrics(server))["collab_evictions_total",] < len(sleepers):
             for sleeper in sleepers:
@@ -73,7 +73,7 @@ async def until_evicted(server: Server, sleepers: list[YjsClient]) -> None:
 
 
 async def attack(server: Server) -> Counter[tuple[str, int]]:
-    """Let the mob loose; return how many of each kind were ended with which code."""
+    """Run the mob; return how many of each kind were disconnected with which code."""
     command = ["-m", "tests.acceptance.attack_mix", str(server.port)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE

@@ -33,7 +33,7 @@ LIMIT = 80
 
 
 class Planner:
-    """Somebody in front of a board."""
+    """A user in front of a board."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor

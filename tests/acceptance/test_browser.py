@@ -33,7 +33,7 @@ def bob(enter: Enter) -> Visitor:
 
 
 def write_in_turns(first: Visitor, second: Visitor, letters: str) -> None:
-    """Let both type, each letter without waiting for what the other typed."""
+    """Type with both, each letter without waiting for what the other typed."""
     for letter in letters:
         first.write(letter)
         second.write(letter.upper())

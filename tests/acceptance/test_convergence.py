@@ -130,7 +130,7 @@ async def stored(server: Server, room: str) -> tuple[Any, ...]:
 
 
 async def write_together(server: Server, seed: int) -> tuple[Any, ...]:
-    """Let three to five people write in a room of their own; return what they end up with."""
+    """Run three to five people who write in a room of their own; return what they end up with."""
     random = Random(seed)
     clients = [server.client(f"room {seed}") for _ in range(random.randint(3, 5))]
     for client in clients:

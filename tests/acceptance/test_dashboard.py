@@ -20,7 +20,7 @@ FIRST = 24
 
 
 class Observer:
-    """Somebody in front of the dashboard."""
+    """A user in front of the dashboard."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor
@@ -44,7 +44,7 @@ class Observer:
 
     @property
     def unread(self) -> Locator:
-        """How many notifications there are."""
+        """The number of notifications."""
         return self.page.locator("#unread")
 
     def expect_readings(self, count: int) -> None:

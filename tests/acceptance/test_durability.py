@@ -1,4 +1,4 @@
-"""What a client was told is saved is there again, however the server ends (I2)."""
+"""An edit that a client knows as saved is there again, however the server ends (I2)."""
 
 from __future__ import annotations
 

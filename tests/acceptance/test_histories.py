@@ -161,7 +161,7 @@ class Faults:
         self.happened: Counter[str] = Counter()
 
     async def one(self) -> None:
-        """Let something fail for a moment."""
+        """Make something fail for a moment."""
         kinds = [self.hold_there, self.hold_back, self.cut, self.pause, self.kill]
         kind = self._drawn.choices(kinds, [4, 4, 4, 1, 1])[0]
         self.happened[kind.__name__] += 1

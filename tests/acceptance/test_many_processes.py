@@ -44,7 +44,7 @@ async def equal(clients: Sequence[YjsClient], holding: Sequence[str] = ()) -> No
 
 
 async def type_words(clients: Sequence[YjsClient], count: int, seed: int) -> list[str]:
-    """Let clients in turn append words of their own; return the words."""
+    """Append words with the clients in turn; return the words."""
     chance = random.Random(seed)
     words = [f"<{seed}.{number}>" for number in range(count)]
     for word in words:

@@ -1,4 +1,4 @@
-"""What a join, an edit, a moving cursor and doing nothing cost on the wire, in frames and bytes.
+"""The cost of a join, an edit, a moving cursor and doing nothing, in frames and bytes.
 
 The numbers are budgets: a change that makes one grow says why here.
 """

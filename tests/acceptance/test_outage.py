@@ -55,7 +55,7 @@ async def refused(server: Server, room: str) -> int:
 
 @contextmanager
 def largest_file(server: Server, path: Path) -> Iterator[None]:
-    """Let no file of the server outgrow this one, which its database takes for a full disk."""
+    """Limit the server's files to the size of this one; its database reports a full disk."""
     pid, kind = server.process.pid, resource.RLIMIT_FSIZE
     limits = resource.prlimit(pid, kind)
     resource.prlimit(pid, kind, (path.stat().st_size, limits[1]))

@@ -1,4 +1,4 @@
-"""Who is here: everybody sees it at once, and nobody can say it of others."""
+"""Presence: all members see it at once, and no client can change that of others."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def servers(
 
 @pytest.fixture
 async def balancer(servers: Sequence[Server]) -> AsyncIterator[Proxy]:
-    """What spreads connections over both processes."""
+    """The load balancer that spreads connections over both processes."""
     proxy = Proxy(*(server.port for server in servers))
     await proxy.start()
     yield proxy

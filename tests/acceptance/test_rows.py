@@ -257,7 +257,7 @@ async def change_something(
     clients: list[YjsClient],
     number: int,
 ) -> None:
-    """Let a client, or a view, change a row in a way that may be refused."""
+    """Change a row with a client, or a view, in a way that may be refused."""
     client, card = chance.choice(clients), chance.choice(cards)
     if chance.random() < 0.2:
         await ask(chance.choice(servers), "change", card.task, "position", number)

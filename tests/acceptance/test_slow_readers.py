@@ -1,4 +1,4 @@
-"""Who does not read costs bounded memory and holds up nobody (I8)."""
+"""A client that does not read costs bounded memory and delays no other (I8)."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Typist:
                     await self._stopped.wait()
 
     def stop(self) -> None:
-        """Let ``run()`` end."""
+        """End ``run()``."""
         self._stopped.set()
 
     async def _type_word(self) -> None:
@@ -106,7 +106,7 @@ class Typist:
 async def typing(
     server: Server, room: str, *, names: str = "abcd", seed: int = 0
 ) -> AsyncIterator[list[Typist]]:
-    """Let a typist for each letter of ``names`` type until the block ends, or ``finish()``."""
+    """Run a typist for each letter of ``names`` until the block ends, or ``finish()``."""
     typists = [Typist(server.client(room), name, Random(f"{name}{seed}")) for name in names]
     async with AsyncExitStack() as stack:
         for typist in typists:

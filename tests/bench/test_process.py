@@ -1,4 +1,4 @@
-"""What the benchmark tells of processes is what they have used."""
+"""The figures of the benchmark for processes are what they have used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured with is what it says: the updates of a week make the text beside them."""
+"""The data of the benchmark is what it says: the updates of a week make the text beside them."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def write(text: str, at: int = 0, name: str = DOC, user: Any = None) -> None:
 
 
 def refuse(name: str = DOC, user: Any = None) -> str:
-    """Let the type of a document refuse a change; return the address of its page."""
+    """Make the type of a document refuse a change; return the address of its page."""
     write("good <b>end</b>", name=name)
     write("bad <i>", 5, name, user)
     return f"{LIST}{RefusedState.objects.get(name=name).pk}/change/"

@@ -201,7 +201,7 @@ def test_the_tables_are_not_installed(
 
 @pytest.fixture
 def without_orm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the modules with the models be imported anew, as a project does that starts."""
+    """Make the modules with the models be imported anew, as in a project that starts."""
     for name in ("orm", "_queries", "models"):
         monkeypatch.delitem(sys.modules, f"collab_storage.{name}", raising=False)
 

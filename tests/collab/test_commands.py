@@ -165,7 +165,7 @@ def test_documents_to_compact_must_exist() -> None:
 
 
 class Overtaken(MemoryStorage):
-    """Somebody else compacts a document while it is being compacted."""
+    """Storage in which another process compacts a document while it is being compacted."""
 
     overtaking = False
 

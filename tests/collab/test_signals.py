@@ -30,7 +30,7 @@ NAMES = {
 
 @pytest.fixture
 def got() -> Iterator[list[tuple[Any, ...]]]:
-    """What receivers of all signals get."""
+    """Record what receivers of all signals get."""
     got: list[tuple[Any, ...]] = []
 
     def receive(signal: Signal, sender: object, name: str, **arguments: Any) -> None:

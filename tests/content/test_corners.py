@@ -1,4 +1,4 @@
-"""What is rare: other shapes of values, schemas of projects, and content that hardly fits."""
+"""Rare cases: other shapes of values, schemas of projects, and content that hardly fits."""
 
 from __future__ import annotations
 

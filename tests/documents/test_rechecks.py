@@ -110,7 +110,7 @@ async def recheck(*users: Any) -> list[Any]:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, access: Any) -> list[list[Any]]:
-    """Let the type answer with a value, or an error; return the users of each question."""
+    """Make the type answer with a value, or an error; return the users of each question."""
     questions = []
 
     async def access_for(self: Crowded, users: list[Any], key: str) -> Any:

@@ -102,7 +102,7 @@ def pages(start_server: StartServer, tmp_path: Path) -> Server:
 
 @pytest.fixture
 def visit(browser: Browser, pages: Server) -> Iterator[Visit]:
-    """Let a user open a page, logged in if a name is given."""
+    """Open a page for a user, logged in if a name is given."""
     writers = []
     with ExitStack() as stack:
 

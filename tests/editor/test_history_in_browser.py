@@ -184,7 +184,7 @@ def test_a_page_grants_the_versions_to_every_user_that_has_it(visit: Visit) -> N
 
 
 def fail_with(page: Page, **answer: Any) -> None:
-    """Let requests about versions be answered otherwise."""
+    """Answer requests about versions otherwise."""
 
     def respond(route: Route) -> None:
         route.fulfill(**answer)

@@ -1,4 +1,4 @@
-"""What other members, documents and pages send to ``<collab-editor>`` does no harm."""
+"""Hostile members, documents and pages do no harm to ``<collab-editor>``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of live rooms share: a storage that obeys, a websocket that obeys, and patience."""
+"""Fakes for tests of live rooms: a storage that obeys, a websocket that obeys, and patience."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class HinderedStorage(MemoryStorage):
         self.spoilt: dict[str, Exception] = {}
 
     def hold(self, verb: str) -> asyncio.Event:
-        """Let ``verb`` wait until the event that this returns is set."""
+        """Make ``verb`` wait until the event that this returns is set."""
         self.gates[verb] = asyncio.Event()
         return self.gates[verb]
 

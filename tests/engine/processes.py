@@ -234,7 +234,7 @@ class Process:
         return text(self.room(name).doc)
 
     async def open(self, name: str = NOTES, opener: Opener | None = None) -> Client:
-        """Let a client in."""
+        """Admit a client."""
         client = Client(self, name)
         await client.enter(opener)
         return client
@@ -293,7 +293,7 @@ class Client:
 
     @property
     def saved(self) -> int:
-        """How many of its updates this client was told to be saved."""
+        """The number of this client's updates that were reported as saved."""
         counts = [r["data"]["count"] for r in self.socket.replies if r["action"] == "saved"]
         return counts[-1] if counts else 0
 
@@ -332,7 +332,7 @@ class Cluster:
         return self.processes[-1]
 
     def kill(self, process: Process) -> None:
-        """Let a process do nothing more: it stores nothing, and nobody hears of it."""
+        """Stop a process: it stores nothing, and no other process hears of it."""
         process.storage.gates.setdefault("append", asyncio.Event())
         before, channel = self.wire.loses, process.channel
         self.wire.loses = lambda to, message: (
@@ -456,7 +456,7 @@ async def met(processes: Cluster) -> None:
 
 
 async def pause() -> None:
-    """Let many ticks pass: what is due is done, and what was lost has been asked for."""
+    """Run many ticks: what is due is done, and what was lost has been asked for."""
     await asyncio.sleep(30 * CALM_TIMINGS["tick"])
 
 

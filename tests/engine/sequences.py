@@ -160,7 +160,7 @@ async def _play(history: list[Step]) -> list[Any]:
 
 
 def _send(room: Room, member: Member, socket: Socket, frame: bytes | str) -> str:
-    """Let a frame arrive; return what became of it."""
+    """Deliver a frame; return what became of it."""
     if member.is_closed:
         return "closed"
     session = member.session

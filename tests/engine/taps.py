@@ -38,13 +38,13 @@ class Tap(Pipe):
         await until(lambda: not self._protocol.tasks)
 
     def send(self, message: bytes) -> None:
-        """Let a message of the client arrive."""
+        """Deliver a message of the client."""
         self._protocol.data_received(frame(message))
 
 
 @asynccontextmanager
 async def party(application: Any, size: int, room: str = "room") -> AsyncIterator[list[Tap]]:
-    """Let so many connections into a room; what they were told meanwhile is forgotten."""
+    """Connect a number of taps to a room; what they received meanwhile is forgotten."""
     async with AsyncExitStack() as stack:
         taps = [await stack.enter_async_context(Tap(application, room)) for _ in range(size)]
         for tap in taps:

@@ -104,7 +104,7 @@ class World:
         self.storage.failures.clear()
 
     async def unload(self, client: int, number: int) -> None:
-        """Let everybody go, and the room too unless it has work that is unsaved."""
+        """Remove all members, and the room too unless it has work that is unsaved."""
         for each in self.clients:
             await each.disconnect()
         await asyncio.sleep(0.005)

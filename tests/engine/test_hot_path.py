@@ -1,4 +1,4 @@
-"""What is not done per message or per member, counted (I9).
+"""Work that is not done per message or per member, counted (I9).
 
 Real connections of a real server, counted from a client's bytes to those that others are sent. Each
 number is the same for few and for many: one that grows makes the server slow long before anybody
@@ -142,7 +142,7 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[HinderedStora
 
 @asynccontextmanager
 async def busy(taps: Sequence[Tap], storage: HinderedStorage) -> AsyncIterator[asyncio.Event]:
-    """Let the first member write; what this returns lets the storage, which is slow, go on.
+    """Write with the first member; the returned function lets the storage, which is slow, go on.
 
     What comes next meets a writer that is busy, as in any server that is.
     """
@@ -166,7 +166,7 @@ def edit() -> bytes:
 
 
 async def _rest() -> None:
-    """Let the event loop do what can be done at once."""
+    """Run what the event loop can do at once."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -269,7 +269,7 @@ async def test_cursors_that_move_in_an_interval_are_broadcast_in_one_frame(
 
 
 def move(taps: Sequence[Tap], clock: int) -> None:
-    """Let each member move its cursor."""
+    """Move the cursor of each member."""
     for number, tap in enumerate(taps):
         tap.send(presence_frame([PresenceState(number + 1, clock, "{}")]))
 

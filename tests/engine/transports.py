@@ -68,7 +68,7 @@ class Pipe(asyncio.Transport):
         self._is_closing = True
 
     def pause_reading(self) -> None:
-        """Whoever sends too much would notice; tests do not."""
+        """Do nothing: tests do not send too much."""
 
     def resume_reading(self) -> None:
         """Nothing has been held back."""
@@ -129,13 +129,13 @@ class Line:
             self._ended.set()
 
     async def feed(self, pieces: Sequence[bytes]) -> None:
-        """Let these bytes arrive, each piece in a read of its own, as long as anybody reads."""
+        """Deliver these bytes, each piece in a read of its own, as long as the server reads."""
         for piece in pieces:
             if not self.protocol.transport.is_closing():
                 self.protocol.data_received(piece)
 
     async def end(self) -> bytes:
-        """Let the client end the connection; return all that it was sent."""
+        """End the connection as the client; return all that it was sent."""
         self.writer.write_eof()
         async with asyncio.timeout(DEADLINE):
             sent = await self.reader.read()

@@ -1,4 +1,4 @@
-"""What tests of watching share: members without a network, and a clock that is set by hand."""
+"""Fakes for tests of watching: members without a network, and a clock that is set by hand."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ManualLoop:
         return timer
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass in which the loop does nothing, and then call what is due."""
+        """Advance the time without work of the loop, and then call what is due."""
         self.now += seconds
         due = [timer for timer in self._timers if timer.when <= self.now]
         self._timers = [timer for timer in self._timers if timer.when > self.now]

@@ -1,1 +1,1 @@
-"""What tests of the whole need: real servers and services, and a client written apart from them."""
+"""Fixtures for tests of the whole: real servers, services, and a client written apart from them."""

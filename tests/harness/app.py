@@ -143,7 +143,7 @@ sessions = URLRouter([path("session/<path:room>", LoggedIn.as_asgi())])
 
 
 async def by_path(scope: Scope, receive: Any, send: Any) -> None:
-    """Let who logs in by session be told from who says in the query who it is."""
+    """Choose the user by session, or by the query that names one."""
     by_session = scope["path"].startswith("/session/")
     middleware: App = AuthMiddlewareStack(sessions) if by_session else QueryUser(consumers)
     await middleware(scope, receive, send)

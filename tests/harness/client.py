@@ -251,7 +251,7 @@ class YjsClient:
         return self.awareness.states
 
     async def set_presence(self, state: dict[str, Any] | None) -> None:
-        """Tell the others this client's state; ``None`` takes it back."""
+        """Send this client's state to the others; ``None`` removes it."""
         self.awareness.set_local_state(state)
         await self._send_presence()
 

@@ -152,11 +152,11 @@ class Server:
             self.process.wait(DEADLINE)
 
     def pause(self) -> None:
-        """Let it hang: it takes connections and answers nobody."""
+        """Stop the process without ending it: it accepts connections and answers none."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after ``pause``."""
+        """Continue it after ``pause``."""
         self.process.send_signal(signal.SIGCONT)
 
     # Other processes of the project

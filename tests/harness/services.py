@@ -110,12 +110,12 @@ class Service(ABC):
         self.stop(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Let it hang: it takes connections and answers nobody."""
+        """Stop the process without ending it: it accepts connections and answers none."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after ``pause``."""
+        """Continue it after ``pause``."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 

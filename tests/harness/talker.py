@@ -58,7 +58,7 @@ class Talker(ABC):
             self.frames.append(json.loads(text))
 
     async def quiet(self) -> bool:
-        """Tell whether nothing comes of what is under way; asks the server something for that."""
+        """Return whether nothing comes of what is under way; asks the server something for that."""
         await self.call("hello")
         self.frames = [frame for frame in self.frames if frame["action"] != "runtime_state"]
         return not self.frames

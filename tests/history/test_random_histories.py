@@ -26,7 +26,7 @@ class People:
         self.undo = [UndoManager(scopes=[doc.get("text", type=Text)]) for doc in self.docs]
 
     def step(self) -> None:
-        """Let one of them do something."""
+        """Do something as one of them."""
         number = self.chance.randrange(3)
         doc = self.docs[number]
         self.chance.choice([self.write, self.write, self.set_key, self.list_items, self.mark_up])(

@@ -193,7 +193,7 @@ class Document:
 
     @property
     def scope(self) -> str | None:
-        """What the server said last that the client may do."""
+        """The latest access that the server reported."""
         return self.scopes[-1] if self.scopes else None
 
     @property

@@ -1,4 +1,4 @@
-"""What is not done per message or per member, counted (I9), for clients of Hocuspocus."""
+"""Work that is not done per message or per member, counted (I9), for clients of Hocuspocus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for a client that does not read, of all its documents together."""
+"""The queue for a client that does not read, of all its documents together."""
 
 from __future__ import annotations
 

@@ -288,7 +288,7 @@ async def test_a_long_action_holds_up_no_other_and_ends_with_the_connection() ->
 
 
 class Panic(BaseException):
-    """What a library in Rust raises."""
+    """The exception of a library in Rust."""
 
 
 class Ending(LiveConsumer):

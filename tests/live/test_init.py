@@ -1,4 +1,4 @@
-"""What ``collab.live`` offers."""
+"""The names that ``collab.live`` offers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes from RxDjango or djangochannelsrestframework and is not heard is named."""
+"""Settings and methods of RxDjango or djangochannelsrestframework that are ignored are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process counts of its own work."""
+"""The counters of a process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.harness.waiting import until
 
 @contextmanager
 def counting() -> Iterator[dict[str, float]]:
-    """What is in the dictionary after the block is by how much the block has raised each number."""
+    """Yield a dictionary that has, after the block, how much the block raised each number."""
     raised: dict[str, float] = {}
     before = snapshot()
     yield raised

@@ -1,4 +1,4 @@
-"""What those are told who watch over a process: a load balancer, and Prometheus."""
+"""The views for a load balancer and for Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests look at: the documents of boards, and the rows that should be in them."""
+"""Views of tests: the documents of boards, and the rows that should be in them."""
 
 from __future__ import annotations
 

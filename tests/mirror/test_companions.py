@@ -26,7 +26,7 @@ SOMEBODY = Author(AnonymousUser())
 
 @pytest.fixture(autouse=True)
 def notes_of_finished_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a board's document have notes only while one of its tasks is done."""
+    """Show notes in a board's document only while one of its tasks is done."""
 
     def get_queryset(self: NoteMirror, room_name: str) -> QuerySet[Note]:
         is_done = Task.objects.filter(board=board_id(room_name), done=True).exists()

@@ -177,7 +177,7 @@ class Site:
                 row["body"].insert(len(row["body"]), " second")
 
     async def writer(self, name: str, doc: Doc[Any]) -> Write:
-        """Let a writer read the row, and return what it writes with."""
+        """Read the row for a writer, and return what it writes with."""
         kind = WRITERS[name]
         if kind is not None:
             return sync_to_async(await sync_to_async(kind)(self.pk))
@@ -217,7 +217,7 @@ class Site:
 
 
 async def write_both(first: str, second: str, kind: str) -> str:
-    """Let two writers read a row, then write one after the other; return which changes stay."""
+    """Read the row with two writers, and write with both; return which changes stay."""
     board = await Board.objects.acreate()
     labels = [(await Label.objects.acreate(name=name)).pk for name in "ab"]
     task = await Task.objects.acreate(board=board, title="old", body="text")

@@ -56,7 +56,7 @@ class World:
         )
 
     def change(self, name: str, card: Card | str, user: Any, **values: Any) -> Outcome:
-        """Let ``user`` change a card in a document, and have it checked."""
+        """Change a card in a document as ``user``, and have it checked."""
         key = card if isinstance(card, str) else str(card.pk)
         with documents.edit(name) as doc:
             rows = doc.get("cards", type=Map)

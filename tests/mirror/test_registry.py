@@ -1,4 +1,4 @@
-"""What a mirror that declares little does, and what it is asked to say."""
+"""Defaults of a mirror that declares little, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a document's rows goes along when it gets another name."""
+"""Facts about a document's rows go along when it gets another name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the database could not do at the moment is done a moment later, in another transaction."""
+"""Work that the database could not do at the moment is done later, in another transaction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ IMPATIENCE = {
 
 @pytest.fixture
 def errors(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What the mirror has logged as errors."""
+    """The errors that the mirror has logged."""
 
     def found() -> list[str]:
         records = [r for r in caplog.records if r.name.startswith("collab.mirror")]
@@ -68,7 +68,7 @@ def run(connection: BaseDatabaseWrapper, sql: str) -> None:
 
 @contextmanager
 def locked_elsewhere(board: Board, using: str) -> Iterator[Callable[[], None]]:
-    """Somebody else holds a board's lock until what is yielded is called."""
+    """Hold a board's lock in another connection until the yielded function is called."""
     is_locked, may_end = Event(), Event()
 
     def hold() -> None:

@@ -25,7 +25,7 @@ from .serializers import (
 
 
 class ForThoseLoggedIn(LiveConsumer):
-    """Whoever is logged in may open its documents."""
+    """Opens its documents to all users who are logged in."""
 
     async def has_permission(self, user: Any, **kwargs: Any) -> bool:
         return bool(user and user.is_authenticated)

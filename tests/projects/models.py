@@ -88,13 +88,13 @@ class Comment(models.Model):
 
 
 class Attachment(Named):
-    """What belongs to something that others do not see."""
+    """A part of something that others do not see."""
 
     comment = models.ForeignKey(Comment, models.CASCADE, related_name="attachments")
 
 
 class Draft(models.Model):
-    """What nobody but its user sees, at the top."""
+    """A row that only its user sees, at the top."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     text = models.CharField(max_length=100)

@@ -1,4 +1,4 @@
-"""What states show of the models."""
+"""The fields of the models that states show."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ class Model:
 
 
 class PresenceMachine(RuleBasedStateMachine):
-    """What everybody is told, put together as a client does, is what the room holds."""
+    """The broadcasts, put together as a client does, are what the room holds."""
 
     @initialize()
     def start(self) -> None:

@@ -267,7 +267,7 @@ class TestCompact:
 
 
 class TestLargeDocuments:
-    """What holds up nobody, as it is done in another process."""
+    """Compaction that delays no other work, as it is done in another process."""
 
     LARGE = Doc({"text": Text("x" * 1_100_000)}).get_update()
 

@@ -102,7 +102,7 @@ async def test_the_projects_own_transactions_wait_as_the_database_has_it(
 
 @contextmanager
 def read_only() -> Iterator[None]:
-    """Let new connections, and those of the block, write nothing."""
+    """Make new connections, and those of the block, write nothing."""
     name = connections["postgres"].settings_dict["NAME"]
     with in_executor() as executor:
 

@@ -42,7 +42,7 @@ entries = st.builds(
 
 @dataclass
 class Model:
-    """What the storage has to know of a document."""
+    """The expected content of a document in the storage."""
 
     changed: datetime
     snapshot: bytes | None = None

@@ -1,4 +1,4 @@
-"""What PostgreSQL does differently from a database with one writer at a time."""
+"""Differences of PostgreSQL from a database with one writer at a time."""
 
 from __future__ import annotations
 

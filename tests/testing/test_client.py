@@ -283,7 +283,7 @@ def test_each_use_begins_without_documents(settings: Any) -> None:
 
 
 class InTestCase(TestCase):
-    """What works in a transaction that is never committed."""
+    """Uses that work in a transaction that is never committed."""
 
     def test_documents(self) -> None:
         with documents.edit("room") as doc:

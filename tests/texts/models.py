@@ -74,5 +74,5 @@ class Entry(models.Model):
         return self.word
 
     def collab_access(self, user: Any) -> Access:
-        """Let everybody write open entries, and read the others."""
+        """Permit all users to write open entries, and to read the others."""
         return Access.WRITE if self.is_open else Access.READ

@@ -102,7 +102,7 @@ class CompactionContract:
         await parallel(storage, write(), fold(), fold())
         assert await _text(storage) == "The quick brown fox jumps over the lazy dog."
 
-    async def test_what_cannot_be_read_stays_where_it_is(self, storage: Storage) -> None:
+    async def test_an_update_that_cannot_be_read_stays_where_it_is(self, storage: Storage) -> None:
         await _append(storage, _typed("hello"))
         await _append(storage, [b"\xff\xffsecret"])
         assert await compact(storage, "doc") is not None

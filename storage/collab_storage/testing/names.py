@@ -48,7 +48,7 @@ class NamesContract:
         assert found == sorted(name for name in HOSTILE_NAMES if name.startswith(prefix))
 
     @pytest.mark.parametrize("name", NO_NAMES)
-    async def test_what_is_no_name_is_refused(self, storage: Storage, name: str) -> None:
+    async def test_names_that_are_not_valid_are_refused(self, storage: Storage, name: str) -> None:
         stored = await appended(storage, b"one")
         for refused in (
             storage.load(name),
@@ -68,7 +68,9 @@ class NamesContract:
         assert len(await listed(storage)) == 1
 
     @pytest.mark.parametrize("name", NO_NAMES[1:])
-    async def test_what_starts_no_name_is_refused(self, storage: Storage, name: str) -> None:
+    async def test_prefixes_that_are_not_valid_are_refused(
+        self, storage: Storage, name: str
+    ) -> None:
         with pytest.raises(InvalidName):
             await storage.page(name, "", 1)
         with pytest.raises(InvalidName):

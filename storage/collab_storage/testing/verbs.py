@@ -14,7 +14,7 @@ __all__ = ["VerbsContract"]
 
 @pytest.mark.asyncio
 class VerbsContract:
-    async def test_what_is_not_stored_is_not_there(self, storage: Storage) -> None:
+    async def test_a_document_that_is_not_stored_is_not_there(self, storage: Storage) -> None:
         assert await storage.load("doc") is None
         assert not await storage.exists("doc")
         assert not await storage.delete("doc")

@@ -45,7 +45,7 @@ def fail(change: Change) -> None:
 
 
 def rewind(model: Any, **fields: timedelta) -> None:
-    """Let stored times be so much earlier."""
+    """Move stored times into the past."""
     for row in model.objects.all():
         for field, earlier in fields.items():
             setattr(row, field, getattr(row, field) - earlier)

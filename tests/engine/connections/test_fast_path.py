@@ -44,7 +44,7 @@ def text_of(room: str) -> str:
 
 
 async def write_words(writer: YjsClient, reader: YjsClient) -> None:
-    """Let one write ten words, each when the other has the one before."""
+    """Write ten words with one, each when the other has the one before."""
     for number in range(10):
         await writer.insert(f"<{number}>")
         await reader.wait_until(lambda: f"<{number}>" in reader.text)  # noqa: B023

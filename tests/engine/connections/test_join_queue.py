@@ -47,7 +47,7 @@ async def test_a_newcomer_that_cannot_be_admitted_keeps_out_no_other() -> None:
 
 @pytest.fixture
 def events() -> list[dict[str, Any]]:
-    """What the application receives."""
+    """The events that the application receives."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""Who comes in: limits of one user and one address, and what is kept of those who come."""
+"""Admission: limits of one user and one address, and what is kept of connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hub does for the other processes: orders, what the storage has, the end of a process."""
+"""The work of a hub for other processes: orders, what the storage has, the end of a process."""
 
 from __future__ import annotations
 

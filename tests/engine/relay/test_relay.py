@@ -1,4 +1,4 @@
-"""What a process does for all of its rooms, and what becomes of a layer that fails."""
+"""The work of a process for all of its rooms, and for a layer that fails."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def meet_in_all(processes: Cluster) -> list[tuple[Client, Client]]:
 
 
 async def all_type(processes: Cluster, letters: str) -> list[list[str]]:
-    """Let somebody type in all rooms at once; return which rooms were told of together."""
+    """Type in all rooms at once; return which rooms were published together."""
     pairs = await meet_in_all(processes)
     (channel,) = {other.process.channel for _, other in pairs}
     for one, _ in pairs:

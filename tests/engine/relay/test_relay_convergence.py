@@ -51,7 +51,7 @@ class Person:
             self.client.type(f"{self._letter}{self.typed};", at)
 
     def is_complete(self, text: str) -> bool:
-        """Tell whether all letters of this person are in ``text``, each as often as typed."""
+        """Return whether all letters of this person are in ``text``, each as often as typed."""
         return text.count(self._letter) == self.typed
 
 

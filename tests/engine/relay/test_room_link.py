@@ -1,4 +1,4 @@
-"""What keeps one room equal to those of other processes."""
+"""The link that keeps one room equal to those of other processes."""
 
 from __future__ import annotations
 

@@ -39,12 +39,12 @@ class Hall:
         )
 
     def move(self, clock: int, client_id: int = 7, member: int = 0) -> None:
-        """Let a member say where its cursor is."""
+        """Move the cursor of a member."""
         state = PresenceState(client_id, clock, "{}")
         self.attendance.receive(self.members[member], [state])
 
     def leave(self, member: Member) -> None:
-        """Let a member go."""
+        """Remove a member."""
         self.members.remove(member)
         self.attendance.leave(member)
 
@@ -55,7 +55,7 @@ def told(socket: Socket) -> list[list[PresenceState]]:
 
 
 async def turns(number: int = 5) -> None:
-    """Let the event loop take a few turns, which takes no time."""
+    """Run a few turns of the event loop, which takes no time."""
     for _ in range(number):
         await asyncio.sleep(0)
 

@@ -88,7 +88,7 @@ def change(
 
 
 async def turn() -> None:
-    """Let the event loop take one turn."""
+    """Run one turn of the event loop."""
     await asyncio.sleep(0)
 
 

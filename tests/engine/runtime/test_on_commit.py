@@ -104,7 +104,7 @@ def test_work_is_not_done_for_a_block_that_fails() -> None:
 
 
 class Marking(CommitWork):
-    """Tells which of the marks were made in what has been committed."""
+    """Collects the marks that were committed."""
 
     def __init__(self, using: str) -> None:
         super().__init__(using)

@@ -1,4 +1,4 @@
-"""What there is one of for each event loop."""
+"""Objects of which there is one for each event loop."""
 
 from __future__ import annotations
 

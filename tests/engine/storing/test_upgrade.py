@@ -24,7 +24,7 @@ NOTES = "notes"
 
 
 class Rules:
-    """Those of a type whose upgrade appends the version that a document had."""
+    """Names of a type whose upgrade appends the version that a document had."""
 
     def __init__(self, version: int | None = 2) -> None:
         self.version = version

@@ -289,7 +289,7 @@ async def test_events_of_one_commit_may_be_more_than_the_calls_that_wait(
 
 
 async def kept_only(*numbers: int) -> None:
-    """Let events be kept of which nobody hears: the channel layer has lost them."""
+    """Keep events that no connection hears: the channel layer has lost them."""
     for number in numbers:
         await sync_to_async(events._keep)(Event("point", "chart", str(number)), 10)
 

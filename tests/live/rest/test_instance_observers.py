@@ -1,4 +1,4 @@
-"""Who watches a row is sent it when it has changed, as long as he may see it."""
+"""A user who watches a row receives it after each change, as long as the user may see it."""
 
 from __future__ import annotations
 
@@ -408,7 +408,7 @@ async def test_values_that_a_project_adds_to_the_scope_are_not_shared(
 
 @asynccontextmanager
 async def several(consumer: type[LiveConsumer], users: int, task: Task) -> AsyncIterator[list[Any]]:
-    """Let as many users watch a row, over two connections each."""
+    """Watch a row as this many users, over two connections each."""
     async with AsyncExitStack() as stack:
         clients = []
         for pk in [*range(1, users + 1)] * 2:

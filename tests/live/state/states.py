@@ -1,4 +1,4 @@
-"""What tests of states look at: documents of projects, as they are stored or at a client."""
+"""Documents of states in tests: those of projects, as they are stored or at a client."""
 
 from __future__ import annotations
 

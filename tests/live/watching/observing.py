@@ -13,7 +13,7 @@ __all__ = ["observers_end"]
 
 @pytest.fixture
 def observers_end() -> Iterator[None]:
-    """Let consumers that the test defines observe rows until its end."""
+    """Unregister the consumers that a test defines, and that observe rows, at its end."""
     before = [each for follower in changes._followers.values() for each in follower.watches]
     yield
     after = [each for follower in changes._followers.values() for each in follower.watches]

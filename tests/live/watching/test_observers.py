@@ -61,7 +61,7 @@ def board() -> Board:
 
 
 class Following(LiveConsumer):
-    """What the consumers of these tests have in common: an observer ``changed``."""
+    """The common part of the consumers of these tests: an observer ``changed``."""
 
     changed: Any
 

@@ -1,4 +1,4 @@
-"""What a transaction has changed of rows is told once, after its commit, as it is then."""
+"""A transaction's changes of rows are reported once, after its commit, with the values of then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What members change in rows that are removed, or get another key, at that moment is told."""
+"""Changes of members in rows that are removed, or get another key, at that moment are reported."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ async def test_it_is_found_out_again_if_the_database_was_away(
 
 
 def make(loop: asyncio.AbstractEventLoop, change: Callable[[], object]) -> None:
-    """Let ``change`` be made in the event loop, and what it brings be received."""
+    """Make ``change`` in the event loop, and receive what it brings."""
 
     async def run() -> None:
         change()
@@ -284,7 +284,7 @@ def make(loop: asyncio.AbstractEventLoop, change: Callable[[], object]) -> None:
 
 @contextmanager
 def saving(change: Callable[[], object]) -> Iterator[None]:
-    """Let ``change`` be made while a task is being saved."""
+    """Make ``change`` while a task is being saved."""
     loop = asyncio.get_running_loop()
 
     def wait(**kwargs: Any) -> None:

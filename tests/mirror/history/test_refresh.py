@@ -68,7 +68,7 @@ def fresh_size(board: Board) -> int:
 
 
 def age(board: Board, **age: float) -> None:
-    """Let it be so long ago that a process has opened the board's document."""
+    """Make it so long ago that a process has opened the board's document."""
     record = MirroredDocument.objects.filter(name=name_of(board))
     record.update(opened_at=timezone.now() - timedelta(**age))
 

@@ -1,4 +1,4 @@
-"""Who has changed what nobody has checked is in the storage's log."""
+"""The authors of unchecked changes are in the storage's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was changed in a document is checked under its lock, on every database."""
+"""Changes of a document are checked under its lock, on every database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user has changed of a row is saved, or it is said why not."""
+"""A user's changes of a row are saved, or refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of rows before a document is locked is used only if it is still so."""
+"""Facts about rows from before a document is locked are used only if they still hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a transaction has changed of rows is in their documents when it is committed."""
+"""A transaction's changes of rows are in their documents when it is committed."""
 
 from __future__ import annotations
 

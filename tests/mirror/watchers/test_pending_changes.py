@@ -1,4 +1,4 @@
-"""What was changed is noted: who did it, and when it is to be checked."""
+"""Changes are recorded: their authors, and when they are due."""
 
 from __future__ import annotations
 

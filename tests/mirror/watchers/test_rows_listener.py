@@ -1,4 +1,4 @@
-"""What members change in rows is saved as theirs, or set back and told."""
+"""Changes of members in rows are saved as theirs, or set back and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who comes back with changes of rows that were written anew meanwhile is told what is lost."""
+"""Lost changes of rows that were written anew meanwhile are reported to members that return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients send to an API overwrites nothing that they have not sent, or not read (I17)."""
+"""Requests of clients overwrite nothing that they have not sent, or not read (I17)."""
 
 from __future__ import annotations
 
