@@ -65,9 +65,12 @@ class Writer:
         self.page.wait_for_function(STORED)
 
     def type(self, text: str) -> None:
+        """Write at the end, and wait until it is there."""
         self.editor.click()
+        expect(self.editor).to_be_focused()
         self.page.keyboard.press("Control+End")
         self.page.keyboard.type(text)
+        expect(self.editor).to_contain_text(text.strip())
 
     def wait_stored(self) -> None:
         self.page.wait_for_function(STORED)
@@ -127,9 +130,13 @@ def test_comments_of_blocknote_are_seen_by_all(writers: list[Writer]) -> None:
     expect(bob.editor).to_contain_text("Comment this.")
     ann.page.keyboard.press("Shift+Home")
     ann.page.get_by_role("button", name="Add comment").click()
+    comment = ann.page.locator(".bn-comment-editor [contenteditable=true]")
+    expect(comment).to_be_focused()
     ann.page.keyboard.type("Why?")
+    expect(comment).to_have_text("Why?")
     ann.page.get_by_role("button", name="Save").click()
     expect(bob.editor.locator(".bn-thread-mark")).to_have_text("Comment this.")
+    expect(bob.page.locator(".bn-thread")).to_have_count(0)
     bob.editor.locator(".bn-thread-mark").click()
     expect(bob.page.locator(".bn-thread")).to_contain_text("Why?")
     ann.wait_stored()
