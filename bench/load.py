@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from itertools import cycle, islice
+from itertools import cycle, islice, zip_longest
 from json import loads
 from time import perf_counter
 from typing import Any, Self
@@ -25,7 +25,7 @@ from .documents import Document
 from .servers import Running
 from .websocket import BINARY, PATIENCE, TEXT, Connection, client_frame, settle
 
-__all__ = ["Crowd", "Member", "Reader", "Room", "newcomer"]
+__all__ = ["Crowd", "Line", "Member", "Reader", "Room", "newcomer"]
 
 _NOTHING = b"\0"
 _EMPTY_UPDATE = b"\0\0"
@@ -122,6 +122,7 @@ class Member(Connection):
         room: its name.
         reader: to be shared with others.
         document: what it had before, and sends to a server that has lost it.
+        line: which it shares with members of other rooms; by default it has its own connection.
     """
 
     def __init__(
@@ -130,8 +131,10 @@ class Member(Connection):
         room: str,
         reader: Reader | None = None,
         document: Document | None = None,
+        line: Line | None = None,
     ) -> None:
         super().__init__(server, room)
+        self._line = line
         #: What it has of the document.
         self.clocks: Clocks = {}
         #: The newest clock of presence that it got, by client id.
@@ -140,7 +143,10 @@ class Member(Connection):
         self.sent = self.saved = 0
         self._document = document
         self._reader = reader or Reader()
-        self._prefix = server.contestant.prefix(room)
+        #: What stands before each of its messages.
+        self.prefix = server.contestant.prefix(room)
+        if line is not None:
+            line.add(self)
         self._has_state = False
         #: What came before it, which it may lack or not.
         self._early: list[Range] = []
@@ -148,7 +154,10 @@ class Member(Connection):
 
     async def open(self) -> None:
         """Connect, and return when it has the document."""
-        await self.connect()
+        if self._line is None:
+            await self.connect()
+        else:
+            self._transport = await self._line.connect_once()
         for message in self.server.contestant.greeting(self.room):
             self.say(message)
         if self.server.contestant.hello is not None:
@@ -164,7 +173,7 @@ class Member(Connection):
 
     def say(self, message: bytes) -> None:
         """Send a message."""
-        self.send(client_frame(self._prefix + message))
+        self.send(client_frame(self.prefix + message))
 
     def write(self, update: bytes) -> None:
         """Send an update."""
@@ -184,7 +193,11 @@ class Member(Connection):
         known = None if self.partial else self._reader.chunks.get(data)
         if known is None:
             known = self._read(data)
-        for kind, value in known:
+        self.take_messages(known)
+
+    def take_messages(self, messages: Sequence[_Message]) -> None:
+        """Take what has come."""
+        for kind, value in messages:
             if kind is _Kind.UPDATE:
                 if self._has_state:
                     self.take_update(value)
@@ -197,7 +210,7 @@ class Member(Connection):
 
     def _read(self, data: bytes) -> list[_Message]:
         is_whole = not self.partial
-        prefix = len(self._prefix)
+        prefix = len(self.prefix)
         found = [self._reader.read(head, load, prefix) for head, load in self.frames(data)]
         if is_whole and not self.partial:
             self._reader.keep(data, found)
@@ -230,11 +243,53 @@ class Member(Connection):
         settle(self._answer)
 
 
+class Line(Connection):
+    """One connection that has many documents open, each as a member of its own.
+
+    Args:
+        server: whose client it is.
+        reader: to be shared with others.
+    """
+
+    def __init__(self, server: Running, reader: Reader) -> None:
+        super().__init__(server, "")
+        self._reader = reader
+        self._members: dict[bytes, Member] = {}
+        self._connecting: asyncio.Task[None] | None = None
+
+    def add(self, member: Member) -> None:
+        """Give the member what comes for its document."""
+        self._members[member.prefix] = member
+
+    async def connect_once(self) -> asyncio.Transport:
+        """Connect, if that is not done; return the transport."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self.connect())
+        await self._connecting
+        return self._transport
+
+    def take(self, data: bytes) -> None:
+        for head, payload in self.frames(data):
+            if head == BINARY and payload[0] < len(payload):
+                size = payload[0] + 1
+                member = self._members[payload[:size]]
+                member.take_messages([self._reader.read(head, payload, size)])
+            elif head != BINARY:
+                self.control(head, payload)
+
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
+        for member in self._members.values():
+            member.fail(error)
+
+
 class _Inhabitant(Member):
     """A member of a room, who may write as one author."""
 
-    def __init__(self, home: Room, server: Running, reader: Reader) -> None:
-        super().__init__(server, home.name, reader)
+    def __init__(
+        self, home: Room, server: Running, reader: Reader, line: Line | None = None
+    ) -> None:
+        super().__init__(server, home.name, reader, line=line)
         self.latencies = home.crowd.latencies[server]
         #: Client ids whose updates come from here, or were there before.
         self.own = home.crowd.earlier
@@ -257,14 +312,22 @@ class Room:
         servers: whose clients the members are, each in turn.
         size: how many members.
         reader: of their frames.
+        lines: for each member, if members share connections with those of other rooms.
     """
 
     def __init__(
-        self, crowd: Crowd, name: str, servers: Sequence[Running], size: int, reader: Reader
+        self,
+        crowd: Crowd,
+        name: str,
+        servers: Sequence[Running],
+        size: int,
+        reader: Reader,
+        lines: Sequence[Line] = (),
     ) -> None:
         self.crowd = crowd
         self.name = name
-        self.members = [_Inhabitant(self, each, reader) for each in islice(cycle(servers), size)]
+        places = zip_longest(islice(cycle(servers), size), lines)
+        self.members = [_Inhabitant(self, server, reader, line) for server, line in places]
         #: When each update was sent, by the author's client id; its place in the list is its clock.
         self.sent: dict[int, list[float]] = {}
         #: Updates that members have to get yet, each counted for each of them.
@@ -309,6 +372,7 @@ class Crowd:
         prefix: of the rooms' names.
         earlier: client ids of authors whose updates the rooms have; a server that loads them may
             send them to members again.
+        is_shared: the n-th members of all rooms share one connection.
     """
 
     def __init__(
@@ -318,13 +382,18 @@ class Crowd:
         size: int,
         prefix: str = "room",
         earlier: tuple[int, ...] = (),
+        is_shared: bool = False,
     ) -> None:
         self.earlier = earlier
         #: Seconds from sending an update to each member's getting it, by its server.
         self.latencies: dict[Running, list[float]] = {server: [] for server in servers}
         reader = Reader()
+        lines = [
+            Line(server, reader) for server in islice(cycle(servers), size if is_shared else 0)
+        ]
         self.rooms = [
-            Room(self, f"{prefix}-{number}", servers, size, reader) for number in range(rooms)
+            Room(self, f"{prefix}-{number}", servers, size, reader, lines)
+            for number in range(rooms)
         ]
         self._error: Exception | None = None
         self._busy = 0

@@ -11,11 +11,11 @@ from typing import Self
 from bench.authors import Author, author
 from bench.load import Crowd
 from bench.rounds import Pace
-from bench.servers import Running
+from bench.servers import Contestant, Running
 
 from .base import EVERY, FASTEST, STORED_OR_NOT, Figures, Scenario, delivery, times
 
-__all__ = ["FANOUT", "FanOut", "ManyRooms"]
+__all__ = ["FANOUT", "FanOut", "ManyRooms", "SharedConnections"]
 
 #: Updates of a burst of one member, and how often they are delivered at most.
 _ALONE, _DELIVERIES = 100, 40_000
@@ -52,7 +52,7 @@ class FanOut(Scenario):
         )
 
     async def measure(self, server: Running) -> Figures:
-        async with Crowd([server], self.rooms, self.size) as crowd:
+        async with self._crowd(server) as crowd:
             figures = await delivery(
                 server, self.pace, crowd, "one at a time", partial(crowd.converse, author(0))
             )
@@ -61,6 +61,10 @@ class FanOut(Scenario):
                 figures |= await delivery(server, self.pace, crowd, what, writing)
             await crowd.check()
         return figures
+
+    def _crowd(self, server: Running) -> Crowd:
+        """Return those who write."""
+        return Crowd([server], self.rooms, self.size)
 
     def _bursts(self) -> Iterator[tuple[str, int, int]]:
         """Yield what to call bursts, how many members write then, and how much each of them."""
@@ -96,6 +100,22 @@ class ManyRooms(FanOut):
     def _bursts(self) -> Iterator[tuple[str, int, int]]:
         yield "bursts", self.writers, self.updates
 
+
+@dataclass(frozen=True, kw_only=True)
+class SharedConnections(ManyRooms):
+    """The same, with two connections only: each has all rooms open, behind their addresses."""
+
+    family = "addressed"
+
+    def suits(self, contestant: Contestant) -> bool:
+        return contestant.is_addressed
+
+    def _crowd(self, server: Running) -> Crowd:
+        return Crowd([server], self.rooms, self.size, is_shared=True)
+
+
+#: Servers of addressed frames, beside ours with plain ones.
+_ADDRESSED = ("collab", "collab-addressed", "hocuspocus")
 
 FANOUT = (
     FanOut(
@@ -148,5 +168,25 @@ FANOUT = (
         updates=5,
         pace=Pace(round=3.0),
         servers=FASTEST,
+    ),
+    FanOut(
+        name="addressed-fanout-50",
+        title="1 room of 50, addressed frames",
+        size=50,
+        writers=50,
+        updates=20,
+        servers=_ADDRESSED,
+    ),
+    ManyRooms(
+        name="addressed-rooms-200",
+        title="200 rooms of 2, addressed frames",
+        rooms=200,
+        servers=_ADDRESSED,
+    ),
+    SharedConnections(
+        name="addressed-shared-200",
+        title="200 rooms of 2 on 2 connections",
+        rooms=200,
+        servers=_ADDRESSED,
     ),
 )

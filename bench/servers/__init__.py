@@ -15,7 +15,14 @@ from .base import (
 )
 from .hub import BareHub
 from .node import Hocuspocus, NodePeer, node_version
-from .ours import UNLIMITED, Collab, CollabElsewhere, collab_server, migrated_file
+from .ours import (
+    UNLIMITED,
+    Collab,
+    CollabAddressed,
+    CollabElsewhere,
+    collab_server,
+    migrated_file,
+)
 from .pycrdt import PycrdtWebsocket
 
 __all__ = [
@@ -41,6 +48,7 @@ _OURS = (
     Collab("collab"),
     Collab("collab-pure", root=ROOT),
     Collab("collab-memory", route="unstored"),
+    CollabAddressed("collab-addressed"),
     Collab("collab-postgres", database="postgres"),
     Collab("collab-uvicorn-stock", websockets="websockets-sansio"),
     CollabElsewhere("collab-daphne", "daphne", "-v 0 -b 127.0.0.1 -p {port}"),

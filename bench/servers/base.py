@@ -20,6 +20,7 @@ from tests.harness.waiting import poll_until
 __all__ = [
     "BUILD",
     "PEERS",
+    "Addressed",
     "Contestant",
     "Program",
     "Running",
@@ -71,9 +72,25 @@ class Contestant(ABC):
         """Return what stands before each message."""
         return b""
 
+    @property
+    def is_addressed(self) -> bool:
+        """Return whether a connection may have many documents open."""
+        return bool(self.prefix("room"))
+
     def greeting(self, room: str) -> Sequence[bytes]:
         """Return the messages that a client sends first."""
         return ()
+
+
+class Addressed(Contestant):
+    """A server whose messages are those of Hocuspocus."""
+
+    def prefix(self, room: str) -> bytes:
+        return bytes([len(room)]) + room.encode()
+
+    def greeting(self, room: str) -> Sequence[bytes]:
+        auth, token, empty = 2, 0, 0
+        return (bytes([auth, token, empty]),)
 
 
 class Running:

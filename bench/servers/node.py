@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from json import loads
 from pathlib import Path
@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tests.harness.server import ROOT
 
-from .base import PEERS, Contestant, Program, Running, free_port
+from .base import PEERS, Addressed, Contestant, Program, Running, free_port
 
 __all__ = ["Hocuspocus", "NodePeer", "node_version"]
 
@@ -94,12 +94,5 @@ class NodePeer(Contestant):
         )
 
 
-class Hocuspocus(NodePeer):
+class Hocuspocus(Addressed, NodePeer):
     """Its messages begin with the document's name, and it wants to hear a token first."""
-
-    def prefix(self, room: str) -> bytes:
-        return bytes([len(room)]) + room.encode()
-
-    def greeting(self, room: str) -> Sequence[bytes]:
-        auth, token, empty = 2, 0, 0
-        return (bytes([auth, token, empty]),)

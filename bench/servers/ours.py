@@ -20,9 +20,16 @@ from tests.harness.fixtures import migrate
 from tests.harness.server import ROOT, Server
 from tests.harness.services import Postgres
 
-from .base import BUILD, PEERS, Contestant, Program, Running, free_port, make_venv
+from .base import BUILD, PEERS, Addressed, Contestant, Program, Running, free_port, make_venv
 
-__all__ = ["UNLIMITED", "Collab", "CollabElsewhere", "collab_server", "migrated_file"]
+__all__ = [
+    "UNLIMITED",
+    "Collab",
+    "CollabAddressed",
+    "CollabElsewhere",
+    "collab_server",
+    "migrated_file",
+]
 
 #: A load generator sends faster than the server lets anybody by default.
 UNLIMITED = {
@@ -224,6 +231,20 @@ class Collab(Contestant):
             database=database.pids,
             run_code=partial(server.run_code, within=_PATIENCE),
         )
+
+
+class CollabAddressed(Addressed, Collab):
+    """This project, for clients of Hocuspocus.
+
+    Args:
+        name: what tables call it.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, route="addressed")
+        self.is_stored = True
+        # It has no text frames; each update is reported by a message of its own.
+        self.hello = None
 
 
 class CollabElsewhere(Contestant):

@@ -25,6 +25,7 @@ from pycrdt import Doc, Text  # noqa: E402
 
 from collab.access import Access  # noqa: E402
 from collab.consumers import YjsConsumer  # noqa: E402
+from collab.hocuspocus import HocuspocusConsumer  # noqa: E402
 from collab.live import LiveConsumer, action, publish  # noqa: E402
 from tests.projects.consumers import ProjectList, ProjectLive  # noqa: E402
 
@@ -137,6 +138,7 @@ consumers = URLRouter(
         path("broken/<path:room>", Broken.as_asgi()),
         path("echoing/<path:room>", Echoing.as_asgi()),
         path("unstored/<path:room>", Unstored.as_asgi()),
+        path("addressed/<path:room>", HocuspocusConsumer.as_asgi()),
     ]
 )
 sessions = URLRouter([path("session/<path:room>", LoggedIn.as_asgi())])
