@@ -1,4 +1,4 @@
-"""What is to be reached beside the best peer, and whether it was."""
+"""The aims beside the best peer, and whether they were reached."""
 
 from __future__ import annotations
 

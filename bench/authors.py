@@ -1,4 +1,4 @@
-"""What is written: the same updates for every server and in every room."""
+"""The text that is written: the same updates for every server and in every room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to call ``changed()`` of document types: latency, SQL, many documents, editing.
+"""The cost of calling ``changed()`` of document types: latency, SQL, many documents, editing.
 
 A server of the test project delivers the changes, as it does for any project. Its type writes a
 line to a file, so that nearly all that is measured is the delivery.

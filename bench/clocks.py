@@ -1,4 +1,4 @@
-"""What an update has, told by its clocks, and whether members get all of it, and once.
+"""The content of an update, by its clocks, and whether members get all of it, and once.
 
 Yjs counts, for each author, what that author has inserted: its clock. Whatever a server makes of
 updates, one frame or several of it, the clocks in them are those that their authors gave.

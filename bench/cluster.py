@@ -24,7 +24,7 @@ __all__ = ["Cluster", "Setup", "Usage"]
 
 @dataclass(frozen=True)
 class Usage:
-    """What has been used since the start, or between two moments.
+    """The use of the machine since the start, or between two moments.
 
     Args:
         cpu: seconds of each server process.
@@ -135,7 +135,7 @@ def _metrics(port: int) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Setup:
-    """How many processes, and what is between them.
+    """The number of processes, and what is between them.
 
     Args:
         processes: that serve.
@@ -148,7 +148,7 @@ class Setup:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """The name in tables."""
         return f"{self.processes} {self.layer}".strip()
 
     @contextmanager

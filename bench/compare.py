@@ -127,7 +127,7 @@ def _is_for(scenario: Scenario, contestant: Contestant) -> bool:
 
 
 def allow_many_sockets() -> None:
-    """Let this process and those that it starts open as many connections as they may."""
+    """Raise the limit of open connections of this process and those that it starts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -202,7 +202,7 @@ def _parameters(scenario: Scenario) -> dict[str, object]:
 
 
 class _Progress:
-    """Tells on standard error how far it is."""
+    """Reports progress on standard error."""
 
     def __init__(self, total: int) -> None:
         self._total = total

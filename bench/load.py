@@ -336,7 +336,7 @@ class Room:
         self.then: Callable[[Room], None] = _nothing
 
     def write(self, author: Author, place: int = 0) -> None:
-        """Let the member at ``place`` send the author's next update; the others are to get it."""
+        """Send the author's next update by the member at ``place``; all others wait for it."""
         member, sent = self.members[place], self.sent.setdefault(author.client_id, [])
         member.own = (author.client_id, *self.crowd.earlier)
         self.missing += len(self.members) - 1
@@ -406,7 +406,7 @@ class Crowd:
 
     @property
     def delivered(self) -> int:
-        """How many updates have reached members up to now, each counted for each of them."""
+        """The number of updates that have reached members, each counted for each of them."""
         return sum(map(len, self.latencies.values()))
 
     def taken(self, server: Running) -> list[float]:
@@ -427,14 +427,14 @@ class Crowd:
             member.close()
 
     def fail(self, error: Exception) -> None:
-        """Let what is waited for fail."""
+        """Fail all waits."""
         self._error = self._error or error
         settle(self._finished, error)
 
     # Writing.
 
     async def write(self, authors: Sequence[Author], updates: int, pace: float = 0.0) -> None:
-        """Let the n-th member of each room send updates of ``authors[n]``; all are to get them.
+        """Send updates of ``authors[n]`` by the n-th member of each room; wait for all members.
 
         Args:
             authors: they take turns, update by update.
@@ -454,12 +454,12 @@ class Crowd:
         await self._delivery()
 
     async def converse(self, author: Author, seconds: float) -> None:
-        """Let one member of each room write for so long, the next when all others have the last."""
+        """Write by one member of each room for a time, each time when all others have the last."""
         end = perf_counter() + seconds
         await self._converse(author, lambda room: perf_counter() < end)
 
     async def exchange(self, author: Author, updates: int) -> None:
-        """Let one member of each room write so many updates in all, in the same way."""
+        """Write a number of updates in all by one member of each room, in the same way."""
         await self._converse(author, lambda room: len(room.sent[author.client_id]) < updates)
 
     async def _converse(self, author: Author, goes_on: Callable[[Room], bool]) -> None:
@@ -475,7 +475,7 @@ class Crowd:
         await self._end()
 
     async def stream(self, author: Author, pace: float, until: asyncio.Future[Any]) -> None:
-        """Let one member of each room write at an even pace, whatever others have, up to a moment.
+        """Write by one member of each room at an even pace, whatever others have, up to a moment.
 
         Args:
             author: who writes.
@@ -522,7 +522,7 @@ class Crowd:
         await self.until(lambda: all(member.is_saved for member in self.members))
 
     async def seed(self, pieces: Sequence[bytes], clocks: Clocks) -> None:
-        """Let the first member of each room send a document in pieces; all are to get it."""
+        """Send a document in pieces by the first member of each room; all members wait for it."""
         for piece in pieces:
             for room in self.rooms:
                 room.members[0].write(piece)

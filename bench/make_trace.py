@@ -27,7 +27,7 @@ GAPS = (" ", " ", " ", " ", ", ", ". ", "\n", "\r\n", "\t")
 
 
 class _Writer:
-    """Somebody at a keyboard, and the trace so far."""
+    """A user at a keyboard, and the trace so far."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)

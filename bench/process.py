@@ -1,4 +1,4 @@
-"""What processes have used of the machine, as Linux says, and which cores they may use."""
+"""The processes' use of the machine, as Linux reports it, and which cores they may use."""
 
 from __future__ import annotations
 

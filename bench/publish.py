@@ -1,4 +1,4 @@
-"""What it costs to tell connections something from code that has no event loop."""
+"""The cost of sending something to connections from code that has no event loop."""
 
 from __future__ import annotations
 

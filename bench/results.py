@@ -1,4 +1,4 @@
-"""What was measured, kept in a file of JSON lines from the moment that it was measured."""
+"""Results, kept in a file of JSON lines from the moment that they were measured."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class Rounds:
         return await self.measure_warm()
 
     async def warm_up(self) -> None:
-        """Let the server work until what that costs is steady, or time is up."""
+        """Run rounds until their cost is steady, or time is up."""
         self._warm = await self._run(self.pace.warm_up, until_steady=True)
 
     async def measure_warm(self) -> float:

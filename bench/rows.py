@@ -1,4 +1,4 @@
-"""What it costs to tell clients of a saved row: ours beside djangochannelsrestframework.
+"""The cost of sending a saved row to clients: ours beside djangochannelsrestframework.
 
 All serve one small project (``peers/django-rows``) in a process of uvicorn. Tasks are saved by an
 HTTP view, one after the other; the next is saved when all subscribers have the one before.
@@ -247,7 +247,7 @@ class Audience:
             watcher.close()
 
     def expect(self, mark: bytes) -> None:
-        """Let all look for ``mark``."""
+        """Make all clients look for ``mark``."""
         self.found_at = []
         self._finished = asyncio.get_running_loop().create_future()
         for watcher in self._watchers:

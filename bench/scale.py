@@ -61,7 +61,7 @@ class Scenario(ABC):
 
 @dataclass(frozen=True)
 class Writing(Scenario):
-    """What members write reaches the others, in all processes.
+    """Updates reach the members in all processes.
 
     Args:
         rooms: that are busy at once.

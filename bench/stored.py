@@ -1,4 +1,4 @@
-"""What is done with the storage in a process of the project, as a worker of it would."""
+"""Work with the storage in a process of the project, as a worker of it would do."""
 
 from __future__ import annotations
 

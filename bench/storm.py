@@ -103,7 +103,7 @@ class _Client(Member):
 async def join(
     target: Target, room: str, clocks: Clocks, at_once: int, seconds: float
 ) -> list[float]:
-    """Let clients join a document one after the other, in so many places, for so long.
+    """Join a document by clients one after the other, in a number of places, for a time.
 
     Returns:
         the seconds from connecting to having the document, of each.
@@ -132,7 +132,7 @@ async def _join_on(
 
 
 async def synchronize(target: Target, room: str, clients: int, seconds: float) -> list[float]:
-    """Let clients ask for the whole document again and again, for so long; it changes meanwhile.
+    """Ask for the whole document again and again by clients, for a time; it changes meanwhile.
 
     Returns:
         the seconds that each answer took.
@@ -158,7 +158,7 @@ async def _ask_on(member: Member, end: float) -> list[float]:
 
 
 async def _edit(member: Member) -> None:
-    """Let nothing that was encoded be of use for long."""
+    """Keep all encoded documents from being of use for long."""
     clock = member.clocks.get(author(0).client_id, 0)
     while True:
         await asyncio.sleep(_EDIT_INTERVAL)

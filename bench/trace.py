@@ -86,7 +86,7 @@ async def _type_all(clients: Sequence[YjsClient], trace: Trace, progress: _Progr
 
 
 class _Progress:
-    """Tells on a line of standard error how far it is."""
+    """Reports progress on a line of standard error."""
 
     def __init__(self, total: int) -> None:
         self._total = total

@@ -1,4 +1,4 @@
-"""What versions cost: their making, their bytes in a day of editing, blame, comparisons, and what
+"""The cost of versions: their making, their bytes in a day of editing, blame, comparisons, and what
 the event loop does meanwhile."""
 
 from __future__ import annotations

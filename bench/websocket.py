@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         """Take what has come, which may end in the middle of a frame."""
 
     def fail(self, error: Exception) -> None:
-        """Tell those who wait that the connection is of no use any more."""
+        """Report to all who wait that the connection is of no use any more."""
         settle(self._opened, error)
 
     def frames(self, data: bytes) -> list[tuple[int, bytes]]:
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
 
 
 def settle(future: asyncio.Future[Any], error: Exception | None = None) -> None:
-    """Let those go on who wait for ``future``, unless they do already."""
+    """Continue all who wait for ``future``, unless they go on already."""
     if future.done():
         return
     if error is None:

@@ -28,7 +28,7 @@ _SIZE = 4
 
 
 class _Person:
-    """Somebody at a keyboard.
+    """A user at a keyboard.
 
     Args:
         number: from 0.

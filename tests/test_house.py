@@ -15,6 +15,7 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 COLLAB = ROOT / "collab"
 STORAGE = ROOT / "storage" / "collab_storage"
+BENCH = ROOT / "bench"
 EXAMPLE = ROOT / "example"
 TESTS = ROOT / "tests"
 
@@ -30,6 +31,8 @@ OPENING = re.compile(
 
 #: The first line of a docstring.
 DOCSTRING = re.compile(r'^ *"""(.*)', re.MULTILINE)
+#: The beginning of a comment that has lines of its own, in Python or JavaScript.
+COMMENT = re.compile(r"(#:?|//|/\*\*?) +")
 #: The name of a test.
 TEST = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 #: A test named so hides the connection, the update or the row that it promises something of.
@@ -158,10 +161,11 @@ def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
     assert found == []
 
 
-def test_docstrings_of_tests_begin_so_too() -> None:
+def test_docstrings_of_tests_and_benchmarks_begin_so_too() -> None:
     assert [
         f"{path.relative_to(ROOT)} {docstring}"
-        for path in modules(TESTS)
+        for package in (TESTS, BENCH)
+        for path in modules(package)
         for docstring in DOCSTRING.findall(path.read_text("utf-8"))
         if OPENING.match(docstring)
     ] == []
@@ -171,15 +175,18 @@ def comments(path: Path) -> Iterator[str]:
     """Yield the first line of each comment that has lines of its own."""
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     for before, line in pairwise(["", *lines]):
-        if line.startswith("#") and not before.startswith("#"):
-            yield line.lstrip("#: ")
+        if (mark := COMMENT.match(line)) and not COMMENT.match(before):
+            yield line.removeprefix(mark[0])
 
 
 def test_comments_begin_with_the_thing() -> None:
+    folders = ("client-js/src", "client-js/test", "example/frontend", "tests/js", "tests/editors")
+    scripts = [path for folder in folders for path in (ROOT / folder).rglob("*.[jt]s")]
+    paths = [path for package in (COLLAB, STORAGE, EXAMPLE) for path in modules(package)]
     assert [
         f"{path.relative_to(ROOT)} {comment}"
-        for package in (COLLAB, STORAGE, EXAMPLE)
-        for path in modules(package)
+        for path in (*paths, *scripts)
+        if "node_modules" not in path.parts
         for comment in comments(path)
         if OPENING.match(comment)
     ] == []

@@ -1,4 +1,4 @@
-"""What servers are put into: one module for each kind of situation."""
+"""Scenarios: one module for each kind of situation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario is, and what all of them use."""
+"""The base of scenarios, and what all of them use."""
 
 from __future__ import annotations
 

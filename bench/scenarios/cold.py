@@ -1,4 +1,4 @@
-"""Somebody opens a document that no process has loaded."""
+"""Opening a document that no process has loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What members write reaches the others: in rooms of several sizes, and in many small rooms."""
+"""Updates reach the other members: in rooms of several sizes, and in many small rooms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALONE, _DELIVERIES = 100, 40_000
 
 @dataclass(frozen=True, kw_only=True)
 class FanOut(Scenario):
-    """What members write reaches the others.
+    """Updates reach the other members.
 
     One of them writes first, the next update when all have the last one; then it does not wait any
     more, and then several write at once.
@@ -73,7 +73,7 @@ class FanOut(Scenario):
 
 
 async def _write(crowd: Crowd, authors: Sequence[Author], updates: int, seconds: float) -> None:
-    """Let authors write in bursts for so long, one burst at least."""
+    """Write in bursts by authors for a time, one burst at least."""
     end, is_first = perf_counter() + seconds, True
     while is_first or perf_counter() < end:
         await crowd.write(authors, updates)

@@ -80,7 +80,7 @@ class _Storm(Scenario):
     def _start(
         self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
-        """Let them want the document for so long; return how long each waits for it."""
+        """Open the document by clients for a time; return how long each waits for it."""
 
     @abstractmethod
     def _figures(self, cpu: float, seconds: list[float]) -> Figures:

@@ -1,4 +1,4 @@
-"""What members, rooms and documents hold."""
+"""The memory of members, rooms and documents."""
 
 from __future__ import annotations
 

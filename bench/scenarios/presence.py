@@ -44,7 +44,7 @@ class _Movers:
         self._sent = [[0.0] for _ in members]
 
     def move(self, number: int) -> None:
-        """Let one of them tell where its cursor is."""
+        """Move the cursor of one member."""
         sent = self._sent[number]
         state = {
             "user": {"name": f"Member {number}", "color": "#30bced", "colorLight": "#30bced33"},
@@ -56,7 +56,7 @@ class _Movers:
         self.members[number].say(frame)
 
     async def move_on(self, seconds: float) -> None:
-        """Let all of them move at an even pace for so long."""
+        """Move all cursors at an even pace for a time."""
         began = perf_counter()
         for number in range(round(seconds / _MOVE * len(self.members))):
             due = began + number * _MOVE / len(self.members)
@@ -125,7 +125,7 @@ class Presence(Scenario):
         await crowd.until(partial(movers.all_see, crowd.members), _INTERVAL)
 
     async def _move(self, crowd: Crowd, movers: _Movers, seconds: float) -> list[float]:
-        """Let them move, and one write; return how old the cursors are that some see."""
+        """Move all cursors, and write by one; return how old the cursors are that some see."""
         moving = asyncio.create_task(movers.move_on(seconds))
         watching = asyncio.create_task(self._watch(crowd.members[:_OBSERVERS], movers, moving))
         await crowd.stream(author(0), _WRITE, moving)

@@ -1,4 +1,4 @@
-"""What it costs that the members of a room are in two processes."""
+"""The cost of having the members of a room in two processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to store what is written, and how much of it goes to the disk."""
+"""The cost of storing updates, and how much of it goes to the disk."""
 
 from __future__ import annotations
 

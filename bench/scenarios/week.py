@@ -1,4 +1,4 @@
-"""What a week of typing becomes in the storage."""
+"""A week of typing in the storage."""
 
 from __future__ import annotations
 

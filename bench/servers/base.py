@@ -1,4 +1,4 @@
-"""What a server is to those who measure it, and the processes that serve."""
+"""A server for measurements, and the processes that serve."""
 
 from __future__ import annotations
 

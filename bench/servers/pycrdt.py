@@ -1,4 +1,4 @@
-"""What pycrdt-websocket has: a server, and a consumer for Channels."""
+"""The servers of pycrdt-websocket: a server, and a consumer for Channels."""
 
 from __future__ import annotations
 

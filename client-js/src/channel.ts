@@ -353,7 +353,7 @@ export class LiveChannel<R extends object = Record<string, unknown>> {
   }
 }
 
-/** How many numbers of a group are remembered. */
+/** Numbers of a group that are remembered, at most. */
 const REMEMBERED = 256;
 
 /**

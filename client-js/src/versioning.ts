@@ -29,14 +29,14 @@ export interface VersionList {
 /** Client, first clock, clock behind the last, key of the user, and time of an insertion. */
 export type AuthorRange = [number, number, number, string | null, string];
 
-/** Who has written a document, and the names of the users by key. */
+/** The authors of a document, and the names of the users by key. */
 export interface Authors {
   shares: { user: string | null; inserted: number; deleted: number; last: string }[];
   ranges: AuthorRange[];
   users: Record<string, string>;
 }
 
-/** What differs between two states of a document; `docs/history.md` describes the changes. */
+/** The differences of two states of a document; `docs/history.md` describes the changes. */
 export interface Difference {
   changes: object[];
   /** The later state with what was removed, in `<ins>` and `<del>`. */

@@ -34,7 +34,7 @@ async function run(t, language, html) {
   return tasks;
 }
 
-/** What a module exports that has this source. */
+/** The exports of a module of this source. */
 async function load(t, source) {
   const options = { module: "esnext", target: "es2022", jsx: "react-jsx" };
   // Beside this file, where its packages are found.

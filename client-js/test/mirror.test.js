@@ -44,7 +44,7 @@ async function open(t, room) {
 /** The key of the first task with a title. */
 const keyOf = (tasks, title) => [...tasks.all()].find(([, task]) => task.title === title)?.[0];
 
-/** What is refused, from now on. */
+/** The refusals from now on. */
 function refusals(tasks) {
   const refused = [];
   tasks.on("refused", (refusal) => refused.push(refusal));
@@ -99,7 +99,7 @@ test("a value that is not valid is set back, and its author alone receives the r
   assert.deepEqual([refusal.key, refusal.status, refusal.values], [key, 400, { title: "" }]);
   assert.deepEqual(Object.keys(refusal.fields), ["title"]);
   assert.equal(refusal.errors[0], refusal.fields.title[0]);
-  // What was right about it is saved.
+  // The valid fields are saved.
   assert.equal(ann.tasks.get(key).done, true);
   assert.equal(ann.tasks.error(key), refusal);
   assert.equal(shown.text, key);

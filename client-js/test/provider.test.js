@@ -31,7 +31,7 @@ const write = (provider, string) => text(provider).insert(text(provider).length,
 
 afterEach(() => tell("unlock"));
 
-/** Let the members of a room of the route "granted" do that from now on. */
+/** Grant that to the members of a room of the route "granted" from now on. */
 async function grant(room, access) {
   const socket = new WebSocket(`${address("grant")}/${room}?access=${access}`);
   await once(socket, "close");

@@ -15,7 +15,7 @@ function tasksOf(...keys) {
   return tasks;
 }
 
-/** What a component makes of what a hook gives, and how often it was rendered. */
+/** A component's rendering of the value of a hook, and how often it was rendered. */
 function counting(read) {
   const component = (props) => {
     component.renders += 1;

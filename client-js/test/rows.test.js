@@ -38,7 +38,7 @@ function byAnother(doc, change) {
   Y.applyUpdate(doc, Y.encodeStateAsUpdate(other, state));
 }
 
-/** How many updates `change` makes. */
+/** The number of updates that `change` makes. */
 function updates(doc, change) {
   let count = 0;
   const add = () => (count += 1);

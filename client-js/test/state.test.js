@@ -134,7 +134,7 @@ test("a refused row is as it was before, and its author receives the reason", as
   const forbidden = plan.save(TASK, task.id, { title: "forbidden" });
   await assert.rejects(forbidden, (error) => error.status === 403);
   await until(() => plan.state.tasks[0].title === "Paint");
-  // What is fine is saved beside it.
+  // The valid change is saved beside it.
   const both = [
     plan.save(TASK, task.id, { title: "SHOUTED" }),
     plan.save(TASK, task.id, { position: 3 }),

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { editText } from "django-collab";
 import * as Y from "yjs";
 
-/** What of a text is taken out and put in to make another of it. */
+/** The parts that are deleted and inserted to make another text of one. */
 function edit(before, after) {
   const text = new Y.Doc().getText("text");
   text.insert(0, before);

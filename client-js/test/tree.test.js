@@ -60,7 +60,7 @@ test("earlier trees are not kept, however often a row changes", async () => {
     rows(doc, "Board").set("1", { name: `Board ${count}` });
   }
   assert.equal(tree.state.name, "Board 999");
-  // What a WeakRef led to stays until the turn ends.
+  // The target of a WeakRef stays until the turn ends.
   await new Promise((resolve) => setImmediate(resolve));
   collect();
   assert(former.filter((reference) => reference.deref()).length < 5);

@@ -27,7 +27,7 @@ function present(awareness: Awareness): Person[] {
   const people = new Map<string, Person>();
   for (const id of [awareness.clientID, ...others]) {
     const state = awareness.getStates().get(id);
-    // What the server says of others; the own state comes from this page.
+    // The server's names of others; the own state comes from this page.
     const person = (state?.[VERIFIED] ?? state?.["user"]) as Person | undefined;
     if (person && !people.has(label(person))) people.set(label(person), person);
   }

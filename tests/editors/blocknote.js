@@ -39,7 +39,7 @@ export const editor = {
   outline: () => outline(schema),
   documents: async function* (count) {
     for (const document of made({ ...options, count })) {
-      // What edits have left is not always what BlockNote itself can read.
+      // The result of edits is not always readable by BlockNote itself.
       try {
         const doc = server.editor ? document.doc : null;
         const blocks = server.yDocToBlocks(doc, options.field);

@@ -24,7 +24,7 @@ class Client {
     this.root.insert(this.root.length, string);
   }
 
-  /** What a client of the same room calls itself, as seen from here. */
+  /** The name of a client of the same room, as seen from here. */
   nameOf(other) {
     return this.provider.awareness.getStates().get(other.provider.awareness.clientID)?.user?.name;
   }

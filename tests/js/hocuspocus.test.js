@@ -1,4 +1,4 @@
-/** What stock providers are promised, by Hocuspocus' own server and by ours. */
+/** The promises to stock providers, of Hocuspocus' own server and of ours. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import * as Y from "yjs";
@@ -18,7 +18,7 @@ const newName = () => `shared/${newRoom()}`;
 
 for (const server of [theirs, ours]) {
   for (const version of VERSIONS) {
-    // What version 2 does not know of: questions for tokens, and documents that are closed.
+    // Version 2 does not know questions for tokens, and documents that are closed.
     const promiseFrom3 = (...rest) => version[0].startsWith("2") || promise(...rest);
     const promise = (text, run) => {
       test(`${server.name}, ${version[0]}: ${text}`, (t) => {
@@ -203,7 +203,7 @@ for (const version of VERSIONS) {
     write(writer, "first ");
     write(writer, "second");
     await until(() => textOf(reader) === "first second");
-    // What the reader sends now reaches the writer behind all that the server sent it before.
+    // The reader's frames now reach the writer behind all that the server sent it before.
     write(reader, "!");
     await until(() => textOf(writer) === "first second!");
     assert.equal(writer.unsyncedChanges, 2);
@@ -212,7 +212,7 @@ for (const version of VERSIONS) {
   });
 }
 
-// What is too large.
+// Too large frames.
 
 const MIB = 1024 * 1024;
 
@@ -275,7 +275,7 @@ async function forge(t, server) {
   await lib.attachRaw(forger, name, "writer-too");
   const state = JSON.stringify({ user: { name: "forged" } });
   forger.sendTo(name, 1, lib.frame(1, victim.document.clientID, 1000, state));
-  // What comes behind it has arrived when this has.
+  // The frames behind it have arrived when this has.
   forger.sendTo(name, 5, "all done");
   await until(() => witness.heard.stateless.includes("done"));
   return nameOf(witness, victim);

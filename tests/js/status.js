@@ -1,4 +1,4 @@
-/** What the release candidate of y-websocket 4 takes for saved. */
+/** The edits that the release candidate of y-websocket 4 reports as saved. */
 import * as Y from "@y/y";
 import * as decoding from "lib0/decoding";
 
@@ -6,7 +6,7 @@ const SYNC = 0;
 const STEP1 = 0;
 
 /**
- * Tells whether all local updates came back from the server.
+ * Reports whether all local updates came back from the server.
  *
  * The packages published under the version 4 do not all have the status that its documentation
  * describes, so its rule is here: a local change is confirmed when an update with its ids arrives.

@@ -111,7 +111,7 @@ test("y-websocket 4 takes its updates for saved when they are stored, not before
   writer.write("first ");
   writer.write("second");
   await until(() => reader.text === "first second");
-  // What the reader sends now reaches the writer behind all that the server sent it before.
+  // The reader's frames now reach the writer behind all that the server sent it before.
   reader.write("!");
   await until(() => writer.text === "first second!");
   assert.equal(status.saved, false);

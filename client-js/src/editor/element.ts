@@ -13,7 +13,7 @@ const SURFACES: Record<string, () => Promise<{ makeSurface: MakeSurface }>> = {
   plain: () => import("./plain/surface.js"),
 };
 
-/** What an element has while it is in a page. */
+/** The parts of an element while it is in a page. */
 interface Life {
   connection: Connection;
   frame: Frame;
@@ -126,7 +126,7 @@ export class CollabEditor extends HTMLElement {
       setTimeout(write, 100);
     };
     connection.doc.on("update", follow);
-    // What was typed last must be in the form that is sent at once.
+    // The last letters must be in the form that is sent at once.
     this.closest("form")?.addEventListener("submit", () => input && (input.value = surface.value), {
       capture: true,
       signal: stop.signal,

@@ -1,4 +1,4 @@
-/** What is around the text: the bar of buttons, the status, and who is here. */
+/** The frame of the text: the bar of buttons, the status, and who is here. */
 import type { Awareness } from "y-protocols/awareness";
 
 import { present, type Person } from "./person.js";
@@ -118,7 +118,7 @@ export function sheet(css: string): CSSStyleSheet {
   return made;
 }
 
-/** Let styles apply to the page. */
+/** Apply styles to the page. */
 export function adopt(styles: CSSStyleSheet): void {
   if (!document.adoptedStyleSheets.includes(styles)) document.adoptedStyleSheets.push(styles);
 }

@@ -14,7 +14,7 @@ export type State =
 
 export interface Status {
   state: State;
-  /** What the server said when it closed the document. */
+  /** The server's reason for closing the document. */
   reason: string;
 }
 

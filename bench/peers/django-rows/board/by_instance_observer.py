@@ -10,7 +10,7 @@ from .serializers import TaskSerializer
 
 
 class TaskConsumer(ObserverModelInstanceMixin, GenericAsyncAPIConsumer):
-    """Tells of single tasks."""
+    """Sends single tasks."""
 
     queryset = Task.objects.all()
     serializer_class = TaskSerializer

@@ -10,7 +10,7 @@ from .serializers import TaskSerializer
 
 
 class TaskConsumer(AsyncAPIConsumer):
-    """Tells of all tasks of a board."""
+    """Sends all tasks of a board."""
 
     @model_observer(Task, serializer_class=TaskSerializer)
     async def task_changed(self, message, action, subscribing_request_ids=(), **kwargs):

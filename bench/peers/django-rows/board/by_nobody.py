@@ -1,3 +1,3 @@
-"""Nobody is told of saved tasks."""
+"""No client receives saved tasks."""
 
 websockets = []

@@ -1,4 +1,4 @@
-"""What a measurement asks the server for, and the times that only the server knows."""
+"""Views for measurements, and for times that only the server knows."""
 
 from time import perf_counter
 
@@ -45,7 +45,7 @@ def load(request, board):
 
 
 def count(request):
-    """Tell how many statements there were."""
+    """Return the number of statements."""
     return JsonResponse({"statements": statements})
 
 

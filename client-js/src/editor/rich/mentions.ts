@@ -11,7 +11,7 @@ interface Candidate {
   label: string;
 }
 
-/** What is typed before the cursor, from the sign on. */
+/** The text before the cursor, from the sign on. */
 interface Query {
   from: number;
   to: number;
@@ -112,7 +112,7 @@ class Suggestions {
       const response = await fetch(address, { headers: { Accept: "application/json" } });
       if (!response.ok) throw new Error(String(response.status));
       const candidates = candidatesIn(await response.json());
-      // What was typed meanwhile asks for itself.
+      // Letters typed meanwhile ask for themselves.
       if (this.#query === query) this.#show(candidates);
     } catch {
       if (this.#query === query) this.#place.notify(this.#place.t("The people to mention could not be loaded."));

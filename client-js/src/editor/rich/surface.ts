@@ -54,7 +54,7 @@ export function makeSurface(place: Place): Surface {
   };
 }
 
-/** Let Tab leave the text after Escape, as in code; in lists and tables it has another meaning. */
+/** Make Tab leave the text after Escape, as in code; in lists and tables it has another meaning. */
 function leaveAfterEscape(): (view: unknown, event: KeyboardEvent) => boolean {
   let isLeaving = false;
   return (_view, { key }) => {

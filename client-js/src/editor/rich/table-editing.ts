@@ -1,4 +1,4 @@
-/** What edits tables: loaded with the first table of a page. */
+/** Editing of tables: loaded with the first table of a page. */
 import type { Editor } from "@tiptap/core";
 import type { Command } from "@tiptap/pm/state";
 import {
@@ -37,7 +37,7 @@ export const commands = {
 
 export type TableCommand = keyof typeof commands;
 
-/** Let an editor edit tables. */
+/** Make tables of an editor editable. */
 export function editTables(editor: Editor): void {
   const { view } = editor;
   const next: Command = (state, dispatch) => {

@@ -232,7 +232,7 @@ function isActive(editor: Editor, [name, attributes]: NonNullable<Tool["active"]
   return typeof name === "string" ? editor.isActive(name, attributes) : editor.isActive(name);
 }
 
-/** Let the Tab key stop at one button of a row. */
+/** Make the Tab key stop at one button of a row. */
 function stopAt(row: HTMLElement, button: HTMLButtonElement | null | undefined): void {
   row.querySelectorAll("button").forEach((other) => (other.tabIndex = other === button ? 0 : -1));
 }
@@ -244,7 +244,7 @@ function keepStop(row: HTMLElement): void {
   }
 }
 
-/** Let arrows move between the buttons of a row; Tab leaves it. */
+/** Make arrows move between the buttons of a row; Tab leaves it. */
 function moveByArrows(row: HTMLElement): void {
   const buttons = (): HTMLButtonElement[] => [...row.querySelectorAll("button")].filter(({ disabled }) => !disabled);
   row.addEventListener("focusin", ({ target }) => stopAt(row, (target as Element).closest("button")));
