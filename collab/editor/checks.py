@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
 
 from collab.editor.options import EDITORS
 
@@ -17,18 +18,19 @@ __all__ = ["check_field"]
 def check_field(field: Any) -> Iterator[CheckMessage]:
     """Check the editor of a field, its model, and that the project serves it (E040 to E043)."""
     if field.editor not in EDITORS:
-        text = f"'editor' must be one of {', '.join(EDITORS)}, not {field.editor!r}."
-        yield Error(text, obj=field, id="collab.E040")
+        text = _("'editor' must be one of %(editors)s, not %(given)r.")
+        values = {"editors": ", ".join(EDITORS), "given": field.editor}
+        yield Error(text % values, obj=field, id="collab.E040")
     if not apps.is_installed("collab.editor"):
-        text = "The documents of collaborative fields are served by an app that is not installed."
-        hint = 'Add "collab.editor" to INSTALLED_APPS.'
+        text = _("The app that serves the documents of collaborative fields is not installed.")
+        hint = _('Add "collab.editor" to INSTALLED_APPS.')
         yield Error(text, hint=hint, obj=field, id="collab.E041")
     if field.primary_key or len(field.model._meta.pk_fields) > 1:
-        text = "A model with collaborative fields needs one other field as its primary key."
+        text = _("A model with collaborative fields needs one other field as its primary key.")
         yield Error(text, obj=field, id="collab.E042")
     if field.history and not _has_history_urls():
-        text = "The field has 'history', and no URL has the versions."
-        hint = 'Add path("history/", include("collab.history.urls")) to the urlpatterns.'
+        text = _("The field has 'history', and no URL has the versions.")
+        hint = _('Add path("history/", include("collab.history.urls")) to the urlpatterns.')
         yield Error(text, hint=hint, obj=field, id="collab.E043")
 
 

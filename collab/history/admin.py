@@ -46,6 +46,13 @@ else:
 __all__ = ["HistoryPages"]
 
 _PAGE = 100
+_KINDS = {
+    VersionKind.AUTO: _("automatic"),
+    VersionKind.NAMED: _("named"),
+    VersionKind.RESTORE: _("before a restoration"),
+    VersionKind.IMPORT: _("before an import"),
+    VersionKind.REPLACE: _("before a rewrite"),
+}
 _TEMPLATES = "admin/collab_storage/document"
 
 
@@ -91,7 +98,7 @@ class HistoryPages(BaseAdmin):
             "days": [(day, [*rows]) for day, rows in groupby(rows, key=lambda row: row["day"])],
             "choices": {
                 "day": [*dict.fromkeys((str(_day(v)), str(_day(v))) for v in found)],
-                "kind": [(kind.value, kind.value) for kind in VersionKind],
+                "kind": [(kind.value, label) for kind, label in _KINDS.items()],
                 "author": sorted(names.items(), key=lambda item: item[1]),
             },
             "chosen": chosen,
@@ -178,6 +185,7 @@ class HistoryPages(BaseAdmin):
         return {
             "version": version,
             "day": _day(version),
+            "kind": _KINDS[version.kind],
             "by": ", ".join(names.get(key, key) for key in version.by),
             "made_by": names.get(made_by, made_by) if made_by is not None else "",
             "url": self._url("version", document, version.id),

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models.functions import Coalesce, Greatest, Length
+from django.utils.translation import gettext_lazy as _
 
 from .base import MAX_NAME_LENGTH, new_version
 from .formats import UPDATE_FORMAT
@@ -60,11 +61,11 @@ def _latest() -> Greatest:
 class Document(models.Model):
     """A document: a snapshot, and the updates that came after it."""
 
-    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    name = models.CharField(_("name"), max_length=MAX_NAME_LENGTH, unique=True)
     snapshot = models.BinaryField(null=True)
     snapshot_format = models.PositiveSmallIntegerField(default=UPDATE_FORMAT)
     version = models.PositiveBigIntegerField(default=new_version)
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(_("created"))
     #: Time of the latest change in the snapshot; later changes are in the log.
     #: Appending does not touch this row, so that writers do not wait for each other.
     updated_at = models.DateTimeField()
@@ -74,6 +75,8 @@ class Document(models.Model):
 
     class Meta:
         ordering: ClassVar = ["name"]
+        verbose_name = _("document")
+        verbose_name_plural = _("documents")
 
     def __str__(self) -> str:
         return self.name
@@ -121,15 +124,16 @@ class EventLease(models.Model):
     up, until the document's next change succeeds.
     """
 
-    name = models.CharField(max_length=MAX_NAME_LENGTH, unique=True)
+    name = models.CharField(_("name"), max_length=MAX_NAME_LENGTH, unique=True)
     holder = models.UUIDField()
-    until = models.DateTimeField()
-    attempts = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True)
-    given_up_at = models.DateTimeField(null=True)
+    until = models.DateTimeField(_("not tried again before"))
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.TextField(_("error"), blank=True)
+    given_up_at = models.DateTimeField(_("given up"), null=True)
 
     class Meta:
-        verbose_name = "failed change"
+        verbose_name = _("failed change")
+        verbose_name_plural = _("failed changes")
 
     def __str__(self) -> str:
         return self.name
@@ -193,20 +197,21 @@ class ValidState(models.Model):
 class RefusedState(models.Model):
     """A state of a document that its type has refused, and that was set back."""
 
-    name = models.CharField(max_length=MAX_NAME_LENGTH, db_index=True)
-    at = models.DateTimeField()
+    name = models.CharField(_("name"), max_length=MAX_NAME_LENGTH, db_index=True)
+    at = models.DateTimeField(_("time"))
     #: Primary keys, as text, of the users who changed the document since it was valid.
-    user_ids = models.JSONField(default=list)
-    reasons = models.TextField()
+    user_ids = models.JSONField(_("keys of the users"), default=list)
+    reasons = models.TextField(_("reasons"))
     state = models.BinaryField()
     #: Whether the document was set back.
-    is_set_back = models.BooleanField()
+    is_set_back = models.BooleanField(_("set back"))
     #: The edit that set it back.
     undoing = models.BinaryField(null=True)
 
     class Meta:
         ordering: ClassVar = ["-at"]
-        verbose_name = "refused change"
+        verbose_name = _("refused change")
+        verbose_name_plural = _("refused changes")
 
     def __str__(self) -> str:
         return self.name
