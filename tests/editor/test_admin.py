@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.test import Client
+from django.db import connection
+from django.http import QueryDict
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 from collab import documents
 from collab.access import Access
@@ -137,6 +142,24 @@ def test_texts_that_are_not_live_are_merged(admin: Client, article: Article) -> 
     assert save(admin, article, form_data(page, note="ONE\r\ntwo\r\nthree")) == ""
     article.refresh_from_db()
     assert article.note == "ONE\ntwo\nthree and more"
+
+
+def test_texts_that_are_saved_at_the_same_time_are_merged(admin: Client, article: Article) -> None:
+    Article.objects.update(note="one\ntwo\nthree")
+    data = form_data(opened(admin, article), note="ONE\ntwo\nthree")
+    request = RequestFactory().get("/")
+    request.user = User.objects.get(username="root")
+    form_class = site._registry[Article].get_form(request, article, change=True)
+    form = form_class(QueryDict(urlencode(data, doseq=True)), instance=Article.objects.get())
+    assert form.is_valid()
+    # Another user saves between the check of the form and its own update.
+    Article.objects.update(note="one\ntwo\nthree and more", views=9)
+    with CaptureQueriesContext(connection) as queries:
+        form.save()
+    saved = Article.objects.get()
+    assert (saved.note, saved.views) == ("ONE\ntwo\nthree and more", 9)
+    is_locked = any("FOR UPDATE" in query["sql"] for query in queries)
+    assert is_locked == connection.features.has_select_for_update
 
 
 def test_values_of_several_inputs_are_replaced_at_the_second_time(

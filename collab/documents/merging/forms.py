@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Model
 
 from collab.documents.merging.texts import merged_texts
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 else:
     _ModelForm = forms.ModelForm
 
-__all__ = ["MergingFormMixin", "form_with", "save_columns"]
+__all__ = ["MergingFormMixin", "form_with", "save_columns", "save_merged"]
 
 
 class MergingFormMixin(_ModelForm):
@@ -151,7 +152,9 @@ class MergingFormMixin(_ModelForm):
 
     def save_instance(self, instance: Model) -> None:
         """Save the changed fields of the form's instance, after ``save(commit=False)``."""
-        save_columns(instance, self.changed_fields)
+        # Others may have saved a text since the form was cleaned.
+        bases = {name: text or "" for name, text in self._present.items()}
+        save_merged(instance, self.changed_fields, bases)
 
     def _save_m2m(self) -> None:
         everything = self.cleaned_data
@@ -178,6 +181,38 @@ def form_with(mixin: type[Any], form: type[forms.ModelForm[Any]]) -> type[Any]:
     if issubclass(form, mixin):
         return form
     return type(form.__name__, (mixin, form), {"__module__": form.__module__})
+
+
+def save_merged(instance: Model, names: Collection[str], bases: Mapping[str, str]) -> None:
+    """Save fields of a stored row, and no others; both changes of a text are saved.
+
+    Args:
+        instance: the row, with their new values.
+        names: of the changed fields.
+        bases: texts that the changes started from, by field. If others have changed such a text
+            since, the instance has both changes afterwards, too.
+
+    Raises:
+        DatabaseError: the row has been deleted.
+    """
+    using = router.db_for_write(type(instance), instance=instance)
+    texts = {name: bases[name] for name in sorted(bases.keys() & set(names))}
+    with transaction.atomic(using) if texts else nullcontext():
+        if texts:
+            _merge_stored(instance, using, texts)
+        save_columns(instance, names)
+
+
+def _merge_stored(instance: Model, using: str, bases: Mapping[str, str]) -> None:
+    rows = type(instance)._base_manager.using(using).filter(pk=instance.pk)
+    if connections[using].features.has_select_for_update:
+        rows = rows.select_for_update()
+    there = rows.values(*bases).first()
+    if there is not None:
+        values = {name: getattr(instance, name) or "" for name in bases}
+        for name, text in merged_texts(bases, values, there).items():
+            if text != values[name]:
+                setattr(instance, name, text)
 
 
 def save_columns(instance: Model, names: Collection[str]) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from typing import Any
 
-from django.db import connections, router, transaction
 from django.db.models import Model
 from rest_framework.utils.model_meta import get_field_info
 
-from collab.documents.merging.forms import save_columns
-from collab.documents.merging.texts import merged_texts
+from collab.documents.merging.forms import save_merged
 from collab.mirror.registry import mirrors
 from collab.mirror.rows.relations import concrete
 
@@ -42,17 +39,13 @@ def save_changed(instance: Model, names: Collection[str], bases: Mapping[str, st
     Raises:
         DatabaseError: the row has been deleted.
     """
-    using = router.db_for_write(type(instance), instance=instance)
     changed = {
         field.name
         for field in instance._meta.concrete_fields
         if {field.name, field.attname} & set(names)
     }
     texts = changed & bases.keys() & text_columns(type(instance)) if bases else set()
-    with transaction.atomic(using) if texts else nullcontext():
-        if texts:
-            _merge(instance, using, {name: bases[name] for name in sorted(texts)})
-        save_columns(instance, names)
+    save_merged(instance, changed, {name: bases[name] for name in texts})
 
 
 def save_values(instance: Model, values: Mapping[str, Any]) -> None:
@@ -71,14 +64,3 @@ def save_values(instance: Model, values: Mapping[str, Any]) -> None:
         instance.save()
     for name in many:
         getattr(instance, name).set(values[name])
-
-
-def _merge(instance: Model, using: str, bases: Mapping[str, str]) -> None:
-    rows = type(instance)._base_manager.using(using).filter(pk=instance.pk)
-    if connections[using].features.has_select_for_update:
-        rows = rows.select_for_update()
-    there = rows.values(*bases).first()
-    if there is not None:
-        values = {name: getattr(instance, name) or "" for name in bases}
-        for name, text in merged_texts(bases, values, there).items():
-            setattr(instance, name, text)

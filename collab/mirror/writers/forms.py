@@ -6,10 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.db.models import Model
 
 from collab.documents.merging.forms import MergingFormMixin, form_with
-from collab.mirror.writers.changed_fields import save_changed, text_columns
+from collab.mirror.writers.changed_fields import text_columns
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
@@ -29,12 +28,6 @@ class MirroredFormMixin(MergingFormMixin):
     def text_names(self) -> Collection[str]:
         """Return the fields that mirrors have as Text."""
         return text_columns(type(self.instance))
-
-    def save_instance(self, instance: Model) -> None:
-        """Save the changed fields of the form's instance, after ``save(commit=False)``."""
-        # The form's text has been merged with the row's already.
-        bases = {name: text or "" for name, text in self._present.items()}
-        save_changed(instance, self.changed_fields, bases)
 
 
 class MirroredModelForm(MirroredFormMixin, _ModelForm):
