@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib.admin.utils import quote
@@ -17,7 +18,7 @@ from collab.access import Access
 from collab.documents.changes.change import Change
 from collab.documents.registry import registrations
 from collab.editor.element.people import person
-from collab.editor.rows.columns import collaborative_models, columns_of
+from collab.editor.rows.columns import CollaborativeColumn, collaborative_models, columns_of
 from collab.exceptions import NoSuchDocument
 
 __all__ = [
@@ -40,7 +41,9 @@ class RowDocument(documents.DocumentType):
             model = Note
 
     As long as no document is stored, the row's columns are its text; from then on the document is,
-    and the columns are what it renders.
+    and the columns are what it renders. To fill stored documents with the text of a field that was
+    added or renamed as soon as they are opened, raise ``version``; a class that is made does so for
+    a field that is added.
     """
 
     model: ClassVar[type[Model]]
@@ -66,21 +69,44 @@ class RowDocument(documents.DocumentType):
 
     def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> None:
         """Fill a new document with what is in the columns of the row."""
-        columns = columns_of(self.model)
-        names = (column.attname for column in columns)
-        values = self._stored_rows(parameters["pk"]).values(*names).first() or {}
-        for column in columns:
-            if text := values.get(column.attname):
-                doc.apply_update(column.format.make(column.name, text))
+        fill(doc, self._made(parameters["pk"], columns_of(self.model)))
+
+    def upgrade(self, doc: Doc[Any], before: int, *args: Any, **parameters: Any) -> None:
+        """Fill the roots of fields that were added, or renamed, since the document was stored."""
+        fill(doc, self._made(parameters["pk"], self._lacking(doc)))
 
     def changed(self, change: Change, *args: Any, **parameters: Any) -> None:
-        """Store the rendered texts in the row, and leave its other columns alone."""
-        state = change.doc.get_update()
+        """Store the rendered texts in the row, and leave its other columns alone.
+
+        A column whose root the document never had keeps its text, and the document gets it.
+        """
+        state, lacking = change.doc.get_update(), self._lacking(change.doc)
         values = {
             column.attname: column.format.render(change.name, state, column.name)
             for column in columns_of(self.model)
+            if column not in lacking
         }
         self._stored_rows(parameters["pk"]).update(**values)
+        if made := self._made(parameters["pk"], lacking):
+            with documents.edit(change.name) as doc:
+                fill(doc, made)
+
+    def _lacking(self, doc: Doc[Any]) -> list[CollaborativeColumn]:
+        """Return the columns whose roots a document never had; one that was emptied has them."""
+        roots = {*doc.keys()}
+        return [column for column in columns_of(self.model) if column.name not in roots]
+
+    def _made(self, pk: Any, columns: Sequence[CollaborativeColumn]) -> dict[str, bytes]:
+        """Return the texts of a row in columns, each as an update, by the name of its root."""
+        if not columns:
+            return {}
+        names = (column.attname for column in columns)
+        values = self._stored_rows(pk).values(*names).first() or {}
+        return {
+            column.name: column.format.make(column.name, text)
+            for column in columns
+            if (text := values.get(column.attname))
+        }
 
     def contents(self) -> dict[str | None, Any]:
         """Return the schema of each collaborative field."""
@@ -129,6 +155,14 @@ class RowDocument(documents.DocumentType):
             return rows.none()
         # One row has one document: "7" is a key, and "007" is none.
         return rows.filter(pk=key) if str(key) == str(pk) else rows.none()
+
+
+def fill(doc: Doc[Any], made: Mapping[str, bytes]) -> None:
+    """Apply updates that make roots, but for roots that the document has."""
+    roots = {*doc.keys()}
+    for name, update in made.items():
+        if name not in roots:
+            doc.apply_update(update)
 
 
 def model_access(model: type[Model], user: Any) -> Access:
@@ -199,6 +233,8 @@ def register_row_documents() -> None:
             "model": model,
             "content": columns[0].format.schema,
             "content_field": columns[0].name,
+            # A field that is added to the model raises it, so that stored documents get its text.
+            "version": len(columns) if len(columns) > 1 else None,
             "history": documents.History() if any(each.history for each in columns) else None,
         }
         document_type = type(f"{model.__name__}Document", (RowDocument,), attributes)

@@ -15,10 +15,13 @@ from django.db import models, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 from django.test.utils import isolate_apps
+from django.utils import timezone
+from pycrdt import Doc, Text
 
 from collab import documents
 from collab.documents.policy import ensure_seeded
 from collab.editor import CollaborativeTextField, document_name
+from collab.editor.document_types import document_type_of, fill
 from collab.testing import deliver_changes
 from collab_storage.models import Document
 from tests.texts.models import Article, ArticleProxy, Entry, Leaflet, Review
@@ -66,6 +69,40 @@ def test_fields_of_a_row_share_a_document() -> None:
     opened(article)
     assert [document.name for document in Document.objects.all()] == [f"texts.article/{article.pk}"]
     assert (read(article, "body"), read(article, "summary")) == ("one", "two")
+
+
+def test_a_column_whose_root_the_document_never_had_keeps_its_text() -> None:
+    article = Article.objects.create(title="A", body="<p>one</p>")
+    write(article, "body", "two")
+    # As that of a field which was renamed, or had been a plain text until now.
+    Article.objects.update(summary="mine")
+    deliver_changes()
+    article.refresh_from_db()
+    assert (article.body, article.summary) == ("<p>two</p>", "mine")
+    assert read(article, "summary") == "mine"
+    write(article, "summary", "")
+    deliver_changes()
+    article.refresh_from_db()
+    assert (article.body, article.summary) == ("<p>two</p>", "")
+
+
+def test_a_field_that_is_added_is_in_documents_as_soon_as_they_are_used() -> None:
+    article = Article.objects.create(title="A", body="<p>old</p>", summary="mine")
+    column: Any = Article._meta.get_field("body")
+    now, stored = timezone.now(), column.format.make("body", "<p>stored</p>")
+    name = document_name(article)
+    Document.objects.create(name=name, snapshot=stored, created_at=now, updated_at=now)
+    write(article, "body", "typed")
+    assert (read(article, "body"), read(article, "summary")) == ("typed", "mine")
+    assert (document_type_of(Article).version, document_type_of(Entry).version) == (2, None)
+
+
+def test_a_root_that_another_user_has_written_by_then_is_left_alone() -> None:
+    doc: Doc[Any] = Doc()
+    doc.get("summary", type=Text).insert(0, "typed")
+    column: Any = Article._meta.get_field("summary")
+    fill(doc, {"summary": column.format.make("summary", "mine")})
+    assert str(doc.get("summary", type=Text)) == "typed"
 
 
 def test_a_change_of_a_row_that_is_gone_changes_nothing() -> None:
@@ -214,6 +251,11 @@ def test_a_text_of_a_row_without_a_document_is_assigned() -> None:
     article.summary = "x"
     article.save()
     assert read(article, "summary") == "x"
+    # One whose document holds nothing but that text.
+    entry = Entry.objects.create(word="a")
+    entry.text = "x"
+    entry.save()
+    assert read(entry, "text") == "x"
 
 
 # Loading.
