@@ -6,8 +6,8 @@ saved, and the form says so when others have changed them meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
@@ -36,12 +36,14 @@ from collab.editor.rows.columns import CollaborativeColumn, columns_of
 if TYPE_CHECKING:
     _TabularInline = admin.TabularInline[Any, Any]
     _StackedInline = admin.StackedInline[Any, Any]
+    _Options = admin.options.BaseModelAdmin[Any]
 else:
-    _TabularInline, _StackedInline = admin.TabularInline, admin.StackedInline
+    _TabularInline, _StackedInline, _Options = admin.TabularInline, admin.StackedInline, object
 
 __all__ = [
     "CollaborativeAdmin",
     "CollaborativeAdminForm",
+    "CollaborativeInlineMixin",
     "CollaborativeStackedInline",
     "CollaborativeTabularInline",
 ]
@@ -114,7 +116,70 @@ class CollaborativeAdminForm(MergingFormMixin):
         self.data = data
 
 
-class CollaborativeAdmin(MergingAdmin):
+@dataclass(frozen=True)
+class ReadOnlyText:
+    """A text of a row as the admin shows it to a user who may not change it there.
+
+    Two of one text and one user are equal, as the name of the field would be in their place.
+    """
+
+    column: CollaborativeColumn
+    user: Any
+
+    @property
+    def __name__(self) -> str:
+        return self.column.name
+
+    @property
+    def short_description(self) -> Any:
+        """The label."""
+        return self.column.verbose_name
+
+    def __call__(self, row: Model) -> Any:
+        """Return the editor, which shows the text only; nothing of a row to be added."""
+        return "" if row._state.adding else live_editor(row, self.column, self.user, readonly=True)
+
+
+class ReadOnlyTextsMixin(_Options):
+    """Shows texts live, too, where they cannot be changed."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Add the editors that show texts to the names of read-only fields."""
+        return [
+            *super().get_readonly_fields(request, obj),
+            *self._read_only_texts(request, obj).values(),
+        ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Put them in the places of the fields."""
+        texts = self._read_only_texts(request, obj)
+        return [
+            (title, {**options, "fields": _with(texts, options["fields"])})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def _read_only_texts(self, request: HttpRequest, obj: Any) -> dict[str, ReadOnlyText]:
+        """Return what is shown of texts that are declared read-only; of all to viewers of a row."""
+        is_viewer = obj is not None and not self.has_change_permission(request, obj)
+        declared = super().get_readonly_fields(request, obj)
+        return {
+            column.name: ReadOnlyText(column, request.user)
+            for column in _columns(self.model)
+            if is_viewer or column.name in declared
+        }
+
+
+def _with(texts: Mapping[str, ReadOnlyText], fields: Iterable[Any]) -> list[Any]:
+    """Return the fields of a page, which may be in groups, with texts in the place of names."""
+    return [
+        _with(texts, field) if isinstance(field, (list, tuple)) else texts.get(field, field)
+        for field in fields
+        # Without a list of fields, Django adds the read-only ones at the end.
+        if not isinstance(field, ReadOnlyText)
+    ]
+
+
+class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
     """An admin whose change forms several people use at the same time."""
 
     form_mixin: ClassVar[type[MergingFormMixin]] = CollaborativeAdminForm
@@ -130,35 +195,6 @@ class CollaborativeAdmin(MergingAdmin):
         """Return the form of a row's page, for a user."""
         form = super().get_form(request, *args, **kwargs)
         return type(form.__name__, (form,), {"collab_user": request.user})
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Show live texts, too, to users who may only view the row."""
-        fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or self.has_change_permission(request, obj):
-            return fieldsets
-        columns = {column.name: column for column in _columns(self.model)}
-        return [
-            (
-                title,
-                {
-                    **options,
-                    "fields": [self._shown(name, columns, request) for name in options["fields"]],
-                },
-            )
-            for title, options in fieldsets
-        ]
-
-    def _shown(
-        self, name: Any, columns: dict[str, CollaborativeColumn], request: HttpRequest
-    ) -> Any:
-        if isinstance(name, (list, tuple)):
-            return [self._shown(each, columns, request) for each in name]
-        if name not in columns:
-            return name
-        shown: Any = partial(_read_only, columns[name], request.user)
-        shown.short_description = columns[name].verbose_name
-        shown.__name__ = name
-        return shown
 
     def get_urls(self) -> list[Any]:
         """Add the address at which a form asks what others do with its row."""
@@ -202,8 +238,8 @@ class CollaborativeAdmin(MergingAdmin):
         return _("Another user") if entry is None else _name(entry.user)
 
 
-class CollaborativeInlineMixin(MergingInlineMixin):
-    """The same for rows inside the page of another."""
+class CollaborativeInlineMixin(ReadOnlyTextsMixin, MergingInlineMixin):
+    """The same for rows inside the page of another, in any class of inlines."""
 
     form_mixin: ClassVar[type[MergingFormMixin]] = CollaborativeAdminForm
 
@@ -224,10 +260,6 @@ class CollaborativeStackedInline(CollaborativeInlineMixin, _StackedInline):
 
 def _columns(model: type[Model]) -> list[CollaborativeColumn]:
     return [column for owner in owners_of(model) for column in columns_of(owner)]
-
-
-def _read_only(column: CollaborativeColumn, user: Any, row: Model) -> Any:
-    return live_editor(row, column, user, readonly=True)
 
 
 def _name(user: Any) -> str:

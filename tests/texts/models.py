@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from collab.access import Access
@@ -48,6 +50,18 @@ class Section(models.Model):
 
     def __str__(self) -> str:
         return self.heading
+
+
+class Remark(models.Model):
+    """A row inside the page of a row of any model."""
+
+    content_type = models.ForeignKey(ContentType, models.CASCADE)
+    object_id = models.PositiveBigIntegerField()
+    about = GenericForeignKey()
+    text = CollaborativeTextField(editor="plain")
+
+    def __str__(self) -> str:
+        return f"Remark {self.pk}"
 
 
 class Leaflet(models.Model):
