@@ -7,11 +7,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.harness.pictures import SIDE, Picture, likeness, read_picture
+
 from .conftest import ALL_EDITORS, EDITORS, Visit, Writer, pair
 
 pytestmark = pytest.mark.browser
 
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+PHONE_WIDTH = 360
+PHONE = {"viewport": {"width": PHONE_WIDTH, "height": 740}, "has_touch": True, "is_mobile": True}
+
+WORDS = "Some words that are long enough for two lines on a telephone, in each of the editors."
+HAS_WORDS = """([kind, words]) =>
+  document.querySelector(`collab-editor[editor="${kind}"]`)?.value.includes(words)"""
 
 #: The colours of an element's text and of what is behind it, as numbers of red, green and blue.
 COLOURS = """(element) => {
@@ -99,6 +106,53 @@ def test_nothing_is_wider_than_a_phone(visit: Visit) -> None:
     ann.line.cut()
     ann.expect_state("offline")
     expect_no_overflow(ann)
+
+
+def written(visit: Visit, name: str, **options: Any) -> str:
+    """Write a few words into an editor of each kind, and return the path of the page."""
+    path = f"/page/notes/{name}?{ALL_EDITORS}"
+    ann = visit(path, "Ann", **options)
+    for kind in EDITORS:
+        ann.text_of(kind).click()
+        expect(ann.text_of(kind)).to_be_focused()
+        ann.page.keyboard.type(WORDS)
+        ann.page.wait_for_function(HAS_WORDS, arg=[kind, WORDS])
+    ann.expect_state("saved")
+    ann.page.context.close()
+    return path
+
+
+def taken(writer: Writer) -> Picture:
+    """Take a picture of the whole page, once all texts and nobody else are there."""
+    for kind in EDITORS:
+        writer.page.wait_for_function(HAS_WORDS, arg=[kind, WORDS])
+        editor = writer.page.locator(f'collab-editor[editor="{kind}"]')
+        expect(editor).to_have_attribute("data-state", "saved")
+        expect(editor.locator("#people li")).to_have_count(1)
+    expect(writer.button("Bold")).to_be_visible()
+    return read_picture(writer.page, writer.page.screenshot(full_page=True))
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["desktop", "phone"])
+def test_pictures_of_light_and_dark_show_the_same_at_the_same_places(
+    visit: Visit, options: dict[str, Any]
+) -> None:
+    path = written(visit, "pictures", **options)
+    light, dark = (
+        taken(visit(path, "Bob", color_scheme=scheme, **options)) for scheme in ("light", "dark")
+    )
+    assert light.size == dark.size
+    assert light.brightness > 0.8 and dark.brightness < 0.2
+    assert likeness(light, dark) > 0.9
+
+
+def test_a_picture_of_a_phone_has_margins_on_both_sides(visit: Visit) -> None:
+    path = written(visit, "margins")
+    phone = taken(visit(path, "Bob", **PHONE))
+    assert phone.size[0] == PHONE_WIDTH
+    columns = PHONE_WIDTH // SIDE
+    for column in (0, columns - 1):
+        assert not any(phone.details[column::columns])
 
 
 def test_buttons_are_large_enough_for_a_finger_and_all_in_one_row(visit: Visit) -> None:
