@@ -34,6 +34,31 @@ def test_offline_changes_are_kept_and_sent_later(visit: Visit) -> None:
     expect(ann.text).to_contain_text("from a train")
 
 
+def test_three_users_write_one_text_while_one_of_them_is_offline(visit: Visit) -> None:
+    ann, bob = pair(visit, "/page/notes/three")
+    cleo = visit("/page/notes/three", "Cleo")
+    cleo.expect_state("saved")
+    expect(cleo.text).to_be_visible()
+    for writer in (ann, bob, cleo):
+        people = writer.editor.get_by_role("list", name="Who is here")
+        expect(people.get_by_role("listitem")).to_have_count(3)
+    cleo.line.cut()
+    cleo.expect_state("offline")
+    written = {cleo: "from a train", ann: "at the desk", bob: "in the garden"}
+    for writer, words in written.items():
+        writer.text.click()
+        expect(writer.text).to_be_focused()
+        writer.page.keyboard.press("Control+End")
+        writer.page.keyboard.type(words)
+        for reader in (ann, bob) if writer is not cleo else (cleo,):
+            expect(reader.text).to_contain_text(words)
+    cleo.line.mend()
+    for writer in (ann, bob, cleo):
+        writer.expect_state("saved")
+        for words in written.values():
+            expect(writer.text).to_contain_text(words)
+
+
 def test_leaving_with_unsaved_changes_asks_first(visit: Visit) -> None:
     ann = visit("/page/notes/14", "Ann")
     ann.expect_state("saved")
