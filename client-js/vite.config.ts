@@ -4,16 +4,11 @@ import { defineConfig } from "vite";
 import { checkBundles } from "./scripts/bundles.js";
 import { writeLicences } from "./scripts/licences.js";
 import { minifyChunks } from "./scripts/minify.js";
+import { replaceModules } from "./scripts/replace.js";
 
 export default defineConfig({
   publicDir: false,
   define: { "process.env.NODE_ENV": '"production"' },
-  resolve: {
-    alias: ["broadcastchannel", "environment", "logging"].map((name) => ({
-      find: `lib0/${name}`,
-      replacement: new URL(`src/editor/lib0/${name}.ts`, import.meta.url).pathname,
-    })),
-  },
   build: {
     outDir: "../collab/editor/static/collab_editor",
     emptyOutDir: true,
@@ -34,6 +29,7 @@ export default defineConfig({
     },
   },
   plugins: [
+    replaceModules(new URL("src/editor/lib0/", import.meta.url)),
     minifyChunks(),
     writeLicences(),
     checkBundles({

@@ -143,7 +143,10 @@ def test_two_browsers_edit_the_field_of_the_readme(
     with project.served(serve) as address:
         ann = enter(browser, f"{address}/admin/mysite/note/add/")
         ann.get_by_label("Title").fill("First")
-        ann.get_by_label("Body").fill("Hello")
+        expect(ann.locator("collab-editor .collab-surface")).to_be_visible()
+        body(ann).click()
+        expect(body(ann)).to_be_focused()
+        ann.keyboard.type("Hello")
         ann.get_by_role("button", name="Save and continue editing").click()
         bob = enter(browser, f"{address}/admin/mysite/note/1/change/")
         expect(body(bob)).to_have_text("Hello")

@@ -11,8 +11,9 @@ from django.utils.safestring import SafeString, mark_safe
 from collab.access import Access
 from collab.documents import policy
 from collab.editor.document_types import document_name
-from collab.editor.rendering import editor_html, media
+from collab.editor.rendering import draft_html, editor_html, media
 from collab.editor.rows.columns import CollaborativeColumn
+from collab_storage.updates import EMPTY_UPDATE
 
 __all__ = [
     "CollaborativeFormField",
@@ -29,7 +30,14 @@ class UnchangedText(str):
 
 
 class CollaborativeTextarea(forms.Textarea):
-    """A text area for a row that is not stored yet, with the scripts of the editor."""
+    """A text area for a row that is not stored yet, with the scripts of the editor.
+
+    The editor hides it, so that the browser must not ask for it.
+    """
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        """Return whether the browser asks for a value."""
+        return False
 
     @property
     def media(self) -> forms.Media:
@@ -38,7 +46,7 @@ class CollaborativeTextarea(forms.Textarea):
 
 
 class CollaborativeBoundField(forms.BoundField):
-    """A field of a form: an editor if its form is of a stored row, else a text area."""
+    """A field of a form: an editor of the row's document, or of a text that is sent."""
 
     field: CollaborativeFormField
 
@@ -57,8 +65,11 @@ class CollaborativeBoundField(forms.BoundField):
         self, widget: Any = None, attrs: Any = None, only_initial: bool = False
     ) -> SafeString:
         """Return the editor, or the text area."""
-        if self.row is None or only_initial:
+        if only_initial:
             return super().as_widget(widget, attrs, only_initial)
+        if self.row is None:
+            is_edited = widget is None and not self.field.disabled
+            return self._draft(attrs) if is_edited else super().as_widget(widget, attrs)
         options: dict[str, Any] = {
             "id": self.auto_id,
             "label": str(self.label),
@@ -71,12 +82,26 @@ class CollaborativeBoundField(forms.BoundField):
             self.row, self.field.column, getattr(self.form, "collab_user", None), **options
         )
 
+    def _draft(self, attrs: Any) -> SafeString:
+        """Return an editor whose text is sent with the form; after an error it has that text."""
+        label, column = str(self.label), self.field.column
+        # The label leads to the element, which has the id, as that of a stored row has.
+        own = {"id": False, "aria-label": label}
+        control = super().as_widget(None, {**(attrs or {}), **own})
+        value = self.field.to_python(self.value())
+        state = column.format.make(column.name, value) if value else EMPTY_UPDATE
+        options = column.editor_options() | {"history": False}
+        return draft_html(
+            control, state, field=column.name, id=self.auto_id, label=label, **options
+        )
+
 
 class CollaborativeFormField(forms.CharField):
     """The field of a collaborative text in a model form.
 
     In the form of a stored row it is an editor of the row's document, and saves nothing: the
-    document has been stored meanwhile. A new row is made of a text area.
+    document has been stored meanwhile. The text of a new row is edited in the form, and sent with
+    it.
 
     Args:
         column: the model field.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,7 +17,7 @@ from collab.editor.element.people import person
 from collab.editor.element.strings import catalogue
 from collab.editor.options import EditorOptions
 
-__all__ = ["SCRIPT", "editor_html", "media", "user_attributes"]
+__all__ = ["SCRIPT", "draft_html", "editor_html", "media", "user_attributes"]
 
 #: The static file that defines the element; it loads the others.
 SCRIPT: Final = "collab_editor/editor.js"
@@ -62,6 +63,25 @@ def editor_html(
         conditional_escape(rendered),
         _input(form_field, rendered),
     )
+
+
+def draft_html(control: SafeString, state: bytes, **options: Any) -> SafeString:
+    """Return an editor of a text whose document there is not yet; its form sends the text.
+
+    Args:
+        control: a text area with the text, for browsers without JavaScript.
+        state: the text in the root ``field`` of a document, as an update.
+        options: see :class:`~collab.editor.options.EditorOptions`.
+
+    Raises:
+        ImproperlyConfigured: an option is not valid.
+    """
+    attributes = EditorOptions.of({**options, "status": False}).attributes()
+    del attributes["url"]
+    attributes["draft"] = b64encode(state).decode()
+    if texts := catalogue():
+        attributes["strings"] = texts
+    return format_html("<collab-editor{}>{}</collab-editor>", _written(attributes), control)
 
 
 def _attributes(name: str, user: Any, options: EditorOptions) -> dict[str, str | bool]:

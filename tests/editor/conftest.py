@@ -87,6 +87,16 @@ def pair(visit: Visit, path: str, **options: Any) -> tuple[Writer, Writer]:
     return ann, bob
 
 
+def added(visit: Visit, path: str, values: dict[str, str]) -> str:
+    """Add a row in the admin, without JavaScript, and return the path of its form."""
+    page = visit(path, "Root", java_script_enabled=False).page
+    for label, value in values.items():
+        page.get_by_label(label).fill(value)
+    page.get_by_role("button", name="Save and continue editing").click()
+    page.wait_for_url("**/change/")
+    return f"/admin/{page.url.partition('/admin/')[2]}"
+
+
 @pytest.fixture
 def pages(start_server: StartServer, tmp_path: Path) -> Server:
     """The project as served."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import ALL_EDITORS, EDITORS, Visit, Writer, pair
+from .conftest import ALL_EDITORS, EDITORS, Visit, Writer, added, pair
 from .samples import PNG
 from .test_in_browser import NODE_MODULES
 
@@ -84,11 +84,8 @@ def test_axe_finds_nothing_serious_where_a_user_may_only_read(visit: Visit) -> N
 
 
 def test_axe_finds_nothing_serious_in_the_editors_of_an_admin_form(visit: Visit) -> None:
-    root = visit("/admin/texts/article/add/", "Root").page
-    root.get_by_label("Title").fill("First")
-    root.get_by_label("Body").fill("Hello")
-    root.get_by_role("button", name="Save and continue editing").click()
-    root.wait_for_url("**/change/")
+    form = added(visit, "/admin/texts/article/add/", {"Title": "First", "Body": "Hello"})
+    root = visit(form, "Root").page
     for field in ("body", "summary"):
         element = root.locator(f'collab-editor[field="{field}"]')
         expect(element).to_have_attribute("data-state", "saved")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.editor.conftest import Visit, Writer
 
@@ -17,7 +17,15 @@ def editor(page: Page, field: str) -> Locator:
 
 
 def text(page: Page, field: str) -> Locator:
-    return editor(page, field).get_by_role("textbox")
+    """The editor of a text; not the text area that is there before it."""
+    return editor(page, field).locator(".collab-surface").get_by_role("textbox")
+
+
+def write(page: Page, field: str, words: str) -> None:
+    """Type into the text of a row that is not stored yet, once its editor is there."""
+    text(page, field).click()
+    expect(text(page, field)).to_be_focused()
+    page.keyboard.type(words)
 
 
 def opened(visit: Visit, name: str, path: str = CHANGE) -> Page:
@@ -33,9 +41,9 @@ def root(visit: Visit) -> Page:
     writer: Writer = visit("/admin/texts/article/add/", "Root")
     page = writer.page
     page.get_by_label("Title").fill("First")
-    page.get_by_label("Body").fill("Hello\n\nworld")
+    write(page, "body", "Hello\nworld")
     page.locator("#id_sections-0-heading").fill("Inner")
-    page.locator("#id_sections-0-text").fill("section")
+    write(page, "text", "section")
     page.get_by_role("button", name="Save and continue editing").click()
     page.wait_for_url(f"**{CHANGE}")
     expect(text(page, "body")).to_have_text("Helloworld")
@@ -54,6 +62,21 @@ def test_two_people_edit_one_form(root: Page, visit: Visit) -> None:
     text(root, "text").press("Control+Home")
     text(root, "text").press_sequentially("My ")
     expect(text(rita, "text")).to_have_value("My section")
+
+
+def test_three_people_are_in_one_form(root: Page, visit: Visit) -> None:
+    rita = opened(visit, "Rita")
+    vera = visit(CHANGE, "Vera").page
+    for writer, words in ((root, "One "), (rita, "Two ")):
+        text(writer, "body").click()
+        expect(text(writer, "body")).to_be_focused()
+        writer.keyboard.type(words)
+        for reader in (root, rita, vera):
+            expect(text(reader, "body")).to_contain_text(words)
+    for page in (root, rita, vera):
+        people = editor(page, "body").get_by_role("list", name="Who is here")
+        expect(people.get_by_role("listitem")).to_have_count(3)
+    expect(vera.get_by_text("Root and Rita are here, too.")).to_be_visible()
 
 
 def test_fields_that_others_save_are_announced_and_merged(root: Page, visit: Visit) -> None:
@@ -108,3 +131,66 @@ def test_others_see_who_is_in_a_form_of_a_view(root: Page, visit: Visit) -> None
     rita.keyboard.type("Oh, ")
     expect(editor(root, "body").get_by_role("list", name="Who is here")).to_contain_text("Rita")
     expect(text(root, "body").locator(".collaboration-carets__label")).to_have_text("Rita")
+
+
+def test_a_new_row_is_written_in_its_editor_which_keeps_the_text_after_an_error(
+    visit: Visit,
+) -> None:
+    page = visit("/admin/texts/article/add/", "Root").page
+    write(page, "body", "# Hello\n- one")
+    expect(text(page, "body").locator("h1")).to_have_text("Hello")
+    write(page, "summary", "short")
+    # The title is missing; the browser would say so, and the server does.
+    page.locator("#article_form").evaluate("form => (form.noValidate = true)")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("This field is required.").first).to_be_visible()
+    expect(text(page, "body").locator("h1")).to_have_text("Hello")
+    expect(text(page, "body").locator("li")).to_have_text("one")
+    expect(text(page, "summary")).to_have_value("short")
+    page.get_by_label("Title").fill("First")
+    # What is typed last is sent, too.
+    text(page, "summary").press("End")
+    text(page, "summary").press_sequentially("er")
+    page.get_by_role("button", name="Save and continue editing").click()
+    page.wait_for_url(f"**{CHANGE}")
+    expect(editor(page, "body")).to_have_attribute("data-state", "saved")
+    expect(text(page, "body").locator("li")).to_have_text("one")
+    expect(text(page, "summary")).to_have_value("shorter")
+
+
+def test_rows_that_are_added_to_a_page_have_editors_of_their_own(root: Page) -> None:
+    added = root.locator(".dynamic-sections")
+    expect(added).to_have_count(2)
+    root.locator("#sections-group .add-row a").click()
+    expect(added).to_have_count(3)
+    for number, word in ((1, "one"), (2, "two")):
+        added.nth(number).locator(f"#id_sections-{number}-heading").fill(word)
+        area = added.nth(number).locator(".collab-surface").get_by_role("textbox")
+        area.click()
+        expect(area).to_be_focused()
+        root.keyboard.type(word)
+        expect(area).to_have_value(word)
+    root.get_by_role("button", name="Save and continue editing").click()
+    expect(root.locator(".messagelist")).to_contain_text("was changed successfully")
+    for number, word in ((1, "one"), (2, "two")):
+        area = added.nth(number).locator("collab-editor").get_by_role("textbox")
+        expect(area).to_have_value(word)
+
+
+def test_words_that_are_typed_before_the_script_is_there_stay(visit: Visit) -> None:
+    writer = visit("/admin/texts/article/add/", "Root", java_script_enabled=False)
+    for label in ("Body", "Summary"):
+        expect(writer.page.get_by_label(label)).to_be_visible()
+    page = visit("/enter/Root").page
+    held: list[Route] = []
+    page.route("**/draft-*.js", lambda route: held.append(route))
+    with page.expect_request("**/draft-*.js"):
+        page.goto(f"{writer.line.url}/admin/texts/article/add/")
+    for field, words in (("body", "Hello"), ("summary", "short")):
+        page.locator(f"#id_{field} > textarea").fill(words)
+    expect(page.locator("#id_summary > textarea")).to_be_focused()
+    (route,) = held
+    route.continue_()
+    expect(text(page, "body").locator("p")).to_have_text("Hello")
+    expect(text(page, "summary")).to_have_value("short")
+    expect(text(page, "summary")).to_be_focused()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.editor.conftest import Visit
+from tests.editor.conftest import Visit, added
 
 pytestmark = pytest.mark.browser
 
@@ -18,12 +18,8 @@ def text(page: Page) -> Locator:
 
 def pair(visit: Visit, path: str, first: dict[str, str]) -> tuple[Page, Page]:
     """Return two people's pages with the change form of a row that one of them has added."""
-    root = visit(path, "Root").page
-    for label, value in first.items():
-        root.get_by_label(label).fill(value)
-    root.get_by_role("button", name=SAVE).click()
-    root.wait_for_url("**/change/")
-    rita = visit(f"/admin/{root.url.partition('/admin/')[2]}", "Rita").page
+    form = added(visit, path, first)
+    root, rita = (visit(form, name).page for name in ("Root", "Rita"))
     for page in (root, rita):
         expect(page.locator("collab-editor")).to_have_attribute("data-state", "saved")
         expect(text(page)).to_be_visible()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from typing import Any, ClassVar
 
 import pytest
 from django import forms
 from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.utils.translation import override
 
 from collab import documents
 from collab.editor import document_name
@@ -14,6 +17,9 @@ from collab.editor.forms import CollaborativeTextarea, UnchangedText
 from tests.texts.models import Article, Entry
 
 pytestmark = pytest.mark.django_db
+
+#: The texts of new rows as editors get them.
+DRAFTS = re.compile(r' draft="([^"]+)"')
 
 
 class ArticleForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -30,14 +36,43 @@ def summary(article: Article) -> str:
     return documents.text(document_name(article), schema="plain", field="summary")
 
 
-def test_a_new_row_is_made_of_text_areas() -> None:
+def test_a_new_row_is_made_of_what_is_in_the_form() -> None:
     html = str(ArticleForm())
-    assert html.count("<textarea") == 2
-    assert "<collab-editor" not in html
+    assert html.count("<textarea") == html.count("<collab-editor") == html.count(" draft=") == 2
+    assert ' id="id_body" ' in html and ' aria-label="Body"' in html
+    assert "required" not in html.partition("<collab-editor")[2].partition(">")[0]
+    # There is no document to connect to, and none that images could belong to.
+    tags = "".join(re.findall("<collab-editor.*?>", html))
+    assert not [name for name in ("url", "name", "history-url") if f" {name}=" in tags]
+    with override("de"):
+        assert " strings=" in str(ArticleForm()["body"])
     form = ArticleForm({"title": "A", "body": "one\r\n\r\ntwo", "summary": "a\r\nb"})
     assert form.has_changed()
     article = form.save()
     assert (article.body, article.summary) == ("<p>one</p><p>two</p>", "a\nb")
+
+
+def test_a_form_with_errors_has_the_typed_texts_in_its_editors() -> None:
+    form = ArticleForm({"title": "", "body": "<p>one<script>x</script></p>", "summary": "a < b"})
+    html = str(form)
+    (body, summary) = DRAFTS.findall(html)
+    columns: Any = (Article._meta.get_field("body"), Article._meta.get_field("summary"))
+    shown = [
+        column.format.render("", b64decode(draft), column.name)
+        for column, draft in zip(columns, (body, summary), strict=True)
+    ]
+    assert shown == ["<p>one</p>", "a < b"]
+    # Without JavaScript the text areas have them.
+    assert "a &lt; b</textarea>" in html
+    assert "<script" not in html
+
+
+def test_disabled_and_hidden_fields_of_a_new_row_are_no_editors() -> None:
+    form = ArticleForm()
+    form.fields["body"].disabled = True
+    assert "<collab-editor" not in str(form["body"])
+    assert "<collab-editor" not in form["summary"].as_hidden()
+    assert "<collab-editor" not in form["summary"].as_hidden(only_initial=True)
 
 
 def test_a_new_row_must_have_the_texts_that_are_required() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from .conftest import Visit, Writer
+from .conftest import Visit, Writer, added
 
 pytestmark = pytest.mark.browser
 
@@ -295,10 +295,8 @@ def test_two_editors_of_a_page_have_panels_of_their_own(visit: Visit) -> None:
 
 
 def test_the_form_of_the_admin_has_the_versions_of_its_row(visit: Visit) -> None:
-    root = visit("/admin/texts/article/add/", "Root")
-    root.page.get_by_label("Title").fill("First")
-    root.page.get_by_label("Body").fill("Hello")
-    root.page.get_by_role("button", name="Save and continue editing").click()
+    form = added(visit, "/admin/texts/article/add/", {"Title": "First", "Body": "Hello"})
+    root = visit(form, "Root")
     body = root.page.locator('collab-editor[field="body"]')
     expect(body).to_have_attribute("data-state", "saved")
     expect(root.page.locator("collab-editor[history-url]")).to_have_count(1)

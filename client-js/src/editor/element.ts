@@ -47,6 +47,10 @@ export class CollabEditor extends HTMLElement {
 
   connectedCallback(): void {
     if (this.#life) return;
+    if (this.hasAttribute("draft")) {
+      void this.#openDraft();
+      return;
+    }
     const t = translator(this.getAttribute("strings"));
     const connection = connect({
       name: this.#option("name"),
@@ -89,6 +93,11 @@ export class CollabEditor extends HTMLElement {
 
   attributeChangedCallback(): void {
     this.#setEditable();
+  }
+
+  async #openDraft(): Promise<void> {
+    const [{ start }, { makeSurface }] = await Promise.all([import("./draft.js"), this.#load()]);
+    start(this, makeSurface);
   }
 
   async #start(life: Life): Promise<void> {
@@ -175,9 +184,8 @@ export class CollabEditor extends HTMLElement {
     return !this.hasAttribute("readonly") && !this.hasAttribute("no-offline");
   }
 
-  get #input(): HTMLInputElement | null {
-    const name = this.#option("form-field");
-    return name ? this.querySelector(`:scope > input[name="${CSS.escape(name)}"]`) : null;
+  get #input(): HTMLInputElement | HTMLTextAreaElement | null {
+    return this.querySelector(":scope > :is(input, textarea)");
   }
 
   #option(name: string): string {
