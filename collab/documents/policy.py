@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
-from django.db import connections
 from pycrdt import Doc
 
 from collab.access import Access
 from collab.conf import get_settings, get_storage
 from collab.documents.document_type import DocumentType
+from collab.documents.hooks.calling import call_hook
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
 from collab.engine.runtime.gathering import Gathering
@@ -30,7 +30,6 @@ __all__ = [
     "absolute_url",
     "access_of",
     "authorize",
-    "call_hook",
     "default_access",
     "ensure_seeded",
     "find_type_rules",
@@ -258,25 +257,3 @@ def find_type_rules(name: str) -> TypeRules | None:
     """Return the rules of the document ``name``, if it has a type."""
     resolved = resolve(name)
     return None if resolved is None else TypeRules(resolved)
-
-
-async def call_hook(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
-    """Return what a method of a document type returns, sync or async."""
-    if iscoroutinefunction(hook):
-        return await hook(*args, **parameters)
-    return await sync_to_async(_call_in_thread)(hook, *args, **parameters)
-
-
-def _call_in_thread(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
-    _close_old_connections()
-    try:
-        return hook(*args, **parameters)
-    finally:
-        _close_old_connections()
-
-
-def _close_old_connections() -> None:
-    """Close connections that are too old, but for those of a transaction of the caller."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()

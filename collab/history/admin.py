@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _
 
 from collab.access import Access
 from collab.documents import DocumentContent, policy, type_of
-from collab.documents.policy import call_hook
+from collab.documents.hooks.calling import call_hook
 from collab.documents.registry import resolve
 from collab.exceptions import ContentError
 from collab.history.comparing.operations import diff

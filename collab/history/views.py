@@ -20,7 +20,8 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from collab.access import Access, granted_access
-from collab.documents.policy import authorize, call_hook
+from collab.documents.hooks.calling import call_hook
+from collab.documents.policy import authorize
 from collab.documents.registry import resolve
 from collab.engine.hub.working_copies import user_key
 from collab.engine.serving.refusals import denial, refusal_of

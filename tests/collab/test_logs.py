@@ -48,6 +48,8 @@ NO_ROOM = {
     "Channel layer message is not valid; events dropped.",
     "Observer %s failed; the signal is dropped.",
     "Delivery of an event of group %r failed.",
+    # The method is the same for all documents of its type.
+    "%s() has not returned within %g s and counts as failed; other documents go on.",
     "Changed documents cannot be looked up (%s); next attempts every %g s.",
     "Changes of %s could not be published.",
     "Rows could not be written into documents: %s",

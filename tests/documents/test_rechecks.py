@@ -78,6 +78,8 @@ async def test_a_recheck_of_many_members_is_a_question_for_each_document(
         async with captured_queries() as queries:
             await documents.arecheck_access(pattern="crowded/<slug:key>")
             await until(lambda: sum(asked().values()) == MEMBERS)
+            # The type asks after it has recorded the call.
+            await until(lambda: len(queries) >= 2 + number_of_documents)
         assert len(calls) == number_of_documents
         # One for the sessions, one for the users, and those of the type itself.
         assert len(queries) == 2 + number_of_documents

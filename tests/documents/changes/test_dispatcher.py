@@ -19,7 +19,7 @@ from collab.documents.registry import Registry
 from collab_storage.event_queue import Lease
 from collab_storage.models import EventLease, QueuedEvent
 from tests.harness.waiting import poll_until
-from tests.projects.documents import calls, on_call
+from tests.projects.documents import Validated, calls, on_call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,7 +36,7 @@ def dispatcher() -> Iterator[Dispatcher]:
     assert not [
         thread
         for thread in threading.enumerate()
-        if thread.name.startswith("collab-") and "subprocess" not in thread.name
+        if thread.name in ("collab-changes", "collab-receiver")
     ]
     calls.clear()
     on_call.clear()
@@ -91,6 +91,37 @@ def test_a_receiver_that_hangs_holds_up_its_document_only(
     go_on.set()
     poll_until(lambda: changed().count(1) == 2)
     assert calls[-1] == ("changed", 1, "meanwhile a", [])
+
+
+def test_a_validation_that_hangs_holds_up_its_document_only(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def validate(self: Validated, doc: object, user: object, key: str) -> None:
+        if key == "hangs":
+            hangs.set()
+            assert go_on.wait(DEADLINE)
+
+    monkeypatch.setattr(Validated, "validate", validate)
+    # In a transaction, it would keep the database of SQLite locked.
+    monkeypatch.setattr(Validated, "atomic", False)
+
+    def type_into(key: str) -> None:
+        with documents.edit(f"validated/{key}") as doc:
+            doc.get("text", type=Text).insert(0, "a")
+        dispatcher.look_within(0)
+
+    type_into("hangs")
+    assert hangs.wait(DEADLINE)
+    for number in range(6):
+        type_into(f"{number}")
+    write(1)
+    expected = [("changed", f"{number}", "a") for number in range(6)]
+    poll_until(lambda: all(call in calls for call in expected) and 1 in changed())
+    assert ("changed", "hangs", "a") not in calls
+    go_on.set()
+    poll_until(lambda: ("changed", "hangs", "a") in calls)
 
 
 def test_receivers_of_a_type_that_all_hang_hold_up_no_other_type(
