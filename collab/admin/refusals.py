@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -25,12 +26,23 @@ from collab.admin.rendering import (
 from collab.documents import policy
 from collab.documents.changes.refusals import apply_refused, set_back_state
 from collab.exceptions import DocumentNotFound
+from collab.history.users import user_names
 from collab_storage.admin import RefusedChangeAdmin
 from collab_storage.models import Document, RefusedState
 
 __all__ = ["ModeratedChangeAdmin"]
 
 admin.site.unregister(RefusedState)
+
+
+class _ListWithAuthors(ChangeList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # One query for the page, which is all that is shown.
+        self.result_list = shown = list(cast("Any", self.result_list))
+        names = user_names(key for refused in shown for key in refused.user_ids)
+        for refused in shown:
+            refused.user_names = names
 
 
 @admin.register(RefusedState)
@@ -52,6 +64,10 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
         *("changes", "content", "decision"),
     )
     readonly_fields: ClassVar[Any] = fields
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list, which looks the names of all authors up at once."""
+        return _ListWithAuthors
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         """Return whether the list may be filtered so: the page of a document links to its own."""
@@ -89,7 +105,7 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
     @admin.display(description=_("authors"), empty_value="-")
     def authors(self, refused: RefusedState) -> str | None:
         """Name the users who changed the document since it was valid."""
-        return named_users(refused.user_ids)
+        return named_users(refused.user_ids, getattr(refused, "user_names", None))
 
     @admin.display(description=_("reasons"), ordering="reasons")
     def shortened(self, refused: RefusedState) -> str:

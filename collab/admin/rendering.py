@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -81,11 +81,18 @@ def page_link(name: str) -> SafeString | None:
     return None if url is None else format_html('<a href="{}">{}</a>', url, url)
 
 
-def named_users(keys: Iterable[str | None]) -> str | None:
-    """Return the names of users by their keys; ``None`` is a user who is not logged in."""
+def named_users(keys: Iterable[str | None], known: Mapping[str, str] | None = None) -> str | None:
+    """Return the names of users by their keys; ``None`` is a user who is not logged in.
+
+    Args:
+        keys: of the users.
+        known: names that have been looked up already, of all of them that there still are.
+    """
     keys = list(keys)
-    known = user_names(key for key in keys if key is not None)
-    names = [known[key] for key in dict.fromkeys(keys) if key in known]
+    logged_in = [key for key in keys if key is not None]
+    if known is None:
+        known = user_names(logged_in)
+    names = [known[key] for key in dict.fromkeys(logged_in) if key in known]
     names += [_("anonymous user") for key in keys if key is None]
     return ", ".join(names) or None
 

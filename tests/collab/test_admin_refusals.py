@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pycrdt import Doc, Text, XmlElement, XmlFragment
 
 from collab import documents
@@ -82,6 +84,26 @@ def test_the_list_is_searched_by_name_and_reason_and_filtered(client: Client) ->
     assert "validated/strict" not in get(client, f"{LIST}?q=/doc")
     assert "validated/strict" in get(client, f"{LIST}?q=Do not write")
     assert "validated/strict" not in get(client, f"{LIST}?is_set_back__exact=1")
+
+
+def test_the_list_asks_for_the_names_of_all_authors_at_once(
+    client: Client,
+) -> None:
+    log_in(client, "moderator")
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page = get(client, LIST)
+        assert all(user.username in page for user in authors)
+        return len(captured)
+
+    authors = [User.objects.create(username=f"author {number}") for number in range(5)]
+    for number, author in enumerate(authors):
+        refuse(f"validated/{number}", author)
+    before = queries()
+    RefusedState.objects.exclude(name="validated/0").delete()
+    authors[1:] = []
+    assert queries() == before
 
 
 def test_the_page_of_a_document_links_to_its_refused_changes(client: Client) -> None:

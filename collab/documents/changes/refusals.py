@@ -8,9 +8,11 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
 
+from collab.conf import get_storage
 from collab.documents.reading import read
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import store_update
+from collab.exceptions import DocumentNotFound
 from collab.protocol.yjs.undoing import undoing
 from collab.protocol.yjs.updates import merge
 from collab_storage.models import RefusedState
@@ -52,18 +54,30 @@ def apply_refused(refused: RefusedState, user: Any) -> None:
         ValidationError: its type refuses the result also of this user.
     """
     using = router.db_for_write(RefusedState, instance=refused)
+    rows = RefusedState.objects.using(using).filter(pk=refused.pk)
+    # The type may take its time, and others may have the rows meanwhile: it is asked before the
+    # transaction. What has been changed since then is validated as every change is.
+    update = None if (stored := rows.first()) is None else _way_back(stored)
+    if stored is None or update is None:
+        # Another user has applied it meanwhile, or there is nothing to apply.
+        return
+    resolved, present = resolve(stored.name), read(stored.name).get_update()
+    if resolved and (error := objection(resolved, merge([present, update]), user)):
+        raise error
     with transaction.atomic(using):
-        locked = RefusedState.objects.using(using).select_for_update().filter(pk=refused.pk)
-        before = None if (stored := locked.first()) is None else set_back_state(stored)
-        if stored is None or before is None:
-            # Another user has applied it meanwhile, or there is nothing to apply.
+        locked = rows.select_for_update().defer("state", "undoing").first()
+        if locked is None:
             return
-        present = read(stored.name).get_update()
-        then, then_undone = as_yjs([bytes(stored.state), before])
-        update = undoing(then, then_undone)
-        resolved = resolve(stored.name)
-        error = resolved and objection(resolved, merge([present, update]), user)
-        if error:
-            raise error
-        async_to_sync(store_update)(stored.name, update, user)
-        locked.delete()
+        if not async_to_sync(get_storage().exists)(locked.name):
+            raise DocumentNotFound(locked.name)
+        async_to_sync(store_update)(locked.name, update, user)
+        rows.delete()
+
+
+def _way_back(refused: RefusedState) -> bytes | None:
+    """Return the update that brings back what was refused; ``None`` if it was not set back."""
+    before = set_back_state(refused)
+    if before is None:
+        return None
+    then, then_undone = as_yjs([bytes(refused.state), before])
+    return undoing(then, then_undone)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db import connection
 from pycrdt import Text
 
 from collab import documents
@@ -15,7 +16,7 @@ from collab.documents.changes.refusals import apply_refused, set_back_state
 from collab.exceptions import DocumentNotFound
 from collab.testing import deliver_changes
 from collab_storage.models import RefusedState
-from tests.projects.documents import calls, text_of
+from tests.projects.documents import Validated, calls, text_of
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +100,42 @@ def test_there_is_nothing_to_apply_if_the_document_was_not_set_back(moderator: U
 def test_a_document_that_is_gone_is_not_made_again(refused: RefusedState, moderator: User) -> None:
     documents.delete(DOC)
     deliver_changes()
+    with pytest.raises(DocumentNotFound):
+        apply_refused(refused, moderator)
+    assert not documents.exists(DOC)
+
+
+def test_the_type_is_asked_before_the_transaction(
+    refused: RefusedState, moderator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def validate(self: Validated, doc: object, user: object, key: str) -> None:
+        blocks.append(connection.in_atomic_block)
+
+    blocks: list[bool] = []
+    monkeypatch.setattr(Validated, "validate", validate)
+    apply_refused(refused, moderator)
+    assert blocks == [False]
+    assert "bad" in text()
+
+
+def test_others_may_decide_while_the_type_is_asked(
+    refused: RefusedState, moderator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def discard(self: Validated, doc: object, user: object, key: str) -> None:
+        RefusedState.objects.all().delete()
+
+    monkeypatch.setattr(Validated, "validate", discard)
+    apply_refused(refused, moderator)
+    assert text() == "good the very end"
+
+
+def test_a_document_that_is_deleted_while_the_type_is_asked_is_not_made_again(
+    refused: RefusedState, moderator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete(self: Validated, doc: object, user: object, key: str) -> None:
+        documents.delete(DOC)
+
+    monkeypatch.setattr(Validated, "validate", delete)
     with pytest.raises(DocumentNotFound):
         apply_refused(refused, moderator)
     assert not documents.exists(DOC)
