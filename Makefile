@@ -186,8 +186,8 @@ soak: $(TOOLS) $(SERVICES) ## Edit for minutes while everything fails; SOAK_SECO
 .PHONY: fuzz-yjs
 fuzz-yjs: export FUZZ_SEEDS ?= 0:10000
 fuzz-yjs: export FUZZ_SECONDS ?= 1800
-fuzz-yjs: $(TOOLS) $(TEST_CLIENTS) ## Compare rooms with Yjs after random histories; FUZZ_SEEDS=from:to, _SECONDS
-	$(PY) -m pytest -q -m client tests/engine/rooms/test_differential.py
+fuzz-yjs: $(TOOLS) $(SERVICES) $(TEST_CLIENTS) ## Compare rooms, and two processes, with Yjs after random histories; FUZZ_SEEDS=from:to, _SECONDS
+	$(PY) -m pytest -q -m client tests/engine/rooms/test_differential.py tests/acceptance/test_like_yjs.py
 
 .PHONY: fuzz-rows
 fuzz-rows: export FUZZ_EXAMPLES ?= 100
