@@ -1,4 +1,4 @@
-"""Two processes beside Yjs: whoever opens a document at either has what Yjs makes of it (I14)."""
+"""Two processes beside Yjs: a document opened at either has the content that Yjs makes (I14)."""
 
 from __future__ import annotations
 

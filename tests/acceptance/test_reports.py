@@ -1,4 +1,4 @@
-"""What users of other servers have reported does not happen here.
+"""Reports of users of other servers, none of which happens here.
 
 Each test names the report; ``docs`` and other tests hold the promises in general.
 """

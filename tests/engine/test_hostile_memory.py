@@ -1,4 +1,4 @@
-"""What hostile documents take of the memory comes back when they are closed (I8)."""
+"""The memory of hostile documents comes back when they are closed (I8)."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ KINDS: dict[str, Callable[[], list[bytes]]] = {
 
 
 async def visit(frames: list[bytes]) -> None:
-    """Let a hostile client come, and another look at and change what it left, until all is gone."""
+    """Connect a hostile client, then one that reads and edits the document, and delete it."""
     for each in (frames, made_by(lambda doc: None)):
         client = WebsocketCommunicator(application, "ws/hostile")
         await client.connect()

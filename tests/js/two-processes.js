@@ -1,8 +1,8 @@
-// Random histories of Yjs clients of two servers that share a channel layer and a database: whoever
-// opens the document at either, then and later, must have what a Yjs document has that received the
-// same updates.
+// Random histories of Yjs clients of two servers that share a channel layer and a database: a client
+// that opens the document at either, then and later, must have the content of a Yjs document that
+// received the same updates.
 // node two-processes.js write FILE SERVERS FROM TO SECONDS: run histories, and record them in FILE.
-// node two-processes.js check FILE SERVERS: compare what the servers have now, and FILE.reads.
+// node two-processes.js check FILE SERVERS: compare the servers' documents of now, and FILE.reads.
 import { readFileSync, writeFileSync } from "node:fs";
 
 import * as decoding from "lib0/decoding";
@@ -43,7 +43,7 @@ async function close(socket) {
   await closed;
 }
 
-// What a newcomer is sent.
+// Returns the document as a newcomer receives it.
 async function fetchFrom(server, room) {
   const socket = await open(server, room);
   const answer = new Promise((resolve, reject) => {

@@ -23,7 +23,7 @@ __all__ = ["HookThreads", "threads_of"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: A call that takes longer than so many seconds does not hold up the next one any more.
+#: Seconds after which a call does not hold up the next one any more.
 _SLOW_AFTER = 1.0
 #: Threads of one type, at most; with as many slow calls, the others wait.
 _MAX_THREADS = 8
