@@ -54,7 +54,8 @@ class Item:
     def text(self) -> str:
         """The letters in it."""
         own = (chunk.value for chunks in self.chunks for chunk in chunks)
-        return " ".join([*filter(_is_string, own), *(item.text for item in self.items)])
+        texts = (each for each in own if isinstance(each, str))
+        return " ".join([*texts, *(item.text for item in self.items)])
 
     @cached_property
     def words(self) -> Counter[str]:
@@ -65,10 +66,6 @@ class Item:
     def is_empty_text(self) -> bool:
         """Whether it is texts without letters, which editors do not see."""
         return not self.name and not any(self.chunks)
-
-
-def _is_string(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 class Items:

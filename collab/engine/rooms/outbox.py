@@ -137,6 +137,7 @@ class Outbox:
         """Send a change of the document; ``frame`` is ``update`` encoded, once for all members."""
         if self._drain is None:
             counters.sent_bytes += len(frame)
+            # As in _put: this runs once for each member, and a call takes a part of its time.
             if self._write is None or self.is_closed or not self._write(frame):
                 self._start(_message(frame))
         elif not self._needs_full_state:
@@ -248,11 +249,11 @@ class Outbox:
         except OSError:
             self.is_closed = True
         except Exception as error:
-            text, name = (
+            logger.warning(
                 "Sending to a member failed (%s); it is disconnected.",
                 type(error).__name__,
+                extra=self._who,
             )
-            logger.warning(text, name, extra=self._who)
             self._evict()
         finally:
             self._drain = None
