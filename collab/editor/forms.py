@@ -86,7 +86,7 @@ class CollaborativeBoundField(forms.BoundField):
         """Return an editor whose text is sent with the form; after an error it has that text."""
         label, column = str(self.label), self.field.column
         # The label leads to the element, which has the id, as that of a stored row has.
-        own = {"id": False, "aria-label": label}
+        own: dict[str, str | bool] = {"id": False, "aria-label": label}
         control = super().as_widget(None, {**(attrs or {}), **own})
         value = self.field.to_python(self.value())
         state = column.format.make(column.name, value) if value else EMPTY_UPDATE

@@ -20,7 +20,7 @@ __all__ = ["desk", "urlpatterns"]
 desk = admin.AdminSite(name="desk")
 
 
-class RemarkInline(CollaborativeInlineMixin, GenericTabularInline):  # type: ignore[type-arg,misc]
+class RemarkInline(CollaborativeInlineMixin, GenericTabularInline):
     """Rows that belong to those of any model."""
 
     model = Remark
@@ -32,7 +32,7 @@ class SectionInline(CollaborativeTabularInline):
 
     model = Section
     extra = 1
-    readonly_fields: Any = ("text",)
+    readonly_fields: ClassVar[Any] = ("text",)
 
 
 @admin.register(Article, site=desk)
@@ -40,7 +40,7 @@ class ArticleAdmin(CollaborativeAdmin):
     """A text that is changed elsewhere, and one that is changed in the list."""
 
     inlines: ClassVar = [RemarkInline, SectionInline]
-    readonly_fields: Any = ("body",)
+    readonly_fields: ClassVar[Any] = ("body",)
     list_display = ("title", "summary", "views")
     list_editable = ("summary", "views")
 
@@ -63,7 +63,7 @@ class SectionAdmin(CollaborativeAdmin):
 class LeafletAdmin(CollaborativeAdmin):
     """Rows whose key is drawn."""
 
-    readonly_fields: Any = ("id",)
+    readonly_fields: ClassVar[Any] = ("id",)
 
 
 urlpatterns = [
