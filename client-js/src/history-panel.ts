@@ -160,7 +160,7 @@ export class HistoryPanel {
     if (isSame) return;
     const { id } = this.#selected ?? {};
     this.#selected = found.versions.find((version) => version.id === id);
-    if (id !== undefined && !this.#selected) this.#end();
+    if (id !== undefined && !this.#selected) this.endPreview();
     this.#render();
   }
 
@@ -219,7 +219,7 @@ export class HistoryPanel {
     const restore = (): Promise<boolean> =>
       this.#change(async () => {
         await this.#versions.restore(version.id);
-        this.#end();
+        this.endPreview();
       }, "The version is restored. The text as it was before is kept as a version.");
     const question = this.#question("", "Restore this version", "", restore);
     const time = this.#calendar.moment(version);
@@ -267,7 +267,7 @@ export class HistoryPanel {
 
   async #select(version: DocumentVersion): Promise<void> {
     if (this.#selected?.id === version.id) {
-      this.#end();
+      this.endPreview();
       this.#render();
       return;
     }
@@ -329,8 +329,8 @@ export class HistoryPanel {
     }
   }
 
-  /** End what is shown of a version. */
-  #end(): void {
+  /** End what is shown of a version; one that is still being loaded is not shown any more. */
+  endPreview(): void {
     this.#turn += 1;
     this.#selected = undefined;
     this.#legend.replaceChildren();
@@ -356,7 +356,7 @@ export class HistoryPanel {
     const question = this.#list.querySelector("form");
     if (question) this.#closeQuestion(question);
     else if (this.#selected) {
-      this.#end();
+      this.endPreview();
       this.#render();
     } else this.#options.close?.();
   }

@@ -2,109 +2,34 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from .conftest import Visit, Writer, added
+from .conftest import EDITORS, Visit, added, pair
+from .history_panel import (
+    entry,
+    expect_equal,
+    expect_said,
+    expect_value,
+    keep,
+    live,
+    open_versions,
+    panel,
+    press,
+    restore,
+    shown,
+    write,
+)
 
 pytestmark = pytest.mark.browser
 
-KINDS = ["plain", "markdown", "code"]
 
-
-def panel(writer: Writer, number: int = 0) -> Locator:
-    return writer.page.locator("collab-editor").nth(number).get_by_role("region", name="Versions")
-
-
-def press(writer: Writer, name: str) -> None:
-    panel(writer).get_by_role("button", name=name, exact=True).click()
-
-
-def expect_said(writer: Writer, text: str) -> None:
-    expect(panel(writer).get_by_role("status")).to_have_text(text)
-
-
-def open_versions(writer: Writer) -> None:
-    writer.editor.get_by_role("button", name="Versions", exact=True).click()
-    expect(panel(writer)).to_have_attribute("aria-busy", "false")
-
-
-def keep(writer: Writer, name: str) -> None:
-    """Make a version with a name."""
-    panel(writer).get_by_role("textbox", name="Name of this version").fill(name)
-    press(writer, "Keep this version")
-    expect_said(writer, "This version is kept.")
-
-
-def entry(writer: Writer, name: str) -> Locator:
-    return panel(writer).get_by_role("button", name=re.compile(re.escape(name)))
-
-
-def shown(writer: Writer) -> Locator:
-    """The version in the place of the text."""
-    return writer.page.locator(".collab-version")
-
-
-def live(writer: Writer) -> Locator:
-    """The text itself, which may be hidden."""
-    return writer.page.locator(
-        ".collab-surface:not(.collab-version) :is(.tiptap, textarea, .cm-content)"
-    )
-
-
-def value(writer: Writer) -> str:
-    found: str = writer.editor.evaluate("(element) => element.value")
-    return found
-
-
-def expect_value(writer: Writer, part: str) -> None:
-    writer.page.wait_for_function(
-        "(part) => document.querySelector('collab-editor').value.includes(part)", arg=part
-    )
-
-
-def write(writer: Writer, text: str) -> None:
-    """Type a line at the beginning."""
-    live(writer).click()
-    writer.page.keyboard.press("ControlOrMeta+Home")
-    writer.page.keyboard.type(text)
-    writer.page.keyboard.press("Enter")
-    writer.expect_state("saved")
-
-
-def restore(writer: Writer, name: str) -> None:
-    entry(writer, name).first.click()
-    press(writer, "Restore")
-    expect(panel(writer).get_by_text(re.compile("^Restore the version of"))).to_be_visible()
-    press(writer, "Restore this version")
-    expect_said(writer, "The version is restored. The text as it was before is kept as a version.")
-
-
-def pair(visit: Visit, path: str) -> tuple[Writer, Writer]:
-    ann, bob = visit(path, "Ann"), visit(path, "Bob")
-    for writer in (ann, bob):
-        writer.expect_state("saved")
-    return ann, bob
-
-
-def expect_equal(path: str, *writers: Writer) -> None:
-    """Fail unless all pages have the text that ``documents.read()`` has."""
-    for writer in writers:
-        writer.expect_state("saved")
-    assert len({value(writer) for writer in writers}) == 1
-    page = writers[0].page.request.get(writers[0].line.url + path).text()
-    [rendered] = re.findall(r'<div class="collab-rendered">(.*?)</div></collab', page, re.DOTALL)
-    is_rich = "editor=rich" in path
-    assert (rendered if is_rich else html.unescape(rendered)) == value(writers[0])
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EDITORS)
 def test_one_types_while_the_other_looks_at_versions_and_restores(visit: Visit, kind: str) -> None:
-    path = f"/page/texts/history?editor={kind}&history=1"
+    path = f"/page/{'notes' if kind == 'rich' else 'texts'}/history?editor={kind}&history=1"
     ann, bob = pair(visit, path)
     write(ann, "First of Ann.")
     expect_value(bob, "First of Ann.")

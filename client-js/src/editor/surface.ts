@@ -8,8 +8,8 @@ import type { Translate } from "../strings.js";
 export interface Place {
   /** In the page, not in a shadow: its styles apply. */
   host: HTMLElement;
-  /** In the shadow, for buttons. */
-  bar: HTMLElement;
+  /** In the shadow, for buttons; a version that is only shown has none. */
+  bar?: HTMLElement;
   /** The element itself: its attributes are the options. */
   element: HTMLElement;
   doc: Doc;

@@ -75,7 +75,6 @@ export class Stage {
     const awareness = new Awareness(doc);
     const surface = makeSurface({
       host: this.#place(),
-      bar: make("div"),
       element,
       doc,
       awareness,

@@ -38,7 +38,6 @@ export function toggleHistory(context: Context): void {
 
 class HistoryView {
   readonly #context: Context;
-  readonly #stage: Stage;
   readonly #panel: HistoryPanel;
   readonly #timer: ReturnType<typeof setInterval>;
 
@@ -49,14 +48,12 @@ class HistoryView {
     const shadow = element.shadowRoot as ShadowRoot;
     const styles = shadow.adoptedStyleSheets;
     if (!styles.includes(panelSheet)) styles.push(panelSheet);
-    const stage = (this.#stage = new Stage({ ...context, sheet: versionSheet }));
+    const stage = new Stage({ ...context, sheet: versionSheet });
     this.#panel = new HistoryPanel(this.#versions(), {
       translate: frame.t,
       ...languageOf(element),
       preview: (content) => stage.showText(content),
-      ...(isRich(element)
-        ? {}
-        : { showAuthors: (content, authors, people) => stage.showAuthors(content, authors, people) }),
+      showAuthors: (content, authors, people) => stage.showAuthors(content, authors, people),
       compare: (difference, people) => stage.showDifference(difference, people),
       endPreview: () => stage.clear(),
       close: () => this.close(),
@@ -83,7 +80,7 @@ class HistoryView {
     signal.removeEventListener("abort", this.#end);
     document.removeEventListener("visibilitychange", this.#refresh);
     clearInterval(this.#timer);
-    this.#stage.clear();
+    this.#panel.endPreview();
     this.#panel.element.remove();
     delete element.dataset["history"];
     button.ariaExpanded = "false";
@@ -101,9 +98,6 @@ class HistoryView {
     });
   }
 }
-
-/** Whether an editor is of rich text, whose comparison alone has the colours of authors. */
-const isRich = (element: Element): boolean => (element.getAttribute("editor") ?? "rich") === "rich";
 
 /** Return the language that the page gives to an element, if it does. */
 function languageOf(element: Element): { language?: string } {

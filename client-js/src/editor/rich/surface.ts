@@ -11,7 +11,7 @@ import { Uploads } from "./uploads.js";
 const styles = sheet(richCss);
 
 export function makeSurface(place: Place): Surface {
-  const { host, element, t } = place;
+  const { host, bar, element, t } = place;
   adopt(styles);
   const uploads = new Uploads(place);
   const tables = new FirstTable();
@@ -29,7 +29,8 @@ export function makeSurface(place: Place): Surface {
       },
     },
   });
-  const toolbar = element.hasAttribute("no-toolbar") ? undefined : new Toolbar(editor, place, uploads);
+  const toolbar =
+    bar && !element.hasAttribute("no-toolbar") ? new Toolbar(editor, place, uploads, bar) : undefined;
   void tables.shown.then(async () => {
     const { commands, editTables } = await import("./table-editing.js");
     if (editor.isDestroyed) return;

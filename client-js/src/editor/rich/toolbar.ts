@@ -87,13 +87,15 @@ export class Toolbar {
   readonly #place: Place;
   readonly #uploads: Uploads;
   readonly #prompt: Prompt;
+  readonly #bar: HTMLElement;
   readonly #buttons = make("div", { class: "buttons", role: "toolbar" });
   readonly #tableRow = make("div", { class: "buttons", role: "toolbar", hidden: "" });
   readonly #updates: (() => void)[] = [];
   #commands: typeof commands | undefined;
 
-  constructor(editor: Editor, place: Place, uploads: Uploads) {
+  constructor(editor: Editor, place: Place, uploads: Uploads, bar: HTMLElement) {
     this.#editor = editor;
+    this.#bar = bar;
     this.#place = place;
     this.#uploads = uploads;
     this.#prompt = new Prompt(place.t, () => editor.commands.focus());
@@ -101,9 +103,9 @@ export class Toolbar {
     this.#tableRow.setAttribute("aria-label", place.t("Table"));
     for (const group of GROUPS) this.#add(this.#buttons, group.map((tool) => this.#toolButton(tool)));
     this.#add(this.#buttons, this.#insertButtons());
-    const shadow = place.bar.getRootNode() as ShadowRoot;
+    const shadow = bar.getRootNode() as ShadowRoot;
     if (!shadow.adoptedStyleSheets.includes(styles)) shadow.adoptedStyleSheets.push(styles);
-    place.bar.replaceChildren(this.#buttons, this.#tableRow, this.#prompt.form);
+    bar.replaceChildren(this.#buttons, this.#tableRow, this.#prompt.form);
     for (const row of [this.#buttons, this.#tableRow]) moveByArrows(row);
     editor.on("transaction", this.update);
     this.update();
@@ -120,7 +122,7 @@ export class Toolbar {
   }
 
   destroy(): void {
-    this.#place.bar.replaceChildren();
+    this.#bar.replaceChildren();
   }
 
   readonly update = (): void => {
