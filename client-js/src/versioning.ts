@@ -1,5 +1,3 @@
-import * as Y from "yjs";
-
 import type { ValueOrGetter } from "./address.js";
 import { current } from "./address.js";
 
@@ -179,20 +177,15 @@ export class Versions {
 }
 
 /**
- * Return endpoints for BlockNote's `VersioningExtension`; its Yjs adapter reads updates in their
- * second encoding.
+ * Return endpoints for BlockNote's `VersioningExtension`, whose adapter for Yjs 13 shows Yjs updates.
  *
  * The server restores, and the editor gets the content as an edit of the document: give the
  * extension a preview controller whose `applyRestore` only ends the preview.
  */
 export function createVersioning(url: string, options: VersioningOptions = {}) {
   const versions = new Versions(url, options);
-  const content = async (snapshot: SnapshotReference): Promise<Uint8Array> => {
-    // Yjs' own conversion of updates does not make the same of all of them.
-    const doc = new Y.Doc();
-    Y.applyUpdate(doc, await versions.state(numberOf(snapshot)));
-    return Y.encodeStateAsUpdateV2(doc);
-  };
+  const content = (snapshot: SnapshotReference): Promise<Uint8Array> =>
+    versions.state(numberOf(snapshot));
   return {
     list: async (): Promise<VersionSnapshot[]> => (await versions.all()).map(snapshotOf),
     create: async (_content: unknown, options: { name?: string } = {}): Promise<VersionSnapshot> =>

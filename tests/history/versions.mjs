@@ -8,9 +8,9 @@ const options = { headers: () => ({ Authorization: `Token ${token}` }) };
 const endpoints = createVersioning(url, options);
 const versions = new Versions(url.replace(/\/$/, ""), options);
 
-function content(update, apply) {
+function content(update) {
   const doc = new Y.Doc();
-  apply(doc, update);
+  Y.applyUpdate(doc, update);
   return {
     text: doc.getText("text").toDelta(),
     map: doc.getMap("map").toJSON(),
@@ -21,10 +21,10 @@ function content(update, apply) {
 
 const [, first] = await endpoints.list();
 const seen = { names: (await endpoints.list()).map(({ name }) => name ?? null) };
-seen.preview = content(await endpoints.getContent(first), Y.applyUpdateV2);
-seen.restored = content(await endpoints.restore(null, first), Y.applyUpdateV2);
+seen.preview = content(await endpoints.getContent(first));
+seen.restored = content(await endpoints.restore(null, first));
 const made = await endpoints.create(null, { name: "Made here" });
-seen.present = content(await versions.state(Number(made.id)), Y.applyUpdate);
+seen.present = content(await versions.state(Number(made.id)));
 await endpoints.rename(made, "Named here");
 const { versions: listed, users } = await versions.list();
 seen.titles = listed.map(({ title, kind }) => title || kind);
