@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from pycrdt import Doc, Text
+from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
 from collab import documents, history
 from collab.history.keeping.restoring import restoration
+from collab.history.keeping.split_letters import whole_letters
 from collab.history.keeping.states import encode
 from collab.history.present import Present
 from collab.testing import use_memory_storage
 from collab_storage.base import StoredDocument
+from collab_storage.surrogates import SurrogatePairs
+from collab_storage.updates import EMPTY_UPDATE, varuint
 from tests.storage.yjs import HALVED, PAIR, SPLIT
 
 from .material import changed, content_of, fill, letters
@@ -81,28 +86,74 @@ def test_the_state_before_comes_with_it() -> None:
     assert before == encode(doc.get_update())
 
 
-def test_an_emoji_that_an_edit_has_split_comes_back_as_what_yjs_made_of_its_halves() -> None:
+# Halves of letters: Yjs makes two U+FFFD of a letter in which an edit falls.
+
+
+def halved(update: bytes) -> bytes:
+    """Return the update that deletes the second half of each emoji of client 7."""
+    pairs = SurrogatePairs(lambda: [update])
+    clocks = [clock for clock in range(1000) if (7, clock) in pairs.broken_by(deletion([clock]))]
+    return deletion(clocks)
+
+
+def deletion(clocks: Sequence[int]) -> bytes:
+    parts = [varuint(number) for clock in clocks for number in (clock, 1)]
+    return b"".join([b"\0\1", varuint(7), varuint(len(clocks)), *parts])
+
+
+def test_an_emoji_that_an_edit_has_split_comes_back_whole() -> None:
     with use_memory_storage():
         documents.send_doc_update("doc", PAIR)
         whole = history.create("doc", "whole")
         documents.send_doc_update("doc", SPLIT)
         split = history.create("doc", "split")
-        # Each version reads as it did.
-        assert letters(history.read("doc", whole.id)) == "a😀b"
-        assert letters(history.read("doc", split.id)) == "a\ufffdX\ufffdb"
-        # Undoing takes out the letter between; in Yjs, no edit makes the halves one letter again.
-        history.restore("doc", whole.id)
-        assert letters(documents.read("doc")) == "a\ufffd\ufffdb"
-        history.restore("doc", split.id)
-        assert letters(documents.read("doc")) == "a\ufffdX\ufffdb"
+        for version, text in ((whole, "a😀b"), (split, "a\ufffdX\ufffdb"), (whole, "a😀b")):
+            assert letters(history.read("doc", version.id)) == text
+            history.restore("doc", version.id)
+            assert letters(documents.read("doc")) == text
 
 
-def test_an_emoji_of_which_half_was_deleted_comes_back_as_both_halves() -> None:
+def test_an_emoji_of_which_half_was_deleted_comes_back_whole() -> None:
     with use_memory_storage():
         documents.send_doc_update("doc", PAIR)
         whole = history.create("doc", "whole")
         documents.send_doc_update("doc", HALVED)
         assert letters(documents.read("doc")) == "a\ufffdb"
         history.restore("doc", whole.id)
-        assert letters(documents.read("doc")) == "a\ufffd\ufffdb"
-        assert letters(history.read("doc", whole.id)) == "a😀b"
+        assert letters(documents.read("doc")) == "a😀b" == letters(history.read("doc", whole.id))
+
+
+def fill_with_emojis(doc: Doc[Any]) -> None:
+    node = XmlElement("p")
+    doc.get("xml", type=XmlFragment).children.append(node)
+    text = node.children.append(XmlText())
+    text.insert(0, "x😀y")
+    text.insert_embed(0, {"image": 1})
+    text.format(2, 6, {"bold": True})
+    doc.get("map", type=Map).update({"deep": Map({"text": Text("é😀 \ufffd\ufffd😀")}), "n": 1})
+    doc.get("array", type=Array).extend([Text("q😀"), 1])
+    doc.get("text", type=Text).insert(0, "😀 and 😀")
+
+
+def test_emojis_come_back_whole_wherever_they_are_with_their_marks() -> None:
+    with use_memory_storage():
+        doc: Doc[Any] = Doc(client_id=7)
+        fill_with_emojis(doc)
+        documents.send_doc_update("doc", doc.get_update())
+        whole = history.create("doc", "whole")
+        then = content_of(documents.read("doc"))
+        documents.send_doc_update("doc", halved(doc.get_update()))
+        assert "😀" not in json.dumps(content_of(documents.read("doc")), ensure_ascii=False)
+        history.restore("doc", whole.id)
+        assert content_of(documents.read("doc")) == then
+
+
+def test_letters_of_other_content_are_left_alone() -> None:
+    """Roots that are of another type by now, as updates made by hand have them."""
+    other, wanted = Doc[Any](), Doc[Any]()
+    other.get("map", type=Map)["key"] = Map({"text": Map()})
+    wanted.get("map", type=Map)["key"] = Map({"text": Text("😀"), "more": Text("😀")})
+    wanted.get("empty", type=Text)
+    wanted.get("text", type=Text).insert(0, "😀")
+    update = whole_letters(other.get_update(), wanted.get_update())
+    assert update == EMPTY_UPDATE

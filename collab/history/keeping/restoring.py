@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from collab.history.keeping.split_letters import whole_letters
 from collab.history.keeping.states import decode, encode
 from collab.history.present import Present
 from collab.protocol.yjs.undoing import undoing
 from collab_storage.surrogates import as_yjs
-from collab_storage.updates import EMPTY_UPDATE
+from collab_storage.updates import EMPTY_UPDATE, merge
 from collab_storage.versions import VersionState
 
 __all__ = ["Restoration", "restoration"]
@@ -40,5 +41,9 @@ def restoration(
     before = encode(now, base)
     if before.digest == wanted[-1].digest:
         return Restoration(before, b"")
-    update = undoing(*as_yjs([decode(wanted), now]))
+    then = decode(wanted)
+    broken_then, broken_now = as_yjs([then, now])
+    update = undoing(broken_then, broken_now)
+    if broken_then != then:
+        update = merge([update, whole_letters(merge([broken_now, update]), then)])
     return Restoration(before, b"" if update == EMPTY_UPDATE else update)
