@@ -78,13 +78,15 @@ class DocumentStore:
         Raises:
             DocumentCorrupt: pycrdt cannot read it.
         """
-        if rules is not None and rules.version is not None:
-            await upgrade_stored(self.storage, name, rules)
-        loaded = await self.storage.load(name)
+        if rules is None or rules.version is None:
+            loaded = await self.storage.load(name)
+            content = None if loaded is None else await read_in_process(loaded, name)
+        else:
+            upgraded = await upgrade_stored(self.storage, name, rules)
+            loaded, content = (None, None) if upgraded is None else upgraded
         if loaded is None:
             self.marks.created(name, 0)
             return None
-        content = await read_in_process(loaded, name)
         self.marks.opened(name, loaded.version, len(loaded.log))
         return content
 

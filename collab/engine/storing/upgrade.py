@@ -7,22 +7,29 @@ that was loaded: of any number of processes that open it, one changes it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pycrdt import Doc, Map
 
 from collab.engine.rules import DocumentRules
 from collab.protocol.yjs.updates import apply, merge, recording_updates
-from collab_storage.base import Storage
+from collab_storage.base import Storage, StoredDocument
 from collab_storage.compaction import ReadableContent, read_in_process
 from collab_storage.journal import DocumentEvent, EventKind, arecord
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
 
-__all__ = ["mark_version", "needs_upgrade", "upgrade_stored"]
+__all__ = ["UpgradedDocument", "mark_version", "needs_upgrade", "upgrade_stored"]
 
 #: The root with the version, and its key there.
 _ROOT, _KEY = "__collab__", "version"
+
+
+class UpgradedDocument(NamedTuple):
+    """A stored document of the present version, and its content."""
+
+    stored: StoredDocument
+    content: ReadableContent
 
 
 def mark_version(doc: Doc[Any], rules: DocumentRules | None) -> None:
@@ -36,8 +43,12 @@ def needs_upgrade(doc: Doc[Any], rules: DocumentRules | None) -> bool:
     return rules is not None and rules.version is not None and _version(doc) < rules.version
 
 
-async def upgrade_stored(storage: Storage, name: str, rules: DocumentRules) -> None:
-    """Change a stored document to the present version, unless that is done already.
+async def upgrade_stored(
+    storage: Storage, name: str, rules: DocumentRules
+) -> UpgradedDocument | None:
+    """Change a stored document to the present version, unless that is done already; return it.
+
+    ``None`` if none of that name is stored.
 
     Raises:
         DocumentCorrupt: pycrdt cannot read it.
@@ -47,13 +58,13 @@ async def upgrade_stored(storage: Storage, name: str, rules: DocumentRules) -> N
         content = await read_in_process(stored, name)
         update = await _upgrade(content, rules)
         if update is None:
-            return
+            return UpgradedDocument(stored, content)
         snapshot = merge([*as_yjs(content.read.updates), update])
         # Twice, as the process may be killed in between, and receivers may be fast.
         await _record(name)
         if await storage.replace(name, content.read, snapshot):
             await _record(name)
-            return
+    return None
 
 
 async def _upgrade(content: ReadableContent, rules: DocumentRules) -> bytes | None:
