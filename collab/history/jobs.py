@@ -1,4 +1,7 @@
-"""Runs work on the content of documents; for a large document in a process of its own."""
+"""Runs work on the states of documents away from the event loop.
+
+That on a large document runs in a process of its own. Openings of documents do not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,22 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from collab_storage.subprocesses import LARGE, run_in_process
+from collab_storage.subprocesses import LARGE, run_patiently
 
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
     from collab.content import Schema
 
-__all__ = ["run_content_job"]
+__all__ = ["run_content_job", "run_history_job"]
 
 T = TypeVar("T")
+
+
+async def run_history_job(size: int, job: Callable[..., T], *args: Any) -> T:
+    """Return the result of ``job``, which works on ``size`` bytes."""
+    if size <= LARGE:
+        return await asyncio.to_thread(job, *args)
+    return await run_patiently(job, *args)
 
 
 async def run_content_job(
@@ -22,12 +32,12 @@ async def run_content_job(
 ) -> T:
     """Return the result of ``job``, which reads ``size`` bytes as content.
 
-    It never holds up the event loop. The first argument of ``job`` is the schema.
+    The first argument of ``job`` is the schema.
     """
     from collab.content.editors.names import schema_name
 
     name = None if schema is None else schema_name(schema)
-    if size <= LARGE or (name is None and schema is not None):
+    if name is None and schema is not None:
         # A schema without a name cannot be sent to another process.
-        return await asyncio.to_thread(job, name or schema, *args)
-    return await run_in_process(job, name, *args)
+        return await asyncio.to_thread(job, schema, *args)
+    return await run_history_job(size, job, name, *args)

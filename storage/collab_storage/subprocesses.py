@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar, cast
 
-__all__ = ["LARGE", "answer", "run_in_process", "run_job"]
+__all__ = ["LARGE", "answer", "run_in_process", "run_job", "run_patiently"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,10 @@ os.nice(10)
 from collab_storage.subprocesses import answer
 answer(sys.stdin.buffer, sys.stdout.buffer)
 """
-#: Threads that wait for the processes; one of each.
+#: Threads that wait for the processes, one of each.
 _waiters = ThreadPoolExecutor(2, thread_name_prefix="collab-subprocess")
+#: The same for work that may wait: it never delays the opening of a large document.
+_patient_waiters = ThreadPoolExecutor(2, thread_name_prefix="collab-patient-subprocess")
 
 
 async def run_in_process(function: Callable[..., T], *args: object) -> T:
@@ -49,6 +51,14 @@ async def run_in_process(function: Callable[..., T], *args: object) -> T:
         subprocess.SubprocessError: the process took too long, or was killed.
     """
     return await get_running_loop().run_in_executor(_waiters, _ask, function, args)
+
+
+async def run_patiently(function: Callable[..., T], *args: object) -> T:
+    """Return the same as :func:`run_in_process`, whose calls never wait for one of these.
+
+    At most two of them run at a time.
+    """
+    return await get_running_loop().run_in_executor(_patient_waiters, _ask, function, args)
 
 
 async def run_job(size: int, job: Callable[..., T], *args: object) -> T:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from collab_storage.exceptions import DocumentCorrupt
-from collab_storage.subprocesses import answer, run_in_process
+from collab_storage.subprocesses import answer, run_in_process, run_patiently
 
 logger = logging.getLogger("collab_storage.compaction")
 
@@ -60,6 +60,17 @@ async def test_the_event_loop_goes_on(tmp_path: Any) -> None:
     await asyncio.sleep(0)
     (tmp_path / "go").touch()
     assert await task
+
+
+async def test_work_that_may_wait_delays_no_other(tmp_path: Any) -> None:
+    gates = [tmp_path / str(number) for number in range(5)]
+    patient = [asyncio.ensure_future(run_patiently(wait_for, str(gate))) for gate in gates]
+    await asyncio.sleep(0)
+    assert await run_in_process(whose, "notes") != ("notes", os.getpid())
+    assert not any(task.done() for task in patient)
+    for gate in gates:
+        gate.touch()
+    assert all(await asyncio.gather(*patient))
 
 
 async def test_errors_are_raised_here() -> None:

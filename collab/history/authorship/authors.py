@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 
 from collab.engine.hub.working_copies import loaded_user, unsaved_entries
 from collab.exceptions import DocumentNotFound
+from collab.history.jobs import run_history_job
 from collab.history.storage import history_storage
 from collab_storage.authorship import (
     AuthorRange,
@@ -19,7 +20,6 @@ from collab_storage.authorship import (
     authorship_of,
 )
 from collab_storage.base import LogRow, StoredDocument
-from collab_storage.subprocesses import run_job
 from collab_storage.versions import HistoryStorage
 
 __all__ = [
@@ -119,7 +119,7 @@ async def attributed(name: str) -> Attributed:
     rows = [LogRow(0, entry.data, entry.user_id, entry.at) for entry in unsaved]
     whole = StoredDocument(stored.snapshot, [*stored.log, *rows], stored.version)
     size = sum(map(len, whole.updates))
-    recent = await run_job(size, authorship_of, whole)
+    recent = await run_history_job(size, authorship_of, whole)
     return Attributed(
         whole,
         Authorship(

@@ -19,12 +19,11 @@ from pycrdt import Text
 
 from collab.documents.contents import content_schema
 from collab.history.authorship.authors import attributed, by_client
-from collab.history.jobs import run_content_job
+from collab.history.jobs import run_content_job, run_history_job
 from collab.history.present import Present
 from collab_storage.authorship import AuthorRange
 from collab_storage.structs import STRING, Struct, read_structs
 from collab_storage.subdocuments import temporary_doc
-from collab_storage.subprocesses import run_job
 from collab_storage.updates import read_varuint, varuint
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ async def ablame(name: str, field: str) -> list[Run]:
     """
     found = await attributed(name)
     present = Present(name, found.stored)
-    return await run_job(present.size, text_runs, present, field, found.authorship.ranges)
+    return await run_history_job(present.size, text_runs, present, field, found.authorship.ranges)
 
 
 def blame(name: str, field: str) -> list[Run]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from asgiref.sync import async_to_sync
@@ -36,8 +38,7 @@ async def adiff(name: str, a: int, b: int | None = None) -> Comparison:
         DocumentNotFound: nothing of that name is stored.
         VersionNotFound: the document has no such version.
     """
-    from collab.history.comparing.contents import compare_states
-
+    compare_states = await asyncio.to_thread(_comparison)
     old = (await load(name, a)).states
     found = await attributed(name)
     new = Present(name, found.stored) if b is None else (await load(name, b)).states
@@ -48,6 +49,13 @@ async def adiff(name: str, a: int, b: int | None = None) -> Comparison:
     return await run_content_job(
         size + unpacked_size(old), compare_states, schema, field, old, new, ranges
     )
+
+
+def _comparison() -> Callable[..., Comparison]:
+    """Return the function that compares states, whose import takes some time."""
+    from collab.history.comparing.contents import compare_states
+
+    return compare_states
 
 
 def diff(name: str, a: int, b: int | None = None) -> Comparison:
