@@ -48,7 +48,7 @@ __all__ = [
     "text",
 ]
 
-#: Called with a document's name and the user before its content is replaced.
+#: Called with a document's name and the user before a function of this module changes its content.
 rewrite_watchers: list[Callable[[str, object], Awaitable[None]]] = []
 
 
@@ -240,7 +240,7 @@ async def _replace(
     state = await _state(name)
     size = len(state) + wanted.cost
     update, report = await convert(size, replace_update, state, field or own_field, own, wanted)
-    await _store(name, update, user, is_rewrite=True)
+    await _store(name, update, user)
     if state == EMPTY_UPDATE and not update:
         # A document without content, which exists nevertheless.
         await get_storage().create(new_entry(name, EMPTY_UPDATE, user_key(user)))
@@ -253,8 +253,8 @@ async def _state(name: str) -> bytes:
     return doc.get_update()
 
 
-async def _store(name: str, update: bytes, user: object, *, is_rewrite: bool = False) -> None:
+async def _store(name: str, update: bytes, user: object) -> None:
     if update:
-        for watch in rewrite_watchers if is_rewrite else ():
+        for watch in rewrite_watchers:
             await watch(name, user)
         await store_update(name, update, user, upon=unsaved_entries(name))

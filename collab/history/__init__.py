@@ -15,7 +15,7 @@ from collab.history.comparing.changes import (
     PieceKind,
 )
 from collab.history.comparing.operations import adiff, diff
-from collab.history.exceptions import HistoryError, NoHistory, VersionNotFound
+from collab.history.exceptions import HistoryError, InvalidTitle, NoHistory, VersionNotFound
 from collab.history.keeping.automatic import aprune, prune
 from collab.history.keeping.importing import aimport_version, import_version
 from collab.history.keeping.operations import (
@@ -39,6 +39,7 @@ __all__ = [
     "Comparison",
     "ContentChange",
     "HistoryError",
+    "InvalidTitle",
     "NoHistory",
     "Piece",
     "PieceKind",

@@ -8,9 +8,8 @@ restoration takes the permission to change documents, too, the right to write, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
@@ -28,12 +27,16 @@ from django.utils.translation import gettext_lazy as _
 
 from collab.access import Access
 from collab.documents import DocumentContent, policy, type_of
-from collab.documents.hooks.calling import call_hook
-from collab.documents.registry import resolve
 from collab.exceptions import ContentError
 from collab.history.comparing.operations import diff
 from collab.history.exceptions import VersionNotFound
 from collab.history.keeping import operations
+from collab.history.keeping.visibility import (
+    VersionRights,
+    read_id,
+    rights_of,
+    visible_version,
+)
 from collab.history.users import user_names
 from collab_storage.render import render_text
 from collab_storage.versions import Version, VersionKind
@@ -54,6 +57,20 @@ _KINDS = {
     VersionKind.REPLACE: _("before a rewrite"),
 }
 _TEMPLATES = "admin/collab_storage/document"
+
+
+class _Opened(NamedTuple):
+    """A document whose versions a user looks at."""
+
+    document: Any
+    rights: VersionRights
+
+    def version(self, id: int) -> Version:
+        """Return a version that the user may see."""
+        try:
+            return async_to_sync(visible_version)(self.document.name, id, self.rights)
+        except VersionNotFound as error:
+            raise Http404 from error
 
 
 class HistoryPages(BaseAdmin):
@@ -86,8 +103,8 @@ class HistoryPages(BaseAdmin):
 
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """List the versions, by day; those of one day, kind or author if asked for."""
-        document = self._document(request, object_id)
-        found = operations.versions(document.name, since=_since(document.name, request.user))
+        document, rights = self._opened(request, object_id)
+        found = operations.versions(document.name, since=rights.since)
         chosen = {key: request.GET.get(key, "") for key in ("day", "kind", "author")}
         shown = [version for version in found if _is_chosen(version, chosen)]
         page = Paginator(shown, _PAGE).get_page(request.GET.get("p"))
@@ -107,30 +124,30 @@ class HistoryPages(BaseAdmin):
 
     def version_view(self, request: HttpRequest, object_id: str, id: int) -> HttpResponse:
         """Show the content of a version."""
-        document = self._document(request, object_id)
-        version = self._version(request, document, id)
+        opened = self._opened(request, object_id)
+        document, version = opened.document, opened.version(id)
         context: dict[str, Any] = {"row": self._row(version, document, _names([version]))}
         context |= {
             "content": _preview(document.name, id),
-            "may_restore": self._may(request, document),
+            "may_restore": opened.rights.can_restore,
         }
         return self._answer(request, document, "version", str(version.at), context)
 
     def compare_view(self, request: HttpRequest, object_id: str, id: int) -> HttpResponse:
         """Compare a version with another, or with the present."""
-        document = self._document(request, object_id)
-        version = self._version(request, document, id)
-        other = request.GET.get("to", "")
-        to = self._version(request, document, int(other)) if other.isdecimal() else None
+        opened = self._opened(request, object_id)
+        document, version = opened.document, opened.version(id)
+        other = read_id(request.GET.get("to", ""))
+        to = None if other is None else opened.version(other)
         context = {"row": self._row(version, document, {}), "other": to}
         context |= _comparison(document.name, id, None if to is None else to.id)
         return self._answer(request, document, "compare", _("Compare"), context)
 
     def restore_view(self, request: HttpRequest, object_id: str, id: int) -> HttpResponse:
         """Restore a version, once that is confirmed."""
-        document = self._document(request, object_id)
-        version = self._version(request, document, id)
-        if not self._may(request, document):
+        opened = self._opened(request, object_id)
+        document, version = opened.document, opened.version(id)
+        if not opened.rights.can_restore:
             raise PermissionDenied
         if request.method == "POST":
             operations.restore(document.name, id, user=request.user)
@@ -145,39 +162,20 @@ class HistoryPages(BaseAdmin):
         context |= _comparison(document.name, id, None)
         return self._answer(request, document, "restore", _("Restore"), context)
 
-    def _document(self, request: HttpRequest, object_id: str) -> Any:
+    def _opened(self, request: HttpRequest, object_id: str) -> _Opened:
+        """Return a document that the user may see, and what of its versions."""
         document = self.get_object(request, object_id)
         if document is None:
             raise Http404
         if not self.has_view_permission(request, document):
             raise PermissionDenied
-        if not policy.may_read(document.name, request.user):
+        access = policy.access_of(document.name, request.user)
+        if access == Access.NONE:
             raise PermissionDenied
-        return document
-
-    def _version(self, request: HttpRequest, document: Any, id: int) -> Version:
-        """Return a version that the user may see."""
-        since = _since(document.name, request.user)
-        try:
-            version = async_to_sync(operations.load)(document.name, id).version
-        except VersionNotFound as error:
-            raise Http404 from error
-        if since is not None and version.at < since:
-            raise Http404
-        return version
-
-    def _may(self, request: HttpRequest, document: Any) -> bool:
-        """Return whether the user may restore versions of a document."""
+        since, can_restore = async_to_sync(rights_of)(document.name, request.user, access)
         code = get_permission_codename("change", self.opts)
-        resolved = resolve(document.name)
-        if not request.user.has_perm(f"{self.opts.app_label}.{code}"):
-            return False
-        if resolved is None:
-            return True
-        if policy.access_of(document.name, request.user) != Access.WRITE:
-            return False
-        kind, parameters = resolved
-        return bool(async_to_sync(call_hook)(kind.can_restore, request.user, **parameters))
+        may_change = request.user.has_perm(f"{self.opts.app_label}.{code}")
+        return _Opened(document, VersionRights(since, can_restore=can_restore and may_change))
 
     def _row(self, version: Version, document: Any, names: dict[str, str]) -> dict[str, Any]:
         """Return a version for a template."""
@@ -213,16 +211,6 @@ class HistoryPages(BaseAdmin):
 
 def _page_name(page: str) -> str:
     return f"collab_storage_document_{page}"
-
-
-def _since(name: str, user: Any) -> datetime | None:
-    """Return the time of the first version that a user may see; ``None`` for all."""
-    resolved = resolve(name)
-    if resolved is None:
-        return None
-    kind, parameters = resolved
-    found: datetime | None = async_to_sync(call_hook)(kind.versions_since, user, **parameters)
-    return found
 
 
 def _day(version: Version) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collab.exceptions import CollabError
 
-__all__ = ["HistoryError", "NoHistory", "VersionNotFound"]
+__all__ = ["HistoryError", "InvalidTitle", "NoHistory", "VersionNotFound"]
 
 
 class HistoryError(CollabError):
@@ -13,6 +13,10 @@ class HistoryError(CollabError):
 
 class NoHistory(HistoryError):
     """The storage does not keep versions of documents."""
+
+
+class InvalidTitle(HistoryError, ValueError):
+    """The title of a version is too long, or has characters that databases refuse."""
 
 
 class VersionNotFound(HistoryError, LookupError):

@@ -17,7 +17,7 @@ from asgiref.sync import async_to_sync
 
 from collab.history.authorship.authors import attributed
 from collab.history.exceptions import HistoryError
-from collab.history.keeping.operations import load
+from collab.history.keeping.operations import check_title, load
 from collab.history.keeping.states import decode, encode
 from collab.history.storage import history_storage
 from collab_storage.authorship import AuthorRange, Authorship, DeletionCount
@@ -154,7 +154,7 @@ def _draft(
             datetime.fromisoformat(row["at"]),
             state,
             VersionKind(row["kind"]),
-            row["title"],
+            check_title(row["title"]),
             row["made_by"],
             row["by"],
             None if place is None else ids[place],

@@ -7,7 +7,6 @@ name, restore or delete them takes the right to write and ``can_restore()``.
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -20,7 +19,6 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from collab.access import Access, granted_access
-from collab.documents.hooks.calling import call_hook
 from collab.documents.policy import authorize
 from collab.documents.registry import resolve
 from collab.engine.hub.working_copies import user_key
@@ -34,11 +32,12 @@ from collab.exceptions import (
 )
 from collab.history.authorship.authors import attributed, authors
 from collab.history.comparing.operations import diff
-from collab.history.exceptions import VersionNotFound
+from collab.history.exceptions import InvalidTitle, VersionNotFound
 from collab.history.keeping import operations
+from collab.history.keeping.visibility import read_id, rights_of, visible_version
 from collab.history.users import user_names
 from collab.wire import CloseCode
-from collab_storage.versions import MAX_TITLE_LENGTH, Version
+from collab_storage.versions import Version
 
 __all__ = [
     "AuthorsView",
@@ -52,9 +51,6 @@ __all__ = [
 
 #: Most versions in one answer; earlier ones follow with ``?before=``.
 _PAGE = 200
-#: Digits of an id in a query; Python refuses to read thousands.
-_MAX_DIGITS = 100
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _STATUS = {
     CloseCode.UNAUTHENTICATED: 401,
     CloseCode.FORBIDDEN: 403,
@@ -85,7 +81,7 @@ class HistoryView(View):
             return super().dispatch(request, *args, **kwargs)
         except (VersionNotFound, DocumentNotFound, InvalidName) as error:
             return JsonResponse({"detail": str(error)}, status=404)
-        except _BadRequest as error:
+        except (_BadRequest, InvalidTitle) as error:
             return JsonResponse({"detail": str(error)}, status=400)
         except ContentError as error:
             return JsonResponse({"detail": str(error)}, status=422)
@@ -110,20 +106,15 @@ class HistoryView(View):
         return user
 
     async def _authorize(self, method: str) -> None:
-        if (resolved := resolve(self.name)) is None:
+        if resolve(self.name) is None:
             raise NoSuchDocument
-        document_type, parameters = resolved
         access = await self._access()
         if access == Access.NONE:
             raise denial(_key(self.user))
-        since = await call_hook(document_type.versions_since, self.user, **parameters)
-        self.since: datetime | None = since
-        can_restore = access == Access.WRITE and await call_hook(
-            document_type.can_restore, self.user, **parameters
-        )
-        self.can_restore = bool(can_restore)
-        if method not in self.reading and not self.can_restore:
+        rights = await rights_of(self.name, self.user, access)
+        if method not in self.reading and not rights.can_restore:
             raise denial(_key(self.user))
+        self.rights = rights
 
     async def _access(self) -> Access:
         """Return what the document's type lets the user do, or the page that the user has open."""
@@ -143,9 +134,7 @@ class HistoryView(View):
         Raises:
             VersionNotFound: there is none, or it is of an earlier time.
         """
-        version = async_to_sync(operations.load)(self.name, id).version
-        if self.since is not None and version.at < self.since:
-            raise VersionNotFound(f"There is no version {id} of the document {self.name!r}.")
+        async_to_sync(visible_version)(self.name, id, self.rights)
 
 
 class VersionsView(HistoryView):
@@ -156,19 +145,21 @@ class VersionsView(HistoryView):
         before = _time(request.GET.get("before"))
         found = operations.versions(
             name,
-            since=self.since,
+            since=self.rights.since,
             before=before,
             named="named" in request.GET,
             limit=_PAGE + 1,
         )
-        has_more = len(found) > _PAGE
-        found = found[:_PAGE]
+        page, following = found[:_PAGE], found[_PAGE:]
+        if following:
+            # The next page begins before a time, so that versions of one time come together.
+            page = [each for each in page if each.at != following[0].at] or page
         return JsonResponse(
             {
-                "versions": [_json(version) for version in found],
-                "users": user_names(key for version in found for key in _users(version)),
-                "can_restore": self.can_restore,
-                "has_more": has_more,
+                "versions": [_json(version) for version in page],
+                "users": user_names(key for version in page for key in _users(version)),
+                "can_restore": self.rights.can_restore,
+                "has_more": bool(following),
             }
         )
 
@@ -241,7 +232,8 @@ class AuthorsView(HistoryView):
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         """Return shares by user, and rows of client, first clock, clock behind, user and time."""
-        shares = authors(name, since=self.since)
+        since = self.rights.since
+        shares = authors(name, since=since)
         found = async_to_sync(attributed)(name).authorship
         return JsonResponse(
             {
@@ -257,7 +249,7 @@ class AuthorsView(HistoryView):
                 "ranges": [
                     [part.client, part.start, part.end, part.user_id, part.until.isoformat()]
                     for part in found.ranges
-                    if self.since is None or part.until >= self.since
+                    if since is None or part.until >= since
                 ],
                 "users": user_names(user for user in shares if user is not None),
             }
@@ -303,17 +295,13 @@ def _users(version: Version) -> list[str]:
 
 
 def _title(request: HttpRequest) -> str:
-    title = _body(request).get("title", "")
-    # Databases refuse zeros, and halves of letters.
-    if not isinstance(title, str) or len(title) > MAX_TITLE_LENGTH or _UNSTORABLE.search(title):
-        raise _BadRequest(f"The title must be a text of at most {MAX_TITLE_LENGTH} characters.")
-    return title
+    return operations.check_title(_body(request).get("title", ""))
 
 
 def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+    if (id := read_id(text)) is None:
         raise _BadRequest("?from= must be the id of a version, and ?to=, if given, of another.")
-    return int(text)
+    return id
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

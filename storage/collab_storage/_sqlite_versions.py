@@ -12,7 +12,7 @@ from sqlite_anyio import Connection
 from ._sqlite_file import rows_of, time_text, write, write_all
 from .authorship import AuthorRange, Authorship, DeletionCount
 from .base import new_version
-from .exceptions import DocumentNotFound
+from .exceptions import BaseNotFound, DocumentNotFound
 from .formats import check_formats
 from .versions import (
     LoadedVersion,
@@ -45,6 +45,7 @@ _INSERT_STATE = """
     INSERT OR IGNORE INTO states (document_id, digest, data, insertions, deletions, base)
     VALUES (?, ?, ?, ?, ?, ?)
 """
+_HAS_STATE = "SELECT 1 FROM states WHERE document_id = ? AND digest = ?"
 _INSERT_VERSION = """
     INSERT INTO versions
         (document_id, digest, at, title, kind, authors, made_by, edits, restored_from)
@@ -129,7 +130,9 @@ async def _total(db: Connection, name: str, newest: Version | None) -> int:
 async def _insert(db: Connection, document: int, before: int, draft: VersionDraft) -> None:
     state = draft.state
     values = state.digest, state.data, state.insertions, state.deletions, state.base
-    await write(db, _INSERT_STATE, document, *values)
+    is_new = await write(db, _INSERT_STATE, document, *values)
+    if is_new and state.base and not await rows_of(db, _HAS_STATE, document, state.base):
+        raise BaseNotFound(state.base.hex())
     await write(
         db,
         _INSERT_VERSION,

@@ -13,7 +13,7 @@ from django.db.models.functions import Cast, Length
 from ._queries import CHUNK, Queries, chunks, from_database, to_database
 from .authorship import AuthorRange, Authorship, DeletionCount
 from .base import LogEntry, StoredDocument, new_version
-from .exceptions import DocumentNotFound
+from .exceptions import BaseNotFound, DocumentNotFound
 from .formats import check_formats
 from .models import DocumentVersion, StoredDeletions, StoredRange, VersionBlob
 from .versions import (
@@ -80,16 +80,17 @@ class VersionQueries:
         if newest is not None:
             blobs = self._blobs.filter(document=document, digest=newest.digest)
             before = sum(blobs.values_list("insertions", "deletions").get())
-        blob = VersionBlob(
-            document_id=document,
-            digest=state.digest,
-            base=state.base,
-            insertions=state.insertions,
-            deletions=state.deletions,
-            data=state.data,
-        )
-        if not self._blobs.filter(document=document, digest=state.digest).exists():
-            blob.save(using=self._queries.using, force_insert=True)
+        if not self._has_blob(document, state.digest):
+            if state.base is not None and not self._has_blob(document, state.base):
+                raise BaseNotFound(state.base.hex())
+            VersionBlob(
+                document_id=document,
+                digest=state.digest,
+                base=state.base,
+                insertions=state.insertions,
+                deletions=state.deletions,
+                data=state.data,
+            ).save(using=self._queries.using, force_insert=True)
         self._versions.create(
             document_id=document,
             digest=state.digest,
@@ -101,6 +102,9 @@ class VersionQueries:
             edits=max(state.total - before, 0),
             restored_from=draft.restored_from,
         )
+
+    def _has_blob(self, document: int, digest: bytes) -> bool:
+        return self._blobs.filter(document=document, digest=digest).exists()
 
     def chosen(
         self, name: str, since: datetime | None, before: datetime | None, named: bool

@@ -5,6 +5,7 @@
      ├── DocumentExists
      ├── InvalidName
      ├── DocumentCorrupt
+     ├── BaseNotFound
      └── StorageUnavailable
           ├── DocumentLocked
           └── StorageNotMigrated
@@ -16,6 +17,7 @@ cause.
 from __future__ import annotations
 
 __all__ = [
+    "BaseNotFound",
     "DocumentCorrupt",
     "DocumentExists",
     "DocumentLocked",
@@ -45,6 +47,10 @@ class InvalidName(StorageError):
 
 class DocumentCorrupt(StorageError):
     """The stored document is not readable as Yjs updates."""
+
+
+class BaseNotFound(StorageError):
+    """The state that a version's state is based on is not stored any more."""
 
 
 class StorageUnavailable(StorageError):

@@ -20,7 +20,7 @@ from .base import (
     check_prefix,
     new_version,
 )
-from .exceptions import DocumentExists, DocumentNotFound
+from .exceptions import BaseNotFound, DocumentExists, DocumentNotFound
 from .journal import DocumentEvent, EventKind, arecord, changes_of
 from .versions import (
     HistoryStorage,
@@ -195,7 +195,10 @@ class MemoryStorage(HistoryStorage):
                 restored_from=draft.restored_from,
             )
         else:
-            state = document.states.setdefault(draft.state.digest, draft.state)
+            state = document.states.get(draft.state.digest, draft.state)
+            if state.base is not None and state.base not in document.states:
+                raise BaseNotFound(state.base.hex())
+            document.states[state.digest] = state
             before = 0 if newest is None else document.states[newest.digest].total
             document.versions.append(_version(next(self._ids), draft, state, before))
         return document.versions[-1]

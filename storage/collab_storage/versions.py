@@ -138,6 +138,7 @@ class HistoryStorage(Storage):
         :func:`is_kept` and :func:`is_replaced`.
 
         Raises:
+            BaseNotFound: the state that its state is based on is not stored any more.
             DocumentNotFound: there is no such document.
         """
 

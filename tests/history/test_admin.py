@@ -153,6 +153,7 @@ def test_permissions_and_the_type_say_who_may() -> None:
         for rest in ("", "compare/", "restore/"):
             assert client_of(other).post(url(f"{wrong}/{rest}")).status_code == 404
     assert client_of(other).get(url(f"{id}/compare/"), {"to": plain}).status_code == 404
+    assert "Nothing differs" in shown(client_of(other), f"{id}/compare/", to="9" * 5000)
 
 
 def test_the_type_says_who_reads_versions_and_who_restores_them(

@@ -194,6 +194,16 @@ def test_a_version_is_made_before_the_content_is_replaced(memory: None) -> None:
     assert letters(history.read(NAME, version.id)) == "one"
 
 
+@pytest.mark.django_db
+def test_a_version_is_made_before_a_program_edits_the_content(memory: None) -> None:
+    user = User.objects.create(username="ann")
+    documents.replace(NAME, text="one and two")
+    documents.edit_text(NAME, "two", "three", user=user)
+    [version] = history.versions(NAME)
+    assert (version.kind, version.made_by) == (VersionKind.REPLACE, str(user.pk))
+    assert letters(history.read(NAME, version.id)) == "one and two"
+
+
 def test_a_version_is_made_before_an_import(memory: None, tmp_path: Path) -> None:
     file = tmp_path / "new.txt"
     file.write_text("new")

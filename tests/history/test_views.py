@@ -248,3 +248,16 @@ def test_earlier_versions_follow(staff: Client, monkeypatch: pytest.MonkeyPatch)
     assert [version["id"] for version in first["versions"]] == made[:0:-1] and first["has_more"]
     rest = staff.get(URL, {"before": first["versions"][-1]["at"]}).json()
     assert [version["id"] for version in rest["versions"]] == made[:1] and not rest["has_more"]
+
+
+def test_versions_of_one_time_come_together(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collab.history.views._PAGE", 2)
+    write(NAME, "one")
+    state, now = documents.read(NAME).get_update(), datetime.now(UTC)
+    for title, at in (("a", now), ("b", now), ("c", now + timedelta(seconds=1))):
+        history.import_version(NAME, state, at, title=title)
+    first = staff.get(URL).json()
+    assert [version["title"] for version in first["versions"]] == ["c"] and first["has_more"]
+    rest = staff.get(URL, {"before": first["versions"][-1]["at"]}).json()
+    assert [version["title"] for version in rest["versions"]] == ["b", "a"]
+    assert not rest["has_more"]

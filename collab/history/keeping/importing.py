@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from asgiref.sync import async_to_sync
 
+from collab.history.jobs import run_history_job
+from collab.history.keeping.operations import check_title, with_a_base
 from collab.history.keeping.states import encode
 from collab.history.storage import history_storage
-from collab_storage.subprocesses import run_job
 from collab_storage.versions import LoadedVersion, Version, VersionDraft, VersionKind
 
 __all__ = ["aimport_version", "import_version"]
@@ -28,8 +30,13 @@ async def aimport_version(name: str, state: bytes, at: datetime, *, title: str =
 
     Raises:
         DocumentNotFound: nothing of that name is stored.
+        InvalidTitle: the title cannot be stored.
         ValueError: the document has a later version.
     """
+    return await with_a_base(partial(_import_version, name, state, at, check_title(title)))
+
+
+async def _import_version(name: str, state: bytes, at: datetime, title: str) -> Version:
     storage = history_storage()
     newest: LoadedVersion | None = None
     for version in await storage.versions(name, limit=1):
@@ -37,7 +44,7 @@ async def aimport_version(name: str, state: bytes, at: datetime, *, title: str =
             raise ValueError(f"The document {name!r} has a later version, of {version.at}.")
         newest = await storage.load_version(name, version.id)
     base = [] if newest is None else newest.states
-    encoded = await run_job(len(state), encode, state, base)
+    encoded = await run_history_job(len(state), encode, state, base)
     kind = VersionKind.NAMED if title else VersionKind.AUTO
     return await storage.add_version(name, VersionDraft(at, encoded, kind, title))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -18,14 +20,16 @@ from collab.engine.hub.working_copies import (
 )
 from collab.exceptions import DocumentNotFound
 from collab.history.authorship.authors import attributed, shares
-from collab.history.exceptions import VersionNotFound
+from collab.history.exceptions import InvalidTitle, VersionNotFound
+from collab.history.jobs import run_history_job
 from collab.history.keeping.restoring import restoration
 from collab.history.keeping.states import decode, encode_present
 from collab.history.present import Present
 from collab.history.storage import history_storage
 from collab_storage.base import LogEntry, StoredDocument
-from collab_storage.subprocesses import run_job
+from collab_storage.exceptions import BaseNotFound
 from collab_storage.versions import (
+    MAX_TITLE_LENGTH,
     HistoryStorage,
     LoadedVersion,
     Version,
@@ -41,6 +45,7 @@ __all__ = [
     "arename",
     "arestore",
     "aversions",
+    "check_title",
     "create",
     "delete",
     "keep",
@@ -49,9 +54,12 @@ __all__ = [
     "rename",
     "restore",
     "versions",
+    "with_a_base",
 ]
 
 _MAX_ID = 2**63 - 1
+#: Databases refuse zeros, and halves of letters.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 async def aversions(
@@ -84,9 +92,10 @@ async def acreate(name: str, title: str = "", *, user: object = None) -> Version
 
     Raises:
         DocumentNotFound: nothing of that name is stored.
+        InvalidTitle: the title cannot be stored.
     """
     kind = VersionKind.NAMED if title else VersionKind.AUTO
-    return await keep(name, kind, title=title, user=user)
+    return await keep(name, kind, title=check_title(title), user=user)
 
 
 def create(name: str, title: str = "", *, user: object = None) -> Version:
@@ -94,14 +103,44 @@ def create(name: str, title: str = "", *, user: object = None) -> Version:
     return async_to_sync(acreate)(name, title, user=loaded_user(user))
 
 
+def check_title(title: object) -> str:
+    """Return the title of a version.
+
+    Raises:
+        InvalidTitle: it cannot be stored.
+    """
+    if isinstance(title, str) and len(title) <= MAX_TITLE_LENGTH and not _UNSTORABLE.search(title):
+        return title
+    raise InvalidTitle(
+        f"The title must be a text of at most {MAX_TITLE_LENGTH} characters, without NUL and halves"
+        " of surrogate pairs."
+    )
+
+
+async def with_a_base(add: Callable[[], Awaitable[Version]]) -> Version:
+    """Return the version that ``add`` adds.
+
+    It is called again if the state that the version is based on was deleted in the meantime.
+    """
+    while True:
+        try:
+            return await add()
+        except BaseNotFound:
+            continue
+
+
 async def keep(name: str, kind: VersionKind, *, title: str = "", user: object = None) -> Version:
     """Make a version of some kind of a document as it is now; see :func:`acreate`."""
+    return await with_a_base(partial(_keep, name, kind, title, user_key(user)))
+
+
+async def _keep(name: str, kind: VersionKind, title: str, user: str | None) -> Version:
     storage = history_storage()
     present, _ = await _present(storage, name)
     newest = await _newest(storage, name)
-    state = await run_job(present.size, encode_present, present, _states(newest))
+    state = await run_history_job(present.size, encode_present, present, _states(newest))
     by = await _authors_since(name, newest)
-    draft = VersionDraft(datetime.now(UTC), state, kind, title, user_key(user), by)
+    draft = VersionDraft(datetime.now(UTC), state, kind, title, user, by)
     return await storage.add_version(name, draft)
 
 
@@ -157,7 +196,7 @@ async def aread(name: str, id: int) -> Doc[Any]:
         VersionNotFound: the document has no such version.
     """
     states = (await load(name, id)).states
-    update = await run_job(sum(len(state.data) for state in states), decode, states)
+    update = await run_history_job(sum(len(state.data) for state in states), decode, states)
     doc = Doc[Any]()
     doc.apply_update(update)
     return doc
@@ -185,15 +224,21 @@ async def arestore(name: str, id: int, *, user: object = None) -> Version:
         DocumentNotFound: nothing of that name is stored.
         VersionNotFound: the document has no such version.
     """
+    return await with_a_base(partial(_restore, name, id, user_key(user)))
+
+
+async def _restore(name: str, id: int, user: str | None) -> Version:
     storage = history_storage()
     present, unsaved = await _present(storage, name)
     wanted, newest = (await load(name, id)).states, await _newest(storage, name)
-    before, update = await run_job(present.size, restoration, present, wanted, _states(newest))
+    before, update = await run_history_job(
+        present.size, restoration, present, wanted, _states(newest)
+    )
     by, at = await _authors_since(name, newest), datetime.now(UTC)
-    draft = VersionDraft(at, before, VersionKind.RESTORE, "", user_key(user), by, id)
+    draft = VersionDraft(at, before, VersionKind.RESTORE, "", user, by, id)
     if not update:
         return await storage.add_version(name, draft)
-    entry = new_entry(name, update, user_key(user))
+    entry = new_entry(name, update, user)
     version = await storage.add_version(name, draft, [*unsaved, entry])
     await deliver_on_commit(name, update)
     return version
@@ -208,9 +253,10 @@ async def arename(name: str, id: int, title: str) -> None:
     """Give a version a title, or with ``""`` none.
 
     Raises:
+        InvalidTitle: the title cannot be stored.
         VersionNotFound: the document has no such version.
     """
-    if not await history_storage().title_version(name, id, title):
+    if not await history_storage().title_version(name, id, check_title(title)):
         raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from collab_storage.authorship import AuthorRange, Authorship, DeletionCount
 from collab_storage.base import LogEntry
-from collab_storage.exceptions import DocumentExists, DocumentNotFound, InvalidName
+from collab_storage.exceptions import BaseNotFound, DocumentExists, DocumentNotFound, InvalidName
 from collab_storage.versions import (
     HistoryStorage,
     LoadedVersion,
@@ -170,6 +170,15 @@ class HistoryContract:
         await storage.add_version("doc", draft(b"a", edits=99))
         [again] = await storage.versions("doc")
         assert (await loaded(storage, again.id)).states == [state(b"a", edits=99)]
+
+    async def test_a_state_whose_base_was_deleted_is_refused(self, storage: HistoryStorage) -> None:
+        await appended(storage, b"one")
+        first = await storage.add_version("doc", draft(b"a"))
+        await storage.delete_versions("doc", [first.id])
+        with pytest.raises(BaseNotFound):
+            await storage.add_version("doc", draft(b"b", base=b"a"), [entry(data=b"two")])
+        assert await digests(storage) == []
+        assert rows(await storage.load("doc")) == [b"one"]
 
     async def test_titles_change_and_automatic_versions_become_named(
         self, storage: HistoryStorage

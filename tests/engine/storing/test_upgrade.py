@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pycrdt import Doc, Map, Text
 
+from collab.conf import Settings
+from collab.engine.storing.document_store import DocumentStore
 from collab.engine.storing.upgrade import (
     mark_version,
     needs_upgrade,
@@ -118,6 +121,19 @@ async def test_there_is_nothing_to_upgrade_in_a_document_that_does_not_exist(
     rules = Rules()
     await upgrade_stored(storage, NOTES, rules)
     assert rules.befores == []
+
+
+async def test_a_document_of_the_present_version_is_loaded_once(
+    storage: HinderedStorage, tmp_path: Path
+) -> None:
+    store = DocumentStore(storage, Settings(SPOOL_DIRECTORY=tmp_path))
+    assert await store.load(NOTES, Rules()) is None
+    await append(storage, insert(new_doc(), "hello"))
+    await upgrade_stored(storage, NOTES, Rules())
+    before = storage.calls["load"]
+    opened = await store.load(NOTES, Rules())
+    assert opened is not None and storage.calls["load"] == before + 1
+    await store.release()
 
 
 def test_a_new_document_is_of_the_present_version() -> None:
