@@ -126,7 +126,7 @@ class Held:
             self._writer.page.evaluate("0")
 
     def let_go(self, index: int, **answer: Any) -> None:
-        """Let a request be answered: by the server, or otherwise."""
+        """Answer a request: by the server, or otherwise."""
         if answer:
             self.routes[index].fulfill(**answer)
         else:

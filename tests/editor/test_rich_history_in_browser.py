@@ -49,7 +49,7 @@ def expect_without(writer: Writer, part: str) -> None:
     )
 
 
-def test_what_is_typed_elsewhere_while_a_version_is_restored_stays(visit: Visit) -> None:
+def test_text_typed_elsewhere_while_a_version_is_restored_stays(visit: Visit) -> None:
     ann, bob = two_with_a_version(visit)
     # Ann's edit comes to the server after the restoration, which knows nothing of it.
     ann.line.cut()

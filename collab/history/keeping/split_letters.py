@@ -81,7 +81,7 @@ def _inner(present: Any, wanted: Any) -> Iterator[tuple[Any, Any]]:
         case XmlElement() | XmlFragment():
             pairs = [*zip(present.children, wanted.children, strict=False)]
         case _:
-            # What is embedded in a text is at the same place among all that is.
+            # Objects that are embedded in a text are in the same order.
             embedded = (
                 [chunk for chunk, _ in text.diff() if not isinstance(chunk, str)]
                 for text in (present, wanted)
