@@ -55,7 +55,7 @@ window.openDocument = async (name) => {
     rename: (id, title) => extension.rename(id, title),
     restore: async (id) => void (await extension.restore(id)),
     removeVersion: (id) => extension.remove(id),
-    /** What y-prosemirror makes of a version. */
+    /** The JSON of y-prosemirror of a version. */
     version: async (id) => {
       const copy = new Y.Doc();
       Y.applyUpdate(copy, await endpoints.getContent({ id }));
