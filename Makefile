@@ -213,6 +213,13 @@ fuzz-changes: export COLLAB_TEST_SLOW ?= 30
 fuzz-changes: $(TOOLS) $(SERVICES) ## Kill processes while they run changed(), on each database; COLLAB_TEST_KILLS
 	$(PY) -m pytest -q --capture=no tests/acceptance/test_changes.py
 
+.PHONY: fuzz-editors
+fuzz-editors: export FUZZ_SEED ?= 1
+fuzz-editors: export FUZZ_SECONDS ?= 600
+fuzz-editors: export FUZZ_ACTIONS ?= 200
+fuzz-editors: $(TOOLS) $(SERVICES) $(EDITOR) $(EXAMPLE) ## Let two browsers edit a page at random; FUZZ_SEED, _SECONDS, _ACTIONS of each seed
+	$(PY) -m pytest -q --capture=no tests/acceptance/test_two_editors.py
+
 .PHONY: compile
 compile: $(COMPILED) ## Compile the modules of the hot path in a copy of the project, build/compiled
 
