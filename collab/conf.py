@@ -121,9 +121,8 @@ class Settings:
     #: the last keystroke.
     ROWS_DELAY: float = 0.05
     ROWS_TEXT_DELAY: float = 1
-    #: Subscriptions of one live connection, and rows of one subscribed list.
+    #: Subscriptions of one live connection.
     LIVE_MAX_SUBSCRIPTIONS: int = 100
-    LIVE_MAX_ROWS: int = 1_000
     #: Directory into which ``makefrontend`` writes TypeScript.
     LIVE_FRONTEND_DIR: str | os.PathLike[str] = field(default_factory=_default_frontend)
     #: Length of a document's log, in updates, at which it is compacted.

@@ -7,10 +7,13 @@ import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+
+from collab.conf import Settings
 
 ROOT = Path(__file__).parents[1]
 COLLAB = ROOT / "collab"
@@ -21,6 +24,7 @@ TESTS = ROOT / "tests"
 
 MAX_FILE, MAX_MEDIAN_FILE, MAX_FUNCTION = 450, 130, 40
 MAX_MODULES, MAX_ENTRIES = 10, 24
+MAX_METHODS, MAX_SETTINGS = 25, 35
 
 #: Names that Django looks for, once in each app or class.
 DJANGO_NAMES = {"Command", "Meta", "Migration"}
@@ -145,6 +149,22 @@ def test_names_of_tests_name_the_thing() -> None:
         for name in TEST.findall(path.read_text("utf-8"))
         if TEST_OPENING.match(name) or TEST_WORDS.search(name)
     ] == []
+
+
+def test_hub_room_and_member_stay_small() -> None:
+    for module, name in (("hub.hub", "Hub"), ("rooms.room", "Room"), ("rooms.member", "Member")):
+        path = COLLAB / "engine" / f"{module.replace('.', '/')}.py"
+        [found] = [
+            node for node in tree(path).body if isinstance(node, ast.ClassDef) and node.name == name
+        ]
+        functions = [node for node in found.body if isinstance(node, Function)]
+        # Properties are values, which take no space of their own.
+        methods = [node.name for node in functions if not node.decorator_list]
+        assert len(methods) <= MAX_METHODS, (name, methods)
+
+
+def test_there_are_few_settings() -> None:
+    assert len(fields(Settings)) <= MAX_SETTINGS
 
 
 # Docstrings.

@@ -191,14 +191,14 @@ class Hub:
     def recheck_access(self, name: str, user_id: str | None = None) -> None:
         """Authorize the members of a document again, by default of all users."""
         self._live.recheck_pending(name, user_id)
-        for member in self._members_of(name):
+        for member in self._live.members_in(name):
             if user_id is None or member.user_id == user_id:
                 check = member.connection.recheck_access()
                 self._upkeep.tasks.start(check, "recheck", name)
 
     def send_stateless(self, name: str, payload: str, exclude: object = None) -> None:
         """Send the members of a document but one a message that is no part of it."""
-        for member in self._members_of(name):
+        for member in self._live.members_in(name):
             if member is not exclude:
                 member.send_stateless(payload)
 
@@ -207,20 +207,16 @@ class Hub:
 
         ``None`` stands for anonymous users, of whom those that may write get it.
         """
-        for member in self._members_of(name):
+        for member in self._live.members_in(name):
             is_concerned = member.user_id is not None or member.session.can_write
             if member.user_id in user_ids and is_concerned and member.session.greeted:
                 member.send_frame(frame)
 
     def close_members(self, name: str, reason: str, user_id: str | None = None) -> None:
         """Close a document for its members, by default of all users."""
-        for member in self._members_of(name):
+        for member in self._live.members_in(name):
             if user_id is None or member.user_id == user_id:
                 member.close_document(reason)
-
-    def _members_of(self, name: str) -> list[Member]:
-        rooms = (self.rooms.get((name, stored)) for stored in (True, False))
-        return [member for room in rooms if room is not None for member in room.members]
 
     def recheck_matching(
         self, prefix: str, pattern: str | None = None, user_id: str | None = None
@@ -239,8 +235,7 @@ class Hub:
 
     def present(self, name: str) -> list[PresentMember]:
         """Return the members of a document in this process."""
-        rooms = (self.rooms.get((name, stored)) for stored in (True, False))
-        return [member for room in rooms if room is not None for member in room.present()]
+        return [member for room in self._live.rooms_of(name) for member in room.present()]
 
     def peers_of(self, name: str) -> set[str]:
         """Return the ids of other processes that hold a document, as far as this one knows."""

@@ -52,6 +52,15 @@ class LiveRooms:
         """All connections."""
         return [*self.lobby, *(member for room in self.rooms.values() for member in room.members)]
 
+    def members_in(self, name: str) -> list[Member]:
+        """Return the members of a document, stored or not."""
+        return [member for room in self.rooms_of(name) for member in room.members]
+
+    def rooms_of(self, name: str) -> list[Room]:
+        """Return the rooms of a name: that of the stored document, and one in memory only."""
+        rooms = (self.rooms.get((name, stored)) for stored in (True, False))
+        return [room for room in rooms if room is not None]
+
     def members_of(self, user_id: str | None, session: str | None) -> list[Member]:
         """Return the connections of a user, or of the session of this digest."""
         return [

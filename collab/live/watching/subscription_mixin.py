@@ -192,7 +192,7 @@ class SharedQuery:
         rows = subscription.rows(user, self.lookups)
         if keys is not None:
             rows = rows.filter(pk__in=keys)
-        most = get_settings().LIVE_MAX_ROWS
+        most = subscription.max_rows
         found = subscription.found(rows[: most + 1])
         if len(found) > most:
             reason = f"More than {most} rows; use a narrower filter."

@@ -52,6 +52,8 @@ class ModelSubscription(Generic[M]):
     #: Rows or their values depend on the user. If False, all subscribers to a list share one
     #: query, and ``user`` is always ``None``.
     per_user: ClassVar[bool] = True
+    #: Rows of one list, at most; beyond it the subscription is refused with 400.
+    max_rows: ClassVar[int] = 1_000
 
     def __init__(self, model: type[M]) -> None:
         self.model = model

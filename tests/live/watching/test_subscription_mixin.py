@@ -320,8 +320,10 @@ async def test_a_change_costs_the_same_however_many_watch_it(board: Board) -> No
             await ann.next(request_id=f"w{number}", action="update")
 
 
-async def test_a_list_of_too_many_rows_is_refused(board: Board, settings: Any) -> None:
-    settings.COLLAB = {**settings.COLLAB, "LIVE_MAX_ROWS": 1}
+async def test_a_list_of_too_many_rows_is_refused(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelSubscription, "max_rows", 1)
     await Board.objects.acreate(name="Garden")
     async with talking(Live) as ann:
         answer = await ann.call("subscribe", model="rows.Board", filter={})
