@@ -252,7 +252,8 @@ class Line(Connection):
     """
 
     def __init__(self, server: Running, reader: Reader) -> None:
-        super().__init__(server, "")
+        # Its address in the URL says nothing; documents have theirs in each frame.
+        super().__init__(server, "all")
         self._reader = reader
         self._members: dict[bytes, Member] = {}
         self._connecting: asyncio.Task[None] | None = None
