@@ -15,7 +15,7 @@ from collab.engine.rooms.room import Room
 from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
-from collab.engine.serving.access_check import ANSWER_TIMEOUT
+from collab.engine.serving.access_check import ANSWER_TIMEOUT, AccessCheck
 from collab.exceptions import (
     Forbidden,
     MemberError,
@@ -146,6 +146,11 @@ class Address:
     def scope(self) -> dict[str, Any]:
         """The scope of the connection, with the user of this document."""
         return self._credentials.scope
+
+    @property
+    def access_check(self) -> AccessCheck:
+        """The question what the client may do with the document."""
+        return self._credentials.check
 
     @property
     def is_pending(self) -> bool:

@@ -57,6 +57,10 @@ class HocuspocusMember(Member):
         self._has_asked = False
         #: Updates that are stored, and those of them that the client need not hear of any more.
         self._stored = self._reported = 0
+        #: Updates that are refused for good: those behind the last one that is stored, and the
+        #: number of those before it.
+        self._refused: list[range] = []
+        self._refused_before = 0
         #: Nothing is reported as stored before the client's next answer is.
         self._awaits_answer = False
 
@@ -97,6 +101,7 @@ class HocuspocusMember(Member):
         From now on it expects reports of this exchange's frames only.
         """
         self._has_asked = True
+        self._forget_refused()
         self._reported = self.exchange.received_updates
         state = self.room.state()
         if self.session.can_write:
@@ -120,6 +125,7 @@ class HocuspocusMember(Member):
 
     def await_answer(self) -> None:
         """Report nothing as stored before everything that the client has is."""
+        self._forget_refused()
         self._awaits_answer = True
 
     def answer_stored(self) -> None:
@@ -129,9 +135,28 @@ class HocuspocusMember(Member):
     def send_saved(self, number: int) -> None:
         """Report that the first ``number`` updates are stored, each with a message."""
         self._stored = max(self._stored, number)
-        if not self._awaits_answer and self._stored > self._reported:
-            count, self._reported = self._stored - self._reported, self._stored
+        while self._refused and self._refused[0].stop <= self._stored:
+            self._refused_before += len(self._refused.pop(0))
+        due = self._stored - self._refused_before
+        if not self._awaits_answer and due > self._reported:
+            count, self._reported = due - self._reported, due
             self._addressed.send_stored(count)
+
+    def refuse_update(self, number: int) -> None:
+        """Report that the update of that number is dropped, and never that it is stored."""
+        super().refuse_update(number)
+        if not number:
+            # An answer that the client expects no report for.
+            return
+        start = number
+        if self._refused and self._refused[-1].stop == number:
+            start = self._refused.pop().start
+        self._refused.append(range(start, number + 1))
+
+    def _forget_refused(self) -> None:
+        """Report updates that were refused as stored when those after them are."""
+        self._refused.clear()
+        self._refused_before = 0
 
     def send_pending(self, number: int) -> None:
         """Send nothing: providers know of no pending updates."""

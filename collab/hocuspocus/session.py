@@ -95,15 +95,17 @@ class HocuspocusSession(Session):
     def _receive_update(self, update: bytes, *, is_whole: bool) -> Effect[Any]:
         if is_whole and not self.can_write:
             return ReaderState(update)
-        if not is_whole or self._owes_report:
-            self._updates += 1
+        is_numbered = not is_whole or self._owes_report
+        self._updates += is_numbered
         if is_whole:
             self._owes_report = False
         if not self.can_write:
             return self.refuse_update()
         number, found = self._updates, outline(update)
-        received = RoomUpdate[Any](update, number, is_whole, found)
-        return received if self.access >= Access.WRITE else CommentUpdate(received)
+        if self.access < Access.WRITE:
+            # If it is refused, the update before it is not.
+            return CommentUpdate(RoomUpdate[Any](update, number * is_numbered, is_whole, found))
+        return RoomUpdate[Any](update, number, is_whole, found)
 
     def refuse_update(self) -> Reply:
         """Return the report that an update is not stored and will not be."""

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar, cast
 
-__all__ = ["LARGE", "answer", "run_in_process", "run_job", "run_patiently"]
+__all__ = ["LARGE", "ProcessQueue", "answer", "run_in_process", "run_job", "run_patiently"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +25,6 @@ T = TypeVar("T")
 
 #: Bytes of a document beyond which converting or comparing it takes more than some milliseconds.
 LARGE = 64 * 1024
-#: Seconds after which a process counts as failed.
-_TIMEOUT = 120
 #: The process yields the processor to those that serve.
 _PROGRAM = """
 import os, sys
@@ -34,10 +32,30 @@ os.nice(10)
 from collab_storage.subprocesses import answer
 answer(sys.stdin.buffer, sys.stdout.buffer)
 """
-#: Threads that wait for the processes, one of each.
-_waiters = ThreadPoolExecutor(2, thread_name_prefix="collab-subprocess")
-#: The same for work that may wait: it never delays the opening of a large document.
-_patient_waiters = ThreadPoolExecutor(2, thread_name_prefix="collab-patient-subprocess")
+
+
+class ProcessQueue:
+    """Work that runs in processes of its own, some of it at once; the rest waits.
+
+    Args:
+        at_once: processes at most.
+        timeout: seconds after which a process counts as failed, and is killed.
+    """
+
+    def __init__(self, at_once: int, timeout: float) -> None:
+        #: Each waits for one process.
+        self._waiters = ThreadPoolExecutor(at_once, thread_name_prefix="collab-subprocess")
+        self._timeout = timeout
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Return what ``function`` returns, see :func:`run_in_process`."""
+        loop = get_running_loop()
+        return await loop.run_in_executor(self._waiters, _ask, function, args, self._timeout)
+
+
+_shared = ProcessQueue(at_once=2, timeout=120)
+#: For work that may wait: it never delays the opening of a large document.
+_patient = ProcessQueue(at_once=2, timeout=120)
 
 
 async def run_in_process(function: Callable[..., T], *args: object) -> T:
@@ -50,7 +68,7 @@ async def run_in_process(function: Callable[..., T], *args: object) -> T:
     Raises:
         subprocess.SubprocessError: the process took too long, or was killed.
     """
-    return await get_running_loop().run_in_executor(_waiters, _ask, function, args)
+    return await _shared.run(function, *args)
 
 
 async def run_patiently(function: Callable[..., T], *args: object) -> T:
@@ -58,7 +76,7 @@ async def run_patiently(function: Callable[..., T], *args: object) -> T:
 
     At most two of them run at a time.
     """
-    return await get_running_loop().run_in_executor(_patient_waiters, _ask, function, args)
+    return await _patient.run(function, *args)
 
 
 async def run_job(size: int, job: Callable[..., T], *args: object) -> T:
@@ -69,9 +87,9 @@ async def run_job(size: int, job: Callable[..., T], *args: object) -> T:
     return job(*args) if size <= LARGE else await run_in_process(job, *args)
 
 
-def _ask(function: Callable[..., T], args: tuple[object, ...]) -> T:
+def _ask(function: Callable[..., T], args: tuple[object, ...], timeout: float) -> T:
     try:
-        result, error, records = _answered(function, args)
+        result, error, records = _answered(function, args, timeout)
     except (OSError, EOFError, pickle.UnpicklingError, subprocess.CalledProcessError) as failure:
         if getattr(failure, "returncode", 0) < 0:
             # The reason, such as a lack of memory, must not kill this process, too.
@@ -90,7 +108,7 @@ def _ask(function: Callable[..., T], args: tuple[object, ...]) -> T:
     return cast("T", result)
 
 
-def _answered(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
+def _answered(function: Callable[..., Any], args: tuple[object, ...], timeout: float) -> Any:
     """Return what :func:`answer` writes in another process."""
     with TemporaryFile() as question, TemporaryFile() as reply:
         pickle.dump((function, args), question)
@@ -100,7 +118,7 @@ def _answered(function: Callable[..., Any], args: tuple[object, ...]) -> Any:
             stdin=question,
             stdout=reply,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            timeout=_TIMEOUT,
+            timeout=timeout,
             check=True,
         )
         reply.seek(0)

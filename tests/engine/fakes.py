@@ -17,7 +17,7 @@ from collab_storage.authorship import Authorship
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
 
-__all__ = ["HinderedStorage", "Socket", "new_member", "room_of"]
+__all__ = ["Answer", "HinderedStorage", "Socket", "new_member", "room_of"]
 
 
 class HinderedStorage(MemoryStorage):
@@ -71,12 +71,24 @@ class HinderedStorage(MemoryStorage):
         return await super().fold(name, loaded, snapshot, authorship)
 
 
+class Answer:
+    """The answer what a client may do: to write."""
+
+    def __init__(self) -> None:
+        self.access = Access.WRITE
+        self.has_expired = False
+
+    async def ask_again(self) -> Access:
+        return self.access
+
+
 class Socket:
     """A connection's way out, which the client may read from or not."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.scope: dict[str, Any] = {}
+        self.access_check = Answer()
         self.evicted = False
         self.rechecked = 0
         self._open = asyncio.Event()

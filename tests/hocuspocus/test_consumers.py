@@ -770,6 +770,75 @@ async def test_a_commenter_changes_the_formats_of_comments_only(answers: dict[st
         assert writer.text == "hello world"
 
 
+async def test_a_refused_change_of_a_commenter_is_never_reported_as_stored(
+    answers: dict[str, Any],
+) -> None:
+    answers["commenter"] = Access.COMMENT
+    async with documents.aedit("room") as doc:
+        doc.get("text", type=Text).insert(0, "hello world")
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("commenter")
+        await ann.until(lambda: document.text == "hello world" and document.statuses == [1])
+        text = document.doc.get("text", type=Text)
+        # Deletions have no clock, so what comes behind them does not lack them.
+        del text[10:11]
+        del text[9:10]
+        await ann.until(lambda: document.statuses == [1, 0, 0])
+        text.format(0, 5, {"comment": 1})
+        await ann.until(lambda: document.statuses == [1, 0, 0, 1])
+        del text[8:9]
+        text.format(0, 5, {"comment": 2})
+        await ann.until(lambda: document.statuses == [1, 0, 0, 1, 0, 1])
+        # A question that the client has not asked for: its answer has the deletions.
+        answers["commenter"] = Access.WRITE
+        await documents.arecheck_access("room")
+        await ann.until(lambda: document.scope == "read-write")
+        text.insert(0, "!")
+        await ann.until(lambda: document.statuses == [1, 0, 0, 1, 0, 1, 1, 1, 1, 1])
+        await ann.until(lambda: document.statuses.count(1) == len(document.statuses) - 3)
+    assert text_of(await documents.aread("room")) == "!hello wo"
+
+
+async def test_a_comment_in_a_large_document_is_reported_as_stored_once_it_is(
+    answers: dict[str, Any],
+) -> None:
+    answers["commenter"] = Access.COMMENT
+    async with documents.aedit("room") as doc:
+        doc.get("text", type=Text).insert(0, "hello " * 5_000)
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("commenter")
+        await ann.until(lambda: document.text and document.statuses == [1])
+        document.doc.get("text", type=Text).format(0, 5, {"comment": 1})
+        await ann.until(lambda: document.statuses == [1, 1])
+        stored = (await documents.aread("room")).get("text", type=Text)
+        assert stored.diff()[0] == ("hello", {"comment": 1})
+        # Whoever has lost access while a comment is checked writes nothing.
+        document.doc.get("text", type=Text).format(0, 5, {"comment": 2})
+        answers["commenter"] = Access.READ
+        await ann.until(lambda: document.statuses == [1, 1, 0])
+    assert (await documents.aread("room")).get("text", type=Text).diff()[0][1] == {"comment": 1}
+
+
+async def test_the_answer_of_a_new_commenter_is_refused_if_it_is_more_than_comments(
+    answers: dict[str, Any],
+) -> None:
+    answers["x"] = Access.READ
+    async with documents.aedit("room") as doc:
+        doc.get("text", type=Text).insert(0, "hello")
+    async with client() as ann:
+        document = ann.document("room")
+        document.attach("x")
+        await ann.until(lambda: document.text == "hello" and document.statuses == [1])
+        document.write("!")
+        await ann.until(lambda: document.statuses == [1, 0])
+        answers["x"] = Access.COMMENT
+        await documents.arecheck_access("room")
+        await ann.until(lambda: document.statuses == [1, 0, 0])
+    assert text_of(await documents.aread("room")) == "hello"
+
+
 async def test_a_commenter_of_y_websocket_receives_one_refusal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -116,6 +116,8 @@ class Hub:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._store.settings.CLOSE_TIMEOUT):
                 for name in names:
+                    if (room := self.rooms.get((name, True))) is not None:
+                        await room.checked()
                     await self.writer.saved(name)
 
     async def _listen(self, relay: Relay) -> None:

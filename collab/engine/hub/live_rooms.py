@@ -79,9 +79,9 @@ class LiveRooms:
         return (name, True) in self.rooms or (name, True) in self.opening
 
     def is_idle(self, key: Key) -> bool:
-        """Return whether a room is open, and no connection is in it or joining it."""
+        """Return whether a room is open, and nothing uses it: no connection, no waiting check."""
         room = self.rooms.get(key)
-        return room is not None and not room.members and key not in self._joining
+        return room is not None and not room.is_used and key not in self._joining
 
     @contextmanager
     def joining(self, key: Key) -> Iterator[None]:

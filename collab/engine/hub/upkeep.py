@@ -211,7 +211,8 @@ class Upkeep:
 
 
 async def settle(room: Room) -> None:
-    """Wait until the watchers of a room have processed all changes; failures are logged."""
+    """Wait until all changes of a room are checked and processed; failures are logged."""
+    await room.checked()
     for watcher in room.watchers:
         try:
             await watcher.settle()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.connections.comment_checks import AccessQuestion
 from collab.engine.connections.fast_path import Send
 from collab.engine.connections.refused_answers import current_refused_answers
 from collab.engine.rooms.outbox import DocumentView, Outbox
@@ -26,6 +27,10 @@ COMMENT_FORMATS = ("comment", "comment--*")
 
 class Connection(Protocol):
     """A member's connection, as far as rooms and the hub need it."""
+
+    @property
+    def access_check(self) -> AccessQuestion:
+        """The question what the client may do, also when the connection has ended."""
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -203,6 +208,11 @@ class Member:
         """Send the member's own ``update`` back, if it wants that."""
         if self.echo_updates:
             self.outbox.send_own(update)
+
+    def refuse_update(self, number: int) -> None:
+        """Report that the update of that number is dropped: the member may not make it."""
+        if reply := self.session.refuse_update():
+            self.send_frame(reply.frame)
 
     # Its end.
 

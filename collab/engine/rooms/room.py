@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from pycrdt import Doc
 
+from collab.engine.connections.comment_checks import CommentChecks
 from collab.engine.rooms.context import RoomContext, Source, Watcher
 from collab.engine.rooms.delivery import Delivery
 from collab.engine.rooms.integrator import Integrator
@@ -32,7 +33,6 @@ from collab.protocol.effects import (
     RoomUpdate,
     StateRequest,
 )
-from collab.protocol.yjs.formats import MAX_CHECKED_SIZE, changes_formats_only
 from collab.protocol.yjs.updates import EMPTY_STATE, is_failure, release
 
 __all__ = ["BURST_DELAY", "LARGE_ROOM", "PresentMember", "Room"]
@@ -83,6 +83,8 @@ class Room:
         )
         self._document = self._integrator.document
         self._delivery = Delivery(name, self.members, self._integrator, context)
+        #: Of members that may comment only; made for the first of them.
+        self._comments: CommentChecks[Member] | None = None
 
     def close(self) -> None:
         """Release the Doc; the room is not used again."""
@@ -91,8 +93,10 @@ class Room:
                 handle.cancel()
         self.presence.close()
         self._is_closed = True
+        if self._comments is not None:
+            self._comments.close()
         self._integrator.close()
-        if not self.members:
+        if not self.is_used:
             self._document.release()
 
     # Members.
@@ -120,10 +124,24 @@ class Room:
         member.detach()
         self._integrator.leave(member)
         self.presence.leave(member)
-        if not self.members:
+        self._end_use()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there are members, or updates that wait for their check."""
+        return bool(self.members) or (self._comments is not None and self._comments.is_busy)
+
+    def _end_use(self) -> None:
+        if not self.is_used:
             self._context.on_empty()
             if self._is_closed:
                 self._document.release()
+
+    async def checked(self) -> None:
+        """Wait until all updates that wait for their check are integrated or refused."""
+        if self._comments is not None:
+            await self._comments.finish()
+            self.flush()
 
     def close_members(self, error: MemberError) -> None:
         """Close all members' connections because of ``error``."""
@@ -151,7 +169,8 @@ class Room:
         if isinstance(effect, RoomUpdate):
             # Nearly all effects are.
             effect.member = member
-            self._receive_update(effect)
+            if self._comments is None or not self._comments.hold(member, effect):
+                self._receive_update(effect)
             return
         match effect:
             case CommentUpdate():
@@ -169,14 +188,13 @@ class Room:
                 member.send_reports()
 
     def _receive_comment(self, member: Member, update: RoomUpdate[Member]) -> None:
-        """Apply an update of a member that may comment only, if it does nothing else."""
+        """Apply an update of a member that may comment only, once it is known to do only that."""
         self.flush()
         member.answered += self.size
-        content = self.encode(EMPTY_STATE) if self.size <= MAX_CHECKED_SIZE else b""
-        if content and changes_formats_only(update.data, content, member.comment_formats):
-            self.handle(member, update)
-        elif reply := member.session.refuse_update():
-            member.send_frame(reply.frame)
+        update.member = member
+        if self._comments is None:
+            self._comments = CommentChecks(self, self._receive_update, self._end_use)
+        self._comments.receive(member, update)
 
     def _receive_update(self, update: RoomUpdate[Member]) -> None:
         if (check := self._context.check_update) is not None and update.member is not None:

@@ -102,7 +102,7 @@ class ConsumerConnection:
         self._admission = Admission()
         settings = get_settings()
         self._handshake = Handshake(scope, send)
-        self._access_check = AccessCheck(scope, consumer.authorize, settings)
+        self.access_check = AccessCheck(scope, consumer.authorize, settings)
         # A later check must not be overtaken by an earlier one's answer.
         self._checking = asyncio.Lock()
         self._intake = FrameIntake(settings, self.receive_bytes)
@@ -126,7 +126,7 @@ class ConsumerConnection:
     @property
     def access(self) -> Access:
         """The client's access, as the project answered last."""
-        return self._access_check.access
+        return self.access_check.access
 
     @property
     def user(self) -> Any:
@@ -289,7 +289,7 @@ class ConsumerConnection:
         await join_class_groups(self.consumer, self.layer_channel)
         self._enter_as_user()
         with current_hub().pending_join(self.room_name or "", self.user_id) as pending:
-            self._access_check.access = await self._access_check.ask()
+            self.access_check.access = await self.access_check.ask()
             await self._connect()
         if pending.needs_recheck:
             await self.recheck_access()
@@ -381,18 +381,18 @@ class ConsumerConnection:
         """
         async with self._checking:
             try:
-                access = await self._access_check.ask_again()
+                access = await self.access_check.ask_again()
                 # At once: what follows may fail.
-                if self._access_check.record(access):
+                if self.access_check.record(access):
                     self._change_access(access)
                 if self._member is not None:
                     await apply_rules(self._member, self.room_name, self.user)
             except MemberError as refusal:
-                self._access_check.record(Access.NONE)
+                self.access_check.record(Access.NONE)
                 await self.end_with(refusal)
             except Exception:
                 logger.exception("Access could not be checked.", extra=self.log_context)
-                if not routine or self._access_check.has_expired:
+                if not routine or self.access_check.has_expired:
                     await self.close(CloseCode.TRY_LATER, "Your access cannot be checked now.")
 
     def _change_access(self, access: Access) -> None:
@@ -403,7 +403,7 @@ class ConsumerConnection:
 
     async def forget_user(self) -> None:
         """Treat the client as anonymous, as its user has logged out, and check its access."""
-        self._access_check.forget_user()
+        self.access_check.forget_user()
         await self.recheck_access()
 
     # Leaving.
@@ -415,7 +415,7 @@ class ConsumerConnection:
         self._is_closed = True
         if not code:
             is_refused = not self._handshake.is_accepted
-            code = self._access_check.denial().close_code if is_refused else CloseCode.NORMAL
+            code = self.access_check.denial().close_code if is_refused else CloseCode.NORMAL
         if code != CloseCode.NORMAL:
             counters.refuse(code, self._close_cause)
         if self._member is not None:
