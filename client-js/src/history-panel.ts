@@ -54,6 +54,8 @@ export class HistoryPanel {
   #view: View = "preview";
   /** Answers to earlier requests are not shown any more. */
   #turn = 0;
+  /** Counts what the status has said. */
+  #said = 0;
 
   /** `versions` is the address of the document's versions, or an object that knows it. */
   constructor(versions: Versions | string, options: HistoryPanelOptions = {}) {
@@ -114,12 +116,16 @@ export class HistoryPanel {
   /** Do what may fail, and say so; return whether it has been done. */
   async #attempt(message: string, work: () => Promise<unknown>): Promise<boolean> {
     if (message) this.#say(message);
+    const said = this.#said;
     this.element.ariaBusy = "true";
     try {
       await work();
-      this.#say("");
+      // What another one has said since then stays; and so does a success, when the list is read again.
+      const isOver = message !== "" || this.#status.classList.contains("collab-history-problem");
+      if (said === this.#said && isOver) this.#say("");
       return true;
     } catch (error) {
+      if (said !== this.#said) return false;
       this.#status.textContent = this.#problem(error);
       this.#status.classList.add("collab-history-problem");
       return false;
@@ -129,6 +135,7 @@ export class HistoryPanel {
   }
 
   #say(message: string): void {
+    this.#said += 1;
     this.#status.classList.remove("collab-history-problem");
     this.#status.textContent = message && this.#t(message);
   }

@@ -31,8 +31,8 @@ const write = (provider, string) => text(provider).insert(text(provider).length,
 
 afterEach(() => tell("unlock"));
 
-/** Grant that to the members of a room of the route "granted" from now on. */
-async function grant(room, access) {
+/** Grant that to the members of a room of the route "granted" from now on; of several, one at each check. */
+async function grant(room, ...access) {
   const socket = new WebSocket(`${address("grant")}/${room}?access=${access}`);
   await once(socket, "close");
 }
@@ -223,11 +223,12 @@ test("a session that was renewed goes on by itself", async (t) => {
   const provider = open(t, room, { route: "granted" });
   const closed = told(provider, "closed");
   await until(() => provider.synced && provider.access === "write");
-  await grant(room, "NONE");
-  await until(() => !provider.wsconnected);
+  const closes = told(provider, "connection-close");
+  await grant(room, "NONE", "WRITE");
+  await until(() => closes.length === 1);
   write(provider, "meanwhile");
-  await grant(room, "WRITE");
   await until(() => provider.synced && provider.unsaved === 0);
+  assert.equal(closes[0].code, CloseCode.UNAUTHENTICATED);
   assert.equal(closed.length, 0);
 });
 

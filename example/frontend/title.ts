@@ -7,7 +7,10 @@ export function setUpTitle(element: HTMLElement | null, doc: Doc, editor: HTMLEl
   if (!(element instanceof HTMLInputElement)) return;
   element.addEventListener("change", () => void rename(element));
   element.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") editor.focus();
+    if (event.key !== "Enter") return;
+    // The key itself is not for the text.
+    event.preventDefault();
+    editor.focus();
   });
 }
 

@@ -72,7 +72,9 @@ def server(start_server: StartServer, sqlite_database: str) -> Server:
 def control(server: Server, sqlite_database: str) -> Iterator[Control]:
     """Lets the scripts kill and start the server, and lock its database."""
     path = sqlite_database.removeprefix("sqlite://")
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=DEADLINE
+    )
     with closing(connection) as database:
         actions: dict[str, Action] = {
             "kill": server.kill,

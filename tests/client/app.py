@@ -38,20 +38,21 @@ class Tokened(YjsConsumer):
 
 
 class Granted(YjsConsumer):
-    """Lets everybody do what was last granted to all."""
+    """Lets everybody do what was last granted to all; the last of several grants stays."""
 
-    granted: ClassVar[dict[str, Access]] = {}
+    granted: ClassVar[dict[str, list[Access]]] = {}
 
     async def authorize(self) -> Access:
-        return self.granted.get(self.make_room_name(), Access.WRITE)
+        grants = self.granted.get(self.make_room_name(), [Access.WRITE])
+        return grants.pop(0) if len(grants) > 1 else grants[0]
 
 
 class Grant(YjsConsumer):
-    """Grants the members of a room what is in ``?access=``."""
+    """Grants the members of a room what is in ``?access=``, one after another."""
 
     async def connect(self) -> None:
         room = self.make_room_name()
-        Granted.granted[room] = Access[query(self.scope)["access"]]
+        Granted.granted[room] = [Access[name] for name in query(self.scope)["access"].split(",")]
         await arecheck_access(room)
         await self.accept()
         await self.close()

@@ -212,6 +212,9 @@ def test_two_editors_of_a_page_have_panels_of_their_own(visit: Visit) -> None:
     ann.expect_state("saved")
     keep(ann, "Both")
     ann.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    # What was said stays when the list is read again.
+    expect(panel(ann)).to_have_attribute("aria-busy", "false")
+    assert panel(ann).get_by_role("status").inner_text() == "This version is kept."
     for number in (0, 1):
         panel(ann, number).get_by_role("button", name=re.compile("Both")).click()
     expect(shown(ann)).to_have_count(2)
