@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from asgiref.sync import SyncToAsync
+from django.db import connections
 
 from tests import settings
 
@@ -55,6 +58,13 @@ def _services(item: pytest.Item) -> set[str]:
     for mark in item.iter_markers("django_db"):
         needed |= {"postgres"} & set(mark.kwargs.get("databases") or ())
     return needed
+
+
+@pytest.fixture(autouse=True)
+def connections_of_the_shared_thread() -> Iterator[None]:
+    """Close the connections of asgiref's shared thread, which the next test may not use."""
+    yield
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness.sources import parsed
+
 __all__ = [
     "DOCS",
     "PAGES",
@@ -181,7 +183,7 @@ def _has_content(path: Path) -> bool:
         return False
     if path.suffix != ".py":
         return True
-    body = ast.parse(path.read_text()).body
+    body = parsed(path.read_text()).body
     return not all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in body)
 
 
@@ -189,12 +191,12 @@ def _changed(source: str, sample: str) -> str:
     """Return ``source`` with the definitions in ``sample`` in the places of those before."""
     lines = source.splitlines(keepends=True)
     imports = []
-    for statement in ast.parse(sample).body:
+    for statement in parsed(sample).body:
         code = _code_of(statement, sample)
         if isinstance(statement, ast.Import | ast.ImportFrom):
             imports.append(code)
             continue
-        module = ast.parse("".join(lines))
+        module = parsed("".join(lines))
         old = next((each for each in module.body if _names(each) & _names(statement)), None)
         if old is None:
             lines.append(code)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.sources import parsed
+
 ROOT = Path(__file__).parents[1]
 SOURCE = (ROOT / "pyproject.toml").resolve().parent
 
@@ -18,7 +20,7 @@ HISTORIES = 400
 
 
 def compiled_modules() -> list[str]:
-    tree = ast.parse((ROOT / "hatch_build.py").read_text())
+    tree = parsed((ROOT / "hatch_build.py").read_text())
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED":
             return list(ast.literal_eval(node.value))
@@ -31,7 +33,7 @@ def source_of(module: str) -> Path:
 
 
 def classes(module: str) -> Iterator[ast.ClassDef]:
-    for node in ast.walk(ast.parse(source_of(module).read_text())):
+    for node in ast.walk(parsed(source_of(module).read_text())):
         if isinstance(node, ast.ClassDef):
             yield node
 

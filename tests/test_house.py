@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from collab.conf import Settings
+from tests.harness.sources import parsed
 
 ROOT = Path(__file__).parents[1]
 COLLAB = ROOT / "collab"
@@ -67,7 +68,7 @@ def modules(package: Path) -> list[Path]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+    return parsed(path.read_text("utf-8"))
 
 
 def definitions(kind: type | tuple[type, ...], *packages: Path) -> Iterator[tuple[str, ast.AST]]:

@@ -18,6 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import override
 
 from collab_storage.models import Document
+from tests.harness.sources import parsed
 from tests.samples import ROOT
 
 FUNCTIONS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy"}
@@ -44,7 +45,7 @@ class Missing(NullTranslations):
 def marked_in(*folders: Path) -> Iterator[list[str]]:
     """Yield the texts that sources mark: one, or a singular and a plural."""
     for path in (path for folder in folders for path in folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))

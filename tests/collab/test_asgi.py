@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from channels.testing import ApplicationCommunicator, HttpCommunicator, WebsocketCommunicator
+from channels.testing import ApplicationCommunicator, HttpCommunicator
 from django.contrib.auth.models import User
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
@@ -17,7 +17,8 @@ from pycrdt import Text
 from collab.asgi import get_application
 from collab.consumers import YjsConsumer
 from collab.testing import close_rooms, connect
-from tests.harness.waiting import until
+from tests.harness.communicator import Communicator
+from tests.harness.waiting import DEADLINE, until
 from tests.projects.documents import calls
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,8 +41,8 @@ async def session_cookie(user: User) -> tuple[bytes, bytes]:
 
 
 async def handshake(application: Any, url: str, *headers: tuple[bytes, bytes]) -> Any:
-    communicator = WebsocketCommunicator(application, url, headers=[HOST, *headers])
-    accepted, _ = await communicator.connect(timeout=60)
+    communicator = Communicator(application, url, headers=[HOST, *headers])
+    accepted, _ = await communicator.connect()
     return communicator, accepted
 
 
@@ -63,11 +64,11 @@ async def test_pages_of_other_hosts_are_refused() -> None:
 
 
 async def test_a_path_without_a_route_is_closed_with_a_code_and_a_reason() -> None:
-    communicator = WebsocketCommunicator(
+    communicator = Communicator(
         get_application(), "/elsewhere", headers=[HOST, ORIGIN], subprotocols=["other", "collab"]
     )
-    assert await communicator.connect(timeout=60) == (True, "collab")
-    closed = await communicator.receive_output(timeout=60)
+    assert await communicator.connect() == (True, "collab")
+    closed = await communicator.receive_output()
     assert (closed["code"], closed["reason"]) == (
         4404,
         "No document is served at this address.",
@@ -105,7 +106,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 async def test_pages_are_those_of_django_unless_a_route_comes_before() -> None:
 
     application = get_application(http=[path("hello", cast("Any", hello))])
-    response = await HttpCommunicator(application, "GET", "/hello").get_response(timeout=60)
+    response = await HttpCommunicator(application, "GET", "/hello").get_response(timeout=DEADLINE)
     assert response["body"] == b"hello"
     assert isinstance(application.application_mapping["http"].routes[-1].callback, ASGIHandler)
 
@@ -121,12 +122,12 @@ def test_static_files_are_served_while_debug(debug: bool, settings: Any) -> None
 async def test_changes_are_delivered_from_the_start_and_stored_before_the_end() -> None:
     lifespan = ApplicationCommunicator(get_application(), {"type": "lifespan"})
     await lifespan.send_input({"type": "lifespan.startup"})
-    assert (await lifespan.receive_output(60))["type"] == "lifespan.startup.complete"
+    assert (await lifespan.receive_output(DEADLINE))["type"] == "lifespan.startup.complete"
     async with connect(get_application(), "/ws/recorded/5", user=User(pk=5)) as ann:
         ann.doc.get("text", type=Text).insert(0, "Hello")
         await until(lambda: any(call[0] == "changed" for call in calls))
         ann.doc.get("text", type=Text).insert(0, "Well, ")
         await lifespan.send_input({"type": "lifespan.shutdown"})
         assert (await ann.wait_closed()).code == 1012
-        assert (await lifespan.receive_output(60))["type"] == "lifespan.shutdown.complete"
-        await lifespan.wait()
+        assert (await lifespan.receive_output(DEADLINE))["type"] == "lifespan.shutdown.complete"
+        await lifespan.wait(DEADLINE)

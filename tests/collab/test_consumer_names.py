@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import pytest
 from channels.layers import get_channel_layer
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from pycrdt import Doc, Text
 
@@ -20,6 +19,7 @@ from collab.live import LiveConsumer, action, consumer
 from collab.live.events.groups import Event, send
 from collab.testing import connect
 from tests.collab.test_consumers import has_text, members, serve, text_of, write
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import until
 from tests.live.talking import talking
 
@@ -252,7 +252,7 @@ async def test_names_of_the_project_disturb_no_recheck(named: Any) -> None:
 
 @KINDS
 async def test_names_of_the_project_disturb_no_eviction(named: Any) -> None:
-    communicator = WebsocketCommunicator(serve(named(Moody)), "ws/room")
+    communicator = Communicator(serve(named(Moody)), "ws/room")
     await communicator.connect()
     await communicator.receive_from()
     [member] = current_hub().rooms["room", True].members

@@ -14,7 +14,6 @@ from channels.exceptions import AcceptConnection, DenyConnection, InvalidChannel
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 from channels.routing import URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -32,6 +31,7 @@ from collab.live import LiveConsumer
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
 from collab.wire import SUBPROTOCOL
 from tests.engine.watchers import MEMORY
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO
@@ -45,9 +45,9 @@ def serve(consumer: type[YjsConsumer]) -> URLRouter:
 
 def visitor(
     consumer: type[YjsConsumer], room: str = "room", subprotocols: list[str] | None = None
-) -> WebsocketCommunicator:
+) -> Communicator:
     """Return a client that knows nothing of Yjs."""
-    return WebsocketCommunicator(serve(consumer), f"ws/{room}", subprotocols=subprotocols)
+    return Communicator(serve(consumer), f"ws/{room}", subprotocols=subprotocols)
 
 
 @asynccontextmanager
@@ -641,7 +641,7 @@ async def test_a_user_who_logs_out_is_disconnected() -> None:
     browser = AsyncClient()
     await browser.aforce_login(await User.objects.acreate(username="ann"))
     cookie = f"sessionid={browser.cookies['sessionid'].value}".encode()
-    communicator = WebsocketCommunicator(
+    communicator = Communicator(
         AuthMiddlewareStack(serve(ForUsers)), "ws/room", headers=[(b"cookie", cookie)]
     )
     connected, _ = await communicator.connect()
@@ -680,7 +680,7 @@ async def test_it_works_inside_the_middlewares_of_channels() -> None:
             return Access.WRITE
 
     application = AllowedHostsOriginValidator(AuthMiddlewareStack(serve(Asking)))
-    communicator = WebsocketCommunicator(
+    communicator = Communicator(
         application, "ws/room", headers=[(b"origin", b"http://testserver"), (b"host", b"x")]
     )
     connected, _ = await communicator.connect()

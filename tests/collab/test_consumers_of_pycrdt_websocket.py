@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from channels.layers import get_channel_layer
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import override_settings
 from pycrdt import (
@@ -31,6 +30,7 @@ from pycrdt.websocket.django_channels_consumer import YjsConsumer as Theirs
 
 from collab.consumers import YjsConsumer as Ours
 from collab.testing import close_rooms
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import DEADLINE
 
 LAYER = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -91,7 +91,7 @@ def documented(base: type[Any]) -> type[Any]:
 class Client:
     """A client whose Doc takes all frames in."""
 
-    def __init__(self, communicator: WebsocketCommunicator) -> None:
+    def __init__(self, communicator: Communicator) -> None:
         self.doc: Doc[Any] = Doc()
         self.presence = Awareness(self.doc)
         self.presence.set_local_state(None)
@@ -150,8 +150,8 @@ async def member(consumer: type[Any], room: str = "1") -> AsyncIterator[Client]:
     await communicator.disconnect()
 
 
-def visitor(consumer: type[Any], user: object, room: str = "1") -> WebsocketCommunicator:
-    communicator = WebsocketCommunicator(consumer.as_asgi(), f"/ws/{room}")
+def visitor(consumer: type[Any], user: object, room: str = "1") -> Communicator:
+    communicator = Communicator(consumer.as_asgi(), f"/ws/{room}")
     communicator.scope |= {"user": user, "url_route": {"kwargs": {"room": room}}}
     return communicator
 

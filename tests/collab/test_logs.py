@@ -10,6 +10,7 @@ import pytest
 
 import collab
 import collab_storage
+from tests.harness.sources import parsed
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 #: What a record may carry besides its text.
@@ -65,7 +66,7 @@ def sources() -> Iterator[Path]:
 
 
 def log_calls(path: Path) -> Iterator[ast.Call]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             target = node.func.value
             if isinstance(target, ast.Name) and target.id == "logger" and node.func.attr in LEVELS:

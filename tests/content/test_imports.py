@@ -22,7 +22,7 @@ settings.configure(
 )
 import django
 django.setup()
-from channels.testing import WebsocketCommunicator
+from tests.harness.communicator import Communicator
 from django.core.management import call_command
 from collab import documents
 from collab.access import Access
@@ -36,7 +36,7 @@ class Consumer(YjsConsumer):
         return Access.WRITE
 
 async def visit():
-    member = WebsocketCommunicator(Consumer.as_asgi(), "/ws/room")
+    member = Communicator(Consumer.as_asgi(), "/ws/room")
     connected, _ = await member.connect()
     assert connected and await member.receive_from()
     await member.disconnect()

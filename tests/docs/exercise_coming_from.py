@@ -6,7 +6,6 @@ import json
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from mysite.asgi import application  # type: ignore[import-not-found]
 from notes.comments import CommentConsumer  # type: ignore[import-not-found]
@@ -15,6 +14,7 @@ from notes.notices import notify  # type: ignore[import-not-found]
 from pycrdt import Map
 
 from collab.testing import ConnectionClosed, connect
+from tests.harness.communicator import Communicator
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
@@ -70,7 +70,7 @@ async def test_comments_on_a_post() -> None:
 async def test_a_consumer_with_other_imports() -> None:
     ann = await User.objects.acreate(username="ann")
     post = await Post.objects.acreate(title="First")
-    communicator = WebsocketCommunicator(CommentConsumer.as_asgi(), "/")
+    communicator = Communicator(CommentConsumer.as_asgi(), "/")
     communicator.scope["user"] = ann
     assert (await communicator.connect(10))[0]
     subscribe = {"action": "subscribe_to_post", "request_id": 1, "post": post.pk}

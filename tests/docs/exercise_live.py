@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.auth.signals import user_logged_in
 from django.urls import path
@@ -23,6 +22,7 @@ from notes.routing import websocket_urlpatterns  # type: ignore[import-not-found
 from pycrdt import Map
 
 from collab.testing import CollabClient, ConnectionClosed, connect
+from tests.harness.communicator import Communicator
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
@@ -31,7 +31,7 @@ routes = URLRouter([*websocket_urlpatterns, path("ws/inbox/", InboxConsumer.as_a
 
 @asynccontextmanager
 async def talking(url: str, user: Any) -> AsyncIterator[Any]:
-    communicator = WebsocketCommunicator(routes, url)
+    communicator = Communicator(routes, url)
     communicator.scope["user"] = user
     connected, _ = await communicator.connect(10)
     assert connected
@@ -70,7 +70,7 @@ async def test_actions() -> None:
     bob = await User.objects.acreate(username="bob")
     async with talking("ws/desk/", bob) as desk:
         assert (await call(desk, "say", text="Hello"))["response_status"] == 403
-    communicator = WebsocketCommunicator(routes, "ws/desk/")
+    communicator = Communicator(routes, "ws/desk/")
     communicator.scope["user"] = AnonymousUser()
     connected, _ = await communicator.connect()
     assert not connected

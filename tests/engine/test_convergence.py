@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.test import override_settings
 from django.urls import path
 from hypothesis import given, settings
@@ -20,6 +19,7 @@ from collab.engine.hub.current import current_hub
 from collab.testing import close_rooms
 from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import HinderedStorage
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import DEADLINE
 from tests.protocol.yjs.samples import changes, content, text
 
@@ -33,11 +33,11 @@ class Client:
 
     def __init__(self) -> None:
         self.doc: Doc[Any] = Doc()
-        self._connection: WebsocketCommunicator | None = None
+        self._connection: Communicator | None = None
 
     async def connect(self) -> None:
         if self._connection is None:
-            self._connection = WebsocketCommunicator(application, "ws/room")
+            self._connection = Communicator(application, "ws/room")
             connected, _ = await self._connection.connect()
             assert connected
             await self._connection.send_to(bytes_data=create_sync_message(self.doc))

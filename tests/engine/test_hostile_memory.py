@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from channels.layers import channel_layers
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.test import override_settings
 from django.urls import path
 from pycrdt import (
@@ -28,6 +27,7 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.testing import close_rooms
 from collab_storage.memory import MemoryStorage
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.storage.test_subdocuments import memory
@@ -128,7 +128,7 @@ KINDS: dict[str, Callable[[], list[bytes]]] = {
 async def visit(frames: list[bytes]) -> None:
     """Connect a hostile client, then one that reads and edits the document, and delete it."""
     for each in (frames, made_by(lambda doc: None)):
-        client = WebsocketCommunicator(application, "ws/hostile")
+        client = Communicator(application, "ws/hostile")
         await client.connect()
         for frame in each:
             await client.send_to(bytes_data=frame)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import pytest
 from channels.layers import channel_layers, get_channel_layer
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.test import override_settings
 from django.urls import path
 from pycrdt import Doc, TransactionEvent, create_update_message
@@ -21,6 +20,7 @@ from collab.engine.hub.current import current_hub
 from collab.testing import close_rooms
 from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import HinderedStorage
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, insert
@@ -61,7 +61,7 @@ async def storage() -> AsyncIterator[HinderedStorage]:
 
 
 async def visit(room: str, *frames: bytes) -> None:
-    client = WebsocketCommunicator(application, f"ws/{room}")
+    client = Communicator(application, f"ws/{room}")
     await client.connect()
     for frame in frames:
         await client.send_to(bytes_data=frame)
@@ -89,7 +89,7 @@ async def test_a_document_that_was_repaired_is_freed_as_well(storage: HinderedSt
 async def test_a_connection_is_freed_while_the_document_lives_on(
     storage: HinderedStorage,
 ) -> None:
-    client = WebsocketCommunicator(application, "ws/room")
+    client = Communicator(application, "ws/room")
     await client.connect()
     await client.receive_from()
     before = set(Observing.alive)
@@ -120,7 +120,7 @@ async def seed(consumer: YjsConsumer, doc: Doc[Any]) -> None:
 async def test_a_document_that_is_deleted_under_its_members_is_freed_and_stays_deleted(
     storage: HinderedStorage,
 ) -> None:
-    client = WebsocketCommunicator(application, "ws/room")
+    client = Communicator(application, "ws/room")
     await client.connect()
     await client.receive_from()
     await client.send_to(bytes_data=create_update_message(HELLO))
@@ -143,7 +143,7 @@ async def test_a_refused_connection_leaves_nothing_in_the_channel_layer(
     storage: HinderedStorage,
 ) -> None:
     storage.failures["load"] = StorageUnavailable()
-    client = WebsocketCommunicator(application, "ws/room")
+    client = Communicator(application, "ws/room")
     await client.connect()
     assert (await client.receive_output())["code"] == 1011
     await client.disconnect()

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
 from django.urls import path
 from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
+from tests.harness.communicator import Communicator
 
 __all__ = ["MEMORY", "ManualLoop", "hub", "join", "typed", "visitor"]
 
@@ -65,12 +65,10 @@ async def hub() -> AsyncIterator[Hub]:
     await current_hub().close()
 
 
-def visitor(
-    room: str, consumer: type[YjsConsumer] = YjsConsumer, **scope: Any
-) -> WebsocketCommunicator:
+def visitor(room: str, consumer: type[YjsConsumer] = YjsConsumer, **scope: Any) -> Communicator:
     """Return a client of a room that is not yet connected."""
     application = URLRouter([path("ws/<str:room>", consumer.as_asgi())])
-    client = WebsocketCommunicator(application, f"ws/{room}", subprotocols=["collab"])
+    client = Communicator(application, f"ws/{room}", subprotocols=["collab"])
     client.scope.update(scope)
     return client
 
@@ -78,7 +76,7 @@ def visitor(
 @asynccontextmanager
 async def join(
     room: str, consumer: type[YjsConsumer] = YjsConsumer, **scope: Any
-) -> AsyncIterator[WebsocketCommunicator]:
+) -> AsyncIterator[Communicator]:
     """Connect to a room and read what a member is sent first."""
     member = visitor(room, consumer, **scope)
     connected, code = await member.connect()

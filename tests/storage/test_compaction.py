@@ -25,6 +25,7 @@ from collab_storage.exceptions import DocumentCorrupt
 from collab_storage.memory import MemoryStorage
 from collab_storage.testing.material import entry
 from collab_storage.updates import merge
+from tests.harness.waiting import DEADLINE
 
 from .yjs import PANIC, applied, concurrent_updates, text, typed
 
@@ -242,7 +243,7 @@ class TestCompact:
         def waiting_fold(
             stored: StoredDocument, name: str, keeps_authors: bool
         ) -> tuple[bytes, bool, StoredDocument, Authorship]:
-            assert free.wait(20)
+            assert free.wait(DEADLINE)
             return fold(stored, name, keeps_authors)
 
         monkeypatch.setattr(compaction, "_fold", waiting_fold)

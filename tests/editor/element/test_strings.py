@@ -11,6 +11,7 @@ from django.utils.translation import gettext, override
 
 from collab.editor.element.strings import STRINGS, catalogue
 from collab.editor.rendering import editor_html
+from tests.harness.sources import parsed
 
 EDITOR = Path(__file__).parents[3] / "collab/editor"
 CLIENT = Path(__file__).parents[3] / "client-js/src"
@@ -35,7 +36,7 @@ def test_each_text_is_in_the_element_and_each_of_the_element_can_be_translated()
 
 def messages_of(path: Path) -> set[str]:
     """Return the texts that a module marks for translation."""
-    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    nodes = ast.walk(parsed(path.read_text("utf-8")))
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     return {
         ast.literal_eval(call.args[0])

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
-from channels.testing import WebsocketCommunicator
 from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
@@ -25,6 +24,7 @@ from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.serving.logouts import connect_signals
 from collab.live import LiveConsumer
 from tests.collab.test_consumers import serve
+from tests.harness.communicator import Communicator
 from tests.harness.waiting import until
 from tests.live.talking import Talker
 
@@ -49,8 +49,8 @@ async def logged_in(user: User) -> str:
 
 
 @asynccontextmanager
-async def connected(session: str) -> AsyncIterator[WebsocketCommunicator]:
-    communicator = WebsocketCommunicator(
+async def connected(session: str) -> AsyncIterator[Communicator]:
+    communicator = Communicator(
         AuthMiddlewareStack(serve(ForUsers)),
         "ws/room",
         headers=[(b"cookie", f"sessionid={session}".encode())],
@@ -61,7 +61,7 @@ async def connected(session: str) -> AsyncIterator[WebsocketCommunicator]:
     await communicator.disconnect()
 
 
-async def closed(communicator: WebsocketCommunicator) -> int:
+async def closed(communicator: Communicator) -> int:
     code: int = (await communicator.receive_output(10))["code"]
     return code
 
@@ -143,7 +143,7 @@ async def test_another_process_orders_it_for_connections_without_a_document_too(
     router = AuthMiddlewareStack(URLRouter([path("live/", Live.as_asgi())]))
     session = await logged_in(ann)
     cookie = (b"cookie", f"sessionid={session}".encode())
-    communicator = WebsocketCommunicator(router, "live/", headers=[cookie])
+    communicator = Communicator(router, "live/", headers=[cookie])
     await communicator.connect()
     await until(lambda: current_hub().lobby)
     digest = session_digest(session)
@@ -158,7 +158,7 @@ async def test_a_user_who_is_deactivated_while_connecting_is_closed(ann: User) -
             await sync_to_async(deactivate)(ann)
             await super().connect()
 
-    communicator = WebsocketCommunicator(
+    communicator = Communicator(
         AuthMiddlewareStack(serve(Deactivating)),
         "ws/room",
         headers=[(b"cookie", f"sessionid={await logged_in(ann)}".encode())],

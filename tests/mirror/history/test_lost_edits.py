@@ -30,6 +30,7 @@ from collab.protocol.yjs.validation import check_structure
 from collab.testing import CollabClient
 from collab_storage.compaction import compact
 from collab_storage.updates import merge
+from tests.harness.waiting import DEADLINE
 from tests.mirror.constants import pending
 from tests.mirror.databases import kept_in, on_both
 from tests.mirror.watchers.test_rows_listener import (
@@ -279,7 +280,7 @@ def make(loop: asyncio.AbstractEventLoop, change: Callable[[], object]) -> None:
         for _ in range(50):
             await asyncio.sleep(0)
 
-    asyncio.run_coroutine_threadsafe(run(), loop).result(5)
+    asyncio.run_coroutine_threadsafe(run(), loop).result(DEADLINE)
 
 
 @contextmanager

@@ -873,7 +873,7 @@ async def test_a_change_after_a_refused_one_is_not_set_back_with_it(
     def change() -> None:
         # Before the first change is set back, whoever has made it goes on.
         loop.call_soon_threadsafe(go_on)
-        assert gone_on.wait(5)
+        assert gone_on.wait(DEADLINE)
 
     def go_on() -> None:
         del rows(ann)[str(task.pk)]
