@@ -146,6 +146,14 @@ test-client: $(TOOLS) $(CLIENT) $(TEST_CLIENTS) $(TEST_EDITORS) ## Run JavaScrip
 test-browser: $(TOOLS) $(SERVICES) $(EDITOR) $(EXAMPLE) $(TEST_EDITORS) ## Run the example in Chromium
 	$(PY) -m pytest -m browser
 
+SLOWDOWN ?= 6
+LAG ?= 50
+
+.PHONY: test-browser-slow
+test-browser-slow: export COLLAB_TEST_SLOWDOWN := $(SLOWDOWN)
+test-browser-slow: export COLLAB_TEST_LAG := $(LAG)
+test-browser-slow: test-browser ## Run the same with a slow processor and network; SLOWDOWN=6, LAG=50 ms
+
 .PHONY: test-wheel
 test-wheel: $(TOOLS) $(EDITOR) ## Build the wheel and try it away from the sources
 	$(PY) -m pytest -m wheel

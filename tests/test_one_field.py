@@ -20,6 +20,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.acceptance.conftest import browser as browser
+from tests.harness.chromium import new_context
+from tests.harness.ports import ReservedPort
 from tests.harness.waiting import poll_until
 from tests.samples import README, ROOT, Sample, samples_in
 from tests.test_packaging import dist as dist
@@ -95,17 +97,16 @@ class CleanProject:
     @contextmanager
     def served(self, line: str) -> Iterator[str]:
         """Serve the project at a free port; yield its address."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        process = subprocess.Popen(
-            [*self.command(line), str(port)], cwd=self.directory, env=self.environment
-        )
-        try:
-            poll_until(lambda: is_open(port))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait()
+        with ReservedPort() as port:
+            process = subprocess.Popen(
+                [*self.command(line), str(port)], cwd=self.directory, env=self.environment
+            )
+            try:
+                poll_until(lambda: is_open(port))
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                process.terminate()
+                process.wait()
 
 
 def is_open(port: int) -> bool:
@@ -115,7 +116,7 @@ def is_open(port: int) -> bool:
 
 def enter(browser: Browser, url: str) -> Page:
     """Open a page of the admin in a browser of its own, through the login."""
-    page = browser.new_context().new_page()
+    page = new_context(browser).new_page()
     page.goto(url)
     page.get_by_label("Username").fill("ann")
     page.get_by_label("Password").fill("secret")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.harness.waiting import poll_until
+
 from .site import Line
 
 __all__ = [
@@ -62,7 +64,12 @@ class Visitor:
         """Open a page from the list and wait until its text is there."""
         self.go("/")
         self.page.get_by_role("link", name=title).click()
+        self.expect_page()
+
+    def expect_page(self) -> None:
+        """Wait until the text is there, and what is around it works."""
         self.expect_status("saved")
+        self.page.wait_for_load_state()
         expect(self.text).to_be_visible()
 
     @property
@@ -85,13 +92,13 @@ class Visitor:
     def click_end_of(self, words: str) -> None:
         """Put the cursor at the end of the paragraph with these words."""
         self.text.get_by_text(words).click()
-        self.page.keyboard.press("End")
-        # The editor may put the cursor back to where it was clicked, a moment after that; one
-        # that only shows the text knows of no cursor.
-        for _ in range(20):
-            if self.page.evaluate(AT_END):
-                break
+
+        def is_at_end() -> bool:
             self.page.keyboard.press("End")
+            return bool(self.page.evaluate(AT_END))
+
+        # The editor may put the cursor back to where it was clicked, a moment after that.
+        poll_until(is_at_end)
 
     def write(self, words: str) -> None:
         """Type, where the cursor is."""
@@ -127,11 +134,10 @@ def reading_path(visitor: Visitor) -> str:
 
 
 def expect_no_scroll(visitor: Visitor) -> None:
-    """Fail if the page is wider than its window."""
-    widths = "[document.documentElement.scrollWidth, window.innerWidth]"
-    wide, inner = visitor.page.evaluate(widths)
+    """Fail if the page is wider than its window; what glides or shakes may be for a moment."""
     assert visitor.page.viewport_size
-    assert wide <= inner == visitor.page.viewport_size["width"]
+    fits = "(width) => document.documentElement.scrollWidth <= innerWidth && innerWidth === width"
+    visitor.page.wait_for_function(fits, arg=visitor.page.viewport_size["width"])
 
 
 def screenshot(visitor: Visitor, name: str, directory: Path, height: int) -> None:

@@ -9,28 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.harness.waiting import DEADLINE
+from tests.harness.chromium import chromium, new_context
 
 from .browsing import DESKTOP, Enter, Visitor
 from .site import Line, Site
-
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
-    " --disable-background-networking --disable-component-update"
-)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all tests; each visitor has a private window of it."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    expect.set_options(timeout=1000 * DEADLINE)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +52,7 @@ def enter(browser: Browser, site: Site) -> Iterator[Enter]:
 
         def enter(name: str | None = None, **options: Any) -> Visitor:
             line = stack.enter_context(Line(site.port))
-            context = browser.new_context(**{"viewport": DESKTOP, **options})
+            context = new_context(browser, **{"viewport": DESKTOP, **options})
             stack.callback(context.close)
             visitor = Visitor(context, line)
             visitors.append(visitor)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Self
 
+from tests.harness.ports import ReservedPort
 from tests.harness.waiting import DEADLINE, poll_until
 
 __all__ = ["EXAMPLE", "Line", "Site"]
 
 EXAMPLE = Path(__file__).parents[2] / "example"
-ADDRESS = re.compile(r"http://localhost:(\d+)/")
+#: The longest delay of what goes through a line, in milliseconds; each piece has one of its own.
+LAG = float(os.environ.get("COLLAB_TEST_LAG", "0"))
+ADDRESS = re.compile(r"http://localhost:\d+/")
 
 
 class Site:
@@ -30,7 +35,9 @@ class Site:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.port = 0
+        # It stays the site's while no process runs.
+        self._reservation = ReservedPort()
+        self.port = self._reservation.number
         self._log = directory / "site.log"
         self.database = directory / "site.sqlite3"
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +66,6 @@ class Site:
         process = self._process
         poll_until(lambda: len(ADDRESS.findall(self.log)) > welcomes or process.poll() is not None)
         assert process.poll() is None, self.log
-        self.port = int(ADDRESS.findall(self.log)[-1])
 
     def run(self, code: str) -> str:
         """Run Python code in the project, and return what it prints."""
@@ -94,6 +100,7 @@ class Site:
             AssertionError: it has logged errors.
         """
         self._end(signal.SIGTERM)
+        self._reservation.close()
         assert "Traceback" not in self.log, self.log
         assert "Warning" not in self.log, self.log
 
@@ -179,6 +186,7 @@ class Line:
 def _pump(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            time.sleep(random.uniform(0, LAG / 1000))
             sink.sendall(data)
     # The other direction ends with this one.
     for sock in (source, sink):

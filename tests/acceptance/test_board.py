@@ -31,6 +31,15 @@ DONE = ["Choose a day", "Mow the lawn"]
 #: So many characters a title may have.
 LIMIT = 80
 
+#: Ends after some frames in which no card has moved.
+SETTLED = """async () => {
+  const moves = () => document.getAnimations().some(({ effect, playState }) =>
+    playState === "running" && effect.target.closest(".task"));
+  for (let calm = 0; calm < 3; calm = moves() ? 0 : calm + 1) {
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+
 
 class Planner:
     """A user in front of a board."""
@@ -59,10 +68,11 @@ class Planner:
 
     def grab(self, title: str, state: str, above: str | None = None) -> None:
         """Take a card with the mouse, and hold it over another one or the end of a column."""
-        x, y = middle(self.card(title))
+        x, y = self.middle(self.card(title))
         self.page.mouse.move(x, y)
         self.page.mouse.down()
         self.page.mouse.move(*self.spot(state, above), steps=8)
+        self.settle()
 
     def spot(self, state: str, above: str | None) -> tuple[float, float]:
         """Where a card is dropped that is to be above another one, or at the end."""
@@ -70,6 +80,17 @@ class Planner:
         assert box
         # Cards make room, so the end is well below the last.
         return box["x"] + box["width"] / 2, box["y"] + 2 if above else DESKTOP["height"] - 100
+
+    def settle(self) -> None:
+        """Wait until the cards are where they glide to."""
+        self.page.evaluate(SETTLED)
+
+    def middle(self, locator: Locator) -> tuple[float, float]:
+        """Where a card, or a part of it, is grasped."""
+        self.settle()
+        box = locator.bounding_box()
+        assert box
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     def drag(self, title: str, state: str, above: str | None = None) -> None:
         """Take a card somewhere with the mouse."""
@@ -100,12 +121,6 @@ class Planner:
     def description(self) -> Locator:
         """Where the description of the open card is written."""
         return self.sheet.get_by_label("Description")
-
-
-def middle(locator: Locator) -> tuple[float, float]:
-    box = locator.bounding_box()
-    assert box
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 @pytest.fixture
@@ -167,13 +182,14 @@ def test_others_see_who_has_a_card_in_hand(alice: Planner, bob: Planner) -> None
 def test_a_card_is_dragged_by_a_finger(enter: Enter, bob: Planner) -> None:
     alice = Planner(enter("Alice", viewport=PHONE, has_touch=True, is_mobile=True))
     alice.open()
-    x, y = middle(alice.card("Playlist").locator(".grip"))
+    x, y = alice.middle(alice.card("Playlist").locator(".grip"))
     to_x, to_y = alice.spot("todo", "Send the invitations")
     # As the browser's own tools for developers do it.
     finger = alice.page.context.new_cdp_session(alice.page)
     touch(finger, "touchStart", x, y)
     for step in range(1, 9):
         touch(finger, "touchMove", x + (to_x - x) * step / 8, y + (to_y - y) * step / 8)
+    alice.settle()
     touch(finger, "touchEnd")
     for planner in (alice, bob):
         planner.expect_cards("todo", ["Playlist", *TODO[:3]])
@@ -330,7 +346,8 @@ def test_changes_made_offline_arrive_after_reconnecting(alice: Planner, bob: Pla
 
 def test_reload_keeps_what_was_moved(alice: Planner) -> None:
     alice.add("Bake a cake")
-    alice.visitor.expect_status("saved")
+    # It has the key of its row by now, and stays the same card.
+    expect(alice.card("Bake a cake").get_by_title("Alice")).to_be_visible()
     alice.drag("Bake a cake", "doing")
     alice.visitor.expect_status("saved")
     alice.page.reload()
@@ -416,5 +433,5 @@ def test_screenshot(enter: Enter, tmp_path: Path) -> None:
     expect(alice.card("Plan B for rain")).to_have_attribute("data-holder", "Carol")
     alice.page.mouse.move(0, 0)
     alice.visitor.expect_status("saved")
-    alice.page.evaluate("Promise.all(document.getAnimations().map(({ finished }) => finished))")
+    alice.settle()
     screenshot(alice.visitor, "board.png", tmp_path, height=640)

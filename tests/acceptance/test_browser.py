@@ -230,11 +230,14 @@ def test_reader_is_seen_as_a_guest(enter: Enter, alice: Visitor) -> None:
 
 
 def test_a_title_is_changed_for_all_at_once(alice: Visitor, bob: Visitor) -> None:
+    before = alice.html
     title = alice.page.get_by_role("textbox", name="Title")
     title.fill("Minutes of the meeting")
     title.press("Enter")
+    expect(alice.text).to_be_focused()
     expect(bob.page.get_by_role("textbox", name="Title")).to_have_value("Minutes of the meeting")
     expect(bob.page).to_have_title("Minutes of the meeting")
+    assert alice.html == before
     bob.go("/")
     expect(bob.page.get_by_role("link", name="Minutes of the meeting")).to_be_visible()
 
@@ -243,6 +246,7 @@ def test_a_new_page_is_made_and_written(enter: Enter) -> None:
     alice, bob = enter("Alice"), enter("Bob")
     alice.page.get_by_role("textbox", name="Title of a new page").fill("Shopping")
     alice.page.get_by_role("button", name="New page").click()
+    alice.expect_page()
     alice.text.click()
     alice.write("Milk")
     alice.expect_status("saved")
@@ -301,6 +305,7 @@ def test_nothing_is_wider_than_a_phone(enter: Enter, viewport: dict[str, int]) -
     visitor.page.get_by_role("textbox", name="Title of a new page").fill("Unbreakable" * 15)
     expect_no_scroll(visitor)
     visitor.page.get_by_role("button", name="New page").click()
+    visitor.expect_page()
     visitor.text.click()
     visitor.write("unbreakable" * 15)
     visitor.expect_status("saved")

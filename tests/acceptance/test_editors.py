@@ -18,6 +18,7 @@ from pycrdt import Doc
 from collab.content import from_html, from_json, from_markdown, to_json
 from tests.content.editors import DIRECTORY, comparable, recorded
 from tests.content.test_editors import SCHEMAS, VALUES, joined
+from tests.harness.chromium import new_context
 from tests.harness.server import Server
 
 pytestmark = pytest.mark.browser
@@ -97,7 +98,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(browser: Browser, bundle: Path, server: Server) -> Iterator[Page]:
     """A page of the server that has the editors."""
-    with browser.new_context() as context:
+    with new_context(browser) as context:
         page = context.new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))

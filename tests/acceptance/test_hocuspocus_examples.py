@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.content.editors import DIRECTORY
+from tests.harness.chromium import new_context
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 
@@ -84,7 +85,7 @@ def writers(browser: Browser, bundle: Path, server: Server) -> Iterator[list[Wri
         found = []
         for name in ("Ann", "Bob"):
             line = stack.enter_context(Line(server.port))
-            context = browser.new_context()
+            context = new_context(browser)
             stack.callback(context.close)
             page = context.new_page()
             page.on("pageerror", lambda error: errors.append(str(error)))

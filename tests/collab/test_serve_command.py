@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 import urllib.request
@@ -21,6 +20,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from tests.harness.ports import ReservedPort
 from tests.harness.waiting import poll_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,8 +73,8 @@ def test_it_serves_until_it_is_interrupted(
     options: list[str], application: str | None, settings: Any
 ) -> None:
     settings.ASGI_APPLICATION = application
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    reservation = ReservedPort()
+    port = reservation.number
     statuses: list[int] = []
 
     def answers() -> bool:
@@ -98,6 +98,7 @@ def test_it_serves_until_it_is_interrupted(
         == f"Serving documents at http://127.0.0.1:{port}/ (Ctrl+C ends).\n"
     )
     interrupter.join()
+    reservation.close()
     assert statuses
     assert bool(gc.get_freeze_count()) == bool(options)
     assert (gc.get_threshold() != DEFAULT_THRESHOLDS) == bool(options)

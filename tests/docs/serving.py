@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.harness.client import YjsClient
+from tests.harness.ports import ReservedPort
 from tests.harness.waiting import DEADLINE, poll_until
 from tests.samples import Project, samples
 
@@ -22,21 +23,20 @@ __all__ = ["client", "log_in", "serve_command", "served"]
 @contextmanager
 def served(project: Project, command: str = "python manage.py collab_serve") -> Iterator[str]:
     """Serve the project with a command of the documentation; yield its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    where = f" --port {port}" if command.startswith("uvicorn") else f" {port}"
-    process = subprocess.Popen(
-        # Where it is served is not what the sample is about.
-        shlex.split(command.replace(" --port 8000", "") + where),
-        cwd=project.directory,
-        env=project.environment,
-    )
-    try:
-        poll_until(lambda: process.poll() is not None or listens(port))
-        yield f"localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(DEADLINE)
+    with ReservedPort() as port:
+        where = f" --port {port}" if command.startswith("uvicorn") else f" {port}"
+        process = subprocess.Popen(
+            # Where it is served is not what the sample is about.
+            shlex.split(command.replace(" --port 8000", "") + where),
+            cwd=project.directory,
+            env=project.environment,
+        )
+        try:
+            poll_until(lambda: process.poll() is not None or listens(port))
+            yield f"localhost:{port}"
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
 
 
 def listens(port: int) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.docs.serving import serve_command, served
-from tests.harness.waiting import DEADLINE, poll_until
+from tests.harness.chromium import chromium, new_context
+from tests.harness.waiting import poll_until
 from tests.samples import DOCS, PAGES, ROOT, TUTORIAL, Project, samples
 
 NODE_MODULES = ROOT / "example" / "node_modules"
@@ -71,14 +71,8 @@ def test_the_typescript_samples_fit_what_is_made_of_the_python_samples(
 # Playwright runs an event loop of its own, which tests of other modules must not find.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=1000 * DEADLINE)
-    with sync_playwright() as playwright:
-        executable = next(
-            filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-        )
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def build(page: Path, project: Project) -> None:
@@ -183,7 +177,7 @@ def test_two_people_chat_as_in_the_tutorial(
 
 def enter(browser: Browser, url: str) -> Page:
     """Open a page in a window of its own, through the login."""
-    page = browser.new_context().new_page()
+    page = new_context(browser).new_page()
     page.goto(url)
     page.get_by_label("Username").fill("ann")
     page.get_by_label("Password").fill("secret")

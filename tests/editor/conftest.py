@@ -12,15 +12,25 @@ from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, P
 
 from tests.acceptance.conftest import browser as browser
 from tests.acceptance.site import Line
+from tests.harness.chromium import new_context
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
-from tests.harness.waiting import DEADLINE
+from tests.harness.waiting import poll_until
 
 Visit = Callable[..., "Writer"]
 
 #: All kinds of editors, and what makes a page with one of each.
 EDITORS = ("rich", "plain", "markdown", "code")
 ALL_EDITORS = "&".join(f"editor={kind}" for kind in EDITORS)
+#: The names at cursors.
+NAMES = ".collaboration-carets__label, .collab-caret-name, .cm-collab-name"
+#: Whether the cursor is at the end of this paragraph.
+AT_END = """(paragraph) => {
+  const { view, state } = paragraph.closest(".tiptap").editor;
+  const { $head, empty } = state.selection;
+  const isHere = view.nodeDOM($head.before()) === paragraph;
+  return empty && isHere && $head.parentOffset === $head.parent.content.size;
+}"""
 
 
 class Writer:
@@ -59,6 +69,10 @@ class Writer:
         """The text of the editor of a kind, on a page with several."""
         return self.page.locator(f'collab-editor[editor="{kind}"]').get_by_role("textbox")
 
+    def cursors(self, kind: str) -> Locator:
+        """The names at others' cursors in the editor of a kind."""
+        return self.page.locator(f'collab-editor[editor="{kind}"]').locator(NAMES)
+
     def expect_state(self, state: str) -> None:
         """Wait until the element says so."""
         expect(self.editor).to_have_attribute("data-state", state)
@@ -76,6 +90,18 @@ class Writer:
         with self.page.expect_file_chooser() as chosen:
             self.button("Image").click()
         chosen.value.set_files(FilePayload(name=name, mimeType=kind, buffer=content))
+
+
+def click_end_of(paragraph: Locator) -> None:
+    """Put the cursor at the end of a paragraph of a rich text."""
+    paragraph.click()
+
+    def is_at_end() -> bool:
+        paragraph.page.keyboard.press("End")
+        return bool(paragraph.evaluate(AT_END))
+
+    # The editor may put the cursor back to where it was clicked, a moment after that.
+    poll_until(is_at_end)
 
 
 def pair(visit: Visit, path: str, **options: Any) -> tuple[Writer, Writer]:
@@ -118,8 +144,7 @@ def visit(browser: Browser, pages: Server) -> Iterator[Visit]:
 
         def visit(path: str, name: str | None = None, **options: Any) -> Writer:
             line = stack.enter_context(Line(pages.port))
-            context = browser.new_context(**options)
-            context.set_default_timeout(1000 * DEADLINE)
+            context = new_context(browser, **options)
             stack.callback(context.close)
             writer = Writer(context.new_page(), line)
             writers.append(writer)

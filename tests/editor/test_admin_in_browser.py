@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.editor.conftest import Visit, Writer
+from tests.editor.conftest import Visit, Writer, click_end_of
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +35,12 @@ def opened(visit: Visit, name: str, path: str = CHANGE) -> Page:
     return page
 
 
+def save(page: Page, name: str = "Save and continue editing") -> None:
+    """Send the form, and wait until the page that answers is there."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name).click()
+
+
 @pytest.fixture
 def root(visit: Visit) -> Page:
     """The form of an article that was made in the admin just now."""
@@ -53,8 +59,7 @@ def root(visit: Visit) -> Page:
 def test_two_people_edit_one_form(root: Page, visit: Visit) -> None:
     rita = opened(visit, "Rita")
     expect(root.get_by_text("Rita is here, too.")).to_be_visible()
-    text(rita, "body").click()
-    rita.keyboard.press("Control+End")
+    click_end_of(text(rita, "body").locator("p").last)
     rita.keyboard.type(", everybody")
     expect(text(root, "body")).to_contain_text("world, everybody")
     text(root, "summary").press_sequentially("In short")
@@ -84,20 +89,19 @@ def test_fields_that_others_save_are_announced_and_merged(root: Page, visit: Vis
     rita.get_by_label("Title").fill("Second")
     text(rita, "body").click()
     rita.keyboard.type("1 ")
-    rita.get_by_role("button", name="Save and continue editing").click()
-    rita.wait_for_url(f"**{CHANGE}")
+    save(rita)
     said = "Rita changed this to “Second” while the form was open."
     expect(root.get_by_text(said)).to_be_visible()
     root.get_by_label("Views").fill("7")
-    root.get_by_role("button", name="Save and continue editing").click()
+    save(root)
     expect(root.get_by_label("Title")).to_have_value("Second")
     expect(root.get_by_label("Views")).to_have_value("7")
     expect(text(root, "body")).to_contain_text("1")
     # Both change the same field.
     rita.get_by_label("Views").fill("8")
-    rita.get_by_role("button", name="Save and continue editing").click()
+    save(rita)
     expect(rita.get_by_text("Save again to replace it.")).to_be_visible()
-    rita.get_by_role("button", name="Save and continue editing").click()
+    save(rita)
     expect(rita.get_by_label("Views")).to_have_value("8")
 
 
@@ -116,8 +120,8 @@ def test_a_form_of_a_view_leaves_alone_what_others_type(root: Page, visit: Visit
     text(root, "body").click()
     root.keyboard.type("Oh, ")
     expect(text(rita, "body")).to_contain_text("Oh, ")
-    rita.get_by_role("button", name="Save").click()
-    expect(rita.get_by_text("saved")).to_be_visible()
+    save(rita, "Save")
+    expect(rita.locator("body")).to_have_text("saved")
     root.reload()
     expect(root.get_by_label("Title")).to_have_value("Third")
     expect(text(root, "body")).to_contain_text("Oh, ")

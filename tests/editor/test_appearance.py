@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.harness.pictures import SIDE, Picture, likeness, read_picture
+from tests.harness.waiting import poll_until
 
 from .conftest import ALL_EDITORS, EDITORS, Visit, Writer, pair
 
@@ -36,6 +37,11 @@ COLOURS = """(element) => {
   const ground = shown("Canvas", ...behind);
   return [shown(`rgb(${ground})`, getComputedStyle(element).color), ground];
 }"""
+
+#: Whether an editor has all that was typed.
+HAS_ALL = f"""(kind) =>
+  document.querySelector(`[editor="${{kind}}"]`).value.includes("{"unbreakable" * 15}")
+"""
 
 CARETS = ".collaboration-carets__caret, .collab-caret, .cm-collab-caret"
 #: Whether a caret is in the right half of its editor, where short words end that begin there.
@@ -74,8 +80,8 @@ def boxes(writer: Writer) -> list[Any]:
 
 def expect_no_overflow(writer: Writer) -> None:
     """Fail if the page is wider than its window."""
-    inner, outer = writer.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert inner <= outer == 360
+    fits = "document.documentElement.scrollWidth <= innerWidth && innerWidth === 360"
+    writer.page.wait_for_function(fits)
 
 
 def test_light_and_dark_differ_in_colours_only(visit: Visit) -> None:
@@ -91,7 +97,7 @@ def test_light_and_dark_differ_in_colours_only(visit: Visit) -> None:
             ratio, ground = contrast(text)
             assert ratio >= 4.5
             assert (ground < 0.1) == is_dark
-    assert boxes(light) == boxes(dark)
+    poll_until(lambda: boxes(light) == boxes(dark))
 
 
 def test_nothing_is_wider_than_a_phone(visit: Visit) -> None:
@@ -99,7 +105,8 @@ def test_nothing_is_wider_than_a_phone(visit: Visit) -> None:
     for kind in EDITORS:
         ann.text_of(kind).click()
         ann.page.keyboard.type("unbreakable" * 15)
-        expect(bob.page.locator(CARETS)).to_contain_text("Ann")
+        expect(bob.cursors(kind)).to_have_text("Ann")
+        bob.page.wait_for_function(HAS_ALL, arg=kind)
         for writer in (ann, bob):
             expect_no_overflow(writer)
     ann.expect_state("saved")
@@ -202,5 +209,5 @@ def test_from_the_right_carets_are_where_the_text_is(visit: Visit) -> None:
     for kind in EDITORS:
         ann.text_of(kind).click()
         ann.page.keyboard.type("שלום")
-        expect(bob.page.locator(CARETS)).to_contain_text("Ann")
+        expect(bob.cursors(kind)).to_have_text("Ann")
         bob.page.wait_for_function(IS_AT_THE_RIGHT, arg=kind)

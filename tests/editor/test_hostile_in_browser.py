@@ -9,8 +9,6 @@ from .conftest import ALL_EDITORS, EDITORS, Visit, pair
 
 pytestmark = pytest.mark.browser
 
-LABELS = ".collaboration-carets__label, .collab-caret-name, .cm-collab-name"
-
 SPOOF = """(element) => element.connection.awareness.setLocalStateField("user", {
   name: "<img src=x onerror=alert(1)>\\u202e" + "x".repeat(500),
   color: "red;background:url(https://example.org/track)",
@@ -45,7 +43,7 @@ def test_names_and_colours_of_others_are_text(visit: Visit) -> None:
     for kind in EDITORS:
         bob.text_of(kind).click()
         bob.page.keyboard.type("x")
-        label = ann.page.locator(f"[editor={kind}]").locator(LABELS)
+        label = ann.cursors(kind)
         expect(label).to_contain_text("<img src=x onerror=alert(1)>")
         text, styles = label.evaluate(
             "label => [label.textContent, label.style.cssText + label.parentElement.style.cssText]"

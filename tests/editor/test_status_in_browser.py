@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import ALL_EDITORS, EDITORS, Visit, pair
+from .conftest import ALL_EDITORS, EDITORS, Visit, click_end_of, pair
 from .site_settings import PARAGRAPHS
 
 pytestmark = pytest.mark.browser
@@ -104,8 +104,7 @@ def test_two_users_write_a_long_document(visit: Visit) -> None:
     ann, bob = pair(visit, "/page/notes/long")
     expect(bob.text.locator("p")).to_have_count(PARAGRAPHS)
     for writer, paragraph in ((ann, PARAGRAPHS // 2), (bob, PARAGRAPHS - 1)):
-        writer.text.locator("p").nth(paragraph).click()
-        writer.page.keyboard.press("End")
+        click_end_of(writer.text.locator("p").nth(paragraph))
     ann.page.keyboard.type(" Hello from the middle.")
     bob.page.keyboard.type(" Hello from the end.")
     middle = bob.text.locator("p").nth(PARAGRAPHS // 2)
