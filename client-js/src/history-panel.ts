@@ -120,7 +120,7 @@ export class HistoryPanel {
     this.element.ariaBusy = "true";
     try {
       await work();
-      // What another one has said since then stays; and so does a success, when the list is read again.
+      // A later message stays, and so does that of a success when the list is read again.
       const isOver = message !== "" || this.#status.classList.contains("collab-history-problem");
       if (said === this.#said && isOver) this.#say("");
       return true;
