@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from pycrdt import Text
 
-from collab import documents, history
+from collab import content, documents, history
 from collab.exceptions import DocumentNotFound
 from collab.testing import use_memory_storage
 from tests.history.material import write
@@ -59,6 +59,15 @@ def test_a_large_document_is_compared_in_a_process_of_its_own() -> None:
         doc.get("text", type=Text).insert(0, "new\n")
     [change] = history.diff(NAME, first.id).changes
     assert (change.kind.value, change.pieces[0].by) == ("added", "1")
+
+
+def test_a_schema_of_the_project_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = content.TIPTAP.extend(name="ours", field="body")
+    monkeypatch.setattr(documents.type_of(NAME), "content", ours)
+    documents.replace(NAME, markdown="one")
+    first = history.create(NAME)
+    documents.replace(NAME, markdown="one *two*")
+    assert "<em>" in history.diff(NAME, first.id).html
 
 
 def test_versions_that_do_not_exist_are_not_compared() -> None:
