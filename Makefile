@@ -18,6 +18,7 @@ MEASURE := --cov --cov-report= --cov-fail-under=0
 SIDE_BY_SIDE := --no-print-directory --jobs=$(PROCESSES) --output-sync=target
 # The tests that need nothing but Python.
 UNIT := "not (postgres or redis or client or browser or wheel or compiled)"
+UNIT_COMPILED := "not (postgres or redis or client or browser or wheel)"
 
 # Stamps: made when a set-up step has ended well, and older than what calls for it anew.
 RUNTIME := $(VENV)/.runtime
@@ -28,8 +29,8 @@ CLIENT_DEPENDENCIES := client-js/node_modules/.installed
 CLIENT := client-js/dist/index.js
 EDITOR := collab/editor/static/collab_editor/editor.js
 COMPILED := build/compiled/.compiled
-COMPILED_TESTS := tests/engine/rooms tests/engine/storing tests/engine/test_hot_path.py tests/protocol \
-	tests/hocuspocus tests/metrics tests/collab/test_consumers.py tests/collab/test_sockets.py tests/test_compiled.py
+COMPILED_TESTS := tests/engine tests/protocol tests/hocuspocus tests/metrics tests/storage tests/collab/test_access.py \
+	tests/collab/test_consumers.py tests/collab/test_sockets.py tests/collab/test_wire.py tests/test_compiled.py
 EXAMPLE_DEPENDENCIES := example/node_modules/.installed
 EXAMPLE := example/static/dist/editor.js
 TEST_CLIENTS := tests/js/node_modules/.installed
@@ -242,7 +243,7 @@ $(COMPILED): $(TOOLS) hatch_build.py $(shell find collab storage tests bench -na
 
 .PHONY: test-compiled
 test-compiled: $(COMPILED) ## Run the tests of the hot path, compiled, and compare both ways
-	cd build/compiled && ../../$(PY) $(PYTEST) -p no:cacheprovider $(COMPILED_TESTS)
+	cd build/compiled && ../../$(PY) $(PYTEST) -p no:cacheprovider -m $(UNIT_COMPILED) $(COMPILED_TESTS)
 
 .PHONY: bench
 bench: $(TOOLS) $(SERVICES) $(COMPILED) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part

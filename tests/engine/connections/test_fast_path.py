@@ -18,8 +18,7 @@ from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
-from collab.protocol.effects import Effect
-from collab.protocol.session import Session
+from collab.engine.serving.connection import ConsumerConnection
 from collab.sockets import WebSocketProtocol
 from collab.testing import close_rooms
 from tests.collab.test_sockets import STOCK
@@ -180,13 +179,13 @@ async def test_an_error_of_the_server_ends_the_connection_and_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Failing(Session):
-        def receive_bytes(self, frame: bytes) -> Effect[Any]:
-            if frame == b"fail":
-                raise LookupError("broken")
-            return super().receive_bytes(frame)
+    def fail(connection: ConsumerConnection, frame: bytes) -> None:
+        if frame == b"fail":
+            raise LookupError("broken")
+        receive_bytes(connection, frame)
 
-    monkeypatch.setattr("collab.engine.serving.served_consumer.Session", Failing)
+    receive_bytes = ConsumerConnection.receive_bytes
+    monkeypatch.setattr(ConsumerConnection, "receive_bytes", fail)
     async with served(routes(YjsConsumer), kind) as url, YjsClient(f"{url}room") as ann:
         await ann.send(b"fail")
         assert await ann.wait_closed() == 1011

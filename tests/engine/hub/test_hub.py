@@ -22,6 +22,7 @@ from collab.engine.hub import loader
 from collab.engine.hub.current import current_hub, live_hubs
 from collab.engine.hub.hub import Hub
 from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Room
 from collab.engine.storing.document_store import DocumentStore
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import NoSuchDocument, Restarting, RoomFailed, TryAgainLater
@@ -595,14 +596,17 @@ async def test_the_last_update_is_there_after_the_next_load(harness: Harness) ->
 async def test_an_unloaded_room_and_its_doc_are_freed(harness: Harness) -> None:
     references: list[weakref.ref[Any]] = []
     for number in range(50):
-        member, _ = await harness.join(f"room {number}", Opener("seed", observe=print_nothing))
+        member, _ = await harness.join(f"freed {number}", Opener("seed", observe=print_nothing))
         harness.change(member, LETTERS[0])
-        references += [weakref.ref(room_of(member)), weakref.ref(room_of(member).doc)]
+        references.append(weakref.ref(room_of(member).doc))
         await harness.leave(member)
     del member
     await until(lambda: not harness.hub.rooms)
     gc.collect()
     assert not any(reference() for reference in references)
+    # A compiled room cannot be referred to weakly.
+    rooms = [each.name for each in gc.get_objects() if type(each) is Room]
+    assert not [name for name in rooms if name.startswith("freed")]
 
 
 def print_nothing(event: object) -> None:
