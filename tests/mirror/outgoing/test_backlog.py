@@ -228,3 +228,14 @@ def test_fork_waits_for_nothing_of_its_parent() -> None:
     found._waiting["notes"] = []
     found.clear()
     assert found._waiting == {}
+
+
+def test_documents_that_stay_locked_are_named_at_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = backlog.Backlog()
+    found._waiting["notes"] = []
+    found.finish(0)
+    (record,) = caplog.records
+    assert "before rows could be written" in record.message
+    assert record.__dict__["room"] == "notes"
