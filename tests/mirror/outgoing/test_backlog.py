@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -206,9 +207,11 @@ def test_an_error_that_is_no_exception_leaves_a_thread_for_other_documents(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     written: list[str] = []
+    is_added = Event()
 
     def write(room_name: str, keys: object) -> None:
         if room_name == "broken":
+            assert is_added.wait(DEADLINE)
             # As pycrdt raises.
             raise BaseException("panic")
         written.append(room_name)
@@ -218,6 +221,7 @@ def test_an_error_that_is_no_exception_leaves_a_thread_for_other_documents(
     found = backlog.Backlog()
     found.add("broken", None)
     found.add("notes", None)
+    is_added.set()
     found.finish(DEADLINE)
     assert written == ["notes"]
     assert [record.message for record in caplog.records] == ["Rows could not be written."]
