@@ -50,6 +50,10 @@ def from_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_aware(at)
 
 
+def _unchanged(at: datetime) -> datetime:
+    return at
+
+
 class _Times(dict[datetime, Any]):
     """Times as the driver expects them; many rows have the same, and converting is slow."""
 
@@ -181,9 +185,10 @@ class Queries:
             if all(row[0] == pk for row in rows):
                 break
         check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
+        at = _unchanged if settings.USE_TZ else timezone.make_aware
         return StoredDocument(
             None if snapshot is None else bytes(snapshot),
-            [LogRow(row[1], bytes(row[2]), row[4], from_database(row[5])) for row in rows],
+            [LogRow(row[1], bytes(row[2]), row[4], at(row[5])) for row in rows],
             version,
         )
 
