@@ -49,7 +49,11 @@ class ProcessQueue:
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Return what ``function`` returns, see :func:`run_in_process`."""
-        loop = get_running_loop()
+        try:
+            loop = get_running_loop()
+        except RuntimeError:
+            # Synchronous code has called a coroutine that awaits nothing but this.
+            return _ask(function, args, self._timeout)
         return await loop.run_in_executor(self._waiters, _ask, function, args, self._timeout)
 
 
@@ -63,7 +67,8 @@ async def run_in_process(function: Callable[..., T], *args: object) -> T:
 
     Function, arguments and result are pickled. Its errors are raised here, and its log records are
     logged here. If no such process can be started, as where ``sys.executable`` is not a Python, the
-    function is called in this process, with a warning in the log.
+    function is called in this process, with a warning in the log. Without an event loop, the thread
+    waits.
 
     Raises:
         subprocess.SubprocessError: the process took too long, or was killed.

@@ -73,6 +73,15 @@ async def test_work_that_may_wait_delays_no_other(tmp_path: Any) -> None:
     assert all(await asyncio.gather(*patient))
 
 
+def test_without_an_event_loop_the_caller_waits() -> None:
+    running = run_in_process(whose, "a name")
+    with pytest.raises(StopIteration) as ended:
+        running.send(None)
+    name, pid = ended.value.value
+    assert name == "a name"
+    assert pid != os.getpid()
+
+
 async def test_errors_are_raised_here() -> None:
     with pytest.raises(DocumentCorrupt, match=r"It cannot be read\."):
         await run_in_process(fail)

@@ -382,8 +382,10 @@ async def test_a_room_whose_clock_fails_does_not_stop_those_of_others(
             patch.setattr(bob.process.link(), "adopt", fail)
             ann.process.storage.hold("append")
             ann.type("hello")
-            await until(lambda: caplog.records)
-        assert caplog.records[0].__dict__["room"] == NOTES
+            # Without a room, others may be about a layer that was slow.
+            await until(lambda: any("room" in vars(record) for record in caplog.records))
+        named = [vars(record)["room"] for record in caplog.records if "room" in vars(record)]
+        assert set(named) == {NOTES}
         others = await ann.process.open("plans")
         others.type("plan")
         await until(lambda: plans.text == "plan")
