@@ -210,7 +210,7 @@ export class HistoryPanel {
       form.querySelector<HTMLElement>("input, button")?.focus();
     };
     actions.append(
-      this.#button("Name", () => ask(this.#naming(version))),
+      this.#button("Rename", () => ask(this.#naming(version))),
       this.#button("Restore", () => ask(this.#restoring(version))),
     );
     return actions;

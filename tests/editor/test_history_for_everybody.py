@@ -91,7 +91,7 @@ def test_names_and_titles_are_text(visit: Visit) -> None:
     expect(panel(ann).locator(".collab-history-legend")).to_contain_text(ATTACK)
     press(ann, "Changes since then")
     expect(shown(ann).locator(".collab-changes")).to_contain_text(ATTACK)
-    press(ann, "Name")
+    press(ann, "Rename")
     title = panel(ann).locator("li").get_by_role("textbox", name="Name of this version")
     expect(title).to_have_value(ATTACK)
     assert ann.page.locator("[onerror]").count() == 0

@@ -51,7 +51,7 @@ def test_one_types_while_the_other_looks_at_versions_and_restores(visit: Visit, 
     expect(panel(bob).locator(".collab-history-legend")).to_contain_text("Ann (")
     press(bob, "Changes since then")
     expect(shown(bob).locator("ins").first).to_contain_text("Second of Ann.")
-    press(bob, "Name")
+    press(bob, "Rename")
     name = panel(bob).locator("li").get_by_role("textbox", name="Name of this version")
     expect(name).to_be_focused()
     name.fill("Tuesday")
@@ -88,7 +88,7 @@ def test_readers_look_and_change_nothing(visit: Visit) -> None:
     open_versions(reader)
     entry(reader, "Monday").click()
     expect(shown(reader).locator("textarea")).to_have_value("Text\n")
-    for name in ("Restore", "Name", "Keep this version"):
+    for name in ("Restore", "Rename", "Keep this version"):
         button = panel(reader).get_by_role("button", name=name, exact=True)
         expect(button).to_have_count(0)
 

@@ -91,7 +91,7 @@ STRINGS: Final = (
     _("Unknown author"),
     _("Authors"),
     _("Changes since then"),
-    _("Name"),
+    _("Rename"),
     _("Save"),
     _("The name is saved."),
     _("Restore"),
