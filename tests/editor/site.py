@@ -14,6 +14,7 @@ import django
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
+from django.templatetags.static import static
 from django.urls import include, path
 from django.utils.translation import get_language, get_language_bidi
 
@@ -28,6 +29,7 @@ from pycrdt import Doc, XmlElement, XmlFragment, XmlText  # noqa: E402
 from collab import documents, history  # noqa: E402
 from collab.access import Access  # noqa: E402
 from collab.asgi import get_application  # noqa: E402
+from collab.editor.rendering import SCRIPT, editor_html  # noqa: E402
 from tests.editor.site_settings import PARAGRAPHS  # noqa: E402
 from tests.texts.models import Article  # noqa: E402
 
@@ -69,13 +71,26 @@ FORM = """<!doctype html>
 </html>
 """
 
+#: A page whose own script names the element by a map of the page.
+MAPPED = """<!doctype html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <title>Editors</title>
+  <script type="importmap" nonce="map">{{"imports": {{"the-editor": "{script}"}}}}</script>
+  <script type="module" nonce="map">import "the-editor";</script>
+</head>
+<body>{editor}</body>
+</html>
+"""
+
 
 def forbid_inline(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
     """Add the policy to each response."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response["Content-Security-Policy"] = POLICY
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
     return respond
@@ -181,6 +196,15 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(template.render(context, request))
 
 
+def mapped(request: HttpRequest, name: str) -> HttpResponse:
+    """Return a page that loads the element by its name in an import map."""
+    editor = editor_html(name, user=request.user)
+    response = HttpResponse(MAPPED.format(script=static(SCRIPT), editor=editor))
+    policy = POLICY.replace("script-src 'self'", "script-src 'self' 'nonce-map'")
+    response["Content-Security-Policy"] = policy
+    return response
+
+
 def people(request: HttpRequest) -> HttpResponse:
     """Return the people whose names begin as the query says."""
     names = ["Ann", "Anton", "Bob", "<img src=x onerror=alert(1)>"]
@@ -229,6 +253,7 @@ def form(request: HttpRequest, pk: int) -> HttpResponse:
 
 urlpatterns = [
     path("page/<path:name>", page),
+    path("mapped/<path:name>", mapped),
     path("collab/", include("collab.editor.urls")),
     path("history/", include("collab.history.urls")),
     path("versions/<int:count>/<path:name>", versions),

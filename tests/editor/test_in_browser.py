@@ -112,7 +112,18 @@ def test_two_users_edit_a_table(visit: Visit) -> None:
     expect(ann.text.locator("th")).to_have_count(2)
 
 
-def test_images_are_chosen_pasted_and_refused(visit: Visit, tmp_path: Path) -> None:
+#: Drops an image into the first paragraph, and returns whether the browser would open it.
+DROP = """(text, bytes) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
+  const { left, top } = text.querySelector("p").getBoundingClientRect();
+  const place = { clientX: left + 1, clientY: top + 1 };
+  const options = { dataTransfer, bubbles: true, cancelable: true, ...place };
+  return text.dispatchEvent(new DragEvent("drop", options));
+}"""
+
+
+def test_images_are_chosen_pasted_dropped_and_refused(visit: Visit, tmp_path: Path) -> None:
     ann, bob = pair(visit, "/page/notes/11")
     ann.upload("dot.png", "image/png", PNG)
     image = bob.text.locator("img:not(.ProseMirror-separator)")
@@ -130,10 +141,14 @@ def test_images_are_chosen_pasted_and_refused(visit: Visit, tmp_path: Path) -> N
         [*PNG],
     )
     expect(image).to_have_count(2)
+    # The browser does not open what was dropped.
+    assert ann.text.evaluate(DROP, [*PNG]) is False
+    expect(image).to_have_count(3)
+    expect(bob.text.locator("img[alt=dropped]")).to_have_js_property("naturalWidth", 1)
     for name, content in {"a.svg": SVG, "a.png": b"<script>alert(1)</script>"}.items():
         ann.upload(name, "image/png", content)
         ann.expect_notice("not a PNG, JPEG, GIF or WebP")
-    assert len([*(tmp_path / "media/collab").iterdir()]) == 2
+    assert len([*(tmp_path / "media/collab").iterdir()]) == 3
 
 
 def test_people_are_mentioned(visit: Visit) -> None:
@@ -178,6 +193,16 @@ def test_without_javascript_the_rendered_text_is_shown(visit: Visit) -> None:
     ann.expect_state("saved")
     reader = visit("/page/notes/17", java_script_enabled=False)
     expect(reader.page.get_by_role("heading", name="Read me")).to_be_visible()
+
+
+def test_a_page_names_the_element_in_an_import_map(visit: Visit) -> None:
+    ann, bob = (visit("/mapped/notes/map", name) for name in ("Ann", "Bob"))
+    for writer in (ann, bob):
+        writer.expect_state("saved")
+        expect(writer.text).to_be_visible()
+    ann.text.click()
+    ann.page.keyboard.type("mapped")
+    expect(bob.text).to_contain_text("mapped")
 
 
 def test_the_form_gets_what_was_typed_last(visit: Visit) -> None:
