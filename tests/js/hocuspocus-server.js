@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Server } from "@hocuspocus/server";
 import * as Y from "yjs";
 
-const [port, directory] = process.argv.slice(2);
+const [port, directory, timeout] = process.argv.slice(2);
 const file = (name) => join(directory, encodeURIComponent(name));
 
 const check = (token) => {
@@ -20,7 +20,7 @@ const check = (token) => {
 const server = new Server({
   port: Number(port),
   quiet: true,
-  timeout: 60_000,
+  timeout: Number(timeout),
   stopOnSignals: true,
   async onAuthenticate({ token, connectionConfig }) {
     check(token);

@@ -35,12 +35,15 @@ export const ours = {
 /** Hocuspocus' own, in a process of its own; `start` it first. */
 export const theirs = {
   name: "Hocuspocus",
+  /** Milliseconds of a client without a document, or without an answer. */
+  timeout: 60_000,
   async start() {
     this.directory ??= await mkdtemp(join(tmpdir(), "hocuspocus-"));
     this.port ??= await freePort();
     this.process = fork(new URL("hocuspocus-server.js", import.meta.url), [
       String(this.port),
       this.directory,
+      String(this.timeout),
     ]);
     await once(this.process, "message");
   },

@@ -10,8 +10,17 @@ import * as lib from "./hocuspocus.js";
 const { VERSIONS, isStored, nameOf, openRaw, openSocket, ours, textOf, theirs, write } = lib;
 const [v4] = VERSIONS;
 
-before(() => theirs.start());
-after(() => theirs.remove());
+/** Hocuspocus' own server, which does not wait long for a document. */
+const hasty = Object.assign(Object.create(theirs), {
+  timeout: 500,
+  directory: undefined,
+  port: undefined,
+});
+before(async () => {
+  await theirs.start();
+  await hasty.start();
+});
+after(() => Promise.all([theirs.remove(), hasty.remove()]));
 afterEach(() => tell("unlock"));
 
 const newName = () => `shared/${newRoom()}`;
@@ -175,6 +184,13 @@ for (const server of [theirs, ours]) {
     const socket = await openRaw(t, server.url);
     socket.send(new Uint8Array([5, 1]));
     await until(() => socket.closeCode === 4401);
+  });
+
+  test(`${server.name}: a client that opens no document in time is disconnected`, async (t) => {
+    const socket = await openRaw(t, (server === theirs ? hasty : server).url);
+    socket.sendTo(newName(), 0, 0, "");
+    await until(() => socket.closeCode !== undefined);
+    assert.equal(socket.closeCode, 4408);
   });
 }
 
