@@ -30,14 +30,39 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "600"))
 ACTIONS = int(os.environ.get("FUZZ_ACTIONS", "200"))
 
 EDITOR = "document.querySelector('.tiptap').editor"
-#: Puts the cursor somewhere, or selects something; the numbers are parts of the text.
+#: Puts the cursor somewhere, or selects something; the numbers are parts of the text. A person's
+#: cursor is never inside an emoji: half of one is no text, and reaches the others as U+FFFD.
 SELECT = f"""([from, size]) => {{
   const editor = {EDITOR};
-  const end = editor.state.doc.content.size;
+  const {{ doc }} = editor.state;
+  const end = doc.content.size;
+  const isInside = (at) => /[\\ud800-\\udbff]$/.test(doc.textBetween(Math.max(0, at - 1), at));
+  const outside = (at) => at - Number(isInside(at));
   const start = Math.floor(from * end);
-  editor.commands.setTextSelection({{ from: start, to: Math.min(end, start + size) }});
+  const range = {{ from: outside(start), to: outside(Math.min(end, start + size)) }};
+  editor.commands.setTextSelection(range);
   editor.view.focus();
 }}"""
+#: The shared document below an editor: clients' clocks, what waits for missing updates, the text.
+SHARED = f"""() => {{
+  const {{ doc, type }} = {EDITOR}.state["y-sync$"];
+  const {{ clients, pendingStructs, pendingDs }} = doc.store;
+  const clocks = [...clients].map(([client, structs]) => {{
+    const {{ id, length }} = structs.at(-1);
+    return [client, id.clock + length];
+  }});
+  return JSON.stringify({{
+    clocks: Object.fromEntries(clocks),
+    missing: pendingStructs && Object.fromEntries(pendingStructs.missing),
+    pendingDeletions: pendingDs?.length ?? 0,
+    text: type.toString(),
+  }});
+}}"""
+CONNECTION = """() => {
+  const { doc, provider } = document.querySelector("collab-editor").connection;
+  const { wsconnected, synced, unsaved } = provider;
+  return JSON.stringify({ client: doc.clientID, wsconnected, synced, unsaved });
+}"""
 PASTE = f"(html) => {EDITOR}.view.pasteHTML(html)"
 TOOLS = ["Bold", "Italic", "Code", "Bullet list", "Numbered list", "To-do list", "Quote"]
 TOOLS += ["Code block", "Dividing line", "Highlight", "Undo", "Redo"]
@@ -105,6 +130,11 @@ def content(visitor: Visitor) -> Any:
     )
 
 
+def shared(visitor: Visitor) -> Any:
+    """Return the state of the shared document below the editor of a page."""
+    return json.loads(visitor.page.evaluate(SHARED))
+
+
 def without_defaults(node: Any) -> Any:
     """Return JSON of an editor without attributes that have no value."""
     if isinstance(node, list):
@@ -128,14 +158,33 @@ def test_two_people_at_random_work_and_the_document_and_the_row_agree(
         work([ann, bob], Random(seed))
         for visitor in (ann, bob):
             visitor.expect_status("saved")
-        expect_equal("the pages", lambda: (content(ann), content(bob)))
-        expect_equal("the page and the document", lambda: (content(ann), stored(site, slug)[0]))
-        expect_equal("the document and the row", lambda: (*stored(site, slug)[1:],))
+        try:
+            expect_agreement(site, slug, ann, bob)
+        except AssertionError:
+            print_states(site, slug, ann, bob)
+            raise
         seed += 1
     carol = enter("Carol")
     carol.open_page("Welcome")
     expect(carol.text).to_be_visible()
     expect_equal("a new page and an old one", lambda: (content(carol), content(ann)))
+
+
+def expect_agreement(site: Site, slug: str, ann: Visitor, bob: Visitor) -> None:
+    """Wait until the shared documents, the editors, the stored document and the row are equal."""
+    expect_equal("the shared documents", lambda: (shared(ann), shared(bob)))
+    expect_equal("the pages", lambda: (content(ann), content(bob)))
+    expect_equal("the page and the document", lambda: (content(ann), stored(site, slug)[0]))
+    expect_equal("the document and the row", lambda: (*stored(site, slug)[1:],))
+
+
+def print_states(site: Site, slug: str, *visitors: Visitor) -> None:
+    """Print all that shows at which step two pages, the document and the row came apart."""
+    for visitor in visitors:
+        print("page:", visitor.page.evaluate(CONNECTION), visitor.errors)
+        print("shared:", json.dumps(shared(visitor)))
+        print("editor:", json.dumps(content(visitor)))
+    print("stored:", *map(json.dumps, stored(site, slug)), sep="\n")
 
 
 def expect_equal(names: str, read: Callable[[], tuple[Any, Any]]) -> None:
