@@ -102,10 +102,22 @@ class ManyRooms(FanOut):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedConnections(ManyRooms):
-    """The same, with two connections only: each has all rooms open, behind their addresses."""
+class AddressedRoom(FanOut):
+    """One room, whose frames begin with its name."""
 
     family = "addressed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressedRooms(ManyRooms):
+    """Many rooms, whose frames begin with their names."""
+
+    family = "addressed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedConnections(AddressedRooms):
+    """The same, with two connections only: each has all rooms open, behind their addresses."""
 
     def suits(self, contestant: Contestant) -> bool:
         return contestant.is_addressed
@@ -169,7 +181,7 @@ FANOUT = (
         pace=Pace(round=3.0),
         servers=FASTEST,
     ),
-    FanOut(
+    AddressedRoom(
         name="addressed-fanout-50",
         title="1 room of 50, addressed frames",
         size=50,
@@ -177,7 +189,7 @@ FANOUT = (
         updates=20,
         servers=_ADDRESSED,
     ),
-    ManyRooms(
+    AddressedRooms(
         name="addressed-rooms-200",
         title="200 rooms of 2, addressed frames",
         rooms=200,
