@@ -842,13 +842,15 @@ async def test_the_thread_gives_its_connections_back_when_it_has_been_idle(
         close_all()
         loop.call_soon_threadsafe(closed.set)
 
-    monkeypatch.setattr(connections, "close_all", close)
-    async with visit(board) as ann:
-        for title in ("two", "three"):
-            closed.clear()
-            row(ann, task)["title"] = title
-            await wait_for_row(task, title=title)
-            await asyncio.wait_for(closed.wait(), DEADLINE)
+    # Taken back before the loop ends: fixtures close connections, too.
+    with monkeypatch.context() as patch:
+        patch.setattr(connections, "close_all", close)
+        async with visit(board) as ann:
+            for title in ("two", "three"):
+                closed.clear()
+                row(ann, task)["title"] = title
+                await wait_for_row(task, title=title)
+                await asyncio.wait_for(closed.wait(), DEADLINE)
 
 
 async def test_a_row_without_a_text_has_an_empty_one(
