@@ -15,6 +15,21 @@ from .samples import PNG, SVG
 pytestmark = pytest.mark.browser
 
 NODE_MODULES = Path(__file__).parents[2] / "client-js/node_modules"
+#: The states of the plugins of a rich text.
+STATES = """(text) => {
+  const { state } = text.editor;
+  return state.plugins.map((plugin) => plugin.getState(state) ?? {});
+}"""
+#: End the step that undo takes back.
+END_STEP = (
+    f"(text) => ({STATES})(text).find((each) => each.undoManager).undoManager.stopCapturing()"
+)
+#: Undo, and change the document as an update does before anything else happens.
+UNDO_BEFORE_UPDATE = f"""(text) => {{
+  const {{ binding }} = ({STATES})(text).find((each) => each.binding);
+  text.editor.commands.undo();
+  binding.type.get(0).get(0).insert(0, "Bob at the ");
+}}"""
 
 
 def test_two_users_write_rich_text(visit: Visit) -> None:
@@ -71,6 +86,31 @@ def test_undo_takes_back_own_changes_only(visit: Visit, editor: str) -> None:
     for _letter in "mine ":
         ann.page.keyboard.press("ControlOrMeta+z")
     written(bob, re.compile("^[^m]*yours"))
+
+
+def test_an_update_right_after_undo_in_a_text_that_became_shorter_is_shown(visit: Visit) -> None:
+    writers = ann, bob = pair(visit, "/page/notes/shorter")
+
+    def expect_values(value: str) -> None:
+        for writer in writers:
+            writer.page.wait_for_function(
+                "(value) => document.querySelector('collab-editor').value === value", arg=value
+            )
+
+    ann.text.click()
+    ann.page.keyboard.type("A long line\nend")
+    expect_values("<p>A long line</p><p>end</p>")
+    # This step remembers where the cursor was. The text then ends before that.
+    ann.text.evaluate(END_STEP)
+    ann.page.keyboard.type("!")
+    expect_values("<p>A long line</p><p>end!</p>")
+    bob.text.evaluate("({ editor }) => editor.commands.deleteRange({ from: 0, to: 13 })")
+    expect_values("<p>end!</p>")
+    ann.text.evaluate(UNDO_BEFORE_UPDATE)
+    expect_values("<p>Bob at the end</p>")
+    # Ann's next edit keeps it.
+    ann.page.keyboard.type("?")
+    expect_values("<p>Bob at the end?</p>")
 
 
 def test_headings_lists_tasks_and_links_by_toolbar_and_keyboard(visit: Visit) -> None:

@@ -36,6 +36,7 @@ import { Link } from "./link.js";
 import { Mention } from "./mention.js";
 import { mentions } from "./mentions.js";
 import { tables } from "./tables.js";
+import { Updates } from "./updates.js";
 
 /** In the order of Tiptap's own kit, by which marks are sorted. */
 const NODES_AND_MARKS: Extensions = [
@@ -81,6 +82,7 @@ export function extensions(place: Place, onTable: () => void): Extensions {
     Placeholder.configure({ placeholder: element.getAttribute("placeholder") ?? "" }),
     // With it comes undo, of one's own changes only.
     Collaboration.configure({ document: doc, field }),
+    Updates,
     carets(awareness),
   ];
 }
