@@ -14,6 +14,7 @@ from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage
 from collab_storage.testing import HistoryContract, StorageContract
 from collab_storage.testing.material import START, entry, rows
+from tests.harness.waiting import DEADLINE
 
 from .database import after_statements, elsewhere
 
@@ -34,7 +35,11 @@ class ORMContract(StorageContract, HistoryContract):
     using: str
 
     @pytest.fixture
-    async def storage(self, transactional_db: None) -> AsyncIterator[ORMStorage]:
+    async def storage(
+        self, transactional_db: None, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[ORMStorage]:
+        # On a busy machine, work at the same time may wait longer for a lock than a project would.
+        monkeypatch.setattr("collab_storage.orm.LOCK_TIMEOUT", int(1000 * DEADLINE))
         storage = ORMStorage(self.using)
         yield storage
         await storage.close()
