@@ -32,6 +32,7 @@ from collab.editor.document_types import document_name, owners_of
 from collab.editor.forms import live_editor
 from collab.editor.rendering import media as editor_media
 from collab.editor.rows.columns import CollaborativeColumn, columns_of
+from collab.history.users import display_name
 
 if TYPE_CHECKING:
     _TabularInline = admin.TabularInline[Any, Any]
@@ -235,7 +236,7 @@ class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
             content_type=get_content_type_for_model(row), object_id=row.pk
         ).exclude(user_id=user.pk)
         entry = entries.select_related("user").order_by("-action_time").first()
-        return _("Another user") if entry is None else _name(entry.user)
+        return _("Another user") if entry is None else display_name(entry.user)
 
 
 class CollaborativeInlineMixin(ReadOnlyTextsMixin, MergingInlineMixin):
@@ -262,10 +263,6 @@ def _columns(model: type[Model]) -> list[CollaborativeColumn]:
     return [column for owner in owners_of(model) for column in columns_of(owner)]
 
 
-def _name(user: Any) -> str:
-    return str(getattr(user, "get_full_name", str)() or user)
-
-
 def _present(row: Model, user: Any) -> str:
     """Return a sentence that names the others who have a document of the row open."""
     keys = {
@@ -275,7 +272,7 @@ def _present(row: Model, user: Any) -> str:
     }
     others: Any = keys - {str(user.pk), None}
     users = get_user_model()._default_manager.filter(pk__in=others).order_by("pk")
-    if not (names := [_name(each) for each in users]):
+    if not (names := [display_name(each) for each in users]):
         return ""
     text = ngettext("%(names)s is here, too.", "%(names)s are here, too.", len(names))
     return text % {"names": get_text_list(names, _("and"))}

@@ -7,7 +7,12 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-__all__ = ["user_names"]
+__all__ = ["display_name", "user_names"]
+
+
+def display_name(user: Any) -> str:
+    """Return the name of a user as others see it: the full name, if the model has one."""
+    return str(getattr(user, "get_full_name", str)() or user)
 
 
 def user_names(keys: Iterable[str]) -> dict[str, str]:
@@ -17,4 +22,4 @@ def user_names(keys: Iterable[str]) -> dict[str, str]:
     for key in {*keys}:
         valid[field.to_python(key)] = key
     found = get_user_model()._default_manager.in_bulk([*valid])
-    return {valid[key]: user.get_full_name() or str(user) for key, user in found.items()}
+    return {valid[key]: display_name(user) for key, user in found.items()}

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
+from collab.history.users import display_name
+
 __all__ = ["COLORS", "person"]
 
 #: Colours of cursors, dark enough for white text.
@@ -20,7 +22,6 @@ def person(user: Any) -> dict[str, str]:
     """Return the ``name``, the ``color`` and the ``id`` of a user; a guest's id is empty."""
     if getattr(user, "pk", None) is None:
         return {"name": _("Guest"), "color": _GUEST_COLOR, "id": ""}
-    full_name = getattr(user, "get_full_name", str)()
     key = str(user.pk)
     color = COLORS[int(sha256(key.encode()).hexdigest(), 16) % len(COLORS)]
-    return {"name": full_name or str(user), "color": color, "id": key}
+    return {"name": display_name(user), "color": color, "id": key}
