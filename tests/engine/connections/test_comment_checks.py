@@ -17,6 +17,7 @@ from collab.consumers import YjsConsumer
 from collab.documents import registry
 from collab.engine.connections import comment_checks
 from collab.engine.hub.current import current_hub
+from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.exceptions import Forbidden, NoSuchDocument, Unauthenticated
 from collab.protocol.yjs.formats import MAX_CHECKED_SIZE
@@ -210,23 +211,34 @@ async def test_an_answer_that_is_too_old_does_not_hold(gate: Gate, settings: Any
     assert await comments() == [None]
 
 
+async def raised_while_a_comment_waits(client: CollabClient, gate: Gate) -> Member:
+    """Raise a commenter to a writer while its comment waits; return the member."""
+    text_of(client).format(0, 5, {"comment": 1})
+    await until(lambda: gate.asked)
+    Commenting.answer = Access.WRITE
+    [member] = open_room().members
+    await member.connection.recheck_access()
+    return member
+
+
+def waiting(member: Member) -> int:
+    """Return the number of a member's updates that wait."""
+    checks = open_room()._comments
+    assert checks is not None
+    return len(checks._waiting[member].updates)
+
+
 async def test_updates_of_a_new_writer_wait_behind_its_comments(gate: Gate) -> None:
     await write()
     async with connect(application, "/ws/room") as ann:
-        text_of(ann).format(0, 5, {"comment": 1})
-        await until(lambda: gate.asked)
-        Commenting.answer = Access.WRITE
-        [member] = open_room().members
-        await member.connection.recheck_access()
+        member = await raised_while_a_comment_waits(ann, gate)
         text_of(ann).insert(0, "!")
         text_of(ann).insert(0, "?")
-        checks = open_room()._comments
-        assert checks is not None
-        await until(lambda: len(checks._waiting[member].updates) == 3)
-        before, accepted = member._saved, member.session
+        await until(lambda: waiting(member) == 3)
+        before = member._saved
         gate.is_open.set()
         await until(lambda: member._saved >= before + 3)
-        assert accepted.access is Access.WRITE
+        assert member.session.access is Access.WRITE
     [(first, _), (second, formats), *_] = await stored()
     assert (first, second, formats) == ("?!", "hello", {"comment": 1})
 
@@ -236,19 +248,12 @@ async def test_updates_of_a_new_writer_are_dropped_if_it_may_only_comment_again(
 ) -> None:
     await write()
     async with connect(application, "/ws/room") as ann:
-        text_of(ann).format(0, 5, {"comment": 1})
-        await until(lambda: gate.asked)
-        Commenting.answer = Access.WRITE
-        [member] = open_room().members
-        await member.connection.recheck_access()
+        member = await raised_while_a_comment_waits(ann, gate)
         text_of(ann).insert(0, "!")
-        room = open_room()
-        checks = room._comments
-        assert checks is not None
-        await until(lambda: len(checks._waiting[member].updates) == 2)
+        await until(lambda: waiting(member) == 2)
         Commenting.answer = Access.COMMENT
         gate.is_open.set()
-        await room.checked()
+        await open_room().checked()
     assert (await stored())[0] == ("hello", {"comment": 1})
 
 
