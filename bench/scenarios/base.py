@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Self
 
 from bench.load import Crowd
 from bench.rounds import BRIEF, STANDARD_PACE, Pace, Rounds
@@ -52,14 +52,17 @@ class Scenario(ABC):
         pace: for how long a server works before it is measured, and while it is.
     """
 
-    #: What the command line calls all of the class.
-    family: ClassVar[str]
     name: str
     title: str
     servers: Sequence[str] = STANDARD
     deadline: float = 300.0
     quick: bool = False
     pace: Pace = STANDARD_PACE
+
+    @property
+    def family(self) -> str:
+        """The first part of the name, which the command line takes for all scenarios of a kind."""
+        return self.name.partition("-")[0]
 
     @abstractmethod
     async def measure(self, server: Running) -> Figures:

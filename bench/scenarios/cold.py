@@ -60,7 +60,6 @@ class Cold(Scenario):
         documents: that are opened, one after the other.
     """
 
-    family = "cold"
     rows: int
     documents: int
 

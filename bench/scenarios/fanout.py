@@ -35,7 +35,6 @@ class FanOut(Scenario):
         updates: that each of them writes in it without waiting.
     """
 
-    family = "fanout"
     rooms: int = 1
     size: int
     writers: int
@@ -92,7 +91,6 @@ def _authors(number: int) -> Sequence[Author]:
 class ManyRooms(FanOut):
     """The same in many small rooms, where one member of each writes."""
 
-    family = "rooms"
     size: int = 2
     writers: int = 1
     updates: int = 10
@@ -102,21 +100,7 @@ class ManyRooms(FanOut):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddressedRoom(FanOut):
-    """One room, whose frames begin with its name."""
-
-    family = "addressed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AddressedRooms(ManyRooms):
-    """Many rooms, whose frames begin with their names."""
-
-    family = "addressed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedConnections(AddressedRooms):
+class SharedConnections(ManyRooms):
     """The same, with two connections only: each has all rooms open, behind their addresses."""
 
     def suits(self, contestant: Contestant) -> bool:
@@ -181,7 +165,7 @@ FANOUT = (
         pace=Pace(round=3.0),
         servers=FASTEST,
     ),
-    AddressedRoom(
+    FanOut(
         name="addressed-fanout-50",
         title="1 room of 50, addressed frames",
         size=50,
@@ -189,7 +173,7 @@ FANOUT = (
         updates=20,
         servers=_ADDRESSED,
     ),
-    AddressedRooms(
+    ManyRooms(
         name="addressed-rooms-200",
         title="200 rooms of 2, addressed frames",
         rooms=200,

@@ -99,8 +99,6 @@ async def _open(server: Running, document: Document) -> AsyncIterator[None]:
 class Joins(_Storm):
     """They join, and leave when they have it, and make room for the next."""
 
-    family = "joins"
-
     def _start(
         self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
@@ -112,8 +110,6 @@ class Joins(_Storm):
 
 class Isolation(_Storm):
     """They ask for the whole of it again and again."""
-
-    family = "isolation"
 
     def _start(
         self, storm: Aside, target: Target, document: Document, seconds: float

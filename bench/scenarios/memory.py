@@ -38,7 +38,6 @@ class Members(Scenario):
         size: how many.
     """
 
-    family = "memory"
     size: int
 
     def scaled(self, factor: float) -> Self:
@@ -61,7 +60,6 @@ class Rooms(Scenario):
         updates: of each.
     """
 
-    family = "memory"
     rooms: int
     updates: int
 
@@ -85,7 +83,6 @@ class Documents(Scenario):
         seconds: that servers have to make them small.
     """
 
-    family = "memory"
     rooms: int
     seconds: float
 

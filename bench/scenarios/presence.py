@@ -87,7 +87,6 @@ class Presence(Scenario):
         movers: how many.
     """
 
-    family = "presence"
     movers: int
 
     def scaled(self, factor: float) -> Self:

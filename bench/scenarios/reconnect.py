@@ -35,7 +35,6 @@ class Reconnect(Scenario):
         members: how many.
     """
 
-    family = "reconnect"
     members: int
 
     def scaled(self, factor: float) -> Self:

@@ -30,7 +30,6 @@ class Relay(Scenario):
         rate: updates a second, at even intervals; 0 for as many as can be.
     """
 
-    family = "relay"
     size: int
     writers: int
     updates: int

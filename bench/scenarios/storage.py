@@ -32,7 +32,6 @@ class Burst(Scenario):
         updates: of each writer.
     """
 
-    family = "storage"
     rooms: int
     updates: int
 
@@ -76,7 +75,6 @@ class Typing(Scenario):
         seconds: for how long they type.
     """
 
-    family = "storage"
     rooms: int
     edits: int
     rate: float

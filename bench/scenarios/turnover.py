@@ -38,7 +38,6 @@ class Turnover(Scenario):
         used: rooms that are used and left between the two measurements.
     """
 
-    family = "turnover"
     rooms: int
     updates: int
     used: int

@@ -23,7 +23,6 @@ class Week(Scenario):
         keystrokes: of five people, in one document.
     """
 
-    family = "week"
     keystrokes: int
 
     def scaled(self, factor: float) -> Self:
