@@ -140,6 +140,8 @@ async def test_events_that_are_kept_outlive_a_layer_that_is_killed(
     redis_server: Redis, start_server: StartServer
 ) -> None:
     servers = [start_server(redis=redis_server.url) for _ in range(2)]
+    for server in servers:
+        server.allow_errors("channels_redis|channel layer")
     async with (
         talking(servers[0].url("", "live")) as ann,
         talking(servers[1].url("", "live")) as bob,

@@ -20,6 +20,9 @@ from .services import Postgres
 
 __all__ = ["StartServer"]
 
+#: Fixtures that end a service, or start it anew, after the test.
+SERVICES = ["postgres_server", "redis_server"]
+
 _numbers = itertools.count()
 
 
@@ -93,6 +96,10 @@ class StartServer(Protocol):
 @pytest.fixture
 def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartServer]:
     """Start servers; by default they share one SQLite database."""
+    # In whichever order a test names its fixtures, servers end before the services that they use.
+    for service in SERVICES:
+        if service in request.fixturenames:
+            request.getfixturevalue(service)
     servers: list[Server] = []
 
     def start(database: str | None = None, /, **options: Any) -> Server:
