@@ -18,6 +18,7 @@ from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
 from tests.harness.server import ROOT, Server
 from tests.harness.services import Redis, Service
+from tests.harness.waiting import DEADLINE
 from tests.samples import samples
 
 from .test_door import metrics
@@ -71,7 +72,7 @@ class Nginx(Service):
 
     def status(self, path: str) -> int:
         """Return the status of a page."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         connection.request("GET", path)
         status = connection.getresponse().status
         connection.close()

@@ -20,8 +20,8 @@ from .services import Postgres
 
 __all__ = ["StartServer"]
 
-#: Fixtures that end a service, or start it anew, after the test.
-SERVICES = ["postgres_server", "redis_server"]
+#: Markers of tests that need a service, and the fixture that may start it anew after the test.
+SERVICES = {"postgres": "postgres_server", "redis": "redis_server"}
 
 _numbers = itertools.count()
 
@@ -97,8 +97,8 @@ class StartServer(Protocol):
 def start_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartServer]:
     """Start servers; by default they share one SQLite database."""
     # In whichever order a test names its fixtures, servers end before the services that they use.
-    for service in SERVICES:
-        if service in request.fixturenames:
+    for marker, service in SERVICES.items():
+        if request.node.get_closest_marker(marker):
             request.getfixturevalue(service)
     servers: list[Server] = []
 

@@ -28,10 +28,11 @@ class Proxy:
         self._targets = deque(ports)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen on a port of its own, ``self.port``."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
@@ -40,17 +41,28 @@ class Proxy:
             writer.transport.abort()
 
     async def close(self) -> None:
-        """End for good."""
+        """End for good, and wait until no connection is left."""
         assert self._server is not None, "start() first"
         self._server.close()
         self.cut()
+        # What is held, or on its way to a server, ends too.
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         if (connection := await self._connect()) is None:
+            self._writers.discard(writer)
             writer.transport.abort()
             return
         there, back = connection
-        self._writers |= {writer, back}
+        self._writers.add(back)
         await asyncio.gather(
             self._pass_on(reader, back, self.there), self._pass_on(there, writer, self.back)
         )

@@ -22,7 +22,8 @@ def main(descriptor: int) -> None:
         ws_ping_interval=ping,
         ws_ping_timeout=ping,
         log_config=None,
-        timeout_graceful_shutdown=10,
+        # Far beyond what a busy machine takes: uvicorn logs an error when this time is over.
+        timeout_graceful_shutdown=60,
     )
     # uvicorn's own --fd takes any socket for a Unix one, which leaves Nagle's algorithm on.
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])

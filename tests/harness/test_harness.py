@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from .client import YjsClient, wait_until
 from .fixtures import StartServer
+from .proxy import Proxy
 from .server import Server
 from .services import Postgres, Redis
+from .waiting import until
 
 
 async def test_clients_edit_together(server: Server) -> None:
@@ -62,3 +67,17 @@ def test_redis_comes_back(redis_server: Redis) -> None:
     redis_server.stop()
     assert not redis_server.running
     redis_server.start()
+
+
+async def test_a_proxy_that_is_closed_has_ended_what_it_held(server: Server) -> None:
+    proxy = Proxy(server.port)
+    await proxy.start()
+    proxy.there.clear()
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    await until(lambda: len(proxy._writers) == 2)
+    await proxy.close()
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    writer.close()

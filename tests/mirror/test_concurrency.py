@@ -14,6 +14,7 @@ import pytest
 from django.db import connections
 
 from collab.mirror import reconcile
+from tests.harness.waiting import DEADLINE
 from tests.rows.mirrors import TaskMirror, room_name
 from tests.rows.models import Board, Task
 
@@ -87,7 +88,7 @@ def test_processes_leave_documents_as_the_rows(using: str) -> None:
         for seed in range(PROCESSES)
     ]
     change_at_random(99, 25, [board.pk for board in boards])
-    failed = [process.communicate(timeout=60)[0] for process in processes]
+    failed = [process.communicate(timeout=DEADLINE)[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), failed
     assert Task.objects.exists()
     assert_equal(boards)
