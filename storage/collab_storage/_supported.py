@@ -7,6 +7,8 @@ from django.db import connections
 
 __all__ = ["check_supported"]
 
+#: Databases that are refused. None is asked for its name: a server may do this in an event loop.
+_NAMES = {"mysql": "MySQL or MariaDB", "oracle": "Oracle"}
 _VENDORS = (
     "Documents cannot be stored in the database {using!r}: {vendor} compares names without regard"
     ' to case, accents or blanks at the end, so "Note" and "note" would be one document. Use'
@@ -34,8 +36,7 @@ def check_supported(using: str, tenants: str | None) -> None:
     if using not in connections.databases:
         return
     connection = connections[using]
-    if connection.vendor in ("mysql", "oracle"):
-        vendor = connection.display_name
+    if vendor := _NAMES.get(connection.vendor):
         raise ImproperlyConfigured(_VENDORS.format(using=using, vendor=vendor))
     # As django-tenants' connections have it, and django-tenant-schemas'.
     if hasattr(connection, "set_schema") and tenants is None:

@@ -15,6 +15,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 from django.core.checks import CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.test import override_settings
 from django.urls import path, re_path
@@ -157,6 +158,18 @@ def test_a_database_that_confuses_names_is_refused(
     message = the_one()
     assert message.id == "collab.E003"
     assert '"Note" and "note" would be one document' in message.msg
+
+
+async def test_a_database_that_confuses_names_is_not_asked_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Where no check runs, as in uvicorn, the first connection is refused with this error.
+    wrapper = type(connections["default"])
+    monkeypatch.setattr(wrapper, "vendor", "mysql")
+    monkeypatch.setattr(wrapper, "display_name", property(lambda self: self.cursor()))
+    get_storage_anew()
+    with pytest.raises(ImproperlyConfigured, match="MySQL or MariaDB compares names"):
+        conf.get_storage()
 
 
 def test_a_database_with_a_schema_for_each_tenant_needs_tenants_in_names(
