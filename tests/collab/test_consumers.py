@@ -26,6 +26,7 @@ from collab.access import GRANT_PREFIX, Access, grant
 from collab.consumers import YjsConsumer, group_name
 from collab.documents.registry import Registry
 from collab.engine.hub.current import current_hub
+from collab.engine.serving import access_check
 from collab.exceptions import Forbidden, NoSuchDocument, Restarting, Unauthenticated
 from collab.live import LiveConsumer
 from collab.testing import CollabClient, ConnectionClosed, close_rooms, connect
@@ -433,6 +434,41 @@ async def test_an_error_that_is_no_refusal_surfaces_when_a_client_connects(
     communicator = visitor(Moody)
     await communicator.send_input({"type": "websocket.connect"})
     with pytest.raises(Throttled):
+        await communicator.wait()
+
+
+async def test_a_client_whose_access_is_not_found_out_in_time_comes_back_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(access_check, "ANSWER_TIMEOUT", 0.05)
+
+    class Hanging(YjsConsumer):
+        async def authorize(self) -> Access:
+            if self.scope["user"].pk == 1:
+                await asyncio.Future()
+            return Access.WRITE
+
+    async with connect(serve(Hanging), "/ws/room", user=User(pk=2)) as other:
+        with pytest.raises(ConnectionClosed) as closed:
+            async with connect(serve(Hanging), "/ws/room", user=User(pk=1)):
+                pass
+        assert closed.value.code == 1013
+        assert other.access == "write"
+    (record,) = [record for record in caplog.records if record.name == "collab.consumers"]
+    assert record.getMessage().endswith(
+        "Hanging.authorize() has not answered within 0.05 s; its client is asked to connect again"
+        " later."
+    )
+    assert record.__dict__["user"] == "1"
+
+
+async def test_a_timeout_of_the_projects_own_is_not_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Moody, "mood", TimeoutError("of the project's service"))
+    communicator = visitor(Moody)
+    await communicator.send_input({"type": "websocket.connect"})
+    with pytest.raises(TimeoutError, match="of the project's service"):
         await communicator.wait()
 
 

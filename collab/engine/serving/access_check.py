@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
@@ -12,9 +13,13 @@ from collab.conf import Settings
 from collab.engine.runtime.counters import counters
 from collab.engine.serving.current_users import current_user
 from collab.engine.serving.refusals import denial, refusal_of
-from collab.exceptions import MemberError
+from collab.exceptions import MemberError, TryAgainLater
 
 __all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "is_rechecking", "user_id_of"]
+
+logger = logging.getLogger("collab.consumers")
+
+_LATE = "%s() has not answered within %g s; its client is asked to connect again later."
 
 #: A check that takes longer has failed, in seconds.
 ANSWER_TIMEOUT = 30.0
@@ -62,9 +67,20 @@ class AccessCheck:
         """Ask the project, and return what the client may do: to read at least.
 
         Raises:
-            MemberError: the client is refused.
+            MemberError: the client is refused, or the project has not answered in time.
             Exception: the project could not answer.
         """
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT) as deadline:
+                return await self._ask()
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            name = getattr(self._authorize, "__qualname__", self._authorize)
+            logger.error(_LATE, name, ANSWER_TIMEOUT, extra={"user": user_id_of(self._scope)})
+            raise TryAgainLater("Your access cannot be checked now.") from None
+
+    async def _ask(self) -> Access:
         try:
             access = await self._authorize()
         except Exception as error:
@@ -78,12 +94,16 @@ class AccessCheck:
         return access
 
     async def ask_again(self) -> Access:
-        """Ask on behalf of the current user, who may have logged out; see :meth:`ask`."""
+        """Ask on behalf of the current user, who may have logged out; see :meth:`ask`.
+
+        Raises:
+            TimeoutError: the project has not answered in time.
+        """
         async with asyncio.timeout(ANSWER_TIMEOUT):
             await self._refresh_user()
             token = is_rechecking.set(True)
             try:
-                return await self.ask()
+                return await self._ask()
             finally:
                 is_rechecking.reset(token)
 
