@@ -17,6 +17,7 @@ from threading import Thread
 import pytest
 
 from tests.harness.fixtures import StartServer
+from tests.harness.ports import ReservedPort
 from tests.harness.server import Server
 from tests.harness.waiting import DEADLINE
 
@@ -94,16 +95,19 @@ def control(server: Server, sqlite_database: str) -> Iterator[Control]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_scripts(file: str, server: Server, control: Control) -> None:
-    result = subprocess.run(
-        ["node", "--test", "--test-reporter=spec", file],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "COLLAB_TEST_URL": f"ws://127.0.0.1:{server.port}",
-            "COLLAB_TEST_CONTROL": control.url,
-        },
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
+    with ReservedPort() as one, ReservedPort() as another:
+        result = subprocess.run(
+            ["node", "--test", "--test-reporter=spec", file],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "COLLAB_TEST_URL": f"ws://127.0.0.1:{server.port}",
+                "COLLAB_TEST_CONTROL": control.url,
+                # For servers that the scripts start, and start again.
+                "COLLAB_TEST_PORTS": f"{one},{another}",
+            },
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
     assert result.returncode == 0, result.stdout + result.stderr

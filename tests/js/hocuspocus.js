@@ -2,7 +2,6 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as provider4 from "@hocuspocus/provider";
@@ -20,6 +19,9 @@ export const VERSIONS = [
   ["3.4.4", provider3],
   ["2.15.3", provider2],
 ];
+
+/** Ports that no other process gets, also while none of these servers runs. */
+const PORTS = (process.env.COLLAB_TEST_PORTS ?? "").split(",");
 
 /** Our server, which runs for all tests. */
 export const ours = {
@@ -39,7 +41,7 @@ export const theirs = {
   timeout: 60_000,
   async start() {
     this.directory ??= await mkdtemp(join(tmpdir(), "hocuspocus-"));
-    this.port ??= await freePort();
+    this.port ??= PORTS.shift();
     this.process = fork(new URL("hocuspocus-server.js", import.meta.url), [
       String(this.port),
       this.directory,
@@ -66,15 +68,6 @@ export const theirs = {
     await rm(this.directory, { recursive: true });
   },
 };
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** A websocket whose errors nobody needs to hear; providers leave some to nobody. */
 class PatientSocket extends WebSocket {
