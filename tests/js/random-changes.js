@@ -156,6 +156,21 @@ export function isBrokenOnly(client, truth) {
   return client.split("").every((unit, at) => unit === truth[at] || unit === "\ufffd");
 }
 
+// The same content, its texts in one piece each.
+export function withoutFormats(content) {
+  const joined = (value) => {
+    if (!Array.isArray(value)) return value;
+    return value.map(joined).reduce((before, item) => {
+      const text = typeof item?.insert === "string" ? item.insert : undefined;
+      if (text === undefined) return [...before, item?.insert ? { insert: item.insert } : item];
+      const last = before.at(-1);
+      if (typeof last?.insert !== "string") return [...before, { insert: text }];
+      return [...before.slice(0, -1), { insert: last.insert + text }];
+    }, []);
+  };
+  return JSON.stringify(joined(JSON.parse(content)));
+}
+
 export function contentOf(doc) {
   const delta = doc.getText("t").toDelta();
   const rest = [doc.getMap("m").toJSON(), doc.getArray("a").toJSON()];
