@@ -72,7 +72,7 @@ def serve_command(page: Path) -> str:
     return command
 
 
-def client(address: str, cookies: str) -> YjsClient:
-    """Return a client of the document "notes/first", as a page of the site would have it."""
+def client(address: str, cookies: str, document: str = "notes/first") -> YjsClient:
+    """Return a client of a document, as a page of the site would have it."""
     headers = {"Cookie": cookies, "Origin": f"http://{address}"}
-    return YjsClient(f"ws://{address}/ws/notes/first", headers=headers)
+    return YjsClient(f"ws://{address}/ws/{document}", headers=headers)

@@ -151,6 +151,11 @@ def test_fields_are_checked(monkeypatch: pytest.MonkeyPatch, settings: Any) -> N
     assert [message.id for message in body.check()] == ["collab.E043"]
     settings.ROOT_URLCONF = "tests.urls"
     assert body.check() == []
+    settings.TENANT_APPS = ["django.contrib.auth", "tests.texts.apps.TextsConfig"]
+    assert [message.id for message in body.check()] == ["collab.E044"]
+    settings.TENANT_APPS = ["tests.texts"]
+    assert [message.id for message in body.check()] == ["collab.E044"]
+    del settings.TENANT_APPS
     monkeypatch.setattr("django.apps.apps.is_installed", lambda name: False)
     summary: Any = Article._meta.get_field("summary")
     assert [message.id for message in summary.check()] == ["collab.E041"]
