@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
 from collab.conf import get_storage
@@ -17,7 +16,7 @@ from collab.documents.policy import load_seeded
 from collab.documents.reading import aread
 from collab.documents.registry import type_of
 from collab.engine.hub.working_copies import (
-    loaded_user,
+    blocking,
     new_entry,
     store_update,
     unsaved_entries,
@@ -89,22 +88,10 @@ async def acontent(
     return DocumentContent(name, doc.get_update(), own, field or own_field)
 
 
-def content(
-    name: str, *, schema: Schema | str | None = None, field: str | None = None
-) -> DocumentContent:
-    """See :func:`acontent`."""
-    return async_to_sync(acontent)(name, schema=schema, field=field)
-
-
 async def ahtml(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
     """Return a document as HTML that is safe to be put into a page; see :func:`acontent`."""
     found = await acontent(name, schema=schema, field=field)
     return str(await found.arender("html"))
-
-
-def html(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
-    """See :func:`ahtml`."""
-    return async_to_sync(ahtml)(name, schema=schema, field=field)
 
 
 async def amarkdown(
@@ -115,30 +102,15 @@ async def amarkdown(
     return str(await found.arender("markdown"))
 
 
-def markdown(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
-    """See :func:`amarkdown`."""
-    return async_to_sync(amarkdown)(name, schema=schema, field=field)
-
-
 async def atext(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
     """Return a document as plain text; see :func:`acontent`."""
     found = await acontent(name, schema=schema, field=field)
     return str(await found.arender("text"))
 
 
-def text(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
-    """See :func:`atext`."""
-    return async_to_sync(atext)(name, schema=schema, field=field)
-
-
 async def ajson(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> Any:
     """Return a document in the JSON of its editor; see :func:`acontent`."""
     return await (await acontent(name, schema=schema, field=field)).arender("json")
-
-
-def json(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> Any:
-    """See :func:`ajson`."""
-    return async_to_sync(ajson)(name, schema=schema, field=field)
 
 
 async def areplace(
@@ -180,12 +152,6 @@ async def areplace(
     return await _replace(name, _only(given), base, on_conflict, user, schema, field)
 
 
-def replace(name: str, **options: Any) -> Report:
-    """See :func:`areplace`."""
-    loaded_user(options.get("user"))
-    return async_to_sync(areplace)(name, **options)
-
-
 async def aedit_text(
     name: str,
     old: str,
@@ -208,12 +174,6 @@ async def aedit_text(
     edit = Edit(old, new)
     update = await convert(len(state), edit_update, state, field or own_field, own, edit)
     await _store(name, update, user)
-
-
-def edit_text(name: str, old: str, new: str, **options: Any) -> None:
-    """See :func:`aedit_text`."""
-    loaded_user(options.get("user"))
-    async_to_sync(aedit_text)(name, old, new, **options)
 
 
 def _only(given: dict[str, Any]) -> tuple[Any, Any]:
@@ -258,3 +218,13 @@ async def _store(name: str, update: bytes, user: object) -> None:
         for watch in rewrite_watchers:
             await watch(name, user)
         await store_update(name, update, user, upon=unsaved_entries(name))
+
+
+# The twins for synchronous code.
+content = blocking(acontent)
+edit_text = blocking(aedit_text)
+html = blocking(ahtml)
+json = blocking(ajson)
+markdown = blocking(amarkdown)
+replace = blocking(areplace)
+text = blocking(atext)

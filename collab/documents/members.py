@@ -8,13 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import async_to_sync
-
 from collab.access import Access
 from collab.documents.patterns import NamePattern
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.hub.hub import Hub
-from collab.engine.hub.working_copies import loaded_user, user_key
+from collab.engine.hub.working_copies import blocking, user_key
 from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.relay.publisher import inquire, publish
 from collab.engine.rooms.room import PresentMember
@@ -68,11 +66,6 @@ async def apresent(room_name: str) -> list[PresentUser]:
     for answer in answers:
         members += answer["members"]
     return _users(members)
-
-
-def present(room_name: str) -> list[PresentUser]:
-    """See :func:`apresent`."""
-    return async_to_sync(apresent)(room_name)
 
 
 async def _present_here(name: str) -> tuple[list[PresentMember], set[str] | None]:
@@ -153,17 +146,6 @@ async def arecheck_access(
     publish(ALL_ROOMS, order(ALL_ROOMS, "recheck_matching", **fields))
 
 
-def recheck_access(
-    room_name: str | None = None,
-    user: object = None,
-    *,
-    prefix: str | None = None,
-    pattern: str | None = None,
-) -> None:
-    """See :func:`arecheck_access`."""
-    async_to_sync(arecheck_access)(room_name, loaded_user(user), prefix=prefix, pattern=pattern)
-
-
 # Messages to members.
 
 
@@ -187,11 +169,6 @@ async def asend_stateless(room_name: str, payload: str, *, exclude: object = Non
     publish(room_name, order(room_name, "stateless", payload=payload))
 
 
-def send_stateless(room_name: str, payload: str, *, exclude: object = None) -> None:
-    """See :func:`asend_stateless`."""
-    async_to_sync(asend_stateless)(room_name, payload, exclude=exclude)
-
-
 async def aclose_members(room_name: str, reason: str = "", user: object = None) -> None:
     """Close a document for its members, in every process.
 
@@ -208,6 +185,8 @@ async def aclose_members(room_name: str, reason: str = "", user: object = None) 
     publish(room_name, order(room_name, "close", reason=reason, user=user_id))
 
 
-def close_members(room_name: str, reason: str = "", user: object = None) -> None:
-    """See :func:`aclose_members`."""
-    async_to_sync(aclose_members)(room_name, reason, loaded_user(user))
+# The twins for synchronous code.
+close_members = blocking(aclose_members)
+present = blocking(apresent)
+recheck_access = blocking(arecheck_access)
+send_stateless = blocking(asend_stateless)

@@ -14,6 +14,7 @@ from collab.conf import get_storage
 from collab.documents.policy import ensure_seeded, load_seeded
 from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import (
+    blocking,
     loaded_user,
     on_commit,
     store_update,
@@ -64,11 +65,6 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
     await store_update(room_name, update, user)
 
 
-def send_doc_update(room_name: str, update: bytes, *, user: object = None) -> None:
-    """See :func:`asend_doc_update`."""
-    async_to_sync(asend_doc_update)(room_name, update, user=loaded_user(user))
-
-
 @asynccontextmanager
 async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
     """Edit a document: what the block changes in the Doc that it gets is one update.
@@ -109,11 +105,6 @@ async def adelete(room_name: str) -> bool:
     return deleted or typed
 
 
-def delete(room_name: str) -> bool:
-    """See :func:`adelete`."""
-    return async_to_sync(adelete)(room_name)
-
-
 async def arename(old: str, new: str) -> None:
     """Give a document another name; members of the old room are sent away.
 
@@ -131,11 +122,6 @@ async def arename(old: str, new: str) -> None:
         await sync_to_async(watch)(old, new)
 
 
-def rename(old: str, new: str) -> None:
-    """See :func:`arename`."""
-    async_to_sync(arename)(old, new)
-
-
 # How it works.
 
 
@@ -148,3 +134,9 @@ async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
 def _discard(room_name: str, moved_to: str | None) -> None:
     in_all_hubs(lambda hub: hub.discard(room_name, moved_to))
     publish(room_name, order(room_name, "discard", moved_to=moved_to))
+
+
+# The twins for synchronous code.
+delete = blocking(adelete)
+rename = blocking(arename)
+send_doc_update = blocking(asend_doc_update)

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
 from collab.conf import get_storage
-from collab.engine.hub.working_copies import load_copy, unsaved_updates
+from collab.engine.hub.working_copies import blocking, load_copy, unsaved_updates
 from collab_storage.base import DocumentInfo
 from collab_storage.exceptions import DocumentNotFound
 
@@ -36,19 +36,9 @@ async def aread(room_name: str) -> Doc[Any]:
     return doc
 
 
-def read(room_name: str) -> Doc[Any]:
-    """See :func:`aread`."""
-    return async_to_sync(aread)(room_name)
-
-
 async def aexists(room_name: str) -> bool:
     """Return whether a document of this name is stored, or about to be."""
     return bool(unsaved_updates(room_name)) or await get_storage().exists(room_name)
-
-
-def exists(room_name: str) -> bool:
-    """See :func:`aexists`."""
-    return async_to_sync(aexists)(room_name)
 
 
 async def alist_documents(prefix: str = "") -> AsyncIterator[DocumentInfo]:
@@ -63,3 +53,8 @@ def list_documents(prefix: str = "") -> Iterator[DocumentInfo]:
     while page := async_to_sync(storage.page)(prefix, after, 500):
         yield from page
         after = page[-1].name
+
+
+# The twins for synchronous code.
+exists = blocking(aexists)
+read = blocking(aread)

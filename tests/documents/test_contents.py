@@ -127,7 +127,8 @@ def test_a_schema_that_does_not_exist_is_named_with_those_that_do() -> None:
 
 
 def test_content_is_given_in_one_format() -> None:
-    for options in ({}, {"html": "x", "text": "y"}):
+    given: list[dict[str, Any]] = [{}, {"html": "x", "text": "y"}]
+    for options in given:
         with pytest.raises(TypeError, match="one of html, markdown, text and json"):
             documents.replace("notes/5", **options)
 

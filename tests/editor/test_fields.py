@@ -33,7 +33,7 @@ def write(row: Any, field: str, text: str) -> None:
     """Type a text, as a person does whose browser has the document open."""
     column = row._meta.get_field(field)
     name = document_name(row, column.model)
-    content = {column.format.format_of(text): text}
+    content: dict[str, Any] = {column.format.format_of(text): text}
     documents.replace(name, **content, schema=column.format.schema, field=field)
 
 

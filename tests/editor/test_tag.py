@@ -42,7 +42,7 @@ def render(tags: str, user: Any = None, **context: Any) -> str:
     return str(template.render(context, request))
 
 
-def write(name: str, **content: str) -> None:
+def write(name: str, **content: Any) -> None:
     documents.replace(name, schema="tiptap", **content)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from asgiref.sync import async_to_sync
 
@@ -84,9 +84,10 @@ class TextFormat:
             return present
         if base is not None and base != present:
             value = self._merged(base, value, present)
+        content: dict[str, Any] = {self.format_of(value): value}
         documents.replace(
             name,
-            **{self.format_of(value): value},
+            **content,
             base=token,
             schema=self.schema,
             field=root,

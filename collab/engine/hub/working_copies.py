@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
 from collab.conf import get_storage
@@ -21,6 +22,7 @@ from collab_storage.compaction import read_in_process
 from collab_storage.surrogates import as_yjs
 
 __all__ = [
+    "blocking",
     "deliver_on_commit",
     "load_copy",
     "loaded_user",
@@ -32,6 +34,7 @@ __all__ = [
     "user_key",
 ]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -104,6 +107,20 @@ def loaded_user(user: T) -> T:
     """Return a user that a request loads lazily, loaded, which cannot be done in the event loop."""
     user_key(user)
     return user
+
+
+def blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return the twin of an async function for synchronous code; its name lacks the ``a``."""
+
+    @wraps(function)
+    def twin(*args: P.args, **kwargs: P.kwargs) -> T:
+        for value in (*args, *kwargs.values()):
+            loaded_user(value)
+        return async_to_sync(function)(*args, **kwargs)
+
+    twin.__name__ = twin.__qualname__ = function.__name__.removeprefix("a")
+    twin.__doc__ = f"See :func:`{function.__name__}`."
+    return twin
 
 
 def unsaved_updates(room_name: str) -> list[bytes]:

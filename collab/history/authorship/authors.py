@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from asgiref.sync import async_to_sync
-
-from collab.engine.hub.working_copies import loaded_user, unsaved_entries
+from collab.engine.hub.working_copies import blocking, unsaved_entries
 from collab.exceptions import DocumentNotFound
 from collab.history.jobs import run_history_job
 from collab.history.storage import history_storage
@@ -77,13 +75,6 @@ async def aauthors(
     return shares(authorship, since, until)
 
 
-def authors(
-    name: str, *, since: datetime | None = None, until: datetime | None = None
-) -> dict[str | None, Share]:
-    """See :func:`aauthors`."""
-    return async_to_sync(aauthors)(name, since=since, until=until)
-
-
 async def aforget_user(user: object) -> int:
     """Remove a user's key from the history of all documents; return the number of these.
 
@@ -93,11 +84,6 @@ async def aforget_user(user: object) -> int:
         user: or the primary key.
     """
     return await history_storage().forget_user(str(getattr(user, "pk", user)))
-
-
-def forget_user(user: object) -> int:
-    """See :func:`aforget_user`."""
-    return async_to_sync(aforget_user)(loaded_user(user))
 
 
 async def attributed(name: str) -> Attributed:
@@ -162,3 +148,8 @@ def by_client(ranges: Sequence[AuthorRange]) -> Mapping[int, Sequence[AuthorRang
     return {
         client: sorted(pieces, key=lambda piece: piece.start) for client, pieces in found.items()
     }
+
+
+# The twins for synchronous code.
+authors = blocking(aauthors)
+forget_user = blocking(aforget_user)

@@ -14,10 +14,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from asgiref.sync import async_to_sync
 from pycrdt import Text
 
 from collab.documents.contents import content_schema
+from collab.engine.hub.working_copies import blocking
 from collab.history.authorship.authors import attributed, by_client
 from collab.history.jobs import run_content_job, run_history_job
 from collab.history.present import Present
@@ -75,11 +75,6 @@ async def ablame(name: str, field: str) -> list[Run]:
     return await run_history_job(present.size, text_runs, present, field, found.authorship.ranges)
 
 
-def blame(name: str, field: str) -> list[Run]:
-    """See :func:`ablame`."""
-    return async_to_sync(ablame)(name, field)
-
-
 async def ablame_html(name: str, *, field: str | None = None) -> tuple[str, list[str | None]]:
     """Return a document as HTML in which each letter is in a ``span`` of its author's class.
 
@@ -101,11 +96,6 @@ async def ablame_html(name: str, *, field: str | None = None) -> tuple[str, list
     return await run_content_job(
         present.size, html_runs, schema, field or own_field, present, found.authorship.ranges
     )
-
-
-def blame_html(name: str, *, field: str | None = None) -> tuple[str, list[str | None]]:
-    """See :func:`ablame_html`."""
-    return async_to_sync(ablame_html)(name, field=field)
 
 
 def text_runs(present: Present, field: str, ranges: Sequence[AuthorRange]) -> list[Run]:
@@ -217,3 +207,8 @@ def _marked(
         units.append(letter if letter == "\n" else label * width)
         clock += width
     return "".join(units).encode()
+
+
+# The twins for synchronous code.
+blame = blocking(ablame)
+blame_html = blocking(ablame_html)

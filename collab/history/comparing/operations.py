@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from asgiref.sync import async_to_sync
-
 from collab.documents import type_of
+from collab.engine.hub.working_copies import blocking
 from collab.history.authorship.authors import attributed
 from collab.history.jobs import run_content_job
 from collab.history.keeping.operations import load
@@ -58,6 +57,5 @@ def _comparison() -> Callable[..., Comparison]:
     return compare_states
 
 
-def diff(name: str, a: int, b: int | None = None) -> Comparison:
-    """See :func:`adiff`."""
-    return async_to_sync(adiff)(name, a, b)
+# The twins for synchronous code.
+diff = blocking(adiff)

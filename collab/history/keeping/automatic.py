@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from asgiref.sync import async_to_sync
-
 from collab.conf import get_storage
 from collab.documents import History, type_of
 from collab.documents.contents import rewrite_watchers
+from collab.engine.hub.working_copies import blocking
 from collab.engine.storing.document_store import rest_watchers
 from collab.exceptions import DocumentNotFound
 from collab.history.keeping.operations import keep
@@ -85,6 +84,5 @@ async def aprune(name: str, policy: History | None = None) -> int:
     return await storage.delete_versions(name, ids) if ids else 0
 
 
-def prune(name: str, policy: History | None = None) -> int:
-    """See :func:`aprune`."""
-    return async_to_sync(aprune)(name, policy)
+# The twins for synchronous code.
+prune = blocking(aprune)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 
-from asgiref.sync import async_to_sync
-
+from collab.engine.hub.working_copies import blocking
 from collab.history.jobs import run_history_job
 from collab.history.keeping.operations import check_title, with_a_base
 from collab.history.keeping.states import encode
@@ -49,6 +48,5 @@ async def _import_version(name: str, state: bytes, at: datetime, title: str) -> 
     return await storage.add_version(name, VersionDraft(at, encoded, kind, title))
 
 
-def import_version(name: str, state: bytes, at: datetime, *, title: str = "") -> Version:
-    """See :func:`aimport_version`."""
-    return async_to_sync(aimport_version)(name, state, at, title=title)
+# The twins for synchronous code.
+import_version = blocking(aimport_version)

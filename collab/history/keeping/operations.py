@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from pycrdt import Doc
 
 from collab.engine.hub.working_copies import (
+    blocking,
     deliver_on_commit,
-    loaded_user,
     new_entry,
     unsaved_entries,
     user_key,
@@ -76,11 +75,6 @@ async def aversions(
     )
 
 
-def versions(name: str, **options: Any) -> Sequence[Version]:
-    """See :func:`aversions`."""
-    return async_to_sync(aversions)(name, **options)
-
-
 async def acreate(name: str, title: str = "", *, user: object = None) -> Version:
     """Make a version of a document as it is now.
 
@@ -96,11 +90,6 @@ async def acreate(name: str, title: str = "", *, user: object = None) -> Version
     """
     kind = VersionKind.NAMED if title else VersionKind.AUTO
     return await keep(name, kind, title=check_title(title), user=user)
-
-
-def create(name: str, title: str = "", *, user: object = None) -> Version:
-    """See :func:`acreate`."""
-    return async_to_sync(acreate)(name, title, user=loaded_user(user))
 
 
 def check_title(title: object) -> str:
@@ -202,11 +191,6 @@ async def aread(name: str, id: int) -> Doc[Any]:
     return doc
 
 
-def read(name: str, id: int) -> Doc[Any]:
-    """See :func:`aread`."""
-    return async_to_sync(aread)(name, id)
-
-
 async def arestore(name: str, id: int, *, user: object = None) -> Version:
     """Make the content of a document what it was in a version.
 
@@ -244,11 +228,6 @@ async def _restore(name: str, id: int, user: str | None) -> Version:
     return version
 
 
-def restore(name: str, id: int, *, user: object = None) -> Version:
-    """See :func:`arestore`."""
-    return async_to_sync(arestore)(name, id, user=loaded_user(user))
-
-
 async def arename(name: str, id: int, title: str) -> None:
     """Give a version a title, or with ``""`` none.
 
@@ -258,11 +237,6 @@ async def arename(name: str, id: int, title: str) -> None:
     """
     if not await history_storage().title_version(name, id, check_title(title)):
         raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
-
-
-def rename(name: str, id: int, title: str) -> None:
-    """See :func:`arename`."""
-    async_to_sync(arename)(name, id, title)
 
 
 async def adelete(name: str, id: int) -> None:
@@ -275,6 +249,10 @@ async def adelete(name: str, id: int) -> None:
         raise VersionNotFound(f"There is no version {id} of the document {name!r}.")
 
 
-def delete(name: str, id: int) -> None:
-    """See :func:`adelete`."""
-    async_to_sync(adelete)(name, id)
+# The twins for synchronous code.
+create = blocking(acreate)
+delete = blocking(adelete)
+read = blocking(aread)
+rename = blocking(arename)
+restore = blocking(arestore)
+versions = blocking(aversions)
