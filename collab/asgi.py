@@ -78,7 +78,7 @@ async def close_unknown(scope: dict[str, Any], receive: Receive, send: Send) -> 
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Deliver changes from the start on, and store what is unsaved at the end."""
+    """Deliver changes from the start on, and store unsaved updates at the end."""
     from collab.documents.changes.recorder import start_delivering
     from collab.engine.hub.current import end_serving
 

@@ -413,7 +413,7 @@ def _consumers(
 
 
 def _captured(route: Route) -> set[str]:
-    """Return the names of what a route's patterns take out of the URL."""
+    """Return the names of the arguments that a route's patterns find in the URL."""
     names: set[str] = set()
     for pattern in route.patterns:
         names |= {*pattern.converters} | {*getattr(pattern, "regex", re.compile("")).groupindex}

@@ -90,11 +90,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         return name
 
     async def authorize(self) -> Access:
-        """Return what the user of ``self.scope`` may do.
+        """Return the access of the user of ``self.scope``.
 
-        By default what the document's type says, or the page of an editor grants. With a document
-        that has neither, everything if ``connect`` is overridden, and else what
-        ``COLLAB["DEFAULT_ACCESS"]`` says.
+        By default the answer of the document's type, or the grant of an editor's page. For a
+        document that has neither, all access if ``connect`` is overridden, and else that of
+        ``COLLAB["DEFAULT_ACCESS"]``.
         """
         connection = _connection_of(self)
         granted = granted_to(connection.scope, connection.document)
@@ -184,7 +184,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     @property
     def access(self) -> Access:
-        """The client's access: what ``authorize`` returned last."""
+        """The client's access: the last result of ``authorize``."""
         connection = self._collab_connection
         return Access.NONE if connection is None else connection.access
 

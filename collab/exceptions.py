@@ -118,7 +118,7 @@ class MemberError(CollabError):
 
 
 class ProtocolViolation(MemberError):
-    """The frame is not what the Yjs websocket protocol allows."""
+    """The frame breaks the Yjs websocket protocol."""
 
     close_code = CloseCode.PROTOCOL_VIOLATION
 

@@ -3,7 +3,7 @@
 Receivers of ``document_changed`` and its kin are called like the methods of a
 :class:`~collab.documents.DocumentType`: once the change is stored, at least once, by one process,
 in a worker thread. The sender is the document's type, or ``None``; each receiver gets ``name``, and
-what the method of that name gets.
+the arguments of the method of that name.
 
 The others are sent by the process that they happen in, right after they happened, and are lost with
 it. They get ``name``; ``member_joined`` and ``member_left`` also get ``user`` and ``access``. While

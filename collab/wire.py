@@ -9,7 +9,7 @@ __all__ = ["SUBPROTOCOL", "VERIFIED", "CloseCode", "MessageType", "SyncType"]
 #: Offered by clients that understand close codes and JSON frames. A stock client reconnects
 #: whatever the close code, so without it a refusal is an HTTP 403, after which it backs off.
 SUBPROTOCOL = "collab"
-#: Key in presence states that the server alone sets, to what the document's type says of the user.
+#: Key in presence states that only the server sets: data about the user from the document's type.
 VERIFIED = "verified"
 
 

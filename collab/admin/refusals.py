@@ -47,9 +47,9 @@ class _ListWithAuthors(ChangeList):
 
 @admin.register(RefusedState)
 class ModeratedChangeAdmin(RefusedChangeAdmin):
-    """Shows what was refused, of whom and why; applies it after all, or discards it.
+    """Shows a refused change, its authors and the reasons; applies or discards it.
 
-    It takes the right to change refused changes, and what the type of the document says: content is
+    It takes the right to change refused changes, and asks the type of the document: content is
     shown to users who may read it, and applied for users who may write it and whom ``validate()``
     accepts as its author.
     """
@@ -114,7 +114,7 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
 
     @admin.display(description=_("changes"))
     def changes(self, refused: Any) -> SafeString:
-        """Show what was refused."""
+        """Show the refused changes."""
         if not policy.may_read(refused.name, refused.viewer):
             return _not_readable()
         before = set_back_state(refused)

@@ -1,4 +1,4 @@
-"""Documents in pages of the admin: their content, and what was changed in it."""
+"""Documents in pages of the admin: their content, and changes of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def content_html(name: str, state: bytes) -> SafeString | None:
 
 
 def changes_html(name: str, before: bytes, after: bytes) -> SafeString:
-    """Return what was changed between two states of a document, with what is around it."""
+    """Return the changes between two states of a document, with the text around them."""
     old, new = _text(name, before), _text(name, after)
     parts: list[SafeString] = []
     end = 0

@@ -32,7 +32,7 @@ _TAG_COST = 32
 
 
 class Replacement(NamedTuple):
-    """Content that takes the place of what a document has."""
+    """Content that replaces the content of a document."""
 
     value: JSON
     format: Format
@@ -55,7 +55,7 @@ class Edit(NamedTuple):
 
 
 def make_token(update: bytes) -> str:
-    """Return the state of a document as text, to be given back with what is made of it."""
+    """Return the state of a document as text, which a writer gives back with the new content."""
     return base64.urlsafe_b64encode(zlib.compress(update, 6)).decode()
 
 
@@ -67,7 +67,7 @@ def render_update(update: bytes, field: str | None, schema: Schema | str, format
 def replace_update(
     update: bytes, field: str | None, schema: Schema | str, wanted: Replacement
 ) -> tuple[bytes, Report]:
-    """Return the update that replaces the content of a document, and what that lost.
+    """Return the update that replaces the content of a document, and a report of dropped parts.
 
     The update is empty if nothing changes.
 
@@ -121,7 +121,7 @@ def _check_base(
     schema: Schema,
     on_conflict: str,
 ) -> None:
-    """Check that what a writer wants can be merged with what came since it had read."""
+    """Check that the writer's content can be merged with changes since it was read."""
     current = to_json(now, field, schema)
     if not is_covered(now.get_state(), base):
         message = "The document is no longer the one that was read: it was deleted or restored."

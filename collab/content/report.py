@@ -14,7 +14,7 @@ class Report:
     """A part of the content that could not be kept.
 
     Args:
-        dropped: what the schema cannot say, such as ``"<iframe>"`` or ``"mark underline"``, and
+        dropped: parts that the schema lacks, such as ``"<iframe>"`` or ``"mark underline"``, and
             how often. The text inside is kept, except that of scripts and styles.
     """
 

@@ -150,7 +150,7 @@ class MarkType:
         excludes: names of the marks that a text with this one cannot have; ``None`` for all.
         html: see :class:`NodeType`.
         parse: see :class:`NodeType`; ``[style:font-weight=bold]`` selects by a CSS property.
-        markdown: what is written before and after the text.
+        markdown: signs before and after the text.
     """
 
     name: str
@@ -239,11 +239,11 @@ class Layout(ABC):
         raise ContentError("This content is a text, not blocks: use find_text and replace_text.")
 
     def describe_block(self, block: JSON) -> BlockFacts:
-        """Return what a block says of itself."""
+        """Return the data of a block."""
         raise ContentError("This content is a text, not blocks: use find_text and replace_text.")
 
     def anchors(self, doc: Doc[Any], field: str, schema: Schema) -> dict[tuple[int, ...], Hashable]:
-        """Return what stands for each block, by its path, while others edit the document."""
+        """Return the anchors of blocks by path; they hold while others edit the document."""
         return {}
 
 
@@ -399,7 +399,7 @@ class Schema:
 
 
 def with_defaults(attributes: Mapping[str, Attribute], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of all ``attributes`` and of what else is given."""
+    """Return the values of all ``attributes``, and of others that are given."""
     values = {key: attribute.default for key, attribute in attributes.items()}
     values.update(given)
     return values

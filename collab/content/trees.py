@@ -1,7 +1,7 @@
 """The form that all content passes through: a tree of nodes, as ProseMirror writes it in JSON.
 
 A node is ``{"type", "attrs", "content"}`` or, for text, ``{"type": "text", "text", "marks"}``; a
-mark is ``{"type", "attrs"}``. What is empty is left out.
+mark is ``{"type", "attrs"}``. Empty values are left out.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def inline_text(node: Node) -> str:
-    """Return the letters inside a node, without what is between them."""
+    """Return the letters inside a node, without the nodes between them."""
     return "".join(inner["text"] for inner in walk(node) if is_text(inner))
 
 

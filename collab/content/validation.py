@@ -1,4 +1,4 @@
-"""Checks of trees before they are written: an editor deletes what does not fit its schema."""
+"""Checks of trees before they are written: editors delete nodes that their schema lacks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Content into documents, with the smallest edit.
 
-What is the same keeps its identity, a changed paragraph is changed by letters, and what a format
+Equal parts keep their identity, a changed paragraph is changed by letters, and parts that a format
 cannot say stays as it is, so that cursors, comments and concurrent typing survive.
 """
 
@@ -110,7 +110,7 @@ def _write(doc: Doc[Any], field: str | None, value: str, schema: Schema, format:
 
 
 def merge_value(old: JSON, content: str, schema: Schema, format: Format) -> tuple[JSON, Report]:
-    """Return the value of content in a format, with what that cannot say of the old value."""
+    """Return the value of content in a format, with the old value's parts that the format lacks."""
     layout, inner = schema.layout, schema.layout.tree_schema(schema)
     before = layout.to_tree(old, schema)
     if content == write_tree(before, format, inner):
@@ -132,7 +132,7 @@ def merge_value(old: JSON, content: str, schema: Schema, format: Format) -> tupl
 def read_tree(
     value: str, format: Format, schema: Schema, foreign: Collection[str] = ()
 ) -> tuple[Node, Counter[str]]:
-    """Return the tree of content in a format, and what it could not say."""
+    """Return the tree of content in a format, and a report of the dropped parts."""
     match format:
         case "html":
             return read_html(value, schema, foreign)

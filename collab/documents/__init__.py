@@ -1,7 +1,7 @@
 """Documents for server code: in views, commands, tasks and shells, in any process.
 
-Each function has an async twin whose name begins with ``a``. What they change is stored at
-once, seen by live members when it is committed, and part of the surrounding
+Each function has an async twin whose name begins with ``a``. Changes are stored at once,
+reach live members when they are committed, and are part of the surrounding
 ``transaction.atomic()`` if documents are kept in the project's database.
 """
 

@@ -133,19 +133,18 @@ async def areplace(
     Args:
         name: the document.
         html, markdown, text, json: the content, as one of these.
-        base: the token of the content that the writer had read. What others changed since is
-            merged with what the writer changed. Without it, the writer takes back what others
-            changed since it read.
+        base: the token of the content that the writer had read. Changes of others since then are
+            merged with those of the writer. Without it, the content replaces them.
         on_conflict: "raise" raises :class:`~collab.exceptions.Conflict` if the content has changed
             since, rather than merge.
         user: whose change it is, for the log.
         schema, field: see :func:`acontent`.
 
     Returns:
-        A report of what the schema cannot say.
+        A report of the parts that the schema cannot represent.
 
     Raises:
-        Conflict: the content has changed since, or is no longer what it was made of.
+        Conflict: the content has changed since, or the document was deleted or restored.
         ContentError: the content does not fit the schema, or ``base`` is not a token.
     """
     given = {"html": html, "markdown": markdown, "text": text, "json": json}
@@ -165,7 +164,7 @@ async def aedit_text(
 
     Raises:
         DocumentNotFound: nothing of that name is stored.
-        TextNotFound: the text is not there, or more than once; the message says what was found.
+        TextNotFound: the text is not there, or more than once; the message names similar text.
     """
     from collab.content.jobs import Edit, edit_update
 

@@ -56,7 +56,7 @@ class DocumentContent:
 
     @property
     def token(self) -> str:
-        """The state, for ``replace(base=...)``: what the writer had read."""
+        """The token of this state, for ``replace(base=...)``."""
         from collab.content.jobs import make_token
 
         return make_token(self._update)

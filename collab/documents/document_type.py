@@ -70,12 +70,12 @@ class DocumentType:
     change_delay: ClassVar[float] = 2.0
     change_max_delay: ClassVar[float] = 10.0
     #: Call ``changed()`` and its kin in a transaction that also records that they have succeeded,
-    #: so that what they write to that database is written exactly once. Turn it off for a method
+    #: so that they write to that database exactly once. Turn it off for a method
     #: that takes long, such as one that calls another service.
     atomic: ClassVar[bool] = True
 
     def authorize(self, user: Any, *args: Any, **parameters: Any) -> Any:
-        """Return what ``user``, who may be anonymous, may do with the document.
+        """Return the access of ``user``, who may be anonymous, to the document.
 
         Raises:
             Unauthenticated: the user has to log in first.
@@ -88,7 +88,7 @@ class DocumentType:
         )
 
     def access_for(self, users: Sequence[Any], *args: Any, **parameters: Any) -> Any:
-        """Return what each of ``users`` may do with the document: a dict of ``Access`` by user.
+        """Return the access of each of ``users`` to the document: a dict of ``Access`` by user.
 
         Checks of connected users that come together ask it once, in place of ``authorize()`` for
         each user, so both have to agree; a type that has only this one is asked this one always.
@@ -103,7 +103,7 @@ class DocumentType:
         return {} if self.content is None else {self.content_field: self.content}
 
     def presence(self, user: Any, *args: Any, **parameters: Any) -> Any:
-        """Return what other members see of ``user`` for certain: a dict as JSON can say it.
+        """Return data about ``user`` that other members can trust: a dict that JSON can represent.
 
         The server puts it under ``verified`` into the presence of each of the user's clients, where
         no client can. It is asked when a connection joins, and with each check of its access.
@@ -122,7 +122,7 @@ class DocumentType:
         """Fill a new document; called once in the document's life (I5)."""
 
     def upgrade(self, doc: Doc[Any], before: int, *args: Any, **parameters: Any) -> Any:
-        """Change a stored document of version ``before`` to what ``version`` stands for.
+        """Change a stored document from version ``before`` to the present ``version``.
 
         Called once for each document, when it is opened for the first time since ``version`` was
         raised, before a member sees it, and by one process, however many open it (I5). A document
@@ -138,7 +138,7 @@ class DocumentType:
         return None
 
     def validate(self, doc: Doc[Any], user: Any, *args: Any, **parameters: Any) -> Any:
-        """Refuse what changes have made of a document, by raising a ``ValidationError``.
+        """Refuse a changed document, by raising a ``ValidationError``.
 
         Called with a private copy when ``changed()`` is about to be, after the same pause. The
         document is set back for all members to its last valid state, and its authors are informed.
@@ -157,7 +157,7 @@ class DocumentType:
 
         Args:
             member: the sender, with ``user`` and ``user_id``.
-            outline: what the update inserts and deletes, see
+            outline: the insertions and deletions of the update, see
                 ``collab.protocol.yjs.validation.UpdateOutline``; its bytes are ``outline.update``.
         """
 

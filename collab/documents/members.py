@@ -40,7 +40,7 @@ class PresentUser:
         access: the highest of the user's connections.
         client_ids: of the Yjs clients that are present through these connections.
         connections: the number of connections.
-        verified: what ``presence()`` of the document's type says of the user; ``None`` if nothing.
+        verified: the answer of ``presence()`` of the document's type; ``None`` if there is none.
     """
 
     user_id: str | None

@@ -67,7 +67,7 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
 
 @asynccontextmanager
 async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
-    """Edit a document: what the block changes in the Doc that it gets is one update.
+    """Edit a document: all changes of the Doc in the block are one update.
 
     The Doc is a private copy; members see the change when the block has ended. If the block
     raises, nothing is changed.

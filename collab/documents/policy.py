@@ -45,7 +45,7 @@ _reported: set[type] = set()
 
 
 async def authorize(name: str, user: Any) -> Access | None:
-    """Return what ``user`` may do with the document ``name``, or ``None`` if it has no type.
+    """Return the access of ``user`` to the document ``name``; ``None`` if it has no type.
 
     Raises:
         MemberError: the type refuses with an error.
@@ -70,7 +70,7 @@ async def _access_of_one(name: str, user: Any) -> Access:
 
 
 async def _access_for(name: str, users: Sequence[Any]) -> list[Access | Exception]:
-    """Return what each of ``users`` may do, or an error, of a type that answers for many."""
+    """Return the access of each user, or an error, from a type that answers for many users."""
     resolved = resolve(name)
     assert resolved is not None
     document_type, parameters = resolved
@@ -121,7 +121,7 @@ def _as_access(value: Any) -> Access | Exception:
 
 
 def access_of(name: str, user: Any) -> Access | None:
-    """Return what ``user`` may do with the document ``name``, or ``None`` if it has no type."""
+    """Return the access of ``user`` to the document ``name``; ``None`` if it has no type."""
     try:
         return async_to_sync(authorize)(name, user)
     except MemberError:
@@ -244,7 +244,7 @@ class TypeRules:
         return self._type.comment_formats
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
-        """Return what the type says of ``user`` to others."""
+        """Return the type's data about ``user`` for other members."""
         if type(self._type).presence is DocumentType.presence:
             return None
         found: dict[str, Any] | None = await call_hook(

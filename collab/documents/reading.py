@@ -24,11 +24,11 @@ __all__ = [
 
 
 async def aread(room_name: str) -> Doc[Any]:
-    """Return a private copy of a document, with what live members have just typed.
+    """Return a private copy of a document, with the unsaved updates of live members.
 
     Raises:
         DocumentNotFound: nothing of that name is stored.
-        DocumentCorrupt: what is stored cannot be read.
+        DocumentCorrupt: the stored bytes cannot be read.
     """
     doc = Doc[Any]()
     if not await load_copy(room_name, doc):

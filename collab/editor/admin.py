@@ -51,7 +51,7 @@ __all__ = [
 
 
 class CollaborativeAdminForm(MergingFormMixin):
-    """Saves changed fields, and refuses once to replace what others have changed meanwhile.
+    """Saves changed fields, and refuses once to replace later changes of others.
 
     Texts are merged.
     """
@@ -160,7 +160,7 @@ class ReadOnlyTextsMixin(_Options):
         ]
 
     def _read_only_texts(self, request: HttpRequest, obj: Any) -> dict[str, ReadOnlyText]:
-        """Return what is shown of texts that are declared read-only; of all to viewers of a row."""
+        """Return the editors of texts that are declared read-only; of all texts for viewers."""
         is_viewer = obj is not None and not self.has_change_permission(request, obj)
         declared = super().get_readonly_fields(request, obj)
         return {
@@ -187,7 +187,7 @@ class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
 
     @property
     def media(self) -> forms.Media:
-        """The scripts of the editor, and of what others do with the form."""
+        """The scripts of the editor, and of the notices about other users of the form."""
         script: Any = Script("collab_admin/form.js", type="module")
         styles: Any = {"all": ["collab_admin/form.css"]}
         return super().media + editor_media() + forms.Media(css=styles, js=[script])
@@ -198,7 +198,7 @@ class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
         return type(form.__name__, (form,), {"collab_user": request.user})
 
     def get_urls(self) -> list[Any]:
-        """Add the address at which a form asks what others do with its row."""
+        """Add the address at which a form asks for other users of its row."""
         info = self.opts.app_label, self.opts.model_name
         view = self.admin_site.admin_view(self.collab_view)
         return [
@@ -207,7 +207,7 @@ class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
         ]
 
     def collab_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
-        """Answer what others have changed since a form was opened, and who has the row open."""
+        """Return changes of others since a form was opened, and the users who have the row open."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404
@@ -218,7 +218,7 @@ class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
         )
 
     def _changed(self, request: HttpRequest, row: Model) -> dict[str, str]:
-        """Return what to say beneath each field that others have changed, by the field's name."""
+        """Return a notice for each field that others have changed, by the field's name."""
         if request.method != "POST" or not self.has_change_permission(request, row):
             return {}
         form = self.get_form(request, row, change=True)(request.POST, instance=row)

@@ -49,7 +49,7 @@ class RowDocument(documents.DocumentType):
     model: ClassVar[type[Model]]
 
     def authorize(self, user: Any, *args: Any, **parameters: Any) -> Access:
-        """Ask ``collab_access(user)`` of the row, or grant what the admin does without one.
+        """Return ``collab_access(user)`` of the row, or the access that the admin grants.
 
         That is: users who may change the model write, users who may view it read.
 
@@ -68,7 +68,7 @@ class RowDocument(documents.DocumentType):
         return person(user)
 
     def seed(self, doc: Doc[Any], *args: Any, **parameters: Any) -> None:
-        """Fill a new document with what is in the columns of the row."""
+        """Fill a new document with the texts in the columns of the row."""
         fill(doc, self._made(parameters["pk"], columns_of(self.model)))
 
     def upgrade(self, doc: Doc[Any], before: int, *args: Any, **parameters: Any) -> None:
@@ -166,7 +166,7 @@ def fill(doc: Doc[Any], made: Mapping[str, bytes]) -> None:
 
 
 def model_access(model: type[Model], user: Any) -> Access:
-    """Return what the admin lets a user do with rows of a model."""
+    """Return the access that the admin grants a user to rows of a model."""
     label, name = model._meta.app_label, model._meta.model_name
     if user is None or not user.is_active:
         return Access.NONE

@@ -100,14 +100,14 @@ class CollaborativeTextField(TextField, CollaborativeColumn):
         return super().formfield(*args, **{"form_class": form_class, **kwargs})
 
     def save_form_data(self, instance: Model, data: Any) -> None:
-        """Assign what a form has for a new row; a live editor has saved its text itself."""
+        """Assign the form's text of a new row; a live editor has saved its text itself."""
         from collab.editor.forms import UnchangedText
 
         if not isinstance(data, UnchangedText):
             super().save_form_data(instance, data)
 
     def pre_save(self, model_instance: Model, add: bool) -> Any:
-        """Return the value to be saved: of a text that was not assigned, what is in the row."""
+        """Return the value to save: for a text that was not assigned, the one in the row."""
         return saved_value(self, model_instance, super().pre_save(model_instance, add), add)
 
 

@@ -161,7 +161,7 @@ def live_editor(
         name,
         field=column.name,
         user=user,
-        # A column may hold what was there before the field was collaborative.
+        # A column may hold a text from before the field was collaborative.
         rendered=mark_safe(column.format.clean(text)) if is_html else text,
         **{**column.editor_options(), **options},
     )

@@ -23,7 +23,7 @@ class EditorOptions:
     Args:
         field: the name of the shared type in the document.
         editor: the kind.
-        readonly: shows the text only. The document's policy decides what users may do; this is
+        readonly: shows the text only. The document's policy decides about access; this is
             about the page.
         placeholder: a text for an empty editor.
         label: the editor's name for screen readers.
@@ -36,12 +36,12 @@ class EditorOptions:
         csrf_token: for uploads; by default that of the form or the cookie.
         offline: keep a copy in the browser of users who may write.
         toolbar: show the buttons of a rich text.
-        status: show who is here and what is saved.
+        status: show the users who are here, and whether the text is saved.
         version: of the document's structure that the page is made for; by default that of the
             document's type. With an older one than the server's the page may only read.
         history: offer the versions of the document; the page's URLs must include
             ``collab.history.urls``.
-        access: what this page grants to its readers, although the policy does not.
+        access: granted by this page to its readers, although the policy does not.
         id: of the element.
     """
 

@@ -137,7 +137,7 @@ def _history_url(name: str) -> str:
 
 
 def _written(attributes: dict[str, str | bool]) -> SafeString:
-    """Return attributes as HTML; what is marked safe is so in text, but not in an attribute."""
+    """Return attributes as HTML; text that is marked safe is escaped, too."""
     return format_html_join(
         "",
         " {}{}",

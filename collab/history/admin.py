@@ -163,7 +163,7 @@ class HistoryPages(BaseAdmin):
         return self._answer(request, document, "restore", _("Restore"), context)
 
     def _opened(self, request: HttpRequest, object_id: str) -> _Opened:
-        """Return a document that the user may see, and what of its versions."""
+        """Return a document that the user may see, with the user's rights to its versions."""
         document = self.get_object(request, object_id)
         if document is None:
             raise Http404
@@ -243,7 +243,7 @@ def _preview(name: str, id: int) -> SafeString:
 
 
 def _comparison(name: str, a: int, b: int | None) -> dict[str, Any]:
-    """Return what differs, for a template."""
+    """Return the differences, for a template."""
     try:
         found = diff(name, a, b)
     except ContentError as error:

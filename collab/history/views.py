@@ -64,7 +64,7 @@ class _BadRequest(Exception):
 
 @method_decorator(csrf_exempt, name="dispatch")
 class HistoryView(View):
-    """The base of the views: who asks, and what they may."""
+    """The base of the views: the user of a request, and the user's rights."""
 
     #: Methods that change nothing.
     reading: ClassVar[set[str]] = {"GET", "HEAD", "OPTIONS"}
@@ -117,7 +117,7 @@ class HistoryView(View):
         self.rights = rights
 
     async def _access(self) -> Access:
-        """Return what the document's type lets the user do, or the page that the user has open."""
+        """Return the access by the document's type, or by the page that the user has open."""
         token = self.request.headers.get("X-Collab-Grant", "")
         granted = granted_access(token, self.name, history=True)
         try:
@@ -262,7 +262,7 @@ def _has_tokens() -> bool:
 
 def _csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
     """Return the refusal of a request of a session that may come from another site."""
-    # It never calls what it is given to protect.
+    # It never calls the view that it is given.
     check = CsrfViewMiddleware(HttpResponse)
     check.process_request(request)
     refused: HttpResponseBase | None = check.process_view(request, HttpResponse, (), {})

@@ -54,7 +54,7 @@ class LiveConsumer(StateConsumer):
     # To be overridden.
 
     async def authorize(self) -> Access:
-        """Return what the user may do in the document: everything if the permissions allow it.
+        """Return the access to the document: all of it if the permissions allow it.
 
         A document with a type asks the type as well. Without permissions, a state, or a
         ``connect`` of its own, ``COLLAB["DEFAULT_ACCESS"]`` decides.

@@ -21,7 +21,7 @@ __all__ = ["check_peer_hooks", "check_peer_modules", "check_peer_settings"]
 #: ``manage.py check --tag collab`` runs these with the others of the project.
 TAG = "collab"
 
-#: Settings of the peers, and what to do instead.
+#: Settings of the peers, and the remedy for each.
 _SETTINGS: Mapping[str, str] = {
     "DJANGO_CHANNELS_REST_API": "Set permission_classes and pagination_class on a base class of"
     " your consumers.",

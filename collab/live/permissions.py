@@ -279,7 +279,7 @@ class _Not(_All):
 
 
 def _negated(permission: BasePermission) -> BasePermission:
-    """Return the negation of a permission, part by part, as only parts know what they decide."""
+    """Return the negation of a permission, part by part: each knows its own questions."""
     if isinstance(permission, _Not):
         return permission.parts[0]
     if isinstance(permission, _Any):

@@ -26,10 +26,10 @@ class ImportCommand(DocumentsCommand):
         parser.add_argument(
             "--suffix",
             default="",
-            help="what the paths of files or objects have behind the documents' names",
+            help="the ending of the paths of files or objects, behind the documents' names",
         )
         parser.add_argument(
-            "--prefix", default="", help="what the documents' names get before them here"
+            "--prefix", default="", help="the beginning that the documents' names get here"
         )
 
     def run(self, **options: Any) -> None:

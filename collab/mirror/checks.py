@@ -98,7 +98,7 @@ def is_sound(mirror: ModelMirror[Any]) -> bool:
     return not any(_problems(mirror, Counter()))
 
 
-#: The id of a check, the fault, and what to write instead.
+#: The id of a check, the fault, and the remedy.
 Message = tuple[str, str, str]
 
 
@@ -283,7 +283,7 @@ def _not_writable(mirror: ModelMirror[Any], attribute: str, shown: Fields) -> It
 def _related_by_key(
     mirror: ModelMirror[Any], attribute: str, name: str, field: Field[Any, Any, Any, Any]
 ) -> str:
-    """Return what to write instead of a nested serializer, if that is possible."""
+    """Return the code that can take the place of a nested serializer, if there is any."""
     relations = get_field_info(mirror.model).relations
     if not isinstance(field, BaseSerializer) or field.source not in relations:
         return ""

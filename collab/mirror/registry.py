@@ -68,7 +68,7 @@ class ModelMirror(Generic[M]):
         raise NotImplementedError(f"{type(self).__name__} needs get_queryset().")
 
     def get_serializer_class(self, room_name: str) -> type[ModelSerializer[Any]]:
-        """Return the serializer of a document, which also validates what clients change."""
+        """Return the serializer of a document, which also validates changes of clients."""
         return self.serializer_class or default_serializer(self.model, tuple(self.fields))
 
     def get_writable_fields(self, room_name: str) -> Sequence[str]:

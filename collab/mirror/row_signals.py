@@ -55,7 +55,7 @@ class Follower(ABC):
 
     # Optional: called if wants_before is true.
     def look(self, event: RowEvent) -> Any:  # noqa: B027
-        """Return what to remember of the model's rows before ``event`` changes them."""
+        """Return the values to keep of the model's rows before ``event`` changes them."""
 
     @abstractmethod
     def record(self, work: Any, event: RowEvent) -> None:
@@ -143,7 +143,7 @@ class RowEvent:
 # Followers.
 
 _followers: list[Follower] = []
-#: By the class of what is saved or deleted.
+#: By the class of the saved or deleted object.
 _dependencies: dict[type[Model], list[Dependency]] = {}
 #: By the class that joins rows many to many: the path, and the dependency on its last start.
 _relations: dict[type[Model], list[tuple[Path, Dependency]]] = {}

@@ -29,7 +29,7 @@ M = TypeVar("M")
 
 
 class Origin(Enum):
-    """Where an update comes from, which decides what is still to be done with it."""
+    """The origin of an update, which decides whether it is stored and published."""
 
     #: A member, or server code that has its bytes: apply, store, publish.
     SENT = auto()
@@ -118,7 +118,7 @@ class CommentUpdate(Generic[M]):
 
 @dataclass(frozen=True)
 class StateRequest:
-    """A member's question for what a document of state vector ``state`` lacks."""
+    """A member's request for the updates that a document of state vector ``state`` lacks."""
 
     state: bytes
 

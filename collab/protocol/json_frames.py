@@ -49,7 +49,7 @@ def read_json(frame: str) -> Any:
     """Return the value of a JSON text that can be sent on as JSON.
 
     Raises:
-        ValueError: it is not valid, or has what Python reads but other readers refuse: NaN,
+        ValueError: it is not valid, or has values that Python reads but other readers refuse: NaN,
             infinity, and halves of surrogate pairs.
         RecursionError: it is nested too deep.
     """
@@ -63,5 +63,5 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not valid in JSON.")
 
 
-#: Reads what ``JSON.parse`` does, and nothing else.
+#: Reads the same texts as ``JSON.parse``.
 decoder = json.JSONDecoder(parse_constant=_refuse_constant)

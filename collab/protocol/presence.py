@@ -4,7 +4,7 @@ A stock client repeats to the server the presence of others that it receives, ov
 over the browser's own channel between tabs. So a state is accepted only from the member that owns
 its client id. Clocks follow y-protocols' ``awareness.js``.
 
-States are kept as their clients have sent them. What the server says of an owner is added when its
+States are kept as their clients have sent them. The server's data about an owner is added when its
 states are sent, so that no client can say it, and it changes hands with the client id.
 """
 
@@ -34,7 +34,7 @@ class PresenceOwner(Protocol):
     """A member, as far as presence knows it."""
 
     user_id: str | None
-    #: JSON text of what the server says of it; empty for nothing, and for another process, whose
+    #: JSON text of the server's data about it; empty without any, and for another process, whose
     #: states have it already.
     verified: str
 
@@ -168,7 +168,7 @@ class Presence:
         return gone
 
     def expire(self, before: float) -> set[int]:
-        """Remove what was last renewed before that time; return the client ids that went."""
+        """Remove states that were last renewed before that time; return their client ids."""
         gone = {client_id for client_id, entry in self._entries.items() if entry.seen_at < before}
         for client_id in gone:
             self._disown(client_id)
@@ -218,7 +218,7 @@ class Presence:
         # A second connection may repeat states of the first; the other members have the newest.
         clock, text = state.clock, state.state
         if entry is not None and not newer:
-            # A state of another process has what that says of its member.
+            # A state of another process has that process' data about its member.
             clock, text = entry.clock, unverified(entry.state)
         self._entries[state.client_id] = _Entry(clock, text, owner, primary, now)
         return newer

@@ -15,7 +15,7 @@ from .base import LogEntry, new_version
 
 #: Longest wait of a writer for another one, in milliseconds.
 BUSY_TIMEOUT = 20_000
-#: Number of the file's tables; a file with an earlier one gets what it lacks.
+#: Number of the file's tables; a file with an earlier one gets the missing tables.
 USER_VERSION = 3
 #: Seconds between attempts where SQLite itself does not wait.
 RETRY = 0.02

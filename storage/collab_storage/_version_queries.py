@@ -221,7 +221,7 @@ class VersionQueries:
             return len(documents)
 
     def _forget_author(self, user_id: str) -> set[int]:
-        # SQLite cannot ask what a list contains; the key is part of the list's text.
+        # SQLite cannot look into a list; the key is part of the list's text.
         as_text = self._versions.annotate(text=Cast("by", TextField()))
         documents = set()
         for version in as_text.filter(text__contains=json.dumps(user_id)):

@@ -136,7 +136,7 @@ class FailedChangeAdmin(LeaseAdmin):
 
 @admin.register(RefusedState)
 class RefusedChangeAdmin(RefusedAdmin):
-    """Lists changes that a type has refused, with what the documents held then."""
+    """Lists changes that a type has refused, with the documents' content at that time."""
 
     list_display: Any = ("name", "at", "reasons", "is_set_back")
     fields: ClassVar[Any] = ("name", "at", "user_ids", "reasons", "is_set_back", "content")

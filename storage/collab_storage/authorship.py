@@ -142,7 +142,7 @@ def _add(row: LogRow, part: _Part, inserted: ClaimedRanges, deleted: ClaimedRang
 def _contents(
     update: bytes, inserted: ClaimedRanges, deleted: ClaimedRanges
 ) -> Iterator[tuple[ClaimedRanges, int, int, int]]:
-    """Yield what an update inserts and deletes, each with the set that it belongs to."""
+    """Yield the insertions and deletions of an update, each with the set that it belongs to."""
     position = 1
     for struct in read_structs(update):
         position = struct.end

@@ -1,8 +1,8 @@
-"""Carries what a format cannot say over into content that was written in that format.
+"""Carries parts that a format lacks over into content that was written in that format.
 
 Markdown knows no colours, plain text no marks at all. A writer who gets a document as Markdown,
-changes a word and gives it back has changed a word: what the Markdown did not say must stay. The
-old content is therefore *seen* as the writer saw it, by way of the format; what differs between
+changes a word and gives it back has changed a word: parts that Markdown lacks must stay. The
+old content is therefore *seen* as the writer saw it, by way of the format; each difference between
 that and the new content has changed, and only that.
 """
 
@@ -27,7 +27,7 @@ See: TypeAlias = Callable[[Node], Sequence[Node]]
 
 
 def carry_over(old: Node, new: Node, see: See, schema: Schema, dropped: Counter[str]) -> Node:
-    """Return ``new`` with what its format could not say of ``old``.
+    """Return ``new`` with the parts of ``old`` that its format lacks.
 
     Args:
         old: the content before, with the attributes that the schema completes.
@@ -55,7 +55,7 @@ class _Carrier:
         self._dropped = dropped
 
     def blocks(self, old: Sequence[Node], new: Sequence[Node], see: See) -> list[Node]:
-        """Return the blocks of ``new`` with what they had in ``old``."""
+        """Return the blocks of ``new`` with their unseen parts in ``old``."""
         result: list[Node] = []
         i = j = 0
         equal = anchors([self._key(node) for node in old], [self._key(node) for node in new])
@@ -69,11 +69,11 @@ class _Carrier:
     def _changed(
         self, gone: Sequence[Node], views: Sequence[Sequence[Node]], came: Sequence[Node]
     ) -> list[Node]:
-        """Return what becomes of some blocks.
+        """Return the blocks that take the place of some blocks.
 
         Args:
             gone: the blocks.
-            views: what was seen of each.
+            views: of each, as it was seen.
             came: the blocks that are in their place now.
         """
         seen = [_Seen(part, index) for index, view in enumerate(views) for part in view]
@@ -104,7 +104,7 @@ class _Carrier:
         return _with_unseen(gone, views, result)
 
     def _merge(self, old: Node, seen: Node, new: Node) -> Node:
-        """Return a changed node, which is of the kind that was seen, with what was not seen."""
+        """Return a changed node, which is of the kind that was seen, with its unseen parts."""
         if old["type"] != seen["type"]:
             return self._merge_unsaid(old, seen, new)
         merged: Node = {"type": new["type"]}
@@ -167,7 +167,7 @@ def _with_unseen(
 ) -> list[Node]:
     """Return the nodes of ``result`` with the blocks that the format did not show.
 
-    Such a block stays if what was around it does.
+    Such a block stays if the blocks around it do.
     """
     last = {origin: position for position, (origin, _) in enumerate(result)}
     visible = [index if view else None for index, view in enumerate(views)]

@@ -15,7 +15,7 @@ __all__ = ["carry_inline"]
 def carry_inline(
     old: Sequence[Node], seen: Sequence[Node], new: Sequence[Node], schema: Schema
 ) -> list[Node]:
-    """Return the text ``new`` with what its format could not say of ``old``.
+    """Return the text ``new`` with the parts of ``old`` that its format lacks.
 
     Args:
         old: the text before.
@@ -75,7 +75,7 @@ def _places_kept(view: str, after: str) -> dict[int, int]:
 
 
 def _segments(before: str, view: str) -> Iterator[tuple[int, int, int, int]]:
-    """Yield parts of the old text, and what was seen of each: the same, or something else."""
+    """Yield parts of the old text, each with its view: the same, or something else."""
     i = j = 0
     for span in [*spans(before, view), None]:
         if span is not None and not (span.start < span.end and span.new_start < span.new_end):
@@ -89,7 +89,7 @@ def _segments(before: str, view: str) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _restore(slots: list[list[Node]], places: Sequence[int | None], nodes: Sequence[Node]) -> None:
-    """Put back what was seen as something else, if that stays as a whole."""
+    """Put back parts that were seen as something else, if that stays as a whole."""
     known = [place for place in places if place is not None]
     if len(known) == len(places) and known[-1] - known[0] == len(known) - 1:
         for place in known:
@@ -100,7 +100,7 @@ def _restore(slots: list[list[Node]], places: Sequence[int | None], nodes: Seque
 def _slot_before(
     slots: list[list[Node]], lead: list[Node], kept: dict[int, int], index: int, length: int
 ) -> list[Node]:
-    """Return where what was not seen stays; it goes if the letters beside it did."""
+    """Return the place of a part that was not seen; it goes if the letters beside it did."""
     left, right = kept.get(index - 1), kept.get(index)
     goes = (index > 0 and left is None) or (index < length and right is None)
     if goes or (left is not None and right is not None and right != left + 1):

@@ -64,7 +64,7 @@ class StandIns:
 
 
 def spans(old: str, new: str) -> Iterator[Span]:
-    """Yield the spans of two texts: what stays, and between, what goes and what comes."""
+    """Yield the spans of two texts: equal ones, and between them removed and added ones."""
     i = j = 0
     for start, end, new_start in _kept(old, new):
         yield from _replaced(old, new, i, start, j, new_start)

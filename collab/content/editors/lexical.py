@@ -86,7 +86,7 @@ class _LexicalLayout(Layout):
 
 
 def _children(shared: Text | XmlText, lists: int, depth: int) -> Iterator[dict[str, Any]]:
-    """Yield the JSON of what is in a node; ``lists`` are around it."""
+    """Yield the JSON of the content of a node; ``lists`` are around it."""
     if depth > MAX_DEPTH:
         raise ContentError(f"The document has more than {MAX_DEPTH} nodes inside each other.")
     text: dict[str, Any] | None = None

@@ -58,7 +58,7 @@ def _video(node: Node, inner: str) -> str:
     return tag("a", {"href": url if is_safe_url(url) else ""}, tag("span", {}, "video"))
 
 
-#: Rich trees without what Quill cannot say, and with its embeds in the text.
+#: Rich trees without the parts that Quill lacks, and with its embeds in the text.
 _TREE: Final[Schema] = RICH.without(
     *("mention", "highlight", "horizontalRule", "table", "tableRow", "tableCell", "tableHeader"),
     *("toggleList", "toggleItem", "nested", "audio", "file"),

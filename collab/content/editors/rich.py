@@ -1,6 +1,6 @@
 """The nodes and marks in which content of editors other than ProseMirror's is written.
 
-They are those of Tiptap with what else BlockNote, Quill and Lexical know. Trees of these editors
+They are those of Tiptap and others of BlockNote, Quill and Lexical. Trees of these editors
 are of this schema; their documents are not.
 """
 

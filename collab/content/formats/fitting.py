@@ -34,7 +34,7 @@ class Fitter:
 
     Args:
         schema: that they must fit.
-        dropped: counts what cannot be kept.
+        dropped: counts parts that cannot be kept.
     """
 
     def __init__(self, schema: Schema, dropped: Counter[str]) -> None:
@@ -156,7 +156,7 @@ class Fitter:
         return parts or [(known, [])]
 
     def _holder(self, known: NodeType, node: Node) -> NodeType:
-        """Return the kind of node that holds what should be in a node of the kind ``known``."""
+        """Return the kind of node that holds the content of a node of the kind ``known``."""
         names, groups = self._schema.expressions[known.name].names, set(known.group.split())
         inner = self._schema.node_types.get(node["type"])
         if node["type"] in names or inner is None or groups & set(inner.group.split()):
@@ -213,13 +213,13 @@ class Fitter:
         return None
 
     def _unwrap(self, expression: ContentExpression, node: Node, placed: list[Node]) -> None:
-        """Place what is in a node that cannot be where it is."""
+        """Place the content of a node that cannot be where it is."""
         self._dropped[f"node {node['type']}"] += 1
         for inner in self._blocks(children(node)):
             self._place(expression, inner, placed)
 
     def _complete(self, expression: ContentExpression, nodes: list[Node]) -> list[Node]:
-        """Return nodes with what their parent must have beside them."""
+        """Return nodes with the ones that their parent must have beside them."""
         while True:
             for candidate in self._completed(expression, nodes):
                 known = [each["type"] for each in candidate]

@@ -1,6 +1,6 @@
-"""HTML as elements that can be asked for what they say.
+"""HTML as elements that know their attributes, styles and content.
 
-Parsers of HTML take quadratic time for what is nested deeply, as the standard wants, and repeat
+Parsers of HTML take quadratic time for deep nesting, as the standard wants, and repeat
 formatting that is never closed in every block. A program of a page makes neither, so such tags are
 left out before the HTML is cleaned: all HTML is read in linear time.
 """
@@ -40,7 +40,7 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 
 @dataclass
 class HtmlElement:
-    """An element of HTML and what is inside it."""
+    """An element of HTML and its content."""
 
     tag: str
     attributes: dict[str, str]
@@ -85,7 +85,7 @@ def flatten_html(html: str, dropped: Counter[str]) -> str:
 
     Args:
         html: of any kind.
-        dropped: counts the elements that are left out; what is in them stays.
+        dropped: counts the elements that are left out; their content stays.
     """
     if html.count("<") <= _MAX_FORMATTING:
         return html
@@ -156,7 +156,7 @@ class _TreeBuilder(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.root = HtmlElement("", {})
-        #: The tags that are open, and the element that takes what is in each.
+        #: The open tags, each with the element that gets its content.
         self._open = [("", self.root)]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -175,7 +175,7 @@ class _TreeBuilder(HTMLParser):
 
 
 def parse_html(html: str) -> HtmlElement:
-    """Return an element without a tag that holds what well-formed ``html`` says."""
+    """Return an element without a tag that has the content of well-formed ``html``."""
     builder = _TreeBuilder()
     builder.feed(html)
     builder.close()

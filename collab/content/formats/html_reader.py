@@ -89,7 +89,7 @@ class _Rule:
 def read_html(
     html: str, schema: Schema, foreign: Collection[str] = ()
 ) -> tuple[Node, Counter[str]]:
-    """Return the tree of HTML, fitted to the schema, and what it could not say.
+    """Return the tree of HTML, fitted to the schema, and a report of dropped parts.
 
     Args:
         html: of a page or a part of one.
@@ -192,7 +192,7 @@ class _HtmlReader:
         return make_node(kind.name, attributes, content)
 
     def _marked(self, element: HtmlElement, marks: Sequence[Mark]) -> list[Mark]:
-        """Return the marks of what is in an element."""
+        """Return the marks of the content of an element."""
         found = list(marks)
         for rule in self._table.marks:
             attributes = rule.match(element)

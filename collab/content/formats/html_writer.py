@@ -26,7 +26,7 @@ _CSS_FUNCTION = re.compile(r"url|image|expression|element", re.IGNORECASE)
 
 
 def write_html(tree: Node, schema: Schema) -> str:
-    """Return the HTML of what is inside the top node of a tree."""
+    """Return the HTML of the content of a tree's top node."""
     return _HtmlWriter(schema).content(children(tree))
 
 

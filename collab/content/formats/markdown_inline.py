@@ -148,7 +148,7 @@ class InlineMarkdown:
 
         Args:
             pieces: the parts of a line.
-            before: what is written before them.
+            before: the text before them.
             after: the letter that follows.
         """
         written, index = "", 0
@@ -226,7 +226,7 @@ def _longest(pieces: Sequence[_Piece], start: int) -> tuple[Mark, int]:
 
 
 def _first_letter(piece: _Piece) -> str:
-    """Return what follows a mark that ends before this piece."""
+    """Return the text behind a mark that ends before this piece."""
     return "*" if piece.marks else piece.text[:1]
 
 

@@ -29,12 +29,12 @@ _BOX = re.compile(r"\[([ xX])\](?:[ \t]+|$)")
 def read_markdown(
     markdown: str, schema: Schema, foreign: Collection[str] = ()
 ) -> tuple[Node, Counter[str]]:
-    """Return the tree of Markdown, fitted to the schema, and what it could not say."""
+    """Return the tree of Markdown, fitted to the schema, and a report of dropped parts."""
     return read_html(markdown_html(markdown), schema, foreign)
 
 
 def markdown_html(markdown: str) -> str:
-    """Return the HTML of Markdown; what is HTML in it is not cleaned."""
+    """Return the HTML of Markdown; HTML inside of it is not cleaned."""
     html: str = _parser().render(markdown)
     return html
 

@@ -1,6 +1,6 @@
 """Markdown from trees, in GitHub's flavour.
 
-What Markdown cannot say, such as alignment, colours and comments, is left out.
+Parts that Markdown lacks, such as alignment, colours and comments, are left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LISTS = {"bulletList", "orderedList", "taskList"}
 
 
 def write_markdown(tree: Node, schema: Schema) -> str:
-    """Return the Markdown of what is inside the top node of a tree."""
+    """Return the Markdown of the content of a tree's top node."""
     markdown = _MarkdownWriter(schema).blocks(children(tree))
     return f"{markdown}\n" if markdown else ""
 

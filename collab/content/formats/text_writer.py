@@ -13,7 +13,7 @@ __all__ = ["write_text"]
 
 
 def write_text(tree: Node, schema: Schema) -> str:
-    """Return the text of what is inside the top node of a tree.
+    """Return the text of the content of a tree's top node.
 
     A blank line is between blocks, items of lists have marks, cells of tables are apart by tabs.
     """

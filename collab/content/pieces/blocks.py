@@ -134,7 +134,7 @@ class Block:
         blocks: all of the document.
         path: where it is: an index at each depth.
         json: its content.
-        anchor: what stands for it while others edit the document.
+        anchor: its place, also while others edit the document.
     """
 
     def __init__(self, blocks: Blocks, path: Path, json: JSON, anchor: Hashable) -> None:
@@ -155,7 +155,7 @@ class Block:
         return write_tree(tree, format, layout.tree_schema(schema))
 
     def replace(self, content: JSON, format: Format = "json") -> Report:
-        """Put other content in its place; what the format cannot say of it stays."""
+        """Put other content in its place; parts of it that the format lacks stay."""
         return self._blocks._splice(self._current_path(), 1, content, format)
 
     def insert_before(self, content: JSON, format: Format = "json") -> Report:

@@ -88,7 +88,7 @@ def replace_text(
     *,
     count: int | None = None,
 ) -> int:
-    """Replace a text by letters; what is new has the marks of the first letter that it replaces.
+    """Replace a text by letters; new ones have the marks of the first letter that they replace.
 
     Args:
         doc: the document.
@@ -122,7 +122,7 @@ def edit_text(
     """Replace a text that is in the document exactly once.
 
     Raises:
-        TextNotFound: it is not there, or more than once; the message says what was found instead.
+        TextNotFound: it is not there, or more than once; the message names similar text.
     """
     lines = lines_of(doc, field or schema.field, schema)
     found = list(_find(lines, old))

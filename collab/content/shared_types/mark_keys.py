@@ -1,7 +1,7 @@
 """Keys of marks in the formatting of a shared text.
 
 A mark is stored under its name. A text can have several marks of one kind, comments for example,
-if that kind overlaps itself; such a mark is stored under its name and a hash of what it is.
+if that kind overlaps itself; such a mark is stored under its name and a hash of its value.
 """
 
 from __future__ import annotations

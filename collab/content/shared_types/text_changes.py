@@ -187,7 +187,7 @@ class _Writer:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes one formatting of another; ``None`` takes a key away."""
+    """Return the difference between two formattings; ``None`` takes a key away."""
     return {
         key: new.get(key)
         for key in {**old, **new}

@@ -33,7 +33,7 @@ class Item:
 
     #: Of the node; empty for texts.
     name: str
-    #: Numbers that are equal for equal items, without and with what identifies nodes.
+    #: Numbers that are equal for equal items, without and with the attributes that identify nodes.
     plain_key: int
     full_key: int
     #: It identifies the node, if its kind has such an attribute and it is known.

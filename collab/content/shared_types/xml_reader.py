@@ -1,7 +1,7 @@
 """Trees from shared XML, as the ProseMirror editors lay out their content.
 
 A node is an XML element, the texts between two elements are one XML text, and marks are its
-formatting. The result without a schema equals what y-prosemirror makes of the same document, with
+formatting. The result without a schema equals y-prosemirror's for the same document, with
 one a ProseMirror editor's own JSON.
 """
 

@@ -1,7 +1,7 @@
-"""Trees into shared XML with the smallest edit: what is the same keeps its identity.
+"""Trees into shared XML with the smallest edit: equal nodes keep their identity.
 
 Elements that are equal stay untouched, an element that has changed is changed inside, a text is
-changed by letters, and only what is new or gone is inserted or deleted.
+changed by letters, and only new nodes are inserted, and missing ones deleted.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Dispatcher:
             self._start_workers()
 
     def _start_workers(self) -> None:
-        """Start workers for what is in the queue; a receiver that hangs keeps its worker only."""
+        """Start workers for the queued changes; a receiver that hangs keeps its worker only."""
         slow = self._slow_by_type()
         waiting = sum(slow[_type_of(name)] < _MAX_SLOW for name in self._queue)
         for _ in range(min(waiting, _WORKERS + slow.total() - len(self._workers))):

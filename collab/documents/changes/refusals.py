@@ -23,7 +23,7 @@ __all__ = ["apply_refused", "objection", "set_back_state"]
 
 
 def objection(resolved: ResolvedName, state: bytes, author: Any) -> ValidationError | None:
-    """Return what the type of a document has against a state of it, if anything."""
+    """Return the reasons of a document's type to refuse a state of it, if there are any."""
     document_type, parameters = resolved
     hook = document_type.validate
     call = async_to_sync(hook) if iscoroutinefunction(hook) else hook
@@ -44,9 +44,9 @@ def set_back_state(refused: RefusedState) -> bytes | None:
 
 
 def apply_refused(refused: RefusedState, user: Any) -> None:
-    """Apply the changes of a refused state to what the document is now, as a user's.
+    """Apply the changes of a refused state to the present document, as those of a user.
 
-    It is an edit of the document: what others have changed since stays. Then there is no refused
+    It is an edit of the document: later changes of others stay. Then there is no refused
     state any more.
 
     Raises:
@@ -56,7 +56,7 @@ def apply_refused(refused: RefusedState, user: Any) -> None:
     using = router.db_for_write(RefusedState, instance=refused)
     rows = RefusedState.objects.using(using).filter(pk=refused.pk)
     # The type may take its time, and others may have the rows meanwhile: it is asked before the
-    # transaction. What has been changed since then is validated as every change is.
+    # transaction. Changes since then are validated as every change is.
     update = None if (stored := rows.first()) is None else _way_back(stored)
     if stored is None or update is None:
         # Another user has applied it meanwhile, or there is nothing to apply.
@@ -75,7 +75,7 @@ def apply_refused(refused: RefusedState, user: Any) -> None:
 
 
 def _way_back(refused: RefusedState) -> bytes | None:
-    """Return the update that brings back what was refused; ``None`` if it was not set back."""
+    """Return the update with the refused changes; ``None`` if they were not set back."""
     before = set_back_state(refused)
     if before is None:
         return None

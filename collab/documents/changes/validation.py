@@ -1,4 +1,4 @@
-"""Sets a document back to its last valid state if its type refuses what changes have made of it."""
+"""Sets a document back to its last valid state if its type refuses the present one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _state(name: str) -> bytes | None:
 
 
 def _follow(name: str, events: Sequence[QueuedEvent], using: str) -> None:
-    """Rename or delete the last valid state with its document, and rename what was refused."""
+    """Rename or delete the last valid state with its document, and rename its refused changes."""
     states = ValidState.objects.using(using)
     for event in events:
         if event.kind in (EventKind.DELETED, EventKind.RENAMED):

@@ -22,7 +22,7 @@ _TIMEOUT = 25.0
 
 
 async def call_hook(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
-    """Return what a method of a document type returns, sync or async.
+    """Return the result of a method of a document type, sync or async.
 
     On behalf of connections, a synchronous method runs in a thread of its type. In a view, or
     below ``async_to_sync()``, it runs in the caller's thread and transaction, and without a

@@ -1,3 +1,3 @@
-"""Writers of whole texts and rows that keep what others have changed meanwhile (I17)."""
+"""Writers of whole texts and rows that keep the changes of others (I17)."""
 
 __all__: list[str] = []

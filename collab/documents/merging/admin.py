@@ -19,7 +19,7 @@ __all__ = ["MergingAdmin", "MergingInlineMixin"]
 
 
 class MergingAdmin(_ModelAdmin):
-    """Leaves to others what they have changed while a page of the admin was open.
+    """Keeps changes that others make while a page of the admin is open.
 
     Its forms, those of ``list_editable`` included, have ``form_mixin``.
     """

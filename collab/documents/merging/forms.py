@@ -22,7 +22,7 @@ __all__ = ["MergingFormMixin", "form_with", "save_columns", "save_merged"]
 
 
 class MergingFormMixin(_ModelForm):
-    """Leaves to others what they have changed while a form was open.
+    """Keeps changes that others make while a form is open.
 
     The form has each value twice: as it was opened with, hidden, and as it is edited. Fields that
     are equal are not changed in the row; of many-to-many fields the added and removed rows are
@@ -59,7 +59,7 @@ class MergingFormMixin(_ModelForm):
     def _keep_parts(self, sent: Collection[str]) -> None:
         """Render sent hidden values of several inputs, such as a date and a time, once more.
 
-        Django looks for an input of the field's own name, and else renders what was typed.
+        Django looks for an input of the field's own name, and else renders the typed value.
         """
         widgets = {name: self.fields[name].hidden_widget() for name in sent}
         names = [name for name in sent if isinstance(widgets[name], forms.MultiWidget)]

@@ -18,7 +18,7 @@ __all__ = ["Replacement", "merge_text", "merged_texts", "replacements", "write_t
 
 #: Of a text: start, end, and the text in its place.
 Replacement = tuple[int, int, str]
-#: Start in one text, or list, start in another, and the length of what is the same.
+#: Start in one text, or list, start in another, and the length of the equal part.
 Block = tuple[int, int, int]
 
 #: Comparing all with all takes time as the product of the lengths; beyond this it is left out.
@@ -63,7 +63,7 @@ def replacements(before: str, now: str) -> Iterator[Replacement]:
 def merged_texts(
     bases: Mapping[str, str], values: Mapping[str, str], there: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return texts with both changes since their bases: to ``values``, and to what is ``there``.
+    """Return texts with both changes since their bases: those of ``values`` and of ``there``.
 
     Browsers send lines of a form that end with CRLF; they get the ends that are there.
     """

@@ -14,7 +14,7 @@ __all__ = ["access_to", "typed_access"]
 
 
 async def typed_access(name: str, user: Any) -> Access | None:
-    """Return what the document's type lets ``user`` do; ``None`` for a document without a type."""
+    """Return the access of ``user`` by the document's type; ``None`` without a type."""
     if resolve(name) is None:
         return None
     try:
@@ -27,7 +27,7 @@ async def typed_access(name: str, user: Any) -> Access | None:
 
 
 async def access_to(name: str, user: Any, token: str = "") -> Access:
-    """Return what ``user`` may do with a document, with the grant of a page if there is one."""
+    """Return the access of ``user`` to a document, with the grant of a page if there is one."""
     access = await typed_access(name, user)
     if access is None:
         access = Access[get_settings().DEFAULT_ACCESS.upper()]

@@ -1,3 +1,3 @@
-"""Rows whose texts are documents: which fields they are, and what is assigned to them."""
+"""Rows whose texts are documents: their fields, and assignments to them."""
 
 __all__: list[str] = []

@@ -70,13 +70,13 @@ class TextFormat:
         return self.render("", self.make("text", value), "text")
 
     def write(self, name: str, root: str, value: str, base: str | None) -> str:
-        """Write a value into a root of a document, and return what is there afterwards.
+        """Write a value into a root of a document, and return the value afterwards.
 
         Args:
             name: the document.
             root: of it.
             value: its new value.
-            base: the value that was changed. What others have changed since stays; ``None`` takes
+            base: the value that was changed. Later changes of others stay; ``None`` takes
                 it back.
         """
         present, token = self._present(name, root)

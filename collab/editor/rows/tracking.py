@@ -1,4 +1,4 @@
-"""Which texts of an instance have been assigned since it was loaded, and what they were.
+"""Texts of an instance that were assigned since it was loaded, with the texts before.
 
 A model with collaborative fields gets three of its methods wrapped: ``from_db``,
 ``refresh_from_db`` and ``save_base``. So the fields need nothing of the project's classes.
@@ -37,7 +37,7 @@ class LoadedTexts(NamedTuple):
 
 
 def loaded_texts(instance: Model) -> LoadedTexts | None:
-    """Return what is known of an instance's texts; ``None`` if it is not the row it was."""
+    """Return the record of an instance's texts; ``None`` if it is not the row it was."""
     known: LoadedTexts | None = vars(instance).get(_KEY)
     if known is None or (known.pk is None and instance._state.adding):
         return None
@@ -50,7 +50,7 @@ def remember_inserted(instance: Model) -> None:
 
 
 class TrackedText(DeferredAttribute):
-    """The attribute of a text, which remembers what was there before an assignment."""
+    """The attribute of a text, which remembers the text before an assignment."""
 
     def __set__(self, instance: Model, value: Any) -> None:
         values, name = vars(instance), self.field.attname
@@ -67,7 +67,7 @@ def track(model: type[Model], around: Callable[[Model], AbstractContextManager[N
 
     Args:
         model: it.
-        around: returns what each instance is saved in, within the transaction.
+        around: returns a context in which an instance is saved, within the transaction.
     """
     if getattr(model, "_collab_is_tracked", False):
         return
@@ -111,7 +111,7 @@ def _marked_as_loading(instance: Model) -> Iterator[None]:
 def _saving(
     save_base: Callable[..., Any], around: Callable[[Model], AbstractContextManager[None]]
 ) -> Callable[..., Any]:
-    """Save a row and its document in one transaction, and start anew with what is saved."""
+    """Save a row and its document in one transaction, and start anew from the saved texts."""
 
     @wraps(save_base)
     def save(self: Model, *args: Any, **kwargs: Any) -> Any:

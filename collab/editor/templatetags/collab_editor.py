@@ -53,7 +53,7 @@ def _script(context: template.Context) -> str:
 
 
 def _access(name: str, user: Any, granted: Any) -> Access | None:
-    """Return what the user may do; ``None`` if the consumer of the document decides that."""
+    """Return the user's access; ``None`` if the consumer of the document decides."""
     if granted is not None:
         return Access[granted.upper()] if isinstance(granted, str) else Access(granted)
     return async_to_sync(typed_access)(name, user)

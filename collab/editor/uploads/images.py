@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 __all__ = ["HEAD_SIZE", "Image", "read_image"]
 
-#: Bytes of a file that say what it is; the size of a JPEG may come after a preview of 64 KB.
+#: Bytes that show the type of a file; the size of a JPEG may come after a preview of 64 KB.
 HEAD_SIZE = 256 * 1024
 #: Segments of a JPEG with its size: all frames but those that define tables.
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}

@@ -1,4 +1,4 @@
-"""Authors: how much each user has written and deleted, and what."""
+"""Authors: the insertions and deletions of each user, and their numbers."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def aauthors(
 async def aforget_user(user: object) -> int:
     """Remove a user's key from the history of all documents; return the number of these.
 
-    What the user has written stays, as of an unknown author.
+    The user's text stays, as that of an unknown author.
 
     Args:
         user: or the primary key.

@@ -2,7 +2,7 @@
 
 pycrdt does not say which insertion a letter of a text is. So a copy of the document is made in
 which each letter is replaced, in the bytes of the document, by one that stands for its author. The
-copy has the same structure, and what is read from it has an author in the place of each letter.
+copy has the same structure, and a text of it has an author in the place of each letter.
 """
 
 from __future__ import annotations

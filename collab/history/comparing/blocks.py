@@ -63,7 +63,7 @@ def is_inline(node: Node, schema: Schema) -> bool:
 def compare_trees(
     old: Node, new: Node, schema: Schema, authors: Mapping[int, Sequence[str | None]]
 ) -> list[ComparedBlock]:
-    """Return the blocks of two trees, those that were removed before what took their place.
+    """Return the blocks of two trees, each removed one before its replacement.
 
     Args:
         old, new: the trees.
@@ -149,7 +149,7 @@ class _Trees:
             self._look_into(block, block.old, block.new)
 
     def _look_into(self, block: ComparedBlock, old: Node, new: Node) -> None:
-        """Compare what is in a block that differs."""
+        """Compare the content of a block that differs."""
         if old["type"] != new["type"] or old.get("attrs", {}) != new.get("attrs", {}):
             block.kind = ChangeKind.CHANGED
         if self._is_line(old) and self._is_line(new):

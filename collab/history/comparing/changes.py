@@ -108,7 +108,7 @@ class Comparison:
 
     Args:
         changes: blocks and values that differ, in the order of the document.
-        html: the later state with what was removed, in ``<ins>`` and ``<del>``, which is safe to
+        html: the later state with removed text, in ``<ins>`` and ``<del>``, which is safe to
             be put into a page.
         users: authors of added letters: those of the first are of the class ``author-0``, and so
             on; ``None`` is an unknown author.

@@ -59,7 +59,7 @@ def compare_states(
         schema: of the root that holds the content, if it has one.
         field: the name of that root; by default the schema's.
         old, new: the states.
-        ranges: who wrote what.
+        ranges: the authors of insertions.
 
     Raises:
         ContentError: nodes are nested too deeply.

@@ -1,4 +1,4 @@
-"""A comparison as HTML: the later state, with what was removed, in ``<ins>`` and ``<del>``.
+"""A comparison as HTML: the later state, with removed text, in ``<ins>`` and ``<del>``.
 
 Texts are escaped by the writer of HTML, as those of any document are.
 """

@@ -70,7 +70,7 @@ def compare_texts(old: str, new: str) -> list[Piece]:
 
 
 def compare_lines(old: TextLine, new: TextLine) -> list[Piece]:
-    """Return the pieces of two lines, what was removed before what took its place."""
+    """Return the pieces of two lines, each removed one before its replacement."""
     return [
         _piece(kind, old, new, [*group]) for kind, group in _groups(old, new, _places(old, new))
     ]

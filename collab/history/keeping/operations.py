@@ -192,9 +192,9 @@ async def aread(name: str, id: int) -> Doc[Any]:
 
 
 async def arestore(name: str, id: int, *, user: object = None) -> Version:
-    """Make the content of a document what it was in a version.
+    """Make the content of a document equal to that of a version.
 
-    Members see it as an edit. What they type meanwhile elsewhere in the document stays.
+    Members see it as an edit. Their own edits elsewhere in the document stay.
 
     Args:
         name: the document.

@@ -1,7 +1,7 @@
-"""Restoring a version: a forward edit that makes the content what it was.
+"""Restoring a version: a forward edit that makes the content equal to the version's.
 
 The edit is the undoing, on a private copy of the version, of all that came later. It adds to the
-document and takes nothing back, so it merges with what members type meanwhile.
+document and takes nothing back, so it merges with edits that members make meanwhile.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ async def rights_of(name: str, user: Any, access: Access | None) -> VersionRight
     Args:
         name: the document.
         user: who asks.
-        access: what its type lets the user do with it.
+        access: of the user to the document, as its type says.
     """
     resolved = resolve(name)
     if resolved is None:

@@ -82,10 +82,10 @@ class ConnectionPart:
         self.connection = connection
 
     async def forget_user(self) -> None:
-        """End what was begun for the former user; called when the user has changed."""
+        """End the work for the former user; called when the user has changed."""
 
     async def end(self) -> None:
-        """End what outlives the connection's tasks and groups; called when it has ended."""
+        """End work that outlives the connection's tasks and groups; called when it has ended."""
 
 
 #: Data and status of a call whose method returned nothing.
@@ -168,7 +168,7 @@ class LiveConnection(ConsumerConnection):
         await self.consumer.on_connected()
 
     async def recheck_access(self, *, routine: bool = False) -> None:
-        """Ask again who the user is and what the user may do, and act on the answer."""
+        """Look up the user and the user's permissions again, and act on the answer."""
         await super().recheck_access(routine=routine)
         if self._is_connected and self._own_groups[1:] != self._user_groups():
             await self._leave_own_groups()
@@ -229,7 +229,7 @@ class LiveConnection(ConsumerConnection):
             await self.layer_channel.leave(name)
 
     def handler_of(self, message: dict[str, Any]) -> Any:
-        """Return the consumer's method for ``message``, or what enqueues a handler of its type."""
+        """Return the consumer's method for ``message``, or a function that enqueues its handler."""
         own = super().handler_of(message)
         handler = handlers_of(type(self.consumer)).get(message["type"])
         return partial(self._enqueue_handler, handler) if handler and own is None else own
@@ -289,7 +289,7 @@ class LiveConnection(ConsumerConnection):
         return self.calls.enqueue(CALL, call, size)
 
     def _greet(self, since: Any) -> None:
-        """Send a client that now accepts text frames what it has missed."""
+        """Send a client that now accepts text frames the ones that it has missed."""
         self.heard.remember_numbers(since)
         self.send_now(frame("runtime_state", self.runtime))
         self._replay_events()

@@ -60,7 +60,7 @@ class StateRules:
     def can_create(cls, user: Any, instance: Any, data: Mapping[str, Any]) -> Any:
         """Return whether ``user`` may create ``instance``; by default nobody may.
 
-        ``instance`` is unsaved and has what :meth:`get_initial` returns; the rest is in ``data``.
+        ``instance`` is unsaved and has the values of :meth:`get_initial`; the rest is in ``data``.
         """
         return False
 

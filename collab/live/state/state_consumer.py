@@ -34,7 +34,7 @@ _WRITE_RULES = frozenset({"can_create", "can_delete", "can_save"})
 class StateConsumer(StateRules, YjsConsumer):
     """A consumer that may have a state: ``class Meta: state = ProjectSerializer()``.
 
-    Beside ``state``, ``Meta`` may have ``writable``: what clients may do, by serializer;
+    Beside ``state``, ``Meta`` may have ``writable``: operations of clients, by serializer;
     ``auto_update``, for a list; ``per_connection``, which gives each connection a list; and
     ``per_user``, which gives each user a document, as a serializer with a ``user_key`` does.
     ``abstract`` leaves the state to subclasses.

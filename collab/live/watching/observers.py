@@ -344,7 +344,7 @@ class ModelObserver(BaseObserver):
         before = change.before.groups[self] if change.before else frozenset()
         now = set() if change.kind == Kind.DELETE else {*self.groups_of(change.row)}
         if change.before:
-            # The row as it was: this group may not see what became of it.
+            # The row as it was: this group may not see its new values.
             yield Kind.DELETE, change.before.row, sorted(before - now)
         yield Kind.UPDATE, change.row, sorted(before & now)
         yield Kind.CREATE, change.row, sorted(now - before)

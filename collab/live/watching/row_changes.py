@@ -1,7 +1,7 @@
 """Changes of watched rows, published once after the commit of their transaction.
 
 Until then only keys are recorded. After the commit the rows are read again, all of a model at once,
-and the kind of each change follows from what was there before and what is there now: many saves of
+and the kind of each change follows from the row before and the row now: many saves of
 a row, by any number of instances, are one change, and a rolled back one is none. See
 :mod:`collab.mirror.row_signals` for the changes that are followed.
 """
@@ -149,7 +149,7 @@ class _WatchedChanges(CommitWork):
         self._rows: dict[_ModelFollower, dict[Any, _WatchedChange]] = {}
 
     def has(self, follower: _ModelFollower, pk: Any) -> bool:
-        """Return whether a row was recorded already, and with it what was there before."""
+        """Return whether a row was recorded already, with its state before."""
         return pk in self._rows.get(follower, ())
 
     def add(
@@ -162,13 +162,13 @@ class _WatchedChanges(CommitWork):
         last: Model | None = None,
         itself: bool = True,
     ) -> None:
-        """Record a changed row; what was there before is known of its first change."""
+        """Record a changed row; its state before is known from its first change."""
         row = self._rows.setdefault(follower, {}).setdefault(pk, _WatchedChange(existed, before))
         row.last = last or row.last
         row.parts[self.part] = itself or row.parts.get(self.part, False)
 
     def run(self) -> None:
-        """Publish what is committed."""
+        """Publish the committed changes."""
         for follower, rows in self._rows.items():
             committed = {pk: row for pk, row in rows.items() if row.is_committed}
             self._rows[follower] = {pk: row for pk, row in rows.items() if pk not in committed}

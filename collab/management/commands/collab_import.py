@@ -168,8 +168,8 @@ def _write(name: str, content: dict[str, Any], *, replace: bool) -> None:
 def _merge(name: str, update: bytes, file: str, *, replace: bool) -> None:
     if replace:
         raise CommandError(
-            "An update is merged: it cannot replace what it may be a part of. Delete the document"
-            " first, or import JSON or text."
+            "An update is merged: it cannot replace content that it may be a part of. Delete the"
+            " document first, or import JSON or text."
         )
     try:
         send_doc_update(name, update)

@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--tune-gc",
             action="store_true",
-            help="make garbage collections rarer, and leave out what is loaded at the start",
+            help="make garbage collections rarer, and leave out objects of the start",
         )
 
     def handle(self, **options: Any) -> None:

@@ -27,7 +27,7 @@ and open /admin/ in two browsers.
 class Command(BaseCommand):
     help = "Add an app with a collaborative text and its admin to the project."
     missing_args_message = "Name the app, as in: manage.py startcollab notes"
-    # The app is not installed yet, and what is may be incomplete.
+    # The app is not installed yet, and the settings may be incomplete.
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:

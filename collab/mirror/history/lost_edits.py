@@ -1,6 +1,6 @@
 """Edits that members make in a row while it is removed, or gets another key.
 
-Nothing of them is left in the document, which integrates what comes even later as garbage. They are
+Nothing of them is left in the document, which integrates even later edits as garbage. They are
 found by building the document anew from the storage's log, without the removal.
 """
 
@@ -37,7 +37,7 @@ _REPLACED = Problem(409, ("Another member has replaced this row at the same time
 
 
 def trace_removed(room_name: str, edits: Iterable[RowEdit]) -> LostEdits:
-    """Return what members have edited in rows that were removed, or got another key, since.
+    """Return edits of members in rows that were removed, or got another key, since.
 
     Raises:
         Exception: the document cannot be built.
@@ -61,7 +61,7 @@ def trace_removed(room_name: str, edits: Iterable[RowEdit]) -> LostEdits:
 def trace_stale(
     room_name: str, author: Author, updates: Sequence[bytes], pasts: Pasts
 ) -> LostEdits:
-    """Return what ``author`` has edited with updates that the document integrated as garbage.
+    """Return edits of ``author`` in updates that the document integrated as garbage.
 
     Raises:
         Exception: a document of the past cannot be built.
@@ -87,7 +87,7 @@ def trace_stale(
 
 
 def has_garbage(news: bytes, received: UpdateOutline) -> bool:
-    """Return whether the document integrated as garbage what was none when it was received."""
+    """Return whether the document integrated structs as garbage that were received whole."""
     if news == received.update:
         return False
     known = joined([*garbage(received), *deletions(received)])
@@ -172,7 +172,7 @@ class _Document:
     ) -> None:
         if action == "update" or (action == "add" and row in found.keys):
             clocks = {client: clock for client, clock, *_ in outline.sections}
-            # With the server's change may be stored what members have just typed.
+            # Unsaved updates of members may be stored with the server's change.
             by_server = {client: clocks[client] for client in clocks.keys() & self._server}
             for client, clock in (by_server or clocks).items():
                 found.until[client] = min(clock, found.until.get(client, clock))

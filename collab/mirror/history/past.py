@@ -60,7 +60,7 @@ def _replaced(refresh: MirroredRefresh) -> list[Range]:
 
 
 def _inserts(replaced: Sequence[Range], outline: UpdateOutline) -> bool:
-    """Return whether an update inserts next to, or into, what was replaced."""
+    """Return whether an update inserts next to, or into, a replaced item."""
     places = (struct.neighbour or struct.parent for struct in read_structs(outline.update))
     return any(overlaps(replaced, (*place, place[1] + 1)) for place in places if place is not None)
 
@@ -135,7 +135,7 @@ class PastDocument:
         self._rows = {key: self.row(*key) for key in keys}
 
     def apply(self, author: Author, update: bytes) -> list[Refusal]:
-        """Return what ``author`` changes in the rows with an update.
+        """Return the changes of ``author`` in the rows with an update.
 
         Raises:
             PoisonedDoc: it cannot be applied.
@@ -173,5 +173,5 @@ class PastDocument:
         return found
 
     def row(self, name: str, key: str) -> RowInMap:
-        """Return what is in the map of a mirror under a key."""
+        """Return the value in the map of a mirror under a key."""
         return take_row(self._map(name), key, self._mirrors[name].text_fields)

@@ -3,10 +3,10 @@
 Each change of a field leaves a tombstone in the row's map, and those of different fields never
 become one. When the map is replaced, its content becomes one range with its neighbours.
 
-A client that does not know of the new map yet loses what it changes in the old one. Therefore a
+A client that does not know of the new map yet loses its changes of the old one. Therefore a
 document is refreshed only after it has been closed for a long time: a process that has it open
 records that now and then. The document before is kept, so that a client that comes back later with
-such changes is sent what they were, see :mod:`~.past`.
+such changes is sent their values, see :mod:`~.past`.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _may_gain(record: MirroredDocument, size: int, factor: float) -> bool:
 
 
 def _refreshed(document: Writing, before: bytes) -> tuple[bytes, bytes, list[RowKey]]:
-    """Return what a document would be, the update that makes it so, and which rows stay."""
+    """Return the refreshed document, the update that leads to it, and the rows that stay."""
     copy = Doc[Any](client_id=document.record.client_id)
     copy.apply_update(before)
     keys, left = _rows(document, copy)
@@ -175,7 +175,7 @@ def _refreshed(document: Writing, before: bytes) -> tuple[bytes, bytes, list[Row
 def _folded(doc: Doc[Any]) -> bytes:
     """Return a document as it is encoded when it is loaded the next time.
 
-    What has just been deleted is in pieces until then.
+    Recent deletions are in pieces until then.
     """
     fresh = Doc[Any]()
     fresh.apply_update(doc.get_update())

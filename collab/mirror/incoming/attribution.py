@@ -95,7 +95,7 @@ def _authors(room_name: str, stored: StoredDocument, map_names: Collection[str])
     for row, sections in _in_order(stored.log):
         changed = _apply(doc, row, map_names)
         if row.user_id is None and {section[0] for section in sections} <= server:
-            # It writes what is in the database.
+            # It writes the values of the database.
             continue
         for map_name, fields in changed.items():
             for key, name in fields:
@@ -119,7 +119,7 @@ def _apply(doc: Doc[Any], row: LogRow, map_names: Iterable[str]) -> dict[str, li
 def _in_order(log: Sequence[LogRow]) -> Iterator[tuple[LogRow, list[Section]]]:
     """Yield the updates of a log and their insertions, those of users first.
 
-    The server stores with its rows what members have just typed, which is stored as theirs a
+    The server stores with its rows the unsaved updates of members, which are stored as theirs a
     moment later.
     """
     left = {row: check_structure(row.data).sections for row in log}

@@ -131,7 +131,7 @@ class _Check:
             self._refuse_row(edit, _GONE)
 
     def _yield_to_database(self, edit: RowEdit, written: MirroredRow) -> None:
-        """Write what the database has changed into the map; edits of the same are refused."""
+        """Write changes of the database into the map; edits of the same fields are refused."""
         now, before = self._values[edit.key], written.values
         if same(now, before):
             return
@@ -306,7 +306,7 @@ class _Check:
     # Authors.
 
     def _by_author(self, edit: RowEdit, written: MirroredRow) -> dict[Author, list[str]]:
-        """Return the fields that differ from what was written last, by author."""
+        """Return the fields that differ from the values written last, by author."""
         found = defaultdict(list)
         for name in sorted(written.values.keys() | edit.fields.keys()):
             author = edit.authors.get(name) or edit.authors.get(ROW)

@@ -1,4 +1,4 @@
-"""Writing into a row's map what the row has, unless a newer edit is there."""
+"""Writes the values of a row into its map, unless a newer edit is there."""
 
 from __future__ import annotations
 
@@ -89,5 +89,5 @@ class SetField:
         if not isinstance(text, Text):
             row[self.name] = Text(self.now or "")
         elif type(self.before) is str:
-            # The text keeps what it can of what was typed since.
+            # The text keeps later typing where it can.
             write_text(text, self.before, self.now or "")

@@ -19,7 +19,7 @@ __all__ = ["Author", "Differences", "Outcome", "Refusal", "RowEdit", "RowKey", "
 
 #: Of a row: the name of its map, and its key there.
 RowKey = tuple[str, str]
-#: By row, the fields, or the row as a whole, that differ from what was written last.
+#: By row, the fields, or the row as a whole, that differ from the values written last.
 Differences = dict[RowKey, set[str]]
 
 

@@ -1,4 +1,4 @@
-"""Comparing documents with what was last written into them, without a lock."""
+"""Compares documents with the values written last, without a lock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["by_mirror", "differences", "differs", "unchecked", "written_keys", "
 
 
 def differences(room_name: str, edits: Sequence[RowEdit]) -> Differences:
-    """Return what differs from what was written last: fields, or the row as a whole."""
+    """Return the differences from the values written last: fields, or the row as a whole."""
     found = Differences()
     for mirror, those in by_mirror(edits):
         for chunk in chunks(those):
@@ -34,7 +34,7 @@ def differences(room_name: str, edits: Sequence[RowEdit]) -> Differences:
 
 
 def unchecked(room_name: str, concerned: Iterable[ModelMirror[Any]]) -> Differences:
-    """Return what is stored of a document and differs from what was written last."""
+    """Return the differences of a stored document from the values written last."""
     doc, found = Doc[Any](), Differences()
     get_storage().wait_for(partial(load_copy, room_name, doc))
     for mirror in concerned:

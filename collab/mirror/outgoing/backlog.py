@@ -72,7 +72,7 @@ class Backlog:
     def clear(self) -> None:
         """Forget everything: the threads of a process are not in its fork."""
         self._changed = Condition()
-        #: By document, what its thread has not begun to write.
+        #: By document, the rows that its thread has not begun to write.
         self._waiting: dict[str, list[Keys]] = {}
         #: Documents without a thread yet.
         self._queue: deque[str] = deque()
@@ -154,7 +154,7 @@ class Backlog:
                 logger.exception("Rows could not be written.", extra={"room": room_name})
 
     def _take(self, room_name: str) -> list[Keys]:
-        """Return what waits for a document; without anything the thread is done with it."""
+        """Return the rows that wait for a document; without any, the thread is done with it."""
         with self._changed:
             if found := self._waiting[room_name]:
                 self._waiting[room_name] = []

@@ -1,9 +1,9 @@
 """Rows to maps: changes of the database are written into documents, under their locks.
 
 A document's row in ``MirroredDocument`` is its lock. Its holder reads the rows as they are then,
-compares them with what was written last, and writes the difference: so the last holder has seen the
-last commit, and the document ends as the database (I10). Unchecked edits of clients are left alone:
-they differ from what was written last, the row does not.
+compares them with the values written last, and writes the difference: so the last holder has seen
+the last commit, and the document ends as the database (I10). Unchecked edits of clients are left
+alone: they differ from the values written last, the row does not.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Opening:
 
 
 async def watch(room_name: str) -> RoomWatcher | None:
-    """Write the rows of a document into it, and return what follows it while it is open."""
+    """Write the rows of a document into it, and return its watcher while it is open."""
     if not mirrors():
         return None
     worker = current_worker()

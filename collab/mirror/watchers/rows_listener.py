@@ -259,7 +259,7 @@ class RowsListener:
                 await self._recover(error, failures)
 
     async def _check_some(self, *, is_patient: bool) -> bool:
-        """Check some of what is due; False if nothing is."""
+        """Check some of the changes that are due; False if none is."""
         if self._overtaken:
             self._checking = DueChanges()
             await self._trace()
@@ -322,7 +322,7 @@ class RowsListener:
                     self._add(row, name, ELSEWHERE, now, is_typing=True)
 
     async def _trace(self) -> None:
-        """Send members what they edited in rows that were removed before it was checked."""
+        """Send members their edits of rows that were removed before the edits were checked."""
         overtaken, self._overtaken = self._overtaken, []
         try:
             lost = await self._worker.run(partial(trace_removed, self._name, overtaken))
@@ -407,7 +407,7 @@ class RowsListener:
         return await self._worker.run(partial(differences, self._name, edits))
 
     async def _sweep_some(self) -> None:
-        """Record what of the next rows differs from what was written last."""
+        """Record the differences of the next rows from the values written last."""
         sweep = self._sweep
         if not sweep.has_begun:
             written = await self._worker.run(partial(written_keys, self._name))

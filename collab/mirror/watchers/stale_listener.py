@@ -29,7 +29,7 @@ logger = logging.getLogger("collab.mirror")
 
 
 class StaleListener:
-    """Collects updates that change replaced or removed maps, and sends their authors what is lost.
+    """Collects updates that change replaced or removed maps; sends their authors the lost values.
 
     The document integrates such changes as garbage, which is how most are recognized. Deletions
     leave no garbage: they are recognized by the ids that a refresh has replaced.
@@ -99,11 +99,11 @@ class StaleListener:
 
     @property
     def is_busy(self) -> bool:
-        """Authors have not been sent yet what is lost."""
+        """Whether lost values have not been sent to their authors yet."""
         return self._task is not None
 
     async def settle(self) -> None:
-        """Wait until all authors have been sent what is lost."""
+        """Wait until all lost values have been sent to their authors."""
         while self._task is not None:
             await asyncio.wait([self._task])
 

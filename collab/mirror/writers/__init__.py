@@ -1,3 +1,3 @@
-"""Writers of whole rows, such as forms, that keep what others have changed meanwhile (I17)."""
+"""Writers of whole rows, such as forms, that keep the changes of others (I17)."""
 
 __all__: list[str] = []

@@ -25,7 +25,7 @@ __all__ = [
 
 
 class MirroredModelAdmin(MergingAdmin):
-    """Leaves to others what they have changed while a page of the admin was open.
+    """Keeps changes that others make while a page of the admin is open.
 
     Its forms, those of ``list_editable`` included, have
     :class:`~collab.mirror.writers.forms.MirroredFormMixin`.

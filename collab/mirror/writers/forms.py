@@ -19,7 +19,7 @@ __all__ = ["MirroredFormMixin", "MirroredModelForm", "mirrored_form"]
 
 
 class MirroredFormMixin(MergingFormMixin):
-    """Leaves to others what they have changed while a form was open.
+    """Keeps changes that others make while a form is open.
 
     See :class:`~collab.documents.merging.forms.MergingFormMixin`. Where a mirror has a field as
     Text, the change in the form and those of others are merged.

@@ -1,4 +1,4 @@
-"""Serializers and views of Django REST framework that keep what others have changed meanwhile."""
+"""Serializers and views of Django REST framework that keep the changes of others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PreconditionRequired(APIException):
 class MirroredSerializerMixin(ModelSerializer[Any]):
     """Saves the fields that the client has sent and that differ, and no others.
 
-    A client that sends a whole row (``PUT``) overwrites what others have changed since it read it.
+    A client that sends a whole row (``PUT``) overwrites all changes since it read the row.
     With ``If-Match`` and the ETag of the row (see :class:`ETagMixin`) it gets 412 instead.
     """
 

@@ -1,7 +1,7 @@
 """How deep the shared types of a document are inside each other.
 
-When one is deleted, pycrdt deletes what is in it, calling itself level by level, and does alike
-when it writes a type down. At some depth its stack is used up, and the process ends. Nothing can
+When one is deleted, pycrdt deletes its content by recursion, level by level, and it encodes a type
+in the same way. At some depth its stack is used up, and the process ends. Nothing can
 catch that, so no member's update may bring a document that far. Each update may be harmless by
 itself; the levels of several add up.
 
@@ -86,7 +86,7 @@ class Nesting:
         try:
             yield
         except ProtocolViolation:
-            # Server code, or another server, has put in what no client writes.
+            # Server code, or another server, has inserted content that no client writes.
             self.forget()
 
     def _may_be_too_deep(self, outline: UpdateOutline) -> bool:

@@ -16,7 +16,7 @@ _LATER = "later"
 def undoing(then: bytes, now: bytes) -> bytes:
     """Return the update that takes a document from state ``now`` to the content of ``then``.
 
-    It adds to the document and takes nothing back, so it merges with what members type meanwhile.
+    It adds to the document and takes nothing back, so it merges with other edits.
     """
     with temporary_doc() as doc, temporary_doc() as present:
         present.apply_update(now)

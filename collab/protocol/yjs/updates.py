@@ -131,7 +131,9 @@ def _apply_natively(doc: Doc[Any], update: bytes) -> None:
 
 
 def cut(update: bytes, state: bytes) -> bytes:
-    """Return what a document of state vector ``state`` lacks of ``update``; all deletions stay.
+    """Return the part of ``update`` that a document of state vector ``state`` lacks.
+
+    All deletions stay.
 
     Raises:
         PoisonedDoc: pycrdt cannot compute it.

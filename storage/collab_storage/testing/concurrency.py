@@ -188,7 +188,7 @@ class ConcurrencyContract:
         assert len(rows(await storage.load("doc"))) == 8
 
     async def test_a_loop_inside_a_serving_task_in_another_thread(self, storage: Storage) -> None:
-        # The context, and so what serving() has left in it, goes along into the thread.
+        # The context, and so the variables of serving(), goes along into the thread.
         async with storage.serving():
             await appended(storage, b"one")
             names: list[str] = []

@@ -84,7 +84,7 @@ class _Reader:
         return found
 
     def _break(self, found: list[Block]) -> None:
-        """Add a line end; it looks as what is before it."""
+        """Add a line end; it is formatted as the letter before it."""
         last = found[-1] if found else None
         if last is not None and last["type"] == "link":
             last["content"][-1]["text"] += "\n"

@@ -20,7 +20,7 @@ from .trees import KNOWN_BLOCKS, blocks_to_tree, tree_to_blocks
 
 __all__ = ["BlockNoteLayout"]
 
-#: Rich trees without what BlockNote cannot say.
+#: Rich trees without the parts that BlockNote lacks.
 _TREE = RICH.without("mention", "highlight", "subscript", "superscript", "font", "size")
 #: Nodes around blocks and in tables.
 _FRAME = frozenset(
