@@ -257,6 +257,33 @@ def test_the_form_gets_what_was_typed_last(visit: Visit) -> None:
         assert json.loads(ann.page.locator("pre").inner_text())["body"] == sent
 
 
+def test_a_script_that_reads_the_form_gets_what_was_typed_last(visit: Visit) -> None:
+    ann = visit("/page/notes/form-script?editor=plain&form_field=body", "Ann")
+    ann.expect_state("saved")
+    # Typed and read in one task, before the editor has had time to write its control.
+    read = """(text) => {
+      text.value = "Hello";
+      text.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      const form = text.closest("form");
+      return [new FormData(form).get("body"), form.elements.body.value];
+    }"""
+    assert ann.text.evaluate(read) == ["Hello", "Hello"]
+
+
+def test_a_form_without_the_control_is_left_alone(visit: Visit) -> None:
+    ann = visit("/page/notes/form-other?editor=plain&form_field=body", "Ann")
+    ann.expect_state("saved")
+    ann.text.press_sequentially("Hello")
+    read = """(text) => {
+      text.closest("form").elements.body.disabled = true;
+      const other = document.createElement("form");
+      other.innerHTML = '<input name="body" value="theirs">';
+      document.body.append(other);
+      return [new FormData(text.closest("form")).has("body"), new FormData(other).get("body")];
+    }"""
+    assert ann.text.evaluate(read) == [False, "theirs"]
+
+
 def test_htmx_takes_editors_out_and_puts_them_in(visit: Visit) -> None:
     ann = visit("/page/notes/18", "Ann")
     ann.expect_state("saved")

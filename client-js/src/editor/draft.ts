@@ -3,11 +3,11 @@ import type { Editor } from "@tiptap/core";
 import { Awareness } from "y-protocols/awareness";
 import { applyUpdate, Doc } from "yjs";
 
+import { keepValue } from "./form-value.js";
 import { Frame } from "./frame.js";
 import { translator } from "../strings.js";
-import type { MakeSurface, Surface } from "./surface.js";
+import type { MakeSurface } from "./surface.js";
 
-const PAUSE = 100;
 const started = new WeakSet<HTMLElement>();
 
 /** Open an editor in the place of the text area of an element, which holds the value. */
@@ -44,7 +44,9 @@ export function start(element: HTMLElement, makeSurface: MakeSurface): void {
   area.style.display = "none";
   // The editor has the label now.
   area.removeAttribute("aria-label");
-  keepValue(element, area, surface, doc);
+  // It lasts as long as the page.
+  const { signal } = new AbortController();
+  keepValue({ element, control: area, surface, doc, signal });
   element.dispatchEvent(new CustomEvent("collab-ready", { bubbles: true }));
 }
 
@@ -53,21 +55,6 @@ function write(value: string, host: HTMLElement, doc: Doc, field: string): void 
   const rich = host.querySelector<HTMLElement & { editor: Editor }>(".tiptap");
   if (rich) rich.editor.commands.setContent(value);
   else doc.getText(field).insert(0, value);
-}
-
-/** Keep the text area equal to the value, and send what was typed last with the form. */
-function keepValue(element: HTMLElement, area: HTMLTextAreaElement, surface: Surface, doc: Doc): void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  doc.on("update", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      area.value = surface.value;
-      element.dispatchEvent(new Event("input", { bubbles: true }));
-    }, PAUSE);
-  });
-  document.addEventListener("formdata", ({ target, formData }) => {
-    if (target === area.form && formData.has(area.name)) formData.set(area.name, surface.value);
-  });
 }
 
 const bytesOf = (encoded: string): Uint8Array =>

@@ -1,5 +1,6 @@
 /** `<collab-editor>`: a document of the server, edited together. */
 import { connect, type Connection } from "./connection.js";
+import { keepValue, type Control } from "./form-value.js";
 import { Frame } from "./frame.js";
 import { personOf } from "./person.js";
 import { StatusWatch, type Status } from "./status.js";
@@ -115,33 +116,10 @@ export class CollabEditor extends HTMLElement {
       notify: (message) => life.frame.notify(message),
     });
     this.#setEditable();
-    this.#followValue(life, life.surface);
+    const control = this.#input;
+    if (control) control.value = life.surface.value;
+    keepValue({ element: this, control, surface: life.surface, doc, signal: life.stop.signal });
     this.dispatchEvent(new CustomEvent("collab-ready", { bubbles: true }));
-  }
-
-  /** Keep the input of the form equal to the value. */
-  #followValue({ connection, stop }: Life, surface: Surface): void {
-    const input = this.#input;
-    let isPending = false;
-    const write = (): void => {
-      isPending = false;
-      if (stop.signal.aborted) return;
-      if (input) input.value = surface.value;
-      this.dispatchEvent(new Event("input", { bubbles: true }));
-    };
-    const follow = (): void => {
-      if (isPending) return;
-      isPending = true;
-      setTimeout(write, 100);
-    };
-    connection.doc.on("update", follow);
-    // The last letters must be in the form that is sent at once.
-    this.closest("form")?.addEventListener("submit", () => input && (input.value = surface.value), {
-      capture: true,
-      signal: stop.signal,
-    });
-    stop.signal.addEventListener("abort", () => connection.doc.off("update", follow));
-    if (input) input.value = surface.value;
   }
 
   #introduce({ awareness }: Connection, guest: string): void {
@@ -184,7 +162,7 @@ export class CollabEditor extends HTMLElement {
     return !this.hasAttribute("readonly") && !this.hasAttribute("no-offline");
   }
 
-  get #input(): HTMLInputElement | HTMLTextAreaElement | null {
+  get #input(): Control | null {
     return this.querySelector(":scope > :is(input, textarea)");
   }
 

@@ -1,0 +1,43 @@
+/** The value of an editor in the form that it is in. */
+import type { Doc } from "yjs";
+
+import type { Surface } from "./surface.js";
+
+export type Control = HTMLInputElement | HTMLTextAreaElement;
+
+/** Least time between two values of a control, in milliseconds. */
+const INTERVAL = 100;
+
+interface Kept {
+  element: HTMLElement;
+  /** Without one, only events follow the value. */
+  control: Control | null;
+  surface: Surface;
+  doc: Doc;
+  /** Ends it. */
+  signal: AbortSignal;
+}
+
+/** Keep a control equal to the value of an editor, and send the last letters with its form. */
+export function keepValue({ element, control, surface, doc, signal }: Kept): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const write = (): void => {
+    timer = undefined;
+    if (control) control.value = surface.value;
+    element.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const follow = (): void => {
+    timer ??= setTimeout(write, INTERVAL);
+  };
+  const send = ({ target, formData }: FormDataEvent): void => {
+    if (!control || target !== control.form || !formData.has(control.name)) return;
+    control.value = surface.value;
+    formData.set(control.name, control.value);
+  };
+  doc.on("update", follow);
+  document.addEventListener("formdata", send, { signal });
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    doc.off("update", follow);
+  });
+}
