@@ -22,7 +22,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.module_loading import module_has_submodule
 
-from collab.engine.connections.routes import Route, routes
+from collab.engine.connections.routes import Route, consumers
 from collab_storage.base import Storage
 
 from .conf import (
@@ -338,7 +338,7 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
     if check_application() or check_settings():
         return []
     try:
-        consumers = _consumers()
+        found = _consumers()
     except ImproperlyConfigured as error:
         hint = "Correct ASGI_APPLICATION: the dotted path of the application in your asgi.py."
         return [Warning(str(error), hint=hint, id="collab.W006")]
@@ -352,7 +352,7 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
             obj=consumer,
             id="collab.W005",
         )
-        for consumer in consumers
+        for consumer in found
         if consumer.is_open_to_everybody() and not (is_closed and _serves_types(consumer))
     ]
 
@@ -395,7 +395,7 @@ def check_room_names(**kwargs: object) -> list[CheckMessage]:
 def _consumers(
     is_wanted: Callable[[Route], bool] = lambda route: True,
 ) -> list[type[YjsConsumer]]:
-    """Return the project's consumers of documents that are on a route that ``is_wanted``.
+    """Return the project's consumers of documents; see :func:`consumers`.
 
     Raises:
         ImproperlyConfigured: the application cannot be imported.
@@ -403,13 +403,7 @@ def _consumers(
     # Not at the top: every management command would wait for it.
     from .consumers import YjsConsumer
 
-    found = {
-        getattr(route.application, "consumer_class", None)
-        for route in routes(get_default_application())
-        if is_wanted(route)
-    }
-    ours = [each for each in found if each is not None and issubclass(each, YjsConsumer)]
-    return sorted(ours, key=_full_name)
+    return consumers(YjsConsumer, get_default_application(), is_wanted)
 
 
 def _captured(route: Route) -> set[str]:

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import module_has_submodule
 
-from collab.engine.connections.routes import applications
+from collab.engine.connections.routes import consumers
 from collab.live.consumers import LiveConsumer
 
 __all__ = ["check_peer_hooks", "check_peer_modules", "check_peer_settings"]
@@ -102,13 +102,11 @@ def check_peer_hooks(**kwargs: object) -> list[CheckMessage]:
     ]
 
 
-def _consumers() -> list[type]:
+def _consumers() -> list[type[LiveConsumer]]:
     """Return the live consumers in the routing, as far as it can be imported."""
     try:
         application = get_default_application()
     except ImproperlyConfigured:
         # Another check says so.
         return []
-    found = {getattr(inner, "consumer_class", None) for inner in applications(application)}
-    ours = [each for each in found if each is not None and issubclass(each, LiveConsumer)]
-    return sorted(ours, key=lambda each: each.__qualname__)
+    return consumers(LiveConsumer, application)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from inspect import isawaitable
 from typing import Any, ClassVar
 
@@ -227,35 +227,33 @@ class _All(BasePermission):
         return any(part.decides(question) for part in self.parts)
 
     async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
-        return await _each(ask(part.can_connect, *args, **kwargs) for part in self.parts)
+        return await self._ask(lambda part: ask(part.can_connect, *args, **kwargs))
 
     async def has_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return await _each(ask(part.has_permission, *args, **kwargs) for part in self.parts)
+        return await self._ask(lambda part: ask(part.has_permission, *args, **kwargs))
 
     async def has_object_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
     ) -> bool:
         # One part has to allow both the call and the row: for "or", two halves are not enough.
-        return await _each(_holds(part, scope, consumer, action, instance) for part in self.parts)
+        return await self._ask(lambda part: _holds(part, scope, consumer, action, instance))
+
+    async def _ask(self, question: Callable[[BasePermission], Check]) -> bool:
+        """Return whether all parts answer with True; stop at the first that does not."""
+        for part in self.parts:
+            if not await question(part):
+                return False
+        return True
 
 
 class _Any(_All):
     """Allows if one part allows both the call and the row."""
 
-    async def can_connect(self, *args: Any, **kwargs: Any) -> bool:
-        return not await _each(_no(ask(part.can_connect, *args, **kwargs)) for part in self.parts)
-
-    async def has_permission(self, *args: Any, **kwargs: Any) -> bool:
-        return not await _each(
-            _no(ask(part.has_permission, *args, **kwargs)) for part in self.parts
-        )
-
-    async def has_object_permission(
-        self, scope: dict[str, Any], consumer: Any, action: str, instance: Any
-    ) -> bool:
-        return not await _each(
-            _no(_holds(part, scope, consumer, action, instance)) for part in self.parts
-        )
+    async def _ask(self, question: Callable[[BasePermission], Check]) -> bool:
+        for part in self.parts:
+            if await question(part):
+                return True
+        return False
 
 
 class _Not(_All):
@@ -287,18 +285,6 @@ def _negated(permission: BasePermission) -> BasePermission:
     if isinstance(permission, _All):
         return _Any(*map(_negated, permission.parts))
     return _Not(permission)
-
-
-async def _each(answers: Iterable[Check]) -> bool:
-    """Return whether all answers are True; stops at the first False."""
-    for answer in answers:
-        if not await answer:
-            return False
-    return True
-
-
-async def _no(answer: Check) -> bool:
-    return not await answer
 
 
 async def _holds(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import ProgrammingError
 
+from collab.documents import exists
 from collab_storage.exceptions import (
     DocumentCorrupt,
     DocumentNotFound,
@@ -42,6 +43,17 @@ class DocumentsCommand(BaseCommand):
     def progress(self, items: Sequence[T], options: Mapping[str, Any]) -> Iterable[T]:
         """Yield ``items`` and show the progress, unless the command is silent."""
         return progress(items, self.stderr) if options["verbosity"] else items
+
+    def check_names(self, names: list[str]) -> list[str]:
+        """Return ``names``, all of which are stored.
+
+        Raises:
+            DocumentNotFound: one is not.
+        """
+        for name in names:
+            if not exists(name):
+                raise DocumentNotFound(f"There is no document {name!r}.")
+        return names
 
     @abstractmethod
     def run(self, **options: Any) -> None:

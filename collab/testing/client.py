@@ -41,7 +41,7 @@ from pycrdt import (
 )
 
 from collab.conf import get_storage
-from collab.engine.connections.routes import applications
+from collab.engine.connections.routes import routes
 from collab.engine.hub.current import current_hub
 from collab.wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
@@ -377,8 +377,8 @@ class CollabClient:
 
 def _origin(application: Application) -> str:
     """Return an origin that the application's ``OriginValidator`` accepts, if there is one."""
-    for inner in applications(application):
-        for pattern in getattr(inner, "allowed_origins", ()):
+    for route in routes(application):
+        for pattern in getattr(route.application, "allowed_origins", ()):
             origin = pattern if "://" in pattern else f"http://{pattern}"
             return origin.replace("://.", "://").replace("*", "localhost")
     return "http://localhost"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 
-__all__ = ["Route", "applications", "routes"]
+__all__ = ["Route", "consumers", "routes"]
+
+T = TypeVar("T")
 
 _EMPTY_CELL = CellType()
 
@@ -27,17 +29,29 @@ class Route:
     patterns: tuple[Any, ...] = ()
 
 
-def applications(application: object) -> Iterator[object]:
-    """Yield ``application`` and each application that it may pass a websocket on to.
+def consumers(
+    kind: type[T], application: object, is_wanted: Callable[[Route], bool] = lambda route: True
+) -> list[type[T]]:
+    """Return the consumers of a kind in an application, in the order of their names.
 
-    A consumer is among them as the result of its ``as_asgi()``, which has a ``consumer_class``.
+    Args:
+        kind: the base class.
+        application: with the routes.
+        is_wanted: returns whether a route counts.
     """
-    return (route.application for route in routes(application))
+    found = {
+        getattr(route.application, "consumer_class", None)
+        for route in routes(application)
+        if is_wanted(route)
+    }
+    ours = [each for each in found if each is not None and issubclass(each, kind)]
+    return sorted(ours, key=lambda each: f"{each.__module__}.{each.__qualname__}")
 
 
 def routes(application: object) -> Iterator[Route]:
     """Yield the routes to ``application`` and to each that it may pass a websocket on to.
 
+    A consumer is among them as the result of its ``as_asgi()``, which has a ``consumer_class``.
     Each application occurs once, by the first route to it, in the order of the routers.
     """
     seen: set[int] = set()

@@ -19,7 +19,7 @@ from collab.history.comparing.changes import ChangeKind, Path, Piece
 from collab.history.comparing.lines import TextLine, compare_lines
 from collab.history.comparing.matching import gaps, matched
 
-__all__ = ["ComparedBlock", "compare_trees", "is_inline"]
+__all__ = ["ComparedBlock", "compare_trees"]
 
 #: Old blocks times new blocks up to which each is compared with each; beyond, with those near.
 _ALL_COMPARED = 2_500
@@ -52,12 +52,6 @@ class ComparedBlock:
     pieces: Sequence[Piece] = ()
     blocks: Sequence[ComparedBlock] = ()
     partner: ComparedBlock | None = None
-
-
-def is_inline(node: Node, schema: Schema) -> bool:
-    """Return whether a node is in the text of a line."""
-    known = schema.node_types.get(node["type"])
-    return is_text(node) or (known is not None and known.is_inline)
 
 
 def compare_trees(
@@ -167,7 +161,7 @@ class _Trees:
         inner = children(node)
         if not inner:
             return self._schema.holds_text(node["type"])
-        return any(map(is_text, inner)) or all(is_inline(child, self._schema) for child in inner)
+        return any(map(is_text, inner)) or all(map(self._schema.is_inline, inner))
 
     def _paired(
         self, old: Sequence[Node], new: Sequence[Node]

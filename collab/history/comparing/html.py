@@ -14,7 +14,7 @@ from typing import Any
 from collab.content.formats.html_writer import tag, write_html
 from collab.content.schema import MarkType, Schema
 from collab.content.trees import Mark, Node, children, document, make_text
-from collab.history.comparing.blocks import ComparedBlock, is_inline
+from collab.history.comparing.blocks import ComparedBlock
 from collab.history.comparing.changes import ChangeKind, ContentChange, Piece, PieceKind
 from collab.history.comparing.lines import TextLine, pieces_of
 
@@ -81,13 +81,13 @@ class ComparisonWriter:
         inner = children(node)
         if not inner:
             return self._marked(node, look)
-        if look == "added" and any(is_inline(child, self._schema) for child in inner):
+        if look == "added" and any(map(self._schema.is_inline, inner)):
             pieces = pieces_of(TextLine(inner, None, self._authors), PieceKind.ADDED)
             return node | {"content": [self._inline(piece) for piece in pieces]}
         return node | {
             "content": [
                 self._marked(child, look)
-                if is_inline(child, self._schema)
+                if self._schema.is_inline(child)
                 else self._painted(child, look)
                 for child in inner
             ]

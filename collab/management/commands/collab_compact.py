@@ -9,11 +9,11 @@ from django.apps import apps
 from django.core.management.base import CommandError
 
 from collab.conf import get_storage
-from collab.documents import exists, list_documents
+from collab.documents import list_documents
 from collab.history.keeping.automatic import keep_at_rest
 from collab.management.selection import DocumentsCommand, human_size
 from collab_storage.compaction import CompactionResult, compact
-from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound
+from collab_storage.exceptions import DocumentCorrupt
 
 
 class Command(DocumentsCommand):
@@ -36,7 +36,7 @@ class Command(DocumentsCommand):
 
     def run(self, **options: Any) -> None:
         refresh, prefix = _refresh(options["refresh"]), options["prefix"] or ""
-        names = _check(options["names"]) or _stored(prefix, with_log=refresh is None)
+        names = self.check_names(options["names"]) or _stored(prefix, with_log=refresh is None)
         results: list[CompactionResult] = []
         unreadable: list[str] = []
         refreshed = 0
@@ -57,13 +57,6 @@ class Command(DocumentsCommand):
                 "These documents cannot be read and were left as they are; restore them from a"
                 " backup:\n" + "\n".join(unreadable)
             )
-
-
-def _check(names: list[str]) -> list[str]:
-    for name in names:
-        if not exists(name):
-            raise DocumentNotFound(f"There is no document {name!r}.")
-    return names
 
 
 def _stored(prefix: str, *, with_log: bool) -> list[str]:

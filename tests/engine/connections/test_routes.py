@@ -8,7 +8,7 @@ from channels.security.websocket import OriginValidator
 from django.urls import path, re_path
 
 from collab.consumers import YjsConsumer
-from collab.engine.connections.routes import applications, routes
+from collab.engine.connections.routes import consumers, routes
 
 
 class One(YjsConsumer):
@@ -39,4 +39,13 @@ def test_a_consumer_with_two_routes_is_listed_once() -> None:
     consumer = One.as_asgi()
     application = URLRouter([path("first", consumer), path("second", consumer)])
     assert ways(application) == [(One, ["first"])]
-    assert [*applications(application)] == [application, consumer]
+    assert [route.application for route in routes(application)] == [application, consumer]
+
+
+def test_consumers_of_a_kind_are_in_the_order_of_their_names() -> None:
+    application = URLRouter([path("b", Two.as_asgi()), path("a", One.as_asgi())])
+    assert consumers(YjsConsumer, application) == [One, Two]
+    assert consumers(Two, application) == [Two]
+    assert consumers(YjsConsumer, application, lambda route: str(route.patterns[-1]) == "b") == [
+        Two
+    ]

@@ -5,10 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from collab.documents import exists, list_documents
+from collab.documents import list_documents
 from collab.management.selection import DocumentsCommand
 from collab.mirror.outgoing.writing import reconcile
-from collab_storage.exceptions import DocumentNotFound
 
 
 class Command(DocumentsCommand):
@@ -26,7 +25,7 @@ class Command(DocumentsCommand):
         if names and prefix:
             raise CommandError("Either names or --prefix, not both.")
         done, failed = 0, []
-        for name in self.progress(_check(names) or _all(prefix), options):
+        for name in self.progress(self.check_names(names) or _all(prefix), options):
             try:
                 done += reconcile(name, create=False)
             except Exception as error:
@@ -35,13 +34,6 @@ class Command(DocumentsCommand):
             self.stdout.write(f"{done} documents are equal to their rows.")
         if failed:
             raise CommandError("Documents that failed:\n" + "\n".join(failed))
-
-
-def _check(names: list[str]) -> list[str]:
-    for name in names:
-        if not exists(name):
-            raise DocumentNotFound(f"There is no document {name!r}.")
-    return names
 
 
 def _all(prefix: str) -> list[str]:
