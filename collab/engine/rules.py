@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PRESENCE_TIMEOUT", "DocumentRules", "apply_rules", "find_rules", "rules_of"]
 
-#: Seconds after which a type that does not say what others see of a user has failed.
+#: Seconds after which a type that does not return its data about a user has failed.
 PRESENCE_TIMEOUT = 30.0
 
 
@@ -45,7 +45,7 @@ class DocumentRules(Protocol):
         """Names of the formats that a commenter may change, with ``*`` for any letters."""
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
-        """Return what other members see of ``user``, as JSON can say it; ``None`` for nothing."""
+        """Return data about ``user`` for other members, for JSON; ``None`` for nothing."""
 
 
 #: Functions that return the rules of a document by its name, or ``None``; the first that has some
@@ -60,10 +60,10 @@ def rules_of(name: str) -> DocumentRules | None:
 
 
 async def apply_rules(member: Member, name: str | None, user: Any) -> None:
-    """Set what the rules of the document ``name`` say of a member whose user is ``user``.
+    """Set the data that the rules of the document ``name`` have of a member's ``user``.
 
     Raises:
-        ValueError: what others would see of the user is too large.
+        ValueError: the data about the user is too large.
         TimeoutError: the type does not return it.
     """
     rules = None if name is None else rules_of(name)

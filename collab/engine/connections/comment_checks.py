@@ -42,7 +42,7 @@ _processes = ProcessQueue(_AT_ONCE, _TIMEOUT)
 
 
 class AccessQuestion(Protocol):
-    """The question what a client may do."""
+    """The question for a client's access."""
 
     #: The last answer.
     access: Access
@@ -60,7 +60,7 @@ class CommentingConnection(Protocol):
 
     @property
     def access_check(self) -> AccessQuestion:
-        """The question what the client may do, also when the connection has ended."""
+        """The question for the client's access, also when the connection has ended."""
 
 
 class Commenter(Protocol):
@@ -93,10 +93,10 @@ class CheckedDocument(Protocol):
         """Bytes of the document, about."""
 
     def flush(self) -> None:
-        """Integrate what was received."""
+        """Integrate the received updates."""
 
     def encode(self, state: bytes) -> bytes:
-        """Return what a document of state vector ``state`` lacks."""
+        """Return the update that a document of state vector ``state`` lacks."""
 
     def has_all(self, update: bytes) -> bool:
         """Return whether the document has all of an update, which then needs no check."""
@@ -250,7 +250,7 @@ class CommentChecks(Generic[C]):
     async def _only_comments(self, member: C, update: RoomUpdate[C]) -> bool:
         """Return whether an update does nothing but comment.
 
-        What others do meanwhile changes nothing in what the update refers to.
+        Edits of others meanwhile change nothing that the update refers to.
 
         Raises:
             Exception: that cannot be found out.
@@ -263,7 +263,7 @@ class CommentChecks(Generic[C]):
             return await _processes.run(changes_formats_only, update.data, content, formats)
 
     async def _access(self, member: C, waiting: _Waiting[C]) -> Access:
-        """Return what the client may do now, whether it is still connected or not."""
+        """Return the client's access now, whether it is still connected or not."""
         question = waiting.question
         try:
             return await question.ask_again()

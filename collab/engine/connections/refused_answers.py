@@ -1,8 +1,8 @@
 """Clients whose updates were refused for good, which would send them again for ever.
 
 A client that is refused an update, as it is too large or not valid, connects again, and returns the
-update with its answer to the server's question for what is missing. So it is asked again after a
-pause only, which grows with each refusal; meanwhile it gets what the others change.
+update with its answer to the server's request for missing updates. So it is asked again after a
+pause only, which grows with each refusal; meanwhile it gets the changes of the others.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Sender(Protocol):
     """A connection of the server."""
 
     def give_up(self, code: int, reason: str) -> None:
-        """Close the connection, and free what it has received."""
+        """Close the connection, and free the received bytes."""
 
 
 class UnfinishedMessages:

@@ -21,7 +21,7 @@ def address_of(scope: Mapping[str, Any]) -> str | None:
 
     Each client of IPv6 has 2**64 addresses, so these count as one. Behind ``TRUSTED_PROXIES``
     proxies, each of which appends to ``X-Forwarded-For`` the address that connects to it, the
-    client's is at that place from the right: what is further left is the client's own claim.
+    client's is at that place from the right: addresses further left are the client's own claim.
     """
     given = _forwarded(scope, get_settings().TRUSTED_PROXIES) or _direct(scope)
     return _key(given) if given else None

@@ -29,7 +29,7 @@ class Upkeep:
     """Follows rooms from when they are loaded: access checks, storage polling, unloading.
 
     Args:
-        live: what is open.
+        live: the open rooms.
         store: has the documents.
         relay: to other processes, if there may be any.
     """

@@ -1,8 +1,8 @@
 """Integrates a room's updates into its document, each as soon as it can be.
 
-pycrdt keeps inside the Doc what builds on insertions that are missing. It may lose some of it, and
-what is pending may contradict what is there or arrives later: then the document can no longer be
-read from what was stored of it, or reads otherwise. So the Doc gets only what it integrates at
+pycrdt keeps structs that depend on missing insertions inside the Doc. It may lose some of them, and
+they may contradict others that are there or arrive later: then the document can no longer be read
+from its stored updates, or reads otherwise. So the Doc gets only structs that it integrates at
 once, and the rest is pending outside of it; see :mod:`collab.engine.rooms.pending`.
 """
 
@@ -34,22 +34,22 @@ logger = logging.getLogger("collab.room")
 
 #: Least time between two rounds of questions for missing updates, in seconds.
 _QUESTION_INTERVAL = 1.0
-#: From this size on, server code's updates are cut down to what is new before they are read.
+#: From this size on, server code's updates are cut down to their new part before they are read.
 _LARGE = 64 * 1024
 
 
 class Integrator:
-    """Decides what of a room's updates is integrated now, what is pending, what is refused.
+    """Decides which of a room's updates are integrated now, pending, or refused.
 
     Invariants:
 
     1. An update, or each part of one, is in one place: queued, pending, integrated or refused.
-    2. The Doc gets what it integrates at once; nothing is pending inside it.
+    2. The Doc gets structs that it integrates at once; nothing is pending inside it.
     3. ``_known`` is the state vector of the Doc, or ``None`` until that is read again.
     4. When ``integrate`` returns, nothing is queued, and of the pending updates none is ready.
     5. A refused update leaves the document as it was, and costs no member but its sender anything.
     6. A member's update is numbered below every update of that member that is pending.
-    7. A member of which an update is pending was asked for what is missing, or will be soon.
+    7. A member of which an update is pending was asked for the missing ones, or will be soon.
 
     Args:
         name: of the document.
@@ -151,7 +151,7 @@ class Integrator:
             watcher.detach()
 
     def doc_changed(self, update: bytes) -> None:
-        """Queue what server code has changed in the Doc itself."""
+        """Queue changes that server code has made in the Doc itself."""
         self._known = None
         self.add(RoomUpdate(update, origin=Origin.DOC))
 
@@ -166,9 +166,9 @@ class Integrator:
     # Decisions.
 
     def integrate(self) -> tuple[list[RoomUpdate[Member]], bytes]:
-        """Integrate what is queued; return the good updates, and their changes as one update.
+        """Integrate the queued updates; return the good ones, and their changes as one update.
 
-        Each is cut down to what is new in it.
+        Each is cut down to its new part.
         """
         queue, self._queue = self._queue, []
         if len(queue) == 1 and (found := queue[0].outline) is not None and not self._pending:
@@ -260,7 +260,7 @@ class Integrator:
         turn.news.append(news)
 
     def _integrate_part(self, update: RoomUpdate[Member], turn: _Turn) -> None:
-        """Integrate what can be of an update; the rest is pending."""
+        """Integrate the part of an update that can be; the rest is pending."""
         if update.partial is None:
             assert update.outline is not None
             update.partial = PartialUpdate(update.outline)
@@ -324,7 +324,7 @@ class Integrator:
         """Apply the whole of an update that extends the document, or the bytes of a part of it.
 
         Returns:
-            what is new in it; ``None`` if it is refused.
+            its new part; ``None`` if it is refused.
         """
         self.author = update.member
         try:
@@ -352,7 +352,7 @@ class Integrator:
 
 
 class _Turn(NamedTuple):
-    """The integrated updates of a turn of the event loop, and what is new in them."""
+    """The integrated updates of a turn of the event loop, and their new parts."""
 
     updates: list[RoomUpdate[Member]]
     news: list[bytes]

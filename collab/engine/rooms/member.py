@@ -30,7 +30,7 @@ class Connection(Protocol):
 
     @property
     def access_check(self) -> AccessQuestion:
-        """The question what the client may do, also when the connection has ended."""
+        """The question for the client's access, also when the connection has ended."""
 
     @property
     def scope(self) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class Connection(Protocol):
         """End the connection without the client's help: it takes no data."""
 
     async def recheck_access(self, *, routine: bool = False) -> None:
-        """Ask the project again what the member may do, and act on the answer.
+        """Ask the project again for the member's access, and act on the answer.
 
         Args:
             routine: a periodic check, which forgives for a while that there is no answer.
@@ -133,7 +133,7 @@ class Member:
             self.send_frame(json_frame("stateless", data=payload))
 
     def ask(self, state: bytes) -> None:
-        """Ask a client that may write for what a document of state vector ``state`` lacks.
+        """Ask a client that may write for updates that a document of state ``state`` lacks.
 
         If its updates were refused for good a moment ago, it is asked later.
         """
@@ -166,7 +166,7 @@ class Member:
         return self.room_name or "", self.user_id or address
 
     def send_state(self, state: bytes) -> None:
-        """Send what a document of state vector ``state`` lacks."""
+        """Send the updates that a document of state vector ``state`` lacks."""
         if not self.outbox.is_blocked:
             for frame in self.room.answer(state):
                 self.answered += len(frame)

@@ -1,14 +1,14 @@
 """Updates of a room that build on updates that are missing.
 
-pycrdt keeps such updates inside the Doc. It may lose some of them, and what is pending may
-contradict what is there or arrives later: then the document can no longer be read from what was
-stored of it, or reads otherwise. So a room gives its Doc only what the Doc integrates at once. The
+pycrdt keeps such updates inside the Doc. It may lose some of them, and they may contradict others
+that are there or arrive later: then the document can no longer be read from its stored updates, or
+reads otherwise. So a room gives its Doc only structs that the Doc integrates at once. The
 rest is pending here: outside the Doc, not stored, not sent and not reported as saved. It
-belongs to its sender, who is asked for what is missing; it counts against a limit, and goes when
+belongs to its sender, who is asked for the missing ones; it counts against a limit, and goes when
 the sender goes.
 
 An item is integrated when the insertions of its client before it, its neighbours and its parent
-are there; a deletion when what it deletes is.
+are there; a deletion when the deleted item is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Sender:
     Attributes:
         pending: in the order in which they arrived.
         last: number of the last update that arrived since one is pending.
-        is_asked: it was asked for what is missing since the last of them arrived.
+        is_asked: it was asked for missing updates since the last of them arrived.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class PendingUpdates:
         return sum(update.partial.cost for update in sender.pending if update.partial)
 
     def question(self, state: bytes) -> None:
-        """Ask members whose updates are pending for what a document of that state vector lacks.
+        """Ask members whose updates are pending for those that a document of that state lacks.
 
         Each is asked once for updates that have become pending since, and the client is sent how
         many are.

@@ -51,7 +51,7 @@ class PresentMember(TypedDict):
     user_id: str | None
     access: int
     client_ids: list[int]
-    #: JSON text of what the server says of the user; empty for nothing.
+    #: JSON text of the server's data about the user; empty without any.
     verified: str
 
 
@@ -102,7 +102,7 @@ class Room:
     # Members.
 
     def join(self, member: Member) -> None:
-        """Add ``member``, and send it what a client needs first.
+        """Add ``member``, and send it the frames that a client needs first.
 
         Raises:
             TryAgainLater: the room is full.
@@ -161,7 +161,7 @@ class Room:
         ]
 
     def handle(self, member: Member, effect: Effect[Member]) -> None:
-        """Do what a member's frame asks for.
+        """Carry out a member's frame.
 
         Raises:
             MemberError: the member asks for too much.
@@ -203,7 +203,7 @@ class Room:
         if not update.is_whole:
             self._integrator.receive(update)
             return
-        # Most of it is known; by itself, it is cut down to what is new.
+        # Most of it is known; by itself, it is cut down to its new part.
         self.flush()
         self.adopt()
         member = update.member
@@ -224,7 +224,7 @@ class Room:
         self._integrator.add(RoomUpdate(update, origin=Origin.RELAY))
 
     def adopt(self, before: float | None = None) -> None:
-        """Store what other processes have not confirmed as stored, by default all of it."""
+        """Store updates that other processes have not confirmed as stored, by default all."""
         self._delivery.adopt(before)
 
     def broadcast(self, frame: bytes) -> None:
@@ -271,7 +271,7 @@ class Room:
         return self._document.state()
 
     def encode(self, state: bytes) -> bytes:
-        """Return what a document of state vector ``state`` lacks."""
+        """Return the update that a document of state vector ``state`` lacks."""
         return self._document.encode(state)
 
     def has(self, update: bytes) -> bool:
@@ -285,7 +285,7 @@ class Room:
     # The flush.
 
     def flush(self) -> None:
-        """Integrate and deliver at once what this turn has brought so far."""
+        """Integrate and deliver the updates of this turn at once."""
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None

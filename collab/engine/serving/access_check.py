@@ -1,4 +1,4 @@
-"""Asks the project what a client may do: before it connects, and again while it is connected."""
+"""Asks the project for a client's access: before it connects, and while it is connected."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class AccessCheck:
         self.access = Access.NONE
 
     async def ask(self) -> Access:
-        """Ask the project, and return what the client may do: to read at least.
+        """Ask the project, and return the client's access: to read at least.
 
         Raises:
             MemberError: the client is refused, or the project has not answered in time.
@@ -113,7 +113,7 @@ class AccessCheck:
         return self._loop.time() - self._answered_at > self._settings.ACCESS_GRACE
 
     def record(self, access: Access) -> bool:
-        """Record what the client may do from now on; return whether that has changed."""
+        """Record the client's access from now on; return whether it has changed."""
         is_changed = access != self.access
         counters.access_changes[access.label] += is_changed
         self.access = access

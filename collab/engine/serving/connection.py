@@ -1,4 +1,4 @@
-"""One connection of a consumer, from its handshake until the storage has what it sent.
+"""One connection of a consumer, from its handshake until its updates are stored.
 
 It runs a receive loop of its own: Channels' dispatch costs a thread hop per message, to close
 old database connections, which nothing on this path opens.
@@ -61,7 +61,7 @@ class ConsumerConnection:
 
     Projects subclass consumers, so a consumer has the documented names and this object, which has
     everything else: no attribute of a subclass can replace a part of it. Of the consumer it uses
-    only what :class:`ServedConsumer` lists, and never an attribute that a project may assign.
+    only names that :class:`ServedConsumer` lists, and never an attribute that a project may assign.
 
     The hub knows it as a :class:`collab.engine.rooms.member.Connection`, and as the
     :class:`collab.engine.hub.loader.Opener` of the documents that it opens first.
@@ -374,7 +374,7 @@ class ConsumerConnection:
     # Access.
 
     async def recheck_access(self, *, routine: bool = False) -> None:
-        """Ask the project again what the client may do, and act on the answer.
+        """Ask the project again for the client's access, and act on the answer.
 
         If the project cannot answer, the connection is closed. A periodic check forgives that
         for ``ACCESS_GRACE`` seconds: a database that is away for a while ends no connection.
@@ -382,7 +382,7 @@ class ConsumerConnection:
         async with self._checking:
             try:
                 access = await self.access_check.ask_again()
-                # At once: what follows may fail.
+                # At once: the next steps may fail.
                 if self.access_check.record(access):
                     self._change_access(access)
                 if self._member is not None:
@@ -437,7 +437,7 @@ class ConsumerConnection:
         raise StopConsumer
 
     async def leave(self) -> None:
-        """Leave the room and the groups, and wait until what the client sent is stored."""
+        """Leave the room and the groups, and wait until the client's updates are stored."""
         self._stateless.close()
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)

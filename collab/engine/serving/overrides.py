@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["check_overrides", "documented"]
 
-#: Names that the server does not look up, and what to do instead of overriding them.
+#: Names that the server does not look up, and the remedy for overriding them.
 _FINAL: Mapping[str, str] = {
     "access": "return what the client may do from authorize()",
     "recheck_access": "override authorize(), which each recheck calls",

@@ -46,7 +46,7 @@ class ServedConsumer(Protocol):
         """Return the name of the document."""
 
     async def authorize(self) -> Access:
-        """Return what the user may do."""
+        """Return the user's access."""
 
     async def make_ydoc(self) -> Doc[Any]:
         """Return a new Doc."""
@@ -85,7 +85,7 @@ def new_member(
     Args:
         connection: whose.
         consumer_class: of its consumer.
-        access: what the client may do.
+        access: of the client.
         send: of the ASGI server.
         socket: of the server, if frames can go past ASGI.
     """

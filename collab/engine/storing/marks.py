@@ -60,7 +60,7 @@ class DocumentMarks:
         Args:
             name: of the document.
             found: the storage's mark.
-            before: what :meth:`current` returned before the storage was asked. Rows that this
+            before: the result of :meth:`current` before the storage was asked. Rows that this
                 process appends meanwhile may be counted in ``found``, or not.
         """
         if (progress := self._progress.get(name)) is None:

@@ -1,4 +1,4 @@
-"""Changes a stored document once to what a new version of its type expects.
+"""Changes a stored document once to the structure that a new version of its type expects.
 
 The document says itself which version it has, in a root of its own. The change and the new version
 are stored together, as a new snapshot, and a storage accepts only one new snapshot of a document
