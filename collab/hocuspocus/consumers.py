@@ -43,7 +43,7 @@ class HocuspocusConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Chann
         return Access.WRITE
 
     async def authenticate(self, name: str, token: str) -> Access | tuple[Access, Any]:
-        """Return what a client may do with the document ``name``; with it, its user, if need be.
+        """Return a client's access to the document ``name``; with it, its user, if need be.
 
         Called for each document that the client opens, when it sends its token again, and at each
         check of access, with the last token.

@@ -129,7 +129,7 @@ def read_text(data: bytes, position: int) -> tuple[str, int]:
 
 
 def read_token(frame: bytes, position: int) -> TokenFrame:
-    """Return what an auth message of a client has behind its type.
+    """Return the content of a client's auth message, behind its type.
 
     Raises:
         ProtocolViolation: it is not valid.
@@ -146,7 +146,7 @@ def read_token(frame: bytes, position: int) -> TokenFrame:
 
 
 def prefix_of(address: bytes) -> bytes:
-    """Return what frames of an address begin with."""
+    """Return the beginning of all frames of an address."""
     return varuint(len(address)) + address
 
 

@@ -44,7 +44,7 @@ class HocuspocusMember(Member):
         on_close: Callable[[int, str], object],
         user_id: str | None,
     ) -> None:
-        #: The session and the outbox, as what they are.
+        #: The session and the outbox, with their own types.
         self.exchange = session
         self._addressed: AddressedOutbox
         self._line = line
@@ -92,7 +92,7 @@ class HocuspocusMember(Member):
         self.send_scope()
 
     def send_scope(self) -> None:
-        """Send what the client may do."""
+        """Send the client's access."""
         self.send_frame(authenticated_frame(scope_of(self.session.access)))
 
     def begin_exchange(self) -> None:
@@ -111,7 +111,7 @@ class HocuspocusMember(Member):
             self.send_frame(step1_frame(state))
 
     def ask(self, state: bytes) -> None:
-        """Ask for what a document of state vector ``state`` lacks, once the client has begun."""
+        """Ask for the update that a document of ``state`` lacks, once the client has begun."""
         if self._has_asked:
             super().ask(state)
 

@@ -19,7 +19,7 @@ class SuiteDocument(documents.DocumentType):
     history: ClassVar = documents.History(every=600)
 
     def authorize(self, user: Any, pk: Any) -> Access:
-        """Grant what ``get_abilities()`` says, in this process and without an HTTP request."""
+        """Grant the access of ``get_abilities()``, in this process and without an HTTP request."""
         document = Document.objects.filter(pk=pk).first()
         if document is None:
             raise NoSuchDocument

@@ -63,7 +63,7 @@ class Document(models.Model):
         return max(roles, key=_rank)
 
     def get_abilities(self, user: Any) -> dict[str, bool]:
-        """Return what a user may do."""
+        """Return the abilities of a user."""
         rank = _rank(self.get_role(user))
         return {
             "retrieve": rank >= _rank(Role.READER),

@@ -48,7 +48,7 @@ class ProcessQueue:
         self._timeout = timeout
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Return what ``function`` returns, see :func:`run_in_process`."""
+        """Return the result of ``function``, see :func:`run_in_process`."""
         try:
             loop = get_running_loop()
         except RuntimeError:
@@ -63,7 +63,7 @@ _patient = ProcessQueue(at_once=2, timeout=120)
 
 
 async def run_in_process(function: Callable[..., T], *args: object) -> T:
-    """Return what ``function`` returns, called in a process of its own.
+    """Return the result of ``function``, called in a process of its own.
 
     Function, arguments and result are pickled. Its errors are raised here, and its log records are
     logged here. If no such process can be started, as where ``sys.executable`` is not a Python, the
@@ -114,7 +114,7 @@ def _ask(function: Callable[..., T], args: tuple[object, ...], timeout: float) -
 
 
 def _answered(function: Callable[..., Any], args: tuple[object, ...], timeout: float) -> Any:
-    """Return what :func:`answer` writes in another process."""
+    """Return the result that :func:`answer` writes in another process."""
     with TemporaryFile() as question, TemporaryFile() as reply:
         pickle.dump((function, args), question)
         question.seek(0)
