@@ -59,7 +59,7 @@ async def _day(trace: Trace) -> list[tuple[int, int, int, float]]:
     from collab.history.keeping.states import encode
     from collab_storage.base import LogEntry
     from collab_storage.memory import MemoryStorage
-    from collab_storage.versions import VersionDraft
+    from collab_storage.versions import VersionChoice, VersionDraft
 
     storage, doc, policy = MemoryStorage(), Doc[Any](), History()
     text, start = doc.get("text", type=Text), datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,7 +73,7 @@ async def _day(trace: Trace) -> list[tuple[int, int, int, float]]:
         for transaction in transactions[number * step : (number + 1) * step]:
             type_into(text, transaction)
         at = start + timedelta(seconds=(number + 1) * _EVERY)
-        found = await storage.versions("doc", limit=1)
+        found = await storage.versions("doc", VersionChoice(limit=1))
         newest = await storage.load_version("doc", found[0].id) if found else None
         state = encode(doc.get_update(), newest.states if newest else ())
         await storage.add_version("doc", VersionDraft(at, state))

@@ -15,8 +15,10 @@ from .base import new_version
 from .exceptions import BaseNotFound, DocumentNotFound
 from .formats import check_formats
 from .versions import (
+    ALL_VERSIONS,
     LoadedVersion,
     Version,
+    VersionChoice,
     VersionDraft,
     VersionKind,
     VersionState,
@@ -102,6 +104,7 @@ _FORGET = [
     ) WHERE EXISTS (SELECT 1 FROM json_each(versions.authors) WHERE value = ?1)
     """,
 ]
+_NEWEST = VersionChoice(limit=1)
 #: Before and after all times that are stored.
 _EVER, _NEVER = "", "~"
 
@@ -111,7 +114,7 @@ async def add_version(db: Connection, name: str, draft: VersionDraft) -> Version
     document = await rows_of(db, "SELECT id FROM documents WHERE name = ?", name)
     if not document:
         raise DocumentNotFound(name)
-    newest = next(iter(await read_versions(db, name, limit=1)), None)
+    newest = next(iter(await read_versions(db, name, _NEWEST)), None)
     if newest is not None and is_kept(newest, draft):
         return newest
     if newest is not None and is_replaced(newest, draft):
@@ -119,7 +122,7 @@ async def add_version(db: Connection, name: str, draft: VersionDraft) -> Version
         await write(db, _REPLACE_VERSION, *values)
     else:
         await _insert(db, document[0][0], await _total(db, name, newest), draft)
-    return (await read_versions(db, name, limit=1))[0]
+    return (await read_versions(db, name, _NEWEST))[0]
 
 
 async def _total(db: Connection, name: str, newest: Version | None) -> int:
@@ -149,23 +152,17 @@ async def _insert(db: Connection, document: int, before: int, draft: VersionDraf
 
 
 async def read_versions(
-    db: Connection,
-    name: str,
-    *,
-    since: datetime | None = None,
-    before: datetime | None = None,
-    named: bool = False,
-    limit: int | None = None,
+    db: Connection, name: str, choice: VersionChoice = ALL_VERSIONS
 ) -> list[Version]:
     """Return versions, the newest first."""
     rows = await rows_of(
         db,
         _LIST,
         name=name,
-        since=_EVER if since is None else time_text(since),
-        before=_NEVER if before is None else time_text(before),
-        named=named,
-        limit=-1 if limit is None else limit,
+        since=_EVER if choice.since is None else time_text(choice.since),
+        before=_NEVER if choice.before is None else time_text(choice.before),
+        named=choice.named,
+        limit=-1 if choice.limit is None else choice.limit,
     )
     return [_version(*row) for row in rows]
 

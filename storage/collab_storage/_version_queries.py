@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery, TextField
@@ -19,6 +18,7 @@ from .models import DocumentVersion, StoredDeletions, StoredRange, VersionBlob
 from .versions import (
     LoadedVersion,
     Version,
+    VersionChoice,
     VersionDraft,
     VersionKind,
     VersionState,
@@ -106,15 +106,13 @@ class VersionQueries:
     def _has_blob(self, document: int, digest: bytes) -> bool:
         return self._blobs.filter(document=document, digest=digest).exists()
 
-    def chosen(
-        self, name: str, since: datetime | None, before: datetime | None, named: bool
-    ) -> QuerySet[DocumentVersion]:
+    def chosen(self, name: str, choice: VersionChoice) -> QuerySet[DocumentVersion]:
         rows = self._versions.filter(document__name=name).order_by("-pk")
-        if since is not None:
-            rows = rows.filter(at__gte=to_database(since))
-        if before is not None:
-            rows = rows.filter(at__lt=to_database(before))
-        return rows.exclude(title="") if named else rows
+        if choice.since is not None:
+            rows = rows.filter(at__gte=to_database(choice.since))
+        if choice.before is not None:
+            rows = rows.filter(at__lt=to_database(choice.before))
+        return (rows.exclude(title="") if choice.named else rows)[: choice.limit]
 
     def read(self, rows: QuerySet[DocumentVersion]) -> list[Version]:
         blob = self._blobs.filter(document=OuterRef("document"), digest=OuterRef("digest"))

@@ -23,9 +23,11 @@ from .base import (
 from .exceptions import BaseNotFound, DocumentExists, DocumentNotFound
 from .journal import DocumentEvent, EventKind, arecord, changes_of
 from .versions import (
+    ALL_VERSIONS,
     HistoryStorage,
     LoadedVersion,
     Version,
+    VersionChoice,
     VersionDraft,
     VersionState,
     is_kept,
@@ -203,15 +205,7 @@ class MemoryStorage(HistoryStorage):
             document.versions.append(_version(next(self._ids), draft, state, before))
         return document.versions[-1]
 
-    async def versions(
-        self,
-        name: str,
-        *,
-        since: datetime | None = None,
-        before: datetime | None = None,
-        named: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[Version]:
+    async def versions(self, name: str, choice: VersionChoice = ALL_VERSIONS) -> Sequence[Version]:
         check_name(name)
         with self._lock:
             document = self._documents.get(name)
@@ -219,11 +213,11 @@ class MemoryStorage(HistoryStorage):
         chosen = [
             version
             for version in found
-            if (since is None or version.at >= since)
-            and (before is None or version.at < before)
-            and (version.title or not named)
+            if (choice.since is None or version.at >= choice.since)
+            and (choice.before is None or version.at < choice.before)
+            and (version.title or not choice.named)
         ]
-        return chosen[:limit]
+        return chosen[: choice.limit]
 
     async def load_version(self, name: str, id: int) -> LoadedVersion | None:
         check_name(name)

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -29,7 +28,14 @@ from .base import (
     check_name,
     check_prefix,
 )
-from .versions import HistoryStorage, LoadedVersion, Version, VersionDraft
+from .versions import (
+    ALL_VERSIONS,
+    HistoryStorage,
+    LoadedVersion,
+    Version,
+    VersionChoice,
+    VersionDraft,
+)
 
 __all__ = ["ORMStorage", "is_not_migrated"]
 
@@ -175,18 +181,9 @@ class ORMStorage(HistoryStorage):
             check_name(each)
         return await self._run(lambda: self._versions.add(name, draft, entries))
 
-    async def versions(
-        self,
-        name: str,
-        *,
-        since: datetime | None = None,
-        before: datetime | None = None,
-        named: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[Version]:
+    async def versions(self, name: str, choice: VersionChoice = ALL_VERSIONS) -> Sequence[Version]:
         check_name(name)
-        chosen = self._versions.chosen(name, since, before, named)
-        return await self._run(lambda: self._versions.read(chosen[:limit]))
+        return await self._run(lambda: self._versions.read(self._versions.chosen(name, choice)))
 
     async def load_version(self, name: str, id: int) -> LoadedVersion | None:
         check_name(name)

@@ -43,7 +43,14 @@ from .base import (
 from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
 from .formats import check_formats
 from .journal import DocumentEvent, EventKind, arecord, changes_of
-from .versions import HistoryStorage, LoadedVersion, Version, VersionDraft
+from .versions import (
+    ALL_VERSIONS,
+    HistoryStorage,
+    LoadedVersion,
+    Version,
+    VersionChoice,
+    VersionDraft,
+)
 
 __all__ = ["SQLiteStorage"]
 
@@ -233,20 +240,10 @@ class SQLiteStorage(HistoryStorage):
         return version
 
     @_to_the_end
-    async def versions(
-        self,
-        name: str,
-        *,
-        since: datetime | None = None,
-        before: datetime | None = None,
-        named: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[Version]:
+    async def versions(self, name: str, choice: VersionChoice = ALL_VERSIONS) -> Sequence[Version]:
         check_name(name)
         async with self._transaction("DEFERRED") as db:
-            return await versions_of.read_versions(
-                db, name, since=since, before=before, named=named, limit=limit
-            )
+            return await versions_of.read_versions(db, name, choice)
 
     @_to_the_end
     async def load_version(self, name: str, id: int) -> LoadedVersion | None:

@@ -18,10 +18,12 @@ from .authorship import Authorship
 from .base import LogEntry, Storage, StoredDocument
 
 __all__ = [
+    "ALL_VERSIONS",
     "MAX_TITLE_LENGTH",
     "HistoryStorage",
     "LoadedVersion",
     "Version",
+    "VersionChoice",
     "VersionDraft",
     "VersionKind",
     "VersionState",
@@ -114,6 +116,26 @@ class Version:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionChoice:
+    """A choice of a document's versions; by default all.
+
+    Args:
+        since: not those of an earlier time.
+        before: only those of an earlier time.
+        named: only those with a title.
+        limit: at most this number, the newest.
+    """
+
+    since: datetime | None = None
+    before: datetime | None = None
+    named: bool = False
+    limit: int | None = None
+
+
+ALL_VERSIONS = VersionChoice()
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
     """A version, with its state and before it the state that this is based on."""
@@ -143,24 +165,8 @@ class HistoryStorage(Storage):
         """
 
     @abstractmethod
-    async def versions(
-        self,
-        name: str,
-        *,
-        since: datetime | None = None,
-        before: datetime | None = None,
-        named: bool = False,
-        limit: int | None = None,
-    ) -> Sequence[Version]:
-        """Return the versions of a document, the newest first.
-
-        Args:
-            name: the document.
-            since: not those of an earlier time.
-            before: only those of an earlier time.
-            named: only those with a title.
-            limit: at most this number.
-        """
+    async def versions(self, name: str, choice: VersionChoice = ALL_VERSIONS) -> Sequence[Version]:
+        """Return the versions of a document, the newest first."""
 
     @abstractmethod
     async def load_version(self, name: str, id: int) -> LoadedVersion | None:

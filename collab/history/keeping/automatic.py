@@ -13,7 +13,7 @@ from collab.exceptions import DocumentNotFound
 from collab.history.keeping.operations import keep
 from collab.history.keeping.retention import surplus
 from collab.history.storage import history_storage
-from collab_storage.versions import HistoryStorage, VersionKind
+from collab_storage.versions import HistoryStorage, VersionChoice, VersionKind
 
 __all__ = [
     "aprune",
@@ -45,7 +45,7 @@ async def keep_at_rest(name: str) -> None:
     policy = policy_of(name)
     if policy is None:
         return
-    newest = await history_storage().versions(name, limit=1)
+    newest = await history_storage().versions(name, VersionChoice(limit=1))
     if newest and datetime.now(UTC) - newest[0].at < timedelta(seconds=policy.every):
         return
     try:

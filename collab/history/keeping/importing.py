@@ -10,7 +10,7 @@ from collab.history.jobs import run_history_job
 from collab.history.keeping.operations import check_title, with_a_base
 from collab.history.keeping.states import encode
 from collab.history.storage import history_storage
-from collab_storage.versions import LoadedVersion, Version, VersionDraft, VersionKind
+from collab_storage.versions import LoadedVersion, Version, VersionChoice, VersionDraft, VersionKind
 
 __all__ = ["aimport_version", "import_version"]
 
@@ -38,7 +38,7 @@ async def aimport_version(name: str, state: bytes, at: datetime, *, title: str =
 async def _import_version(name: str, state: bytes, at: datetime, title: str) -> Version:
     storage = history_storage()
     newest: LoadedVersion | None = None
-    for version in await storage.versions(name, limit=1):
+    for version in await storage.versions(name, VersionChoice(limit=1)):
         if version.at > at:
             raise ValueError(f"The document {name!r} has a later version, of {version.at}.")
         newest = await storage.load_version(name, version.id)

@@ -32,6 +32,7 @@ from collab_storage.versions import (
     HistoryStorage,
     LoadedVersion,
     Version,
+    VersionChoice,
     VersionDraft,
     VersionKind,
     VersionState,
@@ -69,10 +70,9 @@ async def aversions(
     named: bool = False,
     limit: int | None = None,
 ) -> Sequence[Version]:
-    """Return the versions of a document, the newest first; see ``HistoryStorage.versions``."""
-    return await history_storage().versions(
-        name, since=since, before=before, named=named, limit=limit
-    )
+    """Return the versions of a document, the newest first; see ``VersionChoice``."""
+    choice = VersionChoice(since=since, before=before, named=named, limit=limit)
+    return await history_storage().versions(name, choice)
 
 
 async def acreate(name: str, title: str = "", *, user: object = None) -> Version:
@@ -148,7 +148,7 @@ async def _present(storage: HistoryStorage, name: str) -> tuple[Present, list[Lo
 
 
 async def _newest(storage: HistoryStorage, name: str) -> LoadedVersion | None:
-    for version in await storage.versions(name, limit=1):
+    for version in await storage.versions(name, VersionChoice(limit=1)):
         return await storage.load_version(name, version.id)
     return None
 

@@ -16,6 +16,7 @@ from collab_storage.exceptions import BaseNotFound, DocumentExists, DocumentNotF
 from collab_storage.versions import (
     HistoryStorage,
     LoadedVersion,
+    VersionChoice,
     VersionDraft,
     VersionKind,
     VersionState,
@@ -115,12 +116,14 @@ class HistoryContract:
             title = "T" if digest == b"b" else ""
             await storage.add_version("doc", draft(digest, title=title, minutes=number))
         second, third = (START + timedelta(minutes=number) for number in (1, 2))
-        assert [v.digest for v in await storage.versions("doc", since=third)] == [b"d", b"c"]
-        assert [v.digest for v in await storage.versions("doc", before=third)] == [b"b", b"a"]
-        both = await storage.versions("doc", since=second, before=third)
-        assert [v.digest for v in both] == [b"b"]
-        assert [v.digest for v in await storage.versions("doc", named=True)] == [b"b"]
-        assert [v.digest for v in await storage.versions("doc", limit=2)] == [b"d", b"c"]
+        for choice, digests in (
+            (VersionChoice(since=third), [b"d", b"c"]),
+            (VersionChoice(before=third), [b"b", b"a"]),
+            (VersionChoice(since=second, before=third), [b"b"]),
+            (VersionChoice(named=True), [b"b"]),
+            (VersionChoice(limit=2), [b"d", b"c"]),
+        ):
+            assert [v.digest for v in await storage.versions("doc", choice)] == digests
 
     async def test_edits_count_from_the_version_before(self, storage: HistoryStorage) -> None:
         await appended(storage, b"one")
