@@ -46,6 +46,5 @@ def test_consumers_of_a_kind_are_in_the_order_of_their_names() -> None:
     application = URLRouter([path("b", Two.as_asgi()), path("a", One.as_asgi())])
     assert consumers(YjsConsumer, application) == [One, Two]
     assert consumers(Two, application) == [Two]
-    assert consumers(YjsConsumer, application, lambda route: str(route.patterns[-1]) == "b") == [
-        Two
-    ]
+    found = consumers(YjsConsumer, application, lambda route: "b" in map(str, route.patterns))
+    assert found == [Two]
