@@ -24,6 +24,7 @@ EXAMPLE = ROOT / "example"
 TESTS = ROOT / "tests"
 
 MAX_FILE, MAX_MEDIAN_FILE, MAX_FUNCTION = 450, 130, 40
+# The entries are public import paths, but for templatetags, where Django looks for tags.
 MAX_MODULES, MAX_ENTRIES = 10, 24
 MAX_METHODS, MAX_SETTINGS = 25, 35
 

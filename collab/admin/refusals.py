@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -27,12 +27,17 @@ from collab.documents import policy
 from collab.documents.changes.refusals import apply_refused, set_back_state
 from collab.exceptions import DocumentNotFound
 from collab.history.users import user_names
-from collab_storage.admin import RefusedChangeAdmin
+from collab_storage.admin import SHOWN
 from collab_storage.models import Document, RefusedState
+from collab_storage.render import render_text
+from collab_storage.subdocuments import temporary_doc
 
-__all__ = ["ModeratedChangeAdmin"]
+if TYPE_CHECKING:
+    BaseAdmin = admin.ModelAdmin[RefusedState]
+else:
+    BaseAdmin = admin.ModelAdmin
 
-admin.site.unregister(RefusedState)
+__all__ = ["RefusedChangeAdmin"]
 
 
 class _ListWithAuthors(ChangeList):
@@ -46,7 +51,7 @@ class _ListWithAuthors(ChangeList):
 
 
 @admin.register(RefusedState)
-class ModeratedChangeAdmin(RefusedChangeAdmin):
+class RefusedChangeAdmin(BaseAdmin):
     """Shows a refused change, its authors and the reasons; applies or discards it.
 
     It takes the right to change refused changes, and asks the type of the document: content is
@@ -68,6 +73,14 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list, which looks the names of all authors up at once."""
         return _ListWithAuthors
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RefusedState]:
+        """Return the refused changes without their states, which the list does not show."""
+        return super().get_queryset(request).defer("state", "undoing")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse to add changes by hand."""
+        return False
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         """Return whether the list may be filtered so: the page of a document links to its own."""
@@ -127,8 +140,13 @@ class ModeratedChangeAdmin(RefusedChangeAdmin):
         """Show the document as it was when it was refused."""
         if not policy.may_read(refused.name, refused.viewer):
             return _not_readable()
-        html = content_html(refused.name, bytes(refused.state))
-        return super().content(refused) if html is None else html
+        state = bytes(refused.state)
+        if (html := content_html(refused.name, state)) is not None:
+            return html
+        with temporary_doc() as doc:
+            doc.apply_update(state)
+            text = render_text(doc)
+        return format_html('<pre style="white-space: pre-wrap">{}</pre>', text[:SHOWN])
 
     @admin.display(description=_("decision"), empty_value="-")
     def decision(self, refused: Any) -> SafeString | None:

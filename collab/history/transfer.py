@@ -17,7 +17,7 @@ from asgiref.sync import async_to_sync
 
 from collab.history.authorship.authors import attributed
 from collab.history.exceptions import HistoryError
-from collab.history.keeping.operations import check_title, load
+from collab.history.keeping.operations import check_title, load, versions
 from collab.history.keeping.states import decode, encode
 from collab.history.storage import history_storage
 from collab_storage.authorship import AuthorRange, Authorship, DeletionCount
@@ -88,10 +88,10 @@ def import_versions(name: str, rows: Iterable[Any]) -> None:
     Raises:
         HistoryError: one is not valid.
     """
-    known = {_key(version): version.id for version in _versions(name)}
+    known = {_key(version): version.id for version in versions(name)}
     ids: list[int] = []
     for row in rows:
-        draft = _draft(row, ids, _versions(name, limit=1), name)
+        draft = _draft(row, ids, versions(name, limit=1), name)
         key = draft.at, draft.state.digest
         if key not in known:
             known[key] = async_to_sync(history_storage().add_version)(name, draft).id
@@ -119,10 +119,6 @@ def import_authors(name: str, history: Any) -> None:
 def _are_equal(one: Authorship, other: Authorship) -> bool:
     pairs = (one.ranges, other.ranges), (one.deletions, other.deletions)
     return all([*first] == [*second] for first, second in pairs)
-
-
-def _versions(name: str, limit: int | None = None) -> Sequence[Version]:
-    return async_to_sync(history_storage().versions)(name, limit=limit)
 
 
 def _key(version: Version) -> tuple[datetime, bytes]:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from .compaction import apply_stored
 from .event_queue import retry
 from .exceptions import StorageError
-from .models import Document, DocumentQuerySet, EventLease, RefusedState
+from .models import Document, DocumentQuerySet, EventLease
 from .orm import ORMStorage
 from .render import render_text
 from .subdocuments import temporary_doc
@@ -27,11 +27,10 @@ from .subdocuments import temporary_doc
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Document]
     LeaseAdmin = admin.ModelAdmin[EventLease]
-    RefusedAdmin = admin.ModelAdmin[RefusedState]
 else:
-    BaseAdmin = LeaseAdmin = RefusedAdmin = admin.ModelAdmin
+    BaseAdmin = LeaseAdmin = admin.ModelAdmin
 
-__all__ = ["DocumentAdmin", "FailedChangeAdmin", "RefusedChangeAdmin"]
+__all__ = ["DocumentAdmin", "FailedChangeAdmin"]
 
 #: Most characters of a document's content that are shown.
 SHOWN = 100_000
@@ -129,29 +128,6 @@ class FailedChangeAdmin(LeaseAdmin):
     @admin.action(description=_("Try the selected ones again now"))
     def try_again(self, request: HttpRequest, queryset: QuerySet[EventLease]) -> None:
         retry(queryset)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-
-@admin.register(RefusedState)
-class RefusedChangeAdmin(RefusedAdmin):
-    """Lists changes that a type has refused, with the documents' content at that time."""
-
-    list_display: Any = ("name", "at", "reasons", "is_set_back")
-    fields: ClassVar[Any] = ("name", "at", "user_ids", "reasons", "is_set_back", "content")
-    readonly_fields: ClassVar[Any] = fields
-    search_fields: ClassVar[Any] = ("name",)
-
-    @admin.display(description=_("content"))
-    def content(self, refused: RefusedState) -> SafeString:
-        with temporary_doc() as doc:
-            doc.apply_update(bytes(refused.state))
-            text = render_text(doc)
-        return format_html('<pre style="white-space: pre-wrap">{}</pre>', text[:SHOWN])
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[RefusedState]:
-        return super().get_queryset(request).defer("state", "undoing")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
