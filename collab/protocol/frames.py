@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from collab.exceptions import ProtocolViolation
 from collab.protocol.json_frames import decoder
@@ -34,12 +34,12 @@ __all__ = [
 ]
 
 #: lib0 refuses integers that JavaScript cannot hold.
-_MAX_SAFE_INTEGER = 2**53 - 1
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 #: Presence state of a client that has left.
 GONE = "null"
 
-_PERMISSION_DENIED = 0
+_PERMISSION_DENIED: Final = 0
 
 
 class PresenceState(NamedTuple):
@@ -82,11 +82,11 @@ def _sized(data: bytes) -> bytes:
     return varuint(len(data)) + data
 
 
-_STEP1 = bytes((MessageType.SYNC, SyncType.STEP1))
-_STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
-_UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
-_AWARENESS = bytes((MessageType.AWARENESS,))
-_AUTH_DENIED = bytes((MessageType.AUTH, _PERMISSION_DENIED))
+_STEP1: Final = bytes((MessageType.SYNC, SyncType.STEP1))
+_STEP2: Final = bytes((MessageType.SYNC, SyncType.STEP2))
+_UPDATE: Final = bytes((MessageType.SYNC, SyncType.UPDATE))
+_AWARENESS: Final = bytes((MessageType.AWARENESS,))
+_AUTH_DENIED: Final = bytes((MessageType.AUTH, _PERMISSION_DENIED))
 
 
 def step1_frame(state: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from collab import __version__
 from collab.access import Access
@@ -49,18 +49,19 @@ class Request:
 
 
 # Python 3.11 takes long to find a member of an enum.
-_COMMENT, _WRITE = Access.COMMENT, Access.WRITE
+_COMMENT: Final = Access.COMMENT
+_WRITE: Final = Access.WRITE
 #: The beginnings of sync messages as every client writes them.
-_UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
-_STEP2 = bytes((MessageType.SYNC, SyncType.STEP2))
+_UPDATE: Final = bytes((MessageType.SYNC, SyncType.UPDATE))
+_STEP2: Final = bytes((MessageType.SYNC, SyncType.STEP2))
 #: Size of the frame of a short update -> the byte that says how long the update is.
-_LENGTHS = {size + len(_UPDATE) + 1: bytes((size,)) for size in range(128)}
+_LENGTHS: Final = {size + len(_UPDATE) + 1: bytes((size,)) for size in range(128)}
 #: Bytes of a frame besides an update in it, at most.
-_HEADER_SIZE = 16
+_HEADER_SIZE: Final = 16
 
-_READ_ONLY = "You may read this document, but not change it."
-_OUTDATED = "This page is out of date; reload it to change the document."
-_THROTTLED = "Rate limit exceeded; your messages are delayed."
+_READ_ONLY: Final = "You may read this document, but not change it."
+_OUTDATED: Final = "This page is out of date; reload it to change the document."
+_THROTTLED: Final = "Rate limit exceeded; your messages are delayed."
 
 
 class Session:

@@ -71,8 +71,7 @@ def new_version() -> int:
     return randbits(63)
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """An update to append to a document's log.
 
     Args:

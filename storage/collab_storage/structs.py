@@ -7,9 +7,9 @@ Bytes of another form raise ``ValueError`` or ``LookupError``, wherever a reader
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from .updates import read_varuint
+from .updates import read_text, read_varuint
 
 __all__ = [
     "CONTENT",
@@ -28,21 +28,29 @@ __all__ = [
     "read_deletions",
     "read_struct",
     "read_structs",
-    "read_text",
 ]
 
 #: Flags in the first byte of a struct: it has an origin on the left, on the right, a key.
-HAS_LEFT, HAS_RIGHT, HAS_KEY = 0x80, 0x40, 0x20
-HAS_ORIGINS = HAS_LEFT | HAS_RIGHT
+HAS_LEFT: Final = 0x80
+HAS_RIGHT: Final = 0x40
+HAS_KEY: Final = 0x20
+HAS_ORIGINS: Final = HAS_LEFT | HAS_RIGHT
 #: The lowest five bits of that byte, and what they are for some kinds of structs.
-KIND = 0x1F
-GC, DELETED, STRING, SHARED_TYPE, SUBDOCUMENT, SKIP = 0, 1, 4, 7, 9, 10
+KIND: Final = 0x1F
+GC: Final = 0
+DELETED: Final = 1
+STRING: Final = 4
+SHARED_TYPE: Final = 7
+SUBDOCUMENT: Final = 9
+SKIP: Final = 10
 
 #: Lists and objects inside each other in one value; decoders recurse.
 _MAX_DEPTH = 64
 #: Of Yjs's shared types that of an XML element has a name, and the last is XmlText. The hook is
 #: not among them: pycrdt reads it otherwise than Yjs does.
-_ELEMENT, _HOOK, _LAST_TYPE = 3, 5, 6
+_ELEMENT: Final = 3
+_HOOK: Final = 5
+_LAST_TYPE: Final = 6
 
 #: Reads at a position, and returns a number and the position behind.
 Reader = Callable[[bytes, int], tuple[int, int]]
@@ -163,13 +171,6 @@ def _one_chunk(data: bytes, position: int) -> tuple[int, int]:
 def _string(data: bytes, position: int) -> tuple[int, int]:
     size, start = read_varuint(data, position)
     return read_text(data, start, size)
-
-
-def read_text(data: bytes, start: int, size: int) -> tuple[int, int]:
-    """Return the length of a text, as JavaScript counts, and the position behind it."""
-    text = data[start : start + size]
-    length = size if text.isascii() else len(text.decode().encode("utf-16-le")) // 2
-    return length, start + size
 
 
 def _format(data: bytes, position: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from typing import Final
 
 from .structs import STRING, Id, Struct, read_deletions, read_structs
 from .updates import read_varuint, varuint
@@ -22,8 +23,8 @@ from .updates import read_varuint, varuint
 __all__ = ["SurrogatePairs", "as_yjs", "break_pairs", "has_pairs"]
 
 #: A letter that is a surrogate pair in UTF-16.
-_PAIR = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
-_BROKEN = "\ufffd\ufffd".encode()
+_PAIR: Final = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+_BROKEN: Final = "\ufffd\ufffd".encode()
 _NONE: Set[Id] = frozenset()
 
 

@@ -9,7 +9,7 @@ applied, and stay bytes until :func:`is_covered` returns True.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pycrdt import Doc, get_update, merge_updates
 
@@ -17,25 +17,32 @@ __all__ = [
     "EMPTY_STATE",
     "EMPTY_UPDATE",
     "Deletions",
+    "TypedText",
     "deletions",
     "encode_state_vector",
     "has_no_news",
     "is_covered",
     "merge",
+    "read_text",
+    "read_typed",
     "read_varuint",
     "state_vector",
     "varuint",
 ]
 
 #: State vector of a document without content.
-EMPTY_STATE = b"\0"
+EMPTY_STATE: Final = b"\0"
 #: An update without insertions and without deletions.
-EMPTY_UPDATE = b"\0\0"
+EMPTY_UPDATE: Final = b"\0\0"
 #: Merging many updates at once takes time in the square of their number.
-FAN_IN = 16
+FAN_IN: Final = 16
+
+#: First bytes of strings: behind an item, and between two.
+_BEHIND: Final = 0x84
+_BETWEEN: Final = 0xC4
 
 #: Bits of the largest integers that are read.
-_MAX_BITS = 56
+_MAX_BITS: Final = 56
 
 #: Client id -> ranges of clocks [start, end); pycrdt sorts them and joins neighbours.
 Deletions = dict[int, list[tuple[int, int]]]
@@ -49,12 +56,142 @@ def merge(updates: Sequence[bytes]) -> bytes:
     """
     if not updates:
         raise ValueError("There is no update to merge.")
-    merged = list(updates)
+    merged = _join_typed(updates)
+    if len(merged) == 1 < len(updates):
+        return merged[0]
     while True:
         groups = (merged[i : i + FAN_IN] for i in range(0, len(merged), FAN_IN))
         merged = [merge_updates(*group) for group in groups]
         if len(merged) == 1:
             return merged[0]
+
+
+class TypedText:
+    """An update that is a text behind an item and nothing else.
+
+    Args:
+        update: its bytes.
+        client: whose client id it has.
+        start: the clock of its first character.
+        end: the clock behind the last.
+        left: client id and clock of the item before it.
+        right: client id and clock of the item behind it, if it was not the last in its parent.
+        struct_at: where its only struct begins in the update.
+        size_at: where the bytes of the text are counted.
+        text_at: where the text begins; it ends before the last byte.
+    """
+
+    # No dataclass: there is one for each keystroke, and a compiled dataclass has no slots.
+    __slots__ = (
+        "client",
+        "end",
+        "left",
+        "right",
+        "size_at",
+        "start",
+        "struct_at",
+        "text_at",
+        "update",
+    )
+
+    def __init__(
+        self,
+        update: bytes,
+        client: int,
+        start: int,
+        end: int,
+        left: tuple[int, int],
+        right: tuple[int, int] | None,
+        struct_at: int,
+        size_at: int,
+        text_at: int,
+    ) -> None:
+        self.update = update
+        self.client = client
+        self.start = start
+        self.end = end
+        self.left = left
+        self.right = right
+        self.struct_at = struct_at
+        self.size_at = size_at
+        self.text_at = text_at
+
+
+def read_typed(update: bytes) -> TypedText | None:
+    """Return ``update`` as typed text, if it has the form of one: nearly all updates have it."""
+    right = None
+    try:
+        if update[0] != 1 or update[1] != 1:
+            # Not one struct of one client.
+            return None
+        client, position = read_varuint(update, 2)
+        start, struct_at = read_varuint(update, position)
+        info = update[struct_at]
+        if info != _BEHIND and info != _BETWEEN:
+            return None
+        left, size_at = _read_id(update, struct_at + 1)
+        if info == _BETWEEN:
+            right, size_at = _read_id(update, size_at)
+        size, text_at = read_varuint(update, size_at)
+        length, end = read_text(update, text_at, size)
+    except (LookupError, ValueError):
+        return None
+    if not length or end + 1 != len(update) or update[end]:
+        return None
+    after = start + length
+    return TypedText(update, client, start, after, left, right, struct_at, size_at, text_at)
+
+
+def _read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
+    client, position = read_varuint(data, position)
+    clock, position = read_varuint(data, position)
+    return (client, clock), position
+
+
+class _Run:
+    """Typed texts of which each continues the one before."""
+
+    __slots__ = ("end", "first", "place", "texts")
+
+    def __init__(self, first: TypedText, place: int) -> None:
+        self.first = first
+        self.end = first.end
+        self.texts = [first.update[first.text_at : -1]]
+        self.place = place
+
+    def take(self, typed: TypedText) -> bool:
+        """Add a text if it continues the last one, as if both had been typed at once."""
+        if typed.start != self.end or typed.left != (typed.client, self.end - 1):
+            return False
+        if typed.right != self.first.right:
+            return False
+        self.texts.append(typed.update[typed.text_at : -1])
+        self.end = typed.end
+        return True
+
+    def joined(self) -> bytes:
+        """Return all of them as one update."""
+        text, first = b"".join(self.texts), self.first
+        return b"".join([first.update[: first.size_at], varuint(len(text)), text, b"\0"])
+
+
+def _join_typed(updates: Sequence[bytes]) -> list[bytes]:
+    """Join typed texts to those that they continue, which pycrdt would do in ten times as long."""
+    joined: list[bytes] = []
+    runs: list[_Run] = []
+    last: dict[int, _Run] = {}
+    for update in updates:
+        if (typed := read_typed(update)) is not None:
+            run = last.get(typed.client)
+            if run is not None and run.take(typed):
+                continue
+            run = last[typed.client] = _Run(typed, len(joined))
+            runs.append(run)
+        joined.append(update)
+    for run in runs:
+        if len(run.texts) > 1:
+            joined[run.place] = run.joined()
+    return joined
 
 
 def is_covered(state: bytes, update: bytes) -> bool:
@@ -156,3 +293,10 @@ def read_varuint(data: bytes, position: int) -> tuple[int, int]:
         value |= (digit & 0x7F) << bits
         bits += 7
     raise ValueError("There is no valid integer.")
+
+
+def read_text(data: bytes, start: int, size: int) -> tuple[int, int]:
+    """Return the length of a text, as JavaScript counts, and the position behind it."""
+    text = data[start : start + size]
+    length = size if text.isascii() else len(text.decode().encode("utf-16-le")) // 2
+    return length, start + size

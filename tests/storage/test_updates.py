@@ -10,7 +10,7 @@ from pycrdt import Doc, Map, Text, merge_updates
 
 from collab_storage.updates import deletions, has_no_news, is_covered, merge, state_vector
 
-from .yjs import applied, concurrent_updates, text, typed
+from .yjs import applied, concurrent_updates, text, typed, typed_behind
 
 seeds = st.integers(0, 2**32)
 
@@ -39,8 +39,56 @@ class TestMerge:
         assert contents(applied([merge(parts)])) == contents(applied(updates))
 
     def test_many_updates_are_merged_in_groups(self) -> None:
-        updates = typed("x" * 300)
+        doc: Doc[Any] = Doc()
+        updates = []
+        for number in range(300):
+            state = doc.get_state()
+            doc.get("map", type=Map)[str(number)] = number
+            updates.append(doc.get_update(state))
         assert merge(updates) == merge_updates(*updates)
+
+    def test_typed_text_becomes_as_short_as_if_it_had_been_typed_at_once(self) -> None:
+        first, *letters = typed("x" * 300, 7)
+        (at_once,) = typed_behind(first, ["x" * 299], 7)
+        assert merge(letters) == at_once
+
+    def test_text_typed_between_others_is_joined_in_its_place(self) -> None:
+        before = typed("()", 1)
+        letters = typed_behind(merge(before), "äb€😀e", 2, place=1)
+        (whole,) = typed_behind(merge(before), ["äb€😀e"], 2, place=1)
+        assert merge(letters) == whole
+        assert text(applied([*before, merge(letters)])) == "(äb€😀e)"
+
+    def test_a_text_of_another_place_is_not_joined(self) -> None:
+        before = merge(typed("()", 1))
+        letters = typed_behind(before, "ab", 2, place=1)
+        elsewhere = typed_behind(merge([before, *letters]), "cd", 2, place=0)
+        behind = typed_behind(merge([before, *letters, *elsewhere]), "ef", 2)
+        updates = [*letters, *elsewhere, *behind]
+        assert text(applied([before, merge(updates)])) == text(applied([before, *updates]))
+
+    @given(seeds, st.integers(2, 80))
+    def test_what_several_type_at_once_is_joined_as_it_is_applied(
+        self, seed: int, count: int
+    ) -> None:
+        chance, docs = random.Random(seed), [Doc[Any](client_id=number) for number in (1, 2, 3)]
+        updates: list[bytes] = [*typed("a letter", 9)]
+        for doc in docs:
+            doc.apply_update(merge(updates))
+        places = [0, 3, 8]
+        for _ in range(count):
+            number = chance.randrange(3)
+            state, content = docs[number].get_state(), docs[number].get("text", type=Text)
+            if chance.random() < 0.1:
+                start = str(content)[: chance.randint(0, len(str(content)))]
+                places[number] = len(start.encode())
+            letter = chance.choice("abé😀 ")
+            content.insert(places[number], letter)
+            places[number] += len(letter.encode())
+            updates.append(docs[number].get_update(state))
+        merged = merge(updates)
+        assert contents(applied([merged])) == contents(applied(updates))
+        assert len(merged) <= len(merge_updates(*updates))
 
     def test_nothing_to_merge(self) -> None:
         with pytest.raises(ValueError, match="no update"):

@@ -8,7 +8,17 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
-__all__ = ["HALVED", "PAIR", "PANIC", "SPLIT", "applied", "concurrent_updates", "text", "typed"]
+__all__ = [
+    "HALVED",
+    "PAIR",
+    "PANIC",
+    "SPLIT",
+    "applied",
+    "concurrent_updates",
+    "text",
+    "typed",
+    "typed_behind",
+]
 
 #: Makes pycrdt panic if it is applied to a Doc that has 110 letters of client 5.
 PANIC = bytes.fromhex("010105642801016d047f067c3f80000000")
@@ -40,6 +50,23 @@ def typed(letters: str, client_id: int | None = None) -> list[bytes]:
         content = doc.get("text", type=Text)
         content += letter
         updates.append(doc.get_update(state))
+    return updates
+
+
+def typed_behind(
+    update: bytes, texts: Iterable[str], client_id: int, place: int | None = None
+) -> list[bytes]:
+    """Return the updates of typing ``texts`` into a document, by default at its end."""
+    doc = applied([update])
+    other: Doc[Any] = Doc(client_id=client_id)
+    other.apply_update(doc.get_update())
+    updates, content = [], other.get("text", type=Text)
+    place = len(str(content)) if place is None else place
+    for each in texts:
+        state = other.get_state()
+        content.insert(place, each)
+        place += len(each.encode())
+        updates.append(other.get_update(state))
     return updates
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from time import perf_counter
+from typing import Final
 
 from collab.engine.rooms.context import Peers, RoomContext
 from collab.engine.rooms.integrator import Integrator
@@ -16,7 +17,7 @@ from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 
 __all__ = ["Delivery"]
 
-_STORED = Origin.STORAGE, Origin.RELAY
+_STORED: Final = Origin.STORAGE, Origin.RELAY
 
 
 class Delivery:
@@ -77,7 +78,9 @@ class Delivery:
 
     def _put(self, updates: list[RoomUpdate[Member]]) -> None:
         if self._store is not None:
-            self._store.put(self._name, [each for each in updates if each.origin not in _STORED])
+            if len(updates) != 1 or updates[0].origin in _STORED:
+                updates = [each for each in updates if each.origin not in _STORED]
+            self._store.put(self._name, updates)
 
     def _publish(
         self, peers: Peers, updates: list[RoomUpdate[Member]], news: bytes

@@ -9,7 +9,7 @@ count as synced with the answer, and must have everything by then.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from collab.protocol.frames import step2_frame, update_frame
 from collab.protocol.yjs.updates import EMPTY_UPDATE, cut, merge
@@ -18,10 +18,10 @@ __all__ = ["DocumentBytes", "EncodedDocument"]
 
 #: The base is encoded anew when the tail outgrows it: at the earliest at the first of these sizes,
 #: at the latest at the second.
-_MIN_TAIL_SIZE = 64 * 1024
-_MAX_TAIL_SIZE = 1024 * 1024
+_MIN_TAIL_SIZE: Final = 64 * 1024
+_MAX_TAIL_SIZE: Final = 1024 * 1024
 #: Updates in the tail, at most.
-_MAX_TAIL_LENGTH = 1_000
+_MAX_TAIL_LENGTH: Final = 1_000
 
 
 class DocumentBytes(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Set
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pycrdt import Doc, SubdocsEvent, TransactionEvent
 
@@ -36,13 +36,13 @@ from collab_storage.updates import has_no_news, is_covered, state_vector
 __all__ = ["DocumentListener", "LiveDocument"]
 
 #: A base of no more bytes is encoded anew rather than sent in two parts.
-_SMALL = 64 * 1024
+_SMALL: Final = 64 * 1024
 #: Of a larger base, that is put off as long as possible.
-_LARGE = 1024 * 1024
+_LARGE: Final = 1024 * 1024
 #: Of a larger update, events for all that it changes would take far longer than applying it.
-_MAX_WATCHED = 64 * 1024
+_MAX_WATCHED: Final = 64 * 1024
 #: Bytes of answers that are kept for others who ask the same.
-_MAX_ANSWERS = 256 * 1024
+_MAX_ANSWERS: Final = 256 * 1024
 
 
 class DocumentListener(Protocol):

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
@@ -27,13 +27,15 @@ logger = logging.getLogger("collab.member")
 
 #: Frames that wait for a client that does not read; one that asks for more is abusive, as is one
 #: for which more than MAX_MEMBER_BACKLOG bytes would wait.
-_MAX_REPLIES = 1_000
+_MAX_REPLIES: Final = 1_000
 
 #: Shared by the outboxes of all clients that read.
 _NOBODY: frozenset[int] = frozenset()
 
 #: A "saved" frame, before and behind its number: there is one for many updates.
-_SAVED_HEAD, _SAVED_TAIL = json_frame("saved", data={"count": -1}).split("-1")
+_SAVED: Final = json_frame("saved", data={"count": -1}).split("-1")
+_SAVED_HEAD: Final = _SAVED[0]
+_SAVED_TAIL: Final = _SAVED[1]
 
 
 class PresenceView(Protocol):

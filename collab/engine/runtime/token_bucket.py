@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = ["TokenBucket"]
 
 #: A limit that is exceeded by rounding alone, in seconds, is not exceeded.
-_ROUNDING = 1e-6
+_ROUNDING: Final = 1e-6
 
 
 class TokenBucket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, Final
 
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Socket
@@ -18,12 +18,13 @@ from collab.exceptions import ProtocolViolation
 __all__ = ["FrameIntake"]
 
 #: Seconds of waiting, in total, after which a member is sent the reason.
-_LONG_WAIT = 1.0
+_LONG_WAIT: Final = 1.0
 #: Seconds between two checks whether a throttled member has left.
-_LONGEST_PAUSE = 0.5
+_LONGEST_PAUSE: Final = 0.5
 
 #: Types of the events that the fast path leaves to the connection's task.
-_THROTTLED, _FAILED = "collab.throttled", "collab.failed"
+_THROTTLED: Final = "collab.throttled"
+_FAILED: Final = "collab.failed"
 
 
 class FrameIntake:

@@ -40,6 +40,8 @@ class UnsavedUpdates:
         size = 0
         for update in updates:
             update.queued_at = now
+            # Thousands may wait, and the garbage collector would go through all of their parts.
+            update.outline = None
             waiting.append(update)
             size += len(update.data)
         self._count(name, size)

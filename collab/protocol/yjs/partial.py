@@ -33,12 +33,11 @@ def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
     """Return whether a document integrates all of an update, and had none of its insertions."""
     if outline.has_gaps:
         return False
-    have = known.get
     for section in outline.sections:
-        if have(section[0], 0) != section[1]:
+        if known.get(section[0], 0) != section[1]:
             return False
     for client, end in outline.needs.items():
-        if have(client, 0) < end:
+        if known.get(client, 0) < end:
             return False
     return not outline.deletes or _can_delete(outline, known)
 

@@ -13,6 +13,8 @@ The same reading finds what an update extends and what it depends on, as an :cla
 
 from __future__ import annotations
 
+from typing import Final
+
 from collab.exceptions import ProtocolViolation
 from collab_storage.structs import (
     CONTENT,
@@ -23,9 +25,8 @@ from collab_storage.structs import (
     SHARED_TYPE,
     SKIP,
     read_chunk,
-    read_text,
 )
-from collab_storage.updates import read_varuint
+from collab_storage.updates import read_typed, read_varuint
 
 __all__ = [
     "Section",
@@ -35,11 +36,7 @@ __all__ = [
 ]
 
 #: A client's last clock; pycrdt counts in 32 bits.
-_MAX_CLOCK = 2**31 - 1
-#: How an update of typed text begins: with one struct of one client.
-_ONE_STRUCT = b"\1\1"
-#: First bytes of strings: behind an item, and between two.
-_BEHIND, _BETWEEN = 0x84, 0xC4
+_MAX_CLOCK: Final = 2**31 - 1
 
 #: The part of an update by one client: the client's id, the clock of the first struct, the clock
 #: behind the last, the number of structs, gaps included, and the bytes of the update they are in.
@@ -132,20 +129,12 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
     Most are, and this takes half the time. An update that is not valid is not one, or raises as
     it does when it is read as any other.
     """
-    if data[:2] != _ONE_STRUCT:
+    typed = read_typed(data)
+    if typed is None or typed.end > _MAX_CLOCK:
         return False
-    client, position = read_varuint(data, 2)
-    start, first = read_varuint(data, position)
-    info = data[first]
-    if info != _BEHIND and info != _BETWEEN:
-        return False
-    position = _read_ids(data, first + 1, info == _BETWEEN, client, start, outline)
-    size, position = read_varuint(data, position)
-    length, end = read_text(data, position, size)
-    if not 0 < length <= _MAX_CLOCK - start or end + 1 != len(data) or data[end]:
-        outline.needs.clear()
-        return False
-    outline.sections.append((client, start, start + length, 1, first, end))
+    client, start, end = typed.client, typed.start, len(data) - 1
+    _record_ids(typed.left, typed.right, client, start, outline)
+    outline.sections.append((client, start, typed.end, 1, typed.struct_at, end))
     outline.deletions = end
     return True
 
@@ -218,15 +207,28 @@ def _read_ids(
     """Record that a struct depends on one or two items; return the position behind their ids."""
     other, position = read_varuint(data, position)
     last, position = read_varuint(data, position)
-    _record_id(other, last + 1, client, clock, outline)
+    right: tuple[int, int] | None = None
     if has_both:
-        right, position = read_varuint(data, position)
-        right_last, position = read_varuint(data, position)
-        if right == other and right_last == last:
+        right_client, position = read_varuint(data, position)
+        right_clock, position = read_varuint(data, position)
+        right = right_client, right_clock
+    _record_ids((other, last), right, client, clock, outline)
+    return position
+
+
+def _record_ids(
+    left: tuple[int, int],
+    right: tuple[int, int] | None,
+    client: int,
+    clock: int,
+    outline: UpdateOutline,
+) -> None:
+    _record_id(left[0], left[1] + 1, client, clock, outline)
+    if right is not None:
+        if right == left:
             # Behind an item and before it: where it comes to stand would depend on what came when.
             raise ValueError
-        _record_id(right, right_last + 1, client, clock, outline)
-    return position
+        _record_id(right[0], right[1] + 1, client, clock, outline)
 
 
 def _record_id(other: int, end: int, client: int, clock: int, outline: UpdateOutline) -> None:
