@@ -35,6 +35,7 @@ from collab.engine.connections.inbox import Inbox
 from collab.engine.connections.join_queue import current_join_queue
 from collab.engine.connections.request_head import MAX_REQUEST_PART, read_request
 from collab.engine.connections.unfinished import current_unfinished
+from collab.engine.connections.websocket_frames import BINARY, TEXT, body_of, bounds_of, header_of
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.wire import CloseCode
@@ -42,9 +43,9 @@ from collab.wire import CloseCode
 __all__ = ["WebSocketProtocol"]
 
 _FINAL, _MASKED = 0x80, 0x80
-_TEXT, _BINARY, _PING, _PONG = _FINAL | 1, _FINAL | 2, _FINAL | 9, _FINAL | 10
+_PING, _PONG = _FINAL | 9, _FINAL | 10
 #: Valid first bytes of a frame.
-_HEADS = frozenset({0, 1, 2, _FINAL, _TEXT, _BINARY, _FINAL | 8, _PING, _PONG})
+_HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, _FINAL | 8, _PING, _PONG})
 #: Frames of one connection that are handled in one turn of the event loop.
 _TURN_FRAMES = 100
 #: Bytes of an unfinished message that need no deadline.
@@ -70,6 +71,28 @@ _WRITABLE.set()
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
 
+    # Of the base class; an object of more than 30 attributes has a dict of its own, of 1.5 KB.
+    __slots__ = (
+        "app_state",
+        "asgi_version",
+        "close_timeout",
+        "close_timer",
+        "connections",
+        "default_headers",
+        "disconnected",
+        "initial_response",
+        "last_ping_rtt",
+        "pending_ping_payload",
+        "ping_interval",
+        "ping_sent_at",
+        "ping_timeout",
+        "ping_timer",
+        "pong_timer",
+        "root_path",
+        "scheme",
+        "server",
+        "tasks",
+    )
     on_frame: Callable[[bytes], bool] | None = None
     #: Reads on when that is due; until then, frames wait in ``_partial``.
     _reading_on: asyncio.Handle | None = None
@@ -179,26 +202,28 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         current_unfinished().release(self)
         super().connection_lost(exc)
 
-    async def run_asgi(self) -> None:
+    # No coroutine of its own, which would wait as long as the connection lasts.
+    def run_asgi(self) -> Any:
         """Run the application, which finds the socket in its scope."""
         scope: Any = self.scope
         scope["extensions"][EXTENSION] = {"socket": self}
         application = self.app
 
-        async def run(_: Any, receive: Any, send: Any) -> Any:
-            return await application(scope, receive, send)
+        def run(_: Any, receive: Any, send: Any) -> Any:
+            return application(scope, receive, send)
 
         # The base class logs the scope's URL, whose query may have a token.
-        logged: Any = {**scope, "query_string": b""}
+        names = "type", "client", "root_path", "path"
+        logged: Any = {"query_string": b"", **{name: scope[name] for name in names}}
         self.scope, self.app = logged, run
-        await super().run_asgi()
+        return super().run_asgi()
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes from the client."""
         size = len(data) - _SHORT_HEADER
         if (
             0 < size <= self._short
-            and data[0] == _BINARY
+            and data[0] == BINARY
             and data[1] == size | _MASKED
             and self._conn is None
             and not self._partial
@@ -207,7 +232,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             payload = apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER])
             # While it is paused, something waits to be received first.
             if self.read_paused or self.on_frame is None or not self.on_frame(payload):
-                self._enqueue(_BINARY, payload)
+                self._enqueue(BINARY, payload)
         elif not self.handshake_initiated:
             self._knock(data)
         elif not self.handshake_complete:
@@ -253,13 +278,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._read_later(0)
                 break
             left -= 1
-            first, body, end = data[start], *_bounds(data, start)
+            first, body, end = data[start], *bounds_of(data, start)
             is_masked = data[start + 1] & _MASKED
             if not is_masked or end - body > self._max_size or first not in _HEADS:
                 return self._leave_to_library(data, start)
             if end > size:
                 break
-            if self._conn is None and first in (_BINARY, _TEXT):
+            if self._conn is None and first in (BINARY, TEXT):
                 self._take(first, apply_mask(data[body:end], data[body - 4 : body]))
             elif not self._handle_uncommon(data, start, body, end):
                 return size
@@ -291,7 +316,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _answer_ping(self, payload: bytes) -> None:
         # A client that does not read its pongs gets no more of them.
         if self.writable is _WRITABLE and not self.close_sent:
-            self.transport.write(_header(payload, _PONG) + payload)
+            self.transport.write(header_of(payload, _PONG) + payload)
 
     def _charge(self) -> float:
         """Return the seconds to wait after a control frame or a fragment."""
@@ -322,13 +347,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _take(self, kind: int, payload: bytes) -> None:
         """Pass a message on, past the queue if the application accepts it directly."""
-        is_direct = kind == _BINARY and self.on_frame is not None and not self.read_paused
+        is_direct = kind == BINARY and self.on_frame is not None and not self.read_paused
         if not (is_direct and self.on_frame is not None and self.on_frame(payload)):
             self._enqueue(kind, payload)
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
         """Pass a message on as an event of ASGI."""
-        self.curr_msg_data_type = "bytes" if kind == _BINARY else "text"
+        self.curr_msg_data_type = "bytes" if kind == BINARY else "text"
         self.frames = [payload]
         self.send_receive_event_to_app()
 
@@ -370,8 +395,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return True
 
     def _write_large(self, payload: bytes | str) -> None:
-        body, kind = _body(payload)
-        self.transport.write(_header(body, kind))
+        body, kind = body_of(payload)
+        self.transport.write(header_of(body, kind))
         self.transport.write(body)
 
     async def send(self, message: Any) -> None:
@@ -404,44 +429,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._rest()
 
 
-def _bounds(data: bytes | bytearray, start: int) -> tuple[int, int]:
-    """Return where the payload of a masked frame begins and ends.
-
-    While its header is incomplete, both are behind the end of ``data``.
-    """
-    size, body = data[start + 1] & 127, start + 6
-    if size == 126:
-        size, body = int.from_bytes(data[start + 2 : start + 4], "big"), start + 8
-    elif size == 127:
-        size, body = int.from_bytes(data[start + 2 : start + 10], "big"), start + 14
-    return body, body + size
-
-
-def _body(payload: bytes | str) -> tuple[bytes, int]:
-    return (payload, _BINARY) if isinstance(payload, bytes) else (payload.encode(), _TEXT)
-
-
-def _header(payload: bytes, kind: int) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes((kind, size))
-    if size < 1 << 16:
-        return bytes((kind, 126)) + size.to_bytes(2, "big")
-    return bytes((kind, 127)) + size.to_bytes(8, "big")
-
-
 #: The frame encoded last, which all members of a room receive. One object, so that event loops in
 #: several threads cannot mix it up.
-_last: tuple[bytes | str, bytes] = b"", _header(b"", _BINARY)
+_last: tuple[bytes | str, bytes] = b"", header_of(b"", BINARY)
 
 
 def _encode(payload: bytes | str) -> bytes:
     """Return ``payload`` as a frame, and cache it."""
     global _last
     if type(payload) is bytes:
-        frame = _header(payload, _BINARY) + payload
+        frame = header_of(payload, BINARY) + payload
     else:
-        body, kind = _body(payload)
-        frame = _header(body, kind) + body
+        body, kind = body_of(payload)
+        frame = header_of(body, kind) + body
     _last = payload, frame
     return frame

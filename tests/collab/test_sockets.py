@@ -402,6 +402,12 @@ def has_library_part(line: Line) -> bool:
     return any(type(thing) is ServerProtocol for thing in gc.get_referents(line.protocol.__dict__))
 
 
+async def test_connections_share_the_names_of_their_attributes() -> None:
+    # Python gives an object with more than 30 a dict of its own, of 1.5 KB.
+    async with Line() as line:
+        assert len(vars(line.protocol)) <= 30
+
+
 async def test_between_messages_nothing_of_the_library_is_kept() -> None:
     async with Line() as line:
         assert not has_library_part(line)

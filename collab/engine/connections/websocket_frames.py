@@ -1,0 +1,36 @@
+"""The headers of websocket frames: RFC 6455, section 5.2."""
+
+from __future__ import annotations
+
+__all__ = ["BINARY", "TEXT", "body_of", "bounds_of", "header_of"]
+
+#: First bytes of whole messages.
+TEXT, BINARY = 0x81, 0x82
+
+
+def body_of(payload: bytes | str) -> tuple[bytes, int]:
+    """Return the bytes of a message, and the first byte of its frame."""
+    return (payload, BINARY) if isinstance(payload, bytes) else (payload.encode(), TEXT)
+
+
+def bounds_of(data: bytes | bytearray, start: int) -> tuple[int, int]:
+    """Return where the payload of a masked frame begins and ends.
+
+    While its header is incomplete, both are behind the end of ``data``.
+    """
+    size, body = data[start + 1] & 127, start + 6
+    if size == 126:
+        size, body = int.from_bytes(data[start + 2 : start + 4], "big"), start + 8
+    elif size == 127:
+        size, body = int.from_bytes(data[start + 2 : start + 10], "big"), start + 14
+    return body, body + size
+
+
+def header_of(payload: bytes, kind: int) -> bytes:
+    """Return the header of a frame of the server, whose first byte is ``kind``."""
+    size = len(payload)
+    if size < 126:
+        return bytes((kind, size))
+    if size < 1 << 16:
+        return bytes((kind, 126)) + size.to_bytes(2, "big")
+    return bytes((kind, 127)) + size.to_bytes(8, "big")
