@@ -107,7 +107,7 @@ async def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     meter.count("documents encoded", Doc, "get_update")
     meter.count("documents encoded", updates, "get_update")
     meter.count("presence frames", presence, "joined_presence")
-    meter.count("headers", sockets, "_header")
+    meter.count("headers", sockets, "header_of")
     return meter
 
 

@@ -307,8 +307,7 @@ class TestRows:
 class TestFailures:
     def test_of_a_batch_that_fails_nothing_is_stored(self, using: str) -> None:
         storage = ORMStorage(using)
-        bad = entry("bad", b"x")
-        object.__setattr__(bad, "data", None)
+        bad = entry("bad", b"x")._replace(data=cast(bytes, None))
         with pytest.raises(Exception, match=r"(?i)null"):
             async_to_sync(storage.append)([entry(), bad])
         assert not exists(storage)
