@@ -35,9 +35,9 @@ from collab.engine.connections.inbox import Inbox
 from collab.engine.connections.join_queue import current_join_queue
 from collab.engine.connections.request_head import MAX_REQUEST_PART, read_request
 from collab.engine.connections.unfinished import current_unfinished
-from collab.engine.connections.websocket_frames import BINARY, TEXT, body_of, bounds_of, header_of
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
+from collab.protocol.websocket_frames import BINARY, TEXT, body_of, bounds_of, header_of
 from collab.wire import CloseCode
 
 __all__ = ["WebSocketProtocol"]

@@ -67,8 +67,20 @@ class TestMerge:
         updates = [*letters, *elsewhere, *behind]
         assert text(applied([before, merge(updates)])) == text(applied([before, *updates]))
 
+    def test_a_text_before_that_of_another_author_is_not_joined_to_one_at_the_end(self) -> None:
+        (first,) = typed("x", 9)
+        (a,) = typed_behind(first, "a", 1)
+        (z,) = typed_behind(merge([first, a]), "z", 2)
+        doc: Doc[Any] = Doc(client_id=1)
+        for update in (first, a, z):
+            doc.apply_update(update)
+        state = doc.get_state()
+        doc.get("text", type=Text).insert(2, "b")
+        b = doc.get_update(state)
+        assert text(applied([first, merge([a, b, z])])) == text(applied([first, a, z, b])) == "xabz"
+
     @given(seeds, st.integers(2, 80))
-    def test_what_several_type_at_once_is_joined_as_it_is_applied(
+    def test_text_typed_by_several_authors_is_joined_as_it_is_applied(
         self, seed: int, count: int
     ) -> None:
         chance, docs = random.Random(seed), [Doc[Any](client_id=number) for number in (1, 2, 3)]
