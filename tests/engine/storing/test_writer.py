@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.exceptions import DocumentCorrupt, DocumentLocked, StorageUnavailable
 from tests.engine.fakes import HinderedStorage, Socket, new_member
 from tests.harness.waiting import DEADLINE, until
-from tests.protocol.yjs.samples import HELLO, text, typed
+from tests.protocol.yjs.samples import HELLO, new_doc, text, typed
 
 UPDATES = typed("abcdef")
 SIZE = len(UPDATES[0])
@@ -131,6 +131,66 @@ async def test_an_idle_writer_has_no_task(harness: Harness) -> None:
         assert harness.tasks[-1].done()
     assert len(harness.tasks) == len(UPDATES)
     assert await harness.text() == "abcdef"
+
+
+# Batches. With a ``WRITE_DELAY`` of 0, each pause is a turn of the event loop.
+
+
+async def type_until(harness: Harness, condition: Callable[[], bool]) -> int:
+    """Queue an update in each turn of the loop; return how many that were."""
+    for number, update in enumerate(typed("x" * 64)):
+        if condition():
+            return number
+        harness.writer.put("typed", edits(update))
+        await asyncio.sleep(0)
+    raise AssertionError("not within 64 turns")
+
+
+async def test_a_lone_update_is_stored_at_once_and_the_next_ones_together() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    for update in typed("x" * 64):
+        harness.writer.put("notes", edits(update))
+        await asyncio.sleep(0)
+    await harness.writer.saved("notes")
+    assert harness.storage.calls["append"] <= 2 + 64 / 16
+    assert await harness.text() == "x" * 64
+
+
+async def test_updates_that_come_slowly_wait_for_a_limited_time() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    for turn, update in enumerate(typed("x" * 40) * 4):
+        if turn % 4 == 0:
+            harness.writer.put("notes", edits(update))
+        await asyncio.sleep(0)
+    # The first one, and after every 32 turns of 160 those that wait by then.
+    assert harness.storage.calls["append"] in range(5, 8)
+    await asyncio.wait(harness.tasks)
+
+
+async def test_the_last_update_is_stored_though_no_other_follows() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    await type_until(harness, lambda: harness.storage.calls["append"] == 1)
+    harness.writer.put("notes", edits(HELLO))
+    await asyncio.wait(harness.tasks)
+    assert harness.storage.calls["append"] == 2
+    assert await harness.text() == "hello"
+
+
+async def test_updates_that_a_task_waits_for_do_not_wait_for_others() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    await type_until(harness, lambda: harness.storage.calls["append"] == 1)
+    harness.writer.put("notes", edits(HELLO))
+    waiting = asyncio.create_task(harness.writer.saved("notes"))
+    assert await type_until(harness, waiting.done) < 8
+    await asyncio.wait(harness.tasks)
+
+
+async def test_large_updates_do_not_wait_for_others() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    await type_until(harness, lambda: harness.storage.calls["append"] == 1)
+    harness.writer.put("notes", edits(new_doc("x" * 70_000).get_update()))
+    assert await type_until(harness, lambda: not harness.writer.has("notes")) < 8
+    await asyncio.wait(harness.tasks)
 
 
 # Telling.
