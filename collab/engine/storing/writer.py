@@ -44,9 +44,11 @@ _MAX_BATCH_FAILURES = 3
 #: Updates that are worth a transaction, and bytes.
 _ENOUGH_UPDATES = 16
 _ENOUGH_BYTES = 64 * 1024
-#: Fewer wait for more this number of times ``WRITE_DELAY``, or until none comes in that number.
+#: Fewer wait for more during this number of pauses, or until none comes during that number.
 _LONGEST_WAIT = 32
 _QUIET_WAIT = 6
+#: With longer pauses than this, in seconds, they wait for fewer of them.
+_USUAL_PAUSE = 0.05
 #: A held document may have this part of ``MAX_UNSAVED``.
 _HELD_SHARE = 8
 
@@ -224,12 +226,13 @@ class Writer:
 
     async def _collect(self) -> None:
         """Wait until the next batch is worth a transaction, or nothing more is queued."""
-        quiet = 0
-        for _ in range(_LONGEST_WAIT):
+        pause, quiet = self._settings.WRITE_DELAY, 0
+        for _ in range(_number_of(pause, _LONGEST_WAIT)):
             before = self._queued
-            await asyncio.sleep(self._settings.WRITE_DELAY)
+            await asyncio.sleep(pause)
             quiet = 0 if self._queued > before else quiet + 1
-            if quiet == _QUIET_WAIT or self._impatient or self._is_worth_a_batch():
+            is_over = quiet == _number_of(pause, _QUIET_WAIT)
+            if is_over or self._impatient or self._is_worth_a_batch():
                 break
 
     def _is_worth_a_batch(self) -> bool:
@@ -350,6 +353,11 @@ class Writer:
             extra={"room": room},
             exc_info=error if delay == _FIRST_RETRY_DELAY and not is_known else None,
         )
+
+
+def _number_of(pause: float, usual: int) -> int:
+    """Return the number of pauses that take as long as the usual number of usual ones."""
+    return usual if pause <= _USUAL_PAUSE else max(1, int(usual * _USUAL_PAUSE / pause))
 
 
 def summary(error: Exception) -> str:

@@ -432,7 +432,10 @@ def _update(rows: Sequence[MirroredRow]) -> None:
     quote, values = connection.ops.quote_name, MirroredRow._meta.get_field("values")
     table = quote(MirroredRow._meta.db_table)
     sql = f"UPDATE {table} SET {quote('values')} = %s WHERE {quote('id')} = %s"
+    changed = [(values.get_db_prep_save(row.values, connection), row.pk) for row in rows]
     with connection.cursor() as cursor:
-        cursor.executemany(
-            sql, [(values.get_db_prep_save(row.values, connection), row.pk) for row in rows]
-        )
+        # One is the usual case, and for one psycopg's pipeline costs more than it saves.
+        if len(changed) == 1:
+            cursor.execute(sql, changed[0])
+        else:
+            cursor.executemany(sql, changed)

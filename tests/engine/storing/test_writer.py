@@ -13,7 +13,7 @@ from pycrdt import Doc
 
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
-from collab.engine.storing.writer import Writer
+from collab.engine.storing.writer import Writer, _number_of
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.exceptions import DocumentCorrupt, DocumentLocked, StorageUnavailable
@@ -165,6 +165,15 @@ async def test_updates_that_come_slowly_wait_for_a_limited_time() -> None:
     # The first one, and after every 32 turns of 160 those that wait by then.
     assert harness.storage.calls["append"] in range(5, 8)
     await asyncio.wait(harness.tasks)
+
+
+@pytest.mark.parametrize(
+    ("write_delay", "pauses"), [(0, 32), (0.05, 32), (0.1, 16), (0.5, 3), (1, 1), (8, 1)]
+)
+def test_a_longer_write_delay_makes_nothing_wait_much_longer(
+    write_delay: float, pauses: int
+) -> None:
+    assert _number_of(write_delay, 32) == pauses
 
 
 async def test_the_last_update_is_stored_though_no_other_follows() -> None:
