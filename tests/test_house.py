@@ -35,6 +35,9 @@ OPENING = re.compile(
     r"(What|Who|Whom|Whose|That|Those|So many|Let|Tell|Somebody|Nobody)\b", re.IGNORECASE
 )
 
+#: A first line that begins so names no object, as in "Return what the user may do".
+CLAUSE = re.compile(r"(\w+ ){1,2}what\b")
+
 #: The first line of a docstring.
 DOCSTRING = re.compile(r'^ *"""(.*)', re.MULTILINE)
 #: The beginning of a comment that has lines of its own, in Python or JavaScript.
@@ -181,6 +184,16 @@ def test_docstrings_begin_with_an_imperative_or_a_noun() -> None:
         if OPENING.match(docstring):
             found.append(f"{place} {docstring.splitlines()[0]}")
     assert found == []
+
+
+def test_docstrings_name_their_object() -> None:
+    assert [
+        f"{path.relative_to(ROOT)} {docstring}"
+        for package in (COLLAB, STORAGE, EXAMPLE)
+        for path in modules(package)
+        for docstring in DOCSTRING.findall(path.read_text("utf-8"))
+        if CLAUSE.match(docstring)
+    ] == []
 
 
 def test_docstrings_of_tests_and_benchmarks_begin_so_too() -> None:

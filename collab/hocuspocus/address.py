@@ -149,7 +149,7 @@ class Address:
 
     @property
     def access_check(self) -> AccessCheck:
-        """The question what the client may do with the document."""
+        """The question for the client's access to the document."""
         return self._credentials.check
 
     @property
@@ -344,14 +344,14 @@ class Address:
         await self.recheck_access()
 
     async def recheck_access(self, *, routine: bool = False) -> None:
-        """Ask the project again what the client may do, and act on the answer."""
+        """Ask the project again for the client's access, and act on the answer."""
         async with self._checking:
             if (member := self.member) is None:
                 return
             check = self._credentials.check
             try:
                 access = await check.ask_again()
-                # At once: what follows may fail.
+                # At once: the next steps may fail.
                 if check.record(access):
                     self._change_access(member, access)
                 await apply_rules(member, self.name, member.user)

@@ -1,4 +1,4 @@
-"""One client's connection: its documents, its limits, and what belongs to no document."""
+"""One client's connection: its documents, its limits, and frames without a document."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ServedHocuspocusConsumer(Protocol):
     """The documented names of a consumer that its documents use; see ``HocuspocusConsumer``."""
 
     async def authenticate(self, name: str, token: str) -> Any:
-        """Return what a client may do with a document."""
+        """Return a client's access to a document."""
 
     async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
         """Handle a message that is no part of a document."""
@@ -132,7 +132,7 @@ class HocuspocusConnection(ConsumerConnection):
         return None
 
     async def leave(self) -> None:
-        """Leave all documents, and wait until what the client sent is stored."""
+        """Leave all documents, and wait until the client's updates are stored."""
         self._stateless.close()
         if self._keepalive is not None:
             self._keepalive.cancel()

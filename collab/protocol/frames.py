@@ -90,7 +90,7 @@ _AUTH_DENIED: Final = bytes((MessageType.AUTH, _PERMISSION_DENIED))
 
 
 def step1_frame(state: bytes) -> bytes:
-    """Return the question for what a document of state vector ``state`` lacks."""
+    """Return the request for the updates that a document of state vector ``state`` lacks."""
     return _STEP1 + _sized(state)
 
 
@@ -127,7 +127,7 @@ def joined_presence(encoded: Sequence[bytes]) -> bytes:
 def decode_presence(payload: bytes, max_size: int) -> list[PresenceState]:
     """Decode the payload of an awareness message; states are at most ``max_size`` bytes.
 
-    A state loses what only the server may say in it.
+    A state loses the data that only the server may set.
 
     Raises:
         ProtocolViolation: it is cut off, too large, or has a state that is not a JSON object,
@@ -162,7 +162,7 @@ def verified(state: str, data: str) -> str:
 
 
 def unverified(state: str) -> str:
-    """Return a state without what only the server may say.
+    """Return a state without the data that only the server may set.
 
     Raises:
         ValueError: it is not valid JSON.

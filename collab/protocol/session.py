@@ -68,7 +68,7 @@ class Session:
     """The protocol state of one member.
 
     Args:
-        access: what the member may do; may change later.
+        access: of the member; may change later.
         settings: for the limits.
         durable: whether updates of the member are stored.
     """
@@ -78,7 +78,7 @@ class Session:
         #: Of the document's type; a client that says an older one may only read.
         self.version: int | None = None
         self._is_outdated = False
-        #: The member said hello: it receives in JSON what is saved.
+        #: The member said hello: it receives JSON frames when its updates are saved.
         self.greeted = False
         self._durable = durable
         self._settings = settings
@@ -132,7 +132,7 @@ class Session:
         return StatelessMessage(payload)
 
     def read_request(self, frame: str) -> Request | Reply:
-        """Return what a JSON frame asks for, or the answer to one that is wrong.
+        """Return the effect of a JSON frame, or the answer to one that is not valid.
 
         Raises:
             TooBig: it is larger than allowed.
@@ -162,7 +162,7 @@ class Session:
         return Reply(json_frame("hello", request_id=request.request_id, data=hello))
 
     def change_access(self, access: Access) -> Reply | None:
-        """Change what the member may do; return the frame that reports it."""
+        """Change the access of the member; return the frame that reports it."""
         self.access = min(access, Access.READ) if self._is_outdated else access
         self._told_read_only = False
         return Reply(json_frame("access", data=self._access_data())) if self.greeted else None

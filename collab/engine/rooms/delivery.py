@@ -1,4 +1,4 @@
-"""Delivers what a room has integrated: to its members, to other processes, to the storage."""
+"""Delivers integrated updates of a room: to its members, other processes, the storage."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Delivery:
             raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
 
     def flush(self) -> None:
-        """Integrate what is queued, and deliver it."""
+        """Integrate the queued updates, and deliver them."""
         began = perf_counter()
         updates, news = self._integrator.integrate()
         if news != EMPTY_UPDATE:
@@ -69,7 +69,7 @@ class Delivery:
         counters.flushed(began)
 
     def adopt(self, before: float | None = None) -> None:
-        """Store what other processes have not confirmed as stored, by default all of it.
+        """Store updates that other processes have not confirmed as stored, by default all.
 
         An update that a member sends again is reported as saved, so it must be.
         """

@@ -1,4 +1,4 @@
-"""A document as bytes: one update of all there was at some time, the base, and what came since.
+"""A document as bytes: one update of all there was at some time, the base, and later ones.
 
 The base is kept as the frame in which newcomers get it, so that a large document is in memory
 once, and a new member costs nothing but the sending. While there is nothing else, that frame is the
@@ -71,7 +71,7 @@ class EncodedDocument:
         self._tail_frame: bytes | None = None
 
     def add(self, update: bytes) -> bool:
-        """Add what is new; return whether the tail has become too long, or too large."""
+        """Add a new update; return whether the tail has become too long, or too large."""
         tail, size = self._tail, len(update)
         tail.append(update)
         self._tail_size += size
@@ -113,7 +113,7 @@ class EncodedDocument:
         return [self._frame, self._tail_frame]
 
     def lacking(self, state: bytes) -> bytes:
-        """Return what a document of state vector ``state`` lacks.
+        """Return the update that a document of state vector ``state`` lacks.
 
         Raises:
             PoisonedDoc: pycrdt cannot compute it.

@@ -119,7 +119,7 @@ class LiveDocument:
         self._is_fresh = True
 
     def start(self, source: Doc[Any] | DocumentBytes) -> None:
-        """Begin with what a Doc, which is used from now on, or bytes have."""
+        """Begin with the content of a Doc, which is used from now on, or of bytes."""
         if isinstance(source, DocumentBytes):
             self._record, self._state = EncodedDocument(source.update), source.state
             if self._sleep_after is None:
@@ -132,7 +132,7 @@ class LiveDocument:
             self._has_subdocuments = has_subdocuments(self._record.updates()[0])
 
     def close(self) -> None:
-        """Cancel what is scheduled, and stay as it is."""
+        """Cancel the scheduled work, and stay as it is."""
         for handle in (self._rebase_handle, self._sleep_handle):
             if handle is not None:
                 handle.cancel()
@@ -249,7 +249,7 @@ class LiveDocument:
         return self._state
 
     def encode(self, state: bytes) -> bytes:
-        """Return what a document of state vector ``state`` lacks."""
+        """Return the update that a document of state vector ``state`` lacks."""
         if self._doc is None:
             return self._record.lacking(state)
         return self._guarded(lambda doc: doc.get_update(state))
@@ -286,7 +286,7 @@ class LiveDocument:
     # Changing it.
 
     def apply(self, update: bytes, *, watched: bool) -> bytes:
-        """Apply ``update``, all of which can be integrated; return what is new in it.
+        """Apply ``update``, all of which can be integrated; return its new part.
 
         Watchers do not see each change in a large one.
 

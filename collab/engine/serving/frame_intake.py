@@ -62,7 +62,7 @@ class FrameIntake:
         self.busy = 1
 
     def attach(self, member: Member, seconds: float) -> None:
-        """Charge what ``member`` asks for; its first frame is due within ``seconds``."""
+        """Charge requests of ``member``; its first frame is due within ``seconds``."""
         self._member = member
         self._deadline = Deadline(self._loop, seconds, self._miss_first_frame)
 
@@ -90,7 +90,7 @@ class FrameIntake:
         counters.received_bytes += size
 
     def charge(self, size: int) -> float:
-        """Return the seconds to wait after a frame of ``size`` bytes and what it has asked for."""
+        """Return the seconds to wait after a frame of ``size`` bytes and the answers to it."""
         member = self._member
         answered = member.take_answered() if member is not None and member.answered else 0
         return self._throttle.take(size, self._loop.time(), answered=answered)
@@ -111,7 +111,7 @@ class FrameIntake:
     def on_frame(self, frame: bytes) -> bool:
         """Take a frame from the socket, unless a message or an event comes before it.
 
-        What remains to be done and takes time is left to the connection's task.
+        Further work that takes time is left to the connection's task.
         """
         if self.busy:
             return False
@@ -133,7 +133,7 @@ class FrameIntake:
         self._socket.inject(event)
 
     async def handle_injected(self, message: dict[str, Any]) -> bool:
-        """Finish what the fast path left, and return whether ``message`` is that."""
+        """Finish work that the fast path left, and return whether ``message`` is that work."""
         if message["type"] == _THROTTLED:
             await self.pause(message["seconds"])
         elif message["type"] == _FAILED:

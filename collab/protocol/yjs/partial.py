@@ -71,10 +71,10 @@ class _Section:
         self.taken = 0
 
     def advance(self, known: StateVector, note: Note | None) -> tuple[int, int] | None:
-        """Go past what is known and what can be integrated, and note that in ``known``.
+        """Go past known and integrable structs, and record the latter in ``known``.
 
         Returns:
-            what the next struct needs: a client id and the clock up to which it must be there.
+            the need of the next struct: a client id and the clock up to which it must be there.
         """
         while self.structs:
             struct = read_struct(self.data, self.position, self.client, self.clock)
@@ -145,7 +145,7 @@ class PartialUpdate:
         return any(known.get(client, 0) >= end for client, end in self._wanted.items())
 
     def take(self, known: StateVector, note: Note | None = None) -> bytes:
-        """Return as an update what can be integrated now, and add it to ``known``.
+        """Return the integrable part as an update, and add it to ``known``.
 
         ``note`` is called with each struct of it, in an order in which they can be integrated.
         """
