@@ -191,7 +191,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     @access.setter
     def access(self, access: Access) -> None:
         raise AttributeError(
-            "access is what authorize() returned last: return another value there."
+            "access is the last result of authorize(): return another value there."
         )
 
     async def send_message(self, message_wrapper: WrappedMessage) -> None:

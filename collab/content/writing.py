@@ -61,7 +61,7 @@ def from_html(doc: Doc[Any], field: str | None, value: str, schema: Schema = TIP
     """Give a document content in HTML; scripts, styles and all that is foreign is dropped.
 
     Returns:
-        A report of what the schema cannot say.
+        A report of the parts that the schema lacks.
     """
     return _write(doc, field, value, schema, "html")
 
@@ -70,7 +70,7 @@ def from_markdown(doc: Doc[Any], field: str | None, value: str, schema: Schema =
     """Give a document content in Markdown of GitHub's flavour.
 
     Returns:
-        A report of what the schema cannot say.
+        A report of the parts that the schema lacks.
     """
     return _write(doc, field, value, schema, "markdown")
 

@@ -96,7 +96,7 @@ class HocuspocusMember(Member):
         self.send_frame(authenticated_frame(scope_of(self.session.access)))
 
     def begin_exchange(self) -> None:
-        """Ask a client that has just asked for the document for what the server lacks.
+        """Ask a client that has just asked for the document for updates that the server lacks.
 
         From now on it expects reports of this exchange's frames only.
         """

@@ -1,7 +1,7 @@
 """One member's side of the protocol, without I/O: frames in, effects out.
 
 :class:`Session` decides the meaning of a frame and whether this member may send it; the room
-does what the effects ask for.
+carries the effects out.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def _is_large(stored: StoredDocument) -> bool:
 
 
 def readable_update(stored: StoredDocument, name: str | None = None) -> bytes:
-    """Return all of ``stored`` that pycrdt can read, what builds on missing updates included.
+    """Return all of ``stored`` that pycrdt can read, with parts that build on missing updates.
 
     Raises:
         DocumentCorrupt: see :func:`read_stored`.

@@ -2,7 +2,7 @@
 
 A storage records an event in the transaction that changes a document, so that a change that is
 stored is never forgotten. Later a process leases the document, calls the project, and deletes the
-events that it has delivered, in the transaction of what the project writes. The lease keeps others
+events that it has delivered, in the transaction of the project's own writes. The lease keeps others
 away meanwhile, and runs out when the process dies.
 
 Events are rows of their own, only inserted and deleted: two transactions that change the same

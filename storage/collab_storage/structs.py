@@ -35,7 +35,7 @@ HAS_LEFT: Final = 0x80
 HAS_RIGHT: Final = 0x40
 HAS_KEY: Final = 0x20
 HAS_ORIGINS: Final = HAS_LEFT | HAS_RIGHT
-#: The lowest five bits of that byte, and what they are for some kinds of structs.
+#: The lowest five bits of that byte, and their values for some kinds of structs.
 KIND: Final = 0x1F
 GC: Final = 0
 DELETED: Final = 1
@@ -144,7 +144,7 @@ def _read_parent(data: bytes, position: int, *, has_key: bool) -> tuple[Id | Non
 
 
 def read_deletions(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
-    """Yield client id, first clock and the clock behind the last of what an update deletes."""
+    """Yield the deletions of an update: client id, first clock, clock behind the last."""
     sections, position = read_varuint(data, position)
     for _ in range(sections):
         client, position = read_varuint(data, position)

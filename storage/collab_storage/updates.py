@@ -212,7 +212,7 @@ def has_no_news(state: bytes, rest: bytes, update: bytes) -> bool:
 
     Args:
         state: the Doc's state vector.
-        rest: what a Doc of that state vector lacks, which is the Doc's deletions.
+        rest: the part that a Doc of that state vector lacks: the Doc's deletions.
         update: Yjs update bytes.
     """
     news = get_update(update, state)

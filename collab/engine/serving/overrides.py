@@ -9,7 +9,7 @@ __all__ = ["check_overrides", "documented"]
 
 #: Names that the server does not look up, and the remedy for overriding them.
 _FINAL: Mapping[str, str] = {
-    "access": "return what the client may do from authorize()",
+    "access": "return the client's access from authorize()",
     "recheck_access": "override authorize(), which each recheck calls",
 }
 _STORAGES = (None, "default")

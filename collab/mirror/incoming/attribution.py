@@ -57,8 +57,8 @@ def authors(room_name: str, found: Differences) -> Users:
         read = read_stored(stored, room_name).read
         keys = _authors(room_name, read, {map_name for map_name, _ in found})
     except (DocumentCorrupt, PoisonedDoc, ProtocolViolation):
-        what = "Authors of row edits could not be determined; the edits count as anonymous."
-        logger.exception(what, extra={"room": room_name})
+        text = "Authors of row edits could not be determined; the edits count as anonymous."
+        logger.exception(text, extra={"room": room_name})
         return {}
     return _named(found, keys)
 

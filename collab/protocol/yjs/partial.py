@@ -1,9 +1,9 @@
-"""Splits an update into what a document can integrate now and what is pending.
+"""Splits an update into a part that a document can integrate now and a pending part.
 
-pycrdt keeps inside the Doc what builds on insertions that are missing. It may lose some of it, and
-what is pending may contradict what is there or arrives later. So a Doc gets only what it integrates
-at once: an item is integrated when the insertions of its client before it, its neighbours and its
-parent are there; a deletion when what it deletes is.
+pycrdt keeps structs that depend on missing insertions inside the Doc. It may lose some of them, and
+they may contradict structs that are there or arrive later. So a Doc gets only structs that it
+integrates at once: an item is integrated when the insertions of its client before it, its
+neighbours and its parent are there; a deletion when the deleted item is.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """The form of Yjs updates and state vectors, checked before pycrdt sees them.
 
-pycrdt trusts what it decodes. An update of 27 bytes makes it loop for ever, a longer one overflows
-its stack, and others can be applied but leave a document that cannot be encoded, or not be read
-again. None of that can be caught. What such updates have in common is a form in which Yjs does
-not write them, so they are recognized by that. For a state vector pycrdt allocates memory by the
-number of clients that its first bytes announce.
+pycrdt trusts the bytes that it decodes. An update of 27 bytes makes it loop for ever, a longer one
+overflows its stack, and others can be applied but leave a document that cannot be encoded, or not
+be read again. None of that can be caught. All such updates have a form in which Yjs does not write
+them, so they are recognized by that. For a state vector pycrdt allocates memory by the number of
+clients that its first bytes announce.
 
 The form is that of :mod:`collab_storage.structs`.
 
-The same reading finds what an update extends and what it depends on, as an :class:`UpdateOutline`.
+The same reading finds the insertions and the dependencies of an update, its :class:`UpdateOutline`.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def _record_ids(
     _record_id(left[0], left[1] + 1, client, clock, outline)
     if right is not None:
         if right == left:
-            # Behind an item and before it: where it comes to stand would depend on what came when.
+            # Behind an item and before it: its place would depend on the order of arrival.
             raise ValueError
         _record_id(right[0], right[1] + 1, client, clock, outline)
 
@@ -236,7 +236,7 @@ def _record_id(other: int, end: int, client: int, clock: int, outline: UpdateOut
         if outline.needs.get(other, 0) < end:
             outline.needs[other] = end
     elif end > clock:
-        # Itself, or what comes behind it: decoders would never find it.
+        # Itself, or a later insertion: decoders would never find it.
         raise ValueError
 
 

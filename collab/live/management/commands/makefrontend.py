@@ -31,7 +31,7 @@ class Command(BaseCommand):
             "--check",
             "--dry-run",
             action="store_true",
-            help="write nothing; print what would change, and fail if anything would",
+            help="write nothing; print the changes, and fail if there are any",
         )
         parser.add_argument(
             "--watch", action="store_true", help="write again whenever Python code changes"
