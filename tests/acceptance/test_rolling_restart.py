@@ -54,9 +54,10 @@ async def restart(server: Server, people: Sequence[ReconnectingTypist]) -> None:
     await asyncio.to_thread(server.terminate)
     ends = ends_since(people, began)
     assert {code for _, code in ends} == {1012}
-    # Of n members the last one goes when the share of the others is over.
+    # Of n members the last one goes when the share of the others is over. On a busy machine each
+    # may notice its end later, and none earlier.
     share = (len(ends) - 1) / len(ends)
-    assert ends[-1][0] - ends[0][0] > DRAIN_TIME * share / 2
+    assert ends[-1][0] - began > DRAIN_TIME * share
     assert max(at for at, _ in ends) - began < DRAIN_TIME + LONGEST_GAP
     await asyncio.to_thread(server.start)
 
