@@ -16,14 +16,23 @@ from tests.harness.waiting import DEADLINE
 
 from .typists import read
 
+#: What is typed waits in the server's memory for longer than the test does.
+STORED_LATER = pytest.mark.parametrize("collab", [{"WRITE_DELAY": 2 * DEADLINE}], ids=["later"])
+
 WRITERS = ["write", "write_async", "write_in_thread", "send_update", "write_in_transaction"]
 
 
 @pytest.fixture
-def office(database: str, start_server: StartServer) -> Server:
+def collab() -> dict[str, float]:
+    """Settings of the office."""
+    return {"WRITE_DELAY": 0.5}
+
+
+@pytest.fixture
+def office(database: str, start_server: StartServer, collab: dict[str, float]) -> Server:
     """A server with the views of :mod:`tests.acceptance.document_views`, which stores late."""
     environment = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.document_views_settings"}
-    return start_server(database, environment=environment, collab={"WRITE_DELAY": 0.5})
+    return start_server(database, environment=environment, collab=collab)
 
 
 async def visit(server: Server, *path: str) -> str:
@@ -107,6 +116,7 @@ async def test_views_and_members_write_at_once(office: Server) -> None:
         assert await visit(office, "read", "room") == ann.text
 
 
+@STORED_LATER
 async def test_a_deleted_document_is_closed_and_gone(office: Server) -> None:
     async with office.client("room") as ann:
         await ann.insert("gone")
@@ -117,6 +127,7 @@ async def test_a_deleted_document_is_closed_and_gone(office: Server) -> None:
     assert await visit(office, "delete", "another") == "False"
 
 
+@STORED_LATER
 async def test_a_renamed_document_takes_along_what_was_just_typed(office: Server) -> None:
     async with office.client("room") as ann, office.client("room") as bob:
         await ann.insert("kept")

@@ -184,10 +184,14 @@ class Hub:
         else:
             self.writer.move(name, moved_to)
         if self.writer.has(name):
-            self._upkeep.tasks.start(self._clear(name, moved_to), "clear", name)
+            # The next opening of a document of this name waits for that.
+            clearing = self._store.loading.start(self._store.clear(name, moved_to))
+            self._live.clearing[name] = clearing
+            clearing.add_done_callback(lambda _: self._live.clearing.pop(name))
+            self._upkeep.tasks.start(self._clear(name, clearing), "clear", name)
 
-    async def _clear(self, name: str, moved_to: str | None) -> None:
-        await self._store.loading.start(self._store.clear(name, moved_to))
+    async def _clear(self, name: str, clearing: asyncio.Task[None]) -> None:
+        await clearing
         await self._upkeep.release_idle(name)
 
     def recheck_access(self, name: str, user_id: str | None = None) -> None:

@@ -42,10 +42,17 @@ class LiveRooms:
     def __init__(self) -> None:
         self.rooms: dict[Key, Room] = {}
         self.opening: dict[Key, RoomOpening] = {}
+        #: The tasks that remove updates stored after their document was deleted or renamed.
+        self.clearing: dict[str, asyncio.Task[None]] = {}
         #: Connections without a document.
         self.lobby: set[Member] = set()
         self._joining: Counter[Key] = Counter()
         self._pending: defaultdict[str, set[PendingJoin]] = defaultdict(set)
+
+    async def cleared(self, name: str) -> None:
+        """Wait until nothing is left of a document that was deleted or renamed."""
+        if clearing := self.clearing.get(name):
+            await asyncio.wait([clearing])
 
     @property
     def members(self) -> list[Member]:

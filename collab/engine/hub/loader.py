@@ -190,6 +190,7 @@ class Loader:
     async def _load(self, name: str, maker: _DocMaker, *, stored: bool) -> _Loaded:
         if not stored:
             return _Loaded(await maker.make_seeded())
+        await self._live.cleared(name)
         await self._store.spool.store()
         rules = rules_of(name)
         content = await self._store.load(name, rules)

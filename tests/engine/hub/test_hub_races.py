@@ -40,6 +40,28 @@ async def test_a_room_that_is_deleted_while_the_hub_closes_is_closed_once(tmp_pa
         assert not await harness.storage.exists("notes")
 
 
+async def test_a_document_that_is_opened_anew_waits_until_the_deleted_one_is_gone(
+    tmp_path: Path,
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        member, _ = await harness.join()
+        let = harness.storage.hold("append")
+        harness.change(member, LETTERS[0])
+        await until(lambda: harness.storage.calls["append"])
+        harness.hub.discard("notes")
+        loads = harness.storage.calls["load"]
+        joining = asyncio.create_task(harness.join())
+        await until(lambda: harness.hub._live.opening)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert harness.storage.calls["load"] == loads
+        let.set()
+        again, _ = await joining
+        await harness.save(again, LETTERS[0])
+        assert await harness.stored() == "a"
+        assert not harness.hub._live.clearing
+
+
 async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
         member, _ = await harness.join()
