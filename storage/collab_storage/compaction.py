@@ -120,7 +120,7 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> ReadableCont
     """
     if not stored.updates:
         return ReadableContent(EMPTY_UPDATE, EMPTY_STATE, EMPTY_UPDATE, stored)
-    if whole := _attempt(_integrate, stored.updates):
+    if whole := _whole(stored.updates):
         return ReadableContent(*whole, stored)
     read, unreadable = _readable_part(stored)
     with _translated(read):
@@ -137,7 +137,12 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> ReadableCont
 
 async def read_in_process(stored: StoredDocument, name: str | None = None) -> ReadableContent:
     """Return the same as :func:`read_stored`; read a large document in a process of its own."""
-    return await _run_where_it_fits(stored, read_stored, stored, name)
+    if not _is_large(stored):
+        return read_stored(stored, name)
+    # Only the bytes are sent: pickling many rows takes longer than reading them.
+    if whole := await run_in_process(_whole, stored.updates):
+        return ReadableContent(*whole, stored)
+    return await run_in_process(read_stored, stored, name)
 
 
 async def read_news(stored: StoredDocument, state: bytes, name: str | None = None) -> bytes:
@@ -148,16 +153,10 @@ async def read_news(stored: StoredDocument, state: bytes, name: str | None = Non
     Raises:
         DocumentCorrupt: see :func:`read_stored`.
     """
-    return await _run_where_it_fits(stored, _news, stored, state, name)
-
-
-async def _run_where_it_fits(
-    stored: StoredDocument, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
-    """Call ``function`` here, or in a process of its own if the document is large."""
-    if _is_large(stored):
-        return await run_in_process(function, *args, **kwargs)
-    return function(*args, **kwargs)
+    if not _is_large(stored):
+        return _news(stored, state, name)
+    news = await run_in_process(_whole_news, stored.updates, state)
+    return await run_in_process(_news, stored, state, name) if news is None else news
 
 
 def _is_large(stored: StoredDocument) -> bool:
@@ -177,14 +176,24 @@ def readable_update(stored: StoredDocument, name: str | None = None) -> bytes:
 
 
 def _news(stored: StoredDocument, state: bytes, name: str | None) -> bytes:
-    whole = _attempt(_difference, stored, state)
+    whole = _whole_news(stored.updates, state)
     if whole is not None:
         return whole
-    return _difference(read_stored(stored, name).read, state)
+    return _difference(read_stored(stored, name).read.updates, state)
 
 
-def _difference(stored: StoredDocument, state: bytes) -> bytes:
-    return get_update(merge(as_yjs(stored.updates) or [EMPTY_UPDATE]), state)
+def _whole_news(updates: Sequence[bytes], state: bytes) -> bytes | None:
+    """Return what ``updates`` add to a state, or ``None`` if pycrdt cannot read one of them."""
+    return _attempt(_difference, updates, state)
+
+
+def _difference(updates: Sequence[bytes], state: bytes) -> bytes:
+    return get_update(merge(as_yjs(updates) or [EMPTY_UPDATE]), state)
+
+
+def _whole(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes] | None:
+    """Return the same as :func:`_integrate`, or ``None`` if pycrdt cannot read one of them."""
+    return _attempt(_integrate, updates)
 
 
 def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
