@@ -183,7 +183,7 @@ def _news(stored: StoredDocument, state: bytes, name: str | None) -> bytes:
 
 
 def _whole_news(updates: Sequence[bytes], state: bytes) -> bytes | None:
-    """Return what ``updates`` add to a state, or ``None`` if pycrdt cannot read one of them."""
+    """Return the part that a state lacks, or ``None`` if pycrdt cannot read one update."""
     return _attempt(_difference, updates, state)
 
 
