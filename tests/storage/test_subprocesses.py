@@ -5,8 +5,9 @@ import logging
 import os
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any
 
@@ -34,11 +35,34 @@ def crash() -> None:
     os.abort()
 
 
-def wait_for(path: str) -> bool:
-    """Return once somebody has put a file there."""
-    while not os.path.exists(path):
-        os.sched_yield()
-    return True
+def pass_through(gate: str) -> bool:
+    """Return once the gate is open, and use no time until then."""
+    with open(gate, "rb", buffering=0) as pipe:
+        return bool(pipe.read(1))
+
+
+class Gate:
+    """A pipe with a name, at which one process waits."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = str(path)
+        # For reading, too: neither side waits for the other to open it.
+        self._pipe = os.open(path, os.O_RDWR)
+
+    def open(self) -> None:
+        os.write(self._pipe, b"x")
+
+    def close(self) -> None:
+        os.close(self._pipe)
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[list[Gate]]:
+    found = [Gate(tmp_path / str(number)) for number in range(5)]
+    yield found
+    for gate in found:
+        gate.close()
 
 
 def asked(function: Callable[..., Any], *args: object) -> tuple[Any, Any, list[logging.LogRecord]]:
@@ -55,21 +79,20 @@ async def test_it_is_called_in_another_process() -> None:
     assert process != os.getpid()
 
 
-async def test_the_event_loop_goes_on(tmp_path: Any) -> None:
-    task = asyncio.ensure_future(run_in_process(wait_for, str(tmp_path / "go")))
+async def test_the_event_loop_goes_on(gates: list[Gate]) -> None:
+    task = asyncio.ensure_future(run_in_process(pass_through, gates[0].path))
     await asyncio.sleep(0)
-    (tmp_path / "go").touch()
+    gates[0].open()
     assert await task
 
 
-async def test_work_that_may_wait_delays_no_other(tmp_path: Any) -> None:
-    gates = [tmp_path / str(number) for number in range(5)]
-    patient = [asyncio.ensure_future(run_patiently(wait_for, str(gate))) for gate in gates]
+async def test_work_that_may_wait_delays_no_other(gates: list[Gate]) -> None:
+    patient = [asyncio.ensure_future(run_patiently(pass_through, gate.path)) for gate in gates]
     await asyncio.sleep(0)
     assert await run_in_process(whose, "notes") != ("notes", os.getpid())
     assert not any(task.done() for task in patient)
     for gate in gates:
-        gate.touch()
+        gate.open()
     assert all(await asyncio.gather(*patient))
 
 
