@@ -33,7 +33,11 @@ from collab.conf import get_settings
 from collab.engine.connections.fast_path import EXTENSION
 from collab.engine.connections.inbox import Inbox
 from collab.engine.connections.join_queue import current_join_queue
-from collab.engine.connections.request_head import MAX_REQUEST_PART, read_request
+from collab.engine.connections.request_head import (
+    MAX_REQUEST_PART,
+    ServerState,
+    read_request,
+)
 from collab.engine.connections.unfinished import current_unfinished
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
@@ -116,7 +120,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         # Without extensions: an update gains nothing from compression, and a frame that inflates
         # costs more than was charged for it.
-        self._conn = ServerProtocol(max_size=self.config.ws_max_size, logger=self.logger)
+        self._conn = ServerState(max_size=self.config.ws_max_size, logger=self.logger)
         self.queue = Inbox()  # type: ignore[assignment]
         self.writable = _WRITABLE
 
@@ -407,8 +411,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not (is_frame and self.write(payload)):
             await super().send(message)
             if message["type"] == "websocket.accept" and self.handshake_complete:
-                # The rest of the handshake.
-                del self.request, self.response
+                # The rest of the handshake, which the base class logs and never needs again.
+                del self.request, self.response, self.scope, self.app
                 self._rest()
                 self._read_on()
 

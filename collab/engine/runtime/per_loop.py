@@ -27,12 +27,16 @@ class PerLoop(Generic[T]):
     def current(self) -> T:
         """Return the object of the running event loop."""
         loop = asyncio.get_running_loop()
+        # Only this thread adds the object of its event loop.
+        made = self._made.get(loop)
+        return self._add(loop) if made is None else made
+
+    def _add(self, loop: asyncio.AbstractEventLoop) -> T:
         with self._lock:
-            if loop not in self._made:
-                for closed in [loop for loop in self._made if loop.is_closed()]:
-                    del self._made[closed]
-                self._made[loop] = self._make()
-            return self._made[loop]
+            for closed in [loop for loop in self._made if loop.is_closed()]:
+                del self._made[closed]
+            made = self._made[loop] = self._make()
+            return made
 
     def all(self) -> list[T]:
         """Return the objects of all event loops that run."""

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from collab.engine.connections.request_head import MAX_REQUEST_PART, read_request
+from collab.engine.connections.request_head import MAX_REQUEST_PART, ServerState, read_request
 
 HOST = b"GET /ws/room?a=b HTTP/1.1\r\nHost: example.org"
 
@@ -40,3 +41,56 @@ def test_usual_request_is_read_as_by_the_library(lines: bytes) -> None:
 )
 def test_any_other_request_is_left_to_the_library(head: bytes) -> None:
     assert read_request(head) is None
+
+
+KEY = b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+VERSION = b"\r\nSec-WebSocket-Version: 13"
+UPGRADE = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
+USUAL = HOST + UPGRADE + KEY + VERSION
+
+
+def answer(state: ServerProtocol, head: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return the answer to a request, without its date."""
+    request = read_request(head)
+    assert request is not None
+    response = state.accept(request)
+    headers = [(name, text) for name, text in response.headers.raw_items() if name != "Date"]
+    return response.status_code, headers, bytes(response.body or b"")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        USUAL,
+        USUAL.replace(b"Upgrade\r\nSec", b"keep-alive, Upgrade\r\nSec"),
+        USUAL + b"\r\nOrigin: https://example.org",
+        USUAL + b"\r\nSec-WebSocket-Protocol: one, two",
+        USUAL + b"\r\nSec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: two",
+        USUAL + b"\r\nSec-WebSocket-Extensions: permessage-deflate",
+        # Unusual, but valid.
+        USUAL.replace(b"Upgrade\r\nSec", b"Keep-Alive,UPGRADE\r\nSec"),
+        USUAL.replace(b": websocket", b": WebSocket"),
+        # Not valid.
+        USUAL + b"\r\nOrigin: https://example.org\r\nOrigin: https://example.com",
+        USUAL + b"\r\nSec-WebSocket-Protocol: one two",
+        USUAL + b"\r\nSec-WebSocket-Protocol:",
+        USUAL + KEY,
+        USUAL + VERSION,
+        USUAL.replace(KEY, b""),
+        USUAL.replace(VERSION, b""),
+        USUAL.replace(UPGRADE, b""),
+        USUAL.replace(b"==", b"="),
+        USUAL.replace(b"ZQ==", b"ZSE="),
+        USUAL.replace(b"ZQ==", b"ZR=="),
+        USUAL.replace(b": 13", b": 12"),
+        USUAL.replace(b": websocket", b": websocket, h2c"),
+    ],
+)
+def test_handshake_is_answered_as_by_the_library(head: bytes) -> None:
+    assert answer(ServerState(), head) == answer(ServerProtocol(), head)
+
+
+def test_answer_has_a_date() -> None:
+    request = read_request(USUAL)
+    assert isinstance(request, Request)
+    assert ServerState().accept(request).headers["Date"].endswith(" GMT")
