@@ -26,7 +26,7 @@ TESTS = ROOT / "tests"
 MAX_FILE, MAX_MEDIAN_FILE, MAX_FUNCTION = 450, 130, 40
 # The entries are public import paths, but for templatetags, where Django looks for tags.
 MAX_MODULES, MAX_ENTRIES = 10, 24
-MAX_METHODS, MAX_SETTINGS = 25, 35
+MAX_METHODS, MAX_IMPORTS, MAX_SETTINGS = 25, 8, 35
 
 #: Names that Django looks for, once in each app or class.
 DJANGO_NAMES = {"Command", "Meta", "Migration"}
@@ -308,6 +308,12 @@ def reachable(start: str, edges: dict[str, set[str]]) -> set[str]:
             found.add(name)
             left += edges[name]
     return found
+
+
+def test_hub_and_room_need_few_modules() -> None:
+    edges = graph()
+    counts = {name: len(edges[f"collab.engine.{name}"]) for name in ("hub.hub", "rooms.room")}
+    assert {name: count for name, count in counts.items() if count > MAX_IMPORTS} == {}
 
 
 def test_imports_go_round_in_no_circle() -> None:

@@ -10,10 +10,10 @@ from collab.engine.rooms.context import Peers, RoomContext
 from collab.engine.rooms.integrator import Integrator
 from collab.engine.rooms.member import Member
 from collab.engine.runtime.counters import counters
-from collab.exceptions import TryAgainLater
+from collab.exceptions import RoomFailed, TryAgainLater
 from collab.protocol.effects import Origin, RoomUpdate
 from collab.protocol.frames import update_frame
-from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
+from collab.protocol.yjs.updates import EMPTY_UPDATE, is_failure, merge
 
 __all__ = ["Delivery"]
 
@@ -53,8 +53,21 @@ class Delivery:
             raise TryAgainLater("The server cannot store more changes now.", limit="MAX_UNSAVED")
 
     def flush(self) -> None:
-        """Integrate the queued updates, and deliver them."""
+        """Integrate the queued updates, and deliver them.
+
+        Raises:
+            RoomFailed: the document broke beyond repair.
+        """
         began = perf_counter()
+        try:
+            self._flush()
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            raise RoomFailed("The document has to be opened again.") from error
+        counters.flushed(began)
+
+    def _flush(self) -> None:
         updates, news = self._integrator.integrate()
         if news != EMPTY_UPDATE:
             self._send(news, updates)
@@ -66,7 +79,6 @@ class Delivery:
             if self._peers is not None:
                 updates = self._publish(self._peers, updates, news)
             self._put(updates)
-        counters.flushed(began)
 
     def adopt(self, before: float | None = None) -> None:
         """Store updates that other processes have not confirmed as stored, by default all.

@@ -347,6 +347,13 @@ class LiveDocument:
         self.rebuild(Doc())
         self._listener.doc_rebuilt()
 
+    def adopt(self, doc: Doc[Any], *, is_closed: bool) -> None:
+        """Go on with ``doc`` if it is empty and the room is not closed; else free it."""
+        if is_closed or doc.get_state() != EMPTY_STATE:
+            release(doc)
+        else:
+            self.rebuild(doc)
+
     def rebuild(self, doc: Doc[Any]) -> None:
         """Go on with ``doc``, which is empty."""
         self._fill(doc)

@@ -33,7 +33,6 @@ from collab.protocol.effects import (
     RoomUpdate,
     StateRequest,
 )
-from collab.protocol.yjs.updates import EMPTY_STATE, is_failure, release
 
 __all__ = ["BURST_DELAY", "LARGE_ROOM", "PresentMember", "Room"]
 
@@ -294,12 +293,10 @@ class Room:
             return
         try:
             self._delivery.flush()
-        except BaseException as error:
-            if not is_failure(error):
-                raise
+        except RoomFailed as error:
             # Some updates of members are lost; they send them again when they come back.
             logger.exception("A document broke beyond repair.", extra={"room": self.name})
-            self.close_members(RoomFailed("The document has to be opened again."))
+            self.close_members(error)
             self._context.on_broken()
         if queued > 1 and len(self.members) >= LARGE_ROOM:
             self._burst_until = self._loop.time() + BURST_DELAY
@@ -330,7 +327,4 @@ class Room:
             logger.exception(text, extra={"room": self.name})
             return
         self.flush()
-        if self._is_closed or doc.get_state() != EMPTY_STATE:
-            release(doc)
-        else:
-            self._document.rebuild(doc)
+        self._document.adopt(doc, is_closed=self._is_closed)
