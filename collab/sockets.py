@@ -379,15 +379,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable.set()
         self.writable = _WRITABLE
 
-    def write(self, payload: bytes | str) -> bool:
-        """Send a frame if it can be sent at once, and return whether it was sent."""
+    def write(self, payload: bytes | str, count: int = 1) -> bool:
+        """Send a frame ``count`` times if that can be done at once; return whether it was sent."""
         conn, transport = self._conn, self.transport
         is_open = self._is_plain and (conn is None or conn.state is OPEN)
         if not is_open or self.writable is not _WRITABLE or transport.is_closing():
             return False
         last, frame = _last
         try:
-            if payload is last:
+            if count > 1:
+                transport.write(_encode(payload) * count)
+            elif payload is last:
                 transport.write(frame)
             elif len(payload) < _LARGE:
                 transport.write(_encode(payload))

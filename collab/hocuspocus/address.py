@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pycrdt import Doc
 
@@ -52,6 +52,8 @@ __all__ = ["Address", "AddressSocket"]
 
 logger = logging.getLogger("collab.hocuspocus")
 
+# Python 3.11 takes long to find a member of an enum.
+_SYNC: Final = int(MessageType.SYNC)
 #: The reason for a client that gets no other; providers of Hocuspocus know it.
 _DENIED = "permission-denied"
 #: The reason for a client whose access has ended.
@@ -176,6 +178,10 @@ class Address:
             self._receive_early(frame, kind, behind)
             return
         try:
+            if frame[position] == _SYNC:
+                # Nearly all messages are.
+                self._handle(member, frame, position)
+                return
             kind, behind = read_varuint(frame, position)
             if kind == MessageType.AUTH:
                 self._renew_token(read_token(frame, behind).token)
@@ -223,6 +229,10 @@ class Address:
         room = self._room
         assert room is not None
         effect = member.exchange.receive_message(frame, position)
+        if isinstance(effect, RoomUpdate) and not effect.is_whole:
+            # Nearly all effects are.
+            room.handle(member, effect)
+            return
         if isinstance(effect, ReaderState):
             room.flush()
             has_news = not room.has_all(effect.update)

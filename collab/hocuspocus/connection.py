@@ -151,11 +151,12 @@ class HocuspocusConnection(ConsumerConnection):
 
     def receive_bytes(self, frame: bytes) -> None:
         """Handle a binary frame."""
-        if self._member is None or self._member.is_closed:
+        member = self._member
+        if member is None or member.outbox.is_closed:
             return
         if len(frame) == 1 and frame in (PING, PONG):
             if frame == PING:
-                self._member.send_frame(PONG)
+                member.send_frame(PONG)
             return
         self.receive_addressed(frame)
 
@@ -173,7 +174,8 @@ class HocuspocusConnection(ConsumerConnection):
             self._check_sessions(address.name)
             self._addresses[key] = address
         address.receive(frame, position)
-        if (member := address.member) is not None and self._member is not None:
+        member = address.member
+        if member is not None and member.answered and self._member is not None:
             self._member.answered += member.take_answered()
 
     def _check_documents(self) -> None:

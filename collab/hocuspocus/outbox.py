@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from collab.conf import Settings
-from collab.engine.connections.fast_path import Send
+from collab.engine.connections.fast_path import Send, Write
 from collab.engine.rooms.outbox import Outbox
+from collab.engine.runtime.counters import counters
 from collab.hocuspocus.frames import status_frame
 
 __all__ = ["AddressedOutbox", "Line"]
@@ -35,7 +36,7 @@ class Line:
     def __init__(
         self,
         send: Send,
-        write: Callable[[bytes | str], bool] | None,
+        write: Write | None,
         settings: Settings,
         evict: Callable[[], object],
     ) -> None:
@@ -45,6 +46,8 @@ class Line:
         self._timeout = settings.SEND_TIMEOUT
         self._loop = asyncio.get_running_loop()
         self._busy = asyncio.Lock()
+        #: Messages that are sent by ``send``, or wait for their turn.
+        self._sending = 0
         #: Bytes that wait for the client, of all documents together, at most.
         self.limit = settings.MAX_MEMBER_BACKLOG
         self.backlog = 0
@@ -52,25 +55,32 @@ class Line:
         #: Something was sent since this was set to ``False``.
         self.has_sent = False
 
-    def write(self, frame: bytes | str) -> bool:
-        """Send a frame if that can be done at once, and return whether it could."""
+    def write(self, frame: bytes | str, count: int = 1) -> bool:
+        """Send a frame ``count`` times if that can be done at once; return whether it could."""
         self.has_sent = True
         if self._is_closed:
             return True
-        return self._write is not None and not self._busy.locked() and self._write(frame)
+        return self._write is not None and not self._sending and self._write(frame, count)
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message when those before it are sent."""
         self.has_sent = True
-        async with self._busy:
-            if self._is_closed:
-                return
-            self._is_closed = message["type"] == "websocket.close"
-            deadline = self._loop.call_later(self._timeout, self._evict)
-            try:
-                await self._send(message)
-            finally:
-                deadline.cancel()
+        self._sending += 1
+        try:
+            async with self._busy:
+                await self._send_in_turn(message)
+        finally:
+            self._sending -= 1
+
+    async def _send_in_turn(self, message: dict[str, Any]) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = message["type"] == "websocket.close"
+        deadline = self._loop.call_later(self._timeout, self._evict)
+        try:
+            await self._send(message)
+        finally:
+            deadline.cancel()
 
     async def ready(self) -> None:
         """Wait until the client has read what is being sent."""
@@ -123,12 +133,15 @@ class AddressedOutbox(Outbox):
 
     def send_stored(self, count: int) -> None:
         """Report that ``count`` more frames of the client are stored, with a message for each."""
-        if self.is_blocked:
-            self._stored += count
-        else:
-            frame = status_frame(True)
-            for _ in range(count):
-                self.send_frame(frame)
+        frame = status_frame(True)
+        is_free = self._drain is None and not self.is_closed
+        if is_free and self._line.write(self._prefix + frame, count):
+            counters.sent_bytes += count * len(frame)
+            return
+        self._stored += count
+        while self._stored and self._drain is None and not self.is_closed:
+            self._stored -= 1
+            self.send_frame(frame)
 
     def _next_frame(self) -> bytes | str | None:
         frame = super()._next_frame()
@@ -141,11 +154,16 @@ class AddressedOutbox(Outbox):
 
     def send_update(self, update: bytes, frame: bytes) -> None:
         """Send a change of the document, or keep it while the line's backlog has space."""
+        if self._drain is None:
+            counters.sent_bytes += len(frame)
+            # As in _put of the base class: this runs once for each member.
+            if self.is_closed or not self._line.write(_addressed(self._prefix, frame)):
+                self._start({"type": "websocket.send", "bytes": frame})
+            return
         super().send_update(update, frame)
-        if self.is_blocked:
-            self._count()
-            if self._updates and self._line.backlog > self._line.limit:
-                self.owe_full_state()
+        self._count()
+        if self._updates and self._line.backlog > self._line.limit:
+            self.owe_full_state()
 
     def _keep(self, message: dict[str, Any]) -> None:
         super()._keep(message)

@@ -19,7 +19,7 @@ from collab.protocol.effects import (
 from collab.protocol.frames import read_varuint
 from collab.protocol.session import Session
 from collab.protocol.yjs.updates import outline
-from collab.wire import MessageType
+from collab.wire import MessageType, SyncType
 
 __all__ = ["ExchangeRequest", "HocuspocusSession", "scope_of"]
 
@@ -29,6 +29,9 @@ class ExchangeRequest(StateRequest):
     """A client's question for what it lacks, which expects the same question of the server."""
 
 
+#: The beginning of a change; of a short one, a byte with its size follows.
+_UPDATE = bytes((MessageType.SYNC, SyncType.UPDATE))
+_HEADER_SIZE = len(_UPDATE) + 1
 #: Types of messages whose bytes are those of y-websocket.
 _SHARED = frozenset({MessageType.SYNC, MessageType.AWARENESS, MessageType.QUERY_AWARENESS})
 
@@ -56,6 +59,8 @@ class HocuspocusSession(Session):
         super().__init__(access, settings, durable=durable)
         #: The client expects a report for its next answer.
         self._owes_report = False
+        #: Shorter updates have a size of one byte, and are not too large.
+        self._short = min(0x80, settings.MAX_FRAME_SIZE - _HEADER_SIZE)
 
     @property
     def received_updates(self) -> int:
@@ -81,6 +86,12 @@ class HocuspocusSession(Session):
             ProtocolViolation: it is not valid.
             TooBig: it is larger than allowed.
         """
+        size = len(frame) - position - _HEADER_SIZE
+        if 0 <= size < self._short and frame.startswith(_UPDATE, position):
+            # Nearly all messages are short updates.
+            start = position + _HEADER_SIZE
+            if frame[start - 1] == size:
+                return self._receive_update(frame[start:], is_whole=False)
         kind, behind = read_varuint(frame, position)
         if kind == AddressedType.SYNC_REPLY:
             return self.receive_bytes(bytes((MessageType.SYNC,)) + frame[behind:])

@@ -530,6 +530,14 @@ async def test_nothing_is_written_at_once_to_a_client_that_does_not_read() -> No
         assert (await reading).endswith(b"\x81\x04last\x82\x02on\x88\x02\x03\xe8")
 
 
+async def test_a_frame_that_is_sent_several_times_is_written_at_once() -> None:
+    async with Line() as line:
+        socket = socket_of(line.scope)
+        assert socket is not None
+        assert socket.write(b"on", 3)
+        assert await line.reader.readexactly(3 * 4) == b"\x82\x02on" * 3
+
+
 async def test_nothing_is_written_to_a_connection_that_is_closed_or_gone() -> None:
     async with Line() as line:
         socket = socket_of(line.scope)

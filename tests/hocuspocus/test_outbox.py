@@ -9,6 +9,7 @@ import pytest
 from django.test import override_settings
 
 from collab.conf import Settings
+from collab.engine.connections.fast_path import Write
 from collab.engine.hub.current import current_hub
 from collab.hocuspocus.frames import prefix_of
 from collab.hocuspocus.outbox import AddressedOutbox, Line
@@ -42,10 +43,10 @@ class View:
 class Served:
     """A client's connection with some documents."""
 
-    def __init__(self, count: int, settings: Settings = SMALL) -> None:
+    def __init__(self, count: int, settings: Settings = SMALL, write: Write | None = None) -> None:
         self.socket = Socket()
         self.closes: list[tuple[int, str]] = []
-        self.line = Line(self.socket.send, None, settings, self.socket.evict)
+        self.line = Line(self.socket.send, write, settings, self.socket.evict)
         self.outboxes = [self._outbox(f"document {number}", settings) for number in range(count)]
 
     def _outbox(self, name: str, settings: Settings) -> AddressedOutbox:
@@ -114,6 +115,42 @@ async def test_reports_wait_as_a_number() -> None:
     served.socket.unblock()
     await outbox.ready()
     assert served.socket.frames == [encoded("document 0", 8, 1)] * 1003
+
+
+async def test_reports_are_written_together() -> None:
+    written = []
+
+    def write(frame: bytes | str, count: int = 1) -> bool:
+        written.append((frame, count))
+        return len(written) < 3
+
+    served = Served(1, write=write)
+    (outbox,) = served.outboxes
+    report = encoded("document 0", 8, 1)
+    outbox.send_stored(3)
+    outbox.send_stored(1)
+    assert written == [(report, 3), (report, 1)]
+    # The socket writes nothing at once any more.
+    outbox.send_stored(2)
+    assert served.socket.frames == [report] * 2
+    outbox.close(1000, "")
+    outbox.send_stored(5)
+    assert served.socket.frames == [report] * 2
+
+
+async def test_an_update_is_written_at_once_until_the_document_is_closed() -> None:
+    written = []
+
+    def write(frame: bytes | str, count: int = 1) -> bool:
+        written.append((frame, count))
+        return True
+
+    (outbox,) = Served(1, write=write).outboxes
+    (update,) = typed("x")
+    outbox.send_update(update, update_frame(update))
+    outbox.close(1000, "")
+    outbox.send_update(update, update_frame(update))
+    assert written == [(encoded("document 0", update_frame(update)), 1)]
 
 
 async def test_a_client_that_reads_nothing_is_evicted_in_time() -> None:

@@ -12,13 +12,20 @@ from typing import Any, Protocol
 
 from channels.sessions import InstanceSessionWrapper
 
-__all__ = ["EXTENSION", "Receive", "Send", "Socket", "socket_of", "write_of"]
+__all__ = ["EXTENSION", "Receive", "Send", "Socket", "Write", "socket_of", "write_of"]
 
 #: Key of the socket in the scope's ``extensions``.
 EXTENSION = "collab.socket"
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Write(Protocol):
+    """Sends a frame ``count`` times if that can be done at once; returns whether it could."""
+
+    def __call__(self, payload: bytes | str, count: int = 1, /) -> bool:
+        """Send it."""
 
 
 class Socket(Protocol):
@@ -28,8 +35,8 @@ class Socket(Protocol):
     #: frame, which else is received as a message of ASGI. It must not raise.
     on_frame: Callable[[bytes], bool] | None
 
-    def write(self, payload: bytes | str) -> bool:
-        """Send a frame if that can be done at once, and return whether it could."""
+    def write(self, payload: bytes | str, count: int = 1, /) -> bool:
+        """Send a frame ``count`` times if that can be done at once; return whether it could."""
 
     def inject(self, event: dict[str, Any]) -> None:
         """Make the application receive ``event`` before any frame that comes later."""
@@ -47,7 +54,7 @@ def socket_of(scope: dict[str, Any]) -> Socket | None:
     return found
 
 
-def write_of(socket: Socket | None, send: Send) -> Callable[[bytes | str], bool] | None:
+def write_of(socket: Socket | None, send: Send) -> Write | None:
     """Return the socket's ``write``, unless ``send`` is that of a middleware that sees each frame.
 
     Channels' sessions wrap the server's ``send`` for responses of HTTP only.
