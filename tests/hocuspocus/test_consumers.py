@@ -13,6 +13,7 @@ from pycrdt import Text
 from collab import documents
 from collab.access import Access
 from collab.consumers import YjsConsumer
+from collab.engine.connections import comment_checks
 from collab.engine.hub.current import current_hub
 from collab.exceptions import Forbidden, NoSuchDocument, TryAgainLater, Unauthenticated
 from collab.hocuspocus import HocuspocusConsumer, HocuspocusMember, address, connection, credentials
@@ -37,6 +38,19 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(Answers, "gate", None)
     monkeypatch.setattr(Echo, "received", [])
     return given
+
+
+class Held:
+    """Holds up checks of comments, which then find nothing else."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+        self.is_open = asyncio.Event()
+
+    async def run(self, function: Any, *args: Any) -> Any:
+        self.is_asked = True
+        await self.is_open.wait()
+        return function(*args)
 
 
 def client(consumer: Any = Answers, **scope: Any) -> Client:
@@ -572,15 +586,17 @@ async def test_a_quiet_client_receives_something(
 async def test_nothing_is_sent_to_a_client_without_documents(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "_QUIET", 0.001)
-    looks = []
-    original = connection.HocuspocusConnection._quiet_frame
+    quiet, looks = 0.001, []
+    monkeypatch.setattr(connection, "_QUIET", quiet)
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
 
-    def look(self: connection.HocuspocusConnection) -> bytes | None:
-        looks.append(original(self))
-        return looks[-1]
+    def look(delay: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        if delay == quiet:
+            looks.append(args)
+        return call_later(delay, *args, **options)
 
-    monkeypatch.setattr(connection.HocuspocusConnection, "_quiet_frame", look)
+    monkeypatch.setattr(loop, "call_later", look)
     async with client() as ann:
         await until(lambda: len(looks) > 2)
         ann.send(b"\x09")
@@ -819,6 +835,33 @@ async def test_a_comment_in_a_large_document_is_reported_as_stored_once_it_is(
         answers["commenter"] = Access.READ
         await ann.until(lambda: document.statuses == [1, 1, 0])
     assert (await documents.aread("room")).get("text", type=Text).diff()[0][1] == {"comment": 1}
+
+
+async def test_a_comment_that_waits_while_its_document_is_deleted_is_answered_by_a_close(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held()
+    monkeypatch.setattr(comment_checks, "_processes", held)
+    answers["commenter"] = Access.COMMENT
+    for name in ("room", "other"):
+        async with documents.aedit(name) as doc:
+            doc.get("text", type=Text).insert(0, "hello " * 5_000)
+    async with client() as ann:
+        document, other = ann.document("room"), ann.document("other")
+        for each in (document, other):
+            each.attach("commenter")
+        await ann.until(lambda: document.statuses == [1] and other.statuses == [1])
+        document.doc.get("text", type=Text).format(0, 5, {"comment": 1})
+        await until(lambda: held.is_asked)
+        await documents.adelete("room")
+        await ann.until(lambda: document.closes == ["The document has been deleted."])
+        held.is_open.set()
+        # The other document and the connection stay, and nothing was reported as stored.
+        other.doc.get("text", type=Text).format(0, 5, {"comment": 1})
+        await ann.until(lambda: other.statuses == [1, 1])
+        assert document.statuses == [1]
+        assert ann.close_code is None
+    assert not await documents.aexists("room")
 
 
 async def test_the_answer_of_a_new_commenter_is_refused_if_it_is_more_than_comments(
