@@ -380,19 +380,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.writable = _WRITABLE
 
     def write(self, payload: bytes | str, count: int = 1) -> bool:
-        """Send a frame ``count`` times if that can be done at once; return whether it was sent."""
+        """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""
         conn, transport = self._conn, self.transport
         is_open = self._is_plain and (conn is None or conn.state is OPEN)
         if not is_open or self.writable is not _WRITABLE or transport.is_closing():
             return False
         last, frame = _last
         try:
-            if count > 1:
-                transport.write(_encode(payload) * count)
-            elif payload is last:
+            if payload is last and count == 1:
                 transport.write(frame)
             elif len(payload) < _LARGE:
-                transport.write(_encode(payload))
+                transport.write(_encode(payload) * count)
             else:
                 self._write_large(payload)
         except UnicodeEncodeError:

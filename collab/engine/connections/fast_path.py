@@ -36,7 +36,7 @@ class Socket(Protocol):
     on_frame: Callable[[bytes], bool] | None
 
     def write(self, payload: bytes | str, count: int = 1, /) -> bool:
-        """Send a frame ``count`` times if that can be done at once; return whether it could."""
+        """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""
 
     def inject(self, event: dict[str, Any]) -> None:
         """Make the application receive ``event`` before any frame that comes later."""
