@@ -196,6 +196,7 @@ class Faults:
         await asyncio.to_thread(server.start)
 
     async def _moment(self) -> None:
+        # What fails does so for a time.
         await asyncio.sleep(self._drawn.uniform(0.05, 0.6))
 
 

@@ -101,6 +101,7 @@ async def test_every_update_that_was_reported_as_stored_survives_a_kill(
         for number in range(200):
             document.write(f"<{number}>")
             if chance.random() < 0.1:
+                # A person pauses, and the server stores what there is.
                 await asyncio.sleep(0.01)
         await ann.until(lambda: len(document.statuses) > 20)
         await asyncio.to_thread(server.kill)

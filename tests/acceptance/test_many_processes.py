@@ -119,6 +119,7 @@ async def test_a_process_that_hung_catches_up(
         words = await type_words(clients, 50, seed=6)
         servers[0].pause()
         words += await type_words(clients, 300, seed=7)
+        # Time itself passes: longer than the others wait for an answer, or for a digest.
         await asyncio.sleep(3)
         servers[0].resume()
         await equal(clients, words)

@@ -17,7 +17,7 @@ from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 from tests.harness.services import Postgres, Redis
-from tests.harness.waiting import DEADLINE
+from tests.harness.waiting import DEADLINE, until
 
 QUICK = {
     "ROWS_TEXT_DELAY": 0.2,
@@ -84,12 +84,11 @@ async def visit(server: Server, card: Card, **query: str) -> YjsClient:
 
 
 async def wait_for_row(server: Server, card: Card, **values: Any) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while True:
-            row = (await ask(server, "rows")).get(card.task, {})
-            if all(row.get(name) == value for name, value in values.items()):
-                return
-            await asyncio.sleep(0.05)
+    async def has_them() -> bool:
+        row = (await ask(server, "rows")).get(card.task, {})
+        return all(row.get(name) == value for name, value in values.items())
+
+    await until(has_them)
 
 
 def refusals(client: YjsClient) -> list[dict[str, Any]]:
@@ -279,6 +278,7 @@ async def converge(server: Server, clients: list[YjsClient]) -> None:
             rows = await ask(server, "rows")
             if all(shown(client, rows) == rows for client in clients):
                 return
+            # The server answers others, too.
             await asyncio.sleep(0.1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +11,7 @@ from pycrdt import Map
 from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
 from tests.harness.services import Redis
-from tests.harness.waiting import DEADLINE
+from tests.harness.waiting import until
 from tests.oracle.mirrors import READER, VARIABLE, Spec
 
 from .test_rows_oracle import QUICK, Worker
@@ -64,11 +63,9 @@ async def test_forbidden_typing_is_set_back_alone_in_both_processes(
         await ann.wait_until(lambda: "MALLORY" in str(body(ann)))
         await types(ann, f" ann {number}")
         expected = f"{text} ann {number}"
-        async with asyncio.timeout(DEADLINE):
-            for client in (ann, mallory):
-                await has(client, expected)
-            while _row(worker) != expected:  # noqa: ASYNC110 - nothing announces it
-                await asyncio.sleep(0.05)
+        for client in (ann, mallory):
+            await has(client, expected)
+        await until(lambda: _row(worker) == expected)  # noqa: B023
     refusals = [push["data"] for push in mallory.pushes if push["action"] == "row"]
     assert refusals
     assert not [push for push in ann.pushes if push["action"] == "row"]
