@@ -41,7 +41,7 @@ MAX_RETRY_DELAY = 5.0
 _MAX_LOCKED_DELAY = 1.0
 #: After this many failures in a row one document is tried alone: another may be the cause.
 _MAX_BATCH_FAILURES = 3
-#: Updates that are worth a transaction, and bytes.
+#: Updates of each document that are worth a transaction, and bytes of all.
 _ENOUGH_UPDATES = 16
 _ENOUGH_BYTES = 64 * 1024
 #: Fewer wait for more during this number of pauses, or until none comes during that number.
@@ -236,7 +236,10 @@ class Writer:
                 break
 
     def _is_worth_a_batch(self) -> bool:
-        return self._queued >= _ENOUGH_UPDATES or self._unsaved.size >= _ENOUGH_BYTES
+        # The updates of a document become one row, which costs more than all else of it.
+        enough = _ENOUGH_UPDATES * max(1, len(self._unsaved.waiting))
+        enough_bytes = min(_ENOUGH_BYTES, self._settings.MAX_UNSAVED // 2)
+        return self._queued >= enough or self._unsaved.size >= enough_bytes
 
     def _not_held(self) -> list[str]:
         return [name for name in self._unsaved.waiting if name not in self._held]

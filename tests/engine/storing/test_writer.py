@@ -156,6 +156,18 @@ async def test_a_lone_update_is_stored_at_once_and_the_next_ones_together() -> N
     assert await harness.text() == "x" * 64
 
 
+async def test_the_updates_of_each_of_several_documents_are_stored_together() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    for update in typed("x" * 48):
+        for name in ("notes", "plans"):
+            harness.writer.put(name, edits(update))
+        await asyncio.sleep(0)
+    await harness.writer.saved("notes")
+    await harness.writer.saved("plans")
+    assert harness.storage.calls["append"] <= 2 + 48 / 16
+    assert await harness.text("notes") == await harness.text("plans") == "x" * 48
+
+
 async def test_updates_that_come_slowly_wait_for_a_limited_time() -> None:
     harness = Harness(WRITE_DELAY=0)
     for turn, update in enumerate(typed("x" * 40) * 4):
