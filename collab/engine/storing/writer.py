@@ -42,10 +42,10 @@ _MAX_LOCKED_DELAY = 1.0
 #: After this many failures in a row one document is tried alone: another may be the cause.
 _MAX_BATCH_FAILURES = 3
 #: Updates of each document that are worth a transaction, and bytes of all.
-_ENOUGH_UPDATES = 16
+_ENOUGH_UPDATES = 20
 _ENOUGH_BYTES = 64 * 1024
 #: Fewer wait for more during this number of pauses, or until none comes during that number.
-_LONGEST_WAIT = 32
+_LONGEST_WAIT = 40
 _QUIET_WAIT = 6
 #: With longer pauses than this, in seconds, they wait for fewer of them.
 _USUAL_PAUSE = 0.05
