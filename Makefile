@@ -246,7 +246,7 @@ test-compiled: $(COMPILED) ## Run the tests of the hot path, compiled, and compa
 	cd build/compiled && ../../$(PY) $(PYTEST) -p no:cacheprovider -m $(UNIT_COMPILED) $(COMPILED_TESTS)
 
 .PHONY: bench
-bench: $(TOOLS) $(SERVICES) $(COMPILED) ## Measure warm servers beside others, for a night; ARGS="fanout" is a part
+bench: $(TOOLS) $(SERVICES) $(COMPILED) ## Measure warm servers beside others, for hours; ARGS="fanout" is a part
 	$(PY) -m bench compare $(ARGS)
 
 .PHONY: bench-quick

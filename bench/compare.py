@@ -7,9 +7,9 @@ import asyncio
 import gc
 import resource
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import perf_counter
@@ -20,10 +20,12 @@ from .plots import make_plots
 from .process import LOAD_CORES, SERVER_CORES, on_cores
 from .report import report
 from .results import RESULTS, Circumstances, Measurement, read, write
+from .rounds import BRIEF, STANDARD_PACE
 from .scenarios import SCENARIOS, Figures, Scenario
 from .servers import CONTESTANTS, Contestant, Running
+from .turns import Turn
 
-__all__ = ["add_arguments", "allow_many_sockets", "plan", "run"]
+__all__ = ["Heat", "add_arguments", "allow_many_sockets", "missing", "plan", "run"]
 
 #: What has failed so often in a scenario is not tried again.
 _CHANCES = 2
@@ -49,42 +51,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"those alone, in all scenarios: {', '.join(CONTESTANTS)} (as each scenario says)",
     )
-    parser.add_argument("--repeat", type=int, help="take the median of so many (5)")
+    parser.add_argument("--repeat", type=int, help="measure each in this many turns (5)")
+    parser.add_argument("--resume", action="store_true", help="measure what the file lacks")
     parser.add_argument("--scale", type=float, default=1.0, help="less, to try it (1.0)")
     what = f"for the results, with the plots beside it ({RESULTS}, or {_QUICK})"
     parser.add_argument("--out", type=Path, help=what)
-    parser.add_argument("--quick", action="store_true", help="once, few scenarios and servers")
+    parser.add_argument(
+        "--quick", action="store_true", help="for less time, few scenarios and servers"
+    )
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One measurement that is to be made."""
+class Heat:
+    """Servers that are started together and put into a scenario, each in its turns."""
 
     run: int
     scenario: Scenario
-    contestant: Contestant
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Which it is whatever the run."""
-        return self.scenario.name, self.contestant.name
+    contestants: Sequence[Contestant]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print tables, and make plots beside the results; return 1 if ours has failed."""
     out: Path = arguments.out or (_QUICK if arguments.quick else RESULTS)
-    repeat = arguments.repeat or (1 if arguments.quick else 5)
+    repeat = arguments.repeat or (BRIEF.turns if arguments.quick else STANDARD_PACE.turns)
     scenarios = _chosen(arguments.scenarios, quick=arguments.quick)
     servers = arguments.servers or (_QUICK_SERVERS if arguments.quick else None)
-    cells = list(plan(scenarios, servers, repeat))
-    contestants = list(dict.fromkeys(cell.contestant for cell in cells))
+    heats = list(plan(scenarios, servers, repeat))
+    contestants = list(dict.fromkeys(each for heat in heats for each in heat.contestants))
     for contestant in contestants:
         contestant.install()
     allow_many_sockets()
-    out.unlink(missing_ok=True)
+    if not arguments.resume:
+        out.unlink(missing_ok=True)
+    found = read(out)[1] if out.exists() else []
+    heats = missing(heats, found)
     write(out, _circumstances(contestants, repeat, arguments.scale))
-    measurements = list(_measure(cells, arguments.scale, out))
-    print(report(*read(out)))
+    _measure(heats, arguments.scale, out)
+    circumstances, measurements = read(out)
+    print(report(circumstances, measurements))
     make_plots(measurements, out.parent / "plots")
     ours = {contestant.name for contestant in contestants if not contestant.is_peer}
     return any(found.error is not None and found.server in ours for found in measurements)
@@ -105,21 +109,40 @@ def _chosen(names: Sequence[str], *, quick: bool) -> list[Scenario]:
 
 def plan(
     scenarios: Sequence[Scenario], servers: Sequence[str] | None, repeat: int
-) -> Iterator[Cell]:
-    """Yield what to measure, in that order: servers take turns, and each is the first in turn.
+) -> Iterator[Heat]:
+    """Yield what to measure, in that order.
+
+    Servers that stay warm are started once, and measured in turns. Those that a scenario starts
+    anew are started for each repetition, and each is the first in turn.
 
     Args:
         scenarios: in their order.
         servers: names of those that are measured in all of them; by default those of each.
-        repeat: how often.
+        repeat: how often each server is measured.
     """
-    for run in range(repeat):
-        for scenario in scenarios:
-            names = servers or scenario.servers or list(CONTESTANTS)
-            suited = [CONTESTANTS[name] for name in names if _is_for(scenario, CONTESTANTS[name])]
-            first = run % len(suited) if suited else 0
-            for contestant in suited[first:] + suited[:first]:
-                yield Cell(run + 1, scenario, contestant)
+    for scenario in scenarios:
+        names = servers or scenario.servers or list(CONTESTANTS)
+        suited = [CONTESTANTS[name] for name in names if _is_for(scenario, CONTESTANTS[name])]
+        for run in range(repeat if scenario.starts_anew and suited else bool(suited)):
+            first = run % len(suited)
+            yield Heat(run + 1, scenario.repeated(repeat), suited[first:] + suited[:first])
+
+
+def missing(heats: Sequence[Heat], found: Sequence[Measurement]) -> list[Heat]:
+    """Return what there are no measurements of yet, of each heat the servers that lack one."""
+    known = {(each.scenario, each.server, each.run) for each in found}
+    left = (
+        replace(
+            heat,
+            contestants=[
+                each
+                for each in heat.contestants
+                if (heat.scenario.name, each.name, heat.run) not in known
+            ],
+        )
+        for heat in heats
+    )
+    return [heat for heat in left if heat.contestants]
 
 
 def _is_for(scenario: Scenario, contestant: Contestant) -> bool:
@@ -138,61 +161,123 @@ def _circumstances(contestants: Sequence[Contestant], repeat: int, scale: float)
     return Circumstances(releases, peers, repeat, scale)
 
 
-def _measure(cells: Sequence[Cell], scale: float, out: Path) -> Iterator[Measurement]:
-    progress, failures = _Progress(len(cells)), Counter[tuple[str, str]]()
-    for cell in cells:
-        progress.tell(cell)
-        if failures[cell.key] == _CHANCES:
-            continue
-        found = _measure_cell(cell, scale)
-        if found.error is not None:
-            failures[cell.key] += 1
-            print(f"  failed: {found.error}", file=sys.stderr)
-        write(out, found)
-        yield found
+def _measure(heats: Sequence[Heat], scale: float, out: Path) -> None:
+    progress, failures = _Progress(len(heats)), Counter[tuple[str, str]]()
+    for heat in heats:
+        progress.report(heat)
+        for found in _measure_heat(_with_chances(heat, failures), scale):
+            if found.error is not None:
+                failures[found.scenario, found.server] += 1
+                print(f"  {found.server} failed: {found.error}", file=sys.stderr)
+            write(out, found)
 
 
-def _measure_cell(cell: Cell, scale: float) -> Measurement:
-    scenario = cell.scenario.scaled(scale) if scale != 1 else cell.scenario
-    found = Measurement(
-        scenario.name,
-        scenario.family,
-        scenario.title,
-        _parameters(scenario),
-        cell.contestant.name,
-        cell.run,
-    )
+def _with_chances(heat: Heat, failures: Mapping[tuple[str, str], int]) -> Heat:
+    """Return the heat without servers that have failed too often in this scenario."""
+    scenario = heat.scenario.name
+    left = [each for each in heat.contestants if failures[scenario, each.name] < _CHANCES]
+    return replace(heat, contestants=left)
+
+
+class _Entry:
+    """A server that is put into a scenario, from its start to its end.
+
+    Args:
+        scenario: which.
+        contestant: the server.
+        run: number of the repetition.
+    """
+
+    def __init__(self, scenario: Scenario, contestant: Contestant, run: int) -> None:
+        self.found: list[Measurement] = []
+        self._scenario = scenario
+        self._contestant = contestant
+        self._run = run
+        self._stack = ExitStack()
+        self._server: Running | None = None
+
+    def start(self) -> None:
+        """Start the server; its processes stay on the cores that it is started on."""
+        with self._failing():
+            self._server = self._stack.enter_context(self._contestant.run())
+
+    def end(self) -> None:
+        """End the server."""
+        with self._failing():
+            self._stack.close()
+
+    async def measure(self, lock: asyncio.Lock) -> None:
+        """Measure the server, in turns with others that have the same lock."""
+        if self._server is None:
+            return
+        turn = self._server.turn = Turn(lock, self._scenario.deadline)
+        try:
+            async with turn.taken():
+                figures = await self._scenario.measure(self._server)
+        except Exception as error:
+            # Whatever it is, it is reported of this server, and the others are measured.
+            late = f"not done within {self._scenario.deadline:g} s"
+            self._fail(late if turn.has_expired else _message(error))
+        else:
+            self.found = [
+                self._measurement(number, each, turn)
+                for number, each in enumerate(figures, self._run)
+            ]
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._fail(_message(error))
+
+    def _fail(self, message: str) -> None:
+        self.found = [replace(self._measurement(self._run, {}, Turn()), error=message)]
+
+    def _measurement(self, number: int, figures: Figures, turn: Turn) -> Measurement:
+        return Measurement(
+            self._scenario.name,
+            self._scenario.family,
+            self._scenario.title,
+            _parameters(self._scenario),
+            self._contestant.name,
+            number,
+            figures,
+            seconds=round(turn.seconds, 3),
+            load=round(turn.load_seconds / turn.seconds, 3) if turn.seconds else 0.0,
+        )
+
+
+def _measure_heat(heat: Heat, scale: float) -> Sequence[Measurement]:
+    scenario = heat.scenario.scaled(scale) if scale != 1 else heat.scenario
+    entries = [_Entry(scenario, contestant, heat.run) for contestant in heat.contestants]
     try:
-        # What starts here stays there.
-        with on_cores(SERVER_CORES), cell.contestant.run() as server, on_cores(LOAD_CORES):
-            return _put_into(scenario, server, found)
-    except Exception as error:
-        # Whatever it is, it is to be told of this server, and the others are to be measured.
-        return replace(found, error=_message(error, scenario))
+        with on_cores(SERVER_CORES):
+            for entry in entries:
+                entry.start()
+        with on_cores(LOAD_CORES):
+            _measure_entries(entries)
+    finally:
+        for entry in entries:
+            entry.end()
+    return [found for entry in entries for found in entry.found]
 
 
-def _put_into(scenario: Scenario, server: Running, found: Measurement) -> Measurement:
+def _measure_entries(entries: Sequence[_Entry]) -> None:
+    async def all_of_them() -> None:
+        lock = asyncio.Lock()
+        await asyncio.gather(*(entry.measure(lock) for entry in entries))
+
     gc.collect()
     gc.disable()
-    began, cpu = perf_counter(), time.process_time()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(_in_time(scenario, server))
+            runner.run(all_of_them())
     finally:
         gc.enable()
-    seconds = perf_counter() - began
-    load = (time.process_time() - cpu) / seconds
-    return replace(found, figures=figures, seconds=round(seconds, 3), load=round(load, 3))
 
 
-async def _in_time(scenario: Scenario, server: Running) -> Figures:
-    async with asyncio.timeout(scenario.deadline):
-        return await scenario.measure(server)
-
-
-def _message(error: Exception, scenario: Scenario) -> str:
-    if isinstance(error, TimeoutError):
-        return f"not done within {scenario.deadline:g} s"
+def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
@@ -209,9 +294,10 @@ class _Progress:
         self._done = 0
         self._began = perf_counter()
 
-    def tell(self, cell: Cell) -> None:
-        """Say that ``cell`` is next."""
-        what = f"{cell.run}. {cell.scenario.title}: {cell.contestant.name}"
+    def report(self, heat: Heat) -> None:
+        """Print that ``heat`` is next."""
+        names = ", ".join(contestant.name for contestant in heat.contestants)
+        what = f"{heat.run}. {heat.scenario.title}: {names}"
         print(f"{self._done + 1} of {self._total}{self._left()}: {what}", file=sys.stderr)
         self._done += 1
 

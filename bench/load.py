@@ -15,6 +15,8 @@ from json import loads
 from time import perf_counter
 from typing import Any, Self
 
+from collab.hocuspocus.frames import PING as ADDRESSED_PING
+from collab.hocuspocus.frames import PONG as ADDRESSED_PONG
 from collab.protocol.frames import read_bytes, read_varuint, step1_frame, step2_frame, update_frame
 from collab.wire import MessageType, SyncType
 from collab_storage.updates import state_vector
@@ -44,6 +46,7 @@ class _Kind(Enum):
     QUESTION = auto()
     PRESENCE = auto()
     SAVED = auto()
+    PING = auto()
     CONTROL = auto()
     OTHER = auto()
 
@@ -51,6 +54,7 @@ class _Kind(Enum):
 #: What a frame says, and ranges of an update or a state, clocks of presence, or a number.
 _Message = tuple[_Kind, Any]
 _UNKNOWN: _Message = (_Kind.OTHER, None)
+_PING: _Message = (_Kind.PING, None)
 
 
 class Reader:
@@ -72,7 +76,7 @@ class Reader:
     def read(self, head: int, payload: bytes, prefix: int) -> _Message:
         """Return what a frame says, in which so many bytes stand before each message."""
         if head == BINARY:
-            return self._message(payload[prefix:])
+            return _PING if payload == ADDRESSED_PING else self._message(payload[prefix:])
         return _read_text(payload) if head == TEXT else (_Kind.CONTROL, (head, payload))
 
     def _message(self, payload: bytes) -> _Message:
@@ -185,6 +189,13 @@ class Member(Connection):
         """All that it wrote is stored, as far as the server tells."""
         return self.server.contestant.hello is None or self.saved >= self.sent
 
+    def close(self) -> None:
+        """Close its connection, also if others share it."""
+        if self._line is None:
+            super().close()
+        else:
+            self._line.close()
+
     def fail(self, error: Exception) -> None:
         super().fail(error)
         settle(self._answer, error)
@@ -223,6 +234,8 @@ class Member(Connection):
             self.saved = value
         elif kind is _Kind.QUESTION:
             self._answer_question(value)
+        elif kind is _Kind.PING:
+            self.send(client_frame(ADDRESSED_PONG))
         else:
             self.control(*value)
 
@@ -271,11 +284,13 @@ class Line(Connection):
 
     def take(self, data: bytes) -> None:
         for head, payload in self.frames(data):
-            if head == BINARY and payload[0] < len(payload):
+            if head == BINARY and payload == ADDRESSED_PING:
+                self.send(client_frame(ADDRESSED_PONG))
+            elif head == BINARY:
                 size = payload[0] + 1
                 member = self._members[payload[:size]]
                 member.take_messages([self._reader.read(head, payload, size)])
-            elif head != BINARY:
+            else:
                 self.control(head, payload)
 
     def fail(self, error: Exception) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from statistics import median
 
 from .aims import verdicts
 from .results import RESULTS, Circumstances, Measurement, Medians, medians, read
@@ -18,6 +19,7 @@ __all__ = ["add_arguments", "report", "run"]
 
 #: A table of more servers than that has them below each other.
 _MANY = 6
+_REPEATED = "repetitions, ± %"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,15 +58,37 @@ def report(circumstances: Sequence[Circumstances], measurements: Sequence[Measur
             for what, values in figures or [("", {})]:
                 rows.append([titles[scenario], what, *_cells(values, names, absent, peers)])
         lines += _wide(names, rows) if len(names) > _MANY else _narrow(names, rows)
-    lines += _sureness(found, titles)
+    lines += _sureness(found, titles, _spreads(measurements))
     reached = _aims([*verdicts(found, titles, peers)])
     return "\n".join([*lines, *reached, *_failures(measurements), *map(str, circumstances)])
 
 
-def _sureness(found: Medians, titles: Mapping[str, str]) -> list[str]:
+def _spreads(measurements: Sequence[Measurement]) -> Mapping[tuple[str, str, str], str]:
+    """Return how far repetitions are apart, by scenario, figure and server, in percent.
+
+    Scenarios that measure warm servers in turns have a figure of it.
+    """
+    values: dict[tuple[str, str, str], list[float]] = {}
+    in_turns = {each.scenario for each in measurements if any(map(is_sureness, each.figures))}
+    for each in measurements:
+        for figure, value in each.figures.items() if each.scenario not in in_turns else ():
+            values.setdefault((each.scenario, figure, each.server), []).append(value)
+    return {
+        key: short((max(these) - min(these)) / 2 / median(these) * 100)
+        for key, these in values.items()
+        if len(these) > 1 and median(these) > 0
+    }
+
+
+def _sureness(
+    found: Medians, titles: Mapping[str, str], spreads: Mapping[tuple[str, str, str], str]
+) -> list[str]:
     """Return a table of how sure the figures are, with a line for each server and kind of work."""
     rows: dict[tuple[str, str, str], dict[str, str]] = {}
     names: dict[str, None] = {}
+    for (scenario, what, server), spread in spreads.items():
+        names[_REPEATED] = None
+        rows[titles[scenario], what, server] = {_REPEATED: spread}
     for scenario, figures in found.items():
         for figure, values in filter(lambda each: is_sureness(each[0]), figures.items()):
             _, what, name = figure.split(": ", 2)
@@ -96,8 +120,8 @@ def _wide(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _aims(lines: Sequence[Sequence[str]]) -> list[str]:
     """Return a table of what was to be reached."""
-    head = ["", "", "to reach", "found", ""]
-    return _table(head, ["---", "---", "---:", "---:", "---"], lines) if lines else []
+    head = ["", "", "beside", "to reach", "found", ""]
+    return _table(head, ["---", "---", "---", "---:", "---:", "---"], lines) if lines else []
 
 
 def _table(

@@ -1,16 +1,17 @@
-"""Work in rounds: first until its cost is steady, then measured.
+"""Work in rounds: first until its cost is steady, then measured, in several turns.
 
 A compiler at run time, as that of Node.js, works for seconds on code that is used much, and other
 servers slow down or fill caches. So a server does each kind of work in rounds, until three rounds
-in a row have cost about the same, and only then is measured. The figures say how long that took
-and how far the rounds are apart, and with that how sure they are.
+in a row have cost about the same, and only then is measured. Servers that are measured together
+take turns on the same warm processes, so that whatever slows the machine down for a while slows
+all of them down. The figures say how long the warm-up took and how far the turns are apart.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 from time import perf_counter
 from typing import Self
@@ -18,13 +19,13 @@ from typing import Self
 from .process import cpu_seconds, quiet
 from .servers import Running
 
-__all__ = ["BRIEF", "STANDARD_PACE", "Pace", "Rounds", "is_sureness", "warm_up"]
+__all__ = ["BRIEF", "STANDARD_PACE", "Measured", "Pace", "Rounds", "is_sureness", "warm_up"]
 
-#: So many rounds in a row are within this part of each other when a server is warm.
+#: A server is warm when the last rounds, this many, are within this part of each other.
 _IN_A_ROW, _STEADY = 3, 0.05
-#: Latencies of a round that are kept, at even distances in their order.
+#: Values of a sample that are kept of a round, at even distances in their order.
 _KEPT = 5_000
-#: What is put before the names of figures that say how sure others are.
+#: The prefix of figures that say how sure others are.
 _SURENESS = "rounds: "
 
 
@@ -35,28 +36,31 @@ class Pace:
     Args:
         round: seconds that a round takes, about.
         warm_up: seconds after which a server is measured though it is not steady.
-        measured: seconds of the rounds that count, at least.
-        put_off: seconds that are waited before and after them, for what servers do later.
+        measured: seconds of the rounds that count, at least, of all turns together.
+        turns: in which they are measured.
+        lead_in: seconds of work at the beginning of each turn that do not count.
     """
 
     round: float = 1.0
     warm_up: float = 40.0
     measured: float = 10.0
-    put_off: float = 3.0
+    turns: int = 5
+    lead_in: float = 0.5
 
     def scaled(self, factor: float) -> Self:
-        """Return one that takes so much of the time."""
-        return type(self)(
-            self.round * factor,
-            self.warm_up * factor,
-            self.measured * factor,
-            self.put_off * factor,
+        """Return one that takes this part of the time."""
+        return replace(
+            self,
+            round=self.round * factor,
+            warm_up=self.warm_up * factor,
+            measured=self.measured * factor,
+            lead_in=self.lead_in * factor,
         )
 
 
 STANDARD_PACE = Pace()
-#: For those who have little time: warm as well, measured for less.
-BRIEF = Pace(round=0.5, warm_up=20.0, measured=3.0, put_off=1.0)
+#: When there is little time: as warm, measured for less.
+BRIEF = Pace(round=0.5, warm_up=20.0, measured=3.0, turns=3, lead_in=0.25)
 
 
 @dataclass
@@ -65,7 +69,10 @@ class _Work:
 
     costs: list[float] = field(default_factory=list)
     units: list[int] = field(default_factory=list)
+    #: Seconds of the processor, of all rounds together.
+    used: float = 0.0
     seconds: float = 0.0
+    samples: dict[str, list[float]] = field(default_factory=dict)
 
     def is_steady(self) -> bool:
         """Return whether the last rounds have cost about the same."""
@@ -77,6 +84,32 @@ class _Work:
         least = min(costs, default=0.0)
         return max(costs) / least - 1 if least > 0 else 0.0
 
+    def keep(self, samples: Mapping[str, Sequence[float]]) -> None:
+        """Add the samples of a round, thinned."""
+        for name, values in samples.items():
+            ordered = sorted(values)
+            kept = ordered[:: max(1, len(ordered) // _KEPT)]
+            self.samples.setdefault(name, []).extend(kept)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A turn of a warm server.
+
+    Args:
+        cost: seconds of the processor for a unit of work.
+        units: of work that were done.
+        samples: what else was seen meanwhile, by name.
+    """
+
+    cost: float
+    units: int
+    samples: Mapping[str, Sequence[float]]
+
+
+def _no_samples() -> Mapping[str, Sequence[float]]:
+    return {}
+
 
 @dataclass
 class Rounds:
@@ -85,41 +118,41 @@ class Rounds:
     Args:
         server: that does it.
         pace: for how long.
-        work: does a round of it that takes so many seconds, and returns how many units it had.
-        latencies: returns those of the round that was done, if it has any.
+        work: does a round of it that takes this many seconds, and returns how many units it had.
+        samples: returns values of the round that was done, by name, if it has any.
     """
 
     server: Running
     pace: Pace
     work: Callable[[float], Awaitable[int]]
-    latencies: Callable[[], Sequence[float]] = tuple
-    #: Of the rounds that count, thinned.
-    seen: list[float] = field(default_factory=list)
-    #: Of each round that counts, in order: seconds of the processor for a unit.
-    costs: Sequence[float] = ()
-    #: And the units.
-    units: Sequence[int] = ()
+    samples: Callable[[], Mapping[str, Sequence[float]]] = _no_samples
+    #: The measured turns.
+    turns: list[Measured] = field(default_factory=list)
     _warm: _Work = field(default_factory=_Work)
+    #: Seconds between turns, and those of the server's processor in them.
+    _waited: float = 0.0
+    _used_waiting: float = 0.0
 
-    async def measure(self) -> float:
-        """Warm the server up, and return the processor's seconds for each unit of work then."""
+    async def measure(self) -> Sequence[Measured]:
+        """Warm the server up, and return what its work costs then, in several turns."""
         await self.warm_up()
+        await self.server.turn.pass_on()
         return await self.measure_warm()
 
     async def warm_up(self) -> None:
         """Run rounds until their cost is steady, or time is up."""
         self._warm = await self._run(self.pace.warm_up, until_steady=True)
+        await self._rest()
 
-    async def measure_warm(self) -> float:
-        """Return the processor's seconds for each unit of work of a server that is warm."""
-        await asyncio.sleep(self.pace.put_off)
-        before = await quiet(*self.server.pids)
-        self.seen.clear()
-        done = await self._run(self.pace.measured)
-        await asyncio.sleep(self.pace.put_off)
-        used = await quiet(*self.server.pids) - before
-        self.costs, self.units = done.costs, done.units
-        return used / sum(done.units)
+    async def measure_warm(self) -> Sequence[Measured]:
+        """Return what the work of a server costs that is warm, in several turns."""
+        for _ in range(self.pace.turns):
+            self.turns.append(await self._turn())
+            began, before = perf_counter(), cpu_seconds(*self.server.pids)
+            await self.server.turn.pass_on()
+            self._waited += perf_counter() - began
+            self._used_waiting += cpu_seconds(*self.server.pids) - before
+        return self.turns
 
     def sureness(self, what: str) -> dict[str, float]:
         """Return figures that say how sure those of the measurement are, under this name."""
@@ -128,14 +161,35 @@ class Rounds:
             apart = self._warm.apart(_IN_A_ROW)
             figures[f"{_SURENESS}{what}: warm-up, s"] = self._warm.seconds
             figures[f"{_SURENESS}{what}: last three of the warm-up apart, %"] = apart * 100
-        if self.costs and (middle := median(self.costs)) > 0:
-            spread = (max(self.costs) - min(self.costs)) / 2 / middle
-            figures[f"{_SURENESS}{what}: measured rounds, ± %"] = spread * 100
+        costs = [turn.cost for turn in self.turns]
+        if costs and (middle := median(costs)) > 0:
+            spread = (max(costs) - min(costs)) / 2 / middle
+            figures[f"{_SURENESS}{what}: measured turns, ± %"] = spread * 100
+        if self._waited > 0:
+            used = self._used_waiting / self._waited
+            figures[f"{_SURENESS}{what}: CPU while others are measured, %"] = used * 100
         return figures
+
+    async def _turn(self) -> Measured:
+        if self.pace.lead_in:
+            await self.work(self.pace.lead_in)
+            self.samples()
+        done = await self._run(self.pace.measured / self.pace.turns)
+        # A server that works on without a pause puts it off to the end of all turns, and does it
+        # once.
+        later = await self._rest() / self.pace.turns
+        units = sum(done.units)
+        return Measured((done.used + later) / units, units, done.samples)
+
+    async def _rest(self) -> float:
+        """Wait until the server has done what it puts off; return the processor's seconds."""
+        before = cpu_seconds(*self.server.pids)
+        await asyncio.sleep(self.server.contestant.puts_off)
+        return await quiet(*self.server.pids) - before
 
     async def _run(self, seconds: float, *, until_steady: bool = False) -> _Work:
         done, began = _Work(), perf_counter()
-        before = await quiet(*self.server.pids)
+        first = before = await quiet(*self.server.pids)
         while not done.units or done.seconds < seconds:
             units = await self.work(self.pace.round)
             now = await quiet(*self.server.pids)
@@ -143,14 +197,11 @@ class Rounds:
             done.units.append(units)
             done.seconds = perf_counter() - began
             before = now
-            self._keep(self.latencies())
+            done.keep(self.samples())
             if until_steady and done.is_steady():
                 break
+        done.used = before - first
         return done
-
-    def _keep(self, latencies: Sequence[float]) -> None:
-        ordered = sorted(latencies)
-        self.seen += ordered[:: max(1, len(ordered) // _KEPT)]
 
 
 async def warm_up(

@@ -170,3 +170,5 @@ def settle(future: asyncio.Future[Any], error: Exception | None = None) -> None:
         future.set_result(None)
     else:
         future.set_exception(error)
+        # Marks it as retrieved: nobody may wait, as when a client fails between two waits.
+        future.exception()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.load import Crowd
-from bench.rounds import BRIEF, STANDARD_PACE, Pace, Rounds
+from bench.rounds import BRIEF, STANDARD_PACE, Measured, Pace, Rounds
 from bench.servers import Contestant, Running
 
 __all__ = [
@@ -18,12 +18,14 @@ __all__ = [
     "STORED_OR_NOT",
     "Figures",
     "Scenario",
+    "combined",
     "delivery",
     "percentiles",
+    "sampled",
     "times",
 ]
 
-#: What was measured, and in which unit, and the value; less is better, always.
+#: Names of figures with their units, and the values; less is better, always.
 Figures = dict[str, float]
 
 #: The servers that a scenario is measured with unless it says otherwise.
@@ -47,7 +49,7 @@ class Scenario(ABC):
         name: what the command line calls it: its family, and what sets it apart there.
         title: what tables call it.
         servers: names of those that are measured, in their order.
-        deadline: seconds after which a server is said to have failed.
+        deadline: seconds of its turns after which a server is said to have failed.
         quick: it belongs to what is measured when there is little time.
         pace: for how long a server works before it is measured, and while it is.
     """
@@ -58,6 +60,9 @@ class Scenario(ABC):
     deadline: float = 300.0
     quick: bool = False
     pace: Pace = STANDARD_PACE
+    #: It begins with servers that were just started: each repetition starts them anew. All others
+    #: measure the same processes in turns.
+    starts_anew: ClassVar[bool] = False
 
     @property
     def family(self) -> str:
@@ -65,8 +70,8 @@ class Scenario(ABC):
         return self.name.partition("-")[0]
 
     @abstractmethod
-    async def measure(self, server: Running) -> Figures:
-        """Put ``server``, which is new and has no documents, into it; return what that cost.
+    async def measure(self, server: Running) -> Sequence[Figures]:
+        """Put ``server``, which is new and has no documents, into it; return what each turn cost.
 
         Raises:
             Exception: of any kind, if the server does not do what it should; the message is
@@ -81,6 +86,10 @@ class Scenario(ABC):
         """Return one that is measured for less time."""
         return replace(self, pace=BRIEF)
 
+    def repeated(self, times: int) -> Self:
+        """Return one that measures warm servers in this many turns."""
+        return replace(self, pace=replace(self.pace, turns=times))
+
     def suits(self, contestant: Contestant) -> bool:
         """Return whether a server can be put into it at all."""
         return True
@@ -88,10 +97,10 @@ class Scenario(ABC):
 
 async def delivery(
     server: Running, pace: Pace, crowd: Crowd, what: str, work: Callable[[float], Awaitable[None]]
-) -> Figures:
+) -> Sequence[Figures]:
     """Return what it costs to deliver what rounds of ``work`` write, and how long that takes.
 
-    A round ends when the server has told that all is stored, if it tells, and rests.
+    A round ends when the server has reported that all is stored, if it does, and rests.
     """
 
     async def one_round(seconds: float) -> int:
@@ -99,12 +108,31 @@ async def delivery(
         await crowd.saved()
         return crowd.delivered
 
-    rounds = Rounds(server, pace, one_round, lambda: crowd.taken(server))
-    cost = await rounds.measure()
+    rounds = Rounds(server, pace, one_round, lambda: {"delivered after": crowd.taken(server)})
+    return [
+        {
+            f"{what}: CPU per delivered update, µs": turn.cost * 1e6,
+            **{f"{what}: {figure}": value for figure, value in sampled(turn).items()},
+            **rounds.sureness(what),
+        }
+        for turn in await rounds.measure()
+    ]
+
+
+def combined(*figures: Sequence[Figures]) -> Sequence[Figures]:
+    """Return all figures of each turn, of several kinds of work."""
+    return [
+        {what: value for each in turn for what, value in each.items()}
+        for turn in zip(*figures, strict=True)
+    ]
+
+
+def sampled(turn: Measured) -> Figures:
+    """Return percentiles of all samples of a turn, which are in seconds."""
     return {
-        f"{what}: CPU per delivered update, µs": cost * 1e6,
-        **percentiles(f"{what}: delivered after", rounds.seen),
-        **rounds.sureness(what),
+        what: value
+        for name, seconds in turn.samples.items()
+        for what, value in percentiles(name, seconds).items()
     }
 
 

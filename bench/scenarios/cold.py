@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.authors import author
 from bench.clocks import Clocks, Range, covers
@@ -62,6 +62,7 @@ class Cold(Scenario):
 
     rows: int
     documents: int
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(self, rows=times(self.rows, factor))
@@ -69,7 +70,7 @@ class Cold(Scenario):
     def suits(self, contestant: Contestant) -> bool:
         return contestant.is_stored
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         names = [f"room-{number}" for number in range(self.documents)]
         await self._store(server, names)
         await asyncio.to_thread(server.restart)
@@ -80,7 +81,7 @@ class Cold(Scenario):
         seconds = [await _open(server, name, content) for name in names]
         used = await quiet(*server.pids) - before
         cost = used / len(names) * 1e3
-        return {"document there after, ms": median(seconds) * 1e3, "CPU until quiet, ms": cost}
+        return [{"document there after, ms": median(seconds) * 1e3, "CPU until quiet, ms": cost}]
 
     async def _store(self, server: Running, names: Sequence[str]) -> None:
         if server.contestant.is_peer:

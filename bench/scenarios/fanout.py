@@ -13,7 +13,16 @@ from bench.load import Crowd
 from bench.rounds import Pace
 from bench.servers import Contestant, Running
 
-from .base import EVERY, FASTEST, STORED_OR_NOT, Figures, Scenario, delivery, times
+from .base import (
+    EVERY,
+    FASTEST,
+    STORED_OR_NOT,
+    Figures,
+    Scenario,
+    combined,
+    delivery,
+    times,
+)
 
 __all__ = ["FANOUT", "FanOut", "ManyRooms", "SharedConnections"]
 
@@ -50,16 +59,15 @@ class FanOut(Scenario):
             pace=self.pace.scaled(factor),
         )
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         async with self._crowd(server) as crowd:
-            figures = await delivery(
-                server, self.pace, crowd, "one at a time", partial(crowd.converse, author(0))
-            )
+            conversing = partial(crowd.converse, author(0))
+            figures = [await delivery(server, self.pace, crowd, "one at a time", conversing)]
             for what, writers, updates in self._bursts():
                 writing = partial(_write, crowd, _authors(writers), updates)
-                figures |= await delivery(server, self.pace, crowd, what, writing)
+                figures.append(await delivery(server, self.pace, crowd, what, writing))
             await crowd.check()
-        return figures
+        return combined(*figures)
 
     def _crowd(self, server: Running) -> Crowd:
         """Return those who write."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
+from bench.aims import MEANWHILE
 from bench.authors import author
 from bench.documents import Document, history_document, large_document, typed_document
 from bench.load import Crowd
@@ -16,7 +17,7 @@ from bench.rounds import Pace, Rounds
 from bench.servers import Running
 from bench.storm import Aside, Target, aside, join, synchronize
 
-from .base import STANDARD, Figures, Scenario, percentiles, times
+from .base import STANDARD, Figures, Scenario, sampled, times
 
 __all__ = ["ISOLATION", "JOINS", "Isolation", "Joins"]
 
@@ -43,6 +44,9 @@ class _Storm(Scenario):
     size: int
     kind: Literal["paper", "line", "large"] = "large"
     at_once: int
+    #: Names of figures: for each time that somebody gets it.
+    cost: ClassVar[str]
+    wait: ClassVar[str]
 
     def scaled(self, factor: float) -> Self:
         return replace(
@@ -52,24 +56,25 @@ class _Storm(Scenario):
             pace=self.pace.scaled(factor),
         )
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         document, waited = self._document(), list[float]()
         async with _open(server, document), aside() as storm, Crowd([server], 1, 2) as others:
 
             async def rage(seconds: float) -> int:
                 raging = self._start(storm, Target.of(server), document, seconds)
                 await others.stream(author(0), _PACE, raging)
-                found = await raging
-                waited.extend(found)
-                return len(found)
+                waited[:] = await raging
+                return len(waited)
 
-            rounds = Rounds(server, self.pace, rage, lambda: others.taken(server))
-            cost = await rounds.measure()
-        return {
-            **self._figures(cost, waited[-sum(rounds.units) :]),
-            **percentiles("typing in a small room meanwhile", rounds.seen),
-            **rounds.sureness("all"),
-        }
+            def samples() -> Mapping[str, Sequence[float]]:
+                return {self.wait: waited, MEANWHILE: others.taken(server)}
+
+            rounds = Rounds(server, self.pace, rage, samples)
+            turns = await rounds.measure()
+        return [
+            {self.cost: turn.cost * 1e3, **sampled(turn), **rounds.sureness("all")}
+            for turn in turns
+        ]
 
     def _document(self) -> Document:
         if self.kind == "paper":
@@ -81,10 +86,6 @@ class _Storm(Scenario):
         self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
         """Open the document by clients for a time; return how long each waits for it."""
-
-    @abstractmethod
-    def _figures(self, cpu: float, seconds: list[float]) -> Figures:
-        """Return what to say of CPU seconds for each, and of the seconds that they waited."""
 
 
 @asynccontextmanager
@@ -99,25 +100,25 @@ async def _open(server: Running, document: Document) -> AsyncIterator[None]:
 class Joins(_Storm):
     """They join, and leave when they have it, and make room for the next."""
 
+    cost = "CPU per join, ms"
+    wait = "document there after"
+
     def _start(
         self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
         return storm.run(join, target, "large-0", document.clocks, self.at_once, seconds)
 
-    def _figures(self, cpu: float, seconds: list[float]) -> Figures:
-        return {"CPU per join, ms": cpu * 1e3} | percentiles("document there after", seconds)
-
 
 class Isolation(_Storm):
     """They ask for the whole of it again and again."""
+
+    cost = "CPU per answer, ms"
+    wait = "whole document after"
 
     def _start(
         self, storm: Aside, target: Target, document: Document, seconds: float
     ) -> asyncio.Future[list[float]]:
         return storm.run(synchronize, target, "large-0", self.at_once, seconds)
-
-    def _figures(self, cpu: float, seconds: list[float]) -> Figures:
-        return {"CPU per answer, ms": cpu * 1e3} | percentiles("whole document after", seconds)
 
 
 JOINS = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.authors import author
 from bench.documents import history_document
@@ -39,16 +40,17 @@ class Members(Scenario):
     """
 
     size: int
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(self, size=times(self.size, factor))
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         before = await _before(server)
         async with Crowd([server], 1, self.size) as crowd:
             await crowd.write([author(0)], 1)
             used = await _rest(server) - before
-        return {"memory per member, KB": used / self.size / 1e3}
+        return [{"memory per member, KB": used / self.size / 1e3}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +64,17 @@ class Rooms(Scenario):
 
     rooms: int
     updates: int
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(self, rooms=max(2, times(self.rooms, factor)))
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         before = await _before(server)
         async with Crowd([server], self.rooms, 1) as crowd:
             await crowd.write([author(0)], self.updates)
             used = await _rest(server) - before
-        return {"memory per room, KB": used / self.rooms / 1e3}
+        return [{"memory per room, KB": used / self.rooms / 1e3}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +88,13 @@ class Documents(Scenario):
 
     rooms: int
     seconds: float
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         rooms = max(2, times(self.rooms, factor))
         return replace(self, rooms=rooms, seconds=self.seconds * factor)
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         document = history_document()
         before = await _before(server)
         async with Crowd([server], self.rooms, 1) as crowd:
@@ -99,10 +103,12 @@ class Documents(Scenario):
             at_once = await _rest(server) - before
             await asyncio.sleep(self.seconds)
             later = await _rest(server) - before
-        return {
-            "memory per document, just written, KB": at_once / self.rooms / 1e3,
-            f"memory per document, {self.seconds:g} s later, KB": later / self.rooms / 1e3,
-        }
+        return [
+            {
+                "memory per document, just written, KB": at_once / self.rooms / 1e3,
+                f"memory per document, {self.seconds:g} s later, KB": later / self.rooms / 1e3,
+            }
+        ]
 
 
 MEMORY = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -17,7 +17,7 @@ from bench.rounds import Pace, Rounds
 from bench.servers import Running
 from collab.protocol.frames import PresenceState, presence_frame
 
-from .base import Figures, Scenario, percentiles, times
+from .base import Figures, Scenario, sampled, times
 
 __all__ = ["PRESENCE", "Presence"]
 
@@ -94,26 +94,33 @@ class Presence(Scenario):
         pace = self.pace.scaled(factor)
         return replace(self, movers=movers, pace=replace(pace, round=max(0.3, pace.round)))
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         async with Crowd([server], 1, self.movers + 1) as crowd:
             movers = _Movers(crowd.members[1:])
             await self._appear(crowd, movers)
-            ages: list[list[float]] = []
+            ages: list[float] = []
 
             async def move(seconds: float) -> int:
-                ages.append(await self._move(crowd, movers, seconds))
+                ages[:] = await self._move(crowd, movers, seconds)
                 await self._arrival(crowd, movers)
                 return 1
 
-            rounds = Rounds(server, self.pace, move, lambda: crowd.taken(server))
-            cost = await rounds.measure()
-        measured = [age for each in ages[-len(rounds.costs) :] for age in each]
-        return {
-            "CPU per second of moving, ms": cost / self.pace.round * 1e3,
-            **percentiles("writer's updates delivered after", rounds.seen),
-            **percentiles("cursors are seen that are old", measured),
-            **rounds.sureness("all"),
-        }
+            def samples() -> Mapping[str, Sequence[float]]:
+                return {
+                    "writer's updates delivered after": crowd.taken(server),
+                    "cursors are seen that are old": ages,
+                }
+
+            rounds = Rounds(server, self.pace, move, samples)
+            turns = await rounds.measure()
+        return [
+            {
+                "CPU per second of moving, ms": turn.cost / self.pace.round * 1e3,
+                **sampled(turn),
+                **rounds.sureness("all"),
+            }
+            for turn in turns
+        ]
 
     async def _appear(self, crowd: Crowd, movers: _Movers) -> None:
         for number in range(self.movers):
@@ -125,11 +132,11 @@ class Presence(Scenario):
 
     async def _move(self, crowd: Crowd, movers: _Movers, seconds: float) -> list[float]:
         """Move all cursors, and write by one; return how old the cursors are that some see."""
-        moving = asyncio.create_task(movers.move_on(seconds))
-        watching = asyncio.create_task(self._watch(crowd.members[:_OBSERVERS], movers, moving))
-        await crowd.stream(author(0), _WRITE, moving)
-        await moving
-        return await watching
+        async with asyncio.TaskGroup() as group:
+            moving = group.create_task(movers.move_on(seconds))
+            watching = group.create_task(self._watch(crowd.members[:_OBSERVERS], movers, moving))
+            await crowd.stream(author(0), _WRITE, moving)
+        return watching.result()
 
     async def _watch(
         self, observers: Sequence[Member], movers: _Movers, until: asyncio.Task[None]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.clocks import covers
 from bench.documents import Document, history_document
@@ -36,11 +37,12 @@ class Reconnect(Scenario):
     """
 
     members: int
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(self, members=max(2, times(self.members, factor)))
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         document = history_document()
         async with Crowd([server], 1, 2) as crowd:
             await crowd.seed(document.pieces, document.clocks)
@@ -55,11 +57,13 @@ class Reconnect(Scenario):
         used = await quiet(*server.pids) - before
         for member in members:
             member.close()
-        return {
-            "CPU until all are back, ms": used * 1e3,
-            "all are back after, ms": last * 1e3,
-            **percentiles("document there after", seconds),
-        }
+        return [
+            {
+                "CPU until all are back, ms": used * 1e3,
+                "all are back after, ms": last * 1e3,
+                **percentiles("document there after", seconds),
+            }
+        ]
 
 
 def _kill(server: Running) -> None:

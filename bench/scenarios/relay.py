@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.authors import author
 from bench.cluster import Cluster, Setup
@@ -34,6 +34,7 @@ class Relay(Scenario):
     writers: int
     updates: int
     rate: float = 0.0
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(self, updates=times(self.updates, factor), pace=self.pace.scaled(factor))
@@ -42,10 +43,10 @@ class Relay(Scenario):
         # The two processes are such as it.
         return contestant.name == "collab"
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         alone = await self._cost([server])
         with on_cores(SERVER_CORES), Setup(2, "core").run(migrated_file()) as cluster:
-            return await self._together(cluster, alone)
+            return [await self._together(cluster, alone)]
 
     async def _together(self, cluster: Cluster, alone: float) -> Figures:
         before = cluster.usage()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.authors import author
 from bench.documents import typed_document
@@ -43,25 +44,29 @@ class Burst(Scenario):
             pace=self.pace.scaled(factor),
         )
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         async with Crowd([server], self.rooms, 2) as crowd:
-            took: list[float] = []
+            took = [0.0]
 
             async def write(seconds: float) -> int:
                 began = perf_counter()
                 await crowd.write([author(0)], self.updates)
-                took.append(perf_counter() - began)
+                took[0] = perf_counter() - began
                 await crowd.saved()
+                crowd.taken(server)
                 return self.rooms * self.updates
 
-            rounds = Rounds(server, self.pace, write, lambda: crowd.taken(server))
-            cost = await rounds.measure()
+            rounds = Rounds(server, self.pace, write, lambda: {"took": took})
+            turns = await rounds.measure()
             await crowd.check()
-        return {
-            "time per update, µs": sum(took[-len(rounds.units) :]) / sum(rounds.units) * 1e6,
-            "CPU per update, µs": cost * 1e6,
-            **rounds.sureness("all"),
-        }
+        return [
+            {
+                "time per update, µs": sum(turn.samples["took"]) / turn.units * 1e6,
+                "CPU per update, µs": turn.cost * 1e6,
+                **rounds.sureness("all"),
+            }
+            for turn in turns
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,7 @@ class Typing(Scenario):
     edits: int
     rate: float
     seconds: float
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(
@@ -91,7 +97,7 @@ class Typing(Scenario):
     def suits(self, contestant: Contestant) -> bool:
         return contestant.is_stored
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         document = typed_document(self.edits)
         async with Crowd([server], self.rooms, 2) as crowd:
             await crowd.seed([document.data], document.clocks)
@@ -104,10 +110,12 @@ class Typing(Scenario):
         # Some store what is left when the last member has gone.
         used, disk = await quiet(*server.pids) - before, _written(server) - disk_before
         typed = keystrokes * self.rooms
-        return {
-            "bytes written to the disk per byte typed": disk / typed,
-            "CPU per keystroke, µs": used / typed * 1e6,
-        }
+        return [
+            {
+                "bytes written to the disk per byte typed": disk / typed,
+                "CPU per keystroke, µs": used / typed * 1e6,
+            }
+        ]
 
     async def _type(self, crowd: Crowd, keystrokes: int = 10) -> None:
         await crowd.write([author(0)], keystrokes, 1 / self.rate / self.rooms)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 from bench.servers import Contestant, Running
 from bench.week import week_file
@@ -24,6 +25,7 @@ class Week(Scenario):
     """
 
     keystrokes: int
+    starts_anew: ClassVar[bool] = True
 
     def scaled(self, factor: float) -> Self:
         return replace(self, keystrokes=times(self.keystrokes, factor))
@@ -31,11 +33,11 @@ class Week(Scenario):
     def suits(self, contestant: Contestant) -> bool:
         return contestant.is_stored and not contestant.is_peer
 
-    async def measure(self, server: Running) -> Figures:
+    async def measure(self, server: Running) -> Sequence[Figures]:
         file = await asyncio.to_thread(week_file, self.keystrokes)
         code = f"from bench.stored import print_week\nprint_week({str(file)!r})"
         figures: Figures = json.loads(await asyncio.to_thread(server.run_code, code))
-        return figures
+        return [figures]
 
 
 WEEK = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.process import process_tree
+from bench.turns import Turn
 from tests.harness.server import ROOT
 from tests.harness.waiting import poll_until
 
@@ -50,6 +51,8 @@ class Contestant(ABC):
     keeps_documents = True
     #: It has its documents again after it was started anew.
     is_stored = False
+    #: Seconds after which it has stored what it puts off when it has nothing else to do.
+    puts_off = 0.3
 
     @property
     def is_available(self) -> bool:
@@ -124,6 +127,8 @@ class Running:
         self.pid = pid
         self.port = port
         self.store = store
+        #: When it may be measured, if there are others.
+        self.turn = Turn()
         self._path = path
         self._restart = restart
         self._database = database

@@ -95,4 +95,14 @@ class NodePeer(Contestant):
 
 
 class Hocuspocus(Addressed, NodePeer):
-    """Its messages begin with the document's name, and it wants to hear a token first."""
+    """Its messages begin with the document's name, and it wants to hear a token first.
+
+    If it stores, it does so 2 s after the last change of a document, or 10 s after the first one.
+    """
+
+    def __init__(
+        self, name: str, directory: str, package: str, script: str, store: str | None = None
+    ) -> None:
+        super().__init__(name, directory, package, script, store)
+        if store is not None:
+            self.puts_off = 3.0

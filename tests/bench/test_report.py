@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bench.aims import AIMS
-from bench.compare import plan
+from bench.compare import Heat, missing, plan
 from bench.plots import BARS, PLOTS, make_plots
 from bench.report import report
 from bench.results import Circumstances, Measurement, read, write
@@ -49,18 +50,60 @@ def test_cells_are_medians_and_how_many_times_better_than_the_best_peer() -> Non
     ("value", "verdict"), [(2, "| 3.00 times | reached |"), (3, "not reached |")]
 )
 def test_aim_is_reached_or_not(value: float, verdict: str) -> None:
-    (line,) = [line for line in lines(found("collab", value), found("left", 6)) if "2.5" in line]
-    assert line.startswith(f"| the title | {CPU} | 2.5 times | ")
+    text = lines(found("collab", value), found("hocuspocus", 6))
+    (line,) = [line for line in text if "2.5" in line]
+    assert line.startswith(f"| the title | {CPU} | hocuspocus | 2.5 times | ")
     assert line.endswith(verdict)
+
+
+def test_aim_names_the_server_that_it_is_compared_with() -> None:
+    figure = "one at a time: CPU per delivered update, µs"
+    servers = {"collab": 2.0, "y-websocket-server": 4.0, "hocuspocus": 6.0, "bare-hub": 1.0}
+    found_here = [found(name, value, 1, "rooms-200", figure) for name, value in servers.items()]
+    table = [line for line in lines(*found_here) if "reached" in line or "not measured" in line]
+    assert [line.split(" | ")[2:] for line in table] == [
+        ["y-websocket-server", "1.5 times", "2.00 times", "reached |"],
+        ["hocuspocus", "3.5 times", "3.00 times", "not reached |"],
+        ["y-websocket-leveldb", "", "", "not measured beside it |"],
+        ["bare-hub", "at most 3 times", "2.00 times", "reached |"],
+    ]
+
+
+@pytest.mark.parametrize(("addressed", "verdict"), [(3, "reached |"), (5, "not reached |")])
+def test_addressed_frames_are_to_be_as_far_ahead_as_plain_ones(
+    addressed: float, verdict: str
+) -> None:
+    figure, values = "bursts: CPU per delivered update, µs", {"collab": 4.0, "hocuspocus": 8.0}
+    plain = [found(name, value, 1, "addressed-rooms-200", figure) for name, value in values.items()]
+    shared = [
+        found("collab-addressed", addressed, 1, "addressed-shared-200", figure),
+        found("hocuspocus", 8, 1, "addressed-shared-200", figure),
+    ]
+    (line,) = [line for line in lines(*plain, *shared) if "reached" in line]
+    assert line.split(" | ")[2:4] == ["hocuspocus", "2 times"]
+    assert line.endswith(verdict)
+
+
+def test_addressed_frames_without_plain_ones_beside_them_have_no_verdict() -> None:
+    figure, scenario = "bursts: CPU per delivered update, µs", "addressed-shared-200"
+    shared = [found(name, 1, 1, scenario, figure) for name in ("collab-addressed", "hocuspocus")]
+    assert any("not measured with plain frames" in line for line in lines(*shared))
+
+
+def test_repetitions_of_servers_that_start_anew_say_how_far_they_are_apart() -> None:
+    figure = "memory per room, KB"
+    text = lines(*(found("collab", value, value, "memory-rooms", figure) for value in (8, 10, 12)))
+    assert f"| the title | {figure} | collab | 20 |" in text
 
 
 def test_aim_with_a_bound_needs_no_peer() -> None:
     (_, line) = [line for line in lines(found("collab", 50, 1, "joins-20mb", JOIN)) if JOIN in line]
-    assert line == f"| the title | {JOIN} | at most 50 | 50 | reached |"
+    assert line == f"| the title | {JOIN} |  | at most 50 | 50 | reached |"
 
 
 def test_aim_that_no_peer_can_be_compared_in_is_reported() -> None:
-    assert any("no peer has done it" in line for line in lines(found("collab", 1), failed("left")))
+    text = lines(found("collab", 1), failed("left"))
+    assert any("not measured beside it" in line for line in text)
 
 
 def test_a_table_has_the_servers_that_were_put_into_its_scenarios() -> None:
@@ -132,16 +175,40 @@ def test_aims_and_plots_are_of_scenarios_that_there_are() -> None:
     assert all(hasattr(families[plot.family], plot.parameter) for plot in PLOTS)
 
 
-def test_servers_take_turns_and_each_is_the_first_in_turn() -> None:
-    scenario = next(each for each in SCENARIOS if each.name == "rooms-200")
-    cells = [*plan([scenario], ["collab", "hocuspocus"], 3)]
-    assert [(cell.run, cell.contestant.name) for cell in cells] == [
-        (1, "collab"),
-        (1, "hocuspocus"),
-        (2, "hocuspocus"),
-        (2, "collab"),
-        (3, "collab"),
-        (3, "hocuspocus"),
+def planned(*scenarios: str, servers: Sequence[str] = ("collab", "hocuspocus")) -> list[Heat]:
+    """Return what is measured of these scenarios, three times."""
+    return [*plan([each for each in SCENARIOS if each.name in scenarios], servers, 3)]
+
+
+def runs(heats: Sequence[Heat]) -> list[tuple[int, list[str]]]:
+    """Return the number of each heat and its servers."""
+    return [(heat.run, [each.name for each in heat.contestants]) for heat in heats]
+
+
+def test_warm_servers_are_started_once_and_measured_in_turns() -> None:
+    heats = planned("rooms-200")
+    assert runs(heats) == [(1, ["collab", "hocuspocus"])]
+    assert heats[0].scenario.pace.turns == 3
+
+
+def test_servers_that_start_anew_do_so_each_time_and_each_is_the_first() -> None:
+    assert runs(planned("memory-rooms")) == [
+        (1, ["collab", "hocuspocus"]),
+        (2, ["hocuspocus", "collab"]),
+        (3, ["collab", "hocuspocus"]),
+    ]
+
+
+def test_resumed_run_measures_what_is_missing() -> None:
+    known = [
+        found("collab", 1, 1, "rooms-200"),
+        *(found(name, 1, 1, "memory-rooms") for name in ("collab", "hocuspocus")),
+        found("collab", 1, 2, "memory-rooms"),
+    ]
+    assert runs(missing(planned("rooms-200", "memory-rooms"), known)) == [
+        (1, ["hocuspocus"]),
+        (2, ["hocuspocus"]),
+        (3, ["collab", "hocuspocus"]),
     ]
 
 
@@ -149,4 +216,5 @@ def test_every_server_is_measured_in_a_room_and_in_many() -> None:
     for name in ("fanout-50", "rooms-200"):
         scenario = next(each for each in SCENARIOS if each.name == name)
         available = {name for name, each in CONTESTANTS.items() if each.is_available}
-        assert {cell.contestant.name for cell in plan([scenario], None, 1)} == available
+        (heat,) = plan([scenario], None, 1)
+        assert {each.name for each in heat.contestants} == available
