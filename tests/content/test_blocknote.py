@@ -411,3 +411,12 @@ def test_code_with_links_keeps_its_letters() -> None:
     assert to_text(doc, schema=BLOCKNOTE) == "a\nbc"
     assert "a\nbc</code>" in to_html(doc, schema=BLOCKNOTE)
     assert to_markdown(doc, schema=BLOCKNOTE) == "```text\na\nbc\n```\n"
+
+
+@pytest.mark.parametrize("html", ["<table></table>", "<table><tr></tr><tr><td>a</td></tr></table>"])
+def test_a_row_without_cells_gets_an_empty_one(html: str) -> None:
+    doc = Doc[Any]()
+    from_html(doc, None, html, schema=BLOCKNOTE)
+    [table] = to_json(doc, None, schema=BLOCKNOTE)
+    cells = [row["cells"] for row in table["content"]["rows"]]
+    assert [len(row) for row in cells] == [1] * len(cells)

@@ -21,7 +21,10 @@ from .trees import KNOWN_BLOCKS, blocks_to_tree, tree_to_blocks
 __all__ = ["BlockNoteLayout"]
 
 #: Rich trees without the parts that BlockNote lacks.
-_TREE = RICH.without("mention", "highlight", "subscript", "superscript", "font", "size")
+_TREE = RICH.without("mention", "highlight", "subscript", "superscript", "font", "size").extend(
+    # Tiptap's rows may be empty.
+    nodes=[replace(RICH.node_types["tableRow"], content="(tableCell | tableHeader)+")]
+)
 #: Nodes around blocks and in tables.
 _FRAME = frozenset(
     {"doc", "text", "hardBreak", "blockContainer", "blockGroup", "tableParagraph", "tableRow"}
