@@ -7,7 +7,7 @@ found by building the document anew from the storage's log, without the removal.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -159,13 +159,27 @@ class _Document:
             rows = doc.get(name, type=Map)
             subscriptions.append((rows, rows.observe(_recorder(name, changed))))
         for update in updates:
-            apply(doc, update)
-            for map_name, key, action in changed:
-                self._add_removal(found, (map_name, key), action, check_structure(update))
-            changed.clear()
+            outline = check_structure(update)
+            for step in self._steps(outline):
+                apply(doc, step)
+                for map_name, key, action in changed:
+                    self._add_removal(found, (map_name, key), action, outline)
+                changed.clear()
         for rows, subscription in subscriptions:
             rows.unobserve(subscription)
         return found
+
+    def _steps(self, outline: UpdateOutline) -> Iterator[bytes]:
+        """Yield an update, and before it the unsaved part of members that was stored with it.
+
+        A row that is made and removed in one step is in no event.
+        """
+        by_server = {
+            client: clock for client, clock, *_ in outline.sections if client in self._server
+        }
+        if 0 < len(by_server) < len(outline.sections):
+            yield without(outline, joined(deletions(outline)), by_server)
+        yield outline.update
 
     def _add_removal(
         self, found: _Removals, row: RowKey, action: str, outline: UpdateOutline

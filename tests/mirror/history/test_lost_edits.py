@@ -24,6 +24,7 @@ from collab.mirror.history.lost_edits import has_garbage, trace_removed, trace_s
 from collab.mirror.history.past import Pasts
 from collab.mirror.incoming import client_changes as checking
 from collab.mirror.incoming.row_edits import Author, RowEdit
+from collab.mirror.models import MirroredDocument
 from collab.mirror.outgoing.writing import reconcile
 from collab.mirror.rows.values import Odd
 from collab.protocol.yjs.validation import check_structure
@@ -472,6 +473,30 @@ def test_changes_are_reported_without_values_that_are_not_known(using: str) -> N
             name, [RowEdit("tasks", key, Odd.MISSING, {"title": ann})]
         ).refusals
     assert (refusal.key, list(refusal.problems), refusal.values) == (key, ["title"], {})
+
+
+@on_both
+def test_changes_are_reported_in_a_row_that_one_stored_update_makes_and_removes(using: str) -> None:
+    with kept_in(using):
+        task = Task.objects.create(board=Board.objects.create(), title="one")
+        name = room_name(task.board_id)
+        reconcile(name)
+        doc = documents.read(name)
+        state = doc.get_state()
+        doc.get("tasks", type=Map)["made"] = Map({"title": "new"})
+        made = doc.get_update(state)
+        record = MirroredDocument.objects.get(name=name)
+        server = Doc[Any](client_id=record.client_id)
+        server.apply_update(doc.get_update())
+        state, rows = server.get_state(), server.get("tasks", type=Map)
+        with server.transaction():
+            del rows["made"]
+            rows["2"] = Map({"title": "other"})
+        documents.send_doc_update(name, merge([made, server.get_update(state)]))
+        somebody: Any = object()
+        edit = RowEdit("tasks", "made", Odd.MISSING, {"title": Author(User(), member=somebody)})
+        (refusal,) = trace_removed(name, [edit]).refusals
+    assert (refusal.key, refusal.values) == ("made", {"title": "new"})
 
 
 def test_structs_that_the_update_collects_itself_are_no_garbage() -> None:
