@@ -184,10 +184,8 @@ class Hub:
         else:
             self.writer.move(name, moved_to)
         if self.writer.has(name):
-            # The next opening of a document of this name waits for that.
             clearing = self._store.loading.start(self._store.clear(name, moved_to))
-            self._live.clearing[name] = clearing
-            clearing.add_done_callback(lambda _: self._live.clearing.pop(name))
+            self._live.add_clearing(name, clearing)
             self._upkeep.tasks.start(self._clear(name, clearing), "clear", name)
 
     async def _clear(self, name: str, clearing: asyncio.Task[None]) -> None:

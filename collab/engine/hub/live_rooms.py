@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from collab.engine.hub.identity import belongs_to
 from collab.engine.rooms.member import Member
@@ -43,16 +44,26 @@ class LiveRooms:
         self.rooms: dict[Key, Room] = {}
         self.opening: dict[Key, RoomOpening] = {}
         #: The tasks that remove updates stored after their document was deleted or renamed.
-        self.clearing: dict[str, asyncio.Task[None]] = {}
+        self.clearing: dict[str, set[asyncio.Task[None]]] = {}
         #: Connections without a document.
         self.lobby: set[Member] = set()
         self._joining: Counter[Key] = Counter()
         self._pending: defaultdict[str, set[PendingJoin]] = defaultdict(set)
 
+    def add_clearing(self, name: str, task: asyncio.Task[None]) -> None:
+        """Have the next opening of a document of this name wait for ``task``."""
+        self.clearing.setdefault(name, set()).add(task)
+        task.add_done_callback(partial(self._end_clearing, name))
+
+    def _end_clearing(self, name: str, task: asyncio.Task[None]) -> None:
+        self.clearing[name].remove(task)
+        if not self.clearing[name]:
+            del self.clearing[name]
+
     async def cleared(self, name: str) -> None:
         """Wait until nothing is left of a document that was deleted or renamed."""
-        if clearing := self.clearing.get(name):
-            await asyncio.wait([clearing])
+        while clearing := self.clearing.get(name):
+            await asyncio.wait(clearing)
 
     @property
     def members(self) -> list[Member]:

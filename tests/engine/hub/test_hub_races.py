@@ -62,6 +62,25 @@ async def test_a_document_that_is_opened_anew_waits_until_the_deleted_one_is_gon
         assert not harness.hub._live.clearing
 
 
+async def test_a_document_that_is_deleted_twice_is_opened_anew_once_all_of_it_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        member, _ = await harness.join()
+        let = harness.storage.hold("append")
+        harness.change(member, LETTERS[0])
+        await until(lambda: harness.storage.calls["append"])
+        harness.hub.discard("notes")
+        harness.hub.discard("notes")
+        joining = asyncio.create_task(harness.join())
+        let.set()
+        again, _ = await joining
+        await harness.save(again, LETTERS[0])
+        assert await harness.stored() == "a"
+        assert not harness.hub._live.clearing
+    assert not caplog.records
+
+
 async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
         member, _ = await harness.join()
