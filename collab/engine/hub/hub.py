@@ -179,10 +179,7 @@ class Hub:
             change = "deleted" if moved_to is None else "renamed"
             room.close_members(NoSuchDocument(f"The document has been {change}."))
             self._upkeep.remove(key, room)
-        if moved_to is None:
-            self.writer.drop(name)
-        else:
-            self.writer.move(name, moved_to)
+        self._store.leave(name, moved_to)
         if self.writer.has(name):
             clearing = self._store.loading.start(self._store.clear(name, moved_to))
             self._live.add_clearing(name, clearing)

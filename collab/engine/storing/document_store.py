@@ -116,9 +116,18 @@ class DocumentStore:
         loaded = await self.storage.load(name)
         return None if loaded is None else await read_news(loaded, state, name)
 
+    def leave(self, name: str, moved_to: str | None) -> None:
+        """Move or drop the waiting updates of a document that has left its name."""
+        if moved_to is None:
+            self.writer.drop(name)
+        else:
+            self.writer.move(name, moved_to)
+
     async def clear(self, name: str, moved_to: str | None) -> None:
         """Move or delete updates that were stored after the document had left its name."""
         await self.writer.landed(name)
+        # Updates that could not be stored wait again.
+        self.leave(name, moved_to)
         landed = await self.storage.load(name)
         if landed is not None and moved_to is not None:
             now = datetime.now(UTC)

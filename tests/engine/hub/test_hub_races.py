@@ -11,6 +11,7 @@ from collab.engine.hub import loader
 from collab.engine.rooms.context import WatchedRoom
 from collab.engine.rooms.member import Member
 from collab.protocol.yjs.validation import UpdateOutline
+from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import room_of
 from tests.engine.hub.test_hub import LETTERS, harness_of
 from tests.harness.waiting import until
@@ -79,6 +80,25 @@ async def test_a_document_that_is_deleted_twice_is_opened_anew_once_all_of_it_is
         assert await harness.stored() == "a"
         assert not harness.hub._live.clearing
     assert not caplog.records
+
+
+@pytest.mark.parametrize("moved_to", [None, "plans"], ids=["deleted", "renamed"])
+async def test_updates_that_fail_to_be_stored_leave_the_old_name_too(
+    tmp_path: Path, moved_to: str | None
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        member, _ = await harness.join()
+        let = harness.storage.hold("append")
+        harness.storage.failures["append"] = StorageUnavailable("away")
+        harness.change(member, LETTERS[0])
+        await until(lambda: harness.storage.calls["append"])
+        harness.hub.discard("notes", moved_to)
+        let.set()
+        await until(lambda: not harness.hub._live.clearing)
+        harness.storage.failures.clear()
+        await harness.hub.writer.idle()
+        assert await harness.stored("notes") is None
+        assert await harness.stored("plans") == (None if moved_to is None else "a")
 
 
 async def test_a_document_is_read_again_once_at_a_time(tmp_path: Path) -> None:
