@@ -384,7 +384,7 @@ class RoomLink:
                 self._resync()
         unconfirmed = any(peer.unconfirmed for peer in self.peers.values())
         if unconfirmed:
-            self.room.adopt(now - timings.timeout)
+            self.room.adopt(now - timings.adoption)
         if self.has_news:
             self._say_soon()
         if self._digest_at <= now:

@@ -8,6 +8,9 @@ from collab.engine.relay.layer_channel import LAYER_PAUSE, LAYER_TIMEOUT
 
 __all__ = ["DEFAULT", "RelayTimings"]
 
+#: Time for which a process collects updates before it stores them, at most, in seconds.
+_COLLECTING = 2.0
+
 
 @dataclass(slots=True)
 class RelayTimings:
@@ -33,6 +36,11 @@ class RelayTimings:
     pace: float = 0.02
     tick: float = 0.25
     long_tick: float = 1.0
+
+    @property
+    def adoption(self) -> float:
+        """Seconds after which the others store an update that its process has not confirmed."""
+        return self.timeout + _COLLECTING
 
 
 #: The timings of a server.

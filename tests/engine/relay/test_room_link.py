@@ -292,6 +292,7 @@ async def test_a_process_that_falls_silent_has_its_updates_stored_by_the_others(
         assert bob.process.link().peers == {}
 
 
+@in_virtual_time
 async def test_updates_that_are_not_confirmed_in_time_are_stored_by_the_others() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
@@ -299,6 +300,20 @@ async def test_updates_that_are_not_confirmed_in_time_are_stored_by_the_others()
         ann.type("hello")
         await processes.wait_stored("hello")
         assert bob.process.storage.calls["append"] == 1
+
+
+async def test_updates_that_their_process_may_still_collect_are_not_stored_by_the_others() -> None:
+    async with cluster(timings={"timeout": 100, "digest": 10_000, "peer": 10_000}) as processes:
+        ann, bob = await two(processes)
+        gate = ann.process.storage.hold("append")
+        ann.type("hello")
+        await until(lambda: bob.text == "hello")
+        now = asyncio.get_running_loop().time()
+        bob.process.link().tick(now + 101)
+        assert not bob.process.hub.writer.has("notes")
+        bob.process.link().tick(now + 1000)
+        assert bob.process.hub.writer.has("notes")
+        gate.set()
 
 
 async def test_a_process_that_leaves_says_so() -> None:
