@@ -130,7 +130,8 @@ class Writer:
         """Store updates of a document soon, and report them to their members as saved."""
         if updates:
             self._unsaved.add(name, updates)
-            self._queued += len(updates)
+            # An empty one is a receipt, for other processes or for its member.
+            self._queued += sum(update.data != EMPTY_UPDATE for update in updates)
             self._start_storing()
 
     def has(self, name: str) -> bool:

@@ -156,6 +156,18 @@ async def test_a_lone_update_is_stored_at_once_and_the_next_ones_together() -> N
     assert await harness.text() == "x" * 64
 
 
+async def test_receipts_for_other_processes_do_not_count_as_updates() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    receipts: list[int] = []
+    for number, update in enumerate(typed("x" * 64)):
+        receipt = RoomUpdate[Member](EMPTY_UPDATE, on_stored=partial(receipts.append, number))
+        harness.writer.put("notes", [*edits(update), receipt])
+        await asyncio.sleep(0)
+    await harness.writer.saved("notes")
+    assert harness.storage.calls["append"] <= 2 + 64 / 20
+    assert receipts == [*range(64)]
+
+
 async def test_the_updates_of_each_of_several_documents_are_stored_together() -> None:
     harness = Harness(WRITE_DELAY=0)
     for update in typed("x" * 48):
