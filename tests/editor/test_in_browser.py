@@ -270,6 +270,26 @@ def test_a_script_that_reads_the_form_gets_what_was_typed_last(visit: Visit) -> 
     assert ann.text.evaluate(read) == ["Hello", "Hello"]
 
 
+def test_a_script_that_reads_the_controls_of_a_sent_form_gets_what_was_typed_last(
+    visit: Visit,
+) -> None:
+    ann = visit("/page/notes/form-controls?editor=plain&form_field=body", "Ann")
+    ann.expect_state("saved")
+    read = """(text) => {
+      const form = text.closest("form");
+      let found = null;
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        found = form.elements.body.value;
+      });
+      text.value = "Hello";
+      text.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      form.requestSubmit();
+      return found;
+    }"""
+    assert ann.text.evaluate(read) == "Hello"
+
+
 def test_a_form_without_the_control_is_left_alone(visit: Visit) -> None:
     ann = visit("/page/notes/form-other?editor=plain&form_field=body", "Ann")
     ann.expect_state("saved")

@@ -29,12 +29,17 @@ export function keepValue({ element, control, surface, doc, signal }: Kept): voi
   const follow = (): void => {
     timer ??= setTimeout(write, INTERVAL);
   };
-  const send = ({ target, formData }: FormDataEvent): void => {
-    if (!control || target !== control.form || !formData.has(control.name)) return;
-    control.value = surface.value;
-    formData.set(control.name, control.value);
+  const renew = ({ target }: Event): void => {
+    if (control && target === control.form) control.value = surface.value;
+  };
+  const send = (event: FormDataEvent): void => {
+    renew(event);
+    const { target, formData } = event;
+    if (control && target === control.form && formData.has(control.name)) formData.set(control.name, control.value);
   };
   doc.on("update", follow);
+  // Some scripts read the controls of a form that is sent, and not its data.
+  document.addEventListener("submit", renew, { capture: true, signal });
   document.addEventListener("formdata", send, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);
