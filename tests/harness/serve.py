@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sys
+import warnings
 
 import uvicorn
 
@@ -12,6 +13,8 @@ __all__ = ["main"]
 
 def main(descriptor: int) -> None:
     """Serve the test project until a signal ends it."""
+    # Django does not close a static file whose browser leaves before the response begins.
+    warnings.filterwarnings("ignore", r"unclosed file .*/static/", ResourceWarning)
     level = os.environ.get("COLLAB_TEST_LOG_LEVEL", "INFO")
     logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=level)
     ping = float(os.environ.get("COLLAB_TEST_PING_INTERVAL", 20))
