@@ -94,7 +94,7 @@ class Settings:
     FIRST_FRAME_TIMEOUT: float = 30
     #: A member that reads nothing for this long is disconnected.
     SEND_TIMEOUT: float = 60
-    #: Least time between two writes to the storage.
+    #: Least time between two writes to the storage; single updates wait for others, 2 s at most.
     WRITE_DELAY: float = 0.05
     #: A room stays loaded for this long after its last member left.
     UNLOAD_DELAY: float = 30

@@ -100,7 +100,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     on_frame: Callable[[bytes], bool] | None = None
     #: Reads on when that is due; until then, frames wait in ``_partial``.
     _reading_on: asyncio.Handle | None = None
-    #: The client has left; what it has sent is read to its end.
+    #: The client has left; the bytes that it has sent are read to their end.
     _has_ended = False
     #: For control frames and fragments, since the first of them.
     _bucket: TokenBucket | None = None
@@ -276,7 +276,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         start, size, left = 0, len(data), _TURN_FRAMES
         while size - start > 1:
             if (self.read_paused or self._reading_on is not None) and not self._has_ended:
-                # The application has not received what came before, or the client has to wait.
+                # The application has not received earlier messages, or the client has to wait.
                 break
             if not left and not self._has_ended:
                 self._read_later(0)
@@ -342,7 +342,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             current_unfinished().release(self)
 
     def give_up(self, code: int, reason: str) -> None:
-        """Close the connection, and free what it has received."""
+        """Close the connection, and free the bytes that it has received."""
         self._partial.clear()
         self.frames = []
         self.conn.fail(code, reason)

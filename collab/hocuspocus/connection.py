@@ -125,7 +125,7 @@ class HocuspocusConnection(ConsumerConnection):
         self._keepalive = asyncio.get_running_loop().call_later(_QUIET, self._keep_alive)
 
     def _quiet_frame(self) -> bytes | None:
-        """Return a ping, or for older providers, which do not know it, presence of nobody."""
+        """Return a ping, or for older providers, which do not know it, an empty presence."""
         for key, address in self._addresses.items():
             if address.is_open:
                 return prefix_of(key) + _NOBODY if address.version is None else PING

@@ -36,7 +36,7 @@ class HocuspocusConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Chann
     # To be overridden.
 
     async def authorize(self) -> Access:
-        """Return whether the user of ``self.scope`` may connect at all; by default everybody may.
+        """Return whether the user of ``self.scope`` may connect at all; by default all users may.
 
         ``authenticate()`` returns its access to each document.
         """

@@ -1,8 +1,8 @@
 """The way out to one client that has many documents open.
 
-Each document has an outbox of its own, in which what a client that does not read has missed is kept
-in short form, and all share a line. The address of the document goes before a frame when the frame
-is sent, so that frames that wait are the room's own, which all members share.
+Each document has an outbox of its own, which keeps the updates for a client that does not read in
+short form, and all share a line. The address of the document goes before a frame when the frame is
+sent, so that frames that wait are the room's own, which all members share.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Line:
             deadline.cancel()
 
     async def ready(self) -> None:
-        """Wait until the client has read what is being sent."""
+        """Wait until the client has read the messages that are being sent."""
         async with self._busy:
             pass
 
@@ -195,15 +195,15 @@ class AddressedOutbox(Outbox):
             self._on_close(code, reason)
 
     def stop(self) -> None:
-        """Send nothing any more, and free what waits."""
+        """Send nothing any more, and free the waiting messages and updates."""
         super().stop()
         self._messages.clear()
         self._messages_size = 0
         self._forget_updates()
 
 
-#: The address, the frame and both of what was sent last: all members of a room with the plain
-#: address are sent one object.
+#: The address and the frame that were sent last, and both together: all members of a room with the
+#: plain address are sent one object.
 _last: tuple[bytes, bytes, bytes] = b"", b"", b""
 
 

@@ -26,7 +26,7 @@ __all__ = ["ExchangeRequest", "HocuspocusSession", "scope_of"]
 
 @dataclass(frozen=True)
 class ExchangeRequest(StateRequest):
-    """A client's question for what it lacks, which expects the same question of the server."""
+    """A client's question for missing updates, which expects the same question of the server."""
 
 
 #: The beginning of a change; of a short one, a byte with its size follows.
@@ -50,7 +50,7 @@ class HocuspocusSession(Session):
     has the number of the update before it, with which it is reported.
 
     Args:
-        access: what the member may do; may change later.
+        access: of the member; may change later.
         settings: for the limits.
         durable: whether updates of the member are stored.
     """
