@@ -67,7 +67,7 @@ class DocumentType:
     history: ClassVar[History | None] = None
     #: Seconds without a further change after which ``changed()`` is called, and seconds after the
     #: first change at which it is called at the latest; both since the changes were stored, which
-    #: takes up to 2 seconds.
+    #: takes up to 1.6 seconds.
     change_delay: ClassVar[float] = 2.0
     change_max_delay: ClassVar[float] = 10.0
     #: Call ``changed()`` and its kin in a transaction that also records that they have succeeded,

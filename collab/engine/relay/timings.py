@@ -9,7 +9,7 @@ from collab.engine.relay.layer_channel import LAYER_PAUSE, LAYER_TIMEOUT
 __all__ = ["DEFAULT", "RelayTimings"]
 
 #: Time for which a process collects updates before it stores them, at most, in seconds.
-_COLLECTING = 2.0
+_COLLECTING = 1.6
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ _MAX_BATCH_FAILURES = 3
 _ENOUGH_UPDATES = 20
 _ENOUGH_BYTES = 64 * 1024
 #: Fewer wait for more during this number of pauses, or until none comes during that number.
-_LONGEST_WAIT = 40
+_LONGEST_WAIT = 32
 _QUIET_WAIT = 6
 #: With longer pauses than this, in seconds, they wait for fewer of them.
 _USUAL_PAUSE = 0.05

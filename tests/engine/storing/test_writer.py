@@ -186,7 +186,7 @@ async def test_updates_that_come_slowly_wait_for_a_limited_time() -> None:
         if turn % 4 == 0:
             harness.writer.put("notes", edits(update))
         await asyncio.sleep(0)
-    # The first one, and after every 40 turns of 160 those that wait by then.
+    # The first one, and after every 32 turns of 160 those that wait by then.
     assert harness.storage.calls["append"] in range(4, 8)
     await asyncio.wait(harness.tasks)
 
