@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pycrdt import Doc, Text, XmlElement, XmlFragment
 
 from collab import documents
@@ -208,6 +209,19 @@ def test_each_field_is_rendered_by_its_schema() -> None:
     assert html is not None
     assert "<h3>body</h3><div><h2>One</h2><p><em>two</em></p></div>" in html
     assert "<h3>summary</h3><div><p>short &lt;b&gt;</p></div>" in html
+
+
+def test_refused_content_is_rendered_as_its_type_says(client: Client) -> None:
+    log_in(client, "root")
+    refused = RefusedState.objects.create(
+        name="archived/a",
+        at=timezone.now(),
+        reasons="Too short.",
+        state=FORMATS["plain"].make("text", "words"),
+        is_set_back=False,
+    )
+    page = get(client, f"{LIST}{refused.pk}/change/")
+    assert "<div><p>words</p></div>" in page
 
 
 def test_long_and_unreadable_content_is_not_rendered() -> None:
