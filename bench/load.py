@@ -271,6 +271,10 @@ class Line(Connection):
         self._members: dict[bytes, Member] = {}
         self._connecting: asyncio.Task[None] | None = None
 
+    @property
+    def address(self) -> bytes:
+        return next(iter(self._members))
+
     def add(self, member: Member) -> None:
         """Give the member what comes for its document."""
         self._members[member.prefix] = member

@@ -17,6 +17,8 @@ _CLOSE, _PING, _PONG = 0x88, 0x89, 0x8A
 
 #: How long anything may take, in seconds.
 PATIENCE = 120.0
+#: Seconds from one sign of life of a client to the next.
+_SIGN_INTERVAL = 15.0
 
 
 def client_frame(payload: bytes, head: int = BINARY) -> bytes:
@@ -94,6 +96,11 @@ class Connection(asyncio.Protocol):
 
     # What those who extend it define, and what they call.
 
+    @property
+    def address(self) -> bytes:
+        """What stands before a message to one of its documents."""
+        return self.server.contestant.prefix(self.room)
+
     @abstractmethod
     def take(self, data: bytes) -> None:
         """Take what has come, which may end in the middle of a frame."""
@@ -159,7 +166,18 @@ class Connection(asyncio.Protocol):
         if not head.startswith(b"HTTP/1.1 101"):
             raise ConnectionError(head.decode())
         settle(self._opened)
+        self._sign_later()
         return rest
+
+    def _sign_later(self) -> None:
+        if self.server.contestant.sign_of_life is not None:
+            asyncio.get_running_loop().call_later(_SIGN_INTERVAL, self._give_sign)
+
+    def _give_sign(self) -> None:
+        message = self.server.contestant.sign_of_life
+        if message is not None and not self._closing and not self._transport.is_closing():
+            self.send(client_frame(self.address + message))
+            self._sign_later()
 
 
 def settle(future: asyncio.Future[Any], error: Exception | None = None) -> None:

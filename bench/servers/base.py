@@ -53,6 +53,9 @@ class Contestant(ABC):
     is_stored = False
     #: Seconds after which it has stored what it puts off when it has nothing else to do.
     puts_off = 0.3
+    #: A client's message that changes nothing, without what stands before it; a server that needs
+    #: it disconnects clients that send nothing for a minute.
+    sign_of_life: bytes | None = None
 
     @property
     def is_available(self) -> bool:
@@ -86,7 +89,12 @@ class Contestant(ABC):
 
 
 class Addressed(Contestant):
-    """A server whose messages are those of Hocuspocus."""
+    """A server whose messages are those of Hocuspocus.
+
+    Its clients repeat their presence every 15 s, which is of nobody here.
+    """
+
+    sign_of_life = bytes([1, 1, 0])
 
     def prefix(self, room: str) -> bytes:
         return bytes([len(room)]) + room.encode()

@@ -11,6 +11,7 @@ import pytest
 from bench.load import Line, Member, Reader
 from bench.servers import CONTESTANTS, Running
 from bench.websocket import settle
+from tests.harness.waiting import until
 
 PING, PONG = b"\x82\x01\x09", b"\x82\x81\0\0\0\0\x0a"
 
@@ -76,6 +77,18 @@ async def test_member_closes_the_connection_that_it_shares() -> None:
     assert wire.closed
     # Neither is told of an error.
     assert not any(member._answer.done() for member in (first, second))
+
+
+async def test_quiet_client_of_addressed_frames_gives_signs_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.websocket._SIGN_INTERVAL", 0.001)
+    line = Line(server(), Reader())
+    Member(server(), "a", line=line)
+    wire = opened(line)
+    await until(lambda: len(wire.sent) >= 2)
+    assert set(wire.sent) == {b"\x82\x85\0\0\0\0\x01a\x01\x01\0"}
+    line.close()
 
 
 @pytest.mark.parametrize("kind", ["member", "line"])
