@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from collab.hocuspocus.frames import PING as ADDRESSED_PING
 from collab.hocuspocus.frames import PONG as ADDRESSED_PONG
+from collab.hocuspocus.frames import status_frame
 from collab.protocol.frames import read_bytes, read_varuint, step1_frame, step2_frame, update_frame
 from collab.wire import MessageType, SyncType
 from collab_storage.updates import state_vector
@@ -29,6 +30,8 @@ from .websocket import BINARY, PATIENCE, TEXT, Connection, client_frame, settle
 
 __all__ = ["Crowd", "Line", "Member", "Reader", "Room", "newcomer"]
 
+#: The report of a server of addressed frames that one update is stored.
+_STORED = status_frame(True)
 _NOTHING = b"\0"
 _EMPTY_UPDATE = b"\0\0"
 
@@ -47,6 +50,7 @@ class _Kind(Enum):
     PRESENCE = auto()
     SAVED = auto()
     PING = auto()
+    REPORT = auto()
     CONTROL = auto()
     OTHER = auto()
 
@@ -55,6 +59,7 @@ class _Kind(Enum):
 _Message = tuple[_Kind, Any]
 _UNKNOWN: _Message = (_Kind.OTHER, None)
 _PING: _Message = (_Kind.PING, None)
+_REPORT: _Message = (_Kind.REPORT, None)
 
 
 class Reader:
@@ -95,6 +100,8 @@ def _read(payload: bytes) -> _Message:
             return _Kind.QUESTION, state_vector(content)
         is_state = payload[1] == SyncType.STEP2
         return _Kind.STATE if is_state else _Kind.UPDATE, ranges(content)
+    if payload == _STORED:
+        return _REPORT
     if payload[0] == MessageType.AWARENESS:
         return _Kind.PRESENCE, _presence(read_bytes(payload, 1)[0])
     return _UNKNOWN
@@ -187,7 +194,9 @@ class Member(Connection):
     @property
     def is_saved(self) -> bool:
         """All that it wrote is stored, as far as the server tells."""
-        return self.server.contestant.hello is None or self.saved >= self.sent
+        contestant = self.server.contestant
+        reports = contestant.hello is not None or contestant.reports_each
+        return not reports or self.saved >= self.sent
 
     def close(self) -> None:
         """Close its connection, also if others share it."""
@@ -234,6 +243,8 @@ class Member(Connection):
             self.saved = value
         elif kind is _Kind.QUESTION:
             self._answer_question(value)
+        elif kind is _Kind.REPORT:
+            self.saved += 1
         elif kind is _Kind.PING:
             self.send(client_frame(ADDRESSED_PONG))
         else:

@@ -47,6 +47,8 @@ class Contestant(ABC):
     is_peer = True
     #: The text frame after which it tells what is stored, if it does: see docs/client.md.
     hello: str | None = None
+    #: It reports each update that is stored, without being asked to.
+    reports_each = False
     #: A newcomer gets the document from it; if not, other members would have to send it.
     keeps_documents = True
     #: It has its documents again after it was started anew.
@@ -94,6 +96,7 @@ class Addressed(Contestant):
     Its clients repeat their presence every 15 s, which is of nobody here.
     """
 
+    reports_each = True
     sign_of_life = bytes([1, 1, 0])
 
     def prefix(self, room: str) -> bytes:

@@ -79,6 +79,18 @@ async def test_member_closes_the_connection_that_it_shares() -> None:
     assert not any(member._answer.done() for member in (first, second))
 
 
+async def test_writes_of_addressed_frames_are_saved_when_each_has_its_report() -> None:
+    member = Member(server(), "a")
+    opened(member)
+    member.write(b"\0\0")
+    member.write(b"\0\0")
+    report = b"\x82\x04\x01a\x08\x01"
+    member.data_received(report)
+    assert not member.is_saved
+    member.data_received(report)
+    assert member.is_saved
+
+
 async def test_quiet_client_of_addressed_frames_gives_signs_of_life(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
