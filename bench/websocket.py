@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def address(self) -> bytes:
-        """What stands before a message to one of its documents."""
+        """The bytes before a message to one of its documents."""
         return self.server.contestant.prefix(self.room)
 
     @abstractmethod
