@@ -130,13 +130,14 @@ class _Document:
     def without_removals(self, stale: UpdateOutline | None = None) -> tuple[Doc[Any], PastDocument]:
         """Return it with the rows that the log removes, and without the ``stale`` update."""
         snapshot, *updates = self._stored()
-        removals = self._removals(snapshot, updates)
+        outlines = [check_structure(update) for update in updates]
+        removals = self._removals(snapshot, outlines)
         if stale is not None:
             removals.until |= {client: clock for client, clock, *_ in stale.sections}
         doc, removed = Doc[Any](), joined(removals.deletions)
         apply(doc, snapshot)
-        for update in updates:
-            apply(doc, without(check_structure(update), removed, removals.until))
+        for outline in outlines:
+            apply(doc, without(outline, removed, removals.until))
         return doc, PastDocument(doc, self._mirrors.values(), removals.keys)
 
     def _stored(self) -> list[bytes]:
@@ -150,7 +151,7 @@ class _Document:
         log = [row.data for row in read.log]
         return as_yjs([read.snapshot or EMPTY_UPDATE, *log, *unsaved])
 
-    def _removals(self, snapshot: bytes, updates: Iterable[bytes]) -> _Removals:
+    def _removals(self, snapshot: bytes, outlines: Iterable[UpdateOutline]) -> _Removals:
         doc, found = Doc[Any](), _Removals()
         apply(doc, snapshot)
         changed: list[tuple[str, str, str]] = []
@@ -158,8 +159,7 @@ class _Document:
         for name in self._mirrors:
             rows = doc.get(name, type=Map)
             subscriptions.append((rows, rows.observe(_recorder(name, changed))))
-        for update in updates:
-            outline = check_structure(update)
+        for outline in outlines:
             for step in self._steps(outline):
                 apply(doc, step)
                 for map_name, key, action in changed:
@@ -174,12 +174,15 @@ class _Document:
 
         A row that is made and removed in one step is in no event.
         """
-        by_server = {
-            client: clock for client, clock, *_ in outline.sections if client in self._server
-        }
+        by_server = self._clocks_of_server(outline)
         if 0 < len(by_server) < len(outline.sections):
             yield without(outline, joined(deletions(outline)), by_server)
         yield outline.update
+
+    def _clocks_of_server(self, outline: UpdateOutline) -> dict[int, int]:
+        """Return where the insertions of the server begin, by its client ids."""
+        sections = outline.sections
+        return {client: clock for client, clock, *_ in sections if client in self._server}
 
     def _add_removal(
         self, found: _Removals, row: RowKey, action: str, outline: UpdateOutline
@@ -187,8 +190,7 @@ class _Document:
         if action == "update" or (action == "add" and row in found.keys):
             clocks = {client: clock for client, clock, *_ in outline.sections}
             # Unsaved updates of members may be stored with the server's change.
-            by_server = {client: clocks[client] for client in clocks.keys() & self._server}
-            for client, clock in (by_server or clocks).items():
+            for client, clock in (self._clocks_of_server(outline) or clocks).items():
                 found.until[client] = min(clock, found.until.get(client, clock))
         if action != "add":
             found.deletions += deletions(outline)
