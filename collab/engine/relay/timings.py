@@ -8,7 +8,8 @@ from collab.engine.relay.layer_channel import LAYER_PAUSE, LAYER_TIMEOUT
 
 __all__ = ["DEFAULT", "RelayTimings"]
 
-#: Time for which a process collects updates before it stores them, at most, in seconds.
+#: Time for which a process collects updates before it stores them, at most, in seconds. The writer
+#: has it as a number of pauses; neither of both packages may import the other.
 _COLLECTING = 1.6
 
 

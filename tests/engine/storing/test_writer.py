@@ -12,8 +12,9 @@ import pytest
 from pycrdt import Doc
 
 from collab.conf import Settings
+from collab.engine.relay.timings import DEFAULT
 from collab.engine.rooms.member import Member
-from collab.engine.storing.writer import Writer, _number_of
+from collab.engine.storing.writer import _LONGEST_WAIT, _USUAL_PAUSE, Writer, _number_of
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.exceptions import DocumentCorrupt, DocumentLocked, StorageUnavailable
@@ -198,6 +199,11 @@ def test_a_longer_write_delay_makes_nothing_wait_much_longer(
     write_delay: float, pauses: int
 ) -> None:
     assert _number_of(write_delay, 32) == pauses
+
+
+def test_other_processes_wait_as_long_as_updates_are_collected() -> None:
+    waited = DEFAULT.adoption - DEFAULT.timeout
+    assert waited == pytest.approx(_LONGEST_WAIT * _USUAL_PAUSE)
 
 
 async def test_the_last_update_is_stored_though_no_other_follows() -> None:
