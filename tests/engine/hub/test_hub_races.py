@@ -13,9 +13,18 @@ from collab.engine.rooms.member import Member
 from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import room_of
-from tests.engine.hub.test_hub import LETTERS, harness_of
+from tests.engine.hub.test_hub import LETTERS, Harness, harness_of
 from tests.harness.waiting import until
 from tests.protocol.yjs.samples import text
+
+
+async def hold_update(harness: Harness) -> asyncio.Event:
+    """Have an update of a member be in flight to the storage until the event is set."""
+    member, _ = await harness.join()
+    let = harness.storage.hold("append")
+    harness.change(member, LETTERS[0])
+    await until(lambda: harness.storage.calls["append"])
+    return let
 
 
 async def test_an_idle_room_that_is_deleted_is_not_unloaded_once_more(tmp_path: Path) -> None:
@@ -45,10 +54,7 @@ async def test_a_document_that_is_opened_anew_waits_until_the_deleted_one_is_gon
     tmp_path: Path,
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
-        member, _ = await harness.join()
-        let = harness.storage.hold("append")
-        harness.change(member, LETTERS[0])
-        await until(lambda: harness.storage.calls["append"])
+        let = await hold_update(harness)
         harness.hub.discard("notes")
         loads = harness.storage.calls["load"]
         joining = asyncio.create_task(harness.join())
@@ -67,10 +73,7 @@ async def test_a_document_that_is_deleted_twice_is_opened_anew_once_all_of_it_is
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
-        member, _ = await harness.join()
-        let = harness.storage.hold("append")
-        harness.change(member, LETTERS[0])
-        await until(lambda: harness.storage.calls["append"])
+        let = await hold_update(harness)
         harness.hub.discard("notes")
         harness.hub.discard("notes")
         joining = asyncio.create_task(harness.join())
@@ -87,11 +90,8 @@ async def test_updates_that_fail_to_be_stored_leave_the_old_name_too(
     tmp_path: Path, moved_to: str | None
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
-        member, _ = await harness.join()
-        let = harness.storage.hold("append")
         harness.storage.failures["append"] = StorageUnavailable("away")
-        harness.change(member, LETTERS[0])
-        await until(lambda: harness.storage.calls["append"])
+        let = await hold_update(harness)
         harness.hub.discard("notes", moved_to)
         let.set()
         await until(lambda: not harness.hub._live.clearing)
