@@ -17,8 +17,8 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
 from collab.engine.connections.fast_path import EXTENSION, socket_of
-from collab.engine.connections.unfinished import UnfinishedMessages
 from collab.engine.runtime.counters import counters
+from collab.engine.sockets.unfinished import UnfinishedMessages
 from collab.sockets import WebSocketProtocol
 from tests.engine.transports import Line, Pipe, new_protocol, request
 from tests.harness.waiting import until

@@ -4,7 +4,7 @@ import pytest
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from collab.engine.connections.request_head import MAX_REQUEST_PART, ServerState, read_request
+from collab.engine.sockets.request_head import MAX_REQUEST_PART, ServerState, read_request
 
 HOST = b"GET /ws/room?a=b HTTP/1.1\r\nHost: example.org"
 

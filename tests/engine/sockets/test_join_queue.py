@@ -10,7 +10,7 @@ import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Opcode
 
-from collab.engine.connections.join_queue import current_join_queue
+from collab.engine.sockets.join_queue import current_join_queue
 from tests.collab.test_sockets import frame
 from tests.engine.transports import Pipe, new_protocol, request
 from tests.harness.waiting import until

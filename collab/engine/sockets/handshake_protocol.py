@@ -1,0 +1,145 @@
+"""uvicorn's websocket until it is open: its turn to join, its request, its application."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from collab.engine.connections.fast_path import EXTENSION
+from collab.engine.runtime.counters import counters
+from collab.engine.sockets.inbox import Inbox
+from collab.engine.sockets.join_queue import current_join_queue
+from collab.engine.sockets.request_head import MAX_REQUEST_PART, ServerState, read_request
+from collab.wire import CloseCode
+
+__all__ = ["WRITABLE", "HandshakeProtocol"]
+
+#: The end of a request.
+_REQUEST_END = b"\r\n\r\n"
+
+#: Limit of bytes that the system accepts and has not sent yet. Without it, the system copies and
+#: keeps megabytes for each client that opens a large document.
+_MAX_UNSENT = 128 * 1024
+_UNSENT_OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+#: Shared by all connections that accept more. A set event never waits, so it needs no event loop.
+WRITABLE = asyncio.Event()
+WRITABLE.set()
+
+
+class HandshakeProtocol(WebSocketsSansIOProtocol):
+    """A websocket of uvicorn that is about to be open."""
+
+    # Of the base class; an object of more than 30 attributes has a dict of its own, of 1.5 KB.
+    __slots__ = (
+        "app_state",
+        "asgi_version",
+        "close_timeout",
+        "close_timer",
+        "connections",
+        "default_headers",
+        "disconnected",
+        "initial_response",
+        "last_ping_rtt",
+        "pending_ping_payload",
+        "ping_interval",
+        "ping_sent_at",
+        "ping_timeout",
+        "ping_timer",
+        "pong_timer",
+        "root_path",
+        "scheme",
+        "server",
+        "tasks",
+    )
+    #: The beginning of a frame, or frames that are read later.
+    _partial: bytearray
+    #: The library's state, released while the connection is open and between messages.
+    _conn: ServerProtocol | None
+    #: Bytes that the client sent before its turn to join.
+    _request = b""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Without extensions: an update gains nothing from compression, and a frame that inflates
+        # costs more than was charged for it.
+        self._conn = ServerState(max_size=self.config.ws_max_size, logger=self.logger)
+        self.queue = Inbox()  # type: ignore[assignment]
+        self.writable = WRITABLE
+
+    @property
+    def conn(self) -> ServerProtocol:
+        """The library's state; made again if it was released."""
+        if self._conn is None:
+            self._conn = ServerProtocol(
+                state=OPEN, max_size=self.config.ws_max_size, logger=self.logger
+            )
+        return self._conn
+
+    @conn.setter
+    def conn(self, conn: ServerProtocol) -> None:
+        self._conn = conn
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin; a large document is sent in pieces, and other connections run in between."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        is_tcp = sock is not None and sock.family in (AF_INET, AF_INET6)
+        if is_tcp and _UNSENT_OPTION is not None:
+            sock.setsockopt(IPPROTO_TCP, _UNSENT_OPTION, _MAX_UNSENT)
+
+    def _knock(self, data: bytes) -> None:
+        """Keep the request, and bytes that follow it, until this connection may join."""
+        if not self._request:
+            current_join_queue().add(self._come_in)
+        self._request += data
+
+    def _come_in(self) -> None:
+        """Read the request, unless the client has left."""
+        if self.transport.is_closing():
+            return
+        (request, end, rest), self._request = self._request.partition(_REQUEST_END), b""
+        is_whole = bool(end) and not self.conn.debug
+        if is_whole and (usual := read_request(request)) is not None:
+            self.handle_connect(usual)
+        else:
+            super().data_received(request + end)
+        if not self.handshake_initiated:
+            self._refuse_request(request)
+        elif rest:
+            self._wait_for_handshake(rest)
+
+    def _refuse_request(self, request: bytes) -> None:
+        """Answer a request that the library does not accept, and close the connection."""
+        is_too_large = any(len(line) >= MAX_REQUEST_PART for line in request.split(b"\r\n"))
+        status = b"431 Request Header Fields Too Large" if is_too_large else b"400 Bad Request"
+        counters.refuse(CloseCode.PROTOCOL_VIOLATION, "Handshake")
+        self.transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\n\r\n" % status)
+        self.transport.close()
+
+    def _wait_for_handshake(self, data: bytes) -> None:
+        """Keep frames that come before the application has accepted the connection."""
+        self._partial += data
+        self.transport.pause_reading()
+
+    # No coroutine of its own, which would wait as long as the connection lasts.
+    def run_asgi(self) -> Any:
+        """Run the application, which finds the socket in its scope."""
+        scope: Any = self.scope
+        scope["extensions"][EXTENSION] = {"socket": self}
+        application = self.app
+
+        def run(_: Any, receive: Any, send: Any) -> Any:
+            return application(scope, receive, send)
+
+        # The base class logs the scope's URL, whose query may have a token.
+        names = "type", "client", "root_path", "path"
+        logged: Any = {"query_string": b"", **{name: scope[name] for name in names}}
+        self.scope, self.app = logged, run
+        return super().run_asgi()
