@@ -296,10 +296,10 @@ def _fold(
 
 
 def _merged(content: ReadableContent, stored: StoredDocument) -> tuple[bytes, bool]:
-    merged = merge(as_yjs(content.read.updates))
     if content.rest != EMPTY_UPDATE:
         # The Doc may lose pending updates; see the module updates.
-        return merged, False
+        return merge(as_yjs(content.read.updates)), False
+    merged = content.update
     with _translated(stored), temporary_doc() as doc, temporary_doc() as copy:
         doc.apply_update(merged)
         # Garbage is collected when the transaction ends, so this is smaller than ``merged``.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from collab.conf import Settings
 from collab.engine.rules import DocumentRules
+from collab.engine.storing.compaction_queue import CompactionQueue
 from collab.engine.storing.marks import DocumentMarks
 from collab.engine.storing.spool_store import SpoolStore, sizes
 from collab.engine.storing.storage_context import StorageContext
@@ -64,6 +65,7 @@ class DocumentStore:
             self._count_appended,
             max_retry_delay,
         )
+        self._compactions = CompactionQueue(self.loading.start, self._compact)
         self.spool = SpoolStore(Path(settings.SPOOL_DIRECTORY), storage, self.loading)
 
     # Documents.
@@ -139,7 +141,7 @@ class DocumentStore:
         if self.marks.appended(name, rows) >= self.settings.COMPACT_AFTER:
             # From zero again, so that no second compaction begins meanwhile.
             self.marks.compacting(name)
-            self.loading.start(self._compact(name))
+            self._compactions.add(name)
 
     async def _compact(self, name: str) -> None:
         try:
@@ -213,6 +215,7 @@ class DocumentStore:
 
     async def release(self) -> None:
         """Give back the connections once the work on them has ended."""
+        self._compactions.clear()
         await self.loading.close()
         await self._writing.close()
         await self._retrying.close()
