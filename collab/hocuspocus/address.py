@@ -39,7 +39,7 @@ from collab.hocuspocus.frames import (
     token_request_frame,
 )
 from collab.hocuspocus.member import HocuspocusMember
-from collab.hocuspocus.outbox import Line
+from collab.hocuspocus.outbox import AddressedOutbox, Line
 from collab.hocuspocus.session import ExchangeRequest, HocuspocusSession
 from collab.protocol.effects import CommentUpdate, ReaderState, RoomUpdate
 from collab.protocol.frames import read_varuint
@@ -194,7 +194,7 @@ class Address:
             else:
                 self._handle(member, frame, position)
         except MemberError as error:
-            member.record_refused(error)
+            member.question.refuse(error)
             member.refuse(error)
 
     def _receive_early(self, frame: bytes, kind: int, behind: int) -> None:
@@ -311,8 +311,9 @@ class Address:
         else:
             session = former.exchange
             session.change_access(access)
-        user_id, closed = self._credentials.user_id, self._closed
-        return HocuspocusMember(self, session, socket.line, self._prefix, settings, closed, user_id)
+        user_id = self._credentials.user_id
+        outbox = AddressedOutbox(socket.line, self._prefix, settings, self._closed, user_id)
+        return HocuspocusMember(self, session, outbox, user_id)
 
     def _deny(self, error: MemberError, former: HocuspocusMember | None) -> None:
         """Refuse the document; the connection and its other documents stay."""

@@ -13,6 +13,7 @@ from collab.engine.connections.fast_path import Receive, Send, write_of
 from collab.engine.connections.stateless import StatelessMessages
 from collab.engine.hub.current import current_hub
 from collab.engine.rooms.member import Member
+from collab.engine.rooms.outbox import Outbox
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
@@ -102,10 +103,9 @@ class HocuspocusConnection(ConsumerConnection):
     async def join(self) -> None:
         """Be known to the hub."""
         session = Session(Access.WRITE, self.settings, durable=self.stored)
-        line = self.line
-        member = Member(
-            self, session, line.send, self.settings, user_id=self.user_id, write=line.write
-        )
+        line, user_id = self.line, self.user_id
+        outbox = Outbox(line.send, line.write, self.settings, self.evict, user_id)
+        member = Member(self, session, outbox, user_id=user_id)
         self._hub = current_hub()
         self._hub.enter(member)
         self._member = member

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from collab.conf import Settings
-from collab.engine.connections.fast_path import Send
 from collab.engine.rooms.member import Connection, Member
-from collab.engine.rooms.outbox import DocumentView, Outbox
+from collab.engine.rooms.outbox import DocumentView
 from collab.hocuspocus.frames import (
     authenticated_frame,
     stateless_frame,
     token_request_frame,
 )
-from collab.hocuspocus.outbox import AddressedOutbox, Line
+from collab.hocuspocus.outbox import AddressedOutbox
 from collab.hocuspocus.session import HocuspocusSession, scope_of
-from collab.protocol.frames import step1_frame
 from collab.protocol.yjs.updates import EMPTY_STATE
 
 __all__ = ["HocuspocusMember"]
@@ -27,10 +22,7 @@ class HocuspocusMember(Member):
     Args:
         connection: of the document.
         session: the protocol state of the document.
-        line: of the client's connection.
-        prefix: the address, as frames begin with it.
-        settings: for the limits.
-        on_close: called with a code and a reason when the server closes the document.
+        outbox: the way out for the document.
         user_id: primary key of the user, as text; ``None`` for an anonymous one.
     """
 
@@ -38,21 +30,13 @@ class HocuspocusMember(Member):
         self,
         connection: Connection,
         session: HocuspocusSession,
-        line: Line,
-        prefix: bytes,
-        settings: Settings,
-        on_close: Callable[[int, str], object],
+        outbox: AddressedOutbox,
         user_id: str | None,
     ) -> None:
+        super().__init__(connection, session, outbox, user_id=user_id)
         #: The session and the outbox, with their own types.
         self.exchange = session
-        self._addressed: AddressedOutbox
-        self._line = line
-        self._prefix = prefix
-        self._on_close = on_close
-        super().__init__(
-            connection, session, line.send, settings, user_id=user_id, write=line.write
-        )
+        self._addressed = outbox
         #: The client has asked for the document, and so expects questions.
         self._has_asked = False
         #: Updates that are stored, and those of them that the client need not hear of any more.
@@ -63,16 +47,6 @@ class HocuspocusMember(Member):
         self._refused_before = 0
         #: Nothing is reported as stored before the client's next answer is.
         self._awaits_answer = False
-
-    def new_outbox(
-        self, send: Send, write: Callable[[bytes | str], bool] | None, settings: Settings
-    ) -> Outbox:
-        """Return the way out for this document."""
-        evict = self.connection.evict
-        self._addressed = AddressedOutbox(
-            self._line, self._prefix, settings, self._on_close, evict, self._who
-        )
-        return self._addressed
 
     # For projects; ``close_document()`` closes the document, and the connection stays.
 
@@ -103,24 +77,23 @@ class HocuspocusMember(Member):
         self._has_asked = True
         self._forget_refused()
         self._reported = self.exchange.received_updates
-        state = self.room.state()
         if self.session.can_write:
-            self.ask(state)
+            self.ask()
         else:
             # An answer without news is reported as stored.
-            self.send_frame(step1_frame(state))
+            self.outbox.send_question(self.room.state())
 
-    def ask(self, state: bytes) -> None:
-        """Ask for the update that a document of ``state`` lacks, once the client has begun."""
+    def send_question(self) -> None:
+        """Ask for updates that the server lacks, if the client may write and has begun."""
         if self._has_asked:
-            super().ask(state)
+            super().send_question()
 
     def resume(self, former: HocuspocusMember) -> None:
         """Go on for a client that has had the document open, and asks for nothing by itself."""
         self._has_asked = former._has_asked
         self._stored, self._reported = former._stored, former._reported
         self.await_answer()
-        self.ask(self.room.state())
+        self.ask()
         self.send_state(EMPTY_STATE)
 
     def await_answer(self) -> None:

@@ -42,7 +42,7 @@ class Line:
     ) -> None:
         self._send = send
         self._write = write
-        self._evict = evict
+        self.evict = evict
         self._timeout = settings.SEND_TIMEOUT
         self._loop = asyncio.get_running_loop()
         self._busy = asyncio.Lock()
@@ -76,7 +76,7 @@ class Line:
         if self._is_closed:
             return
         self._is_closed = message["type"] == "websocket.close"
-        deadline = self._loop.call_later(self._timeout, self._evict)
+        deadline = self._loop.call_later(self._timeout, self.evict)
         try:
             await self._send(message)
         finally:
@@ -96,8 +96,7 @@ class AddressedOutbox(Outbox):
         prefix: the address, as frames begin with it.
         settings: for the limits.
         on_close: called with a code and a reason when the server closes the document.
-        evict: ends the connection without the client's help.
-        who: names the connection in the log.
+        user_id: of the client, for the log.
     """
 
     def __init__(
@@ -106,10 +105,9 @@ class AddressedOutbox(Outbox):
         prefix: bytes,
         settings: Settings,
         on_close: Callable[[int, str], object],
-        evict: Callable[[], object],
-        who: dict[str, str | None],
+        user_id: str | None,
     ) -> None:
-        super().__init__(self._send_addressed, self._write_addressed, settings, evict, who)
+        super().__init__(self._send_addressed, self._write_addressed, settings, line.evict, user_id)
         self._line = line
         self._prefix = prefix
         self._on_close = on_close

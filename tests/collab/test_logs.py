@@ -18,9 +18,9 @@ EXTRA = {"room", "rooms", "user", "address"}
 #: A connection's own ``extra``, in and out of its class.
 LOG_CONTEXT = {
     "connection_of(self).log_context",
+    "self._log_context",
     "self.log_context",
     "self._target.log_context",
-    "self._who",
 }
 #: Names of what holds content; a record may tell how much of it there is.
 CONTENT = {"content", "data", "doc", "frame", "message", "payload", "state", "text", "update"}

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from collab.access import Access
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
+from collab.engine.rooms.outbox import Outbox
 from collab.engine.rooms.room import Room
 from collab.protocol.session import Session
 from collab_storage.authorship import Authorship
@@ -162,9 +163,8 @@ def new_member(
     socket, settings = Socket(), Settings(**limits)
     session = Session(access, settings, durable=True)
     session.greeted = greeted
-    member = Member(
-        socket, session, socket.send, settings, user_id=user_id, echo_updates=echo_updates
-    )
+    outbox = Outbox(socket.send, None, settings, socket.evict, user_id)
+    member = Member(socket, session, outbox, user_id=user_id, echo_updates=echo_updates)
     if room is not None:
         room.join(member)
     socket.messages.clear()

@@ -55,10 +55,9 @@ class Served:
             prefix_of(name.encode()),
             settings,
             lambda code, reason: self.closes.append((code, reason)),
-            self.socket.evict,
-            {},
+            None,
         )
-        outbox.view = View()
+        outbox.enter(View(), name)
         return outbox
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from collab.access import Access
+from collab.engine.connections.refused_answers import UpdateQuestion
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.per_loop import PerLoop
 from collab.exceptions import MemberError, TryAgainLater
@@ -68,13 +69,11 @@ class Commenter(Protocol):
 
     comment_formats: Sequence[str]
     user_id: str | None
+    question: UpdateQuestion
 
     @property
     def connection(self) -> CommentingConnection:
         """The connection."""
-
-    def record_refused(self, error: MemberError) -> None:
-        """Record that the client is refused because of ``error``."""
 
     def refuse(self, error: MemberError) -> None:
         """Close the connection because of ``error``."""
@@ -234,7 +233,7 @@ class CommentChecks(Generic[C]):
                 else:
                     member.refuse_update(update.number)
         except MemberError as error:
-            member.record_refused(error)
+            member.question.refuse(error)
             member.refuse(error)
         except Exception:
             logger.exception(

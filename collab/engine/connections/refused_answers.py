@@ -1,18 +1,21 @@
-"""Clients whose updates were refused for good, which would send them again for ever.
+"""The question to a client for updates that the server lacks, and answers that were refused.
 
-A client that is refused an update, as it is too large or not valid, connects again, and returns the
-update with its answer to the server's request for missing updates. So it is asked again after a
-pause only, which grows with each refusal; meanwhile it gets the changes of the others.
+A client that is refused an update for good, as it is too large or not valid, connects again, and
+returns the update with its answer to that question, for ever. So it is asked again after a pause
+only, which grows with each refusal; meanwhile it gets the changes of the others.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 
 from collab.engine.runtime.per_loop import PerLoop
+from collab.exceptions import MemberError, ProtocolViolation, TooBig
 
-__all__ = ["RefusedAnswers", "current_refused_answers"]
+__all__ = ["RefusedAnswers", "UpdateQuestion"]
 
 logger = logging.getLogger("collab.member")
 
@@ -65,5 +68,55 @@ class RefusedAnswers:
 
 
 _answers = PerLoop(RefusedAnswers)
-#: Return those of the running event loop.
-current_refused_answers = _answers.current
+
+
+class UpdateQuestion:
+    """The question to one client for updates that the server lacks.
+
+    Args:
+        user_id: primary key of the user, as text; ``None`` for an anonymous one.
+        address: of the client, which stands for an anonymous user.
+    """
+
+    __slots__ = ("_address", "_timer", "_user_id", "document")
+
+    def __init__(self, user_id: str | None, address: str) -> None:
+        self._user_id = user_id
+        self._address = address
+        #: Its name; a client without a document is not asked.
+        self.document: str | None = None
+        #: Asks when the pause is over.
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def _client(self) -> Key:
+        return self.document or "", self._user_id or self._address
+
+    def ask(self, send: Callable[[], None]) -> None:
+        """Call ``send``: later if updates of the client were refused for good a moment ago."""
+        if self._timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if pause := _answers.current().pause(self._client, loop.time()):
+            self._timer = loop.call_later(pause, self._ask_again, send)
+        else:
+            send()
+
+    def _ask_again(self, send: Callable[[], None]) -> None:
+        self._timer = None
+        self.ask(send)
+
+    def accept(self) -> None:
+        """Record that the client's answer was accepted."""
+        _answers.current().accept(self._client)
+
+    def refuse(self, error: MemberError) -> None:
+        """Record that the client is refused because of ``error``, for good or not."""
+        if isinstance(error, TooBig | ProtocolViolation) and self.document is not None:
+            now = asyncio.get_running_loop().time()
+            _answers.current().refuse(self._client, error.cause, now, self._user_id)
+
+    def cancel(self) -> None:
+        """Do not ask any more: the connection is gone."""
+        if self._timer is not None:
+            self._timer.cancel()

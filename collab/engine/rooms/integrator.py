@@ -301,13 +301,13 @@ class Integrator:
     def _send_questions(self) -> None:
         self._question = None
         self._question_due = self._loop.time() + _QUESTION_INTERVAL
-        self._pending.question(self.document.state())
+        self._pending.question()
 
     def _refuse(self, update: RoomUpdate[Member], error: MemberError | None = None) -> None:
         """Drop an update, and end its sender's connection."""
         if update.member:
             error = error or ProtocolViolation("The update cannot be applied.")
-            update.member.record_refused(error)
+            update.member.question.refuse(error)
             update.member.refuse(error)
         else:
             text = "An update that no member has sent cannot be applied and is dropped."

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from collab.access import Access
-from collab.conf import Settings
 from collab.engine.connections.comment_checks import AccessQuestion
-from collab.engine.connections.fast_path import Send
-from collab.engine.connections.refused_answers import current_refused_answers
+from collab.engine.connections.refused_answers import UpdateQuestion
 from collab.engine.rooms.outbox import DocumentView, Outbox
 from collab.engine.runtime.counters import counters
-from collab.exceptions import MemberError, ProtocolViolation, TooBig
-from collab.protocol.frames import step1_frame
-from collab.protocol.json_frames import json_frame
+from collab.exceptions import MemberError
 from collab.protocol.session import Session
 from collab.wire import CloseCode
 
@@ -56,11 +51,9 @@ class Member:
     Args:
         connection: the consumer.
         session: the connection's protocol state.
-        send: the ASGI server's ``send``.
-        settings: for the limits.
+        outbox: the way out to the client.
         user_id: primary key of the user, as text; ``None`` for an anonymous one.
         echo_updates: send the member its own updates back once they are stored.
-        write: the server's shorter way out, if it has one; see :class:`Outbox`.
     """
 
     #: The room it is in, and that room's name; a connection without a document is in none.
@@ -71,35 +64,26 @@ class Member:
         self,
         connection: Connection,
         session: Session,
-        send: Send,
-        settings: Settings,
+        outbox: Outbox,
         *,
         user_id: str | None = None,
         echo_updates: bool = False,
-        write: Callable[[bytes | str], bool] | None = None,
     ) -> None:
         self.connection = connection
         self.session = session
+        self.outbox = outbox
         self.user_id = user_id
         #: JSON text that the server adds to the presence that comes through it.
         self.verified = ""
         #: Names of the formats that it may change if it may comment only.
         self.comment_formats: Sequence[str] = COMMENT_FORMATS
         self.echo_updates = echo_updates
-        self._who: dict[str, str | None] = {"room": None, "user": user_id}
-        self.outbox = self.new_outbox(send, write, settings)
         self._saved = 0
         self._pending = self._sent_pending = 0
         #: Bytes that the member has asked for since ``take_answered`` was called last.
         self.answered = 0
-        #: Asks for missing updates when the pause is over.
-        self._question: asyncio.TimerHandle | None = None
-
-    def new_outbox(
-        self, send: Send, write: Callable[[bytes | str], bool] | None, settings: Settings
-    ) -> Outbox:
-        """Return the way out to the client."""
-        return Outbox(send, write, settings, self.connection.evict, self._who)
+        address, *_ = connection.scope.get("client") or ("",)
+        self.question = UpdateQuestion(user_id, address)
 
     @property
     def user(self) -> Any:
@@ -114,8 +98,9 @@ class Member:
     def enter(self, room: DocumentView, name: str) -> None:
         """Be in a room of that name from now on."""
         counters.joins += 1
-        self.room = self.outbox.view = room
-        self.room_name = self._who["room"] = name
+        self.room = room
+        self.room_name = self.question.document = name
+        self.outbox.enter(room, name)
 
     # Sending.
 
@@ -130,40 +115,16 @@ class Member:
     def send_stateless(self, payload: str) -> None:
         """Send a message that is no part of the document, if the client understands it."""
         if self.session.greeted:
-            self.send_frame(json_frame("stateless", data=payload))
+            self.outbox.send_stateless(payload)
 
-    def ask(self, state: bytes) -> None:
-        """Ask a client that may write for updates that a document of state ``state`` lacks.
+    def ask(self) -> None:
+        """Ask for updates that the server lacks, now or after a pause."""
+        self.question.ask(self.send_question)
 
-        If its updates were refused for good a moment ago, it is asked later.
-        """
-        if not self.session.can_write or self._question is not None:
-            return
-        loop = asyncio.get_running_loop()
-        if pause := current_refused_answers().pause(self._key, loop.time()):
-            self._question = loop.call_later(pause, self._ask_late)
-        else:
-            self.send_frame(step1_frame(state))
-
-    def _ask_late(self) -> None:
-        self._question = None
-        self.ask(self.room.state())
-
-    def record_accepted(self) -> None:
-        """Record that the client's answer was accepted."""
-        current_refused_answers().accept(self._key)
-
-    def record_refused(self, error: MemberError) -> None:
-        """Record that the client is refused because of ``error``, for good or not."""
-        if isinstance(error, TooBig | ProtocolViolation) and self.room_name is not None:
-            now = asyncio.get_running_loop().time()
-            current_refused_answers().refuse(self._key, error.cause, now, self.user_id)
-
-    @property
-    def _key(self) -> tuple[str, str]:
-        """The document, and the user or the address."""
-        address, *_ = self.connection.scope.get("client") or ("",)
-        return self.room_name or "", self.user_id or address
+    def send_question(self) -> None:
+        """Ask for updates that the server lacks, if the client may write."""
+        if self.session.can_write:
+            self.outbox.send_question(self.room.state())
 
     def send_state(self, state: bytes) -> None:
         """Send the updates that a document of state vector ``state`` lacks."""
@@ -236,6 +197,5 @@ class Member:
 
     def detach(self) -> None:
         """Stop sending: the connection is gone."""
-        if self._question is not None:
-            self._question.cancel()
+        self.question.cancel()
         self.outbox.stop()

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
 from collab.engine.runtime.counters import counters
-from collab.protocol.frames import update_frame
+from collab.protocol.frames import step1_frame, update_frame
 from collab.protocol.json_frames import json_frame
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 
@@ -75,7 +75,7 @@ class Outbox:
             could; see :class:`collab.engine.connections.fast_path.Socket`.
         settings: for the limits.
         evict: ends the connection without the client's help.
-        who: names the connection in the log.
+        user_id: of the client, for the log.
     """
 
     #: The room that the client is in.
@@ -87,13 +87,13 @@ class Outbox:
         write: Callable[[bytes | str], bool] | None,
         settings: Settings,
         evict: Callable[[], object],
-        who: dict[str, str | None],
+        user_id: str | None,
     ) -> None:
         self._send = send
         self._write = write
         self._settings = settings
         self._evict_client = evict
-        self._who = who
+        self._log_context: dict[str, str | None] = {"room": None, "user": user_id}
         #: Nothing is sent any more.
         self.is_closed = False
         #: Drains the backlog while the client does not read; ``None`` while it does.
@@ -108,6 +108,11 @@ class Outbox:
         #: Client ids whose presence waits.
         self._present: frozenset[int] = _NOBODY
         self._saved = self._sent_saved = 0
+
+    def enter(self, view: DocumentView, name: str) -> None:
+        """Be the way out of a room of that name from now on."""
+        self.view = view
+        self._log_context["room"] = name
 
     @property
     def is_blocked(self) -> bool:
@@ -178,6 +183,14 @@ class Outbox:
         self._sent_saved = self._saved
         return f"{_SAVED_HEAD}{self._saved}{_SAVED_TAIL}"
 
+    def send_question(self, state: bytes) -> None:
+        """Ask for the updates that a document of state vector ``state`` lacks."""
+        self.send_frame(step1_frame(state))
+
+    def send_stateless(self, payload: str) -> None:
+        """Send a message that is no part of the document."""
+        self.send_frame(json_frame("stateless", data=payload))
+
     def send_pending(self, number: int) -> None:
         """Report that ``number`` updates of this connection are pending."""
         self.send_frame(json_frame("pending", data={"count": number}))
@@ -246,7 +259,9 @@ class Outbox:
             while message := self._next_message():
                 await self._finish_sending(self._send(message))
         except TimeoutError:
-            logger.warning("A member reads too slowly and is disconnected.", extra=self._who)
+            logger.warning(
+                "A member reads too slowly and is disconnected.", extra=self._log_context
+            )
             self._evict()
         except OSError:
             self.is_closed = True
@@ -254,7 +269,7 @@ class Outbox:
             logger.warning(
                 "Sending to a member failed (%s); it is disconnected.",
                 type(error).__name__,
-                extra=self._who,
+                extra=self._log_context,
             )
             self._evict()
         finally:

@@ -73,8 +73,8 @@ class PendingUpdates:
         sender.add(update)
         return sum(update.partial.cost for update in sender.pending if update.partial)
 
-    def question(self, state: bytes) -> None:
-        """Ask members whose updates are pending for those that a document of that state lacks.
+    def question(self) -> None:
+        """Ask members whose updates are pending for those that the document lacks.
 
         Each is asked once for updates that have become pending since, and the client is sent how
         many are.
@@ -84,7 +84,7 @@ class PendingUpdates:
                 member.send_pending(len(sender.pending))
                 if not sender.is_asked:
                     sender.is_asked = True
-                    member.ask(state)
+                    member.ask()
 
     def forget(self, member: Member | None) -> None:
         """Drop all pending updates of a sender."""

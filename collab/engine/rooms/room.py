@@ -115,7 +115,7 @@ class Room:
 
     def welcome(self, member: Member) -> None:
         """Ask a member that may write for updates that the server lacks."""
-        member.ask(self.state())
+        member.ask()
 
     def leave(self, member: Member) -> None:
         """Remove ``member``, with all presence that came through it."""
@@ -209,7 +209,7 @@ class Room:
         self._integrator.receive(update)
         self.flush()
         if member is not None and not member.is_closed:
-            member.record_accepted()
+            member.question.accept()
 
     # Server code.
 

@@ -427,7 +427,7 @@ class ConsumerConnection:
         """Close the connection because of ``error``."""
         self._close_cause = error.cause
         if self._member is not None:
-            self._member.record_refused(error)
+            self._member.question.refuse(error)
         await self.close(error.close_code, str(error))
 
     async def disconnect(self, code: int) -> None:

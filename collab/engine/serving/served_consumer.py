@@ -13,6 +13,7 @@ from collab.access import Access
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Send, Socket, write_of
 from collab.engine.rooms.member import Connection, Member
+from collab.engine.rooms.outbox import Outbox
 from collab.engine.serving.access_check import user_id_of
 from collab.protocol.session import Session
 
@@ -89,13 +90,11 @@ def new_member(
         send: of the ASGI server.
         socket: of the server, if frames can go past ASGI.
     """
-    settings = get_settings()
+    settings, user_id = get_settings(), user_id_of(connection.scope)
     return Member(
         connection,
         Session(access, settings, durable=consumer_class.storage is not None),
-        send,
-        settings,
-        user_id=user_id_of(connection.scope),
+        Outbox(send, write_of(socket, send), settings, connection.evict, user_id),
+        user_id=user_id,
         echo_updates=consumer_class.echo_updates,
-        write=write_of(socket, send),
     )

@@ -12,6 +12,7 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.engine.rooms.context import RoomContext
 from collab.engine.rooms.member import Member
+from collab.engine.rooms.outbox import Outbox
 from collab.engine.rooms.room import Room
 from collab.protocol.frames import (
     GONE,
@@ -76,7 +77,7 @@ async def test_frames_that_a_server_writes_at_once_do_not_go_through_asgi(room: 
         return taken
 
     session = Session(Access.WRITE, Settings(), durable=True)
-    member = Member(socket, session, socket.send, Settings(), write=write)
+    member = Member(socket, session, Outbox(socket.send, write, Settings(), socket.evict, None))
     member.send_frame("text")
     send(member, HELLO)
     assert frames == ["text", update_frame(HELLO)]

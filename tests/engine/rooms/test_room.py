@@ -1000,9 +1000,9 @@ async def test_a_client_whose_answer_is_refused_for_good_is_asked_again_after_a_
         await until(partial(asked_for, socket))
         with pytest.raises(TooBig) as raised:
             change(room, member, too_big, whole=True)
-        member.record_refused(raised.value)
+        member.question.refuse(raised.value)
         # That may go away by itself.
-        member.record_refused(TryAgainLater())
+        member.question.refuse(TryAgainLater())
         room.leave(member)
     pauses = [record.getMessage() for record in caplog.records]
     assert len(pauses) == 2
