@@ -39,7 +39,7 @@ __all__ = ["BURST_DELAY", "LARGE_ROOM", "PresentMember", "Room"]
 logger = logging.getLogger("collab.room")
 
 #: In a room of this size, sending to all takes longer than the next update of a burst to arrive.
-LARGE_ROOM = 400
+LARGE_ROOM = 20
 #: Seconds for which the updates of a burst wait in a large room, so that fewer frames are sent.
 BURST_DELAY = 0.004
 
