@@ -247,6 +247,24 @@ def test_prose_uses_plain_words() -> None:
     ] == []
 
 
+def test_a_pause_in_a_test_says_why_time_itself_passes() -> None:
+    assert [
+        place
+        for place, node in definitions(ast.Call, TESTS)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("asyncio.sleep", "time.sleep")
+        and ast.unparse(node.args[0]) != "0"
+        and not place.startswith("tests/harness/")
+        and not follows_comment(place)
+    ] == []
+
+
+def follows_comment(place: str) -> bool:
+    """Return whether the line before a place is a comment."""
+    path, _, number = place.partition(":")
+    return (ROOT / path).read_text("utf-8").splitlines()[int(number) - 2].lstrip().startswith("#")
+
+
 # Imports.
 
 

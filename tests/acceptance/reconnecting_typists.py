@@ -70,6 +70,7 @@ class ReconnectingTypist(Typist):
         while True:
             with suppress(OSError, WebSocketException):
                 return await self.connect()
+            # As clients do: the server may still be starting.
             await asyncio.sleep(PAUSE)
 
     def _listen(self) -> None:

@@ -186,6 +186,7 @@ class Line:
 def _pump(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            # The network that the test asks for takes this long.
             time.sleep(random.uniform(0, LAG / 1000))
             sink.sendall(data)
     # The other direction ends with this one.

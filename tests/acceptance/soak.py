@@ -132,6 +132,7 @@ class Soak:
             try:
                 await self._visit(person)
             except LOST:
+                # As clients do before they connect again.
                 await asyncio.sleep(0.1)
 
     async def _visit(self, person: Person) -> None:
@@ -144,6 +145,7 @@ class Soak:
                 person.note_saved()
                 await person.type(chance)
                 self.survived["words"] += 1
+                # A person types no faster.
                 await asyncio.sleep(chance.random() * 0.2)
                 person.note_saved()
             self.survived["visits"] += 1
@@ -176,6 +178,7 @@ class Soak:
         loop = asyncio.get_running_loop()
         end = loop.time() + self.size.seconds
         while loop.time() < end:
+            # Between two faults, people work undisturbed.
             await asyncio.sleep(0.5 + self._chance.random())
             fault = self._chance.choice(faults)
             name = fault.__name__.lstrip("_").replace("_", " ")
@@ -194,6 +197,7 @@ class Soak:
     async def _hang_server(self) -> None:
         server = self._chance.choice(self._servers)
         server.pause()
+        # The fault lasts for this long.
         await asyncio.sleep(1 + 2 * self._chance.random())
         server.resume()
 
@@ -203,16 +207,19 @@ class Soak:
     async def _slow_network(self) -> None:
         proxy = self._chance.choice(self._proxies)
         proxy.delay = 0.2
+        # The fault lasts for this long.
         await asyncio.sleep(1)
         proxy.delay = 0.0
 
     async def _restart_redis(self) -> None:
         await asyncio.to_thread(self._redis.kill)
+        # The fault lasts for this long.
         await asyncio.sleep(self._chance.random())
         await asyncio.to_thread(self._redis.start)
 
     async def _restart_postgres(self) -> None:
         await asyncio.to_thread(self._postgres.kill)
+        # The fault lasts for this long.
         await asyncio.sleep(self._chance.random())
         await asyncio.to_thread(self._postgres.start)
 
@@ -254,6 +261,7 @@ async def _come_back(client: YjsClient) -> None:
         try:
             await client.hello()
         except (ConnectionError, WebSocketException):
+            # As clients do: a server that starts again gets more time with each attempt.
             await asyncio.sleep(0.1 * 2**attempt)
         else:
             return

@@ -108,6 +108,7 @@ class Writer:
                 await self.client.connect()
                 await self.client.send('{"action":"hello","request_id":0}')
                 await self.client.wait_closed()
+            # As clients do before they connect again.
             await asyncio.sleep(0.05)
 
     async def write(self) -> None:
@@ -181,6 +182,7 @@ class Faults:
 
     async def cut(self) -> None:
         self._drawn.choice(self._proxies).cut()
+        # Clients come back before the next fault, as a rule.
         await asyncio.sleep(0.05)
 
     async def pause(self) -> None:
@@ -231,6 +233,7 @@ async def test_each_client_reads_a_history_of_one_document(
         failing = asyncio.create_task(fail_for(faults, SECONDS))
         while not failing.done():
             await drawn.choice(writers).write()
+            # Writes come at any time of a fault, also close together.
             await asyncio.sleep(drawn.uniform(0, 0.04))
         await failing
         # All is well again: nobody is left behind, and each can write.

@@ -290,6 +290,7 @@ class Oracle(RuleBasedStateMachine):
                 # Hypothesis may not find it again, as it depends on who is faster.
                 print(self._differences(shown, wanted))
                 raise AssertionError("Clients differ from the query.")
+            # Nothing announces the last message of several clients.
             await asyncio.sleep(0.02)
 
     def _differences(self, shown: list[Any], wanted: list[Any]) -> str:

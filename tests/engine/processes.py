@@ -457,6 +457,7 @@ async def met(processes: Cluster) -> None:
 
 async def pause() -> None:
     """Run many ticks: what is due is done, and what was lost has been asked for."""
+    # Tests that wait so long see that nothing comes; for what comes they wait with `until`.
     await asyncio.sleep(30 * CALM_TIMINGS["tick"])
 
 

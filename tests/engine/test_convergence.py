@@ -107,6 +107,7 @@ class World:
         """Remove all members, and the room too unless it has work that is unsaved."""
         for each in self.clients:
             await each.disconnect()
+        # Longer than an empty room is kept, as a rule: either is a case of this test.
         await asyncio.sleep(0.005)
 
     async def settle(self) -> None:
@@ -120,6 +121,7 @@ class World:
                 pass
 
     async def is_settled(self) -> bool:
+        # Several flushes may be due; the caller asks until two answers in a row are yes.
         await asyncio.sleep(0.003)
         for client in self.clients:
             await client.read()

@@ -136,6 +136,7 @@ async function history(seed) {
     if (chance < 0.6) client.change();
     else if (chance < 0.8) client.send(sent);
     else if (chance < 0.95) client.receive(sent);
+    // The relay catches up in between, or not: either is a case of this test.
     else await pause(20 * random());
   }
   for (const client of clients) client.send(sent);

@@ -176,6 +176,7 @@ class Site:
         await Note.objects.acreate(board=self.board, text="new")
 
     async def wait(self, seconds: float) -> None:
+        # A drawn pause: any length is a case of this test.
         await asyncio.sleep(seconds)
 
     # What becomes of it.

@@ -67,6 +67,7 @@ async def test_an_update_is_stored_by_the_process_it_came_to_and_by_no_other() -
         await processes.wait_stored("hello")
         await until(lambda: bob.text == "hello")
         await hold_no_updates(bob.process)
+        # Longer than the time after which it would store them itself, on the virtual clock.
         await asyncio.sleep(0.15)
         assert len(await processes.rows()) == 1
         assert bob.process.storage.calls["append"] == 0

@@ -68,6 +68,7 @@ async def test_all_copies_are_equal_in_the_end(drop: float, seed: int) -> None:
         await asyncio.gather(*(person.client.enter() for person in people))
         for _ in range(150):
             await dice.choice(people).act()
+            # In the same turn or a moment later: either is a case of this test.
             await asyncio.sleep(dice.choice([0, 0, 0.001]))
         await until(lambda: all(p.is_complete(q.client.text) for p in people for q in people))
         (text,) = {person.client.text for person in people}

@@ -78,6 +78,7 @@ async def test_a_message_that_comes_again_changes_nothing_and_raises_no_question
         await hold_no_updates(bob.process)
         for message in again:
             await processes.layer.send(bob.process.channel, message)
+        # Twice as long as a process waits for an answer, on the virtual clock.
         await asyncio.sleep(0.2)
         assert bob.text == "abc"
         assert await processes.rows() == rows
@@ -502,5 +503,6 @@ async def test_repaired_updates_that_are_stored_are_not_stored_again() -> None:
         ann.process.link()._number += 1
         ann.show()
         await until(lambda: bob.text == "hello")
+        # Twice as long as a process waits for an answer, on the virtual clock.
         await asyncio.sleep(0.2)
         assert len(await processes.rows()) == 1

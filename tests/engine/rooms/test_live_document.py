@@ -164,6 +164,7 @@ async def test_a_doc_that_server_code_may_observe_is_kept() -> None:
     doc.observe(seen.append)
     ann, _ = new_member(room)
     change(room, ann, LETTERS[0])
+    # Much longer than SLEEP_DELAY, on the virtual clock.
     await asyncio.sleep(1)
     change(room, ann, LETTERS[1])
     assert room.doc is doc
@@ -209,6 +210,7 @@ async def test_a_room_that_is_closed_does_nothing_any_more() -> None:
     room = make_room(SLEEP_DELAY=0.001)
     content(inside(room)._awake()).insert(0, "x" * 70_000)
     room.close()
+    # Much longer than SLEEP_DELAY, on the virtual clock.
     await asyncio.sleep(1)
     assert not inside(room).is_asleep
     sleep(closed := make_room())

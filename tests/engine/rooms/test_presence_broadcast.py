@@ -109,6 +109,7 @@ async def test_however_much_one_member_moves_the_others_get_a_frame_per_interval
     while loop.time() < end:
         clock += 1
         hall.move(clock)
+        # A movement in each millisecond of the virtual clock.
         await asyncio.sleep(0.001)
     assert clock > 100
     # At once, after 0.1 and after 0.2 s.

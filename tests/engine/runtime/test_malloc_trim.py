@@ -29,6 +29,7 @@ async def test_freed_memory_is_returned_once_it_is_worth_the_time(trims: list[in
     await until(lambda: trims)
     assert trims == [0]
     trimmer.note_freed(1)
+    # Much longer than the interval, on the virtual clock.
     await asyncio.sleep(1)
     assert trims == [0]
 
