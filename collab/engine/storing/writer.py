@@ -42,8 +42,10 @@ _MAX_LOCKED_DELAY = 1.0
 #: After this many failures in a row one document is tried alone: another may be the cause.
 _MAX_BATCH_FAILURES = 3
 #: Updates of each document that are worth a transaction, and bytes of all.
-_ENOUGH_UPDATES = 20
-_ENOUGH_BYTES = 64 * 1024
+_ENOUGH_UPDATES = 100
+_ENOUGH_BYTES = 512 * 1024
+#: Documents of a batch whose updates are merged, or reported as saved, before others have a turn.
+_TURN_DOCUMENTS = 25
 #: Fewer wait for more during this number of pauses, or until none comes during that number.
 _LONGEST_WAIT = 32
 _QUIET_WAIT = 6
@@ -293,15 +295,27 @@ class Writer:
             except Exception as error:
                 self._hold(name, error)
 
-    async def _append(self, names: Iterable[str]) -> None:
-        entries = {name: entries_of(name, self._unsaved.in_flight[name]) for name in names}
+    async def _append(self, names: Sequence[str]) -> None:
+        entries: dict[str, list[LogEntry]] = {}
+        for part in _parts(names):
+            if entries:
+                await asyncio.sleep(0)
+            for name in part:
+                entries[name] = entries_of(name, self._unsaved.in_flight[name])
         if rows := [entry for of_one in entries.values() for entry in of_one]:
             with counters.storing(len(rows)):
                 await self._storage.append(rows)
-        for name, of_one in entries.items():
-            self._held.pop(name, None)
-            _report_saved(self._unsaved.land(name))
-            self._on_stored(name, len(of_one))
+        await self._land(entries)
+
+    async def _land(self, entries: dict[str, list[LogEntry]]) -> None:
+        """Report the updates in flight of documents as saved."""
+        for number, part in enumerate(_parts([*entries])):
+            if number:
+                await asyncio.sleep(0)
+            for name in part:
+                self._held.pop(name, None)
+                _report_saved(self._unsaved.land(name))
+                self._on_stored(name, len(entries[name]))
 
     # Held documents.
 
@@ -357,6 +371,12 @@ class Writer:
             extra={"room": room},
             exc_info=error if delay == _FIRST_RETRY_DELAY and not is_known else None,
         )
+
+
+def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield as many of the names at a time as one turn of the event loop handles."""
+    for start in range(0, len(names), _TURN_DOCUMENTS):
+        yield names[start : start + _TURN_DOCUMENTS]
 
 
 def _number_of(pause: float, usual: int) -> int:

@@ -14,7 +14,15 @@ from pycrdt import Doc
 from collab.conf import Settings
 from collab.engine.relay.timings import DEFAULT
 from collab.engine.rooms.member import Member
-from collab.engine.storing.writer import _LONGEST_WAIT, _USUAL_PAUSE, Writer, _number_of
+from collab.engine.storing import writer as storing_writer
+from collab.engine.storing.writer import (
+    _ENOUGH_BYTES,
+    _ENOUGH_UPDATES,
+    _LONGEST_WAIT,
+    _USUAL_PAUSE,
+    Writer,
+    _number_of,
+)
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.exceptions import DocumentCorrupt, DocumentLocked, StorageUnavailable
@@ -224,10 +232,36 @@ async def test_updates_that_a_task_waits_for_do_not_wait_for_others() -> None:
     await asyncio.wait(harness.tasks)
 
 
+async def test_many_updates_of_a_document_do_not_wait_for_more() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    await type_until(harness, lambda: harness.storage.calls["append"] == 1)
+    harness.writer.put("notes", edits(*typed("y" * 2 * _ENOUGH_UPDATES)))
+    assert await type_until(harness, lambda: not harness.writer.has("notes")) < 8
+    await asyncio.wait(harness.tasks)
+
+
+async def test_others_have_their_turn_while_many_documents_are_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storing_writer, "_TURN_DOCUMENTS", 2)
+    harness = Harness(WRITE_DELAY=0)
+    gate = harness.storage.hold("append")
+    for name in "abcde":
+        harness.writer.put(name, edits(HELLO))
+    await until(lambda: harness.storage.calls["append"])
+    gate.set()
+    stored = [0]
+    while stored[-1] < 5:
+        await asyncio.sleep(0)
+        stored.append(len(harness.stored))
+    assert sorted({*stored}) == [0, 2, 4, 5]
+    await asyncio.wait(harness.tasks)
+
+
 async def test_large_updates_do_not_wait_for_others() -> None:
     harness = Harness(WRITE_DELAY=0)
     await type_until(harness, lambda: harness.storage.calls["append"] == 1)
-    harness.writer.put("notes", edits(new_doc("x" * 70_000).get_update()))
+    harness.writer.put("notes", edits(new_doc("x" * _ENOUGH_BYTES).get_update()))
     assert await type_until(harness, lambda: not harness.writer.has("notes")) < 8
     await asyncio.wait(harness.tasks)
 
