@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from collab_storage.updates import varuint
+
 __all__ = ["encode_any"]
 
 _MAX_INTEGER = 2**31 - 1
@@ -22,10 +24,10 @@ def encode_any(value: Any) -> bytes:
         case str():
             return b"\x77" + _string(value)
         case list() | tuple():
-            return b"\x75" + _unsigned(len(value)) + b"".join(map(encode_any, value))
+            return b"\x75" + varuint(len(value)) + b"".join(map(encode_any, value))
         case dict():
             pairs = (_string(key) + encode_any(item) for key, item in value.items())
-            return b"\x76" + _unsigned(len(value)) + b"".join(pairs)
+            return b"\x76" + varuint(len(value)) + b"".join(pairs)
         case _:
             raise TypeError(f"A {type(value).__name__} is not a JSON value.")
 
@@ -44,20 +46,11 @@ def _number(value: float) -> bytes:
 
 def _string(value: str) -> bytes:
     data = value.encode("utf-8", "replace")
-    return _unsigned(len(data)) + data
-
-
-def _unsigned(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(0x80 | value & 0x7F)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return varuint(len(data)) + data
 
 
 def _signed(value: int) -> bytes:
     # The first byte has six bits of the number beside its sign.
     sign, value = (0x40 if value < 0 else 0), abs(value)
     first, value = sign | value & 0x3F, value >> 6
-    return bytes([first | 0x80]) + _unsigned(value) if value else bytes([first])
+    return bytes([first | 0x80]) + varuint(value) if value else bytes([first])
