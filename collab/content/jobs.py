@@ -22,7 +22,7 @@ from .schema import Schema
 from .trees import JSON
 from .writing import Format, replace
 
-__all__ = ["Edit", "Replacement", "edit_update", "make_token", "render_update", "replace_update"]
+__all__ = ["Replacement", "edit_update", "make_token", "render_update", "replace_update"]
 
 _RENDERERS = {"html": to_html, "json": to_json, "markdown": to_markdown, "text": to_text}
 #: No document is larger when a token is unpacked.
@@ -45,13 +45,6 @@ class Replacement(NamedTuple):
         """The bytes of text whose reading takes as long as that of the content."""
         value = str(self.value)
         return len(value) + _TAG_COST * value.count("<") + len(self.token or "")
-
-
-class Edit(NamedTuple):
-    """A text that takes the place of another."""
-
-    old: str
-    new: str
 
 
 def make_token(update: bytes) -> str:
@@ -85,15 +78,17 @@ def replace_update(
     return _joined(updates), report
 
 
-def edit_update(update: bytes, field: str | None, schema: Schema | str, edit: Edit) -> bytes:
-    """Return the update that replaces a text in a document.
+def edit_update(
+    update: bytes, field: str | None, schema: Schema | str, old: str, new: str
+) -> bytes:
+    """Return the update that replaces the text ``old`` in a document.
 
     Raises:
         TextNotFound: the text is not there, or more than once.
     """
     doc = _load(update)
     with recording_updates(doc) as updates:
-        edit_text(doc, field, edit.old, edit.new, find_schema(schema))
+        edit_text(doc, field, old, new, find_schema(schema))
     return _joined(updates)
 
 

@@ -166,12 +166,11 @@ async def aedit_text(
         DocumentNotFound: nothing of that name is stored.
         TextNotFound: the text is not there, or more than once; the message names similar text.
     """
-    from collab.content.jobs import Edit, edit_update
+    from collab.content.jobs import edit_update
 
     own, own_field = content_schema(name, schema)
     state = (await aread(name)).get_update()
-    edit = Edit(old, new)
-    update = await convert(len(state), edit_update, state, field or own_field, own, edit)
+    update = await convert(len(state), edit_update, state, field or own_field, own, old, new)
     await _store(name, update, user)
 
 
