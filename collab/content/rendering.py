@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pycrdt import Doc
 
 from .editors.tiptap import TIPTAP
-from .formats.html_writer import write_html
-from .formats.markdown_writer import write_markdown
-from .formats.text_writer import write_text
 from .schema import Schema
 from .shared_types.xml_reader import read_xml
-from .trees import JSON, Node
+from .trees import JSON
+from .writing import Format, write_tree
 
 __all__ = ["to_html", "to_json", "to_markdown", "to_text"]
 
@@ -47,17 +44,10 @@ def to_text(doc: Doc[Any], field: str | None = None, schema: Schema | None = Non
     return _write(doc, field, schema, "text")
 
 
-def _write(doc: Doc[Any], field: str | None, schema: Schema | None, format: str) -> str:
+def _write(doc: Doc[Any], field: str | None, schema: Schema | None, format: Format) -> str:
     schema = schema or TIPTAP
     layout = schema.layout
     value = layout.read(doc, field or schema.field, schema)
     if format == layout.native:
         return str(value)
-    return _WRITERS[format](layout.to_tree(value, schema), layout.tree_schema(schema))
-
-
-_WRITERS: dict[str, Callable[[Node, Schema], str]] = {
-    "html": write_html,
-    "markdown": write_markdown,
-    "text": write_text,
-}
+    return write_tree(layout.to_tree(value, schema), format, layout.tree_schema(schema))
