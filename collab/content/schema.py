@@ -190,7 +190,7 @@ class Layout(ABC):
     """
 
     #: The format of the value, if that is a string that needs no conversion.
-    native: ClassVar[str | None] = None
+    native: str | None = None
 
     def tree_schema(self, schema: Schema) -> Schema:
         """Return the schema of the trees that :meth:`to_tree` returns."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from pycrdt import Doc
@@ -23,7 +25,23 @@ __all__ = ["MARKDOWN", "PLAIN"]
 
 
 class _StringLayout(TextLayout):
-    """Content whose value is a string."""
+    """Content whose value is a string.
+
+    Args:
+        native: the format of the string.
+        read: reads a tree in that format.
+        write: writes a tree in it.
+    """
+
+    def __init__(
+        self,
+        native: str,
+        read: Callable[[str, Schema], tuple[Node, Counter[str]]],
+        write: Callable[[Node, Schema], str],
+    ) -> None:
+        self.native = native
+        self._read_tree = read
+        self._write_tree = write
 
     def tree_schema(self, schema: Schema) -> Schema:
         return RICH
@@ -38,30 +56,15 @@ class _StringLayout(TextLayout):
         check_value(value, "text")
         write_text_root(doc, field, [Chunk(value, {})])
 
-
-class _PlainLayout(_StringLayout):
-    native = "text"
-
     def to_tree(self, value: JSON, schema: Schema) -> Node:
-        tree, _ = read_text(value, RICH)
+        tree, _ = self._read_tree(value, RICH)
         return tree | {"content": RICH.complete(tree["content"])}
 
     def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
-        return write_text(tree, RICH)
+        return self._write_tree(tree, RICH)
 
 
-class _MarkdownLayout(_StringLayout):
-    native = "markdown"
-
-    def to_tree(self, value: JSON, schema: Schema) -> Node:
-        tree, _ = read_markdown(value, RICH)
-        return tree | {"content": RICH.complete(tree["content"])}
-
-    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
-        return write_markdown(tree, RICH)
-
-
-PLAIN: Final = Schema(name="plain", field="text", nodes=(), marks=(), layout=_PlainLayout())
-MARKDOWN: Final = Schema(
-    name="markdown", field="text", nodes=(), marks=(), layout=_MarkdownLayout()
-)
+_PLAIN = _StringLayout("text", read_text, write_text)
+_MARKDOWN = _StringLayout("markdown", read_markdown, write_markdown)
+PLAIN: Final = Schema(name="plain", field="text", nodes=(), marks=(), layout=_PLAIN)
+MARKDOWN: Final = Schema(name="markdown", field="text", nodes=(), marks=(), layout=_MARKDOWN)
