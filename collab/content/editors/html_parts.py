@@ -18,7 +18,6 @@ __all__ = [
     "CELL_ATTRIBUTES",
     "code_block",
     "heading",
-    "link_attributes",
     "mention",
     "ordered_list",
     "read_cell",
@@ -151,18 +150,6 @@ def read_image(element: HtmlElement) -> Mapping[str, Any] | None:
         return None
     sizes = {key: _number(element.attributes.get(key, "")) for key in ("width", "height")}
     return {key: size for key, size in sizes.items() if size is not None}
-
-
-def link_attributes(*, target: str | None, rel: str | None) -> Mapping[str, Attribute]:
-    """Return the attributes of links, with the defaults of an editor."""
-    text = (str, type(None))
-    return {
-        "href": Attribute(types=text, html="href", is_url=True),
-        "target": Attribute(default=target, types=text, html="target"),
-        "rel": Attribute(default=rel, types=text, html="rel"),
-        "class": Attribute(types=text, html="class"),
-        "title": Attribute(types=text, html="title"),
-    }
 
 
 def read_link(element: HtmlElement) -> Mapping[str, Any] | None:

@@ -149,7 +149,13 @@ _NODES = (
 _MARKS = (
     MarkType(
         name="link",
-        attributes=parts.link_attributes(target="_blank", rel="noopener noreferrer nofollow"),
+        attributes={
+            "href": Attribute(types=_TEXT, html="href", is_url=True),
+            "target": Attribute(default="_blank", types=_TEXT, html="target"),
+            "rel": Attribute(default="noopener noreferrer nofollow", types=_TEXT, html="rel"),
+            "class": Attribute(types=_TEXT, html="class"),
+            "title": Attribute(types=_TEXT, html="title"),
+        },
         html="a",
         parse={"a": parts.read_link},
     ),
