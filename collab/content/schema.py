@@ -387,8 +387,8 @@ class Schema:
         return is_text(node) or (known is not None and known.is_inline)
 
     def kind_of(self, node: Node) -> str:
-        """Return the name of the kind of node that formats write a node as."""
-        known = self.node_types.get(node["type"])
+        """Return the name of the kind of node, or mark, that formats write a node or a mark as."""
+        known = self.node_types.get(node["type"]) or self.mark_types.get(node["type"])
         return (known.like if known else "") or str(node["type"])
 
     def attributes_of(self, node: Node) -> Mapping[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
 
 from collab.content.expressions import ContentExpression
 from collab.content.schema import REQUIRED, NodeType, Schema
 from collab.content.trees import (
+    Mark,
     Node,
     children,
     document,
@@ -63,10 +65,12 @@ class Fitter:
         if parent.is_code:
             return join_texts(nodes)
         allowed = self._schema.expressions[parent.name].names
-        self._count_marks(parent, nodes)
-        kept = [self._bare(node, parent) for node in nodes if node["type"] in allowed]
+        kept: list[Node] = []
         for node in nodes:
-            if node["type"] not in allowed:
+            bare = self._bare(node, parent)
+            if node["type"] in allowed:
+                kept.append(bare)
+            else:
                 self._dropped[f"node {node['type']}"] += 1
         return join_texts(_collapse(kept, self._is_line_end))
 
@@ -74,35 +78,36 @@ class Fitter:
         """Return an inline node with the marks that it may have."""
         if parent.marks is None or "marks" not in node:
             return node
-        marks = [mark for mark in node["marks"] if mark["type"] in parent.marks]
+        marks: list[Mark] = []
+        for mark in node["marks"]:
+            if mark["type"] in parent.marks:
+                marks.append(mark)
+            else:
+                self._dropped[f"mark {mark['type']}"] += 1
         bare = {key: value for key, value in node.items() if key != "marks"}
         return bare | {"marks": marks} if marks else bare
 
-    def _count_marks(self, parent: NodeType, nodes: Iterable[Node]) -> None:
-        for node in nodes:
-            for mark in node.get("marks", ()):
-                if parent.marks is not None and mark["type"] not in parent.marks:
-                    self._dropped[f"mark {mark['type']}"] += 1
-
     def _is_line_end(self, node: Node) -> bool:
-        known = self._schema.node_types.get(node["type"])
-        return known is not None and "hardBreak" in (known.name, known.like)
+        return self._schema.kind_of(node) == "hardBreak"
 
     # Blocks.
 
-    def _blocks(self, nodes: Sequence[Node]) -> Iterator[Node]:
-        """Yield blocks; texts between them are lines of their own."""
-        line: list[Node] = []
-        for node in [*nodes, BREAK]:
-            if self._schema.is_inline(node):
-                line.append(node)
-                continue
-            if _has_letters(line):
-                paragraph = self._schema.first_line_type
-                yield make_node(paragraph.name, {}, self._line(paragraph, line))
-            line = []
-            if node is not BREAK:
-                yield from self._block(node)
+    def _blocks(
+        self,
+        nodes: Iterable[Node],
+        line_type: NodeType | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Iterator[Node]:
+        """Yield blocks; texts between them are lines of their own, of a type with attributes."""
+        for is_line, group in groupby(nodes, self._schema.is_inline):
+            part = [*group]
+            if not is_line:
+                for node in part:
+                    if node is not BREAK:
+                        yield from self._block(node)
+            elif _has_letters(part):
+                line_type = line_type or self._schema.first_line_type
+                yield make_node(line_type.name, attributes, self._line(line_type, part))
 
     def _block(self, node: Node) -> Iterator[Node]:
         """Yield the nodes that a node becomes."""
@@ -111,29 +116,13 @@ class Fitter:
         if known is None or not known.content:
             yield node
         elif self._schema.holds_text(known.name) and not known.is_code:
-            yield from self._split_line(known, node)
+            # A line that has blocks in it becomes lines and blocks, one after the other.
+            parts = [*self._blocks(inner, known, attributes)]
+            yield from parts or [make_node(known.name, attributes)]
         else:
             for kind, content in self._split_list(known, inner):
                 given = attributes if kind is known else None
                 yield make_node(kind.name, given, self._content(kind, content))
-
-    def _split_line(self, known: NodeType, node: Node) -> Iterator[Node]:
-        """Yield a node that holds text, and the blocks that are in it, one after the other."""
-        line: list[Node] = []
-        count = 0
-        for child in children(node):
-            if self._schema.is_inline(child):
-                line.append(child)
-                continue
-            if _has_letters(line):
-                yield make_node(known.name, node.get("attrs"), self._line(known, line))
-                count += 1
-            line = []
-            if child is not BREAK:
-                yield from self._block(child)
-                count += 1
-        if _has_letters(line) or not count:
-            yield make_node(known.name, node.get("attrs"), self._line(known, line))
 
     def _split_list(
         self, known: NodeType, nodes: Sequence[Node]

@@ -104,8 +104,8 @@ class InlineMarkdown:
         marks = [mark for mark in node.get("marks", ()) if self._is_written(mark)]
         if not is_text(node):
             return [_Piece(self._inline_node(node), marks)]
-        if any(self._kind(mark) == "code" for mark in marks):
-            others = [mark for mark in marks if self._kind(mark) != "code"]
+        if any(self._schema.kind_of(mark) == "code" for mark in marks):
+            others = [mark for mark in marks if self._schema.kind_of(mark) != "code"]
             return [_Piece(_code(node["text"]), others)]
         parts = re.split(r"(\n)|(^\s+|\s+$)", node["text"])
         return [
@@ -119,7 +119,7 @@ class InlineMarkdown:
         values = self._schema.attributes_of(node)
         if known is not None and known.markdown is not None:
             return known.markdown(values, self.write(node.get("content", ())))
-        match (known and known.like) or node["type"]:
+        match self._schema.kind_of(node):
             case "hardBreak":
                 return _BREAK
             case "image":
@@ -129,15 +129,12 @@ class InlineMarkdown:
             case _:
                 return escape_text(inline_text(node))
 
-    def _kind(self, mark: Mark) -> str:
-        known = self._schema.mark_types.get(mark["type"])
-        return (known.like if known else "") or str(mark["type"])
-
     def _is_written(self, mark: Mark) -> bool:
-        if self._kind(mark) == "link":
+        kind = self._schema.kind_of(mark)
+        if kind == "link":
             href = self._schema.attributes_of(mark).get("href")
             return isinstance(href, str) and href != "" and is_safe_url(href)
-        return self._kind(mark) == "code" or self._delimiters(mark) is not None
+        return kind == "code" or self._delimiters(mark) is not None
 
     def _delimiters(self, mark: Mark) -> tuple[str, str] | None:
         known = self._schema.mark_types.get(mark["type"])
@@ -166,7 +163,7 @@ class InlineMarkdown:
         return written
 
     def _wrapped(self, mark: Mark, inside: Sequence[_Piece], before: str, after: str) -> str:
-        if self._kind(mark) == "link":
+        if self._schema.kind_of(mark) == "link":
             values = self._schema.attributes_of(mark)
             return link(self._marked(inside, "[", "]"), values["href"], values.get("title"))
         start, end = self._delimiters(mark) or ("", "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 from collab.content.schema import Schema
 from collab.content.trees import Node, children, inline_text, is_text, walk
@@ -57,17 +58,11 @@ class _MarkdownWriter:
         return between.join(written)
 
     def _wrapped(self, nodes: Iterable[Node]) -> Iterable[Node]:
-        texts: list[Node] = []
-        for node in nodes:
-            if self._schema.is_inline(node):
-                texts.append(node)
-                continue
-            if texts:
-                yield {"type": "paragraph", "content": texts}
-                texts = []
-            yield node
-        if texts:
-            yield {"type": "paragraph", "content": texts}
+        for is_line, group in groupby(nodes, self._schema.is_inline):
+            if is_line:
+                yield {"type": "paragraph", "content": [*group]}
+            else:
+                yield from group
 
     def _block(self, node: Node) -> str:
         known = self._schema.node_types.get(node["type"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from collab.content.schema import Schema
 from collab.content.trees import Node, children, inline_text, is_text
@@ -27,14 +28,12 @@ class _TextWriter:
     def blocks(self, nodes: Iterable[Node], between: str = "\n\n") -> str:
         """Return the text of blocks."""
         written: list[str] = []
-        line = ""
-        for node in nodes:
-            if self._schema.is_inline(node):
-                line += self._inline(node)
-                continue
-            written += [line, self._block(node)]
-            line = ""
-        return between.join(filter(None, [*written, line]))
+        for is_line, group in groupby(nodes, self._schema.is_inline):
+            if is_line:
+                written.append("".join(map(self._inline, group)))
+            else:
+                written += map(self._block, group)
+        return between.join(filter(None, written))
 
     def _inline(self, node: Node) -> str:
         if is_text(node):
