@@ -7,10 +7,22 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 
-__all__ = ["Pair", "align", "anchors", "similarity", "words"]
+__all__ = [
+    "Pair",
+    "Pairs",
+    "align",
+    "anchors",
+    "common_ends",
+    "rising",
+    "similarity",
+    "unique_pairs",
+    "words",
+]
 
 #: The indices of an old and a new item; ``None`` where an item has no partner.
 Pair = tuple[int | None, int | None]
+#: The indices of old and new items that are equal, in the order of both.
+Pairs = list[tuple[int, int]]
 
 #: Old items times new items, beyond which they are not compared each with each.
 _MAX_COMPARED = 40_000
@@ -53,21 +65,19 @@ def align(
     return pairs
 
 
-def anchors(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+def anchors(old: Sequence[Hashable], new: Sequence[Hashable]) -> Pairs:
     """Return indices of equal items, in order: those at both ends, and between them those that
     are there once (a patience diff)."""
-    found: list[tuple[int, int]] = []
+    found: Pairs = []
     # Not by recursion: items may be found as deep between others as there are items.
     gaps = [(0, len(old), 0, len(new))]
     while gaps:
         i, m, j, n = gaps.pop()
-        while i < m and j < n and old[i] == new[j]:
-            found.append((i, j))
-            i, j = i + 1, j + 1
-        while i < m and j < n and old[m - 1] == new[n - 1]:
-            m, n = m - 1, n - 1
-            found.append((m, n))
-        if unique := _unique_pairs(old, new, i, m, j, n):
+        head, tail = common_ends(old[i:m], new[j:n])
+        found += [(i + k, j + k) for k in range(head)]
+        found += [(m - k, n - k) for k in range(1, tail + 1)]
+        i, m, j, n = i + head, m - tail, j + head, n - tail
+        if unique := [(i + a, j + b) for a, b in unique_pairs(old[i:m], new[j:n])]:
             found += unique
             starts = [(i, j), *((each + 1, other + 1) for each, other in unique)]
             ends = [*unique, (m, n)]
@@ -75,31 +85,40 @@ def anchors(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int,
     return sorted(found)
 
 
-def _unique_pairs(
-    old: Sequence[Hashable], new: Sequence[Hashable], i: int, m: int, j: int, n: int
-) -> list[tuple[int, int]]:
+def common_ends(old: Sequence[Hashable], new: Sequence[Hashable]) -> tuple[int, int]:
+    """Return how many items at the beginning and at the end are the same."""
+    limit = min(len(old), len(new))
+    head = tail = 0
+    while head < limit and old[head] == new[head]:
+        head += 1
+    while tail < limit - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    return head, tail
+
+
+def unique_pairs(old: Sequence[Hashable], new: Sequence[Hashable]) -> Pairs:
     """Return the longest ordered series of pairs of items that are there once on both sides."""
-    old_counts, new_counts = Counter(old[i:m]), Counter(new[j:n])
-    places = {old[index]: index for index in range(i, m) if old_counts[old[index]] == 1}
+    old_counts, new_counts = Counter(old), Counter(new)
+    places = {item: index for index, item in enumerate(new) if new_counts[item] == 1}
     candidates = [
-        (places[new[index]], index)
-        for index in range(j, n)
-        if new_counts[new[index]] == 1 and new[index] in places
+        (index, places[item])
+        for index, item in enumerate(old)
+        if old_counts[item] == 1 and item in places
     ]
-    return _longest_rising(candidates)
+    return rising(candidates)
 
 
-def _longest_rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the longest part of ``pairs`` whose first numbers rise."""
+def rising(pairs: Sequence[tuple[int, int]]) -> Pairs:
+    """Return the longest part of ``pairs``, in order of the first, in which the second rises."""
     tails: list[int] = []
     ends: list[int] = []
     previous: list[int] = []
-    for index, (value, _) in enumerate(pairs):
+    for index, (_, value) in enumerate(pairs):
         position = bisect_left(tails, value)
         previous.append(ends[position - 1] if position else -1)
         tails[position : position + 1] = [value]
         ends[position : position + 1] = [index]
-    chosen: list[tuple[int, int]] = []
+    chosen: Pairs = []
     index = ends[-1] if ends else -1
     while index >= 0:
         chosen.append(pairs[index])

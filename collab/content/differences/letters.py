@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from .alignment import anchors
+from .alignment import Pairs, anchors, common_ends
 
-__all__ = ["Span", "StandIns", "spans"]
+__all__ = ["TOKEN", "Span", "StandIns", "spans"]
 
 #: A word, a letter of a script without spaces between words, spaces, or another character.
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|\s+|.", re.DOTALL)
+TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|\s+|.", re.DOTALL)
 #: Old tokens times new tokens, beyond which only unique ones are looked for.
 _MAX_COMPARED = 1_000_000
 #: A text of which less stays is replaced as a whole rather than here and there.
@@ -75,7 +75,7 @@ def spans(old: str, new: str) -> Iterator[Span]:
 
 def _replaced(old: str, new: str, i: int, m: int, j: int, n: int) -> Iterator[Span]:
     """Yield the spans for a part of a text that has become another; their ends may be the same."""
-    head, tail = _common_ends(old[i:m], new[j:n])
+    head, tail = common_ends(old[i:m], new[j:n])
     if head:
         yield Span(i, i + head, j, j + head)
     if i + head < m - tail:
@@ -86,23 +86,11 @@ def _replaced(old: str, new: str, i: int, m: int, j: int, n: int) -> Iterator[Sp
         yield Span(m - tail, m, n - tail, n)
 
 
-def _common_ends(old: str, new: str) -> tuple[int, int]:
-    """Return how many letters at the beginning and at the end are the same."""
-    limit = min(len(old), len(new))
-    head = 0
-    while head < limit and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < limit - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    return head, tail
-
-
 def _kept(old: str, new: str) -> Iterator[tuple[int, int, int]]:
     """Yield where words of the old text that stay begin and end, and where they are in the new."""
-    head, tail = _common_ends(old, new)
-    old_tokens = _TOKEN.findall(old[head : len(old) - tail])
-    new_tokens = _TOKEN.findall(new[head : len(new) - tail])
+    head, tail = common_ends(old, new)
+    old_tokens = TOKEN.findall(old[head : len(old) - tail])
+    new_tokens = TOKEN.findall(new[head : len(new) - tail])
     pairs = _equal_tokens(old_tokens, new_tokens)
     if sum(len(old_tokens[i]) for i, _ in pairs) < _MIN_KEPT * max(
         sum(map(len, old_tokens)), sum(map(len, new_tokens))
@@ -113,7 +101,7 @@ def _kept(old: str, new: str) -> Iterator[tuple[int, int, int]]:
         yield old_starts[i], old_starts[i + 1], new_starts[j]
 
 
-def _equal_tokens(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+def _equal_tokens(old: Sequence[str], new: Sequence[str]) -> Pairs:
     if len(old) * len(new) > _MAX_COMPARED:
         return anchors(old, new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()

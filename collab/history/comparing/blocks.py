@@ -6,13 +6,13 @@ Each node is looked at a limited number of times, so that the time grows with th
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from collab.content.differences.alignment import similarity, words
 from collab.content.schema import Schema
 from collab.content.trees import Node, children, is_text, walk
 from collab.history.comparing.changes import ChangeKind, Path, Piece
@@ -28,7 +28,6 @@ _NEAR = 16
 _MIN_LIKENESS = 0.5
 #: Letters and nodes of a block of which its likeness is judged.
 _SAMPLE, _SAMPLED_NODES = 2_000, 100
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(slots=True)
@@ -220,18 +219,17 @@ class _Trees:
         """Return how like each other two blocks are, from 0 to 1."""
         if not self._fit(old, new):
             return 0.0
-        (text, words), (other, others) = self._sample(old), self._sample(new)
-        longest = max(words.total(), others.total())
-        if not longest:
+        (text, known), (other, others) = self._sample(old), self._sample(new)
+        if not known and not others:
             return _MIN_LIKENESS if old["type"] == new["type"] and text == other else 0.0
-        return (words & others).total() / longest
+        return similarity(known, others)
 
     def _sample(self, node: Node) -> tuple[str, Counter[str]]:
         if id(node) not in self._samples:
             inner = islice(walk(node), _SAMPLED_NODES)
             parts = (part["text"][:_SAMPLE] for part in inner if is_text(part))
             text = " ".join(parts)[:_SAMPLE]
-            self._samples[id(node)] = text, Counter(_WORD.findall(text))
+            self._samples[id(node)] = text, words(text)
         return self._samples[id(node)]
 
     # Moved blocks.

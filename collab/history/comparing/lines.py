@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
+from collab.content.differences.alignment import common_ends
+from collab.content.differences.letters import TOKEN
 from collab.content.trees import Node, is_text
 from collab.history.comparing.changes import Piece, PieceKind
 from collab.history.comparing.matching import gaps, matched
 
 __all__ = ["TextLine", "compare_lines", "compare_texts", "pieces_of"]
 
-#: A word, a letter of a script without spaces between words, spaces, or another character.
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|\s+|.", re.DOTALL)
 #: Stands for an inline node.
 _NODE = "\ufffc"
 #: A line of which less stays is removed and added as a whole.
@@ -55,7 +54,7 @@ class TextLine:
     def tokens(self) -> tuple[list[Hashable], list[int]]:
         """Return the words, as they are compared, and where each begins."""
         tokens, starts = list[Hashable](), [0]
-        for found in _TOKEN.findall(self.text):
+        for found in TOKEN.findall(self.text):
             node = self.nodes[self.owners[starts[-1]]]
             is_node = found == _NODE and not is_text(node)
             tokens.append((self._keys.get(id(node)),) if is_node else found)
@@ -121,8 +120,8 @@ def _replaced(old: TextLine, new: TextLine, olds: range, news: range) -> Iterato
     """Yield the places of words that others took the place of; they may begin or end the same."""
     before = old.text[olds.start : olds.stop]
     after = new.text[news.start : news.stop]
-    head, tail = _common_ends(before, after)
-    if head + tail < _MIN_OF_WORD * max(len(before), len(after)):
+    head, tail = common_ends(before, after)
+    if _NODE in before + after or head + tail < _MIN_OF_WORD * max(len(before), len(after)):
         head = tail = 0
     for k in range(head):
         yield olds[k], news[k]
@@ -132,17 +131,6 @@ def _replaced(old: TextLine, new: TextLine, olds: range, news: range) -> Iterato
         yield None, news[k]
     for k in range(tail, 0, -1):
         yield olds[-k], news[-k]
-
-
-def _common_ends(before: str, after: str) -> tuple[int, int]:
-    if _NODE in before or _NODE in after:
-        return 0, 0
-    limit, head, tail = min(len(before), len(after)), 0, 0
-    while head < limit and before[head] == after[head]:
-        head += 1
-    while tail < limit - head and before[-1 - tail] == after[-1 - tail]:
-        tail += 1
-    return head, tail
 
 
 def _groups(

@@ -7,7 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collab.history.comparing.matching import gaps, matched, rising
+from collab.content.differences.alignment import rising
+from collab.history.comparing.matching import gaps, matched
 
 ITEMS = st.lists(st.sampled_from("abcdef"), max_size=20)
 
