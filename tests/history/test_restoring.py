@@ -33,7 +33,7 @@ def docs(*changes: Any) -> tuple[Doc[Any], bytes, dict[str, Any]]:
 
 def restore(doc: Doc[Any], then: bytes) -> bytes:
     present = Present("doc", StoredDocument(doc.get_update(), [], 1))
-    update = restoration(present, [encode(then)], []).update
+    _, update = restoration(present, [encode(then)], [])
     if update:
         doc.apply_update(update)
     return update
@@ -82,7 +82,7 @@ def test_an_edit_at_the_same_time_elsewhere_stays() -> None:
 def test_the_state_before_comes_with_it() -> None:
     doc, then, _ = docs(fill, changed)
     present = Present("doc", StoredDocument(doc.get_update(), [], 1))
-    before = restoration(present, [encode(then)], []).before
+    before, _ = restoration(present, [encode(then)], [])
     assert before == encode(doc.get_update())
 
 

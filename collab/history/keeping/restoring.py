@@ -7,7 +7,6 @@ document and takes nothing back, so it merges with edits that members make meanw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from collab.history.keeping.split_letters import whole_letters
 from collab.history.keeping.states import decode, encode
@@ -17,20 +16,15 @@ from collab_storage.surrogates import as_yjs
 from collab_storage.updates import EMPTY_UPDATE, merge
 from collab_storage.versions import VersionState
 
-__all__ = ["Restoration", "restoration"]
-
-
-class Restoration(NamedTuple):
-    """The state before a restoration, and the update that restores; ``b""`` if nothing changes."""
-
-    before: VersionState
-    update: bytes
+__all__ = ["restoration"]
 
 
 def restoration(
     present: Present, wanted: Sequence[VersionState], base: Sequence[VersionState]
-) -> Restoration:
-    """Return the update that makes the present content that of a version.
+) -> tuple[VersionState, bytes]:
+    """Return the present state, and the update that makes its content that of a version.
+
+    The update is ``b""`` if nothing changes.
 
     Args:
         present: the document.
@@ -40,10 +34,10 @@ def restoration(
     now = present.update
     before = encode(now, base)
     if before.digest == wanted[-1].digest:
-        return Restoration(before, b"")
+        return before, b""
     then = decode(wanted)
     broken_then, broken_now = as_yjs([then, now])
     update = undoing(broken_then, broken_now)
     if broken_then != then:
         update = merge([update, whole_letters(merge([broken_now, update]), then)])
-    return Restoration(before, b"" if update == EMPTY_UPDATE else update)
+    return before, b"" if update == EMPTY_UPDATE else update
