@@ -7,7 +7,7 @@ restoration takes the permission to change documents, too, the right to write, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,7 +37,7 @@ from collab.history.keeping.visibility import (
     rights_of,
     visible_version,
 )
-from collab.history.users import user_names
+from collab.history.users import names_in, user_names
 from collab_storage.render import render_text
 from collab_storage.versions import Version, VersionKind
 
@@ -108,7 +108,7 @@ class HistoryPages(BaseAdmin):
         chosen = {key: request.GET.get(key, "") for key in ("day", "kind", "author")}
         shown = [version for version in found if _is_chosen(version, chosen)]
         page = Paginator(shown, _PAGE).get_page(request.GET.get("p"))
-        names = _names(found)
+        names = names_in(found)
         rows = [self._row(version, document, names) for version in page]
         context = {
             "page": page,
@@ -126,7 +126,7 @@ class HistoryPages(BaseAdmin):
         """Show the content of a version."""
         opened = self._opened(request, object_id)
         document, version = opened.document, opened.version(id)
-        context: dict[str, Any] = {"row": self._row(version, document, _names([version]))}
+        context: dict[str, Any] = {"row": self._row(version, document, names_in([version]))}
         context |= {
             "content": _preview(document.name, id),
             "may_restore": opened.rights.can_restore,
@@ -225,10 +225,6 @@ def _is_chosen(version: Version, chosen: dict[str, str]) -> bool:
     )
 
 
-def _names(versions: Sequence[Version]) -> dict[str, str]:
-    return user_names(key for version in versions for key in (*version.by, version.made_by) if key)
-
-
 def _preview(name: str, id: int) -> SafeString:
     """Return the content of a version as HTML."""
     doc, kind = operations.read(name, id), type_of(name)
@@ -248,7 +244,7 @@ def _comparison(name: str, a: int, b: int | None) -> dict[str, Any]:
         found = diff(name, a, b)
     except ContentError as error:
         return {"content": str(error), "authors": [], "is_equal": False}
-    names = user_names(user for user in found.users if user is not None)
+    names = user_names(found.users)
     authors = [
         (number, "?" if user is None else names.get(user, user))
         for number, user in enumerate(found.users)

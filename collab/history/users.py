@@ -7,7 +7,9 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-__all__ = ["display_name", "user_names"]
+from collab_storage.versions import Version
+
+__all__ = ["display_name", "names_in", "user_names"]
 
 
 def display_name(user: Any) -> str:
@@ -15,11 +17,19 @@ def display_name(user: Any) -> str:
     return str(getattr(user, "get_full_name", str)() or user)
 
 
-def user_names(keys: Iterable[str]) -> dict[str, str]:
-    """Return the names of users by the text of their keys; of those that there still are."""
+def user_names(keys: Iterable[str | None]) -> dict[str, str]:
+    """Return the names of users by the text of their keys; of those that there still are.
+
+    ``None`` is a user who is not known, and has no name.
+    """
     field = get_user_model()._meta.pk
     valid: dict[Any, str] = {}
-    for key in {*keys}:
+    for key in filter(None, {*keys}):
         valid[field.to_python(key)] = key
     found = get_user_model()._default_manager.in_bulk([*valid])
     return {valid[key]: display_name(user) for key, user in found.items()}
+
+
+def names_in(versions: Iterable[Version]) -> dict[str, str]:
+    """Return the names of the users who have made versions, or changes in them."""
+    return user_names(key for version in versions for key in (*version.by, version.made_by))

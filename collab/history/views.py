@@ -35,7 +35,7 @@ from collab.history.comparing.operations import diff
 from collab.history.exceptions import InvalidTitle, VersionNotFound
 from collab.history.keeping import operations
 from collab.history.keeping.visibility import read_id, rights_of, visible_version
-from collab.history.users import user_names
+from collab.history.users import names_in, user_names
 from collab.wire import CloseCode
 from collab_storage.versions import Version
 
@@ -86,7 +86,7 @@ class HistoryView(View):
         except ContentError as error:
             return JsonResponse({"detail": str(error)}, status=422)
         except Exception as error:
-            refusal = refusal_of(error, _key(getattr(self, "user", None)))
+            refusal = refusal_of(error, user_key(getattr(self, "user", None)))
             if refusal is None:
                 raise
             return _refused(refusal)
@@ -110,10 +110,10 @@ class HistoryView(View):
             raise NoSuchDocument
         access = await self._access()
         if access == Access.NONE:
-            raise denial(_key(self.user))
+            raise denial(user_key(self.user))
         rights = await rights_of(self.name, self.user, access)
         if method not in self.reading and not rights.can_restore:
-            raise denial(_key(self.user))
+            raise denial(user_key(self.user))
         self.rights = rights
 
     async def _access(self) -> Access:
@@ -157,7 +157,7 @@ class VersionsView(HistoryView):
         return JsonResponse(
             {
                 "versions": [_json(version) for version in page],
-                "users": user_names(key for version in page for key in _users(version)),
+                "users": names_in(page),
                 "can_restore": self.rights.can_restore,
                 "has_more": bool(following),
             }
@@ -216,13 +216,12 @@ class DiffView(HistoryView):
         found = diff(name, *ids)
         if request.GET.get("format") == "html":
             return HttpResponse(found.html)
-        users = [*found.users]
         return JsonResponse(
             {
                 "changes": found.json,
                 "html": found.html,
-                "authors": users,
-                "users": user_names(user for user in users if user is not None),
+                "authors": [*found.users],
+                "users": user_names(found.users),
             }
         )
 
@@ -251,7 +250,7 @@ class AuthorsView(HistoryView):
                     for part in found.ranges
                     if since is None or part.until >= since
                 ],
-                "users": user_names(user for user in shares if user is not None),
+                "users": user_names(shares),
             }
         )
 
@@ -273,10 +272,6 @@ def _refused(error: MemberError) -> HttpResponse:
     return JsonResponse({"detail": str(error)}, status=_STATUS.get(error.close_code, 403))
 
 
-def _key(user: Any) -> str | None:
-    return user_key(user)
-
-
 def _json(version: Version) -> dict[str, Any]:
     return {
         "id": version.id,
@@ -288,10 +283,6 @@ def _json(version: Version) -> dict[str, Any]:
         "edits": version.edits,
         "restored_from": version.restored_from,
     }
-
-
-def _users(version: Version) -> list[str]:
-    return [*version.by, *([version.made_by] if version.made_by else [])]
 
 
 def _title(request: HttpRequest) -> str:
