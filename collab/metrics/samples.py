@@ -56,24 +56,6 @@ _COUNTERS = {
 }
 
 
-class _Gauge(NamedTuple):
-    name: str
-    help: str
-
-    def of(self, value: float) -> Metric:
-        return Metric(f"collab_{self.name}", "gauge", self.help, [Sample("", {}, value)])
-
-
-_ROOMS = _Gauge("rooms", "Open documents.")
-_MEMBERS = _Gauge("members", "Connections in rooms.")
-_PENDING = _Gauge("pending_updates", "Updates in rooms whose dependencies are missing.")
-_UNSAVED = _Gauge("unsaved_bytes", "Bytes of updates that wait for the storage.")
-_LAG = _Gauge("event_loop_lag_seconds", "Longest delay of the event loop in the last minute.")
-_DRAINING = _Gauge(
-    "draining", "1 while the process disconnects its members before it ends, else 0."
-)
-
-
 def read_metrics() -> Iterator[Metric]:
     """Return all metrics of this process. May be called from any thread."""
     yield from _gauges(live_hubs())
@@ -105,12 +87,24 @@ def read_metrics() -> Iterator[Metric]:
 
 def _gauges(hubs: list[Hub]) -> Iterator[Metric]:
     rooms = [room for hub in hubs for room in list(hub.rooms.values())]
-    yield _ROOMS.of(len(rooms))
-    yield _MEMBERS.of(sum(len(room.members) for room in rooms))
-    yield _PENDING.of(sum(room.pending_updates for room in rooms))
-    yield _UNSAVED.of(sum(hub.writer.unsaved_size for hub in hubs))
-    yield _LAG.of(max((hub.loop_lag.worst_lag for hub in hubs), default=0.0))
-    yield _DRAINING.of(any(hub.is_draining for hub in hubs))
+    members = sum(len(room.members) for room in rooms)
+    pending = sum(room.pending_updates for room in rooms)
+    unsaved = sum(hub.writer.unsaved_size for hub in hubs)
+    lag = max((hub.loop_lag.worst_lag for hub in hubs), default=0.0)
+    is_draining = any(hub.is_draining for hub in hubs)
+    for name, text, value in (
+        ("rooms", "Open documents.", len(rooms)),
+        ("members", "Connections in rooms.", members),
+        ("pending_updates", "Updates in rooms whose dependencies are missing.", pending),
+        ("unsaved_bytes", "Bytes of updates that wait for the storage.", unsaved),
+        ("event_loop_lag_seconds", "Longest delay of the event loop in the last minute.", lag),
+        (
+            "draining",
+            "1 while the process disconnects its members before it ends, else 0.",
+            is_draining,
+        ),
+    ):
+        yield Metric(f"collab_{name}", "gauge", text, [Sample("", {}, value)])
 
 
 def _summary(what: str, text: str, times: str) -> Metric:
