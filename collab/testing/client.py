@@ -41,6 +41,7 @@ from pycrdt import (
 )
 
 from collab.conf import get_storage
+from collab.documents.hooks.calling import close_old_connections
 from collab.engine.connections.routes import routes
 from collab.engine.hub.current import current_hub
 from collab.wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
@@ -116,17 +117,6 @@ async def _explain(error: Exception) -> None:
 _connected: WeakKeyDictionary[asyncio.AbstractEventLoop, set[CollabClient]] = WeakKeyDictionary()
 
 
-def _close_old_connections() -> None:
-    """Close connections as Channels does, but never one in a transaction.
-
-    Channels' middleware closes a connection whose autocommit is off, as it is in a ``TestCase``;
-    the tests that follow in its class would have none.
-    """
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
-
-
 @asynccontextmanager
 async def connect(
     application: Application,
@@ -147,7 +137,8 @@ async def connect(
         RuntimeError: the test runs in a transaction, and documents are in the database.
     """
     await _refuse_transaction()
-    channels.db.close_old_connections = _close_old_connections
+    # Channels' own closes that of a TestCase, whose autocommit is off, also for later tests.
+    channels.db.close_old_connections = close_old_connections
     client = CollabClient(
         application, path, user=user, headers=headers, subprotocols=subprotocols, doc=doc
     )

@@ -12,7 +12,7 @@ from django.db import connections
 
 from collab.documents.hooks.threads import threads_of
 
-__all__ = ["call_hook"]
+__all__ = ["call_hook", "close_old_connections"]
 
 logger = logging.getLogger("collab.documents")
 
@@ -63,14 +63,14 @@ def _has_thread() -> bool:
 
 
 def _call_in_thread(hook: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
-    _close_old_connections()
+    close_old_connections()
     try:
         return hook(*args, **parameters)
     finally:
-        _close_old_connections()
+        close_old_connections()
 
 
-def _close_old_connections() -> None:
+def close_old_connections() -> None:
     """Close connections that are too old, but for those of a transaction of the caller."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
