@@ -14,6 +14,11 @@ __all__ = ["EDITORS", "Editor", "EditorOptions"]
 
 Editor = Literal["rich", "markdown", "code", "plain"]
 EDITORS: Final[tuple[str, ...]] = get_args(Editor)
+#: Options whose text is that of the attribute.
+_TEXTS = (
+    *("placeholder", "label", "language", "form_field", "id"),
+    *("upload_url", "mentions_url", "csrf_token"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,7 @@ class EditorOptions:
 
     Args:
         field: the name of the shared type in the document.
-        editor: the kind.
+        editor: ``"rich"``, ``"markdown"``, ``"code"`` or ``"plain"``.
         readonly: shows the text only. The document's policy decides about access; this is
             about the page.
         placeholder: a text for an empty editor.
@@ -81,10 +86,8 @@ class EditorOptions:
             "no-toolbar": not self.toolbar,
             "no-status": not self.status,
         }
-        for name in ("placeholder", "label", "language", "form_field", "id"):
+        for name in _TEXTS:
             values[name.replace("_", "-")] = str(getattr(self, name) or "")
-        for name in ("upload_url", "mentions_url", "csrf_token"):
-            values[name.replace("_", "-")] = str(getattr(self, name))
         return {name: value for name, value in values.items() if value}
 
     @classmethod

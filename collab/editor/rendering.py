@@ -23,45 +23,24 @@ __all__ = ["SCRIPT", "draft_html", "editor_html", "media", "user_attributes"]
 SCRIPT: Final = "collab_editor/editor.js"
 
 
-def editor_html(
-    name: str,
-    *,
-    field: str = "default",
-    editor: str = "rich",
-    user: Any = None,
-    readonly: bool | None = None,
-    placeholder: str = "",
-    language: str = "",
-    form_field: str | None = None,
-    rendered: str = "",
-    **options: Any,
-) -> SafeString:
+def editor_html(name: str, *, user: Any = None, rendered: str = "", **options: Any) -> SafeString:
     """Return an editor of a document; the page also needs :func:`media`.
 
     Args:
         name: the document.
-        field: the name of the shared type in it.
-        editor: ``"rich"``, ``"markdown"``, ``"code"`` or ``"plain"``.
         user: whose name and colour others see; by default the connection's.
-        readonly: shows the text only.
-        placeholder: a text for an empty editor.
-        language: of code.
-        form_field: the name of an input that holds the rendered value.
         rendered: the content, shown until the editor is there; HTML if it is marked safe.
         options: see :class:`~collab.editor.options.EditorOptions`.
 
     Raises:
         ImproperlyConfigured: an option is not valid.
     """
-    shown = {"placeholder": placeholder, "language": language, "readonly": readonly}
-    chosen = EditorOptions.of(
-        {**options, **shown, "field": field, "editor": editor, "form_field": form_field}
-    )
+    chosen = EditorOptions.of(options)
     return format_html(
         '<collab-editor{}><div class="collab-rendered">{}</div>{}</collab-editor>',
         _written(_attributes(name, user, chosen)),
         conditional_escape(rendered),
-        _input(form_field, rendered),
+        _input(chosen.form_field, rendered),
     )
 
 
