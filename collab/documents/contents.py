@@ -52,21 +52,22 @@ rewrite_watchers: list[Callable[[str, object], Awaitable[None]]] = []
 
 
 def content_schema(
-    name: str, schema: Schema | str | None = None
+    name: str, schema: Schema | str | None = None, field: str | None = None
 ) -> tuple[Schema | str, str | None]:
     """Return the schema of a document's content, and its field if that is not the schema's.
 
     Args:
         name: the document.
-        schema: wins over that of the document's type.
+        schema, field: win over those of the document's type.
 
     Raises:
         ImproperlyConfigured: nothing says which schema the document has.
     """
     document_type = type_of(name)
-    own = None if document_type is None else document_type.content
-    field = None if document_type is None else document_type.content_field
-    return known_schema(name, own if schema is None else schema), field
+    if document_type is not None:
+        schema = document_type.content if schema is None else schema
+        field = field or document_type.content_field
+    return known_schema(name, schema), field
 
 
 async def acontent(
@@ -83,9 +84,9 @@ async def acontent(
         DocumentNotFound: nothing of that name is stored.
         ImproperlyConfigured: nothing says which schema the document has.
     """
-    own, own_field = content_schema(name, schema)
+    own, root = content_schema(name, schema, field)
     doc = await aread(name)
-    return DocumentContent(name, doc.get_update(), own, field or own_field)
+    return DocumentContent(name, doc.get_update(), own, root)
 
 
 async def ahtml(name: str, *, schema: Schema | str | None = None, field: str | None = None) -> str:
@@ -168,9 +169,9 @@ async def aedit_text(
     """
     from collab.content.jobs import edit_update
 
-    own, own_field = content_schema(name, schema)
+    own, root = content_schema(name, schema, field)
     state = (await aread(name)).get_update()
-    update = await convert(len(state), edit_update, state, field or own_field, own, old, new)
+    update = await convert(len(state), edit_update, state, root, own, old, new)
     await _store(name, update, user)
 
 
@@ -194,10 +195,10 @@ async def _replace(
     from collab.content.jobs import Replacement, replace_update
 
     wanted = Replacement(*content, base, on_conflict)
-    own, own_field = content_schema(name, schema)
+    own, root = content_schema(name, schema, field)
     state = await _state(name)
     size = len(state) + wanted.cost
-    update, report = await convert(size, replace_update, state, field or own_field, own, wanted)
+    update, report = await convert(size, replace_update, state, root, own, wanted)
     await _store(name, update, user)
     if state == EMPTY_UPDATE and not update:
         # A document without content, which exists nevertheless.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from collab.engine.hub.working_copies import blocking, unsaved_entries
 from collab.exceptions import DocumentNotFound
 from collab.history.jobs import run_history_job
+from collab.history.present import Present
 from collab.history.storage import history_storage
 from collab_storage.authorship import (
     AuthorRange,
@@ -48,11 +50,10 @@ class Share:
     last: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Attributed:
+class Attributed(NamedTuple):
     """A document with the contributions to it."""
 
-    stored: StoredDocument
+    present: Present
     authorship: Authorship
 
 
@@ -104,10 +105,10 @@ async def attributed(name: str) -> Attributed:
             break
     rows = [LogRow(0, entry.data, entry.user_id, entry.at) for entry in unsaved]
     whole = StoredDocument(stored.snapshot, [*stored.log, *rows], stored.version)
-    size = sum(map(len, whole.updates))
-    recent = await run_history_job(size, authorship_of, whole)
+    present = Present(name, whole)
+    recent = await run_history_job(present.size, authorship_of, whole)
     return Attributed(
-        whole,
+        present,
         Authorship(
             [*folded.ranges, *recent.ranges],
             [*folded.deletions, *recent.deletions],

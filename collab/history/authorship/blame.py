@@ -70,9 +70,8 @@ async def ablame(name: str, field: str) -> list[Run]:
     Raises:
         DocumentNotFound: nothing of that name is stored.
     """
-    found = await attributed(name)
-    present = Present(name, found.stored)
-    return await run_history_job(present.size, text_runs, present, field, found.authorship.ranges)
+    present, authorship = await attributed(name)
+    return await run_history_job(present.size, text_runs, present, field, authorship.ranges)
 
 
 async def ablame_html(name: str, *, field: str | None = None) -> tuple[str, list[str | None]]:
@@ -90,12 +89,9 @@ async def ablame_html(name: str, *, field: str | None = None) -> tuple[str, list
         DocumentNotFound: nothing of that name is stored.
         ImproperlyConfigured: nothing says which schema the document has.
     """
-    schema, own_field = content_schema(name)
-    found = await attributed(name)
-    present = Present(name, found.stored)
-    return await run_content_job(
-        present.size, html_runs, schema, field or own_field, present, found.authorship.ranges
-    )
+    schema, field = content_schema(name, field=field)
+    present, authorship = await attributed(name)
+    return await run_content_job(present.size, html_runs, schema, field, present, authorship.ranges)
 
 
 def text_runs(present: Present, field: str, ranges: Sequence[AuthorRange]) -> list[Run]:

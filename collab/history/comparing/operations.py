@@ -39,15 +39,13 @@ async def adiff(name: str, a: int, b: int | None = None) -> Comparison:
     """
     compare_states = await asyncio.to_thread(_comparison)
     old = (await load(name, a)).states
-    found = await attributed(name)
-    new = Present(name, found.stored) if b is None else (await load(name, b)).states
+    present, authorship = await attributed(name)
+    new = present if b is None else (await load(name, b)).states
     size = new.size if isinstance(new, Present) else unpacked_size(new)
     known = type_of(name)
     schema, field = (known.content, known.content_field) if known else (None, None)
-    ranges = found.authorship.ranges
-    return await run_content_job(
-        size + unpacked_size(old), compare_states, schema, field, old, new, ranges
-    )
+    size += unpacked_size(old)
+    return await run_content_job(size, compare_states, schema, field, old, new, authorship.ranges)
 
 
 def _comparison() -> Callable[..., Comparison]:
