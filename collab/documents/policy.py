@@ -19,14 +19,16 @@ from collab.engine.hub.working_copies import load_copy, new_entry
 from collab.engine.runtime.gathering import Gathering
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.serving.access_check import is_rechecking
+from collab.engine.serving.refusals import refusal_of
 from collab.engine.storing.upgrade import mark_version
-from collab.exceptions import MemberError, ProtocolViolation
+from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
 
 __all__ = [
     "TypeRules",
+    "aaccess_of",
     "absolute_url",
     "access_of",
     "authorize",
@@ -120,12 +122,19 @@ def _as_access(value: Any) -> Access | Exception:
         return error
 
 
-def access_of(name: str, user: Any) -> Access | None:
-    """Return the access of ``user`` to the document ``name``; ``None`` if it has no type."""
+async def aaccess_of(name: str, user: Any) -> Access | None:
+    """Return the same as :func:`authorize`; ``Access.NONE`` if the type refuses with an error."""
     try:
-        return async_to_sync(authorize)(name, user)
-    except MemberError:
+        return await authorize(name, user)
+    except Exception as error:
+        if refusal_of(error, None) is None:
+            raise
         return Access.NONE
+
+
+def access_of(name: str, user: Any) -> Access | None:
+    """See :func:`aaccess_of`."""
+    return async_to_sync(aaccess_of)(name, user)
 
 
 def may_read(name: str, user: Any) -> bool:

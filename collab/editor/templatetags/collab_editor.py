@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
 from collab import documents
 from collab.access import Access
-from collab.editor.element.rights import typed_access
+from collab.documents import policy
 from collab.editor.rendering import editor_html, media
 from collab_storage.exceptions import DocumentNotFound
 
@@ -56,7 +55,7 @@ def _access(name: str, user: Any, granted: Any) -> Access | None:
     """Return the user's access; ``None`` if the consumer of the document decides."""
     if granted is not None:
         return Access[granted.upper()] if isinstance(granted, str) else Access(granted)
-    return async_to_sync(typed_access)(name, user)
+    return policy.access_of(name, user)
 
 
 def _rendered(name: str, editor: str, field: str) -> str:
