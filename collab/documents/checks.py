@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
 
-from collab.documents.changes.hooks import has_hooks
-from collab.documents.document_type import DocumentType
+from collab.documents.document_type import has_hooks, overrides
 from collab.documents.registry import Registration, registrations
 
 __all__ = ["check_document_types"]
@@ -40,8 +39,7 @@ def _hidden(types: list[Registration]) -> Iterator[CheckMessage]:
 
 def _open(types: list[Registration]) -> Iterator[CheckMessage]:
     for registration in types:
-        document_type = type(registration.document_type)
-        if all(getattr(document_type, name) is getattr(DocumentType, name) for name in _DECIDING):
+        if not overrides(type(registration.document_type), *_DECIDING):
             yield Error(
                 f"{_label(registration)} does not say who may open its documents.",
                 hint="Define authorize(self, user, ...), which returns an Access, or"

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collab.content import Schema
     from collab.documents.changes.change import Change
 
-__all__ = ["DocumentType", "History"]
+__all__ = ["DocumentType", "History", "has_hooks", "overrides"]
+
+#: Methods that are called after a change.
+_HOOKS = ("created", "changed", "deleted", "renamed", "validate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +184,13 @@ class DocumentType:
     def get_absolute_url(self, *args: Any, **parameters: Any) -> Any:
         """Return the address of the page that shows the document, if there is one."""
         return None
+
+
+def overrides(document_type: type[DocumentType], *methods: str) -> bool:
+    """Return whether a type defines any of some methods itself."""
+    return any(getattr(document_type, name) is not getattr(DocumentType, name) for name in methods)
+
+
+def has_hooks(document_type: type[DocumentType]) -> bool:
+    """Return whether a type defines a method that is called after a change."""
+    return overrides(document_type, *_HOOKS)

@@ -12,7 +12,7 @@ from pycrdt import Doc
 
 from collab.access import Access
 from collab.conf import get_settings, get_storage
-from collab.documents.document_type import DocumentType
+from collab.documents.document_type import overrides
 from collab.documents.hooks.calling import call_hook
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
@@ -56,10 +56,10 @@ async def authorize(name: str, user: Any) -> Access | None:
     if resolved is None:
         return None
     document_type, parameters = resolved
-    if _overrides(document_type, "access_for"):
+    if overrides(type(document_type), "access_for"):
         if is_rechecking.get():
             return await _gatherings.current().ask(name, user)
-        if not _overrides(document_type, "authorize"):
+        if not overrides(type(document_type), "authorize"):
             return await _access_of_one(name, user)
     return Access(await call_hook(document_type.authorize, user, **parameters))
 
@@ -162,7 +162,7 @@ async def seed(name: str, doc: Doc[Any]) -> None:
     if (resolved := resolve(name)) is None:
         return
     document_type, parameters = resolved
-    if _overrides(document_type, "load_legacy"):
+    if overrides(type(document_type), "load_legacy"):
         legacy = await call_hook(document_type.load_legacy, **parameters)
         if legacy is not None:
             (state,) = as_yjs([read_state(legacy)])
@@ -188,13 +188,8 @@ def _has_seed(name: str) -> bool:
     if resolved is None:
         return False
     document_type = resolved.document_type
-    return document_type.version is not None or any(
-        _overrides(document_type, hook) for hook in ("seed", "load_legacy")
-    )
-
-
-def _overrides(document_type: DocumentType, hook: str) -> bool:
-    return getattr(type(document_type), hook) is not getattr(DocumentType, hook)
+    has_own = overrides(type(document_type), "seed", "load_legacy")
+    return document_type.version is not None or has_own
 
 
 async def _store_seed(name: str) -> bool:
@@ -232,7 +227,7 @@ class TypeRules:
     @property
     def check_update(self) -> Callable[[Any, Any], None] | None:
         """Refuses updates of members as the type does; ``None`` if it does not."""
-        if type(self._type).check_update is DocumentType.check_update:
+        if not overrides(type(self._type), "check_update"):
             return None
 
         def check(member: Any, outline: Any) -> None:
@@ -254,7 +249,7 @@ class TypeRules:
 
     async def presence(self, user: Any) -> dict[str, Any] | None:
         """Return the type's data about ``user`` for other members."""
-        if type(self._type).presence is DocumentType.presence:
+        if not overrides(type(self._type), "presence"):
             return None
         found: dict[str, Any] | None = await call_hook(
             self._type.presence, user, **self._parameters

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync, iscoroutinefunction
 
 from collab import signals
 from collab.documents.changes.change import Change
-from collab.documents.changes.hooks import has_hooks
+from collab.documents.document_type import has_hooks
 from collab.documents.registry import ResolvedName, resolve
 from collab_storage.journal import EventKind
 from collab_storage.models import QueuedEvent

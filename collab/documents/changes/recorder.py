@@ -9,9 +9,8 @@ from django.apps import apps
 from django.db import transaction
 
 from collab.documents.changes.dispatcher import dispatcher
-from collab.documents.changes.hooks import has_hooks
 from collab.documents.changes.receivers import has_receivers, is_tracked
-from collab.documents.document_type import DocumentType
+from collab.documents.document_type import DocumentType, has_hooks
 from collab.documents.registry import registrations, resolve
 from collab.engine.hub.current import end_services
 from collab.engine.hub.loader import room_watchers

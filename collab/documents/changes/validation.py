@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from collab.conf import get_storage
 from collab.documents.changes.refusals import objection
-from collab.documents.document_type import DocumentType
+from collab.documents.document_type import overrides
 from collab.documents.reading import read
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.current import in_all_hubs
@@ -43,7 +43,7 @@ def validate_changes(name: str, events: Sequence[QueuedEvent], using: str) -> No
         using: alias of the database with its last valid state.
     """
     resolved = resolve(name)
-    if resolved is None or type(resolved.document_type).validate is DocumentType.validate:
+    if resolved is None or not overrides(type(resolved.document_type), "validate"):
         return
     document, state = _ChangedDocument(name, resolved, events, using), _state(name)
     # The type is asked before the transaction begins, which locks a database of SQLite.
