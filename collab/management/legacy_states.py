@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from posixpath import join
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from django.core.files.storage import Storage as FileStorage
 from django.core.management.base import CommandError
@@ -18,11 +19,11 @@ from django.db import connections
 
 __all__ = [
     "DatabaseTable",
+    "DocumentTable",
     "LegacyStates",
     "LegacyVersion",
     "Objects",
     "SQLiteTable",
-    "TableNames",
     "VersionedObjects",
 ]
 
@@ -40,11 +41,11 @@ class LegacyStates(Protocol):
         """Return a document's state."""
 
 
-class TableNames:
-    """The names of a table and of its columns.
+class DocumentTable(ABC):
+    """A table with a row for each document.
 
     Args:
-        table: has a row for each document.
+        table: its name.
         name: column of the documents' names.
         data: column of their states.
 
@@ -52,47 +53,49 @@ class TableNames:
         CommandError: one is not a name.
     """
 
+    #: Stands for a parameter of a query.
+    _parameter: ClassVar[str]
+
     def __init__(self, table: str, name: str, data: str) -> None:
         for each in (table, name, data):
             if not _IDENTIFIER.fullmatch(each):
                 raise CommandError(f"{each!r} is not the name of a table or column.")
         self._table, self._name, self._data = table, name, data
 
-    @property
-    def list_query(self) -> str:
-        """The query for all names."""
-        return f"SELECT {self._name} FROM {self._table} ORDER BY {self._name}"
+    def names(self) -> list[str]:
+        """Return the names of all documents."""
+        query = f"SELECT {self._name} FROM {self._table} ORDER BY {self._name}"
+        return [name for (name,) in self._rows(query)]
 
-    def read_query(self, parameter: str) -> str:
-        """Return the query for the state of one document."""
-        return f"SELECT {self._data} FROM {self._table} WHERE {self._name} = {parameter}"
+    def read(self, name: str) -> bytes | str:
+        """Return a document's state."""
+        query = f"SELECT {self._data} FROM {self._table} WHERE {self._name} = {self._parameter}"
+        ((data,),) = self._rows(query, name)
+        return data if isinstance(data, str) else bytes(data)
+
+    @abstractmethod
+    def _rows(self, query: str, *parameters: str) -> list[Any]:
+        """Return the rows that a query finds."""
 
 
-class SQLiteTable:
+class SQLiteTable(DocumentTable):
     """A table of a SQLite file, which is only read.
 
     Args:
         path: of the file.
-        table: of the documents.
+        names: of the table and its columns.
 
     Raises:
         CommandError: there is no such file.
     """
 
-    def __init__(self, path: str, table: TableNames) -> None:
+    _parameter = "?"
+
+    def __init__(self, path: str, *names: str) -> None:
+        super().__init__(*names)
         if not Path(path).is_file():
             raise CommandError(f"There is no file {path}.")
         self._uri = f"{Path(path).resolve().as_uri()}?mode=ro"
-        self._table = table
-
-    def names(self) -> list[str]:
-        """Return the names of all documents."""
-        return [name for (name,) in self._rows(self._table.list_query)]
-
-    def read(self, name: str) -> bytes | str:
-        """Return a document's state."""
-        ((data,),) = self._rows(self._table.read_query("?"), name)
-        return data if isinstance(data, str) else bytes(data)
 
     def _rows(self, query: str, *parameters: str) -> list[Any]:
         try:
@@ -102,26 +105,19 @@ class SQLiteTable:
             raise CommandError(f"The SQLite file cannot be read: {error}.") from error
 
 
-class DatabaseTable:
+class DatabaseTable(DocumentTable):
     """A table of one of the project's databases.
 
     Args:
         alias: of the database, in ``DATABASES``.
-        table: of the documents.
+        names: of the table and its columns.
     """
 
-    def __init__(self, alias: str, table: TableNames) -> None:
+    _parameter = "%s"
+
+    def __init__(self, alias: str, *names: str) -> None:
+        super().__init__(*names)
         self._alias = alias
-        self._table = table
-
-    def names(self) -> list[str]:
-        """Return the names of all documents."""
-        return [name for (name,) in self._rows(self._table.list_query)]
-
-    def read(self, name: str) -> bytes | str:
-        """Return a document's state."""
-        ((data,),) = self._rows(self._table.read_query("%s"), name)
-        return data if isinstance(data, str) else bytes(data)
 
     def _rows(self, query: str, *parameters: str) -> list[Any]:
         with connections[self._alias].cursor() as cursor:

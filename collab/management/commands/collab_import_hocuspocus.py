@@ -11,7 +11,6 @@ from collab.management.legacy_states import (
     LegacyStates,
     Objects,
     SQLiteTable,
-    TableNames,
 )
 
 
@@ -38,7 +37,7 @@ class Command(ImportCommand):
             return Objects(FileSystemStorage(path), options["suffix"])
         if alias := options["storage"]:
             return Objects(storages[alias], options["suffix"])
-        table = TableNames(options["table"], options["name_column"], options["data_column"])
+        names = options["table"], options["name_column"], options["data_column"]
         if path := options["sqlite"]:
-            return SQLiteTable(path, table)
-        return DatabaseTable(options["database"], table)
+            return SQLiteTable(path, *names)
+        return DatabaseTable(options["database"], *names)
