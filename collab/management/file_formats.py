@@ -15,10 +15,13 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
 from collab import documents
 
-__all__ = ["HISTORY_SUFFIX", "clear", "fill", "has_content"]
+__all__ = ["HISTORY_SUFFIX", "SUFFIXES", "clear", "fill", "has_content"]
 
 #: The ending of the file with the versions and authors of a document.
 HISTORY_SUFFIX = ".history.json"
+
+#: The ending of files in each format.
+SUFFIXES = {"html": ".html", "json": ".json", "markdown": ".md", "text": ".txt", "update": ".yjs"}
 
 _ELEMENT = {"tag", "attributes", "children"}
 _XML_TEXT = {"attributes", "content"}

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from collab import documents, history
 from collab.conf import get_storage
 from collab.history import transfer
-from collab.management.file_formats import HISTORY_SUFFIX, has_content
+from collab.management.file_formats import HISTORY_SUFFIX, SUFFIXES, has_content
 from collab.management.selection import DocumentsCommand
 from collab_storage.compaction import readable_update
 from collab_storage.exceptions import DocumentNotFound
@@ -28,7 +28,7 @@ class Command(DocumentsCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("names", nargs="+", metavar="NAME")
-        parser.add_argument("--format", choices=sorted(_FORMATS), default="json")
+        parser.add_argument("--format", choices=sorted(SUFFIXES), default="json")
         parser.add_argument(
             "--schema",
             help="the editor whose content it is, such as tiptap (default: the document type's);"
@@ -50,7 +50,7 @@ class Command(DocumentsCommand):
 
     def run(self, **options: Any) -> None:
         names, output = options["names"], options["output"]
-        suffix, write = _FORMATS[options["format"]]
+        suffix, write = SUFFIXES[options["format"]], _WRITERS[options["format"]]
         schema = options["schema"]
         with_history = options["with_history"]
         if with_history and (output is None or options["format"] != "update"):
@@ -129,10 +129,10 @@ def _update(name: str, schema: str | None) -> bytes:
     return readable_update(stored, name)
 
 
-_FORMATS: dict[str, tuple[str, Callable[[str, str | None], str | bytes]]] = {
-    "html": (".html", _html),
-    "json": (".json", _json),
-    "markdown": (".md", _markdown),
-    "text": (".txt", _text),
-    "update": (".yjs", _update),
+_WRITERS: dict[str, Callable[[str, str | None], str | bytes]] = {
+    "html": _html,
+    "json": _json,
+    "markdown": _markdown,
+    "text": _text,
+    "update": _update,
 }

@@ -15,16 +15,10 @@ from collab.documents import edit, exists, send_doc_update
 from collab.exceptions import ContentError
 from collab.history import VersionKind, transfer
 from collab.history.keeping.automatic import keep_before
-from collab.management.file_formats import HISTORY_SUFFIX, clear, fill, has_content
+from collab.management.file_formats import HISTORY_SUFFIX, SUFFIXES, clear, fill, has_content
 from collab.management.selection import DocumentsCommand
 
-_SUFFIXES = {
-    ".html": "html",
-    ".json": "json",
-    ".md": "markdown",
-    ".txt": "text",
-    ".yjs": "update",
-}
+_FORMATS = {suffix: format for format, suffix in SUFFIXES.items()}
 
 
 class Command(DocumentsCommand):
@@ -38,8 +32,8 @@ class Command(DocumentsCommand):
         parser.add_argument("file", metavar="FILE", help='"-" is standard input')
         parser.add_argument(
             "--format",
-            choices=sorted(_SUFFIXES.values()),
-            help=f"by default from the ending of the file's name: {', '.join(_SUFFIXES)}",
+            choices=sorted(SUFFIXES),
+            help=f"by default from the ending of the file's name: {', '.join(_FORMATS)}",
         )
         parser.add_argument(
             "--schema",
@@ -121,10 +115,10 @@ def _read(file: str) -> bytes:
 
 def _format_of(file: str) -> str:
     try:
-        return _SUFFIXES[Path(file).suffix]
+        return _FORMATS[Path(file).suffix]
     except KeyError:
         raise CommandError(
-            f"The format of {file} is unknown. Add --format {'|'.join(_SUFFIXES.values())}"
+            f"The format of {file} is unknown. Add --format {'|'.join(SUFFIXES)}"
         ) from None
 
 
