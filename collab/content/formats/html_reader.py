@@ -138,9 +138,7 @@ class _Table:
         self.styles = _STYLES | {each.style for each in known if each.style}
 
 
-@lru_cache(maxsize=32)
-def _table(schema: Schema) -> _Table:
-    return _Table(schema)
+_table = lru_cache(maxsize=32)(_Table)
 
 
 class _HtmlReader:

@@ -18,7 +18,7 @@ from collab.exceptions import InvalidContent
 
 from .html_reader import read_html
 
-__all__ = ["markdown_html", "read_markdown"]
+__all__ = ["read_markdown"]
 
 #: Parts that a text has at most: some, and more with each letter.
 _MAX_TOKENS = 1000
@@ -30,13 +30,7 @@ def read_markdown(
     markdown: str, schema: Schema, foreign: Collection[str] = ()
 ) -> tuple[Node, Counter[str]]:
     """Return the tree of Markdown, fitted to the schema, and a report of dropped parts."""
-    return read_html(markdown_html(markdown), schema, foreign)
-
-
-def markdown_html(markdown: str) -> str:
-    """Return the HTML of Markdown; HTML inside of it is not cleaned."""
-    html: str = _parser().render(markdown)
-    return html
+    return read_html(_parser().render(markdown), schema, foreign)
 
 
 @cache

@@ -86,7 +86,7 @@ class Blocks(Sequence["Block"]):
 
     def _walk(self) -> Iterator[Block]:
         anchors = self._layout.anchors(self._doc, self._field, self._schema)
-        top = enumerate(self._top(self._value()))
+        top = enumerate(self._layout.unwrap_blocks(self._value()))
         pending: list[tuple[Path, JSON]] = [((index,), json) for index, json in top]
         while pending:
             path, json = pending.pop(0)
@@ -95,9 +95,6 @@ class Blocks(Sequence["Block"]):
             yield Block(self, path, json, anchors.get(path))
             below = enumerate(json.get(self._layout.children_key) or ())
             pending[:0] = [((*path, index), inner) for index, inner in below]
-
-    def _top(self, value: JSON) -> list[JSON]:
-        return self._layout.unwrap_blocks(value)
 
     def _splice(self, path: Path, count: int, content: JSON, format: Format) -> Report:
         """Put content in the place of ``count`` blocks from a path on."""
@@ -111,7 +108,7 @@ class Blocks(Sequence["Block"]):
         return report
 
     def _siblings(self, value: JSON, path: Path) -> list[JSON]:
-        siblings = self._top(value)
+        siblings = self._layout.unwrap_blocks(value)
         for index in path:
             parent = siblings[index]
             siblings = parent.setdefault(self._layout.children_key, [])
@@ -124,7 +121,7 @@ class Blocks(Sequence["Block"]):
             return (content if isinstance(content, list) else [content]), Report()
         old = self._layout.wrap_blocks(replaced)
         new, report = merge_value(old, content, self._schema, format)
-        return list(self._top(new)), report
+        return list(self._layout.unwrap_blocks(new)), report
 
 
 class Block:
