@@ -23,8 +23,10 @@ __all__ = [
     "inline_text",
     "is_text",
     "join_texts",
+    "make_lines",
     "make_node",
     "make_text",
+    "split_letters",
     "walk",
 ]
 
@@ -60,6 +62,15 @@ def make_text(text: str, marks: Sequence[Mark] = ()) -> Node:
     return node
 
 
+def make_lines(text: str, marks: Sequence[Mark] = (), line_end: str = "hardBreak") -> list[Node]:
+    """Return the nodes of a text, with a node for each line end."""
+    nodes: list[Node] = []
+    for index, part in enumerate(text.split("\n")):
+        nodes += [make_node(line_end)] if index else []
+        nodes += [make_text(part, marks)] if part else []
+    return nodes
+
+
 def document(content: Sequence[Node]) -> Node:
     """Return the node at the top of a tree, which also has a content if it is empty."""
     return {"type": "doc", "content": list(content)}
@@ -90,6 +101,14 @@ def join_texts(nodes: Iterable[Node]) -> list[Node]:
 
 def _same_marks(one: Node, other: Node) -> bool:
     return bool(one.get("marks", []) == other.get("marks", []))
+
+
+def split_letters(nodes: Iterable[Node]) -> list[Node]:
+    """Return inline nodes with each letter as a node."""
+    letters: list[Node] = []
+    for node in nodes:
+        letters += [node | {"text": each} for each in node["text"]] if is_text(node) else [node]
+    return letters
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from collab.content.schema import Schema
-from collab.content.trees import Node, is_text, join_texts, make_text
+from collab.content.trees import Node, is_text, join_texts, split_letters
 
 from .letters import StandIns, spans
 
@@ -24,7 +24,7 @@ def carry_inline(
         schema: of all.
     """
     stand_ins = StandIns(node["text"] for node in (*old, *seen, *new) if is_text(node))
-    before, view, after = map(_letters, (old, seen, new))
+    before, view, after = map(split_letters, (old, seen, new))
     signs = ["".join(_sign(node, stand_ins) for node in part) for part in (before, view, after)]
     kept = _places_kept(signs[1], signs[2])
     lead: list[Node] = []
@@ -43,19 +43,6 @@ def carry_inline(
             target = _slot_before(slots, lead, kept, view_start, len(view))
             target += before[start:end]
     return join_texts([*lead, *(node for slot in slots for node in slot)])
-
-
-def _letters(nodes: Sequence[Node]) -> list[Node]:
-    """Return inline nodes with each letter as a node."""
-    return [
-        part
-        for node in nodes
-        for part in (
-            [make_text(letter, node.get("marks", ())) for letter in node["text"]]
-            if is_text(node)
-            else [node]
-        )
-    ]
 
 
 def _sign(node: Node, stand_ins: StandIns) -> str:

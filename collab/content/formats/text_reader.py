@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from collab.content.schema import NodeType, Schema
-from collab.content.trees import Node, document, make_node, make_text
+from collab.content.trees import Node, document, make_lines, make_node, make_text
 
 __all__ = ["read_text"]
 
@@ -23,8 +23,4 @@ def read_text(text: str, schema: Schema) -> tuple[Node, Counter[str]]:
 def _line(text: str, breaks: list[NodeType]) -> list[Node]:
     if not breaks:
         return [make_text(text)] if text else []
-    nodes: list[Node] = []
-    for index, part in enumerate(text.split("\n")):
-        nodes += [make_node(breaks[0].name)] if index else []
-        nodes += [make_text(part)] if part else []
-    return nodes
+    return make_lines(text, line_end=breaks[0].name)

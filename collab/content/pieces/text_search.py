@@ -11,7 +11,7 @@ from pycrdt import Doc
 
 from collab.content.editors.tiptap import TIPTAP
 from collab.content.schema import Schema
-from collab.content.trees import Node, is_text, join_texts
+from collab.content.trees import Node, join_texts, split_letters
 from collab.exceptions import TextNotFound
 
 from .signs import NODE, LineRange, Signs, line_text, lines_of
@@ -174,9 +174,7 @@ def _nearest(lines: Sequence[str], text: str) -> str:
 
 
 def _replace(nodes: Sequence[Node], places: Sequence[int], length: int, new: str) -> list[Node]:
-    letters: list[Node] = []
-    for node in nodes:
-        letters += [node | {"text": each} for each in node["text"]] if is_text(node) else [node]
+    letters = split_letters(nodes)
     for place in reversed(places):
         first = letters[place]
         letters[place : place + length] = [first | {"text": new}] if new else []

@@ -17,13 +17,14 @@ from collab.content.trees import (
     column_span,
     document,
     is_text,
+    make_lines,
     make_node,
     make_text,
     walk,
 )
 from collab.exceptions import InvalidContent
 
-__all__ = ["Block", "block_text", "blocks_of", "tree_of"]
+__all__ = ["Block", "block_text", "blocks_of", "column_widths", "tree_of"]
 
 Block: TypeAlias = dict[str, Any]
 
@@ -112,9 +113,7 @@ class _Reader:
         headers = [[cell["type"] == "tableHeader" for cell in row] for row in rows]
         content: Block = {
             "type": "tableContent",
-            "columnWidths": [
-                width for cell in (rows[0] if rows else ()) for width in _widths(cell)
-            ],
+            "columnWidths": column_widths(rows),
             "rows": [{"cells": [self._cell(cell) for cell in row]} for row in rows],
         }
         header_rows = sum(bool(row) and all(row) for row in headers)
@@ -156,9 +155,13 @@ def _style(mark: Mark) -> Any:
     return mark["attrs"][_VALUE] if _VALUE in mark.get("attrs", {}) else True
 
 
-def _widths(cell: Node) -> list[Any]:
-    given = cell.get("attrs", {})
-    return list(given.get("colwidth") or [None] * column_span(given))
+def column_widths(rows: Sequence[Sequence[Node]]) -> list[Any]:
+    """Return the width of each column of a table, ``None`` where it is not said."""
+    widths: list[Any] = []
+    for cell in rows[0] if rows else ():
+        given = cell.get("attrs", {})
+        widths += given.get("colwidth") or [None] * column_span(given)
+    return widths
 
 
 def block_text(block: Block) -> str:
@@ -269,11 +272,7 @@ class _BlocksWriter:
         marks = [self._mark(name, value) for name, value in styles.items() if value]
         if is_code:
             return [make_text(text, marks)] if text else []
-        nodes: list[Node] = []
-        for index, part in enumerate(text.split("\n")):
-            nodes += [make_node("hardBreak")] if index else []
-            nodes += [make_text(part, marks)] if part else []
-        return nodes
+        return make_lines(text, marks)
 
     def _mark(self, name: str, value: Any) -> Mark:
         return {"type": name} if value is True else {"type": name, "attrs": {_VALUE: value}}

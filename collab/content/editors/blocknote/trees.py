@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from collab.content.formats.markdown_inline import mention_text
@@ -14,11 +14,12 @@ from collab.content.trees import (
     document,
     inline_text,
     is_text,
+    make_lines,
     make_node,
     make_text,
 )
 
-from .blocks import Block
+from .blocks import Block, column_widths
 
 __all__ = ["KNOWN_BLOCKS", "blocks_to_tree", "tree_to_blocks"]
 
@@ -174,16 +175,12 @@ def _inline(content: Iterable[Block]) -> list[Node]:
     return nodes
 
 
-def _styled(item: Block) -> Iterator[Node]:
+def _styled(item: Block) -> list[Node]:
     marks: list[Mark] = [
         {"type": name} if value is True else {"type": name, "attrs": {"value": value}}
         for name, value in item["styles"].items()
     ]
-    for index, part in enumerate(item["text"].split("\n")):
-        if index:
-            yield make_node("hardBreak")
-        if part:
-            yield make_text(part, marks)
+    return make_lines(item["text"], marks)
 
 
 # Blocks of a tree.
@@ -289,16 +286,11 @@ def _table_content(table: Node) -> Block:
     header_columns = next((i for i, each in enumerate(is_column) if not each), shortest)
     content: Block = {
         "type": "tableContent",
-        "columnWidths": [width for cell in (rows[0] if rows else ()) for width in _widths(cell)],
+        "columnWidths": column_widths(rows),
         "rows": [{"cells": [_cell_block(cell) for cell in row]} for row in rows],
     }
     content |= {"headerRows": header_rows} if header_rows else {}
     return content | ({"headerCols": header_columns} if header_columns and has_body else {})
-
-
-def _widths(cell: Node) -> list[Any]:
-    given = cell.get("attrs", {})
-    return list(given.get("colwidth") or [None] * given.get("colspan", 1))
 
 
 def _cell_block(cell: Node) -> Block:
