@@ -28,7 +28,6 @@ from collab_storage.surrogates import as_yjs
 
 __all__ = [
     "TypeRules",
-    "aaccess_of",
     "absolute_url",
     "access_of",
     "authorize",
@@ -122,19 +121,14 @@ def _as_access(value: Any) -> Access | Exception:
         return error
 
 
-async def aaccess_of(name: str, user: Any) -> Access | None:
+def access_of(name: str, user: Any) -> Access | None:
     """Return the same as :func:`authorize`; ``Access.NONE`` if the type refuses with an error."""
     try:
-        return await authorize(name, user)
+        return async_to_sync(authorize)(name, user)
     except Exception as error:
         if refusal_of(error, None) is None:
             raise
         return Access.NONE
-
-
-def access_of(name: str, user: Any) -> Access | None:
-    """See :func:`aaccess_of`."""
-    return async_to_sync(aaccess_of)(name, user)
 
 
 def may_read(name: str, user: Any) -> bool:

@@ -17,7 +17,7 @@ from collab.editor.element.people import person
 from collab.editor.element.strings import catalogue
 from collab.editor.options import EditorOptions
 
-__all__ = ["SCRIPT", "draft_html", "editor_html", "media", "user_attributes"]
+__all__ = ["SCRIPT", "draft_html", "editor_html", "media"]
 
 #: The static file that defines the element; it loads the others.
 SCRIPT: Final = "collab_editor/editor.js"
@@ -68,7 +68,8 @@ def _attributes(name: str, user: Any, options: EditorOptions) -> dict[str, str |
     if "upload-url" not in attributes and (upload_url := _upload_url()):
         attributes["upload-url"] = upload_url
     if user is not None:
-        attributes |= user_attributes(user)
+        # The name and the colour that others see.
+        attributes |= {f"user-{key}": value for key, value in person(user).items() if value}
     version = _type_version(name) if options.version is None else options.version
     if version is not None:
         attributes["version"] = str(version)
@@ -85,11 +86,6 @@ def media() -> Media:
     """Return the script of the element, for forms and templates."""
     script: Any = Script(SCRIPT, type="module")
     return Media(js=[script])
-
-
-def user_attributes(user: Any) -> dict[str, str | bool]:
-    """Return the attributes with the name and the colour that others see."""
-    return {f"user-{key}": value for key, value in person(user).items() if value}
 
 
 def _type_version(name: str) -> int | None:

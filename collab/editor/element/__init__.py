@@ -1,3 +1,3 @@
-"""Texts of the element, its user, and the rights of the user."""
+"""Texts of the element, and its user."""
 
 __all__: list[str] = []

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from asgiref.sync import async_to_sync
 from django.core.files.storage import Storage, default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext as _
 from django.views import View
 
-from collab.access import Access
-from collab.editor.element.rights import access_to
+from collab.access import Access, granted_access
+from collab.conf import get_settings
+from collab.documents import policy
 from collab.editor.uploads.images import HEAD_SIZE, Image, read_image
 
 __all__ = ["UploadView"]
@@ -72,9 +72,11 @@ class UploadView(View):
         return str(storage.url(path))
 
     def _check_access(self, request: HttpRequest, name: str) -> None:
-        token = request.headers.get("X-Collab-Grant", "")
-        access = async_to_sync(access_to)(name, request.user, token) if name else Access.NONE
-        if access < Access.WRITE:
+        access = policy.access_of(name, request.user) if name else Access.NONE
+        if access is None:
+            access = Access[get_settings().DEFAULT_ACCESS.upper()]
+        granted = granted_access(request.headers.get("X-Collab-Grant", ""), name)
+        if max(access, granted) < Access.WRITE:
             raise UploadRefused(_("You may not change this document."), 403)
 
     def _check(self, file: UploadedFile[Any]) -> Image:
