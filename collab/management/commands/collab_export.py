@@ -56,11 +56,8 @@ class Command(DocumentsCommand):
         if with_history and (output is None or options["format"] != "update"):
             raise CommandError("A history goes with an update: --format update -o PATH")
 
-        def render(name: str) -> str | bytes:
-            return write(name, schema)
-
         if len(names) == 1 and not (output and output.is_dir()):
-            self._write(output, render(names[0]))
+            self._write(output, write(names[0], schema))
             if with_history:
                 self._write_history(names[0], output, options)
         elif output is None:
@@ -69,7 +66,7 @@ class Command(DocumentsCommand):
             for name in self.progress(names, options):
                 # Names may have slashes and other characters that file names must not have.
                 path = output / (quote(name, safe=" ") + suffix)
-                self._write(path, render(name))
+                self._write(path, write(name, schema))
                 if with_history:
                     self._write_history(name, path, options)
 
