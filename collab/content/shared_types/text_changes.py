@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from collab.content.differences.letters import Span, StandIns, spans
 from collab.content.schema import Letter, SharedText
 
-__all__ = ["Chunk", "change_text", "join_chunks", "text_letters", "write_chunks"]
+from .values import plain
+
+__all__ = [
+    "Chunk",
+    "change_text",
+    "join_chunks",
+    "read_delta",
+    "text_letters",
+    "write_chunks",
+]
 
 
 class Chunk(NamedTuple):
@@ -44,6 +53,14 @@ class _Flat:
         position = bisect_right(self.starts, index) - 1
         following = self.starts[position + 1 : position + 2]
         return self.formattings[position], following[0] if following else len(self.letters)
+
+
+def read_delta(text: SharedText) -> list[Chunk]:
+    """Return the chunks of a text, values and formatting as JSON has them."""
+    return [
+        Chunk(plain(value), {key: plain(item) for key, item in sorted((given or {}).items())})
+        for value, given in text.diff()
+    ]
 
 
 def join_chunks(chunks: Sequence[Chunk]) -> list[Chunk]:

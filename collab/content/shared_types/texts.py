@@ -10,8 +10,7 @@ from pycrdt import Doc, Text
 from collab.content.schema import Layout, Letter, Schema
 from collab.content.trees import Node, is_text, make_node, make_text
 
-from .text_changes import Chunk, change_text, join_chunks, text_letters
-from .values import plain
+from .text_changes import Chunk, change_text, join_chunks, read_delta, text_letters
 
 __all__ = ["TextLayout", "read_chunks", "write_text_root"]
 
@@ -32,15 +31,7 @@ class TextLayout(Layout):
 
 def read_chunks(doc: Doc[Any], field: str) -> list[Chunk]:
     """Return the chunks of a root that is a text."""
-    return join_chunks(
-        [
-            Chunk(
-                value if isinstance(value, str) else plain(value),
-                {key: plain(item) for key, item in sorted((given or {}).items())},
-            )
-            for value, given in doc.get(field, type=Text).diff()
-        ]
-    )
+    return join_chunks(read_delta(doc.get(field, type=Text)))
 
 
 def _node(chunk: Chunk) -> Node:

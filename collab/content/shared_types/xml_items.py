@@ -18,9 +18,8 @@ from collab.content.trees import MAX_DEPTH, Mark, Node, children, is_text
 from collab.exceptions import ContentError
 
 from .mark_keys import mark_key, mark_name
-from .text_changes import Chunk, join_chunks
-from .values import plain
-from .xml_reader import NOT_CONTENT, attributes, node_name, read_delta
+from .text_changes import Chunk, join_chunks, read_delta
+from .xml_reader import NOT_CONTENT, attributes, node_name
 
 __all__ = ["Item", "Items", "Parent"]
 
@@ -103,10 +102,7 @@ class Items:
 
     def _stored_texts(self, texts: Sequence[Any]) -> Item:
         chunks = [
-            [
-                Chunk(value if isinstance(value, str) else plain(value), self._formatting(given))
-                for value, given in read_delta(text)
-            ]
+            [Chunk(value, self._formatting(given)) for value, given in read_delta(text)]
             for text in texts
         ]
         item = self._texts(chunks)

@@ -23,13 +23,13 @@ from collab.content.trees import (
 from collab.exceptions import ContentError
 
 from .mark_keys import mark_name
+from .text_changes import Chunk, read_delta
 from .values import plain
 
 __all__ = [
     "NOT_CONTENT",
     "attributes",
     "node_name",
-    "read_delta",
     "read_texts",
     "read_xml",
 ]
@@ -96,23 +96,15 @@ def attributes(element: XmlElement | XmlFragment | XmlText) -> dict[str, Any]:
 
 def read_texts(text: XmlText) -> list[Node]:
     """Return the nodes of a text."""
-    return [_chunk(value, formatting) for value, formatting in read_delta(text)]
+    return [_node(chunk) for chunk in read_delta(text)]
 
 
-def read_delta(text: XmlText) -> list[tuple[Any, dict[str, Any]]]:
-    """Return the chunks of a text with their formatting."""
-    return [
-        (value, {key: plain(given[key]) for key in sorted(given)} if given else {})
-        for value, given in text.diff()
-    ]
-
-
-def _chunk(value: Any, formatting: dict[str, Any]) -> Node:
-    if not isinstance(value, str):
-        return make_node("embed", {"value": plain(value)})
+def _node(chunk: Chunk) -> Node:
+    if not isinstance(chunk.value, str):
+        return make_node("embed", {"value": chunk.value})
     marks = [
         {"type": mark_name(key), "attrs": given}
-        for key, given in formatting.items()
+        for key, given in chunk.formatting.items()
         if given is not None and key not in NOT_CONTENT
     ]
-    return make_text(value, marks)
+    return make_text(chunk.value, marks)
