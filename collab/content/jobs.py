@@ -16,7 +16,7 @@ from collab_storage.updates import is_covered
 
 from .editors.names import find_schema
 from .pieces.text_search import edit_text
-from .rendering import to_html, to_json, to_markdown, to_text
+from .rendering import render, to_json
 from .report import Report
 from .schema import Schema
 from .trees import JSON
@@ -24,7 +24,6 @@ from .writing import Format, replace
 
 __all__ = ["Replacement", "edit_update", "make_token", "render_update", "replace_update"]
 
-_RENDERERS = {"html": to_html, "json": to_json, "markdown": to_markdown, "text": to_text}
 #: No document is larger when a token is unpacked.
 _MAX_STATE = 256 * 1024 * 1024
 #: Bytes of text that take as long to be read as a tag.
@@ -54,7 +53,7 @@ def make_token(update: bytes) -> str:
 
 def render_update(update: bytes, field: str | None, schema: Schema | str, format: Format) -> Any:
     """Return the content of a document, given as an update, in a format."""
-    return _RENDERERS[format](_load(update), field, find_schema(schema))
+    return render(_load(update), field, find_schema(schema), format)
 
 
 def replace_update(

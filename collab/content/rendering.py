@@ -12,7 +12,7 @@ from .shared_types.xml_reader import read_xml
 from .trees import JSON
 from .writing import Format, write_tree
 
-__all__ = ["to_html", "to_json", "to_markdown", "to_text"]
+__all__ = ["render", "to_html", "to_json", "to_markdown", "to_text"]
 
 
 def to_json(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> JSON:
@@ -26,28 +26,28 @@ def to_json(doc: Doc[Any], field: str | None = None, schema: Schema | None = Non
     """
     if schema is None:
         return read_xml(doc, field or "prosemirror")
-    return schema.layout.read(doc, field or schema.field, schema)
+    return render(doc, field, schema, "json")
 
 
 def to_html(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> str:
     """Return content as HTML that is safe to be put into a page."""
-    return _write(doc, field, schema, "html")
+    return str(render(doc, field, schema or TIPTAP, "html"))
 
 
 def to_markdown(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> str:
     """Return content as Markdown in GitHub's flavour."""
-    return _write(doc, field, schema, "markdown")
+    return str(render(doc, field, schema or TIPTAP, "markdown"))
 
 
 def to_text(doc: Doc[Any], field: str | None = None, schema: Schema | None = None) -> str:
     """Return content as plain text."""
-    return _write(doc, field, schema, "text")
+    return str(render(doc, field, schema or TIPTAP, "text"))
 
 
-def _write(doc: Doc[Any], field: str | None, schema: Schema | None, format: Format) -> str:
-    schema = schema or TIPTAP
+def render(doc: Doc[Any], field: str | None, schema: Schema, format: Format) -> JSON:
+    """Return content in a format: "json", "html", "markdown" or "text"."""
     layout = schema.layout
     value = layout.read(doc, field or schema.field, schema)
-    if format == layout.native:
-        return str(value)
+    if format in ("json", layout.native):
+        return value
     return write_tree(layout.to_tree(value, schema), format, layout.tree_schema(schema))

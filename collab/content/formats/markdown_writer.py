@@ -131,15 +131,13 @@ class _MarkdownWriter:
 
     def _item(self, item: Node, sign: str, between: str) -> str:
         is_task = self._schema.kind_of(item) == "taskItem"
-        lines = (self._task if is_task else self._entry)(item, between).split("\n")
+        content = self._task(item, between) if is_task else self.blocks(children(item), between)
+        lines = content.split("\n")
         # A rule of dashes after the sign of an item would be one rule with it.
         lines[0] = "___" if lines[0] == "---" else lines[0]
         indent = " " * len(sign)
         rest = [f"{indent}{line}" if line else "" for line in lines[1:]]
         return "\n".join([f"{sign}{lines[0]}".rstrip(), *rest])
-
-    def _entry(self, item: Node, between: str) -> str:
-        return self.blocks(children(item), between)
 
     def _task(self, item: Node, between: str) -> str:
         """Return the content of a task; nothing but a paragraph can be in the line of its box."""
