@@ -58,12 +58,10 @@ def fill(doc: Doc[Any], content: Mapping[str, Any]) -> None:
 
 def _fill_root(doc: Doc[Any], name: str, value: Any) -> None:
     match value:
-        case None:
+        case None | "":
             pass
-        case str() if value:
-            _write(doc.get(name, type=Text), [{"insert": value}])
         case str():
-            pass
+            _write(doc.get(name, type=Text), [{"insert": value}])
         case Mapping():
             root = doc.get(name, type=Map)
             for key, item in value.items():
