@@ -391,6 +391,12 @@ class Schema:
         known = self.node_types.get(node["type"]) or self.mark_types.get(node["type"])
         return (known.like if known else "") or str(node["type"])
 
+    def identities_of(self, name: str) -> list[str]:
+        """Return the attributes that identify nodes of a name."""
+        known = self.node_types.get(name)
+        table = known.attributes if known else {}
+        return [key for key, attribute in table.items() if attribute.is_identity]
+
     def attributes_of(self, node: Node) -> Mapping[str, Any]:
         """Return the attributes of a node or a mark, with defaults where it has none."""
         known = self.node_types.get(node["type"]) or self.mark_types.get(node["type"])

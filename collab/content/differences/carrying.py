@@ -143,9 +143,7 @@ class _Carrier:
         return json.dumps(self._without_identity(node), sort_keys=True)
 
     def _without_identity(self, node: Node) -> Node:
-        known = self._schema.node_types.get(node["type"])
-        table = known.attributes if known else {}
-        identities = {key for key, attribute in table.items() if attribute.is_identity}
+        identities = self._schema.identities_of(node["type"])
         bare: dict[str, Any] = dict(node)
         if identities and "attrs" in node:
             bare["attrs"] = {k: v for k, v in node["attrs"].items() if k not in identities}

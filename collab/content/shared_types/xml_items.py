@@ -157,7 +157,7 @@ class Items:
             for key, value in with_defaults(table, given).items()
             if value is not None and key not in NOT_CONTENT
         }
-        identities = [key for key, attribute in table.items() if attribute.is_identity]
+        identities = self._schema.identities_of(name)
         identity = next((values[key] for key in identities if key in values), None)
         plain = {key: value for key, value in values.items() if key not in identities}
         seen = [item for item in items if not item.is_empty_text]

@@ -73,14 +73,10 @@ class _XmlWriter:
                 write_chunks(text, item.chunks[0])
                 continue
             element = parent.children.insert(index, XmlElement(item.name))
-            for key, value in (self._new_identity(item) | dict(item.attributes)).items():
+            identity = {key: str(uuid.uuid4()) for key in self._schema.identities_of(item.name)}
+            for key, value in (identity | dict(item.attributes)).items():
                 element.attributes[key] = value
             self.insert(element, 0, item.items)
-
-    def _new_identity(self, item: Item) -> dict[str, Any]:
-        known = self._schema.node_types.get(item.name)
-        table = known.attributes if known else {}
-        return {key: str(uuid.uuid4()) for key, attribute in table.items() if attribute.is_identity}
 
     def _change_item(self, old: Item, new: Item) -> None:
         if _is_equal(old, new):
@@ -92,14 +88,13 @@ class _XmlWriter:
         self.change(old.shared[0], old.items, new.items)
 
     def _change_attributes(self, old: Item, new: Item) -> None:
-        known = self._schema.node_types.get(old.name)
-        table = known.attributes if known else {}
+        identities = self._schema.identities_of(old.name)
         stored = old.shared[0].attributes
         for key, value in new.attributes.items():
             if not _is_same(old.attributes.get(key), value):
                 stored[key] = value
         for key in sorted(old.stored - new.attributes.keys()):
-            if not (key in table and table[key].is_identity):
+            if key not in identities:
                 del stored[key]
 
 
