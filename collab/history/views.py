@@ -78,6 +78,8 @@ class HistoryView(View):
             self.user = self.user or getattr(request, "user", None)
             self.name: str = kwargs["name"]
             async_to_sync(self._authorize)(request.method or "GET")
+            if "id" in kwargs:
+                self.visible(kwargs["id"])
             return super().dispatch(request, *args, **kwargs)
         except (VersionNotFound, DocumentNotFound, InvalidName) as error:
             return JsonResponse({"detail": str(error)}, status=404)
@@ -174,13 +176,11 @@ class VersionView(HistoryView):
 
     def patch(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
         """Give a version another title."""
-        self.visible(id)
         operations.rename(name, id, _title(request))
         return HttpResponse(status=204)
 
     def delete(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
         """Delete a version."""
-        self.visible(id)
         operations.delete(name, id)
         return HttpResponse(status=204)
 
@@ -190,7 +190,6 @@ class StateView(HistoryView):
 
     def get(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
         """Return the state."""
-        self.visible(id)
         update = operations.read(name, id).get_update()
         return HttpResponse(update, content_type="application/octet-stream")
 
@@ -200,7 +199,6 @@ class RestoreView(HistoryView):
 
     def post(self, request: HttpRequest, name: str, id: int) -> HttpResponse:
         """Restore it, and return the version of the content before."""
-        self.visible(id)
         return JsonResponse(_json(operations.restore(name, id, user=self.user)))
 
 
