@@ -143,8 +143,7 @@ class RefusedChangeAdmin(BaseAdmin):
         state = bytes(refused.state)
         if (html := content_html(refused.name, state)) is not None:
             return html
-        with temporary_doc() as doc:
-            doc.apply_update(state)
+        with temporary_doc(state) as doc:
             text = render_text(doc)
         return format_html('<pre style="white-space: pre-wrap">{}</pre>', text[:SHOWN])
 

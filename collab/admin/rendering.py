@@ -10,7 +10,6 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from pycrdt import Doc
 
 from collab.documents import policy
 from collab.documents.document_content import DocumentContent
@@ -113,9 +112,7 @@ def _text(name: str, state: bytes) -> str:
 
 
 def _plain(state: bytes) -> str:
-    doc: Doc[Any]
-    with temporary_doc() as doc:
-        doc.apply_update(state)
+    with temporary_doc(state) as doc:
         return render_text(doc)
 
 

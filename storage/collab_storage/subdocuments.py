@@ -24,12 +24,14 @@ _OPTIONS = re.compile(rb"v[\x00-\x0f]")
 
 
 @contextmanager
-def temporary_doc() -> Iterator[Doc[Any]]:
-    """Return an empty Doc that is used in the block, and can be freed behind it."""
+def temporary_doc(update: bytes | None = None) -> Iterator[Doc[Any]]:
+    """Return a Doc of an update, or an empty one, that can be freed behind the block."""
     doc: Doc[Any] = Doc()
     found: list[object] = []
     subscription = doc.observe_subdocs(found.append)
     try:
+        if update is not None:
+            doc.apply_update(update)
         yield doc
     finally:
         doc.unobserve(subscription)

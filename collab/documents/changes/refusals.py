@@ -27,8 +27,7 @@ def objection(resolved: ResolvedName, state: bytes, author: Any) -> ValidationEr
     document_type, parameters = resolved
     hook = document_type.validate
     call = async_to_sync(hook) if iscoroutinefunction(hook) else hook
-    with temporary_doc() as doc:
-        doc.apply_update(state)
+    with temporary_doc(state) as doc:
         try:
             call(doc, author, **parameters)
         except ValidationError as error:

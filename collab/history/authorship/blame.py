@@ -98,9 +98,7 @@ def text_runs(present: Present, field: str, ranges: Sequence[AuthorRange]) -> li
     """Return the runs of a text."""
     update = present.update
     marked, authors = mark(update, ranges)
-    with temporary_doc() as doc, temporary_doc() as copy:
-        doc.apply_update(update)
-        copy.apply_update(marked)
+    with temporary_doc(update) as doc, temporary_doc(marked) as copy:
         letters = str(doc.get(field, type=Text))
         units = str(copy.get(field, type=Text))
     runs, start, position = list[Run](), 0, 0
@@ -140,8 +138,7 @@ def html_runs(
 
 
 def _tree(update: bytes, field: str | None, schema: Schema) -> Any:
-    with temporary_doc() as doc:
-        doc.apply_update(update)
+    with temporary_doc(update) as doc:
         value = schema.layout.read(doc, field or schema.field, schema)
         return schema.layout.to_tree(value, schema)
 

@@ -68,9 +68,11 @@ def compare_states(
     marked, labels = mark(after, ranges)
     known = None if schema is None else find_schema(schema)
     users = {label: user for label, (user, _) in labels.items()}
-    with temporary_doc() as one, temporary_doc() as other, temporary_doc() as copy:
-        for doc, update in ((one, before), (other, after), (copy, marked)):
-            doc.apply_update(update)
+    with (
+        temporary_doc(before) as one,
+        temporary_doc(after) as other,
+        temporary_doc(marked) as copy,
+    ):
         return _Comparing((one, other, copy), users, known, field).compare()
 
 

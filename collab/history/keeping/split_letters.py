@@ -47,9 +47,7 @@ def whole_letters(restored: bytes, wanted: bytes) -> bytes:
     """
     doc: Doc[Any]
     then: Doc[Any]
-    with temporary_doc() as doc, temporary_doc() as then:
-        doc.apply_update(restored)
-        then.apply_update(without_array_texts(wanted))
+    with temporary_doc(restored) as doc, temporary_doc(without_array_texts(wanted)) as then:
         with recording_updates(doc) as updates:
             for name in sorted(then.keys()):
                 root = root_type(then, name)

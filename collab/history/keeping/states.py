@@ -41,8 +41,7 @@ def encode(update: bytes, base: Sequence[VersionState] = ()) -> VersionState:
         update: the state as one update.
         base: a state of the same document with those that it is based on, if there is one.
     """
-    with temporary_doc() as doc:
-        doc.apply_update(update)
+    with temporary_doc(update) as doc:
         known, deleted = state_vector(doc.get_state()), deletions(doc)
         digest = _digest(known, deleted)
         if base and base[-1].digest == digest:
@@ -72,8 +71,7 @@ def unpacked_size(states: Sequence[VersionState]) -> int:
 
 
 def _state(base: VersionState) -> bytes:
-    with temporary_doc() as doc:
-        doc.apply_update(zlib.decompress(base.data))
+    with temporary_doc(zlib.decompress(base.data)) as doc:
         return doc.get_state()
 
 

@@ -18,9 +18,7 @@ def undoing(then: bytes, now: bytes) -> bytes:
 
     It adds to the document and takes nothing back, so it merges with other edits.
     """
-    with temporary_doc() as doc, temporary_doc() as present:
-        present.apply_update(now)
-        doc.apply_update(then)
+    with temporary_doc(then) as doc, temporary_doc(now) as present:
         # The types of roots are not known, and need not be: an item is undone in any.
         scopes = [doc.get(root, type=Text) for root in sorted({*present.keys(), *doc.keys()})]
         undo = UndoManager(scopes=list(scopes), capture_timeout_millis=0)
