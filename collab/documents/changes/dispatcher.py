@@ -49,6 +49,8 @@ class Dispatcher:
         self._next_look = self._next_renewal = 0.0
         self._queue: deque[str] = deque()
         self._workers: set[threading.Thread] = set()
+        #: Workers that have not ended, also those that take nothing more and close connections.
+        self._worker_threads: list[threading.Thread] = []
         #: By document, in the queue without a lease, or with a worker.
         self._busy: dict[str, Lease | None] = {}
         #: By document, when its receivers were called.
@@ -74,7 +76,7 @@ class Dispatcher:
             thread, self._thread = self._thread, None
             while self._queue:
                 del self._busy[self._queue.pop()]
-            running = [*self._workers]
+            running = [*self._worker_threads]
         if thread is not None:
             self._wake.set()
             running.append(thread)
@@ -97,9 +99,10 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             while threading.current_thread() is self._thread:
-                self._wake.clear()
                 if (pause := self._next_look - monotonic()) > 0:
                     self._wake.wait(pause)
+                    # Before the condition is checked again: a call of stop() is not missed so.
+                    self._wake.clear()
                     continue
                 self._next_look = monotonic() + POLL_INTERVAL
                 self._look()
@@ -146,10 +149,12 @@ class Dispatcher:
         """Start workers for the queued changes; a receiver that hangs keeps its worker only."""
         slow = self._slow_by_type()
         waiting = sum(slow[_type_of(name)] < _MAX_SLOW for name in self._queue)
+        self._worker_threads = [thread for thread in self._worker_threads if thread.is_alive()]
         for _ in range(min(waiting, _WORKERS + slow.total() - len(self._workers))):
             worker = threading.Thread(target=self._work, name="collab-receiver", daemon=True)
             self._workers.add(worker)
             worker.start()
+            self._worker_threads.append(worker)
 
     def _slow_by_type(self) -> Counter[type[DocumentType] | None]:
         since = monotonic() - _SLOW_AFTER

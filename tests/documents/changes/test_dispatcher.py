@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from pycrdt import Text
 
 from collab import documents
@@ -38,6 +38,11 @@ def dispatcher() -> Iterator[Dispatcher]:
         for thread in threading.enumerate()
         if thread.name in ("collab-changes", "collab-receiver")
     ]
+
+
+@pytest.fixture(autouse=True)
+def forgotten_calls() -> Iterator[None]:
+    yield
     calls.clear()
     on_call.clear()
 
@@ -169,6 +174,59 @@ def test_more_than_are_looked_up_at_once_are_delivered_without_a_pause(
     poll_until(lambda: sorted(changed()) == [*range(7)])
 
 
+def test_stopping_waits_for_workers_that_close_their_connections(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    closing, go_on, close = threading.Event(), threading.Event(), connections.close_all
+
+    def close_late() -> None:
+        if threading.current_thread().name == "collab-receiver":
+            closing.set()
+            assert go_on.wait(DEADLINE)
+        close()
+
+    monkeypatch.setattr(module.connections, "close_all", close_late)
+    write(1)
+    dispatcher = request.getfixturevalue("dispatcher")
+    assert closing.wait(DEADLINE)
+    stopping = threading.Thread(target=dispatcher.stop, args=(DEADLINE,))
+    stopping.start()
+    stopping.join(0.1)
+    assert stopping.is_alive()
+    go_on.set()
+    stopping.join(DEADLINE)
+    assert not stopping.is_alive()
+
+
+def test_a_thread_that_was_woken_does_not_miss_that_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "POLL_INTERVAL", 3600.0)
+    dispatcher = Dispatcher()
+
+    class Wake(threading.Event):
+        is_last = False
+
+        def clear(self) -> None:
+            if self.is_last:
+                stopping = threading.Thread(target=dispatcher.stop, args=(0,))
+                stopping.start()
+                stopping.join()
+            super().clear()
+
+    dispatcher._wake = wake = Wake()
+    write(1)
+    dispatcher.start()
+    thread = dispatcher._thread
+    assert thread is not None
+    poll_until(lambda: changed() == [1])
+    wake.is_last = True
+    wake.set()
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+    dispatcher.stop(DEADLINE)
+
+
 def test_changes_enqueued_when_it_was_stopped_are_delivered_after_the_next_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -192,8 +250,6 @@ def test_changes_enqueued_when_it_was_stopped_are_delivered_after_the_next_start
     dispatcher.look_within(0)
     poll_until(lambda: set(changed()) == {1, 2})
     dispatcher.stop(DEADLINE)
-    calls.clear()
-    on_call.clear()
 
 
 def test_the_lease_of_a_receiver_that_takes_long_is_prolonged(
