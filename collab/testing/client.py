@@ -21,7 +21,6 @@ from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
-from weakref import WeakKeyDictionary
 
 import channels.db
 from asgiref.sync import sync_to_async
@@ -44,6 +43,7 @@ from collab.conf import get_storage
 from collab.documents.hooks.calling import close_old_connections
 from collab.engine.connections.routes import routes
 from collab.engine.hub.current import current_hub
+from collab.engine.runtime.per_loop import PerLoop
 from collab.wire import SUBPROTOCOL, CloseCode, MessageType, SyncType
 
 __all__ = [
@@ -114,7 +114,7 @@ async def _explain(error: Exception) -> None:
 
 
 #: Clients of :func:`connect` by event loop.
-_connected: WeakKeyDictionary[asyncio.AbstractEventLoop, set[CollabClient]] = WeakKeyDictionary()
+_connected = PerLoop(set["CollabClient"])
 
 
 @asynccontextmanager
@@ -142,7 +142,7 @@ async def connect(
     client = CollabClient(
         application, path, user=user, headers=headers, subprotocols=subprotocols, doc=doc
     )
-    clients = _connected.setdefault(asyncio.get_running_loop(), set())
+    clients = _connected.current()
     clients.add(client)
     try:
         try:

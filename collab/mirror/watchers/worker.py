@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 from django.db import connections
+
+from collab.engine.runtime.per_loop import PerLoop
 
 __all__ = ["Worker", "current_worker"]
 
@@ -111,12 +112,9 @@ def _default_threads() -> int:
     return 1 if "sqlite" in vendors else _MAX_THREADS
 
 
-_workers: WeakKeyDictionary[asyncio.AbstractEventLoop, Worker] = WeakKeyDictionary()
+_workers = PerLoop(Worker)
 
 
 def current_worker() -> Worker:
     """Return the worker of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if (worker := _workers.get(loop)) is None:
-        worker = _workers[loop] = Worker()
-    return worker
+    return _workers.current()
