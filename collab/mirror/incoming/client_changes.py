@@ -10,15 +10,17 @@ is there, which is checked in its turn.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from django.db import connections, router
 from django.db.models import Model
+from pycrdt import Map
 
 from collab.documents.merging.texts import merge_text
-from collab.mirror.incoming.map_repairs import MoveRow, PutBack, Repair, SetField
+from collab.mirror.incoming.map_repairs import move_row, put_back, set_field
 from collab.mirror.incoming.row_edits import Author, Outcome, Refusal, RowEdit
 from collab.mirror.incoming.saving import ROW, Problem, Problems, Refused, Saving
 from collab.mirror.incoming.unchecked import by_mirror, differs, written_rows
@@ -71,7 +73,8 @@ class _Check:
         self._written: dict[str, MirroredRow] = {}
         self._rows: dict[str, Model] = {}
         self._values: dict[str, Values] = {}
-        self._repairs: list[Repair] = []
+        #: Change the map of all rows.
+        self._repairs: list[Callable[[Map[Any]], object]] = []
 
     def run(self, edits: Sequence[RowEdit], until: float) -> None:
         """Check ``edits``, or some of them if the lock is held too long, and repair the map."""
@@ -225,7 +228,8 @@ class _Check:
             if part.author in refused:
                 text = merge_text(part.after, part.before, text)
         self._settle_fields(edit, written, [name], is_repaired=False)
-        self._repairs.append(SetField(self._mirror, edit.key, name, edit.fields[name], text))
+        before = edit.fields[name]
+        self._repairs.append(partial(set_field, self._mirror, edit.key, name, before, text))
 
     def _settle_fields(
         self,
@@ -289,7 +293,7 @@ class _Check:
             self._refuse(edit, whose, {name: problems[name] for name in own})
         if is_renamed:
             self._put_back(key)
-            self._repairs.append(MoveRow(self._mirror, edit, key))
+            self._repairs.append(partial(move_row, self._mirror, edit, key))
             self._outcome.renamed.append((author, self._mirror.map_name, edit.key, key))
         else:
             self._repair_fields(edit, values.keys() | edit.fields.keys())
@@ -346,12 +350,11 @@ class _Check:
         for name in names:
             if differs(self._mirror, name, edit.fields, values):
                 there = edit.fields.get(name, Odd.MISSING)
-                self._repairs.append(
-                    SetField(self._mirror, edit.key, name, there, values.get(name, Odd.MISSING))
-                )
+                now = values.get(name, Odd.MISSING)
+                self._repairs.append(partial(set_field, self._mirror, edit.key, name, there, now))
 
     def _put_back(self, key: str) -> None:
-        self._repairs.append(PutBack(self._mirror, key, self._values[key]))
+        self._repairs.append(partial(put_back, self._mirror, key, self._values[key]))
 
     def _repair(self) -> None:
         if not self._repairs or (map_ := self._document.map_of(self._mirror)) is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pycrdt import Map, Text
@@ -15,79 +13,55 @@ from collab.mirror.outgoing.row_maps import write_row
 from collab.mirror.registry import ModelMirror, Values
 from collab.mirror.rows.values import Odd, same, take_field, take_row
 
-__all__ = ["MoveRow", "PutBack", "Repair", "SetField"]
-
-#: Changes the map of all rows of a mirror.
-Repair = Callable[[Map[Any]], object]
+__all__ = ["move_row", "put_back", "set_field"]
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """Writes a row that a client has removed, or overwritten."""
-
-    mirror: ModelMirror[Any]
-    key: str
-    values: Values
-
-    def __call__(self, rows: Map[Any]) -> None:
-        if not isinstance(rows.get(self.key), Map):
-            write_row(rows, self.key, {}, self.values, self.mirror.text_fields)
+def put_back(mirror: ModelMirror[Any], key: str, values: Values, rows: Map[Any]) -> None:
+    """Write a row that a client has removed, or overwritten."""
+    if not isinstance(rows.get(key), Map):
+        write_row(rows, key, {}, values, mirror.text_fields)
 
 
-@dataclass(frozen=True, slots=True)
-class MoveRow:
-    """Removes a new row's map, and writes newer edits of it into the map under its ``key``."""
-
-    mirror: ModelMirror[Any]
-    edit: RowEdit
-    key: str
-
-    def __call__(self, rows: Map[Any]) -> None:
-        text_fields, before = self.mirror.text_fields, self.edit.fields
-        there = take_row(rows, self.edit.key, text_fields)
-        rows.pop(self.edit.key, None)
-        row = rows[self.key]
-        if isinstance(there, Odd):
-            return
-        for name, value in there.items():
-            if isinstance(value, Odd) or not differs(self.mirror, name, there, before):
-                continue
-            text = row.get(name)
-            if name in text_fields and isinstance(text, Text):
-                written = before.get(name)
-                write_text(text, written if isinstance(written, str) else "", value)
-            else:
-                row[name] = value
+def move_row(mirror: ModelMirror[Any], edit: RowEdit, key: str, rows: Map[Any]) -> None:
+    """Remove a new row's map, and write newer edits of it into the map under its ``key``."""
+    text_fields, before = mirror.text_fields, edit.fields
+    there = take_row(rows, edit.key, text_fields)
+    rows.pop(edit.key, None)
+    row = rows[key]
+    if isinstance(there, Odd):
+        return
+    for name, value in there.items():
+        if isinstance(value, Odd) or not differs(mirror, name, there, before):
+            continue
+        text = row.get(name)
+        if name in text_fields and isinstance(text, Text):
+            written = before.get(name)
+            write_text(text, written if isinstance(written, str) else "", value)
+        else:
+            row[name] = value
 
 
-@dataclass(frozen=True, slots=True)
-class SetField:
-    """Sets a field of a row's map to ``now``, if it is still ``before``."""
+def set_field(
+    mirror: ModelMirror[Any], key: str, name: str, before: Any, now: Any, rows: Map[Any]
+) -> None:
+    """Set a field of a row's map to ``now``, if it is still ``before``."""
+    row = rows.get(key)
+    if not isinstance(row, Map):
+        return
+    # The field may be hidden in this document.
+    if name in mirror.text_fields and now is not Odd.MISSING:
+        _set_text(row, name, before, now or "")
+    elif same(take_field(row, name, mirror.text_fields), before):
+        if now is Odd.MISSING:
+            row.pop(name, None)
+        else:
+            row[name] = now
 
-    mirror: ModelMirror[Any]
-    key: str
-    name: str
-    before: Any
-    now: Any
 
-    def __call__(self, rows: Map[Any]) -> None:
-        row = rows.get(self.key)
-        if not isinstance(row, Map):
-            return
-        text_fields = self.mirror.text_fields
-        # The field may be hidden in this document.
-        if self.name in text_fields and self.now is not Odd.MISSING:
-            self._write_text(row)
-        elif same(take_field(row, self.name, text_fields), self.before):
-            if self.now is Odd.MISSING:
-                row.pop(self.name, None)
-            else:
-                row[self.name] = self.now
-
-    def _write_text(self, row: Map[Any]) -> None:
-        text = row.get(self.name)
-        if not isinstance(text, Text):
-            row[self.name] = Text(self.now or "")
-        elif type(self.before) is str:
-            # The text keeps later typing where it can.
-            write_text(text, self.before, self.now or "")
+def _set_text(row: Map[Any], name: str, before: Any, now: str) -> None:
+    text = row.get(name)
+    if not isinstance(text, Text):
+        row[name] = Text(now)
+    elif type(before) is str:
+        # The text keeps later typing where it can.
+        write_text(text, before, now)
