@@ -116,7 +116,7 @@ class LayerChannel:
         self._rejoin_handle: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Begin to receive, as soon as the layer can."""
+        """Begin to receive, as soon as the layer can, and join all groups again."""
         async with self._lock:
             await self._attempt_rejoin()
 
@@ -183,12 +183,8 @@ class LayerChannel:
     def _start_rejoin(self) -> None:
         self._rejoin_handle = None
         self._rejoin_task = asyncio.get_running_loop().create_task(
-            self._rejoin(), name="collab-layer-rejoin"
+            self.start(), name="collab-layer-rejoin"
         )
-
-    async def _rejoin(self) -> None:
-        async with self._lock:
-            await self._attempt_rejoin()
 
     async def _attempt_rejoin(self) -> None:
         try:

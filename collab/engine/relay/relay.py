@@ -82,7 +82,7 @@ class Relay:
         self._filled, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._periodic: list[asyncio.Task[None]] = []
-        self._tasks = BackgroundTasks("collab-relay", logger)
+        self.tasks = BackgroundTasks("collab-relay", logger)
         self._starting = asyncio.Lock()
 
     @property
@@ -112,16 +112,13 @@ class Relay:
     async def listen(self) -> None:
         """Receive orders that concern every process, also while no room is open."""
         async with self._starting:
-            await self._start()
-
-    async def _start(self) -> None:
-        if not self._periodic:
-            await self._layer.start()
-            await self._layer.join(relay_group(ALL_ROOMS))
-            self._periodic = [
-                self._loop.create_task(self._send_periodically(), name="collab-relay-send"),
-                self._loop.create_task(self._tick_periodically(), name="collab-relay-tick"),
-            ]
+            if not self._periodic:
+                await self._layer.start()
+                await self._layer.join(relay_group(ALL_ROOMS))
+                self._periodic = [
+                    self._loop.create_task(self._send_periodically(), name="collab-relay-send"),
+                    self._loop.create_task(self._tick_periodically(), name="collab-relay-tick"),
+                ]
 
     async def join_group(self, link: RoomLink) -> None:
         """Receive the messages of the room's group."""
@@ -140,18 +137,15 @@ class Relay:
     async def close(self) -> None:
         """End; all rooms are closed."""
         async with self._starting:
-            await self._close()
-
-    async def _close(self) -> None:
-        periodic, self._periodic = self._periodic, []
-        if periodic:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.timings.timeout):
-                    await self._idle.wait()
-        for task in periodic:
-            await end_task(task)
-        await self._tasks.finish()
-        await self._layer.close()
+            periodic, self._periodic = self._periodic, []
+            if periodic:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.timings.timeout):
+                        await self._idle.wait()
+            for task in periodic:
+                await end_task(task)
+            await self.tasks.finish()
+            await self._layer.close()
 
     # Sending.
 
@@ -194,10 +188,6 @@ class Relay:
     def _fill(self) -> None:
         self._filled.set()
         self._idle.clear()
-
-    def start(self, work: Coroutine[Any, Any, None], name: str, room: str) -> None:
-        """Run slow work for a room in a task of that name."""
-        self._tasks.start(work, name, room)
 
     async def _send_periodically(self) -> None:
         due = self.now()

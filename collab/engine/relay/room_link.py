@@ -25,6 +25,7 @@ from collab.engine.relay.messages import MESSAGE_TYPE, relay_group
 from collab.engine.relay.peer import Peer
 from collab.engine.relay.timings import RelayTimings
 from collab.engine.rooms.room import Room
+from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.protocol.frames import PresenceState
 from collab.protocol.yjs.updates import check, merge
@@ -46,6 +47,8 @@ class Transport(Protocol):
     """The relay, as a link uses it."""
 
     timings: RelayTimings
+    #: Slow work for rooms.
+    tasks: BackgroundTasks
 
     @property
     def channel(self) -> str:
@@ -62,9 +65,6 @@ class Transport(Protocol):
 
     def post(self, message: Message, *, group: str = "", channel: str = "") -> None:
         """Send a message to a group or to one process."""
-
-    def start(self, work: Coroutine[Any, Any, None], name: str, room: str) -> None:
-        """Run slow work for a room in a task of that name."""
 
     async def join_group(self, link: RoomLink) -> None:
         """Receive the messages of the room's group."""
@@ -269,7 +269,7 @@ class RoomLink:
         peer.asks += 1
         if peer.asks > _MAX_ASKS:
             peer.ask_at, peer.asks = None, 0
-            self._relay.start(self._reread(), "reread", self.name)
+            self._relay.tasks.start(self._reread(), "reread", self.name)
             return
         peer.ask_at = self._relay.now() + 2 * self._relay.timings.patience
         self._relay.post(self._message("ask", state=self.room.state()), channel=peer.channel)
@@ -392,7 +392,7 @@ class RoomLink:
         if self._echo_due is not None and self._echo_due <= now:
             # The layer does not deliver this process's own messages, nor others', then.
             self._echo_due = None
-            self._relay.start(self._rejoin(), "rejoin", self.name)
+            self._relay.tasks.start(self._rejoin(), "rejoin", self.name)
         asking = any(peer.has_question for peer in self.peers.values())
         waits = self.has_news or self._unstored or self._echo_due is not None
         return bool(unconfirmed or asking or waits)
@@ -414,7 +414,7 @@ class RoomLink:
                 peer.ask_at = now
 
     def _resync(self) -> None:
-        self._relay.start(self._reread(), "reread", self.name)
+        self._relay.tasks.start(self._reread(), "reread", self.name)
         self._ask_all()
 
     async def _rejoin(self) -> None:

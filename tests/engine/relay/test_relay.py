@@ -434,7 +434,7 @@ async def test_failing_work_of_the_relay_is_logged(
         ann, _ = await two(processes)
         relay_of_ann = ann.process.hub.relay
         assert relay_of_ann is not None
-        relay_of_ann.start(fail(), "reread", NOTES)
+        relay_of_ann.tasks.start(fail(), "reread", NOTES)
         await until(lambda: caplog.records)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
