@@ -7,7 +7,7 @@ found by building the document anew from the storage's log, without the removal.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,12 +16,12 @@ from pycrdt import Doc, Map
 
 from collab.conf import get_storage
 from collab.engine.hub.working_copies import load_copy, unsaved_updates
-from collab.mirror.history.past import LostEdits, PastDocument, Pasts
+from collab.mirror.history.past import PastDocument, Pasts
 from collab.mirror.incoming.row_edits import Author, Refusal, RowEdit, RowKey
 from collab.mirror.incoming.saving import ROW, Problem
 from collab.mirror.models import MirroredDocument, MirroredRow
 from collab.mirror.registry import Values, mirrors_in
-from collab.mirror.rows.values import Odd, RowInMap, same, take_row
+from collab.mirror.rows.values import Odd, RowInMap, same, take_row, without_marks
 from collab.protocol.yjs.ranges import Range, deletions, garbage, joined, overlaps, without
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
@@ -34,6 +34,18 @@ __all__ = ["LostEdits", "has_garbage", "trace_removed", "trace_stale"]
 _GONE = Problem(404, ("There is no such row here any more.",))
 _MOVED = Problem(409, ("This row has another key now.",))
 _REPLACED = Problem(409, ("Another member has replaced this row at the same time.",))
+_TOO_OLD = Problem(409, ("This was changed in a version of the document that is too old.",))
+
+
+@dataclass(slots=True)
+class LostEdits:
+    """Edits of rows' maps that are not in the document any more."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    #: Edits that are in the same row, under the key that it has now.
+    kept: list[RowEdit] = field(default_factory=list)
+    #: Edits are lost whose values are not known any more.
+    is_unknown: bool = False
 
 
 def trace_removed(room_name: str, edits: Iterable[RowEdit]) -> LostEdits:
@@ -51,10 +63,10 @@ def trace_removed(room_name: str, edits: Iterable[RowEdit]) -> LostEdits:
             if author.member is not None and name != ROW:
                 names[author].append(name)
         for author, those in names.items():
-            values: Values = {}
+            values = dict.fromkeys(those, Odd.NOT_JSON)
             if isinstance(there, dict):
                 values = {name: there.get(name, Odd.MISSING) for name in those}
-            document.compare(author, (edit.map_name, edit.key), those, values, lost)
+            document.compare(author, (edit.map_name, edit.key), values, lost)
     return lost
 
 
@@ -66,21 +78,20 @@ def trace_stale(
     Raises:
         Exception: a document of the past cannot be built.
     """
-    outline = check_structure(merge(updates))
-    lost = pasts.apply(author, outline)
+    outline, lost = check_structure(merge(updates)), LostEdits()
+    replaced, lost.is_unknown = pasts.apply(outline)
+    for row, values in replaced.items():
+        problems = dict.fromkeys(values, _TOO_OLD)
+        lost.refusals.append(Refusal(author, *row, problems, without_marks(values)))
     document = _Document(room_name)
     if not has_garbage(_integrated(document.doc, outline), outline):
         return lost
-    known = {(refusal.map_name, refusal.key) for refusal in lost.refusals}
     doc, past = document.without_removals(outline)
-    found = [
-        (row, refusal)
-        for refusal in past.apply(author, outline.update)
-        if (row := (refusal.map_name, refusal.key)) not in known
-    ]
-    for row, refusal in found:
-        document.compare(author, row, list(refusal.problems), refusal.values, lost)
-    if not (found or known or document.has_more_than_rows):
+    changes = past.apply(outline.update)
+    for row, values in changes.items():
+        if row not in replaced:
+            document.compare(author, row, values, lost)
+    if not (changes or replaced or document.has_more_than_rows):
         # Where there is more than rows, the garbage may be of an editor's text.
         lost.is_unknown = lost.is_unknown or has_garbage(_integrated(doc, outline), outline)
     return lost
@@ -198,33 +209,18 @@ class _Document:
 
     # The row now.
 
-    def compare(
-        self,
-        author: Author,
-        row: RowKey,
-        names: Sequence[str],
-        values: Mapping[str, Any],
-        lost: LostEdits,
-    ) -> None:
+    def compare(self, author: Author, row: RowKey, values: Values, lost: LostEdits) -> None:
         """Add an author's values to ``lost``: those that are in the row now, and the others."""
         map_name, key = row
         new_key = self._new_key(map_name, key)
         now = self._row(map_name, new_key)
         there = now if isinstance(now, dict) else {}
-        kept = [
-            name
-            for name in names
-            if same(values.get(name, Odd.NOT_JSON), there.get(name, Odd.MISSING))
-        ]
+        kept = [name for name in values if same(values[name], there.get(name, Odd.MISSING))]
         if kept and new_key != key:
             lost.kept.append(RowEdit(map_name, new_key, now, dict.fromkeys(kept, author)))
         problem = _GONE if now is Odd.MISSING else _REPLACED if new_key == key else _MOVED
-        if problems := {name: problem for name in names if name not in kept}:
-            refused = {
-                name: values[name]
-                for name in problems
-                if not isinstance(values.get(name, Odd.MISSING), Odd)
-            }
+        if problems := {name: problem for name in values if name not in kept}:
+            refused = without_marks({name: values[name] for name in problems})
             lost.refusals.append(Refusal(author, map_name, new_key, problems, refused))
 
     def _new_key(self, map_name: str, key: str) -> str:

@@ -9,37 +9,26 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 from pycrdt import Doc, Map
 
 from collab.conf import get_settings
 from collab.mirror.incoming.map_events import observing
-from collab.mirror.incoming.row_edits import Author, Refusal, RowEdit, RowKey
-from collab.mirror.incoming.saving import ROW, Problem
+from collab.mirror.incoming.row_edits import RowKey
+from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredRefresh
-from collab.mirror.registry import ModelMirror, mirrors_in
+from collab.mirror.registry import ModelMirror, Values, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
 from collab.protocol.yjs.ranges import Range, deletions, overlaps
 from collab.protocol.yjs.updates import apply
 from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import read_structs
 
-__all__ = ["LostEdits", "PastDocument", "Pasts", "touches"]
+__all__ = ["Changes", "PastDocument", "Pasts", "touches"]
 
-_PROBLEM = Problem(409, ("This was changed in a version of the document that is too old.",))
-
-
-@dataclass(slots=True)
-class LostEdits:
-    """Edits of rows' maps that are not in the document any more."""
-
-    refusals: list[Refusal] = field(default_factory=list)
-    #: Edits that are in the same row, under the key that it has now.
-    kept: list[RowEdit] = field(default_factory=list)
-    #: Edits are lost whose values are not known any more.
-    is_unknown: bool = False
+#: By row, the values of its changed fields, or an :class:`Odd` mark of the row as a whole.
+Changes = dict[RowKey, Values]
 
 
 def touches(refresh: MirroredRefresh, outline: UpdateOutline) -> bool:
@@ -78,13 +67,16 @@ class Pasts:
         self._refreshes = refreshes
         self._kept: dict[int, PastDocument] = {}
 
-    def apply(self, author: Author, outline: UpdateOutline) -> LostEdits:
-        """Return the changes of replaced maps that ``author`` makes with an update.
+    def apply(self, outline: UpdateOutline) -> tuple[Changes, bool]:
+        """Return the changes of replaced maps that an update makes.
+
+        Returns:
+            the changes, and whether it makes others that are not known any more.
 
         Raises:
             Exception: an update or a document of the past is damaged.
         """
-        lost = LostEdits()
+        changes, is_unknown = Changes(), False
         for refresh in self._refreshes:
             # An update that builds upon others need not touch the maps itself.
             if refresh.pk not in self._kept and not touches(refresh, outline):
@@ -92,12 +84,13 @@ class Pasts:
             # If it fails, the document may have the update in part.
             past = self._kept.pop(refresh.pk, None) or self._before(refresh)
             if past is None:
-                lost.is_unknown = lost.is_unknown or _inserts(_replaced(refresh), outline)
+                is_unknown = is_unknown or _inserts(_replaced(refresh), outline)
                 continue
-            lost.refusals += past.apply(author, outline.update)
+            for row, values in past.apply(outline.update).items():
+                changes[row] = changes.get(row, {}) | values
             if past.size <= get_settings().MAX_PENDING:
                 self._kept[refresh.pk] = past
-        return lost
+        return changes, is_unknown
 
     def _before(self, refresh: MirroredRefresh) -> PastDocument | None:
         """Return the document before a refresh; ``None`` if it is not kept any more."""
@@ -134,8 +127,8 @@ class PastDocument:
         self._mirrors = {mirror.map_name: mirror for mirror in mirrors}
         self._rows = {key: self.row(*key) for key in keys}
 
-    def apply(self, author: Author, update: bytes) -> list[Refusal]:
-        """Return the changes of ``author`` in the rows with an update.
+    def apply(self, update: bytes) -> Changes:
+        """Return the changes that an update makes in the rows.
 
         Raises:
             PoisonedDoc: it cannot be applied.
@@ -147,26 +140,19 @@ class PastDocument:
             }
             apply(self._doc, update)
         touched = {(name, key) for name, fields in changed.items() for key, _ in fields}
-        return [
-            refusal
-            for row in sorted(touched & self._rows.keys())
-            if (refusal := self._compare(author, row))
-        ]
+        rows = sorted(touched & self._rows.keys())
+        return {row: values for row in rows if (values := self._changed(row))}
 
-    def _compare(self, author: Author, row: RowKey) -> Refusal | None:
+    def _changed(self, row: RowKey) -> Values:
         before, now = self._rows[row], self.row(*row)
         self._rows[row] = now
         if isinstance(before, Odd) or isinstance(now, Odd):
-            return None if before is now else Refusal(author, *row, {ROW: _PROBLEM}, {})
-        names = [
-            name
+            return {} if before is now else {ROW: Odd.NOT_JSON}
+        return {
+            name: now.get(name, Odd.NOT_JSON)
             for name in sorted(before.keys() | now.keys())
             if not same(before.get(name, Odd.MISSING), now.get(name, Odd.MISSING))
-        ]
-        values = {
-            name: now[name] for name in names if not isinstance(now.get(name, Odd.MISSING), Odd)
         }
-        return Refusal(author, *row, dict.fromkeys(names, _PROBLEM), values) if names else None
 
     def _map(self, name: str) -> Map[Any]:
         found: Map[Any] = self._doc.get(name, type=Map)

@@ -28,7 +28,7 @@ from collab.mirror.models import MirroredRow
 from collab.mirror.outgoing.writing import Writing, write_changed, writing
 from collab.mirror.querysets import chunks
 from collab.mirror.registry import ModelMirror, Values
-from collab.mirror.rows.values import Odd, same, take_row
+from collab.mirror.rows.values import Odd, same, take_row, without_marks
 
 __all__ = ["check"]
 
@@ -335,11 +335,9 @@ class _Check:
         """Record ``problems``, and the values of the ``lost`` fields: by default, of theirs."""
         if problems:
             names = lost or (edit.fields if ROW in problems else problems)
-            values = {
-                name: edit.fields[name]
-                for name in names
-                if not isinstance(edit.fields.get(name, Odd.MISSING), Odd)
-            }
+            values = without_marks(
+                {name: edit.fields[name] for name in names if name in edit.fields}
+            )
             refusal = Refusal(author, edit.map_name, edit.key, problems, values)
             self._outcome.refusals.append(refusal)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import Enum
 from math import isfinite
 from typing import Any
@@ -19,6 +19,7 @@ __all__ = [
     "same",
     "take_field",
     "take_row",
+    "without_marks",
 ]
 
 
@@ -70,6 +71,11 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return bool(one == other)
+
+
+def without_marks(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a row's values that are values of JSON."""
+    return {name: value for name, value in values.items() if not isinstance(value, Odd)}
 
 
 def take_row(rows: Map[Any], key: str, text_fields: Collection[str]) -> RowInMap:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.test import override_settings
 from django.utils import timezone
@@ -24,7 +23,6 @@ from collab.engine.hub.loader import room_watchers
 from collab.mirror.history import refresh as refreshing
 from collab.mirror.history.past import Pasts, touches
 from collab.mirror.history.refresh import arrive, refresh, stay
-from collab.mirror.incoming.row_edits import Author
 from collab.mirror.models import MirroredDocument, MirroredRefresh
 from collab.mirror.watchers import room_watcher
 from collab.mirror.watchers.worker import current_worker
@@ -231,7 +229,6 @@ def test_changes_that_build_on_lost_ones_are_reported_too(
 ) -> None:
     body, found = of(old, task)["body"], MirroredRefresh.objects.get()
     pasts = Pasts(name_of(board), [found])
-    author = Author(AnonymousUser())
     one, two, three = late_updates(
         old,
         lambda: body.insert(0, "a"),
@@ -240,14 +237,16 @@ def test_changes_that_build_on_lost_ones_are_reported_too(
     )
     assert touches(found, check_structure(one))
     for update, text in ((one, "atext"), (two, "abtext")):
-        (refusal,) = pasts.apply(author, check_structure(update)).refusals
-        assert refusal.values["body"].startswith(text)
-        assert pasts.apply(author, check_structure(update)).refusals == []
-    assert pasts.apply(author, check_structure(three)).refusals == []
+        changes, is_unknown = pasts.apply(check_structure(update))
+        (values,) = changes.values()
+        assert values["body"].startswith(text)
+        assert not is_unknown
+        assert pasts.apply(check_structure(update)) == ({}, False)
+    assert pasts.apply(check_structure(three)) == ({}, False)
     other = Doc[Any]()
     other["text"] = Text("other")
     news = check_structure(other.get_update())
-    assert Pasts(name_of(board), [found]).apply(author, news).refusals == []
+    assert Pasts(name_of(board), [found]).apply(news) == ({}, False)
 
 
 async def test_much_that_is_late_is_not_kept_in_memory(
