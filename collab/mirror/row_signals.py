@@ -288,14 +288,9 @@ def _events(
 
 
 def _updated(sender: type[Model], keys: Sequence[Any], using: str, **kwargs: Any) -> None:
-    dependencies = (dependency for dependency in _dependencies[sender] if dependency.shows and keys)
-    _record(
-        using,
-        [
-            RowEvent(dependency, using, RowAction.UPDATE, keys).looked()
-            for dependency in dependencies
-        ],
-    )
+    if keys:
+        shown = _shown(sender)
+        _record(using, [RowEvent(each, using, RowAction.UPDATE, keys).looked() for each in shown])
 
 
 def _created(
@@ -306,15 +301,14 @@ def _created(
     **kwargs: Any,
 ) -> None:
     keys = [instance.pk for instance in instances if instance.pk is not None]
-    event, is_new = RowAction.CREATE, None if may_exist else True
-    dependencies = (dependency for dependency in _dependencies[sender] if dependency.shows)
-    _record(
-        using,
-        [
-            RowEvent(dependency, using, event, keys, instances, is_new)
-            for dependency in dependencies
-        ],
-    )
+    action, is_new = RowAction.CREATE, None if may_exist else True
+    shown = _shown(sender)
+    _record(using, [RowEvent(each, using, action, keys, instances, is_new) for each in shown])
+
+
+def _shown(sender: type[Model]) -> list[Dependency]:
+    """Return the dependencies whose followed rows change whenever rows of ``sender`` do."""
+    return [dependency for dependency in _dependencies[sender] if dependency.shows]
 
 
 def _related(
