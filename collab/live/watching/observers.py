@@ -189,10 +189,13 @@ class BaseObserver(ABC):
     def _names_for(
         self, consumer: LiveConsumer, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> list[str]:
-        if self._groups_for_consumer is None:
+        return self._names(self._groups_for_consumer, *args, consumer=consumer, **kwargs)
+
+    def _names(self, yields_groups: Any, /, *args: Any, **kwargs: Any) -> list[str]:
+        """Return the names of the groups that a decorated function yields; without one, of all."""
+        if yields_groups is None:
             return [self._group_name()]
-        found = self._groups_for_consumer(self, *args, consumer=consumer, **kwargs)
-        return list(dict.fromkeys(map(self._group_name, found)))
+        return list(dict.fromkeys(map(self._group_name, yields_groups(self, *args, **kwargs))))
 
     def _group_name(self, *group: Any) -> str:
         """Return a unique name for a group of this observer."""
@@ -275,14 +278,9 @@ class Observer(BaseObserver):
     def _publish(self, signal: Signal, *args: Any, **kwargs: Any) -> None:
         make = self._serializer
         body = make(self, signal, *args, **kwargs) if make is not None else {}
-        for group in self._groups(body, *args, **kwargs):
+        for group in self._names(self._groups_for_signal, *args, message=body, **kwargs):
             # In a transaction, after its commit.
             publish_internal(group, self._event_type, {"body": body})
-
-    def _groups(self, body: Any, *args: Any, **kwargs: Any) -> Iterable[str]:
-        if self._groups_for_signal is None:
-            return [self._group_name()]
-        return map(self._group_name, self._groups_for_signal(self, *args, message=body, **kwargs))
 
 
 class ModelObserver(BaseObserver):
@@ -312,9 +310,7 @@ class ModelObserver(BaseObserver):
 
     def groups_of(self, row: Model) -> Iterable[str]:
         """Return the groups of a row."""
-        if self._groups_for_signal is None:
-            return [self._group_name()]
-        return map(self._group_name, self._groups_for_signal(self, instance=row))
+        return self._names(self._groups_for_signal, instance=row)
 
     def receive(self, changes: Sequence[RowChange]) -> None:
         """Publish changes of rows to their groups."""
@@ -350,11 +346,15 @@ class ModelObserver(BaseObserver):
         yield Kind.CREATE, change.row, sorted(now - before)
 
     def _payload(self, row: Model, kind: Kind) -> dict[str, Any]:
+        return {"body": self._body(row, kind, {})}
+
+    def _body(self, row: Model, kind: Kind, context: dict[str, Any], **more: Any) -> Any:
+        """Return the message; ``more`` is for the decorated serializer."""
         if self._serializer is not None:
-            return {"body": self._serializer(self, row, kind)}
+            return self._serializer(self, row, kind, **more)
         if self._serializer_class is not None:
-            return {"body": self._serializer_class(row).data}
-        return {"body": {"pk": row.pk}}
+            return self._serializer_class(row, context=context).data
+        return {"pk": row.pk}
 
 
 class UserModelObserver(ModelObserver):
@@ -395,12 +395,8 @@ class UserModelObserver(ModelObserver):
         """Return the message for a user; ``None`` to send none."""
         if self._is_visible is not None and not self._is_visible(self, row, user):
             return None
-        if self._serializer is not None:
-            return self._serializer(self, row, Kind(payload["action"]), user=user)
-        if self._serializer_class is not None:
-            context = {"user": user, "request": request_of_user(user)}
-            return self._serializer_class(row, context=context).data
-        return {"pk": row.pk}
+        context = {"user": user, "request": request_of_user(user)}
+        return self._body(row, Kind(payload["action"]), context, user=user)
 
 
 def _copied(value: Any) -> Any:

@@ -73,25 +73,20 @@ class Watch(Protocol):
     @property
     def model(self) -> type[Model]:
         """The model whose rows are watched."""
-        ...
 
     @property
     def many_to_many(self) -> bool:
         """Changes of many-to-many relations are changes of the row."""
-        ...
 
     @property
     def wants_before(self) -> bool:
         """Rows come and go between groups."""
-        ...
 
     def groups_of(self, row: Model) -> Iterable[str]:
         """Return the groups that a row is in."""
-        ...
 
     def receive(self, changes: Sequence[RowChange]) -> None:
         """Publish the changes of one committed transaction; there is at least one."""
-        ...
 
 
 def watch(watch: Watch) -> None:
