@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 __all__ = ["decoder", "envelope", "json_frame", "read_json"]
@@ -33,16 +33,15 @@ def envelope(
 
 def json_frame(
     action: object,
-    *,
     data: Any = None,
+    *,
     request_id: object = None,
-    errors: Sequence[str] = (),
+    errors: Sequence[Any] = (),
     status: int = 200,
+    encode: Callable[[Any], str] = json.dumps,
 ) -> str:
     """Return a text frame; see :func:`envelope`."""
-    return json.dumps(
-        envelope(action, data=data, request_id=request_id, errors=errors, status=status)
-    )
+    return encode(envelope(action, data=data, request_id=request_id, errors=errors, status=status))
 
 
 def read_json(frame: str) -> Any:

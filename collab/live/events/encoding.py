@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import msgspec
 from rest_framework.utils.encoders import JSONEncoder
 
-from collab.protocol.json_frames import envelope
+from collab.protocol.json_frames import envelope, json_frame
 
 __all__ = ["as_json", "frame", "spliced_frame"]
 
@@ -40,16 +40,8 @@ def as_json(value: Any) -> str:
     return json.dumps(value, cls=_Encoder, allow_nan=False)
 
 
-def frame(
-    action: object,
-    data: Any = None,
-    *,
-    request_id: object = None,
-    errors: Sequence[Any] = (),
-    status: int = 200,
-) -> str:
-    """Return a text frame; see :func:`collab.protocol.json_frames.envelope`."""
-    return as_json(envelope(action, data=data, request_id=request_id, errors=errors, status=status))
+#: Returns a text frame; see :func:`collab.protocol.json_frames.json_frame`.
+frame = partial(json_frame, encode=as_json)
 
 
 def spliced_frame(action: str, json: str, *, request_id: object = None, **more: object) -> str:
