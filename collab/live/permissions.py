@@ -20,6 +20,7 @@ __all__ = [
     "ObservedAction",
     "WrappedDRFPermission",
     "ask",
+    "is_authenticated",
     "permission_of",
     "resolved",
 ]
@@ -113,15 +114,16 @@ class IsAuthenticated(BasePermission):
     async def can_connect(
         self, scope: dict[str, Any], consumer: Any, message: dict[str, Any] | None = None
     ) -> bool:
-        return _is_authenticated(scope)
+        return is_authenticated(scope)
 
     async def has_permission(
         self, scope: dict[str, Any], consumer: Any, action: str, **kwargs: Any
     ) -> bool:
-        return _is_authenticated(scope)
+        return is_authenticated(scope)
 
 
-def _is_authenticated(scope: dict[str, Any]) -> bool:
+def is_authenticated(scope: dict[str, Any]) -> bool:
+    """Return whether the user of a connection is logged in."""
     return bool(getattr(scope.get("user"), "is_authenticated", False))
 
 

@@ -26,7 +26,7 @@ from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.serving.access_check import REFRESH_USER
 from collab.exceptions import MemberError, ProtocolViolation, TooBig, Unauthenticated
 from collab.live.events.encoding import frame
-from collab.live.permissions import resolved
+from collab.live.permissions import is_authenticated, resolved
 from collab.wire import SUBPROTOCOL
 
 __all__ = ["TokenAuthMiddleware", "user_of_drf_token"]
@@ -80,7 +80,7 @@ class TokenAuthMiddleware:
         try:
             if token := _header_token(scope) or _subprotocol_token(offered):
                 await self._log_in(scope, token)
-            elif self._first_frame and not _is_authenticated(scope):
+            elif self._first_frame and not is_authenticated(scope):
                 await self._read_first_frame(scope, handshake)
         except MemberError as error:
             await handshake.refuse(error)
@@ -205,10 +205,6 @@ def _header_token(scope: dict[str, Any]) -> str | None:
 
 def _subprotocol_token(offered: Sequence[str]) -> str | None:
     return next((one.removeprefix(PREFIX) for one in offered if one.startswith(PREFIX)), None)
-
-
-def _is_authenticated(scope: dict[str, Any]) -> bool:
-    return bool(getattr(scope.get("user"), "is_authenticated", False))
 
 
 def user_of_drf_token(token: str) -> Any:
