@@ -174,32 +174,16 @@ class _Channel:
         key, payload = column_type(table.model._meta.pk), f"{self._name}{name}Payload"
         if CREATE in table.operations:
             made = ".then(Number)" if key == "number" else ""
-            yield (
-                f"create{name}",
-                [
-                    f"create{name}(values: {payload}): Promise<{key}> {{",
-                    f"  return this.create({type_}, {{ ...values }}){made};",
-                    "}",
-                ],
-            )
+            signature = f"create{name}(values: {payload}): Promise<{key}>"
+            call = f"this.create({type_}, {{ ...values }}){made}"
+            yield f"create{name}", _returning(signature, call)
         if SAVE in table.operations:
-            yield (
-                f"save{name}",
-                [
-                    f"save{name}(id: {key}, values: Partial<{payload}>): Promise<void> {{",
-                    f"  return this.save({type_}, id, {{ ...values }});",
-                    "}",
-                ],
-            )
+            signature = f"save{name}(id: {key}, values: Partial<{payload}>): Promise<void>"
+            call = f"this.save({type_}, id, {{ ...values }})"
+            yield f"save{name}", _returning(signature, call)
         if DELETE in table.operations:
-            yield (
-                f"delete{name}",
-                [
-                    f"delete{name}(id: {key}): Promise<void> {{",
-                    f"  return this.delete({type_}, id);",
-                    "}",
-                ],
-            )
+            signature = f"delete{name}(id: {key}): Promise<void>"
+            yield f"delete{name}", _returning(signature, f"this.delete({type_}, id)")
 
     @property
     def _has_document(self) -> bool:
@@ -269,12 +253,11 @@ class _Channel:
         if action.name.startswith(_SUBSCRIBE):
             yield from self._subscription(name, action)
         else:
-            result = self._result(action)
-            yield f"{name}({', '.join(self._given(action))}): Promise<{result}> {{"
-            yield f"  return this.call({literal(action.name)}, {_arguments(action)});"
-            yield "}"
+            signature = f"{name}({', '.join(self._given(action))}): Promise<{self._result(action)}>"
+            call = f"this.call({literal(action.name)}, {_arguments(action)})"
+            yield from _returning(signature, call)
 
-    def _subscription(self, name: str, action: Action) -> Iterator[str]:
+    def _subscription(self, name: str, action: Action) -> list[str]:
         required, optional = _sorted(action)
         given = [
             *(self._parameter(*one) for one in required),
@@ -283,10 +266,9 @@ class _Channel:
             *_others(action),
             "options: collab.SubscribeOptions = {}",
         ]
-        yield f"{name}<T = unknown>({', '.join(given)}): collab.Subscription<T> {{"
-        call = f"{literal(action.name)}, {_arguments(action)}, handler, options"
-        yield f"  return this.subscribe({call});"
-        yield "}"
+        signature = f"{name}<T = unknown>({', '.join(given)}): collab.Subscription<T>"
+        call = f"this.subscribe({literal(action.name)}, {_arguments(action)}, handler, options)"
+        return _returning(signature, call)
 
     def _given(self, action: Action) -> Iterator[str]:
         for name, parameter in [*_sorted(action)[0], *_sorted(action)[1]]:
@@ -307,6 +289,11 @@ class _Channel:
             return "void"
         annotation = get_args(action.result)[0] if is_pair(action.result) else action.result
         return self._types.of(annotation, self._file)
+
+
+def _returning(signature: str, call: str) -> list[str]:
+    """Return the lines of a method that returns the result of a call."""
+    return [f"{signature} {{", f"  return {call};", "}"]
 
 
 def _relation(state: State, name: str, field: str) -> str:
