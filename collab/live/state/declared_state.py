@@ -117,14 +117,11 @@ class State:
     def document(self, name: str) -> StateDocument | None:
         """Return the document with a name; ``None`` if no document has such a name."""
         place = name.removeprefix(f"{self.label}/")
-        if self.per_user:
-            place, separator, _ = place.rpartition("@")
-            if not separator:
-                return None
-        if self.per_connection:
-            place, separator, _ = place.rpartition("~")
-            if not separator:
-                return None
+        for has_part, mark in ((self.per_user, "@"), (self.per_connection, "~")):
+            if has_part:
+                place, separator, _ = place.rpartition(mark)
+                if not separator:
+                    return None
         try:
             arguments = json.loads(place) if self.many and place else {}
             key = None if self.many else self._key_of(unquote(place))
