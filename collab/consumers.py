@@ -22,7 +22,14 @@ from .access import Access, granted_to
 from .exceptions import Forbidden, ProtocolViolation, Unauthenticated
 from .wire import MessageType, SyncType
 
-__all__ = ["WrappedMessage", "WrappedUpdate", "YjsConsumer", "group_name"]
+__all__ = [
+    "BaseConsumer",
+    "WrappedMessage",
+    "WrappedUpdate",
+    "YjsConsumer",
+    "group_name",
+    "serving_connection",
+]
 
 T = TypeVar("T")
 
@@ -61,19 +68,11 @@ class ConnectionValue(Generic[T]):
         return self if consumer is None else self._read(consumer)
 
 
-class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types.
-    """Serves a document to Yjs clients: ``path("ws/<str:room>", YjsConsumer.as_asgi())``.
+class BaseConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types.
+    """A consumer of documents, which leaves all work to the connection that it serves."""
 
-    Subclass it to choose the document of a connection (``make_room_name``), who may open it
-    (``authorize``) and the content of a new document (``seed_ydoc``). Attributes and methods of
-    your own may have any name but those that are documented here and in Channels.
-    """
-
-    #: With ``None`` the room lives in memory only, and is gone soon after its last member left.
+    #: With ``None`` rooms live in memory only, and are gone soon after their last member left.
     storage: ClassVar[Literal["default"] | None] = "default"
-    #: Send members their own updates back once they are stored. The provider of @y/websocket
-    #: learns from this that they are saved; y-websocket does not need it.
-    echo_updates: ClassVar[bool] = False
 
     #: Everything else that belongs to the connection, while it is served.
     _collab_connection: ConsumerConnection | None = None
@@ -81,6 +80,74 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_overrides(cls)
+
+    # To be overridden.
+
+    async def connect(self) -> None:
+        """Accept the client.
+
+        Called once ``authorize`` has answered that the client may connect. An override that closes
+        the connection instead refuses the client.
+        """
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        """Called when the connection has ended."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Handle a frame of the client."""
+        connection = serving_connection(self)
+        if bytes_data is not None:
+            connection.receive_bytes(bytes_data)
+        else:
+            connection.receive_text(text_data or "")
+
+    # To be used.
+
+    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
+        """Accept the connection; that of a document becomes a member of the room.
+
+        Args:
+            subprotocol: by default that of ``CollabProvider``, if the client offers it.
+            headers: of the handshake's response.
+        """
+        await serving_connection(self).accept(subprotocol, headers)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the connection with all its documents, or refuse it if it is not accepted yet."""
+        # Channels' send(close=True) passes True on.
+        await serving_connection(self).close(None if code is True else code, reason)
+
+    # Called by Channels, or in its place.
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Call the method that handles ``message``."""
+        await serving_connection(self).dispatch(message)
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        """Open the connection."""
+        await serving_connection(self).open()
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        """Handle a frame, not faster than the client may send them."""
+        await serving_connection(self).receive_message(message)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """End the connection."""
+        await serving_connection(self).disconnect(message["code"])
+
+
+class YjsConsumer(BaseConsumer):
+    """Serves a document to Yjs clients: ``path("ws/<str:room>", YjsConsumer.as_asgi())``.
+
+    Subclass it to choose the document of a connection (``make_room_name``), who may open it
+    (``authorize``) and the content of a new document (``seed_ydoc``). Attributes and methods of
+    your own may have any name but those that are documented here and in Channels.
+    """
+
+    #: Send members their own updates back once they are stored. The provider of @y/websocket
+    #: learns from this that they are saved; y-websocket does not need it.
+    echo_updates: ClassVar[bool] = False
 
     # To be overridden.
 
@@ -96,7 +163,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         document that has neither, all access if ``connect`` is overridden, and else that of
         ``COLLAB["DEFAULT_ACCESS"]``.
         """
-        connection = _connection_of(self)
+        connection = serving_connection(self)
         granted = granted_to(connection.scope, connection.document)
         try:
             access = await policy.authorize(connection.document, connection.user)
@@ -119,26 +186,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
         By default as the document's type does.
         """
-        await policy.seed(_connection_of(self).document, doc)
-
-    async def connect(self) -> None:
-        """Accept the client, which becomes a member of the room.
-
-        Called once ``authorize`` has answered that the client may read. An override that closes
-        the connection instead refuses the client.
-        """
-        await self.accept()
-
-    async def disconnect(self, code: int) -> None:
-        """Called when the connection has ended."""
-
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Handle a frame of the client."""
-        connection = _connection_of(self)
-        if bytes_data is not None:
-            connection.receive_bytes(bytes_data)
-        else:
-            connection.receive_text(text_data or "")
+        await policy.seed(serving_connection(self).document, doc)
 
     async def receive_stateless(self, member: Member, payload: str) -> None:
         """Handle a message of a ``CollabProvider`` that is no part of the document.
@@ -160,17 +208,17 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
     @ConnectionValue
     def room_name(self) -> str:
         """The name of the document."""
-        return _connection_of(self).document
+        return serving_connection(self).document
 
     @ConnectionValue
     def room(self) -> Room:
         """The room this connection is in."""
-        return _connection_of(self).room
+        return serving_connection(self).room
 
     @ConnectionValue
     def ydoc(self) -> Doc[Any]:
         """The room's Doc, shared by its members; a change made in it is sent to all of them."""
-        return _connection_of(self).room.doc
+        return serving_connection(self).room.doc
 
     @ConnectionValue
     def channel_name(self) -> str:
@@ -179,7 +227,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         A class that overrides nothing but ``authorize``, ``make_room_name``, ``make_ydoc``,
         ``seed_ydoc``, ``storage`` and ``echo_updates`` has no use for a channel, and no name.
         """
-        channel = _connection_of(self).layer_channel
+        channel = serving_connection(self).layer_channel
         return "" if channel is None else channel.name
 
     @property
@@ -202,7 +250,7 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     async def group_send_message(self, message: bytes) -> None:
         """Send a frame to all members of the room; a document update becomes part of it."""
-        connection = _connection_of(self)
+        connection = serving_connection(self)
         if (update := _update_of(message)) is not None:
             connection.room.edit(check(update))
         elif connection.channel_layer is None:
@@ -213,25 +261,11 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
 
     async def doc_update(self, update_wrapper: WrappedUpdate) -> None:
         """Handle the layer event ``{"type": "doc_update", "update": bytes}``."""
-        _connection_of(self).room.edit(check(update_wrapper["update"]))
+        serving_connection(self).room.edit(check(update_wrapper["update"]))
 
     async def recheck_access(self) -> None:
         """Call ``authorize`` again and act on its answer; if it fails, close the connection."""
-        await _connection_of(self).recheck_access()
-
-    async def accept(self, subprotocol: str | None = None, headers: Any = None) -> None:
-        """Accept the connection, which becomes a member of the room.
-
-        Args:
-            subprotocol: by default that of ``CollabProvider``, if the client offers it.
-            headers: of the handshake's response.
-        """
-        await _connection_of(self).accept(subprotocol, headers)
-
-    async def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Close the connection, or refuse it if it is not accepted yet."""
-        # Channels' send(close=True) passes True on.
-        await _connection_of(self).close(None if code is True else code, reason)
+        await serving_connection(self).recheck_access()
 
     # Called by Channels, or in its place.
 
@@ -239,24 +273,13 @@ class YjsConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has
         """Serve one connection."""
         await ConsumerConnection(self, YjsConsumer, scope, receive, send).serve()
 
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        """Call the method that handles ``message``."""
-        await _connection_of(self).dispatch(message)
 
-    async def websocket_connect(self, message: dict[str, Any]) -> None:
-        """Open the connection."""
-        await _connection_of(self).open()
+def serving_connection(consumer: BaseConsumer) -> ConsumerConnection:
+    """Return the connection that a consumer serves.
 
-    async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Handle a frame, not faster than the member may send them."""
-        await _connection_of(self).receive_message(message)
-
-    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        """End the connection."""
-        await _connection_of(self).disconnect(message["code"])
-
-
-def _connection_of(consumer: YjsConsumer) -> ConsumerConnection:
+    Raises:
+        RuntimeError: it serves none.
+    """
     if consumer._collab_connection is None:
         raise RuntimeError(
             f"This {type(consumer).__name__} serves no connection: Channels makes and calls one"

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from collab.conf import get_settings
+from collab.consumers import serving_connection
 from collab.engine.connections.fast_path import Receive, Send
 from collab.engine.hub.current import current_hub
 from collab.engine.serving.connection import ConsumerConnection
@@ -386,12 +387,8 @@ def connection_of(consumer: Any) -> LiveConnection:
     Raises:
         RuntimeError: it serves none.
     """
-    found = consumer._collab_connection
-    if not isinstance(found, LiveConnection):
-        raise RuntimeError(
-            f"This {type(consumer).__name__} serves no connection: Channels makes and calls one"
-            " for each connection."
-        )
+    found = serving_connection(consumer)
+    assert isinstance(found, LiveConnection)
     return found
 
 
