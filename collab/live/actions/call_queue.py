@@ -59,19 +59,13 @@ class CallQueue:
     """Runs work of a connection in tasks, so that it goes on receiving.
 
     Args:
-        most_calls: limit of waiting calls.
-        most_events: limit of waiting events.
-        most_detached: limit of detached calls.
-        most_bytes: limit of the size of waiting calls, if there is more than one.
+        max_size: bytes of waiting calls, at most, if there is more than one.
     """
 
-    def __init__(
-        self, most_calls: int, most_events: int, most_detached: int, most_bytes: int
-    ) -> None:
-        self._most = {CALL: most_calls, EVENT: most_events}
-        self._most_detached = most_detached
-        self._most_bytes = most_bytes
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
         self._size = 0
+        self._is_ended = False
         self._waiting: deque[tuple[str, Start, int]] = deque()
         self._numbers = Counter[str]()
         self._runner: asyncio.Task[None] | None = None
@@ -87,8 +81,9 @@ class CallQueue:
             start: starts the work.
             size: in bytes.
         """
-        is_too_large = size and self._size and self._size + size > self._most_bytes
-        if self._numbers[kind] >= self._most[kind] or is_too_large:
+        is_too_large = size and self._size and self._size + size > self._max_size
+        limit = MAX_WAITING if kind == CALL else MAX_EVENTS
+        if self._is_ended or self._numbers[kind] >= limit or is_too_large:
             return False
         self._numbers[kind] += 1
         self._size += size
@@ -99,7 +94,7 @@ class CallQueue:
 
     def detach(self, start: Start) -> bool:
         """Start work at once, beside the queue; return False if too much runs so already."""
-        if len(self._detached) >= self._most_detached:
+        if self._is_ended or len(self._detached) >= MAX_DETACHED:
             return False
         task = self._task(start())
         self._detached.add(task)
@@ -111,8 +106,7 @@ class CallQueue:
 
         Nothing can be enqueued afterwards.
         """
-        self._most = {CALL: 0, EVENT: 0}
-        self._most_detached = 0
+        self._is_ended = True
         tasks = {*self._detached}
         for task in self._detached:
             task.cancel()

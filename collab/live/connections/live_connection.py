@@ -15,7 +15,6 @@ from collab.engine.hub.current import current_hub
 from collab.engine.serving.connection import ConsumerConnection
 from collab.engine.serving.served_consumer import ServedConsumer, group_name
 from collab.exceptions import ProtocolViolation, TryAgainLater
-from collab.live.actions import call_queue
 from collab.live.actions.actions import Action, actions_of
 from collab.live.actions.call_queue import CALL, EVENT, CallQueue, Start, error_of
 from collab.live.actions.runtime_state import check_variable
@@ -113,12 +112,7 @@ class LiveConnection(ConsumerConnection):
         send: Send,
     ) -> None:
         super().__init__(consumer, base, scope, receive, send)
-        self.calls = CallQueue(
-            call_queue.MAX_WAITING,
-            call_queue.MAX_EVENTS,
-            call_queue.MAX_DETACHED,
-            get_settings().MAX_TEXT_SIZE,
-        )
+        self.calls = CallQueue(get_settings().MAX_TEXT_SIZE)
         self.heard = HeardGroups(self)
         #: The client understands text frames: it has sent one, or there is no document.
         self.accepts_text = False
