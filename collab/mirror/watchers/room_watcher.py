@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from collab.conf import get_settings
 from collab.mirror.history.refresh import arrive, recording_interval, stay
 from collab.mirror.incoming.row_edits import Differences
 from collab.mirror.incoming.unchecked import unchecked
@@ -76,9 +75,7 @@ class RoomWatcher:
         self._name = room_name
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._rows = RowsListener(
-            room_name, opening.mirrors, opening.unchecked, worker, get_settings()
-        )
+        self._rows = RowsListener(room_name, opening.mirrors, opening.unchecked, worker)
         self._stale = StaleListener(room_name, opening.refreshes, worker)
         self._is_attached = False
         self._recording: asyncio.Task[None] | None = None

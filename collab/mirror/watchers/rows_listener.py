@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycrdt import Map, Subscription, Text, TextEvent
 
-from collab.conf import Settings
+from collab.conf import get_settings
 from collab.engine.hub.working_copies import user_key
 from collab.mirror.history.lost_edits import trace_removed
 from collab.mirror.incoming.attribution import Users, authors
@@ -68,7 +68,6 @@ class RowsListener:
         mirrors: that have rows in it.
         unchecked: edits that were stored and perhaps never checked.
         worker: where rows are checked and saved.
-        settings: for the delays.
     """
 
     def __init__(
@@ -77,19 +76,18 @@ class RowsListener:
         mirrors: Sequence[ModelMirror[Any]],
         unchecked: Differences,
         worker: Worker,
-        settings: Settings,
     ) -> None:
         self._name = room_name
         self._mirrors = {mirror.map_name: mirror for mirror in mirrors}
         self._unchecked = unchecked
         self._worker = worker
-        self._settings = settings
+        self._settings = get_settings()
         self._loop = asyncio.get_running_loop()
         self._room: WatchedRoom | None = None
         self._maps: dict[str, Map[Any]] = {}
         self._subscriptions: list[tuple[Map[Any], Subscription]] = []
         self._authors: dict[Member, Author] = {}
-        self._pending = PendingChanges(settings)
+        self._pending = PendingChanges(self._settings)
         #: Edits of members in rows that were removed, or replaced, before they were checked.
         self._overtaken: list[RowEdit] = []
         #: Texts as they are, in which others than the author of the next update have typed last.
