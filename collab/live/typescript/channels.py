@@ -94,7 +94,7 @@ class _Channel:
         self._route = route
         self._file = files.of(self._consumer)
         self._types = Types(files)
-        self._serializers = Serializers(files, self._types)
+        self._serializers = Serializers(files)
         self._state: State | None = state_of(self._consumer)
         self._variables: dict[str, Any] = variables_of(self._consumer)
 

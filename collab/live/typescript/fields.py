@@ -51,12 +51,11 @@ class Serializers:
 
     Args:
         files: contain the declarations.
-        types: for the results of methods.
     """
 
-    def __init__(self, files: Files, types: Types) -> None:
+    def __init__(self, files: Files) -> None:
         self._files = files
-        self._types = types
+        self._types = Types(files)
 
     def shown(self, serializer: Any, file: File) -> str:
         """Return the type of a serializer's output, as referred to in ``file``."""

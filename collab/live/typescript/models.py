@@ -11,7 +11,6 @@ from collab.mirror.registry import default_serializer
 
 from .fields import Serializers, column_type
 from .files import File, Files, block, literal, property_name
-from .types import Types
 
 __all__ = ["declare_models"]
 
@@ -22,7 +21,7 @@ def declare_models(files: Files) -> None:
     Raises:
         CommandError: two declarations have the same name.
     """
-    serializers = Serializers(files, Types(files))
+    serializers = Serializers(files)
     for subscription in subscriptions():
         _declare(subscription, files, serializers)
 

@@ -17,7 +17,6 @@ from collab.live import LiveConsumer, ModelSubscription, action, subscribable
 from collab.live.typescript.channels import MEMBERS, typescript
 from collab.live.typescript.fields import Serializers
 from collab.live.typescript.files import Files, camel
-from collab.live.typescript.types import Types
 from collab.live.watching.subscriptions import unregister
 from tests.live import sample_consumers
 from tests.projects.consumers import application as projects
@@ -43,7 +42,7 @@ def declaration(text: str, name: str) -> str:
 def made_of(serializer: Any) -> str:
     """Return the file that the interface of a serializer is in."""
     files = Files()
-    Serializers(files, Types(files)).shown(serializer, files.of(type(serializer)))
+    Serializers(files).shown(serializer, files.of(type(serializer)))
     [file] = files
     return file.text
 
@@ -113,7 +112,7 @@ def test_types_of_a_serializers_input() -> None:
     serializer = sample_consumers.EverythingSerializer()
     names = {"title", "state", "owner", "secret", "number", "estimate", "label_ids"}
     file = files.of(sample_consumers.EverythingSerializer)
-    text = Serializers(files, Types(files)).taken("New", serializer, names, file)
+    text = Serializers(files).taken("New", serializer, names, file)
     assert properties(text + "\n", "New") == {
         "title": "string",
         "state?": '"open" | "done"',
