@@ -101,7 +101,7 @@ def has_garbage(news: bytes, received: UpdateOutline) -> bool:
     """Return whether the document integrated structs as garbage that were received whole."""
     if news == received.update:
         return False
-    known = joined([*garbage(received), *deletions(received)])
+    known = joined([*garbage(received.update), *deletions(received)])
     return any(not overlaps(known, found) for found in garbage(news))
 
 

@@ -32,7 +32,6 @@ from collab.mirror.retry import patiently
 from collab.mirror.rows.values import plain
 from collab.protocol.yjs.ranges import Range, garbage, joined
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, recording_updates
-from collab.protocol.yjs.validation import check_structure
 from collab_storage.compaction import compact, readable_update
 from collab_storage.structs import read_structs
 from collab_storage.updates import state_vector
@@ -246,7 +245,7 @@ def _remember(
 
 def _replaced(update: bytes, known: Mapping[int, int]) -> Iterator[Range]:
     """Yield the maps in whose place those of ``update`` are."""
-    for struct in read_structs(check_structure(update).update):
+    for struct in read_structs(update):
         if struct.neighbour is not None:
             client, clock = struct.neighbour
             if clock < known.get(client, 0):

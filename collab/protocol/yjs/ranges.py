@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from collab.protocol.yjs.validation import UpdateOutline, check_structure
+from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import Struct, read_deletions, read_structs
 from collab_storage.updates import varuint
 
@@ -28,10 +28,9 @@ def deletions(outline: UpdateOutline) -> Iterator[Range]:
     return read_deletions(outline.update, outline.deletions)
 
 
-def garbage(update: bytes | UpdateOutline) -> Iterator[Range]:
+def garbage(update: bytes) -> Iterator[Range]:
     """Yield the insertions of which nothing is left but their ids."""
-    outline = check_structure(update) if isinstance(update, bytes) else update
-    for struct in read_structs(outline.update):
+    for struct in read_structs(update):
         if struct.is_garbage:
             yield struct.client, struct.clock, struct.clock + struct.length
 
