@@ -10,9 +10,11 @@ from pycrdt import Doc
 
 from collab.access import Access
 from collab.documents import policy
+from collab.engine.connections.stateless import StatelessMessages
 from collab.engine.hub.current import current_hub
 from collab.engine.rooms.room import Room
 from collab.engine.rules import apply_rules
+from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
 from collab.engine.serving.access_check import ANSWER_TIMEOUT, AccessCheck
@@ -77,6 +79,8 @@ class AddressSocket(Authenticator, Protocol):
 
     #: Slots for documents that are being opened.
     opening: asyncio.Semaphore
+    tasks: BackgroundTasks
+    stateless: StatelessMessages
 
     async def may_authenticate(self) -> None:
         """Wait until the project may be asked once more."""
@@ -96,20 +100,11 @@ class AddressSocket(Authenticator, Protocol):
     def forget(self, address: Address) -> None:
         """Forget a document that the client has left."""
 
-    def start(self, work: Any, name: str, room: str) -> asyncio.Task[None]:
-        """Run a coroutine in a task."""
-
     def opened(self) -> None:
         """Record that the client has opened a document."""
 
     def fail(self, code: int, reason: str) -> None:
         """Close the connection."""
-
-    def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        """Hand a message that is no part of a document to the project."""
-
-    def evict(self) -> None:
-        """End the connection without the client's help."""
 
 
 class Address:
@@ -186,7 +181,7 @@ class Address:
             if kind == MessageType.AUTH:
                 self._renew_token(read_token(frame, behind).token)
             elif kind == AddressedType.STATELESS:
-                self._socket.receive_stateless(member, read_text(frame, behind)[0])
+                self._socket.stateless.receive(member, read_text(frame, behind)[0])
             elif kind == AddressedType.BROADCAST_STATELESS:
                 raise ProtocolViolation("Only servers broadcast stateless messages.")
             elif kind == AddressedType.CLOSE:
@@ -206,7 +201,7 @@ class Address:
             self._credentials = Credentials(self._socket, self.name)
             self._credentials.renew(token)
             self.is_ended = False
-            self._opening = self._socket.start(self._open(), "open", self.name)
+            self._opening = self._socket.tasks.start(self._open(), "open", self.name)
         elif kind == AddressedType.CLOSE and self._opening is None:
             self.leave()
             self._socket.forget(self)
@@ -340,13 +335,13 @@ class Address:
 
     def evict(self) -> None:
         """End the client's connection, which takes no data."""
-        self._socket.evict()
+        self._socket.line.evict()
 
     def _renew_token(self, token: str) -> None:
         """Check a token that the client has sent again; a good one is not answered."""
         self._credentials.renew(token)
         if self._renewing is None:
-            self._renewing = self._socket.start(self._check_renewed(), "renew", self.name)
+            self._renewing = self._socket.tasks.start(self._check_renewed(), "renew", self.name)
 
     async def _check_renewed(self) -> None:
         await self._socket.may_authenticate()
@@ -386,7 +381,7 @@ class Address:
         """
         room, self._room, self.member = self._room, None, None
         self._leave_room(room, member)
-        self._opening = self._socket.start(self._open_again(member), "reopen", self.name)
+        self._opening = self._socket.tasks.start(self._open_again(member), "reopen", self.name)
 
     async def _open_again(self, former: HocuspocusMember) -> None:
         self._socket.send(self._prefix, token_request_frame())

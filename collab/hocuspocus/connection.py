@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from collab.access import Access
@@ -22,7 +22,6 @@ from collab.engine.serving.connection import ConsumerConnection
 from collab.exceptions import MemberError, ProtocolViolation, TryAgainLater
 from collab.hocuspocus.address import Address
 from collab.hocuspocus.frames import PING, PONG, SocketCode, prefix_of, split
-from collab.hocuspocus.member import HocuspocusMember
 from collab.hocuspocus.outbox import Line
 from collab.protocol.frames import presence_frame
 from collab.protocol.session import Session
@@ -61,9 +60,6 @@ class ServedHocuspocusConsumer(Protocol):
     async def authenticate(self, name: str, token: str) -> Any:
         """Return a client's access to a document."""
 
-    async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        """Handle a message that is no part of a document."""
-
 
 class HocuspocusConnection(ConsumerConnection):
     """A client's connection, which is in no room itself: its documents are."""
@@ -86,9 +82,9 @@ class HocuspocusConnection(ConsumerConnection):
         self.opening = asyncio.Semaphore(_OPENING_AT_ONCE)
         self._authentications = TokenBucket(_AUTHENTICATION_RATE, MAX_DOCUMENTS)
         self._addresses: dict[bytes, Address] = {}
-        self._tasks = BackgroundTasks("collab-hocuspocus", logger)
+        self.tasks = BackgroundTasks("collab-hocuspocus", logger)
         self._waiting_frames = self._waiting_size = 0
-        self._stateless = StatelessMessages(consumer, self.settings.MAX_TEXT_SIZE, _FAILURE)
+        self.stateless = StatelessMessages(consumer, self.settings.MAX_TEXT_SIZE, _FAILURE)
         #: A first document is due.
         self._deadline: Deadline | None = None
         self._keepalive: asyncio.TimerHandle | None = None
@@ -133,7 +129,7 @@ class HocuspocusConnection(ConsumerConnection):
 
     async def leave(self) -> None:
         """Leave all documents, and wait until the client's updates are stored."""
-        self._stateless.close()
+        self.stateless.close()
         if self._keepalive is not None:
             self._keepalive.cancel()
         if self._deadline is not None:
@@ -221,10 +217,6 @@ class HocuspocusConnection(ConsumerConnection):
 
     # Documents.
 
-    def start(self, work: Coroutine[Any, Any, None], name: str, room: str) -> asyncio.Task[None]:
-        """Run a coroutine in a task; failures are logged."""
-        return self._tasks.start(work, name, room)
-
     def opened(self) -> None:
         """Record that the client has opened a document."""
         if self._deadline is not None:
@@ -240,15 +232,6 @@ class HocuspocusConnection(ConsumerConnection):
     async def authenticate(self, name: str, token: str) -> Any:
         """Ask the project for the access of a client with a token to a document."""
         return await self._project.authenticate(name, token)
-
-    def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        """Hand a message that is no part of a document to the project, after those before it.
-
-        Raises:
-            TooBig: it is larger than allowed.
-            TryAgainLater: too many wait.
-        """
-        self._stateless.receive(member, payload)
 
     # The end.
 

@@ -106,7 +106,7 @@ class ConsumerConnection:
         # A later check must not be overtaken by an earlier one's answer.
         self._checking = asyncio.Lock()
         self._intake = FrameIntake(settings, self.receive_bytes)
-        self._stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
+        self.stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
         self._socket = socket_of(scope)
         self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
         self._hub: Hub
@@ -367,7 +367,7 @@ class ConsumerConnection:
         if room is not None and member is not None and not member.is_closed:
             effect = member.session.receive_text(frame)
             if isinstance(effect, StatelessMessage):
-                self._stateless.receive(member, effect.payload)
+                self.stateless.receive(member, effect.payload)
             else:
                 room.handle(member, effect)
 
@@ -438,7 +438,7 @@ class ConsumerConnection:
 
     async def leave(self) -> None:
         """Leave the room and the groups, and wait until the client's updates are stored."""
-        self._stateless.close()
+        self.stateless.close()
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)
             self._room.flush()
