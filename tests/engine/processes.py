@@ -221,7 +221,7 @@ class Process:
     @property
     def channel(self) -> str:
         assert self.hub.relay is not None
-        return self.hub.relay.channel
+        return self.hub.relay.layer.name
 
     def room(self, name: str = NOTES) -> Room:
         return self.hub.rooms[name, True]

@@ -65,7 +65,8 @@ class Relay:
 
     def __init__(self, layer: ChannelLayer, timings: RelayTimings = DEFAULT) -> None:
         self.timings = timings
-        self._layer = LayerChannel(
+        #: The channel of this process.
+        self.layer = LayerChannel(
             layer,
             self._handle,
             token=layer_token(),
@@ -85,11 +86,6 @@ class Relay:
         self.tasks = BackgroundTasks("collab-relay", logger)
         self._starting = asyncio.Lock()
 
-    @property
-    def channel(self) -> str:
-        """The layer's channel of this process."""
-        return self._layer.name
-
     def now(self) -> float:
         """Return the event loop's clock."""
         return self._loop.time()
@@ -105,7 +101,7 @@ class Relay:
         """
         await self.listen()
         link = self._links[name] = RoomLink(self, name, reread)
-        await self.join_group(link)
+        await self.layer.join(link.group)
         self.wake(link)
         return link
 
@@ -113,16 +109,12 @@ class Relay:
         """Receive orders that concern every process, also while no room is open."""
         async with self._starting:
             if not self._periodic:
-                await self._layer.start()
-                await self._layer.join(relay_group(ALL_ROOMS))
+                await self.layer.start()
+                await self.layer.join(relay_group(ALL_ROOMS))
                 self._periodic = [
                     self._loop.create_task(self._send_periodically(), name="collab-relay-send"),
                     self._loop.create_task(self._tick_periodically(), name="collab-relay-tick"),
                 ]
-
-    async def join_group(self, link: RoomLink) -> None:
-        """Receive the messages of the room's group."""
-        await self._layer.join(link.group)
 
     async def disconnect(self, link: RoomLink) -> None:
         """Leave the other processes that hold the room."""
@@ -132,7 +124,7 @@ class Relay:
         link.say_goodbye()
         self._links.pop(link.name, None)
         self._restless.discard(link)
-        await self._layer.leave(link.group)
+        await self.layer.leave(link.group)
 
     async def close(self) -> None:
         """End; all rooms are closed."""
@@ -145,7 +137,7 @@ class Relay:
             for task in periodic:
                 await end_task(task)
             await self.tasks.finish()
-            await self._layer.close()
+            await self.layer.close()
 
     # Sending.
 
@@ -199,7 +191,7 @@ class Relay:
             for (to_group, name), messages in self._next_round().items():
                 for message in pack(messages):
                     # Receivers notice lost messages, and ask for them.
-                    sent = self._layer.send(message, **{"group" if to_group else "channel": name})
+                    sent = self.layer.send(message, **{"group" if to_group else "channel": name})
                     counters.relay_sent_messages += await sent
             if not self._filled.is_set():
                 self._idle.set()

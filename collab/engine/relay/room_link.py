@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, Protocol
 
-from collab.engine.relay.layer_channel import Message
+from collab.engine.relay.layer_channel import LayerChannel, Message
 from collab.engine.relay.messages import MESSAGE_TYPE, relay_group
 from collab.engine.relay.peer import Peer
 from collab.engine.relay.timings import RelayTimings
@@ -46,13 +46,11 @@ _NEVER = 2**53
 class Transport(Protocol):
     """The relay, as a link uses it."""
 
+    #: The channel of this process.
+    layer: LayerChannel
     timings: RelayTimings
     #: Slow work for rooms.
     tasks: BackgroundTasks
-
-    @property
-    def channel(self) -> str:
-        """The layer's channel of this process."""
 
     def now(self) -> float:
         """Return the event loop's clock."""
@@ -65,9 +63,6 @@ class Transport(Protocol):
 
     def post(self, message: Message, *, group: str = "", channel: str = "") -> None:
         """Send a message to a group or to one process."""
-
-    async def join_group(self, link: RoomLink) -> None:
-        """Receive the messages of the room's group."""
 
     async def disconnect(self, link: RoomLink) -> None:
         """Leave the other processes that hold the room."""
@@ -208,7 +203,7 @@ class RoomLink:
             "kind": kind,
             "room": self.name,
             "from": self.id,
-            "channel": self._relay.channel,
+            "channel": self._relay.layer.name,
             **fields,
         }
 
@@ -418,7 +413,7 @@ class RoomLink:
         self._ask_all()
 
     async def _rejoin(self) -> None:
-        await self._relay.join_group(self)
+        await self._relay.layer.join(self.group)
         self._digest_at = self._hail_at = 0.0
         self._resync()
 
