@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -71,6 +72,7 @@ class ServedLiveConsumer(ServedConsumer, Protocol):
         """Answer a call."""
 
 
+@dataclass(eq=False)
 class ConnectionPart:
     """State that a mixin of consumers keeps for one connection; see ``LiveConnection.part``.
 
@@ -78,8 +80,7 @@ class ConnectionPart:
         connection: whose.
     """
 
-    def __init__(self, connection: LiveConnection) -> None:
-        self.connection = connection
+    connection: LiveConnection
 
     async def forget_user(self) -> None:
         """End the work for the former user; called when the user has changed."""

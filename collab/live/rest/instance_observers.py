@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,11 +17,7 @@ from django.shortcuts import get_object_or_404
 from rest_framework import status
 
 from collab.live.actions.actions import action
-from collab.live.connections.live_connection import (
-    ConnectionPart,
-    LiveConnection,
-    connection_of,
-)
+from collab.live.connections.live_connection import ConnectionPart, connection_of
 from collab.live.errors import CallError
 from collab.live.permissions import ObservedAction
 from collab.live.rest.generics import GenericAsyncAPIConsumer
@@ -75,13 +72,12 @@ class _InstanceObserver(ModelObserver):
         await super().__call__(consumer, event)
 
 
+@dataclass(eq=False)
 class _WatchedRows(ConnectionPart):
     """The rows that one connection watches."""
 
-    def __init__(self, connection: LiveConnection) -> None:
-        super().__init__(connection)
-        #: By the id of the request, and the value that the row was looked up by.
-        self.rows: dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]] = {}
+    #: By the id of the request, and the value that the row was looked up by.
+    rows: dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]] = field(default_factory=dict)
 
 
 class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from channels.db import database_sync_to_async
 from rest_framework import status
 
 from collab.live.actions.actions import action
-from collab.live.connections.live_connection import (
-    ConnectionPart,
-    LiveConnection,
-    connection_of,
-)
+from collab.live.connections.live_connection import ConnectionPart, connection_of
 from collab.live.rest.generics import GenericAsyncAPIConsumer
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
 
@@ -145,13 +142,12 @@ class PaginatedModelListMixin(_Base):
         return paginator.get_paginated_response(serializer.data)
 
 
+@dataclass(eq=False)
 class StreamedLists(ConnectionPart):
     """The tasks that send lists of one connection page by page."""
 
-    def __init__(self, connection: LiveConnection) -> None:
-        super().__init__(connection)
-        #: By the id of the request.
-        self.tasks: dict[RequestId | None, set[asyncio.Task[Any]]] = {}
+    #: By the id of the request.
+    tasks: dict[RequestId | None, set[asyncio.Task[Any]]] = field(default_factory=dict)
 
     async def forget_user(self) -> None:
         """Send the lists no further."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from channels.db import database_sync_to_async
@@ -18,11 +19,7 @@ from channels.db import database_sync_to_async
 from collab.conf import get_settings
 from collab.engine.runtime.per_loop import PerLoop
 from collab.live.actions.actions import action
-from collab.live.connections.live_connection import (
-    ConnectionPart,
-    LiveConnection,
-    connection_of,
-)
+from collab.live.connections.live_connection import ConnectionPart, connection_of
 from collab.live.consumers import LiveConsumer
 from collab.live.errors import CallError
 from collab.live.events import groups
@@ -97,12 +94,11 @@ class SubscriptionMixin(_Base):
         return None, 204
 
 
+@dataclass(eq=False)
 class Subscriber(ConnectionPart):
     """The subscriptions of one connection, by the ids of the requests that began them."""
 
-    def __init__(self, connection: LiveConnection) -> None:
-        super().__init__(connection)
-        self.queries: dict[RequestId, SharedQuery] = {}
+    queries: dict[RequestId, SharedQuery] = field(default_factory=dict)
 
     @property
     def user(self) -> Any:
@@ -146,10 +142,6 @@ class Subscriber(ConnectionPart):
     async def _end(self, request_id: RequestId) -> None:
         if query := self.queries.pop(request_id, None):
             await query.registry.remove((self, request_id), query)
-
-    def send_rows(self, kind: str, json: str, request_id: RequestId) -> None:
-        """Send the client rows that are encoded already."""
-        self.connection.send_now(spliced_frame(kind, json, request_id=request_id))
 
 
 class SharedQuery:
@@ -213,7 +205,7 @@ class SharedQuery:
     def _send(self, kind: str, data: Any) -> None:
         json = as_json(data)
         for subscriber, request_id in self.present:
-            subscriber.send_rows(kind, json, request_id)
+            subscriber.connection.send_now(spliced_frame(kind, json, request_id=request_id))
 
 
 def _entered(kind: str) -> str:
