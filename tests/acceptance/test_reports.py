@@ -32,6 +32,8 @@ async def over_a_line(server: Server, room: str) -> AsyncIterator[tuple[YjsClien
         yield client, line
     finally:
         await line.close()
+        # With the network, the client's connection ends.
+        await client.wait_closed()
 
 
 async def come(client: YjsClient) -> None:
