@@ -251,10 +251,13 @@ async def test_each_client_reads_a_history_of_one_document(
         print(sum(writer.written for writer in writers), number, dict(faults.happened))
     finally:
         orm.kill()
-        for life in lives:
-            life.cancel()
         for proxy in proxies:
             await proxy.close()
+        # With the network, each client's connection ends; none is left to a later test.
+        await until(lambda: not any(writer.client.connected for writer in writers))
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
 
 
 async def fail_for(faults: Faults, seconds: float) -> None:
