@@ -185,7 +185,7 @@ def test_stopping_waits_for_workers_that_close_their_connections(
             assert go_on.wait(DEADLINE)
         close()
 
-    monkeypatch.setattr(module.connections, "close_all", close_late)
+    monkeypatch.setattr(connections, "close_all", close_late)
     write(1)
     dispatcher = request.getfixturevalue("dispatcher")
     assert closing.wait(DEADLINE)
