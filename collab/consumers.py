@@ -189,7 +189,7 @@ class YjsConsumer(BaseConsumer):
         await policy.seed(serving_connection(self).document, doc)
 
     async def receive_stateless(self, member: Member, payload: str) -> None:
-        """Handle a message of a ``CollabProvider`` that is no part of the document.
+        """Handle a message of a ``CollabProvider`` that is not part of the document.
 
         By default do nothing. The messages of a connection come one after the other.
 

@@ -73,7 +73,7 @@ export interface CollabEvents {
   rows: (omitted: OmittedRefusals) => void;
   /** A row created here is in the database, under another key. */
   row_created: (created: Created) => void;
-  /** A message that is no part of the document, of `documents.send_stateless()`. */
+  /** A message that is not part of the document, of `documents.send_stateless()`. */
   stateless: (event: { payload: string }) => void;
   /** Every JSON frame of the server, including those of the events above. */
   frame: (frame: Frame) => void;
@@ -170,7 +170,7 @@ export class CollabProvider extends WebsocketProvider {
   }
 
   /**
-   * Send a text that is no part of the document to `receive_stateless()` of the server's consumer.
+   * Send a text that is not part of the document to `receive_stateless()` of the server's consumer.
    *
    * Returns whether it was sent: there is nothing to send it to while the provider is not connected.
    */

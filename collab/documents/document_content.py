@@ -32,7 +32,7 @@ def known_schema(name: str, schema: Schema | str | None) -> Schema | str:
     """
     if schema is None:
         raise ImproperlyConfigured(
-            f'How is the content of {name!r} to be read? Set content = "tiptap", or another'
+            f'The content of {name!r} has no schema: set content = "tiptap", or another'
             " schema, on its document type, or pass schema=."
         )
     return schema

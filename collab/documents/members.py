@@ -150,7 +150,7 @@ async def arecheck_access(
 
 
 async def asend_stateless(room_name: str, payload: str, *, exclude: object = None) -> None:
-    """Send a message that is no part of the document to its members, in every process.
+    """Send a message that is not part of the document to its members, in every process.
 
     It reaches those who are connected now; nothing is stored. Clients of Hocuspocus get the event
     ``stateless``, as does ``CollabProvider``; other clients of y-websocket get nothing.

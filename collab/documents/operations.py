@@ -54,13 +54,13 @@ async def asend_doc_update(room_name: str, update: bytes, *, user: object = None
         user: whose change it is, for the log.
 
     Raises:
-        ValueError: ``update`` is no Yjs update.
+        ValueError: ``update`` is not a Yjs update.
     """
     try:
         with temporary_doc() as doc:
             apply(doc, check(update))
     except Exception as error:
-        raise ValueError("That is no Yjs update that can be applied.") from error
+        raise ValueError("Not a Yjs update that can be applied.") from error
     await ensure_seeded(room_name)
     await store_update(room_name, update, user)
 

@@ -112,4 +112,6 @@ def _access(label: str) -> Access:
     try:
         return Access[label.upper()]
     except KeyError:
-        raise ImproperlyConfigured(f'"{label}" is no access: choose "read" or "write".') from None
+        raise ImproperlyConfigured(
+            f'"{label}" is not an access: choose "read" or "write".'
+        ) from None

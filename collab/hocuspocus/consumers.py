@@ -57,7 +57,7 @@ class HocuspocusConsumer(BaseConsumer):
         return self.scope.get("user")
 
     async def receive_stateless(self, member: HocuspocusMember, payload: str) -> None:
-        """Handle a message of a client that is no part of a document; by default do nothing.
+        """Handle a message of a client that is not part of a document; by default do nothing.
 
         The messages of a connection come one after the other.
 

@@ -183,7 +183,7 @@ def status_frame(is_stored: bool) -> bytes:
 
 
 def stateless_frame(payload: str) -> bytes:
-    """Return a message that is no part of the document."""
+    """Return a message that is not part of the document."""
     return bytes((AddressedType.STATELESS,)) + _sized(payload)
 
 

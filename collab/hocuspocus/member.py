@@ -51,7 +51,7 @@ class HocuspocusMember(Member):
     # For projects; ``close_document()`` closes the document, and the connection stays.
 
     def send_stateless(self, payload: str) -> None:
-        """Send a message that is no part of the document to this client."""
+        """Send a message that is not part of the document to this client."""
         self.send_frame(stateless_frame(payload))
 
     def request_token(self) -> None:

@@ -175,7 +175,7 @@ class _Handshake:
             raise _Disconnected
         text = message.get("text") or ""
         if len(text) > settings.MAX_TEXT_SIZE:
-            raise TooBig(f"A text frame may have {settings.MAX_TEXT_SIZE} bytes.")
+            raise TooBig(f"A text frame may have at most {settings.MAX_TEXT_SIZE} bytes.")
         try:
             request = json.loads(text)
         except (ValueError, RecursionError):

@@ -144,7 +144,7 @@ class ReaderState:
 
 @dataclass(frozen=True)
 class StatelessMessage:
-    """A member's message to the project that is no part of the document."""
+    """A member's message to the project that is not part of the document."""
 
     payload: str
 

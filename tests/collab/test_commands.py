@@ -374,7 +374,7 @@ def test_letters_beyond_ascii_are_written_over(file: Any, kind: type[Any]) -> No
         ("one.json", '{"text": 5}', "'text' is neither a text, a list nor an object"),
         ("one.json", '{"text": "\\ud800"}', "surrogates"),
         ("one.txt", b"\xff", "is not text in UTF-8"),
-        ("one.yjs", b"\xff", "no Yjs update"),
+        ("one.yjs", b"\xff", "Not a Yjs update"),
     ],
 )
 def test_a_file_that_makes_no_sense(file: Any, name: str, data: str | bytes, error: str) -> None:

@@ -115,7 +115,7 @@ def test_a_schema_that_is_given_wins() -> None:
 @pytest.mark.parametrize("name", ["elsewhere", "drawings/a"])
 def test_content_that_nothing_can_read_is_refused_with_the_way_out(name: str) -> None:
     for call in (documents.html, lambda name: documents.replace(name, text="x")):
-        with pytest.raises(ImproperlyConfigured, match='Set content = "tiptap"'):
+        with pytest.raises(ImproperlyConfigured, match='set content = "tiptap"'):
             call(name)
 
 
@@ -357,7 +357,7 @@ def test_an_import_says_what_it_had_to_drop(tmp_path: Path) -> None:
 def test_an_import_without_a_schema_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_text("x")
-    with pytest.raises(CommandError, match='Set content = "tiptap"'):
+    with pytest.raises(CommandError, match='set content = "tiptap"'):
         call_command("collab_import", "elsewhere", str(path))
 
 

@@ -42,7 +42,7 @@ class StatelessConsumer(Protocol):
     """A consumer, as far as its clients' messages are concerned."""
 
     def receive_stateless(self, member: Any, payload: str) -> Awaitable[None]:
-        """Handle a message that is no part of a document."""
+        """Handle a message that is not part of a document."""
 
 
 class StatelessMessages:

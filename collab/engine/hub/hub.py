@@ -198,7 +198,7 @@ class Hub:
                 self._upkeep.tasks.start(check, "recheck", name)
 
     def send_stateless(self, name: str, payload: str, exclude: object = None) -> None:
-        """Send the members of a document but one a message that is no part of it."""
+        """Send the members of a document but one a message that is not part of it."""
         for member in self._live.members_in(name):
             if member is not exclude:
                 member.send_stateless(payload)

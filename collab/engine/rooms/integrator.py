@@ -115,7 +115,7 @@ class Integrator:
         document, limit = self.document, self._settings.MAX_DOCUMENT_SIZE
         left = limit - len(update.data)
         if document.size > left and document.exact_size(left) > left:
-            raise TooBig(f"A document may have {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
+            raise TooBig(f"A document may have at most {limit} bytes.", limit="MAX_DOCUMENT_SIZE")
         self.add(update)
 
     def add(self, update: RoomUpdate[Member]) -> None:

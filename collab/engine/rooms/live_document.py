@@ -313,7 +313,7 @@ class LiveDocument:
         news, self._state = self._effect, None
         # Only where the effect is less than the update can part of it have been held back.
         if len(news) < len(update) and not self.has(update):
-            raise PoisonedDoc("The Doc has not taken in all of it.")
+            raise PoisonedDoc("The Doc has not integrated all of it.")
         if news != EMPTY_UPDATE:
             self._record_change(news)
         return news

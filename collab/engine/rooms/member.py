@@ -113,7 +113,7 @@ class Member:
         await self.outbox.ready()
 
     def send_stateless(self, payload: str) -> None:
-        """Send a message that is no part of the document, if the client understands it."""
+        """Send a message that is not part of the document, if the client understands it."""
         if self.session.greeted:
             self.outbox.send_stateless(payload)
 

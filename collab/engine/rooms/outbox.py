@@ -188,7 +188,7 @@ class Outbox:
         self.send_frame(step1_frame(state))
 
     def send_stateless(self, payload: str) -> None:
-        """Send a message that is no part of the document."""
+        """Send a message that is not part of the document."""
         self.send_frame(json_frame("stateless", data=payload))
 
     def send_pending(self, number: int) -> None:

@@ -19,7 +19,7 @@ def check_overrides(cls: type) -> None:
     """Check the attributes that a project's class has in place of documented ones.
 
     Raises:
-        TypeError: one would never be used, or is no method although the documented one is.
+        TypeError: one would never be used, or is not a method although the documented one is.
     """
     for name, value in vars(cls).items():
         found = documented(cls, name)

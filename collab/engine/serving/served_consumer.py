@@ -68,7 +68,7 @@ class ServedConsumer(Protocol):
         """Handle a message of ASGI or of the channel layer."""
 
     async def receive_stateless(self, member: Any, payload: str) -> None:
-        """Handle a message that is no part of the document."""
+        """Handle a message that is not part of the document."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame."""

@@ -78,7 +78,8 @@ class Nesting:
         with self._forgiving():
             if self._may_be_too_deep(outline) and self._is_too_deep(outline):
                 raise TooBig(
-                    f"{self._limit} shared types may be inside each other.", limit="MAX_NESTING"
+                    f"At most {self._limit} shared types may be inside each other.",
+                    limit="MAX_NESTING",
                 )
 
     @contextmanager
