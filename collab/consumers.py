@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Generic, Literal, Self, TypedDict, TypeVar, overload
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -269,9 +269,9 @@ class YjsConsumer(BaseConsumer):
 
     # Called by Channels, or in its place.
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection."""
-        await ConsumerConnection(self, YjsConsumer, scope, receive, send).serve()
+        return ConsumerConnection(self, YjsConsumer, scope, receive, send).serve()
 
 
 def serving_connection(consumer: BaseConsumer) -> ConsumerConnection:

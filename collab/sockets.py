@@ -288,7 +288,9 @@ class WebSocketProtocol(HandshakeProtocol):
 
     async def receive(self) -> Any:
         """Return the next event of the client, and read on if there is none behind it."""
-        event = await self.queue.get()
+        while self.queue.empty():
+            await self.queue.wait()
+        event = self.queue.get_nowait()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
             if self._partial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from collab.access import Access
@@ -68,6 +69,6 @@ class HocuspocusConsumer(BaseConsumer):
 
     # Called by Channels, or in its place.
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection."""
-        await HocuspocusConnection(self, HocuspocusConsumer, scope, receive, send).serve()
+        return HocuspocusConnection(self, HocuspocusConsumer, scope, receive, send).serve()

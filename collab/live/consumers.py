@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from collab.access import Access
@@ -193,9 +193,9 @@ class LiveConsumer(StateConsumer):
 
     # Called by Channels.
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection."""
-        await LiveConnection(self, YjsConsumer, scope, receive, send).serve()
+        return LiveConnection(self, YjsConsumer, scope, receive, send).serve()
 
 
 def _permissions(classes: Sequence[Any]) -> list[Any]:

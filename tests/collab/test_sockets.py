@@ -60,6 +60,10 @@ GOOD = {
 BAD = {
     "close": [GOODBYE],
     "close without a code": [frame(b"", CLOSE)],
+    "close without a reason": [frame(b"\x03\xe9", CLOSE)],
+    "close with a code of the application": [frame(b"\x0f\xa0", CLOSE)],
+    "close with a code that no frame has": [frame(b"\x03\xed", CLOSE)],
+    "close, and frames behind it": [frame(b"\x03\xe8", CLOSE), frame(b"late"), GOODBYE],
     "close with half a code": [frame(b"\x03", CLOSE)],
     "close in a message": [frame(b"a", fin=False), GOODBYE],
     "not masked": [frame(b"bare", mask=False)],

@@ -35,6 +35,7 @@ def new_protocol(
     *,
     compressed: bool = False,
     max_size: int = 1 << 24,
+    ping_interval: float | None = None,
 ) -> WebSocketsSansIOProtocol:
     """Return a protocol object that serves ``application``, and is not connected yet."""
     config = uvicorn.Config(
@@ -43,7 +44,7 @@ def new_protocol(
         ws=kind,
         ws_max_size=max_size,
         ws_per_message_deflate=compressed,
-        ws_ping_interval=None,
+        ws_ping_interval=ping_interval,
         log_config=None,
     )
     config.load()
@@ -81,6 +82,7 @@ class Line:
         kind: the class of the protocol.
         compressed: the client asks for that.
         max_size: of a message.
+        ping_interval: in seconds; ``None`` for no pings.
     """
 
     def __init__(
@@ -89,9 +91,14 @@ class Line:
         *,
         compressed: bool = False,
         max_size: int = 1024,
+        ping_interval: float | None = None,
     ) -> None:
         self.protocol = new_protocol(
-            self._application, kind, compressed=compressed, max_size=max_size
+            self._application,
+            kind,
+            compressed=compressed,
+            max_size=max_size,
+            ping_interval=ping_interval,
         )
         self.events: list[Any] = []
         self.scope: dict[str, Any] = {}

@@ -50,10 +50,10 @@ class QueryUser:
     def __init__(self, app: App) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
         pk = query(scope).get("user")
-        user = AnonymousUser() if pk is None else User(pk=int(pk), username=f"user {pk}")
-        await self.app({**scope, "user": user}, receive, send)
+        scope["user"] = AnonymousUser() if pk is None else User(pk=int(pk), username=f"user {pk}")
+        return self.app(scope, receive, send)
 
 
 class Guarded(YjsConsumer):
@@ -141,14 +141,14 @@ consumers = URLRouter(
         path("addressed/<path:room>", HocuspocusConsumer.as_asgi()),
     ]
 )
-sessions = URLRouter([path("session/<path:room>", LoggedIn.as_asgi())])
+by_query = QueryUser(consumers)
+by_session: App = AuthMiddlewareStack(URLRouter([path("session/<path:room>", LoggedIn.as_asgi())]))
 
 
-async def by_path(scope: Scope, receive: Any, send: Any) -> None:
+def by_path(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
     """Choose the user by session, or by the query that names one."""
-    by_session = scope["path"].startswith("/session/")
-    middleware: App = AuthMiddlewareStack(sessions) if by_session else QueryUser(consumers)
-    await middleware(scope, receive, send)
+    middleware = by_session if scope["path"].startswith("/session/") else by_query
+    return middleware(scope, receive, send)
 
 
 application = ProtocolTypeRouter({"http": get_asgi_application(), "websocket": by_path})

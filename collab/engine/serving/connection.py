@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import Any, cast
 
 from channels.consumer import get_handler_name
@@ -51,6 +51,9 @@ __all__ = ["ConsumerConnection"]
 
 logger = logging.getLogger("collab.consumers")
 
+#: The turn of a connection whose messages all come from its client.
+_ALONE = nullcontext()
+
 #: Methods of a consumer that see each frame. While a project overrides none of them, frames need
 #: not pass through them.
 _FRAME_METHODS = ("dispatch", "websocket_receive", "receive")
@@ -91,8 +94,6 @@ class ConsumerConnection:
         self._base = base
         self._receive, self._send = receive, send
         self._task = cast("asyncio.Task[None]", asyncio.current_task())
-        # Channels handles one message of a connection at a time; so does this.
-        self._turn = asyncio.Lock()
         #: Why the task was cancelled, if this connection did that.
         self._is_evicted = False
         self._failure: BaseException | None = None
@@ -104,7 +105,7 @@ class ConsumerConnection:
         self._handshake = Handshake(scope, send)
         self.access_check = AccessCheck(scope, consumer.authorize, settings)
         # A later check must not be overtaken by an earlier one's answer.
-        self._checking = asyncio.Lock()
+        self._checking: asyncio.Lock | None = None
         self._intake = FrameIntake(settings, self.receive_bytes)
         self.stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
         self._socket = socket_of(scope)
@@ -114,6 +115,8 @@ class ConsumerConnection:
         self._member: Member | None = None
         self.room_name: str | None = None
         self.layer_channel = self._new_layer_channel()
+        # Channels handles one message of a connection at a time; so does this.
+        self._turn = _ALONE if self.layer_channel is None else asyncio.Lock()
 
     def _new_layer_channel(self) -> LayerChannel | None:
         """Return a channel of its own; ``None`` if it has none, or shares that of its room."""
@@ -211,21 +214,15 @@ class ConsumerConnection:
         if self.layer_channel is not None:
             await self.layer_channel.start()
         try:
-            with suppress(StopConsumer):
-                await self._receive_messages()
-        finally:
-            self._intake.close()
-            self._admission.end()
-            await self.leave()
-
-    async def _receive_messages(self) -> None:
-        try:
+            # No coroutine of its own, which would wait as long as the connection lasts.
             while True:
                 self._intake.busy -= 1
                 message = await self._receive()
                 self._intake.busy += 1
                 async with self._turn:
                     await self._handle_message(message)
+        except StopConsumer:
+            pass
         except asyncio.CancelledError:
             if not self._is_evicted:
                 raise
@@ -233,11 +230,13 @@ class ConsumerConnection:
             if self._failure is not None:
                 await self.close(CloseCode.INTERNAL)
                 raise self._failure from None
-        except StopConsumer:
-            raise
         except Exception:
             await self.close(CloseCode.INTERNAL)
             raise
+        finally:
+            self._intake.close()
+            self._admission.end()
+            await self.leave()
 
     async def _handle_message(self, message: dict[str, Any]) -> None:
         try:
@@ -379,6 +378,8 @@ class ConsumerConnection:
         If the project cannot answer, the connection is closed. A periodic check forgives that
         for ``ACCESS_GRACE`` seconds: a database that is away for a while ends no connection.
         """
+        if self._checking is None:
+            self._checking = asyncio.Lock()
         async with self._checking:
             try:
                 access = await self.access_check.ask_again()

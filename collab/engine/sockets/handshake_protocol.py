@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
-from typing import Any
+from typing import Any, TypeVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
@@ -15,10 +16,13 @@ from collab.engine.connections.fast_path import EXTENSION
 from collab.engine.runtime.counters import counters
 from collab.engine.sockets.inbox import Inbox
 from collab.engine.sockets.join_queue import current_join_queue
+from collab.engine.sockets.keepalive import current_ping_schedule
 from collab.engine.sockets.request_head import MAX_REQUEST_PART, ServerState, read_request
 from collab.wire import CloseCode
 
 __all__ = ["WRITABLE", "HandshakeProtocol"]
+
+T = TypeVar("T")
 
 #: The end of a request.
 _REQUEST_END = b"\r\n\r\n"
@@ -27,6 +31,25 @@ _REQUEST_END = b"\r\n\r\n"
 #: keeps megabytes for each client that opens a large document.
 _MAX_UNSENT = 128 * 1024
 _UNSENT_OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+#: Headers that are the same for many clients, and hold no secret. One object serves all of them.
+_COMMON = frozenset(
+    (
+        b"accept-encoding",
+        b"accept-language",
+        b"cache-control",
+        b"connection",
+        b"host",
+        b"origin",
+        b"pragma",
+        b"sec-websocket-extensions",
+        b"sec-websocket-version",
+        b"upgrade",
+        b"user-agent",
+    )
+)
+#: Such values that are kept, of at most as many bytes as a request has.
+_MAX_SHARED = 256
 
 #: Shared by all connections that accept more. A set event never waits, so it needs no event loop.
 WRITABLE = asyncio.Event()
@@ -62,6 +85,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     _partial: bytearray
     #: The library's state, released while the connection is open and between messages.
     _conn: ServerProtocol | None
+    queue: Inbox  # type: ignore[assignment]
     #: Bytes that the client sent before its turn to join.
     _request = b""
 
@@ -70,7 +94,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         # Without extensions: an update gains nothing from compression, and a frame that inflates
         # costs more than was charged for it.
         self._conn = ServerState(max_size=self.config.ws_max_size, logger=self.logger)
-        self.queue = Inbox()  # type: ignore[assignment]
+        self.queue = Inbox()
         self.writable = WRITABLE
 
     @property
@@ -89,6 +113,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin; a large document is sent in pieces, and other connections run in between."""
         super().connection_made(transport)
+        self.server = _shared(self.server)
         sock = transport.get_extra_info("socket")
         is_tcp = sock is not None and sock.family in (AF_INET, AF_INET6)
         if is_tcp and _UNSENT_OPTION is not None:
@@ -132,6 +157,9 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     def run_asgi(self) -> Any:
         """Run the application, which finds the socket in its scope."""
         scope: Any = self.scope
+        scope["headers"] = [
+            _shared(each) if each[0] in _COMMON else each for each in scope["headers"]
+        ]
         scope["extensions"][EXTENSION] = {"socket": self}
         application = self.app
 
@@ -143,3 +171,26 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         logged: Any = {"query_string": b"", **{name: scope[name] for name in names}}
         self.scope, self.app = logged, run
         return super().run_asgi()
+
+    # Keeping it open.
+
+    def schedule_ping(self) -> None:
+        """Ping the client when the interval is over."""
+        assert self.ping_interval is not None
+        current_ping_schedule(self.ping_interval).add(self)
+
+    def stop_keepalive(self) -> None:
+        """Ping the client no more."""
+        if self.ping_interval:
+            current_ping_schedule(self.ping_interval).remove(self)
+        super().stop_keepalive()
+
+
+def _shared_header(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    return _shared(header) if header[0] in _COMMON else header
+
+
+@lru_cache(_MAX_SHARED)
+def _shared(value: T) -> T:
+    """Return an equal value that other connections have, too."""
+    return value

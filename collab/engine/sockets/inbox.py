@@ -28,13 +28,13 @@ class Inbox:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def get(self) -> Any:
-        """Remove and return the first event; wait until there is one."""
-        while not self._events:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.remove(waiter)
+    def get_nowait(self) -> Any:
+        """Remove and return the first event."""
         return self._events.pop(0)
+
+    def wait(self) -> asyncio.Future[None]:
+        """Return a future that is done when an event is added; a coroutine would take more."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters = [each for each in self._waiters if not each.done()]
+        self._waiters.append(waiter)
+        return waiter
