@@ -19,10 +19,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from logging import DEBUG
 from typing import Any
 
-from websockets.frames import apply_mask  # type: ignore[attr-defined]  # The fastest it has.
-from websockets.http11 import Request
+from websockets.frames import (  # type: ignore[attr-defined]  # The fastest apply_mask it has.
+    EXTERNAL_CLOSE_CODES,
+    apply_mask,
+)
 from websockets.protocol import OPEN
 
 from collab.conf import get_settings
@@ -35,9 +38,11 @@ from collab.protocol.websocket_frames import BINARY, TEXT, body_of, bounds_of, h
 __all__ = ["WebSocketProtocol"]
 
 _FINAL, _MASKED = 0x80, 0x80
-_PING, _PONG = _FINAL | 9, _FINAL | 10
+_CLOSE, _PING, _PONG = _FINAL | 8, _FINAL | 9, _FINAL | 10
 #: Valid first bytes of a frame.
-_HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, _FINAL | 8, _PING, _PONG})
+_HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, _CLOSE, _PING, _PONG})
+#: Size of a close frame's code, and the code of a close frame that has none.
+_CODE_SIZE, _NO_CODE = 2, 1005
 #: Frames of one connection that are handled in one turn of the event loop.
 _TURN_FRAMES = 100
 #: Bytes of an unfinished message that need no deadline.
@@ -62,24 +67,31 @@ class WebSocketProtocol(HandshakeProtocol):
     #: The handshake has begun, the library does not log frames, and none was invalid.
     _is_plain = False
     _max_size = 0
+    #: A message has begun and not ended; its time is limited.
+    _is_held = False
     #: Payloads up to this size are read before anything else is checked.
     _short = 0
 
     def _rest(self) -> None:
         """Release the library's state, unless a message is in progress."""
-        if self._is_plain and self.conn.state is OPEN and self.conn.current_size is None:
+        conn = self._conn
+        if self._is_plain and conn is not None and conn.state is OPEN and conn.current_size is None:
             self._conn = None
 
     # Receiving.
 
-    def handle_connect(self, event: Request) -> None:
-        """Check whether the client's frames can take the shortcut."""
-        self._partial = bytearray()
-        super().handle_connect(event)
+    def _open(self) -> None:
+        """Open the shortcut to the client's frames, and forget the handshake."""
         # The library logs for debugging.
-        self._is_plain = not self.conn.debug
+        self._is_plain = not self.logger.isEnabledFor(DEBUG)
         self._max_size = self.config.ws_max_size
         self._short = min(_SHORT, self._max_size) if self._is_plain else 0
+        # The base class logs this, and never needs it again.
+        del self.scope, self.app
+        if hasattr(self, "response"):
+            del self.request, self.response
+        self._rest()
+        self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on the messages that wait, and stop reading and sending."""
@@ -89,7 +101,8 @@ class WebSocketProtocol(HandshakeProtocol):
             self._has_ended = True
             self._read_frames(self._partial)
         self._is_plain, self._short = False, 0
-        current_unfinished().release(self)
+        if self._is_held:
+            self._release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -178,6 +191,8 @@ class WebSocketProtocol(HandshakeProtocol):
             return True
         if self._conn is None and first == _PING and end - body <= _SHORT:
             self._answer_ping(apply_mask(data[body:end], data[body - 4 : body]))
+        elif self._conn is None and first == _CLOSE and end - body in (0, _CODE_SIZE):
+            return self._answer_close(data, start, body, end)
         else:
             super().data_received(bytes(data[start:end]))
             if self.conn.parser_exc is not None:
@@ -191,6 +206,25 @@ class WebSocketProtocol(HandshakeProtocol):
         # A client that does not read its pongs gets no more of them.
         if self.writable is WRITABLE and not self.close_sent:
             self.transport.write(header_of(payload, _PONG) + payload)
+
+    def _answer_close(self, data: bytes | bytearray, start: int, body: int, end: int) -> bool:
+        """Answer a close frame without a reason; return whether the connection goes on."""
+        payload = apply_mask(data[body:end], data[body - 4 : body])
+        code = int.from_bytes(payload, "big") if payload else _NO_CODE
+        if payload and code not in EXTERNAL_CLOSE_CODES:
+            self._leave_to_library(data, start)
+        elif not self.transport.is_closing():
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
+            self.transport.write(header_of(payload, _CLOSE) + payload)
+            self._end()
+        return False
+
+    def _end(self) -> None:
+        """Close the connection, whose closing handshake is complete."""
+        self._is_plain, self._short = False, 0
+        # Messages of the application fail from now on, as they do once the connection is lost.
+        self.disconnected = True
+        self.transport.close()
 
     def _charge(self) -> float:
         """Return the seconds to wait after a control frame or a fragment."""
@@ -207,9 +241,14 @@ class WebSocketProtocol(HandshakeProtocol):
         is_waiting = self._reading_on is not None or self.read_paused
         part = 0 if is_waiting else len(self._partial)
         if fragments is not None or part > _SMALL_PART:
+            self._is_held = True
             current_unfinished().hold(self, (fragments or 0) + part)
-        else:
-            current_unfinished().release(self)
+        elif self._is_held:
+            self._release()
+
+    def _release(self) -> None:
+        self._is_held = False
+        current_unfinished().release(self)
 
     def give_up(self, code: int, reason: str) -> None:
         """Close the connection, and free the bytes that it has received."""
@@ -281,10 +320,7 @@ class WebSocketProtocol(HandshakeProtocol):
         if not (is_frame and self.write(payload)):
             await super().send(message)
             if message["type"] == "websocket.accept" and self.handshake_complete:
-                # The rest of the handshake, which the base class logs and never needs again.
-                del self.request, self.response, self.scope, self.app
-                self._rest()
-                self._read_on()
+                self._open()
 
     async def receive(self) -> Any:
         """Return the next event of the client, and read on if there is none behind it."""

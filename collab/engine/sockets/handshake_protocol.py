@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import lru_cache
+from logging import DEBUG, INFO
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import OPEN
+from websockets.http11 import Request
+from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 from collab.engine.connections.fast_path import EXTENSION
@@ -17,7 +21,13 @@ from collab.engine.runtime.counters import counters
 from collab.engine.sockets.inbox import Inbox
 from collab.engine.sockets.join_queue import current_join_queue
 from collab.engine.sockets.keepalive import current_ping_schedule
-from collab.engine.sockets.request_head import MAX_REQUEST_PART, ServerState, read_request
+from collab.engine.sockets.request_head import (
+    MAX_REQUEST_PART,
+    Header,
+    UsualRequest,
+    is_token,
+    read_request,
+)
 from collab.wire import CloseCode
 
 __all__ = ["WRITABLE", "HandshakeProtocol"]
@@ -86,14 +96,14 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     #: The library's state, released while the connection is open and between messages.
     _conn: ServerProtocol | None
     queue: Inbox  # type: ignore[assignment]
+    #: The request, if it is a usual one and not answered yet.
+    _usual: UsualRequest | None = None
     #: Bytes that the client sent before its turn to join.
     _request = b""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Without extensions: an update gains nothing from compression, and a frame that inflates
-        # costs more than was charged for it.
-        self._conn = ServerState(max_size=self.config.ws_max_size, logger=self.logger)
+        self._conn = None
         self.queue = Inbox()
         self.writable = WRITABLE
 
@@ -101,8 +111,12 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     def conn(self) -> ServerProtocol:
         """The library's state; made again if it was released."""
         if self._conn is None:
+            # Without extensions: an update gains nothing from compression, and a frame that
+            # inflates costs more than was charged for it.
             self._conn = ServerProtocol(
-                state=OPEN, max_size=self.config.ws_max_size, logger=self.logger
+                state=OPEN if self.handshake_complete else CONNECTING,
+                max_size=self.config.ws_max_size,
+                logger=self.logger,
             )
         return self._conn
 
@@ -130,9 +144,9 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         if self.transport.is_closing():
             return
         (request, end, rest), self._request = self._request.partition(_REQUEST_END), b""
-        is_whole = bool(end) and not self.conn.debug
-        if is_whole and (usual := read_request(request)) is not None:
-            self.handle_connect(usual)
+        usual = read_request(request) if end and not self.logger.isEnabledFor(DEBUG) else None
+        if usual is not None:
+            self._begin(usual)
         else:
             super().data_received(request + end)
         if not self.handshake_initiated:
@@ -152,6 +166,70 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         """Keep frames that come before the application has accepted the connection."""
         self._partial += data
         self.transport.pause_reading()
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin with a request that the library has read."""
+        self._partial = bytearray()
+        super().handle_connect(event)
+
+    def _begin(self, usual: UsualRequest) -> None:
+        """Ask the application about a usual request, as the base class does about any."""
+        self._partial = bytearray()
+        self._usual, self.handshake_initiated = usual, True
+        path, _, query = usual.target.partition("?")
+        self.scope = {
+            "type": "websocket",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": self.scheme,
+            "server": self.server,
+            "client": self.client,
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(path),
+            "raw_path": f"{self.root_path}{path}".encode("ascii"),
+            "query_string": query.encode("ascii"),
+            "headers": usual.headers,
+            "subprotocols": usual.subprotocols,
+            "state": self.app_state.copy(),
+            "extensions": {"websocket.http.response": {}},
+        }
+        self.queue.put_nowait({"type": "websocket.connect"})
+        task = self.loop.create_task(self.run_asgi())
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application."""
+        usual, self._usual = self._usual, None
+        if usual is None or not self._accept(usual, message):
+            if usual is not None and not self.disconnected:
+                # The library makes any other answer.
+                self.request = usual.for_library()
+                self.response = self.conn.accept(self.request)
+            await super().send(message)
+
+    def _accept(self, usual: UsualRequest, message: Any) -> bool:
+        """Accept a usual request if that can be done at once; return whether."""
+        subprotocol = message.get("subprotocol")
+        if (
+            message["type"] != "websocket.accept"
+            or message.get("headers")
+            or not (subprotocol is None or is_token(subprotocol))
+            or self.writable is not WRITABLE
+            or self.disconnected
+        ):
+            return False
+        if self.logger.isEnabledFor(INFO):
+            url = get_path_with_query_string(self.scope)
+            self.logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(self.scope), url)
+        if not self.transport.is_closing():
+            self.handshake_complete = True
+            headers: list[Header] = [(name.lower(), value) for name, value in self.default_headers]
+            if subprotocol is not None:
+                headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode()))
+            self.transport.write(usual.answer(headers))
+            self.start_keepalive()
+        return True
 
     # No coroutine of its own, which would wait as long as the connection lasts.
     def run_asgi(self) -> Any:
@@ -184,10 +262,6 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         if self.ping_interval:
             current_ping_schedule(self.ping_interval).remove(self)
         super().stop_keepalive()
-
-
-def _shared_header(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    return _shared(header) if header[0] in _COMMON else header
 
 
 @lru_cache(_MAX_SHARED)

@@ -1,12 +1,28 @@
 from __future__ import annotations
 
 import pytest
-from websockets.http11 import Request
+from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
-from collab.engine.sockets.request_head import MAX_REQUEST_PART, ServerState, read_request
+from collab.engine.sockets.request_head import (
+    MAX_REQUEST_PART,
+    UsualRequest,
+    is_token,
+    read_request,
+)
 
+KEY = b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+VERSION = b"\r\nSec-WebSocket-Version: 13"
+UPGRADE = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
 HOST = b"GET /ws/room?a=b HTTP/1.1\r\nHost: example.org"
+USUAL = HOST + UPGRADE + KEY + VERSION
+
+
+def usual(head: bytes) -> UsualRequest:
+    """Return a request that is a usual one."""
+    found = read_request(head)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -14,59 +30,58 @@ HOST = b"GET /ws/room?a=b HTTP/1.1\r\nHost: example.org"
 )
 def test_usual_request_is_read_as_by_the_library(lines: bytes) -> None:
     protocol = ServerProtocol()
-    protocol.receive_data(HOST + lines + b"\r\n\r\n")
+    protocol.receive_data(USUAL + lines + b"\r\n\r\n")
     (expected,) = protocol.events_received()
-    found = read_request(HOST + lines)
+    found = usual(USUAL + lines).for_library()
     assert found == expected
-    assert found is not None
     assert [*found.headers.raw_items()] == [*expected.headers.raw_items()]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"",
+        b"\r\nOrigin: https://example.org",
+        b"\r\nSec-WebSocket-Protocol: one, two",
+        b"\r\nSec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: two",
+        b"\r\nSec-WebSocket-Extensions: permessage-deflate",
+    ],
+)
+def test_usual_request_is_answered_as_by_the_library(lines: bytes) -> None:
+    found, library = usual(USUAL + lines), ServerProtocol()
+    response = library.accept(found.for_library())
+    assert isinstance(response, Response)
+    del response.headers["Date"]
+    response.headers["server"] = "uvicorn"
+    library.send_response(response)
+    assert found.answer([(b"server", b"uvicorn")]) == library.data_to_send()[0]
+
+
+def test_subprotocols_are_those_that_the_client_offers() -> None:
+    assert usual(USUAL).subprotocols == []
+    header = b"\r\nSec-WebSocket-Protocol: "
+    assert usual(USUAL + header + b"one, two" + header + b"3").subprotocols == ["one", "two", "3"]
+
+
+def test_firefox_is_usual() -> None:
+    assert read_request(USUAL.replace(b"Upgrade\r\nSec", b"keep-alive, Upgrade\r\nSec"))
 
 
 @pytest.mark.parametrize(
     "head",
     [
         b"",
-        b"POST / HTTP/1.1",
-        b"GET / HTTP/1.0",
-        b"GET /\xc3\xa9 HTTP/1.1",
-        HOST + b"\r\nno colon",
-        HOST + b"\r\n folded: line",
-        HOST + b"\r\nX: \xe9",
-        HOST + b"\r\nX: \0",
-        HOST + b"\r\nContent-Length: 0",
-        HOST + b"\r\ntransfer-encoding: chunked",
-        HOST + b"\r\nX: 1" * 129,
-        HOST + b"\r\nX: " + b"x" * MAX_REQUEST_PART,
-    ],
-)
-def test_any_other_request_is_left_to_the_library(head: bytes) -> None:
-    assert read_request(head) is None
-
-
-KEY = b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
-VERSION = b"\r\nSec-WebSocket-Version: 13"
-UPGRADE = b"\r\nUpgrade: websocket\r\nConnection: Upgrade"
-USUAL = HOST + UPGRADE + KEY + VERSION
-
-
-def answer(state: ServerProtocol, head: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return the answer to a request, without its date."""
-    request = read_request(head)
-    assert request is not None
-    response = state.accept(request)
-    headers = [(name, text) for name, text in response.headers.raw_items() if name != "Date"]
-    return response.status_code, headers, bytes(response.body or b"")
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        USUAL,
-        USUAL.replace(b"Upgrade\r\nSec", b"keep-alive, Upgrade\r\nSec"),
-        USUAL + b"\r\nOrigin: https://example.org",
-        USUAL + b"\r\nSec-WebSocket-Protocol: one, two",
-        USUAL + b"\r\nSec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: two",
-        USUAL + b"\r\nSec-WebSocket-Extensions: permessage-deflate",
+        USUAL.replace(b"GET", b"POST"),
+        USUAL.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        USUAL.replace(b"/ws", b"/\xc3\xa9"),
+        USUAL + b"\r\nno colon",
+        USUAL + b"\r\n folded: line",
+        USUAL + b"\r\nX: \xe9",
+        USUAL + b"\r\nX: \0",
+        USUAL + b"\r\nContent-Length: 0",
+        USUAL + b"\r\ntransfer-encoding: chunked",
+        USUAL + b"\r\nX: 1" * 129,
+        USUAL + b"\r\nX: " + b"x" * MAX_REQUEST_PART,
         # Unusual, but valid.
         USUAL.replace(b"Upgrade\r\nSec", b"Keep-Alive,UPGRADE\r\nSec"),
         USUAL.replace(b": websocket", b": WebSocket"),
@@ -86,11 +101,10 @@ def answer(state: ServerProtocol, head: bytes) -> tuple[int, list[tuple[str, str
         USUAL.replace(b": websocket", b": websocket, h2c"),
     ],
 )
-def test_handshake_is_answered_as_by_the_library(head: bytes) -> None:
-    assert answer(ServerState(), head) == answer(ServerProtocol(), head)
+def test_any_other_request_is_left_to_the_library(head: bytes) -> None:
+    assert read_request(head) is None
 
 
-def test_answer_has_a_date() -> None:
-    request = read_request(USUAL)
-    assert isinstance(request, Request)
-    assert ServerState().accept(request).headers["Date"].endswith(" GMT")
+def test_a_token_has_letters_that_headers_may_have() -> None:
+    assert is_token("collab.v1")
+    assert not any(map(is_token, ["", "a b", "a\r\nb", "é"]))
