@@ -17,7 +17,7 @@ from collab.engine.rules import apply_rules
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
-from collab.engine.serving.access_check import ANSWER_TIMEOUT, AccessCheck
+from collab.engine.serving.access_check import AccessCheck
 from collab.exceptions import (
     Forbidden,
     MemberError,
@@ -280,8 +280,7 @@ class Address:
             raise NoSuchDocument from error
         hub, stored, check = current_hub(), self._socket.stored, self._credentials.check
         with hub.pending_join(self.name, self._credentials.user_id) as pending:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                access = await check.ask()
+            access = await check.ask()
             check.record(access)
             member = self._new_member(access, former)
             await apply_rules(member, self.name, member.user)

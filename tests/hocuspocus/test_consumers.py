@@ -15,6 +15,7 @@ from collab.access import Access
 from collab.consumers import YjsConsumer
 from collab.engine.connections import comment_checks
 from collab.engine.hub.current import current_hub
+from collab.engine.serving import access_check
 from collab.exceptions import Forbidden, NoSuchDocument, TryAgainLater, Unauthenticated
 from collab.hocuspocus import HocuspocusConsumer, HocuspocusMember, address, connection, credentials
 from collab.testing import CollabClient
@@ -535,7 +536,7 @@ async def test_sessions_of_a_document_are_limited(monkeypatch: pytest.MonkeyPatc
 async def test_a_project_that_does_not_answer_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(address, "ANSWER_TIMEOUT", 0.01)
+    monkeypatch.setattr(access_check, "ANSWER_TIMEOUT", 0.01)
     monkeypatch.setattr(address, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(Answers, "gate", asyncio.Event())
     async with client() as ann:
