@@ -290,6 +290,27 @@ def test_a_script_that_reads_the_controls_of_a_sent_form_gets_what_was_typed_las
     assert ann.text.evaluate(read) == "Hello"
 
 
+def test_a_form_in_a_shadow_tree_gets_what_was_typed_last(visit: Visit) -> None:
+    ann = visit("/page/notes/form-shadow?editor=plain&form_field=body", "Ann")
+    move = """async () => {
+      const html = await (await fetch(location)).text();
+      const form = new DOMParser().parseFromString(html, "text/html").querySelector("form");
+      const host = document.createElement("div");
+      host.attachShadow({ mode: "open" }).append(form);
+      document.querySelector("main").replaceChildren(host);
+    }"""
+    ann.page.evaluate(move)
+    ann.expect_state("saved")
+    expect(ann.text).to_be_editable()
+    read = """(text) => {
+      text.value = "Hello";
+      text.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      const form = text.closest("form");
+      return [new FormData(form).get("body"), form.elements.body.value];
+    }"""
+    assert ann.text.evaluate(read) == ["Hello", "Hello"]
+
+
 def test_a_form_without_the_control_is_left_alone(visit: Visit) -> None:
     ann = visit("/page/notes/form-other?editor=plain&form_field=body", "Ann")
     ann.expect_state("saved")

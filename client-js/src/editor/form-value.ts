@@ -38,9 +38,11 @@ export function keepValue({ element, control, surface, doc, signal }: Kept): voi
     if (control && target === control.form && formData.has(control.name)) formData.set(control.name, control.value);
   };
   doc.on("update", follow);
+  // Events of a form do not leave the shadow tree that it is in.
+  const root = element.getRootNode();
   // Some scripts read the controls of a form that is sent, and not its data.
-  document.addEventListener("submit", renew, { capture: true, signal });
-  document.addEventListener("formdata", send, { signal });
+  root.addEventListener("submit", renew, { capture: true, signal });
+  root.addEventListener("formdata", send as EventListener, { signal });
   signal.addEventListener("abort", () => {
     clearTimeout(timer);
     doc.off("update", follow);
