@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocket, expect
 
 from tests.harness.waiting import poll_until
 
@@ -295,6 +295,42 @@ def test_logging_in_by_hand(enter: Enter) -> None:
         visitor.page.get_by_label("Password").fill(password)
         visitor.page.get_by_role("button", name="Log in").click()
         expect(visitor.page.get_by_role(outcome)).to_be_visible()  # type: ignore[arg-type]
+
+
+def test_a_user_who_changes_the_password_writes_on_with_the_new_cookie(
+    alice: Visitor, bob: Visitor
+) -> None:
+    sockets: list[WebSocket] = []
+    alice.page.on("websocket", lambda socket: sockets.append(socket))
+    alice.page.clock.install()
+    alice.page.reload()
+    alice.expect_page()
+    [cookie] = [each for each in alice.context.cookies() if each["name"] == "sessionid"]
+    # The page connects again when its time goes on, however long the password takes.
+    alice.page.clock.pause_at(alice.page.evaluate("Date.now() + 1000"))
+    change_password(alice, "demo", "lemons and mint")
+    poll_until(sockets[-1].is_closed)
+    alice.page.clock.resume()
+    alice.expect_status("saved")
+    [renewed] = [each for each in alice.context.cookies() if each["name"] == "sessionid"]
+    assert renewed["value"] != cookie["value"]
+    alice.click_end_of("All users who open")
+    alice.write(" By Alice.")
+    bob.expect_written("By Alice.")
+    alice.expect_status("saved")
+    # One connection after that which was closed.
+    assert [socket.is_closed() for socket in sockets] == [True, False]
+
+
+def change_password(visitor: Visitor, old: str, new: str) -> None:
+    """Change the password in another tab, which gets a new cookie for both."""
+    tab = visitor.context.new_page()
+    tab.goto(f"{visitor.line.url}/admin/password_change/")
+    for name, value in {"old_password": old, "new_password1": new, "new_password2": new}.items():
+        tab.locator(f"[name={name}]").fill(value)
+    tab.get_by_role("button", name="Change my password").click()
+    expect(tab.get_by_text("Your password was changed.")).to_be_visible()
+    tab.close()
 
 
 @pytest.mark.parametrize("viewport", [PHONE, SMALL_PHONE], ids=["phone", "small phone"])

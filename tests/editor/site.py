@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,12 @@ def fill_hostile(body: XmlFragment) -> None:
     body.children.append(XmlElement("image", image))
 
 
+class Sheets(Open):
+    """Documents of a structure whose version a deployment raises."""
+
+    version = int(os.environ.get("COLLAB_TEST_STRUCTURE", "1"))
+
+
 class Texts(Open):
     """Texts that everybody may write."""
 
@@ -168,6 +175,7 @@ class Closed(Open):
 
 for prefix, kind in {
     "notes": Open,
+    "sheets": Sheets,
     "texts": Texts,
     "read": ReadOnly,
     "own": Own,
