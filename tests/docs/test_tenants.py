@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import urllib.error
+import urllib.request
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import urlencode
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.docs.serving import client, log_in, served
 from tests.harness.services import Postgres
+from tests.harness.waiting import DEADLINE
 from tests.samples import DOCS, Project, Sample, samples_in
 
 #: The project before the steps, as django-tenants' own documentation has it.
@@ -110,17 +114,46 @@ async def test_tenants_have_documents_of_their_own(project: Project) -> None:
         port = address.split(":")[1]
         hosts = {"one": f"localhost:{port}", "two": f"127.0.0.1:{port}"}
         cookies = {name: log_in(host) for name, host in hosts.items()}
-        async with client(hosts["one"], cookies["one"], "notes/1") as one:
+        async with client(hosts["one"], cookies["one"], "one/notes/1") as one:
             await one.insert("of one")
             await one.hello()
             await one.wait_saved()
-            async with client(hosts["two"], cookies["two"], "notes/1") as two:
+            async with client(hosts["two"], cookies["two"], "two/notes/1") as two:
                 assert two.text == ""
                 await two.insert("of two")
                 await two.hello()
                 await two.wait_saved()
-            # The cookie of another tenant is nobody's here.
+            # The cookie of another tenant is nobody's here, and no host opens others' documents.
+            for host, name in (("two", "two"), ("two", "one")):
+                with pytest.raises(InvalidStatus):
+                    await client(hosts[host], cookies["one"], f"{name}/notes/1").connect()
             with pytest.raises(InvalidStatus):
-                await client(hosts["two"], cookies["one"], "notes/1").connect()
+                await client(hosts["two"], cookies["two"], "one/notes/1").connect()
             assert one.text == "of one"
+        pages = {name: ask(hosts[name], cookies[name], "/notes/1/") for name in hosts}
+        # Both users have the same primary key. There is no file, which is seen after the user.
+        images = [
+            ask(hosts["two"], cookies["two"], "/collab/upload/", name=f"{name}/notes/1")
+            for name in ("one", "two")
+        ]
     assert project.run_all(STORED) == "one/notes/1 of one\ntwo/notes/1 of two\n"
+    for name, (status, page) in pages.items():
+        assert status == 200
+        assert f'<collab-editor name="{name}/notes/1"' in page
+    assert [status for status, _ in images] == [403, 400]
+
+
+def ask(address: str, cookies: str, path: str, **form: str) -> tuple[int, str]:
+    """Ask a page, or send it a form, and return its status and its text."""
+    [token] = [part[10:] for part in cookies.split("; ") if part.startswith("csrftoken=")]
+    request = urllib.request.Request(
+        f"http://{address}{path}",
+        urlencode(form).encode() if form else None,
+        {"Cookie": cookies, "X-CSRFToken": token},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
