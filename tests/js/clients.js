@@ -38,9 +38,10 @@ class Client {
 
 export const y3 = {
   name: "y-websocket 3",
-  open(t, room, route = "ws") {
+  open(t, room, route = "ws", options = {}) {
     const doc = new Y13.Doc();
-    return new Client(t, new ProviderOf3(address(route), room, doc, OPTIONS), doc.getText("text"));
+    const provider = new ProviderOf3(address(route), room, doc, { ...OPTIONS, ...options });
+    return new Client(t, provider, doc.getText("text"));
   },
 };
 
