@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 from bench.clocks import covers
 from bench.documents import Document, history_document
 from bench.load import Crowd, Member, Reader
-from bench.process import SERVER_CORES, cpu_seconds, on_cores, quiet
+from bench.process import cpu_seconds, quiet
 from bench.servers import Running
 
 from .base import FASTEST, Figures, Scenario, percentiles, times
@@ -68,9 +68,7 @@ class Reconnect(Scenario):
 
 def _kill(server: Running) -> None:
     os.kill(server.pid, signal.SIGKILL)
-    # It is started by this thread.
-    with on_cores(SERVER_CORES):
-        server.restart()
+    server.restart()
 
 
 async def _come_back(member: Member, document: Document) -> float:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.process import process_tree
+from bench.process import on_cores, process_tree
 from bench.turns import Turn
 from tests.harness.server import ROOT
 from tests.harness.waiting import poll_until
@@ -186,14 +186,17 @@ class Program:
     ) -> None:
         self.port = port
         self._command = command
+        # A restart may be requested by a thread of the load generator, which has other cores.
+        self._cores = frozenset(os.sched_getaffinity(0))
         self._environment = {**os.environ, "NODE_ENV": "production", **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> int:
         """Start it; return its process id once it listens."""
-        process = self._process = subprocess.Popen(
-            self._command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+        with on_cores(self._cores):
+            process = self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL
+            )
         poll_until(lambda: process.poll() is not None or _listens(self.port))
         if process.returncode is not None:
             raise RuntimeError(f"{self._command[0]} ended at once.")

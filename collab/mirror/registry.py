@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from django.db import router
 from django.db.models import Model, QuerySet
 from rest_framework.serializers import ModelSerializer
-from rest_framework.utils.encoders import JSONEncoder
 
 from collab.mirror.rows.relations import Path, declared_paths, serializer_paths
-from collab.mirror.rows.values import from_json
+from collab.mirror.rows.serialized import serialized
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -123,11 +121,8 @@ class ModelMirror(Generic[M]):
 
     def values(self, rows: Iterable[M], room_name: str) -> list[Values]:
         """Return the values of ``rows`` as a document shows them, in their order."""
-        context = {"room_name": room_name}
-        serializer = self.get_serializer_class(room_name)(rows, many=True, context=context)
-        # As a client would read them back, so that both can be compared.
-        values: list[Values] = from_json(json.dumps(serializer.data, cls=JSONEncoder))
-        return values
+        serializer_class = self.get_serializer_class(room_name)
+        return serialized(serializer_class, rows, {"room_name": room_name})
 
     def rows(self, room_name: str) -> QuerySet[M] | None:
         """Return :meth:`get_queryset` with the relations that values need prefetched.
@@ -144,9 +139,8 @@ class ModelMirror(Generic[M]):
             for lookup in cast("Any", queryset)._prefetch_related_lookups
         }
         paths = _fetched(self.get_serializer_class(room_name), self.model, tuple(self.depends_on))
-        return queryset.prefetch_related(
-            *(path.prefetch() for path in paths if path.name not in known)
-        )
+        lookups = [path.prefetch() for path in paths if path.name not in known]
+        return queryset.prefetch_related(*lookups) if lookups else queryset
 
     def paths(self) -> list[Path]:
         """Return the paths to the other rows that the values of a row come from."""

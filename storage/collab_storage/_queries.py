@@ -139,6 +139,18 @@ def _append_statement(connection: BaseDatabaseWrapper) -> str:
     return f"{bound}INSERT INTO {table} ({names}) {found}{lock}"
 
 
+def mark_columns(using: str, name: str) -> str:
+    """Return the columns of the mark of a document; ``name`` is SQL for its name."""
+    quote = connections[using].ops.quote_name
+    log, documents = quote(Update._meta.db_table), quote(Document._meta.db_table)
+    pk, version = quote("id"), quote("version")
+    found = f"FROM {documents} d WHERE d.{quote('name')} = {name}"
+    length = (
+        f"SELECT COUNT(*) FROM {log} u WHERE u.{quote('document_id')} = (SELECT d.{pk} {found})"
+    )
+    return f"(SELECT d.{version} {found}), ({length})"
+
+
 def _marks_statement(connection: BaseDatabaseWrapper, count: int) -> str:
     """Return the statement for the marks of documents."""
     quote = connection.ops.quote_name

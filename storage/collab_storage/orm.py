@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from django.db import DEFAULT_DB_ALIAS, Error, connections, transaction
 
 from ._failures import LOCK_TIMEOUT, drop_if_broken, is_not_migrated, translate
-from ._queries import Queries, bound_lock_waits
+from ._queries import Queries, bound_lock_waits, mark_columns
 from ._supported import check_supported
 from ._version_queries import VersionQueries
 from .authorship import Authorship
@@ -166,6 +166,16 @@ class ORMStorage(HistoryStorage):
         for name in names:
             check_name(name)
         return await self._run(lambda: self._queries.marks(names))
+
+    def mark_columns(self, name: str) -> str:
+        """Return SQL of two columns, the mark of a document, for a statement that reads more.
+
+        The first one is NULL if the document is not stored.
+
+        Args:
+            name: SQL for its name.
+        """
+        return mark_columns(self.using, name)
 
     async def page(self, prefix: str, after: str, limit: int) -> Sequence[DocumentInfo]:
         check_prefix(prefix)

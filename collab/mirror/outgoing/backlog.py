@@ -17,15 +17,24 @@ from functools import partial
 from threading import Condition, Thread
 
 from asgiref.sync import SyncToAsync
-from django.db import connections
+from django.db import connections, router
 
 from collab.conf import get_settings
 from collab.engine.runtime.shutdown import run_at_exit
+from collab.mirror.models import MirroredDocument
+from collab.mirror.outgoing.copy_cache import is_kept
+from collab.mirror.outgoing.locks import can_lock_alone
 from collab.mirror.outgoing.lookup import DocumentRows
-from collab.mirror.outgoing.writing import reconcile, try_reconcile, try_rows, write_rows
+from collab.mirror.outgoing.writing import (
+    reconcile,
+    try_alone,
+    try_reconcile,
+    try_rows,
+    write_rows,
+)
 from collab.mirror.retry import is_in_transaction, is_outage
 
-__all__ = ["Backlog", "write"]
+__all__ = ["Backlog", "write", "write_alone"]
 
 logger = logging.getLogger("collab.mirror")
 
@@ -56,6 +65,31 @@ def write(room_name: str, keys: Keys, known: DocumentRows | None = None) -> None
         logger.exception("Rows could not be written.", extra={"room": room_name})
 
 
+def write_alone(room_name: str, map_name: str, key: str) -> bool:
+    """Write the only row that a transaction has changed, if its document is free.
+
+    Args:
+        room_name: the document that the row is in now.
+        map_name: of the row's mirror.
+        key: of the row.
+
+    Returns:
+        False if it has to be looked up which documents the row is in.
+    """
+    using = router.db_for_write(MirroredDocument)
+    is_usual = is_kept(room_name) and not _backlog.has(room_name)
+    if not is_usual or not can_lock_alone(using) or is_in_transaction():
+        return False
+    later = partial(_backlog.add, room_name) if _is_shared_thread() else None
+    try:
+        return try_alone(room_name, map_name, key, later)
+    except Exception as error:
+        if is_outage(error):
+            return False
+        logger.exception("Rows could not be written.", extra={"room": room_name})
+        return True
+
+
 def _is_shared_thread() -> bool:
     """Return whether async code waits for this thread, and may wait with other work for it."""
     loop = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
@@ -79,10 +113,14 @@ class Backlog:
         self._threads = 0
         self._finishes_at_exit = False
 
+    def has(self, room_name: str) -> bool:
+        """Return whether rows wait for a document."""
+        return room_name in self._waiting
+
     def write(self, room_name: str, keys: Keys, known: DocumentRows | None) -> None:
         """Write rows, or add them if their document is locked or has rows waiting."""
         later = partial(self.add, room_name)
-        if room_name in self._waiting:
+        if self.has(room_name):
             later(keys)
             return
         try:

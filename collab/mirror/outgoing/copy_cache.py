@@ -8,9 +8,10 @@ with the commit, and is dropped after a rollback. It has nothing that is not sto
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from pycrdt import Doc
 
@@ -20,12 +21,12 @@ from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.partial import can_extend
 from collab.protocol.yjs.updates import PoisonedDoc, apply, merge
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
-from collab_storage.base import StoredDocument
+from collab_storage.base import Mark, StoredDocument
 from collab_storage.compaction import apply_stored
 from collab_storage.surrogates import SurrogatePairs, as_yjs
 from collab_storage.updates import EMPTY_UPDATE, state_vector
 
-__all__ = ["DocumentCopy", "keep", "open_copy"]
+__all__ = ["DocumentCopy", "Progress", "is_kept", "keep", "open_copy"]
 
 #: Most copies that a process keeps, and most bytes of their documents together.
 MAX_COPIES = 64
@@ -63,17 +64,35 @@ class DocumentCopy:
         self.size += len(update)
 
 
-async def open_copy(name: str, client_id: int) -> DocumentCopy:
+class Progress(NamedTuple):
+    """How far a document is.
+
+    Args:
+        unsaved: updates of this process's members that were not stored when its mark was read.
+        mark: of the stored document; ``None`` if it was not read.
+    """
+
+    unsaved: Sequence[bytes]
+    mark: Mark | None
+
+
+async def open_copy(name: str, client_id: int, progress: Progress | None = None) -> DocumentCopy:
     """Return a copy of a document whose changes are by ``client_id``.
+
+    Args:
+        name: the document.
+        client_id: of the changes that are made in the copy.
+        progress: of the document, if it was read in the transaction that holds the lock.
 
     Raises:
         DocumentCorrupt: the stored document is not readable.
     """
     # Unsaved updates first: they may be stored while the rest is loaded.
-    unsaved = unsaved_updates(name)
+    unsaved = unsaved_updates(name) if progress is None else progress.unsaved
+    mark = None if progress is None else progress.mark
     typed = merge(unsaved) if unsaved else None
     kept = _take(name)
-    if kept and kept.doc.client_id == client_id and await _catch_up(kept, name, typed):
+    if kept and kept.doc.client_id == client_id and await _catch_up(kept, name, typed, mark):
         kept.typed = typed
         return kept
     copy = await _load(name, client_id)
@@ -103,10 +122,11 @@ async def _load(name: str, client_id: int) -> DocumentCopy:
     return copy
 
 
-async def _catch_up(copy: DocumentCopy, name: str, typed: bytes | None) -> bool:
+async def _catch_up(copy: DocumentCopy, name: str, typed: bytes | None, mark: Mark | None) -> bool:
     """Apply updates stored since by others, and ``typed``; False if the copy must be reloaded."""
     storage = get_storage()
-    mark = (await storage.marks([name])).get(name)
+    if mark is None:
+        mark = (await storage.marks([name])).get(name)
     if mark is None or mark.version != copy.version:
         return False
     if mark.log_length != copy.log_length:
@@ -162,6 +182,11 @@ _lock = Lock()
 def _take(name: str) -> DocumentCopy | None:
     with _lock:
         return _copies.pop(name, None)
+
+
+def is_kept(name: str) -> bool:
+    """Return whether this process has written into a document lately."""
+    return name in _copies
 
 
 def keep(name: str, copy: DocumentCopy) -> None:

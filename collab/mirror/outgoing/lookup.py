@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.db import connections, router
@@ -18,10 +19,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from collab.mirror.models import MirroredDocument, MirroredRow
 from collab.mirror.querysets import CHUNK, chunks
 
-__all__ = ["DocumentRows", "find"]
+__all__ = ["DocumentRows", "find", "row_columns", "row_of"]
 
 #: A statement and its parameters.
 _Select = tuple[str, Sequence[str]]
+
+_VALUES: Any = MirroredRow._meta.get_field("values")
 
 
 @dataclass(slots=True)
@@ -64,10 +67,10 @@ def find(
     Returns:
         by their names the documents that rows are mirrored to.
     """
-    connection = connections[router.db_for_write(MirroredDocument)]
+    using = router.db_for_write(MirroredDocument)
+    connection = connections[using]
     are_few = len(room_names) + sum(map(len, keys.values())) <= CHUNK
-    columns = _columns(connection, with_values=are_few)
-    selects = list(_selects(connection, columns, keys, room_names))
+    selects = list(_selects(using, keys, room_names, with_values=are_few))
     if are_few:
         selects = _united(selects)
     found: dict[str, DocumentRows] = {}
@@ -85,50 +88,76 @@ def _add(
     known: DocumentRows, connection: BaseDatabaseWrapper, row: Sequence[Any], *, with_values: bool
 ) -> None:
     map_name, key, *values = row
-    found = None
-    if with_values:
-        fields = MirroredRow._meta.concrete_fields
-        names = [field.attname for field in fields]
-        found = MirroredRow.from_db(connection.alias, names, _converted(connection, values))
-    known.rows[map_name, key] = found
+    known.rows[map_name, key] = row_of(connection, values) if with_values else None
 
 
-def _converted(connection: BaseDatabaseWrapper, values: Iterable[Any]) -> list[Any]:
-    json: Any = MirroredRow._meta.get_field("values")
+def row_of(connection: BaseDatabaseWrapper, values: Iterable[Any]) -> MirroredRow:
+    """Return a row of which all columns were read."""
     fields = MirroredRow._meta.concrete_fields
-    return [
-        json.from_db_value(value, None, connection) if field.name == json.name else value
+    converted = [
+        _VALUES.from_db_value(value, None, connection) if field.name == "values" else value
         for field, value in zip(fields, values, strict=True)
     ]
+    return MirroredRow.from_db(connection.alias, [field.attname for field in fields], converted)
 
 
-def _columns(connection: BaseDatabaseWrapper, *, with_values: bool) -> list[str]:
-    """Return the columns of rows that are asked for: map name, key, and all if they are few."""
-    fields = MirroredRow._meta.concrete_fields if with_values else ()
-    names = [str(field.column) for field in fields]
-    return [connection.ops.quote_name(name) for name in ("map_name", "key", *names)]
+def row_columns(using: str, table: str) -> str:
+    """Return all columns of rows, in the order that :func:`row_of` expects."""
+    quote = connections[using].ops.quote_name
+    fields = MirroredRow._meta.concrete_fields
+    return ", ".join(f"{table}.{quote(str(field.column))}" for field in fields)
+
+
+def _columns(using: str, *, with_values: bool) -> tuple[str, str]:
+    """Return the columns of rows that are asked for, and as many times nothing.
+
+    They are map name and key, and all others if the rows are few.
+    """
+    quote = connections[using].ops.quote_name
+    columns = f"r.{quote('map_name')}, r.{quote('key')}"
+    if not with_values:
+        return columns, "NULL, NULL"
+    nothing = ", ".join(["NULL"] * (2 + len(MirroredRow._meta.concrete_fields)))
+    return f"{columns}, {row_columns(using, 'r')}", nothing
 
 
 def _selects(
-    connection: BaseDatabaseWrapper,
-    columns: Sequence[str],
+    using: str,
     keys: Mapping[str, Collection[str]],
     room_names: Collection[str],
+    *,
+    with_values: bool,
 ) -> Iterator[_Select]:
     """Yield the statements for the documents, and for rows with the documents that they are in."""
-    quote = connection.ops.quote_name
-    documents, rows = (quote(model._meta.db_table) for model in (MirroredDocument, MirroredRow))
-    document = ", ".join(f"d.{quote(name)}" for name in ("id", "name", "writings"))
-    nothing = ", ".join(["NULL"] * len(columns))
     for chunk in chunks(room_names):
-        where = f"d.{quote('name')} IN ({_places(chunk)})"
-        yield f"SELECT {document}, {nothing} FROM {documents} d WHERE {where}", chunk
-    row = ", ".join(f"r.{column}" for column in columns)
-    joined = f"{rows} r JOIN {documents} d ON d.{quote('id')} = r.{quote('document_id')}"
+        yield _select_documents(using, len(chunk), with_values), chunk
     for map_name, of_map in keys.items():
         for chunk in chunks(of_map):
-            where = f"r.{quote('map_name')} = %s AND r.{quote('key')} IN ({_places(chunk)})"
-            yield f"SELECT {document}, {row} FROM {joined} WHERE {where}", [map_name, *chunk]
+            yield _select_rows(using, len(chunk), with_values), [map_name, *chunk]
+
+
+@lru_cache(maxsize=64)
+def _select_documents(using: str, number: int, with_values: bool) -> str:
+    quote = connections[using].ops.quote_name
+    _, nothing = _columns(using, with_values=with_values)
+    table, places = quote(MirroredDocument._meta.db_table), _places(number)
+    where = f"d.{quote('name')} IN ({places})"
+    return f"SELECT {_document(using)}, {nothing} FROM {table} d WHERE {where}"
+
+
+@lru_cache(maxsize=64)
+def _select_rows(using: str, number: int, with_values: bool) -> str:
+    quote = connections[using].ops.quote_name
+    columns, _ = _columns(using, with_values=with_values)
+    documents, rows = (quote(model._meta.db_table) for model in (MirroredDocument, MirroredRow))
+    joined = f"{rows} r JOIN {documents} d ON d.{quote('id')} = r.{quote('document_id')}"
+    where = f"r.{quote('map_name')} = %s AND r.{quote('key')} IN ({_places(number)})"
+    return f"SELECT {_document(using)}, {columns} FROM {joined} WHERE {where}"
+
+
+def _document(using: str) -> str:
+    quote = connections[using].ops.quote_name
+    return ", ".join(f"d.{quote(name)}" for name in ("id", "name", "writings"))
 
 
 def _united(selects: Sequence[_Select]) -> list[_Select]:
@@ -138,5 +167,5 @@ def _united(selects: Sequence[_Select]) -> list[_Select]:
     return [(" UNION ALL ".join(sql for sql, _ in selects), parameters)]
 
 
-def _places(values: Collection[str]) -> str:
-    return ", ".join(["%s"] * len(values))
+def _places(number: int) -> str:
+    return ", ".join(["%s"] * number)

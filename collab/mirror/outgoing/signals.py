@@ -18,7 +18,7 @@ from django.db.models import Model
 
 from collab.engine.runtime.on_commit import CommitWork
 from collab.mirror.models import MirroredDocument
-from collab.mirror.outgoing.backlog import write
+from collab.mirror.outgoing.backlog import write, write_alone
 from collab.mirror.outgoing.lookup import DocumentRows, find
 from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror
@@ -95,9 +95,19 @@ class ChangedRows(CommitWork):
 
     def _write(self) -> None:
         patiently(self._read)()
+        if (row := self._only_row()) is not None and write_alone(*row):
+            return
         for room_name, found in patiently(self._documents)().items():
             is_whole = room_name in self.whole
             write(room_name, None if is_whole else self._keys_in(room_name, found), found)
+
+    def _only_row(self) -> tuple[str, str, str] | None:
+        """Return the document, map name and key of the only row, if there is but one."""
+        rows = [(name, key) for name, keys in self.keys.items() for key in keys]
+        if len(rows) != 1 or len(self.rooms) != 1 or self.whole:
+            return None
+        ((room_name, _),) = self.rooms.items()
+        return room_name, *rows[0]
 
     def _read(self) -> None:
         """Read unread rows for the names of their documents."""
