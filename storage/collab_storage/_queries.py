@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -50,10 +51,6 @@ def from_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_aware(at)
 
 
-def _unchanged(at: datetime) -> datetime:
-    return at
-
-
 class _Times(dict[datetime, Any]):
     """Times as the driver expects them; many rows have the same, and converting is slow."""
 
@@ -63,6 +60,19 @@ class _Times(dict[datetime, Any]):
     def __missing__(self, at: datetime) -> Any:
         adapted = self[at] = self._adapt(to_database(at))
         return adapted
+
+
+class _ReadTimes(dict[Any, datetime]):
+    """Aware times of those that the driver returns; many rows have the same."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        #: Of times without one; ``None``: that of the project.
+        self._zone = connection.timezone
+
+    def __missing__(self, value: Any) -> datetime:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+        found = self[value] = timezone.make_aware(at, self._zone) if timezone.is_naive(at) else at
+        return found
 
 
 def _values(entry: LogEntry, times: _Times) -> Sequence[Any]:
@@ -151,6 +161,20 @@ def mark_columns(using: str, name: str) -> str:
     return f"(SELECT d.{version} {found}), ({length})"
 
 
+@cache
+def _log_statement(using: str) -> str:
+    """Return the statement for a document's log; the time of SQLite is text."""
+    quote = connections[using].ops.quote_name
+    log, documents = quote(Update._meta.db_table), quote(Document._meta.db_table)
+    names = ("document_id", "id", "data", "format", "user_id")
+    columns = ", ".join(f"u.{quote(name)}" for name in names)
+    # An expression is not converted, which takes several times as long as to read the row.
+    at = f"{'+' if connections[using].vendor == 'sqlite' else ''}u.{quote('at')}"
+    joined = f"{log} u JOIN {documents} d ON d.{quote('id')} = u.{quote('document_id')}"
+    where = f"d.{quote('name')} = %s ORDER BY u.{quote('id')}"
+    return f"SELECT {columns}, {at} FROM {joined} WHERE {where}"
+
+
 def _marks_statement(connection: BaseDatabaseWrapper, count: int) -> str:
     """Return the statement for the marks of documents."""
     quote = connection.ops.quote_name
@@ -180,11 +204,7 @@ class Queries:
         # The log first: rows that a compaction folds meanwhile are in the snapshot, which is read
         # after it. The other way round they would be in neither.
         while True:
-            rows = list(
-                self.updates.filter(document__name=name)
-                .order_by("pk")
-                .values_list("document", "pk", "data", "format", "user_id", "at")
-            )
+            rows = self._log(name)
             found = (
                 self.documents.filter(name=name)
                 .values_list("pk", "snapshot", "snapshot_format", "version")
@@ -197,12 +217,19 @@ class Queries:
             if all(row[0] == pk for row in rows):
                 break
         check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
-        at = _unchanged if settings.USE_TZ else timezone.make_aware
+        times = _ReadTimes(connections[self.using])
         return StoredDocument(
             None if snapshot is None else bytes(snapshot),
-            [LogRow(row[1], bytes(row[2]), row[4], at(row[5])) for row in rows],
+            [LogRow(row[1], bytes(row[2]), row[4], times[row[5]]) for row in rows],
             version,
         )
+
+    def _log(self, name: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a log as the driver does: Django converts each of their values."""
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(_log_statement(self.using), [name])
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
     def create(self, entry: LogEntry) -> bool:
         document = self._new_document(entry)
