@@ -7,11 +7,12 @@ statements are in ``storage/README.md`` under "Concurrency".
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from itertools import islice
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -22,7 +23,16 @@ from django.db.models.functions import Coalesce, Greatest, Left
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
-from .base import DocumentInfo, LogEntry, LogRow, Mark, StoredDocument, new_version
+from .base import (
+    DocumentId,
+    DocumentInfo,
+    LogEntry,
+    LogRow,
+    Mark,
+    StoredDocument,
+    new_version,
+    under_present_names,
+)
 from .exceptions import DocumentExists, DocumentNotFound
 from .formats import UPDATE_FORMAT, check_formats
 from .journal import DocumentEvent, EventKind, changes_of, record
@@ -115,13 +125,18 @@ def _bound_transaction(using: str) -> None:
             cursor.execute(f"{start}SELECT * FROM bound")
 
 
-def _lock_statement(connection: BaseDatabaseWrapper, count: int) -> str:
+def _lock_statement(connection: BaseDatabaseWrapper, ids: int, names: int) -> str:
+    """Return the statement that locks documents, of which it gets numbers of ids and names."""
     quote = connection.ops.quote_name
     name, pk = quote("name"), quote("id")
-    places = ", ".join(["%s"] * count)
     table, bound = quote(Document._meta.db_table), _bound(connection)
     source = f"bound CROSS JOIN {table} d" if bound else f"{table} d"
-    sql = f"{bound}SELECT {name}, {pk} FROM {source} WHERE {name} IN ({places}) ORDER BY {name}"
+    choices = [
+        f"{column} IN ({', '.join(['%s'] * count)})"
+        for column, count in ((pk, ids), (name, names))
+        if count
+    ]
+    sql = f"{bound}SELECT {pk}, {name} FROM {source} WHERE {' OR '.join(choices)} ORDER BY {name}"
     # Django has no API for this lock; with its select_for_update() only one process at a time
     # could append to a document.
     return f"{sql} FOR KEY SHARE OF d" if connection.vendor == "postgresql" else sql
@@ -135,8 +150,11 @@ def _insert_statement(connection: BaseDatabaseWrapper) -> str:
     return f"INSERT INTO {quote(Update._meta.db_table)} ({names}) VALUES ({places})"
 
 
-def _append_statement(connection: BaseDatabaseWrapper) -> str:
-    """Return the statement that appends to the document of a name, and locks it if it exists."""
+def _append_statement(connection: BaseDatabaseWrapper, *, by_id: bool) -> str:
+    """Return the statement that appends to a document, and locks it if it exists.
+
+    It returns the document's key, and gets its name, and its id if there is one to compare.
+    """
     quote = connection.ops.quote_name
     fields = {field.name: field for field in Update._meta.concrete_fields}
     names = ", ".join(quote(str(fields[name].column)) for name in _INSERTED)
@@ -145,8 +163,10 @@ def _append_statement(connection: BaseDatabaseWrapper) -> str:
     bound = _bound(connection)
     source = f"bound CROSS JOIN {documents} d" if bound else f"{documents} d"
     found = f"SELECT {quote('id')}, {places} FROM {source} WHERE {quote('name')} = %s"
+    if by_id:
+        found += f" AND {quote('id')} = %s"
     lock = " FOR KEY SHARE OF d" if connection.vendor == "postgresql" else ""
-    return f"{bound}INSERT INTO {table} ({names}) {found}{lock}"
+    return f"{bound}INSERT INTO {table} ({names}) {found}{lock} RETURNING {quote('document_id')}"
 
 
 def mark_columns(using: str, name: str) -> str:
@@ -222,6 +242,7 @@ class Queries:
             None if snapshot is None else bytes(snapshot),
             [LogRow(row[1], bytes(row[2]), row[4], times[row[5]]) for row in rows],
             version,
+            pk,
         )
 
     def _log(self, name: str) -> list[tuple[Any, ...]]:
@@ -231,68 +252,91 @@ class Queries:
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    def create(self, entry: LogEntry) -> bool:
+    def create(self, entry: LogEntry) -> DocumentId | None:
         document = self._new_document(entry)
         with self.changing():
             self.documents.bulk_create([document], ignore_conflicts=True)
             # Django does not return whether that inserted the row, but its version is unique.
             created = self.documents.filter(name=entry.name, version=document.version)
             pk = created.values_list("pk", flat=True).first()
-            if pk is None:
-                return False
-            self._insert([entry], {entry.name: pk})
-            record(changes_of([entry], [entry.name]), self.using)
-            return True
+            if pk is not None:
+                self._insert([entry], {entry.name: pk})
+                record(changes_of([entry], [entry.name]), self.using)
+            return pk
 
-    def append(self, entries: Sequence[LogEntry]) -> None:
-        if len(entries) == 1 and not changes_of(entries) and self._append_one(entries[0]):
-            return
+    def append(self, entries: Sequence[LogEntry]) -> dict[str, DocumentId]:
+        if len(entries) == 1 and not changes_of(entries):
+            pk = self._append_one(entries[0])
+            if pk is not None:
+                return {entries[0].name: pk}
         with transaction.atomic(self.using):
-            ids, created = self._ensure(entries)
-            self._insert(entries, ids)
-            record(changes_of(entries, created), self.using)
+            named, ids, created = self._ensure(entries)
+            self._insert(named, ids)
+            record(changes_of(named, created), self.using)
+        return {
+            entry.name: ids[present.name] for entry, present in zip(entries, named, strict=True)
+        }
 
-    def _append_one(self, entry: LogEntry) -> bool:
-        """Append to a document with a single statement; False if there is no such document."""
+    def _append_one(self, entry: LogEntry) -> int | None:
+        """Append to a document with a single statement, and return the document's key.
+
+        ``None`` if no document has both the name and the id of the entry.
+        """
         connection = connections[self.using]
+        if not connection.features.can_return_columns_from_insert:
+            return None
+        statement = _append_statement(connection, by_id=entry.document_id is not None)
+        wanted = [each for each in (entry.name, entry.document_id) if each is not None]
         # Without a savepoint: if it fails, the caller's transaction cannot go on.
         with transaction.mark_for_rollback_on_error(self.using), connection.cursor() as cursor:
-            values = _values(entry, _Times(connection))
-            cursor.execute(_append_statement(connection), [*values, entry.name])
-            return bool(cursor.rowcount)
+            cursor.execute(statement, [*_values(entry, _Times(connection)), *wanted])
+            return next((pk for [pk] in cursor.fetchall()), None)
 
-    def _ensure(self, entries: Sequence[LogEntry]) -> tuple[dict[str, int], list[str]]:
-        """Create the missing documents of ``entries``; return all keys, and the new names."""
-        first: dict[str, LogEntry] = {}
-        for entry in entries:
-            first.setdefault(entry.name, entry)
-        ids: dict[str, int] = {}
+    def _ensure(
+        self, entries: Sequence[LogEntry]
+    ) -> tuple[list[LogEntry], dict[str, DocumentId], list[str]]:
+        """Lock the documents of ``entries``, and create missing ones.
+
+        Returns:
+            The entries under the present names of their documents, the keys of these names, and
+            the names that are new.
+        """
+        # In the order of the names, against deadlocks.
+        wanted = {entry.document_id or entry.name: entry for entry in reversed(entries)}
+        names: dict[DocumentId, str] = {}
+        for part in chunks(sorted(wanted.values(), key=attrgetter("name"))):
+            names |= self._lock(
+                [entry.document_id for entry in part if entry.document_id is not None],
+                [entry.name for entry in part if entry.document_id is None],
+            )
+        named = under_present_names(entries, names)
+        first = {entry.name: entry for entry in reversed(named)}
         created: list[str] = []
-        # In the order of the names, against deadlocks. A third round is needed only if a document
-        # is deleted right after the first.
-        while missing := sorted(first.keys() - ids.keys()):
-            for names in chunks(missing):
-                ids.update(self._lock(names))
-            new = [self._new_document(first[name]) for name in missing if name not in ids]
+        # A second round is needed only if a document is deleted right after the first.
+        while missing := sorted(first.keys() - set(names.values())):
+            new = [self._new_document(first[name]) for name in missing]
             self.documents.bulk_create(new, ignore_conflicts=True)
-            created += [document.name for document in new]
-        return ids, created
+            created += missing
+            for chunk in chunks(missing):
+                names |= self._lock([], chunk)
+        return named, {name: id for id, name in names.items()}, created
 
-    def _lock(self, names: list[str]) -> dict[str, int]:
-        """Return the keys of those documents, and keep them from being deleted before the commit.
+    def _lock(self, ids: list[DocumentId], names: list[str]) -> dict[DocumentId, str]:
+        """Return the keys and names of those documents that exist.
 
-        Other transactions may append to them and replace their snapshots at the same time.
+        It keeps them from being deleted before the commit. Other transactions may append to them
+        and replace their snapshots at the same time.
         """
         connection = connections[self.using]
         with connection.cursor() as cursor:
-            cursor.execute(_lock_statement(connection, len(names)), names)
+            cursor.execute(_lock_statement(connection, len(ids), len(names)), [*ids, *names])
             return dict(cursor.fetchall())
 
     def _new_document(self, entry: LogEntry) -> Document:
         at = to_database(entry.at)
         return Document(name=entry.name, created_at=at, updated_at=at)
 
-    def _insert(self, entries: Sequence[LogEntry], ids: dict[str, int]) -> None:
+    def _insert(self, entries: Sequence[LogEntry], ids: Mapping[str, DocumentId]) -> None:
         # bulk_create() would take several times as long: it creates an object for each row and
         # compiles each of its values.
         connection, times = connections[self.using], _Times(connections[self.using])
@@ -315,12 +359,12 @@ class Queries:
                     self.updates.filter(pk__in=ids).delete()
             return bool(replaced)
 
-    def delete(self, name: str) -> bool:
+    def delete(self, name: str, document_id: DocumentId | None) -> bool:
         with self.changing():
             # The lock waits for the transactions that append to it, so that none of their rows
             # appears between the deletion of the log and that of the document.
             document = self.documents.select_for_update().filter(name=name).only("pk").first()
-            if document is None:
+            if document is None or document_id not in (None, document.pk):
                 return False
             document.delete()
             record([DocumentEvent(name, EventKind.DELETED)], self.using)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 import sqlite_anyio
 from sqlite_anyio import Connection
 
-from .base import LogEntry, new_version
+from .base import DocumentId, LogEntry, new_version
 
 #: Longest wait of a writer for another one, in milliseconds.
 BUSY_TIMEOUT = 20_000
@@ -97,8 +98,12 @@ INSERT_DOCUMENT = """
     INSERT OR IGNORE INTO documents (name, version, created_at, updated_at) VALUES (?, ?, ?, ?)
 """
 INSERT_UPDATE = """
-    INSERT INTO updates (document_id, data, at, user_id)
-    SELECT id, ?, ?, ? FROM documents WHERE name = ?
+    INSERT INTO updates (document_id, data, at, user_id) VALUES (?, ?, ?, ?)
+"""
+# Names are lists in JSON, as older builds of SQLite allow 999 values.
+FIND = """
+    SELECT id, name FROM documents WHERE id IN (SELECT value FROM json_each(?))
+    UNION SELECT id, name FROM documents WHERE name IN (SELECT value FROM json_each(?))
 """
 LOG = "SELECT id, format, data, user_id, at FROM updates WHERE document_id = ? ORDER BY id"
 _LATEST = "(SELECT max(at) FROM updates WHERE document_id = documents.id)"
@@ -128,8 +133,8 @@ def document_row(entry: LogEntry) -> tuple[str, int, str, str]:
     return entry.name, new_version(), at, at
 
 
-def update_row(entry: LogEntry) -> tuple[bytes, str, str | None, str]:
-    return entry.data, time_text(entry.at), entry.user_id, entry.name
+def update_row(id: DocumentId, entry: LogEntry) -> tuple[DocumentId, bytes, str, str | None]:
+    return id, entry.data, time_text(entry.at), entry.user_id
 
 
 def time_text(at: datetime) -> str:
@@ -178,6 +183,14 @@ async def rows_of(db: Connection, sql: str, *values: Any, **named: Any) -> list[
 async def write(db: Connection, sql: str, *values: Any) -> int:
     """Return the number of rows that ``sql`` has changed."""
     return (await db.execute(sql, values)).rowcount
+
+
+async def find_documents(
+    db: Connection, ids: Iterable[DocumentId | None], names: Iterable[str]
+) -> dict[DocumentId, str]:
+    """Return the ids and names of those documents that exist."""
+    values = (json.dumps([*each], ensure_ascii=False) for each in (ids, names))
+    return dict(await rows_of(db, FIND, *values))
 
 
 async def write_all(db: Connection, sql: str, rows: Iterable[Sequence[Any]]) -> None:

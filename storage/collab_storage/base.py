@@ -8,7 +8,7 @@ states the promises in full, and :class:`collab_storage.testing.StorageContract`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +17,11 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from asgiref.sync import async_to_sync
 
-from .exceptions import InvalidName
+from .exceptions import DocumentNotFound, InvalidName
 
 __all__ = [
     "MAX_NAME_LENGTH",
+    "DocumentId",
     "DocumentInfo",
     "LogEntry",
     "LogRow",
@@ -30,9 +31,13 @@ __all__ = [
     "check_name",
     "check_prefix",
     "new_version",
+    "under_present_names",
 ]
 
 T = TypeVar("T")
+
+#: Identifies a document as long as it is stored, also under another name; never used again.
+DocumentId = int | str
 
 MAX_NAME_LENGTH = 255
 
@@ -79,12 +84,36 @@ class LogEntry(NamedTuple):
         data: Yjs update bytes (format 1).
         at: when the server received it.
         user_id: primary key of the user it came from, as text; ``None`` if unknown.
+        document_id: of the document, if it is known to be stored. ``None``: the document of that
+            name, whichever it is, or a new one.
     """
 
     name: str
     data: bytes
     at: datetime
     user_id: str | None = None
+    document_id: DocumentId | None = None
+
+
+def under_present_names(
+    entries: Sequence[LogEntry], names: Mapping[DocumentId, str]
+) -> list[LogEntry]:
+    """Return ``entries`` with the names that their documents have by now.
+
+    Args:
+        entries: to append.
+        names: the stored documents' names by id, at least of the ids in ``entries``.
+
+    Raises:
+        DocumentNotFound: a document of an id in ``entries`` is not stored any more.
+    """
+    wanted = [entry for entry in entries if entry.document_id is not None]
+    if gone := dict.fromkeys(entry.name for entry in wanted if entry.document_id not in names):
+        raise DocumentNotFound(*gone)
+    return [
+        entry if (id := entry.document_id) is None else entry._replace(name=names[id])
+        for entry in entries
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +142,14 @@ class StoredDocument:
         log: the updates that the snapshot does not cover; some may be in it as well, which is
             harmless, as applying an update twice changes nothing.
         version: changes with each new snapshot.
+        id: of the document; ``None`` in a storage without ids, where an append that comes after
+            the deletion of its document stores a new one of that name.
     """
 
     snapshot: bytes | None
     log: Sequence[LogRow]
     version: int
+    id: DocumentId | None = None
 
     @property
     def updates(self) -> list[bytes]:
@@ -168,17 +200,26 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def create(self, entry: LogEntry) -> bool:
+    async def create(self, entry: LogEntry) -> DocumentId | None:
         """Store a document with ``entry`` as the first of its log, unless that name is taken.
 
-        Of any number of simultaneous calls exactly one returns True.
+        Of any number of simultaneous calls exactly one returns the id of the new document, or
+        ``True`` in a storage without ids; the others return ``None`` or ``False``.
         """
 
     @abstractmethod
-    async def append(self, entries: Sequence[LogEntry]) -> None:
+    async def append(self, entries: Sequence[LogEntry]) -> Mapping[str, DocumentId] | None:
         """Append all of ``entries``, of any number of documents, or on an error none of them.
 
-        Missing documents are created. When it returns, the entries survive a crash.
+        An entry with a ``document_id`` is appended to that document, also if it was renamed. For
+        the others, missing documents are created. When it returns, the entries survive a crash.
+
+        Returns:
+            The ids of the documents by the names in ``entries``; ``None`` in a storage without ids.
+
+        Raises:
+            DocumentNotFound: documents of a ``document_id`` are deleted; the arguments are the
+                names in their entries.
         """
 
     @abstractmethod
@@ -190,8 +231,11 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    async def delete(self, name: str) -> bool:
-        """Delete the document; False if there is none."""
+    async def delete(self, name: str, document_id: DocumentId | None = None) -> bool:
+        """Delete the document; False if there is none, or it has another id than ``document_id``.
+
+        The server passes ids that the storage has returned, so one without ids gets none.
+        """
 
     @abstractmethod
     async def rename(self, old: str, new: str) -> None:

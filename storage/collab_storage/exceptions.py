@@ -34,7 +34,7 @@ class StorageError(Exception):
 
 
 class DocumentNotFound(StorageError):
-    """No document of that name is stored."""
+    """No document of that name, or of the id that an entry asks for, is stored."""
 
 
 class DocumentExists(StorageError):

@@ -11,6 +11,7 @@ from typing import ClassVar, TypeVar
 
 from .authorship import AuthorRange, Authorship, DeletionCount
 from .base import (
+    DocumentId,
     DocumentInfo,
     LogEntry,
     LogRow,
@@ -19,6 +20,7 @@ from .base import (
     check_name,
     check_prefix,
     new_version,
+    under_present_names,
 )
 from .exceptions import BaseNotFound, DocumentExists, DocumentNotFound
 from .journal import DocumentEvent, EventKind, arecord, changes_of
@@ -42,6 +44,7 @@ P = TypeVar("P", LogRow, AuthorRange, DeletionCount)
 
 @dataclass(slots=True)
 class _MemoryDocument:
+    id: int
     updated_at: datetime
     snapshot: bytes | None = None
     log: dict[int, LogRow] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class MemoryStorage(HistoryStorage):
 
     def __init__(self) -> None:
         self._documents: dict[str, _MemoryDocument] = {}
+        self._names: dict[DocumentId, str] = {}
         self._ids = count(1)
         self._lock = threading.Lock()
 
@@ -80,31 +84,45 @@ class MemoryStorage(HistoryStorage):
             document = self._documents.get(name)
             if document is None:
                 return None
-            return StoredDocument(document.snapshot, list(document.log.values()), document.version)
+            rows = list(document.log.values())
+            return StoredDocument(document.snapshot, rows, document.version, document.id)
 
-    async def create(self, entry: LogEntry) -> bool:
+    async def create(self, entry: LogEntry) -> DocumentId | None:
         check_name(entry.name)
         with self._lock:
             if entry.name in self._documents:
-                return False
-            self._append(entry)
+                return None
+            id = self._append(entry)
         await arecord(changes_of([entry], [entry.name]))
-        return True
+        return id
 
-    async def append(self, entries: Sequence[LogEntry]) -> None:
+    async def append(self, entries: Sequence[LogEntry]) -> dict[str, DocumentId]:
         for entry in entries:
             check_name(entry.name)
         with self._lock:
-            created = {entry.name for entry in entries} - self._documents.keys()
-            for entry in entries:
-                self._append(entry)
-        await arecord(changes_of(entries, created))
+            ids, events = self._append_all(entries)
+        await arecord(events)
+        return ids
 
-    def _append(self, entry: LogEntry) -> None:
-        document = self._documents.setdefault(entry.name, _MemoryDocument(entry.at))
+    def _append_all(
+        self, entries: Sequence[LogEntry]
+    ) -> tuple[dict[str, DocumentId], list[DocumentEvent]]:
+        """Append to documents; return their ids, and the events of it."""
+        named = under_present_names(entries, self._names)
+        created = {entry.name for entry in named} - self._documents.keys()
+        ids = {
+            entry.name: self._append(present) for entry, present in zip(entries, named, strict=True)
+        }
+        return ids, changes_of(named, created)
+
+    def _append(self, entry: LogEntry) -> DocumentId:
+        if (document := self._documents.get(entry.name)) is None:
+            document = _MemoryDocument(next(self._ids), entry.at)
+            self._documents[entry.name], self._names[document.id] = document, entry.name
         row = LogRow(next(self._ids), entry.data, entry.user_id, entry.at)
         document.log[row.id] = row
         document.updated_at = max(document.updated_at, entry.at)
+        return document.id
 
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         return await self.fold(name, loaded, snapshot, Authorship())
@@ -125,11 +143,13 @@ class MemoryStorage(HistoryStorage):
                 del document.log[row.id]
             return True
 
-    async def delete(self, name: str) -> bool:
+    async def delete(self, name: str, document_id: DocumentId | None = None) -> bool:
         check_name(name)
         with self._lock:
-            if self._documents.pop(name, None) is None:
+            document = self._documents.get(name)
+            if document is None or document_id not in (None, document.id):
                 return False
+            del self._documents[name], self._names[document.id]
         await arecord([DocumentEvent(name, EventKind.DELETED)])
         return True
 
@@ -141,7 +161,8 @@ class MemoryStorage(HistoryStorage):
                 raise DocumentNotFound(old)
             if new != old and new in self._documents:
                 raise DocumentExists(new)
-            self._documents[new] = self._documents.pop(old)
+            document = self._documents[new] = self._documents.pop(old)
+            self._names[document.id] = new
         await arecord([DocumentEvent(new, EventKind.RENAMED, None, old)])
 
     async def exists(self, name: str) -> bool:
@@ -178,10 +199,8 @@ class MemoryStorage(HistoryStorage):
             if name not in self._documents:
                 raise DocumentNotFound(name)
             version = self._add_version(self._documents[name], draft)
-            created = {entry.name for entry in entries} - self._documents.keys()
-            for entry in entries:
-                self._append(entry)
-        await arecord(changes_of(entries, created))
+            _, events = self._append_all(entries)
+        await arecord(events)
         return version
 
     def _add_version(self, document: _MemoryDocument, draft: VersionDraft) -> Version:

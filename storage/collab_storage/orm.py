@@ -21,6 +21,7 @@ from ._supported import check_supported
 from ._version_queries import VersionQueries
 from .authorship import Authorship
 from .base import (
+    DocumentId,
     DocumentInfo,
     LogEntry,
     Mark,
@@ -129,15 +130,14 @@ class ORMStorage(HistoryStorage):
         check_name(name)
         return await self._run(lambda: self._queries.load(name))
 
-    async def create(self, entry: LogEntry) -> bool:
+    async def create(self, entry: LogEntry) -> DocumentId | None:
         check_name(entry.name)
         return await self._run(lambda: self._queries.create(entry))
 
-    async def append(self, entries: Sequence[LogEntry]) -> None:
+    async def append(self, entries: Sequence[LogEntry]) -> dict[str, DocumentId]:
         for entry in entries:
             check_name(entry.name)
-        if entries:
-            await self._run(lambda: self._queries.append(entries))
+        return await self._run(lambda: self._queries.append(entries)) if entries else {}
 
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
         check_name(name)
@@ -149,9 +149,9 @@ class ORMStorage(HistoryStorage):
         check_name(name)
         return await self._run(lambda: self._versions.fold(name, loaded, snapshot, authorship))
 
-    async def delete(self, name: str) -> bool:
+    async def delete(self, name: str, document_id: DocumentId | None = None) -> bool:
         check_name(name)
-        return await self._run(lambda: self._queries.delete(name))
+        return await self._run(lambda: self._queries.delete(name, document_id))
 
     async def rename(self, old: str, new: str) -> None:
         check_name(old)

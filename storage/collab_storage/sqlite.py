@@ -24,6 +24,7 @@ from ._sqlite_file import (
     REPLACE,
     connect,
     document_row,
+    find_documents,
     rows_of,
     update_row,
     write,
@@ -31,6 +32,7 @@ from ._sqlite_file import (
 )
 from .authorship import Authorship
 from .base import (
+    DocumentId,
     DocumentInfo,
     LogEntry,
     LogRow,
@@ -39,6 +41,7 @@ from .base import (
     check_name,
     check_prefix,
     new_version,
+    under_present_names,
 )
 from .exceptions import DocumentExists, DocumentNotFound, StorageUnavailable
 from .formats import check_formats
@@ -131,31 +134,32 @@ class SQLiteStorage(HistoryStorage):
             LogRow(id, data, user_id, datetime.fromisoformat(at))
             for id, _, data, user_id, at in log
         ]
-        return StoredDocument(snapshot, rows, version)
+        return StoredDocument(snapshot, rows, version, found[0][0])
 
     @_to_the_end
-    async def create(self, entry: LogEntry) -> bool:
+    async def create(self, entry: LogEntry) -> DocumentId | None:
         check_name(entry.name)
         async with self._transaction() as db:
-            created = await write(db, INSERT_DOCUMENT, *document_row(entry))
-            if created:
-                await db.execute(INSERT_UPDATE, update_row(entry))
-        if created:
-            await arecord(changes_of([entry], [entry.name]))
-        return bool(created)
+            if not await write(db, INSERT_DOCUMENT, *document_row(entry)):
+                return None
+            [id] = await find_documents(db, (), [entry.name])
+            await db.execute(INSERT_UPDATE, update_row(id, entry))
+        await arecord(changes_of([entry], [entry.name]))
+        return id
 
     @_to_the_end
-    async def append(self, entries: Sequence[LogEntry]) -> None:
+    async def append(self, entries: Sequence[LogEntry]) -> dict[str, DocumentId]:
         for entry in entries:
             check_name(entry.name)
         if not entries:
-            return
+            return {}
         # The events are in another database. They are recorded before as well, lest a process that
         # dies in between leaves a change that is never delivered.
         await arecord(changes_of(entries))
         async with self._transaction() as db:
-            created = await _append(db, entries)
-        await arecord(changes_of(entries, created))
+            ids, events = await _append(db, entries)
+        await arecord(events)
+        return ids
 
     @_to_the_end
     async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
@@ -176,10 +180,11 @@ class SQLiteStorage(HistoryStorage):
             return bool(replaced)
 
     @_to_the_end
-    async def delete(self, name: str) -> bool:
+    async def delete(self, name: str, document_id: DocumentId | None = None) -> bool:
         check_name(name)
         async with self._transaction() as db:
-            deleted = await write(db, "DELETE FROM documents WHERE name = ?", name)
+            sql = "DELETE FROM documents WHERE name = ? AND id = coalesce(?, id)"
+            deleted = await write(db, sql, name, document_id)
         if deleted:
             await arecord([DocumentEvent(name, EventKind.DELETED)])
         return bool(deleted)
@@ -235,8 +240,8 @@ class SQLiteStorage(HistoryStorage):
         await arecord(changes_of(entries))
         async with self._transaction() as db:
             version = await versions_of.add_version(db, name, draft)
-            created = await _append(db, entries)
-        await arecord(changes_of(entries, created))
+            _, events = await _append(db, entries)
+        await arecord(events)
         return version
 
     @_to_the_end
@@ -319,11 +324,21 @@ class SQLiteStorage(HistoryStorage):
                 raise
 
 
-async def _append(db: Connection, entries: Sequence[LogEntry]) -> list[str]:
-    """Append to documents; return the names of those that are new."""
-    created = []
-    for document in {entry.name: document_row(entry) for entry in entries}.values():
-        if await write(db, INSERT_DOCUMENT, *document):
-            created.append(document[0])
-    await write_all(db, INSERT_UPDATE, map(update_row, entries))
-    return created
+async def _append(
+    db: Connection, entries: Sequence[LogEntry]
+) -> tuple[dict[str, DocumentId], list[DocumentEvent]]:
+    """Append to documents; return their ids, and the events of it."""
+    names = await find_documents(
+        db,
+        {entry.document_id for entry in entries} - {None},
+        {entry.name for entry in entries if entry.document_id is None},
+    )
+    named = under_present_names(entries, names)
+    ids = {name: id for id, name in names.items()}
+    new = {entry.name: document_row(entry) for entry in named if entry.name not in ids}
+    if new:
+        await write_all(db, INSERT_DOCUMENT, new.values())
+        ids |= {name: id for id, name in (await find_documents(db, (), new)).items()}
+    await write_all(db, INSERT_UPDATE, (update_row(ids[entry.name], entry) for entry in named))
+    found = {entry.name: ids[present.name] for entry, present in zip(entries, named, strict=True)}
+    return found, changes_of(named, new)

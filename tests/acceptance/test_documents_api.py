@@ -140,3 +140,42 @@ async def test_a_renamed_document_takes_along_what_was_just_typed(office: Server
         await asyncio.gather(ann.wait_closed(), bob.wait_closed())
     assert await read(office, "new-name") == "kept"
     assert await read(office, "room") == ""
+
+
+@pytest.fixture
+def offices(database: str, start_server: StartServer) -> tuple[Server, Server]:
+    """Two servers with layers of their own: no order of one reaches the other."""
+    environment = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.document_views_settings"}
+    return (
+        start_server(database, environment=environment),
+        start_server(database, environment=environment),
+    )
+
+
+async def test_a_document_does_not_come_back_while_a_process_deletes_it_and_another_types(
+    offices: tuple[Server, Server],
+) -> None:
+    office, other = offices
+    async with other.client("room") as ann, other.client("room") as bob:
+        await ann.hello()
+        await ann.insert("before")
+        await ann.wait_saved()
+        assert await visit(office, "delete", "room") == "True"
+        await ann.insert("after")
+        assert [await client.wait_closed() for client in (ann, bob)] == [4404, 4404]
+    assert await visit(office, "delete", "room") == "False"
+
+
+async def test_an_update_follows_a_document_that_another_process_renames(
+    offices: tuple[Server, Server],
+) -> None:
+    office, other = offices
+    async with other.client("room") as ann:
+        await ann.hello()
+        await ann.insert("before")
+        await ann.wait_saved()
+        await visit(office, "rename", "room", "new-name")
+        await ann.insert(", after")
+        await ann.wait_saved()
+    assert await read(office, "new-name") == "before, after"
+    assert await visit(office, "delete", "room") == "False"

@@ -15,7 +15,7 @@ from collab.engine.rooms.outbox import Outbox
 from collab.engine.rooms.room import Room
 from collab.protocol.session import Session
 from collab_storage.authorship import Authorship
-from collab_storage.base import LogEntry, StoredDocument
+from collab_storage.base import DocumentId, LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
 
 __all__ = ["Answer", "HinderedStorage", "Socket", "new_member", "room_of"]
@@ -37,6 +37,8 @@ class HinderedStorage(MemoryStorage):
         self.gates: dict[str, asyncio.Event] = {}
         #: The documents that cannot be appended to, and why.
         self.spoilt: dict[str, Exception] = {}
+        #: The ids that the appended entries have asked for.
+        self.asked: list[DocumentId | None] = []
 
     def hold(self, verb: str) -> asyncio.Event:
         """Make ``verb`` wait until the event that this returns is set."""
@@ -54,16 +56,21 @@ class HinderedStorage(MemoryStorage):
         await self._hinder("load")
         return await super().load(name)
 
-    async def create(self, entry: LogEntry) -> bool:
+    async def create(self, entry: LogEntry) -> DocumentId | None:
         await self._hinder("create")
         return await super().create(entry)
 
-    async def append(self, entries: Sequence[LogEntry]) -> None:
+    async def append(self, entries: Sequence[LogEntry]) -> dict[str, DocumentId]:
         await self._hinder("append")
+        self.asked += [entry.document_id for entry in entries]
         for entry in entries:
             if error := self.spoilt.get(entry.name):
                 raise error
-        await super().append(entries)
+        return await super().append(entries)
+
+    async def delete(self, name: str, document_id: DocumentId | None = None) -> bool:
+        await self._hinder("delete")
+        return await super().delete(name, document_id)
 
     async def fold(
         self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship

@@ -111,6 +111,7 @@ class SharedStorage(HinderedStorage):
         super().__init__()
         self._documents = shared._documents
         self._ids = shared._ids
+        self._names = shared._names
         self._lock = shared._lock
 
     async def marks(self, names: Sequence[str]) -> dict[str, Mark]:

@@ -20,7 +20,7 @@ from collab.engine.runtime.timers import LoopLag
 from collab.metrics import health as health_module
 from collab.metrics import snapshot
 from collab.metrics.prometheus import CollabCollector
-from collab_storage.base import LogEntry
+from collab_storage.base import DocumentId, LogEntry
 from collab_storage.exceptions import StorageUnavailable
 from collab_storage.memory import MemoryStorage
 from tests.engine.watchers import ManualLoop, hub, join, typed
@@ -53,10 +53,10 @@ class FullStorage(MemoryStorage):
 
     full = True
 
-    async def append(self, entries: Sequence[LogEntry]) -> None:
+    async def append(self, entries: Sequence[LogEntry]) -> dict[str, DocumentId]:
         if type(self).full:
             raise StorageUnavailable("full")
-        await super().append(entries)
+        return await super().append(entries)
 
 
 class FailingLayer:

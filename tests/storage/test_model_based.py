@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ entries = st.builds(
     data=st.binary(max_size=20),
     at=st.integers(0, 10**9).map(lambda number: START + timedelta(microseconds=number)),
     user_id=st.none() | st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20),
+    document_id=st.none(),
 )
 
 
@@ -80,10 +82,28 @@ class StorageMachine(RuleBasedStateMachine):
         for entry in batch:
             self._append(entry)
 
+    @rule(loaded=loaded, batch=st.lists(entries, max_size=3))
+    def append_to_what_was_loaded(
+        self, loaded: tuple[str, StoredDocument, Model], batch: list[LogEntry]
+    ) -> None:
+        name, stored, document = loaded
+        if stored.id is None:
+            # It was not there.
+            return
+        batch = [*batch, LogEntry(name, b"to it", START, None, stored.id)]
+        if any(each is document for each in self.documents.values()):
+            self.call(self.storage.append, batch)
+            for entry in batch[:-1]:
+                self._append(entry)
+            document.append(batch[-1])
+        else:
+            with pytest.raises(DocumentNotFound, match=re.escape(name)):
+                self.call(self.storage.append, batch)
+
     @rule(entry=entries)
     def create(self, entry: LogEntry) -> None:
         expected = entry.name not in self.documents
-        assert self.call(self.storage.create, entry) is expected
+        assert bool(self.call(self.storage.create, entry)) is expected
         if expected:
             self._append(entry)
 

@@ -328,3 +328,15 @@ class TestFailures:
         with transaction.atomic(using):
             async_to_sync(storage.delete)("doc")
             elsewhere(refused)
+
+
+@on_sqlite
+def test_a_database_that_returns_no_columns_of_insertions(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As SQLite before 3.35.
+    monkeypatch.setattr(connections["default"].features, "can_return_columns_from_insert", False)
+    storage = ORMStorage()
+    append(storage, b"one")
+    append(storage, b"two")
+    id = async_to_sync(storage.append)([entry(data=b"three")])["doc"]
+    async_to_sync(storage.append)([entry(data=b"four")._replace(document_id=id)])
+    assert log(storage) == [b"four", b"one", b"three", b"two"]

@@ -32,7 +32,7 @@ def append(data: bytes, name: str = "doc") -> None:
 
 
 def create(data: bytes) -> bool:
-    return async_to_sync(storage.create)(entry(data=data))
+    return async_to_sync(storage.create)(entry(data=data)) is not None
 
 
 def delete() -> bool:

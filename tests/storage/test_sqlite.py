@@ -5,6 +5,7 @@ import gc
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,7 +122,7 @@ async def test_nested_serving_of_two_files(tmp_path: Path) -> None:
     assert rows(await two.load("doc")) == [b"two"]
 
 
-async def cancel(task: asyncio.Task[None], steps: int) -> None:
+async def cancel(task: asyncio.Task[Any], steps: int) -> None:
     """Cancel the task after so many turns of the loop, and wait for its end."""
     for _ in range(steps):
         await asyncio.sleep(0)
@@ -132,7 +133,7 @@ async def cancel(task: asyncio.Task[None], steps: int) -> None:
 async def test_a_cancelled_verb_has_ended_when_it_says_so(path: Path) -> None:
     storage = SQLiteStorage(path)
     for steps in range(40):
-        await cancel(asyncio.ensure_future(storage.append([entry(f"doc{steps}")])), steps)
+        await cancel(asyncio.create_task(storage.append([entry(f"doc{steps}")])), steps)
         with closing(sqlite3.connect(path, timeout=0)) as other:
             other.execute("BEGIN IMMEDIATE")
     assert rows(await appended(storage, b"last")) == [b"last"]

@@ -41,6 +41,7 @@ class Hub:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.writer = store.writer
+        self.writer.on_deleted = self.discard
         self._store = store
         self._on_closed = on_closed
         self.relay = relay
@@ -181,7 +182,7 @@ class Hub:
             self._upkeep.remove(key, room)
         self._store.leave(name, moved_to)
         if self.writer.has(name):
-            clearing = self._store.loading.start(self._store.clear(name, moved_to))
+            clearing = self._store.clear(name, moved_to)
             self._live.add_clearing(name, clearing)
             self._upkeep.tasks.start(self._clear(name, clearing), "clear", name)
 

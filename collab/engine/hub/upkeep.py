@@ -184,7 +184,7 @@ class Upkeep:
 
     async def release_idle(self, name: str) -> None:
         """Forget a document that is closed; after the last one, release all resources."""
-        if not self._live.holds(name):
+        if not self._live.holds(name) and name not in self._live.clearing:
             self._store.marks.forget(name)
         if self._live.is_empty:
             self.loop_lag.stop()

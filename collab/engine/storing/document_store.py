@@ -60,6 +60,7 @@ class DocumentStore:
         self.writer = Writer(
             storage,
             settings,
+            self.marks,
             self._writing.start,
             self._retrying.start,
             self._count_appended,
@@ -89,7 +90,7 @@ class DocumentStore:
         if loaded is None:
             self.marks.created(name, 0)
             return None
-        self.marks.opened(name, loaded.version, len(loaded.log))
+        self.marks.opened(name, loaded.version, len(loaded.log), loaded.id)
         return content
 
     async def create(self, name: str, update: bytes) -> bool:
@@ -101,13 +102,14 @@ class DocumentStore:
         entry = LogEntry(name, update, datetime.now(UTC))
         while True:
             try:
-                created = await self.storage.create(entry)
+                id = await self.storage.create(entry)
                 break
             except DocumentLocked:
                 await asyncio.sleep(_LOCKED_PAUSE)
-        if created:
-            self.marks.created(name, 1)
-        return created
+        if id:
+            # ``True`` is of a storage without ids.
+            self.marks.created(name, 1, None if id is True else id)
+        return bool(id)
 
     async def load_news(self, name: str, state: bytes) -> bytes | None:
         """Return the updates that a document of this state lacks; ``None`` if none is stored.
@@ -115,8 +117,10 @@ class DocumentStore:
         Raises:
             DocumentCorrupt: pycrdt cannot read it.
         """
-        loaded = await self.storage.load(name)
-        return None if loaded is None else await read_news(loaded, state, name)
+        if (loaded := await self.storage.load(name)) is None:
+            return None
+        self.marks.identify(name, loaded.id)
+        return await read_news(loaded, state, name)
 
     def leave(self, name: str, moved_to: str | None) -> None:
         """Move or drop the waiting updates of a document that has left its name."""
@@ -125,17 +129,27 @@ class DocumentStore:
         else:
             self.writer.move(name, moved_to)
 
-    async def clear(self, name: str, moved_to: str | None) -> None:
-        """Move or delete updates that were stored after the document had left its name."""
+    def clear(self, name: str, moved_to: str | None) -> asyncio.Task[None]:
+        """Move or delete a new document that the append in flight creates under a left name.
+
+        Other appends do not: their updates follow the document, or are refused.
+        """
+        is_new = self.marks.id_of(name) is None
+        return self.loading.start(self._clear(name, moved_to, is_new=is_new))
+
+    async def _clear(self, name: str, moved_to: str | None, *, is_new: bool) -> None:
         await self.writer.landed(name)
         # Updates that could not be stored wait again.
         self.leave(name, moved_to)
-        landed = await self.storage.load(name)
-        if landed is not None and moved_to is not None:
+        landed, id = await self.storage.load(name) if is_new else None, self.marks.id_of(name)
+        if landed is None or landed.id != id:
+            # If there is one of that name, another process has stored it since.
+            return
+        if moved_to is not None:
             now = datetime.now(UTC)
             # One by one: pycrdt need not be able to read all of them.
             await self.storage.append([LogEntry(moved_to, data, now) for data in landed.updates])
-        await self.storage.delete(name)
+        await self.storage.delete(name, *([] if id is None else [id]))
 
     def _count_appended(self, name: str, rows: int) -> None:
         if self.marks.appended(name, rows) >= self.settings.COMPACT_AFTER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from collab_storage.base import Mark
+from collab_storage.base import DocumentId, Mark
 
 __all__ = ["DocumentMarks"]
 
@@ -19,6 +19,8 @@ class _Progress:
     mark: Mark | None
     #: Log rows since the last compaction.
     uncompacted: int
+    #: ``None``: not stored yet, or in a storage without ids.
+    id: DocumentId | None
 
 
 class DocumentMarks:
@@ -27,13 +29,25 @@ class DocumentMarks:
     def __init__(self) -> None:
         self._progress: dict[str, _Progress] = {}
 
-    def opened(self, name: str, version: int, log_length: int) -> None:
+    def opened(
+        self, name: str, version: int, log_length: int, id: DocumentId | None = None
+    ) -> None:
         """Record a document as it was loaded."""
-        self._progress[name] = _Progress(Mark(version, log_length), log_length)
+        self._progress[name] = _Progress(Mark(version, log_length), log_length, id)
 
-    def created(self, name: str, log_length: int) -> None:
+    def created(self, name: str, log_length: int, id: DocumentId | None = None) -> None:
         """Record a document that was not stored before."""
-        self._progress[name] = _Progress(Mark(_UNSEEN, log_length), log_length)
+        self._progress[name] = _Progress(Mark(_UNSEEN, log_length), log_length, id)
+
+    def id_of(self, name: str) -> DocumentId | None:
+        """Return the id of an open document, if it is known to be stored."""
+        progress = self._progress.get(name)
+        return None if progress is None else progress.id
+
+    def identify(self, name: str, id: DocumentId | None) -> None:
+        """Record the id of an open document that was not stored when it was opened."""
+        if (progress := self._progress.get(name)) and progress.id is None:
+            progress.id = id
 
     def appended(self, name: str, rows: int) -> int:
         """Count rows that this process has appended; return the length of the log."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from collab.engine.rooms.member import Member
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
-from collab_storage.base import LogEntry
+from collab_storage.base import DocumentId, LogEntry
 
 __all__ = ["UnsavedUpdates", "entries_of"]
 
@@ -25,6 +25,8 @@ class UnsavedUpdates:
         #: Bytes, of all documents and of each.
         self.size = 0
         self.sizes: dict[str, int] = {}
+        #: Ids of the documents whose updates these are; ``None``: not stored yet.
+        self.ids: dict[str, DocumentId | None] = {}
         self._now: datetime | None = None
 
     def __contains__(self, name: str) -> bool:
@@ -34,8 +36,11 @@ class UnsavedUpdates:
         """Return the updates of a document, the oldest first."""
         return [*self.in_flight.get(name, ()), *self.waiting.get(name, ())]
 
-    def add(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
-        """Enqueue updates of a document."""
+    def add(
+        self, name: str, updates: Sequence[RoomUpdate[Member]], id: DocumentId | None = None
+    ) -> None:
+        """Enqueue updates of the document of an id, if it has one."""
+        self.ids.setdefault(name, id)
         now, waiting = self._time(), self.waiting.setdefault(name, [])
         size = 0
         for update in updates:
@@ -61,11 +66,13 @@ class UnsavedUpdates:
         """Remove the updates in flight of a document, which are stored; return them."""
         landed = self.in_flight.pop(name)
         self._count(name, -_size(landed))
+        self._forget_id(name)
         return landed
 
     def drop(self, name: str) -> None:
         """Remove the waiting updates of a document."""
         self._count(name, -_size(self.waiting.pop(name, ())))
+        self._forget_id(name)
 
     def move(self, old: str, new: str) -> None:
         """Move the waiting updates of a document to another name."""
@@ -74,6 +81,8 @@ class UnsavedUpdates:
         self._count(old, -size)
         self.waiting[new] = [*self.waiting.get(new, ()), *moved]
         self._count(new, size)
+        self.ids[new] = self.ids.get(new) or self.ids[old]
+        self._forget_id(old)
 
     def entries(self) -> list[LogEntry]:
         """Return all updates as the storage takes them."""
@@ -85,7 +94,12 @@ class UnsavedUpdates:
         self.waiting.clear()
         self.in_flight.clear()
         self.sizes.clear()
+        self.ids.clear()
         self.size = 0
+
+    def _forget_id(self, name: str) -> None:
+        if name not in self:
+            self.ids.pop(name, None)
 
     def _count(self, name: str, size: int) -> None:
         self.size += size
@@ -106,19 +120,25 @@ class UnsavedUpdates:
         self._now = None
 
 
-def entries_of(name: str, updates: Updates) -> list[LogEntry]:
-    """Return updates of a document merged to one row of the log for each user."""
+def entries_of(name: str, updates: Updates, id: DocumentId | None = None) -> list[LogEntry]:
+    """Return updates of a document merged to one row of the log for each user.
+
+    Args:
+        name: the document.
+        updates: of the document.
+        id: of the document, if they are for that one only.
+    """
     by_user: dict[str | None, Updates] = {}
     for update in updates:
         if update.data != EMPTY_UPDATE:
             user_id = update.member.user_id if update.member else None
             by_user.setdefault(user_id, []).append(update)
-    return [_entry(name, user_id, of_user) for user_id, of_user in by_user.items()]
+    return [_entry(name, user_id, of_user, id) for user_id, of_user in by_user.items()]
 
 
-def _entry(name: str, user_id: str | None, updates: Updates) -> LogEntry:
+def _entry(name: str, user_id: str | None, updates: Updates, id: DocumentId | None) -> LogEntry:
     at = updates[-1].queued_at or datetime.now(UTC)
-    return LogEntry(name, merge([update.data for update in updates]), at, user_id)
+    return LogEntry(name, merge([update.data for update in updates]), at, user_id, id)
 
 
 def _size(updates: Iterable[RoomUpdate[Member]]) -> int:

@@ -9,13 +9,16 @@ update is stored at once, and further ones wait until there are several, or thei
 
 A document that cannot be stored, or is locked by another transaction, is held: it is retried
 apart, on a connection of its own, and delays no other.
+
+Each update asks for the document that its room was loaded from. If that one is deleted, even by a
+process whose order has not arrived here, its updates are dropped, and its room is discarded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +26,12 @@ from typing import Any
 from collab.conf import Settings
 from collab.engine.rooms.member import Member
 from collab.engine.runtime.counters import counters
+from collab.engine.storing.marks import DocumentMarks
 from collab.engine.storing.unsaved import UnsavedUpdates, entries_of
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE
-from collab_storage.base import LogEntry, Storage
-from collab_storage.exceptions import DocumentLocked, StorageUnavailable
+from collab_storage.base import DocumentId, LogEntry, Storage
+from collab_storage.exceptions import DocumentLocked, DocumentNotFound, StorageUnavailable
 
 __all__ = ["MAX_RETRY_DELAY", "Start", "Writer", "summary"]
 
@@ -72,6 +76,7 @@ class Writer:
     Args:
         storage: stores them.
         settings: for the limits.
+        marks: has the ids of the open documents.
         start: starts the task that stores batches.
         start_retrying: starts the task that stores held documents.
         on_stored: called with a document's name and the number of rows that its log grew by.
@@ -82,6 +87,7 @@ class Writer:
         self,
         storage: Storage,
         settings: Settings,
+        marks: DocumentMarks,
         start: Start,
         start_retrying: Start,
         on_stored: Callable[[str, int], object],
@@ -89,6 +95,9 @@ class Writer:
     ) -> None:
         self._storage = storage
         self._settings = settings
+        self._marks = marks
+        #: Called with the name of a document that was deleted, once its updates are dropped.
+        self.on_deleted: Callable[[str], object] = self.drop
         self._start = start
         self._start_retrying = start_retrying
         self._on_stored = on_stored
@@ -131,7 +140,7 @@ class Writer:
     def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
         """Store updates of a document soon, and report them to their members as saved."""
         if updates:
-            self._unsaved.add(name, updates)
+            self._unsaved.add(name, updates, self._marks.id_of(name))
             # An empty one is a receipt, for other processes or for its member.
             self._queued += sum(update.data != EMPTY_UPDATE for update in updates)
             self._start_storing()
@@ -296,26 +305,50 @@ class Writer:
                 self._hold(name, error)
 
     async def _append(self, names: Sequence[str]) -> None:
-        entries: dict[str, list[LogEntry]] = {}
+        unsaved, entries = self._unsaved, dict[str, list[LogEntry]]()
         for part in _parts(names):
             if entries:
                 await asyncio.sleep(0)
             for name in part:
-                entries[name] = entries_of(name, self._unsaved.in_flight[name])
-        if rows := [entry for of_one in entries.values() for entry in of_one]:
-            with counters.storing(len(rows)):
-                await self._storage.append(rows)
-        await self._land(entries)
+                entries[name] = entries_of(name, unsaved.in_flight[name], unsaved.ids[name])
+        ids = await self._append_entries(entries)
+        await self._land(entries, ids)
 
-    async def _land(self, entries: dict[str, list[LogEntry]]) -> None:
+    async def _land(
+        self, entries: dict[str, list[LogEntry]], ids: Mapping[str, DocumentId]
+    ) -> None:
         """Report the updates in flight of documents as saved."""
         for number, part in enumerate(_parts([*entries])):
             if number:
                 await asyncio.sleep(0)
             for name in part:
                 self._held.pop(name, None)
+                if self._unsaved.ids[name] is None:
+                    self._unsaved.ids[name] = ids.get(name)
+                    self._marks.identify(name, ids.get(name))
                 _report_saved(self._unsaved.land(name))
                 self._on_stored(name, len(entries[name]))
+
+    async def _append_entries(self, entries: dict[str, list[LogEntry]]) -> Mapping[str, DocumentId]:
+        """Append ``entries``, by document, but for those of deleted documents; return the ids."""
+        while rows := [entry for of_one in entries.values() for entry in of_one]:
+            try:
+                with counters.storing(len(rows)):
+                    return await self._storage.append(rows) or {}
+            except DocumentNotFound as error:
+                if not (deleted := entries.keys() & {*error.args}):
+                    raise
+                for name in deleted:
+                    del entries[name]
+                    self._leave_deleted(name)
+        return {}
+
+    def _leave_deleted(self, name: str) -> None:
+        """Drop the updates in flight of a document that is deleted, and report that."""
+        logger.warning("A document was deleted; updates to it are dropped.", extra={"room": name})
+        self._held.pop(name, None)
+        self._unsaved.land(name)
+        self.on_deleted(name)
 
     # Held documents.
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from .compaction import CompactionContract
 from .concurrency import ConcurrencyContract
 from .history import HistoryContract
+from .identity import IdentityContract
 from .listing import ListingContract
 from .names import NamesContract
 from .verbs import VerbsContract
@@ -27,6 +28,11 @@ __all__ = ["HistoryContract", "StorageContract"]
 
 
 class StorageContract(
-    VerbsContract, NamesContract, ListingContract, ConcurrencyContract, CompactionContract
+    VerbsContract,
+    IdentityContract,
+    NamesContract,
+    ListingContract,
+    ConcurrencyContract,
+    CompactionContract,
 ):
     """The promises of ``storage/README.md`` that can be observed from outside."""

@@ -77,7 +77,9 @@ class Opener:
 class Harness:
     """A hub on a storage that obeys."""
 
-    def __init__(self, directory: Path, **limits: Any) -> None:
+    def __init__(
+        self, directory: Path, storage: type[HinderedStorage] = HinderedStorage, **limits: Any
+    ) -> None:
         self.settings = Settings(
             **{
                 "WRITE_DELAY": 0.001,
@@ -87,7 +89,7 @@ class Harness:
                 **limits,
             }
         )
-        self.storage = HinderedStorage()
+        self.storage = storage()
         self.hub = Hub(DocumentStore(self.storage, self.settings, max_retry_delay=0.005))
         self.opener = Opener()
 
@@ -133,8 +135,10 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
 
 
 @asynccontextmanager
-async def harness_of(directory: Path, **limits: Any) -> AsyncIterator[Harness]:
-    harness = Harness(directory, **limits)
+async def harness_of(
+    directory: Path, storage: type[HinderedStorage] = HinderedStorage, **limits: Any
+) -> AsyncIterator[Harness]:
+    harness = Harness(directory, storage, **limits)
     yield harness
     harness.storage.failures.clear()
     harness.storage.spoilt.clear()
@@ -466,8 +470,8 @@ def test_hubs_that_race_seed_it_once(tmp_path: Path, filled: bool) -> None:
 class ForgetfulStorage(MemoryStorage):
     """Another process makes the document and deletes it right away."""
 
-    async def create(self, entry: LogEntry) -> bool:
-        return False
+    async def create(self, entry: LogEntry) -> None:
+        return None
 
 
 async def test_a_document_that_is_deleted_while_it_is_seeded_is_empty(tmp_path: Path) -> None:

@@ -61,3 +61,16 @@ def test_a_closed_document_is_nothing_to_it() -> None:
     assert marks.appended("notes", 5) == 0
     assert accept(marks, Mark(7, 99))
     assert marks.current(["notes"]) == {"notes": None}
+
+
+def test_the_id_of_a_document_is_that_of_its_loading_or_of_its_first_append() -> None:
+    marks = DocumentMarks()
+    marks.opened("notes", 7, 3, 12)
+    marks.identify("notes", 13)
+    assert marks.id_of("notes") == 12
+    marks.created("plans", 0)
+    assert marks.id_of("plans") is None
+    marks.identify("plans", 14)
+    assert marks.id_of("plans") == 14
+    marks.identify("closed", 15)
+    assert marks.id_of("closed") is None

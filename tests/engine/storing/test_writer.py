@@ -15,6 +15,7 @@ from collab.conf import Settings
 from collab.engine.relay.timings import DEFAULT
 from collab.engine.rooms.member import Member
 from collab.engine.storing import writer as storing_writer
+from collab.engine.storing.marks import DocumentMarks
 from collab.engine.storing.writer import (
     _ENOUGH_BYTES,
     _ENOUGH_UPDATES,
@@ -25,7 +26,13 @@ from collab.engine.storing.writer import (
 )
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
-from collab_storage.exceptions import DocumentCorrupt, DocumentLocked, StorageUnavailable
+from collab_storage.base import DocumentId
+from collab_storage.exceptions import (
+    DocumentCorrupt,
+    DocumentLocked,
+    DocumentNotFound,
+    StorageUnavailable,
+)
 from tests.engine.fakes import HinderedStorage, Socket, new_member
 from tests.harness.waiting import DEADLINE, until
 from tests.protocol.yjs.samples import HELLO, new_doc, text, typed
@@ -40,11 +47,13 @@ class Harness:
     def __init__(self, **limits: Any) -> None:
         self.settings = Settings(**{"WRITE_DELAY": 0.001, **limits})
         self.storage = HinderedStorage()
+        self.marks = DocumentMarks()
         self.tasks: list[asyncio.Task[None]] = []
         self.stored: list[tuple[str, int]] = []
         self.writer = Writer(
             self.storage,
             self.settings,
+            self.marks,
             self._start,
             self._start,
             lambda name, rows: self.stored.append((name, rows)),
@@ -54,6 +63,10 @@ class Harness:
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self.tasks.append(asyncio.create_task(work))
         return self.tasks[-1]
+
+    async def id_of(self, name: str) -> DocumentId | None:
+        stored = await self.storage.load(name)
+        return None if stored is None else stored.id
 
     async def text(self, name: str = "notes") -> str:
         """Return the text of what is stored."""
@@ -648,3 +661,71 @@ async def test_saved_waits_for_earlier_updates_and_not_for_later_ones(
     harness.writer.put("notes", edits(UPDATES[1]))
     await asyncio.wait_for(waiting, DEADLINE)
     assert harness.writer.has("notes")
+
+
+# Deleted documents.
+
+
+async def test_a_held_document_that_is_deleted_is_not_retried(harness: Harness) -> None:
+    harness.writer.put("notes", edits(UPDATES[0]))
+    await harness.writer.saved("notes")
+    harness.marks.opened("notes", 1, 1, await harness.id_of("notes"))
+    deleted: list[str] = []
+    harness.writer.on_deleted = deleted.append
+    harness.storage.spoilt["notes"] = DocumentLocked()
+    harness.writer.put("notes", edits(UPDATES[1]))
+    await until(lambda: "notes" in harness.writer._held)
+    await harness.storage.delete("notes")
+    harness.storage.spoilt.clear()
+    await harness.writer.idle()
+    assert deleted == ["notes"]
+    assert not harness.writer.has("notes") and not harness.writer._held
+    assert not await harness.storage.exists("notes")
+
+
+async def test_updates_of_a_deleted_document_that_wait_are_dropped_without_a_hub(
+    harness: Harness,
+) -> None:
+    harness.writer.put("notes", edits(UPDATES[0]))
+    await harness.writer.saved("notes")
+    harness.marks.opened("notes", 1, 1, await harness.id_of("notes"))
+    let = harness.storage.hold("append")
+    harness.writer.put("notes", edits(UPDATES[1]))
+    await until(lambda: harness.storage.calls["append"] == 2)
+    harness.writer.put("notes", edits(UPDATES[2]))
+    await harness.storage.delete("notes")
+    let.set()
+    await harness.writer.idle()
+    assert harness.storage.calls["append"] == 2
+    assert not await harness.storage.exists("notes")
+
+
+async def test_an_error_about_another_document_drops_nothing(harness: Harness) -> None:
+    harness.storage.spoilt["notes"] = DocumentNotFound("plans")
+    harness.writer.put("notes", edits(*UPDATES))
+    await until(lambda: "notes" in harness.writer._held)
+    harness.storage.spoilt.clear()
+    await harness.writer.saved("notes")
+    assert await harness.text() == "abcdef"
+
+
+async def test_updates_that_wait_while_a_document_is_created_ask_for_it(harness: Harness) -> None:
+    let = harness.storage.hold("append")
+    harness.marks.created("notes", 0)
+    harness.writer.put("notes", edits(UPDATES[0]))
+    await until(lambda: harness.storage.calls["append"])
+    harness.writer.put("notes", edits(UPDATES[1]))
+    let.set()
+    await until(lambda: harness.storage.calls["append"] == 2)
+    await harness.writer.idle()
+    assert harness.storage.asked == [None, await harness.id_of("notes")]
+    assert harness.marks.id_of("notes") == await harness.id_of("notes")
+
+
+async def test_updates_that_move_to_a_new_name_ask_for_the_same_document(harness: Harness) -> None:
+    harness.marks.opened("notes", 1, 0, 12)
+    harness.writer.put("notes", edits(*UPDATES))
+    harness.writer.move("notes", "plans")
+    await harness.writer.idle()
+    assert harness.storage.asked == [12]
+    assert not await harness.storage.exists("plans")
