@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -28,13 +29,16 @@ class UnsavedUpdates:
         #: Ids of the documents whose updates these are; ``None``: not stored yet.
         self.ids: dict[str, DocumentId | None] = {}
         self._now: datetime | None = None
+        #: Held while updates change places: other threads must find them in one of the two.
+        self._moving = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
         return name in self.waiting or name in self.in_flight
 
     def of(self, name: str) -> Updates:
-        """Return the updates of a document, the oldest first."""
-        return [*self.in_flight.get(name, ()), *self.waiting.get(name, ())]
+        """Return the updates of a document, the oldest first; may be called from any thread."""
+        with self._moving:
+            return [*self.in_flight.get(name, ()), *self.waiting.get(name, ())]
 
     def add(
         self, name: str, updates: Sequence[RoomUpdate[Member]], id: DocumentId | None = None
@@ -54,13 +58,15 @@ class UnsavedUpdates:
     def take(self, names: Iterable[str]) -> list[str]:
         """Put the waiting updates of these documents in flight; return which have any."""
         taken = [name for name in names if name in self.waiting]
-        for name in taken:
-            self.in_flight[name] = self.waiting.pop(name)
+        with self._moving:
+            for name in taken:
+                self.in_flight[name] = self.waiting.pop(name)
         return taken
 
     def put_back(self, name: str) -> None:
         """Enqueue the updates in flight of a document again, before the others."""
-        self.waiting[name] = [*self.in_flight.pop(name), *self.waiting.get(name, ())]
+        with self._moving:
+            self.waiting[name] = [*self.in_flight.pop(name), *self.waiting.get(name, ())]
 
     def land(self, name: str) -> Updates:
         """Remove the updates in flight of a document, which are stored; return them."""
