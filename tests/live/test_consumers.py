@@ -731,14 +731,25 @@ async def test_a_connection_is_closed_behind_its_last_words() -> None:
         assert await ann.closed() == 1000
 
 
-async def test_events_before_the_client_is_accepted_are_kept_or_dropped() -> None:
-    class Hasty(Calculator):
-        async def authorize(self) -> Access:
-            await self.set_runtime_var("unread", 1)
-            await self.reply("too", data="early")
-            return await super().authorize()
+class Hasty(Calculator):
+    """Sends before the client is accepted."""
 
+    async def authorize(self) -> Access:
+        await self.set_runtime_var("unread", 1)
+        await self.reply("too", data="early")
+        return await super().authorize()
+
+
+async def test_frames_from_before_the_client_is_accepted_are_sent_then() -> None:
+    async with talking(Hasty) as ann:
+        await ann.take()
+        await ann.take()
+        assert [frame["action"] for frame in ann.frames] == ["runtime_state", "too"]
+
+
+async def test_a_document_keeps_variables_until_its_client_sends_a_text() -> None:
     async with talking(Hasty, "ws/room") as ann:
+        assert (await ann.next(action="too"))["data"] == "early"
         await ann.call("hello")
         assert (await ann.next(action="runtime_state"))["data"] == {"unread": 1}
         assert await ann.quiet()

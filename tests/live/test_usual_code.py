@@ -11,6 +11,7 @@ from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
+from collab.access import Access
 from collab.live import LiveConsumer, action, apublish, detached, model_observer
 from collab.live.actions.actions import actions_of
 from collab.live.permissions import AllowAny, BasePermission
@@ -224,6 +225,59 @@ async def test_null_is_valid_for_an_argument_with_that_default() -> None:
         assert (await client.call("find", pk=None))["data"] == {"pk": None}
         assert (await client.call("find", pk=3))["data"] == {"pk": 3}
         assert (await client.call("find", pk="x"))["response_status"] == 400
+
+
+class Welcoming(LiveConsumer):
+    """Sends from every method that is called while a client connects."""
+
+    async def authorize(self) -> Access:
+        await self.reply("authorize")
+        self.reply_now("at once", None)
+        return Access.WRITE
+
+    async def accept(self, *args: Any, **kwargs: Any) -> None:
+        await self.reply("before accept")
+        await super().accept(*args, **kwargs)
+        await self.reply("after accept")
+
+    async def connect(self) -> None:
+        await self.send_json({"action": "before connect"})
+        await super().connect()
+        await self.send_json({"action": "after connect"})
+
+    async def seed_ydoc(self, doc: Any) -> None:
+        await self.reply("seed")
+
+    async def on_connected(self) -> None:
+        await self.reply("on_connected")
+
+
+@pytest.mark.parametrize(
+    ("url", "now", "seed"), [("live/", ["at once"], []), ("ws/room", [], ["seed"])]
+)
+async def test_frames_sent_before_a_client_has_joined_are_sent_in_their_order(
+    url: str, now: list[str], seed: list[str]
+) -> None:
+    early = ["authorize", *now, "before connect", "before accept", *seed]
+    expected = [*early, "on_connected", "after accept", "after connect"]
+    async with talking(Welcoming, url) as client:
+        while len(client.frames) < len(expected):
+            await client.take()
+        assert [frame["action"] for frame in client.frames] == expected
+        assert (await client.call("hello"))["response_status"] == 200
+        assert len(client.frames) == len(expected)
+
+
+async def test_a_client_that_is_refused_receives_no_frame_from_before() -> None:
+    class Refusing(Welcoming):
+        async def connect(self) -> None:
+            await self.reply("never")
+            await self.close(4403)
+
+    with pytest.raises(Refused) as refused:
+        async with talking(Refusing):
+            pass
+    assert refused.value.code == 4403
 
 
 # Events.

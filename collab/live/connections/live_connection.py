@@ -121,6 +121,8 @@ class LiveConnection(ConsumerConnection):
         self.is_greeted = False
         self._greeting: asyncio.TimerHandle | None = None
         self.runtime: dict[str, Any] = {}
+        #: Text frames that the project has sent before the connection has joined.
+        self._early: list[str] = []
         self._is_connected = False
         #: Groups that every connection is in, and every connection of the user.
         self._own_groups: list[str] = []
@@ -159,6 +161,9 @@ class LiveConnection(ConsumerConnection):
             self._hub, self._member, self.accepts_text = current_hub(), member, True
             loop = asyncio.get_running_loop()
             self._greeting = loop.call_later(_HELLO_TIMEOUT, self._replay_events)
+        early, self._early = self._early, []
+        for text in early:
+            self._send_frame(text)
         await self._join_own_groups()
         self._is_connected = True
         await self.consumer.on_connected()
@@ -361,13 +366,18 @@ class LiveConnection(ConsumerConnection):
 
     def send_now(self, text: str) -> None:
         """Send a text frame at once; a client that does not read is disconnected."""
-        if self._member is not None and self.accepts_text:
-            self._member.send_frame(text)
+        if self.accepts_text or not self.has_document:
+            self._send_frame(text)
 
     async def send_text(self, text: str) -> None:
         """Send a text frame when the client has read the earlier ones."""
         await self.ready()
-        if self._member is not None:
+        self._send_frame(text)
+
+    def _send_frame(self, text: str) -> None:
+        if self._member is None:
+            self._early.append(text)
+        else:
             self._member.send_frame(text)
 
     async def ready(self) -> None:
