@@ -7,11 +7,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
+from pycrdt import Doc, Text, create_update_message
 
 from collab.access import Access
 from collab.conf import Settings
@@ -93,6 +95,27 @@ async def test_rooms_and_members_of_all_event_loops_are_counted() -> None:
         await asyncio.to_thread(other.join)
     assert (numbers["collab_rooms"], numbers["collab_members"]) == (2, 3)
     assert (snapshot()["collab_rooms"], snapshot()["collab_members"]) == (0, 0)
+
+
+async def test_updates_whose_dependencies_are_missing_are_counted_until_these_come() -> None:
+    doc: Doc[Any] = Doc()
+    updates: list[bytes] = []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    for letter in "abc":
+        doc.get("text", type=Text).insert(0, letter)
+    doc.unobserve(subscription)
+    first, *later = map(create_update_message, updates)
+    with override_settings(COLLAB={"DEFAULT_ACCESS": "write", "STORAGE": MEMORY}):
+        async with hub(), join("room") as ann, join("another") as bob:
+            assert snapshot()["collab_pending_updates"] == 0
+            for member in (ann, bob):
+                for frame in later:
+                    await member.send_to(bytes_data=frame)
+            await until(lambda: snapshot()["collab_pending_updates"] == 4)
+            await ann.send_to(bytes_data=first)
+            await until(lambda: snapshot()["collab_pending_updates"] == 2)
+            await bob.disconnect()
+            await until(lambda: snapshot()["collab_pending_updates"] == 0)
 
 
 async def test_batches_that_fail_are_counted_apart() -> None:
