@@ -181,17 +181,22 @@ test("a row whose deletion is refused comes back", async (t) => {
   assert.deepEqual(Object.keys(notes.error(key).fields), [""]);
 });
 
+// wger/flutter#1340: one change was refused, and hundreds from after it were never sent.
 test("offline changes are checked when they come", async (t) => {
   const room = await newBoard();
   const { provider, tasks } = await open(t, room);
   const key = keyOf(tasks, "Sow");
   provider.disconnect();
   tasks.set(key, { title: "", state: "done" });
+  for (let number = 0; number < 20; number += 1) tasks.create({ title: `After ${number}` });
   assert.equal(tasks.get(key).title, "");
   assert.equal(tasks.error(key), undefined);
   provider.connect();
   await until(() => tasks.error(key) && tasks.get(key).title === "Sow");
   assert.equal(tasks.get(key).state, "done");
+  const other = await open(t, room);
+  await until(() => other.tasks.all().size === 21);
+  await until(() => [...other.tasks.all()].every(([, task]) => task.id));
 });
 
 test("many refusals are reported one by one, and beyond a limit by number", async (t) => {

@@ -317,6 +317,7 @@ test("it stops trying after 4404", async (t) => {
   assert.equal(closed[0].code, CloseCode.NOT_FOUND);
 });
 
+// y-websocket#189: what is too large is sent, refused and sent again, without end.
 test("it stops trying at once where an update is too large", async (t) => {
   const provider = open(t, newRoom(), { route: "refusing", params: { code: "1009" } });
   const refused = told(provider, "refused");
@@ -337,6 +338,7 @@ test("it stops trying where a frame is refused twice", async (t) => {
   assert.equal(closes.length, 4);
 });
 
+// liveblocks#1428: a large image ended the connection, and nothing after it was saved.
 test("an update that is larger than a frame is sent in several, offline or not", async (t) => {
   const room = newRoom();
   const [large, other] = [open(t, room, { connect: false, maxFrameSize: 5000 }), open(t, room)];

@@ -129,6 +129,7 @@ KEPT_UPDATES = """async (count) => {
 
 
 def test_edits_of_a_tab_closed_offline_come_with_the_next(alice: Visitor, bob: Visitor) -> None:
+    """liveblocks#747: edits made offline are lost with their tab."""
     bob.line.cut()
     bob.expect_status("offline")
     bob.click_end_of("All users who open")

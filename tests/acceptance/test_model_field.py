@@ -72,6 +72,7 @@ async def test_the_column_catches_up_after_a_process_was_killed(
 async def test_code_that_saves_in_a_loop_takes_nothing_back(
     database: str, start_server: StartServer
 ) -> None:
+    """Ghostwriter#629: an open editor overwrites changes made outside of it."""
     servers = [start_server(database) for _ in range(2)]
     await asyncio.to_thread(servers[0].run_code, CREATE)
     async with servers[0].client(NAME) as ann, servers[1].client(NAME) as bob:
