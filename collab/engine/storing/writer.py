@@ -226,13 +226,16 @@ class Writer:
         failures = 0
         try:
             while names := self._unsaved.take(self._not_held()):
-                self._queued = 0
+                has_updates, self._queued = self._queued > 0, 0
                 failures = 0 if await self._store_batch(names, failures) else failures + 1
                 self._wake()
                 if failures:
                     await asyncio.sleep(self._delay_after(failures))
-                else:
+                elif has_updates:
                     await self._collect()
+                else:
+                    # The first update after receipts, as those of a join, does not wait for others.
+                    await asyncio.sleep(self._settings.WRITE_DELAY)
         finally:
             self._task = None
 

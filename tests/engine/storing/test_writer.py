@@ -190,6 +190,14 @@ async def test_receipts_for_other_processes_do_not_count_as_updates() -> None:
     assert receipts == [*range(64)]
 
 
+async def test_the_first_update_after_receipts_does_not_wait_for_others() -> None:
+    harness = Harness(WRITE_DELAY=0)
+    harness.writer.put("notes", [RoomUpdate(EMPTY_UPDATE)])
+    await asyncio.sleep(0)
+    assert await type_until(harness, lambda: harness.storage.calls["append"] == 1) < 10
+    await harness.writer.idle()
+
+
 async def test_the_updates_of_each_of_several_documents_are_stored_together() -> None:
     harness = Harness(WRITE_DELAY=0)
     for update in typed("x" * 48):
