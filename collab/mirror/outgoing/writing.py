@@ -76,7 +76,7 @@ class Writing:
         self._is_gone = False
         self._copy: DocumentCopy | None = None
         self._typed: bytes | None = None
-        self._entered: dict[ModelMirror[Any], list[str]] = {}
+        self._entered: dict[ModelMirror[Any], dict[str, Values]] = {}
         #: Rows to look at, as others that they belong to have changed.
         self._companions: dict[str, dict[str, None]] = {}
         self._updates: list[bytes] = []
@@ -120,13 +120,13 @@ class Writing:
             yield
         self._updates += updates
 
-    def enter(self, mirror: ModelMirror[Any], keys: Iterable[str]) -> None:
+    def enter(self, mirror: ModelMirror[Any], rows: Mapping[str, Values]) -> None:
         """Record rows that are new to the document, and look at them again after the commit.
 
-        A transaction that removes one of them from the queryset before this is committed, but after
-        it was read here, does not see that it is in the document.
+        A transaction that changes one of them, or removes it from the queryset, before this is
+        committed, but after it was read here, does not see that it is in the document.
         """
-        self._entered.setdefault(mirror, []).extend(keys)
+        self._entered.setdefault(mirror, {}).update(rows)
 
     def record_change(
         self, mirror: ModelMirror[Any], key: str, before: Values | None, now: Values | None
@@ -177,11 +177,18 @@ class Writing:
             transaction.on_commit(self._look_again, using=using, robust=True)
 
     def _look_again(self) -> None:
-        for mirror, keys in self._entered.items():
-            for chunk in chunks(keys):
-                there = _rows(mirror, self.name, chunk).values_list("pk", flat=True)
-                if gone := set(chunk).difference(map(str, there)):
-                    self._later({mirror.map_name: gone})
+        # Otherwise, a row that changes names its documents itself.
+        with_values = any(map(_has_companions, mirrors_in(self.name)))
+        for mirror, entered in self._entered.items():
+            for chunk in chunks(entered):
+                rows = _rows(mirror, self.name, chunk)
+                if with_values:
+                    there = _values(mirror, self.name, list(rows))
+                else:
+                    there = {str(pk): entered[str(pk)] for pk in rows.values_list("pk", flat=True)}
+                keys = [key for key in chunk if not same(there.get(key), entered[key])]
+                if keys:
+                    self._later({mirror.map_name: keys})
 
     def _store(self, update: bytes) -> None:
         get_storage().wait_for(partial(store_update, self.name, update, None))
@@ -376,6 +383,10 @@ def _rows(mirror: ModelMirror[Any], room_name: str, keys: Collection[str]) -> Qu
     return mirror.model._base_manager.none() if rows is None else rows.filter(pk__in=keys)
 
 
+def _has_companions(mirror: ModelMirror[Any]) -> bool:
+    return type(mirror).get_companions is not ModelMirror.get_companions
+
+
 def _values(mirror: ModelMirror[Any], room_name: str, rows: list[Any]) -> dict[str, Values]:
     values = mirror.values(rows, room_name)
     return {str(row.pk): value for row, value in zip(rows, values, strict=True)}
@@ -412,7 +423,7 @@ def write_changed(
                 map_.pop(key, None)
             before = known[key].values if key in known else {}
             write_row(map_, key, before, values, mirror.text_fields)
-    document.enter(mirror, news.keys() - known.keys())
+    document.enter(mirror, {key: news[key] for key in news if key not in known})
     for row in gone:
         document.record_change(mirror, row.key, row.values, None)
     for key, values in news.items():

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from collab.live.models import StateList
 from collab.mirror import reconcile
+from collab.mirror.outgoing.writing import Writing
 from collab.mirror.registry import mirrors
 from tests.live.state.states import Tables, name_of, open_project, stored
 from tests.mirror.databases import kept_in
@@ -167,3 +168,36 @@ def test_documents_are_as_the_rows_are_after_changes_at_the_same_time() -> None:
             thread.join()
         for name in world.names:
             assert stored(name) == expected(name)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "postgres"])
+def test_a_row_that_changes_while_it_enters_a_document_is_shown_as_it_is_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The transaction that changes it does not see yet that it is in the document."""
+    finish, threads = Writing.finish, list[Thread]()
+    with kept_in("postgres"):
+        world = World()
+        project = world.projects[0]
+        task = Task.objects.create(project=project, title="t", position=0)
+        name = world.names[-1]
+
+        def add_step() -> None:
+            try:
+                Step.objects.create(task=task, name="s")
+            finally:
+                connections.close_all()
+
+        def finish_late(document: Writing) -> None:
+            if document.name == name and not threads:
+                threads.append(Thread(target=add_step))
+                threads[0].start()
+                threads[0].join()
+            finish(document)
+
+        monkeypatch.setattr(Writing, "finish", finish_late)
+        project.client = world.clients[-1]
+        project.save()
+        assert threads
+        for each in world.names:
+            assert stored(each) == expected(each)
