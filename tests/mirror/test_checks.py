@@ -531,3 +531,5 @@ def test_pages_of_the_admin_that_save_whole_rows(settings: Any, is_installed: bo
         f"Derive it from collab.mirror.writers.admin.Mirrored{base}."
         for base in ("ModelAdmin", "StackedInline")
     ] * int(is_installed)
+    # Django lists the site until the garbage collector has found it.
+    site.unregister([Task, Board, User])
