@@ -958,3 +958,14 @@ async def test_access_that_changes_for_the_user_of_a_token_that_is_being_read_is
         await documents.arecheck_access("room", LETTER)
         gate.set()
         await until(lambda: len(Answers.asked) == 2)
+
+
+async def test_a_client_that_cannot_be_reached_is_disconnected_with_all_its_documents() -> None:
+    async with client() as ann:
+        one, two = ann.document("one"), ann.document("two")
+        for document in (one, two):
+            document.attach()
+        await ann.until(lambda: one.synced and two.synced)
+        (member,) = current_hub().rooms["one", True].members
+        member.connection.evict()
+        await until(lambda: not any(room.members for room in current_hub().rooms.values()))

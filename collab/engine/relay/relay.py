@@ -108,13 +108,16 @@ class Relay:
     async def listen(self) -> None:
         """Receive orders that concern every process, also while no room is open."""
         async with self._starting:
-            if not self._periodic:
-                await self.layer.start()
-                await self.layer.join(relay_group(ALL_ROOMS))
-                self._periodic = [
-                    self._loop.create_task(self._send_periodically(), name="collab-relay-send"),
-                    self._loop.create_task(self._tick_periodically(), name="collab-relay-tick"),
-                ]
+            await self._start()
+
+    async def _start(self) -> None:
+        if not self._periodic:
+            await self.layer.start()
+            await self.layer.join(relay_group(ALL_ROOMS))
+            self._periodic = [
+                self._loop.create_task(self._send_periodically(), name="collab-relay-send"),
+                self._loop.create_task(self._tick_periodically(), name="collab-relay-tick"),
+            ]
 
     async def disconnect(self, link: RoomLink) -> None:
         """Leave the other processes that hold the room."""

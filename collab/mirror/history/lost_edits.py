@@ -88,9 +88,9 @@ def trace_stale(
         return lost
     doc, past = document.without_removals(outline)
     changes = past.apply(outline.update)
-    for row, values in changes.items():
-        if row not in replaced:
-            document.compare(author, row, values, lost)
+    others = {row: values for row, values in changes.items() if row not in replaced}
+    for row, values in others.items():
+        document.compare(author, row, values, lost)
     if not (changes or replaced or document.has_more_than_rows):
         # Where there is more than rows, the garbage may be of an editor's text.
         lost.is_unknown = lost.is_unknown or has_garbage(_integrated(doc, outline), outline)
