@@ -178,17 +178,20 @@ class Writing:
 
     def _look_again(self) -> None:
         # Otherwise, a row that changes names its documents itself.
-        with_values = any(map(_has_companions, mirrors_in(self.name)))
+        with_values = any(
+            _has_companions(mirror) and mirror.get_queryset(self.name) is not None
+            for mirror in mirrors()
+        )
         for mirror, entered in self._entered.items():
-            for chunk in chunks(entered):
-                rows = _rows(mirror, self.name, chunk)
+            for keys in chunks(entered):
+                rows = _rows(mirror, self.name, keys)
                 if with_values:
                     there = _values(mirror, self.name, list(rows))
+                    unchanged = {key for key, now in there.items() if same(now, entered[key])}
                 else:
-                    there = {str(pk): entered[str(pk)] for pk in rows.values_list("pk", flat=True)}
-                keys = [key for key in chunk if not same(there.get(key), entered[key])]
-                if keys:
-                    self._later({mirror.map_name: keys})
+                    unchanged = {str(pk) for pk in rows.values_list("pk", flat=True)}
+                if changed := set(keys) - unchanged:
+                    self._later({mirror.map_name: changed})
 
     def _store(self, update: bytes) -> None:
         get_storage().wait_for(partial(store_update, self.name, update, None))
