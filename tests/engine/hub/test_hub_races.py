@@ -18,11 +18,11 @@ from tests.harness.waiting import until
 from tests.protocol.yjs.samples import text
 
 
-async def hold_update(harness: Harness) -> asyncio.Event:
+async def hold_update(harness: Harness, update: bytes = LETTERS[0]) -> asyncio.Event:
     """Have an update of a member be in flight to the storage until the event is set."""
     member, _ = await harness.join()
     let = harness.storage.hold("append")
-    harness.change(member, LETTERS[0])
+    harness.change(member, update)
     await until(lambda: harness.storage.calls["append"])
     return let
 

@@ -13,6 +13,7 @@ from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
 from tests.engine.fakes import HinderedStorage, Socket, room_of
 from tests.engine.hub.test_hub import LETTERS, Harness, Opener, harness_of
+from tests.engine.hub.test_hub_races import hold_update
 from tests.engine.processes import NOTES, cluster
 from tests.harness.waiting import until
 from tests.protocol.yjs.samples import text
@@ -106,10 +107,7 @@ async def test_an_update_in_flight_waits_for_no_clearing_of_a_stored_document(
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
         await harness.append(LETTERS[0])
-        ann, _ = await harness.join()
-        let = harness.storage.hold("append")
-        harness.change(ann, LETTERS[1])
-        await until(lambda: harness.storage.calls["append"])
+        let = await hold_update(harness, LETTERS[1])
         await (delete(harness) if moved_to is None else rename(harness))
         await harness.append(LETTERS[2])
         loads = harness.storage.calls["load"]
@@ -127,10 +125,7 @@ async def test_a_document_that_is_renamed_back_meanwhile_is_not_moved_once_more(
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
         await harness.append(LETTERS[0])
-        ann, _ = await harness.join()
-        let = harness.storage.hold("append")
-        harness.change(ann, LETTERS[1])
-        await until(lambda: harness.storage.calls["append"])
+        let = await hold_update(harness, LETTERS[1])
         harness.hub.discard("notes", "plans")
         let.set()
         await until(lambda: not harness.hub._live.clearing)
@@ -142,10 +137,7 @@ async def test_clearing_leaves_a_document_that_was_stored_anew_meanwhile(
     tmp_path: Path, moved_to: str | None
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
-        ann, _ = await harness.join()
-        storing = harness.storage.hold("append")
-        harness.change(ann, LETTERS[0])
-        await until(lambda: harness.storage.calls["append"])
+        storing = await hold_update(harness)
         clearing = harness.storage.hold("delete")
         harness.hub.discard("notes", moved_to)
         storing.set()
@@ -162,10 +154,7 @@ async def test_clearing_leaves_a_document_that_another_process_stores_before(
     tmp_path: Path,
 ) -> None:
     async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
-        ann, _ = await harness.join()
-        storing = harness.storage.hold("append")
-        harness.change(ann, LETTERS[0])
-        await until(lambda: harness.storage.calls["append"])
+        storing = await hold_update(harness)
         loading = harness.storage.hold("load")
         loads = harness.storage.calls["load"]
         harness.hub.discard("notes")
