@@ -30,6 +30,13 @@ UNDO_BEFORE_UPDATE = f"""(text) => {{
   text.editor.commands.undo();
   binding.type.get(0).get(0).insert(0, "Bob at the ");
 }}"""
+#: Type and read the form in one task, before the editor has had time to write its control.
+TYPE_AND_READ_FORM = """(text) => {
+  text.value = "Hello";
+  text.dispatchEvent(new InputEvent("input", { bubbles: true }));
+  const form = text.closest("form");
+  return [new FormData(form).get("body"), form.elements.body.value];
+}"""
 
 
 def test_two_users_write_rich_text(visit: Visit) -> None:
@@ -260,14 +267,7 @@ def test_the_form_gets_what_was_typed_last(visit: Visit) -> None:
 def test_a_script_that_reads_the_form_gets_what_was_typed_last(visit: Visit) -> None:
     ann = visit("/page/notes/form-script?editor=plain&form_field=body", "Ann")
     ann.expect_state("saved")
-    # Typed and read in one task, before the editor has had time to write its control.
-    read = """(text) => {
-      text.value = "Hello";
-      text.dispatchEvent(new InputEvent("input", { bubbles: true }));
-      const form = text.closest("form");
-      return [new FormData(form).get("body"), form.elements.body.value];
-    }"""
-    assert ann.text.evaluate(read) == ["Hello", "Hello"]
+    assert ann.text.evaluate(TYPE_AND_READ_FORM) == ["Hello", "Hello"]
 
 
 def test_a_script_that_reads_the_controls_of_a_sent_form_gets_what_was_typed_last(
@@ -302,13 +302,7 @@ def test_a_form_in_a_shadow_tree_gets_what_was_typed_last(visit: Visit) -> None:
     ann.page.evaluate(move)
     ann.expect_state("saved")
     expect(ann.text).to_be_editable()
-    read = """(text) => {
-      text.value = "Hello";
-      text.dispatchEvent(new InputEvent("input", { bubbles: true }));
-      const form = text.closest("form");
-      return [new FormData(form).get("body"), form.elements.body.value];
-    }"""
-    assert ann.text.evaluate(read) == ["Hello", "Hello"]
+    assert ann.text.evaluate(TYPE_AND_READ_FORM) == ["Hello", "Hello"]
 
 
 def test_a_form_without_the_control_is_left_alone(visit: Visit) -> None:
