@@ -110,9 +110,10 @@ class RowsListener:
             observe = partial(self._observe, mirror.map_name)
             self._subscriptions.append((map_, map_.observe_deep(observe)))
         if is_first:
+            now = self._loop.time()
             for row, names in self._unchecked.items():
                 for name in names:
-                    self._add(row, name, UNCHECKED, self._loop.time())
+                    self._add(row, name, UNCHECKED, now)
         else:
             # The update that the room has just applied was not observed.
             self._request_sweep(self._author())
@@ -333,21 +334,23 @@ class RowsListener:
                 send_lost(author)
             return
         send_refusals(lost.refusals)
+        now = self._loop.time()
         for edit in lost.kept:
             for name, author in edit.authors.items():
-                self._add((edit.map_name, edit.key), name, author, self._loop.time())
+                self._add((edit.map_name, edit.key), name, author, now)
 
     async def _attribute(self, edits: Iterable[RowEdit]) -> None:
         """Find the authors of edits that are not known in this process, if there are edits."""
         foreign = [edit for edit in edits if not UNKNOWN.isdisjoint(edit.authors.values())]
         found = await self._differences(foreign)
         users = await self._worker.run(partial(authors, self._name, found)) if found else Users()
+        now = self._loop.time()
         for edit in foreign:
             row = edit.map_name, edit.key
             names, of_row = found.get(row, set()), users.get(row, {})
             for name in names - edit.authors.keys():
                 if not self._pending.has(row, name):
-                    self._add(row, name, UNCHECKED, self._loop.time())
+                    self._add(row, name, UNCHECKED, now)
             unknown = {name for name, author in edit.authors.items() if author in UNKNOWN}
             for name in unknown - names:
                 del edit.authors[name]
@@ -360,7 +363,7 @@ class RowsListener:
             return []
         found = {(edit.map_name, edit.key): {ROW} for edit in edits}
         users = await self._worker.run(partial(authors, self._name, found))
-        owned = []
+        owned, now = [], self._loop.time()
         for edit in edits:
             row = edit.map_name, edit.key
             if row in users or self._settling:
@@ -369,7 +372,6 @@ class RowsListener:
                 owned.append(edit)
             else:
                 for name, author in edit.authors.items():
-                    now = self._loop.time()
                     self._wake(self._pending.add(row, name, author, now, is_doubtful=True).due)
         return owned
 
@@ -414,12 +416,12 @@ class RowsListener:
         rows = sweep.take(BATCH)
         found = await self._differences(await self._edits({row: {} for row in rows}))
         assert sweep.author is not None
+        now = self._loop.time()
         for row, names in found.items():
             for name in names:
                 if not self._pending.has(row, name):
-                    now, is_doubtful = self._loop.time(), sweep.is_doubtful
                     change = self._pending.add(
-                        row, name, sweep.author, now, is_doubtful=is_doubtful
+                        row, name, sweep.author, now, is_doubtful=sweep.is_doubtful
                     )
                     self._wake(change.due)
         sweep.end_if_done()

@@ -32,6 +32,7 @@ from collab.mirror import registry as options
 from collab.mirror.incoming import client_changes as checking
 from collab.mirror.watchers import rows_listener as watching
 from collab.mirror.watchers import worker
+from collab.mirror.watchers.pending_changes import PendingChanges
 from collab.mirror.watchers.room_watcher import RoomWatcher
 from collab.testing import CollabClient, connect
 from tests.harness.waiting import DEADLINE, until
@@ -753,6 +754,35 @@ async def test_changes_that_come_together_are_checked_together(
                 rows(ann)[f"new-{number}"] = Map({"title": ""})
         await ann.wait_until(lambda: not len(rows(ann)))
     assert checked == [500]
+
+
+async def test_changes_that_a_comparison_of_all_rows_finds_are_checked_together(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, now, checked = PendingChanges.add, 0.0, list[int]()
+
+    def add_slowly(changes: PendingChanges, *args: Any, **options: Any) -> Any:
+        nonlocal now
+        now += 0.001
+        return add(changes, *args, **options)
+
+    def count(name: str, changes: list[Any], **options: Any) -> Any:
+        checked.append(len(changes))
+        return checking.check(name, changes, **options)
+
+    monkeypatch.setattr(PendingChanges, "add", add_slowly)
+    monkeypatch.setattr(watching, "check", count)
+    with pending(most=10):
+        async with visit(board) as ann:
+            loop = asyncio.get_running_loop()
+            time = loop.time
+            # Each addition takes a millisecond, as on a busy machine.
+            monkeypatch.setattr(loop, "time", lambda: time() + now)
+            with ann.doc.transaction():
+                for number in range(200):
+                    rows(ann)[f"new-{number}"] = Map({"title": ""})
+            await ann.wait_until(lambda: not len(rows(ann)))
+    assert checked == [10, 190]
 
 
 async def test_two_large_changes_at_once_are_both_checked_in_the_end(
