@@ -13,7 +13,7 @@ from pycrdt import Doc
 from collab.conf import get_storage
 from collab.documents.document_content import DocumentContent, convert, known_schema
 from collab.documents.policy import load_seeded
-from collab.documents.reading import aread
+from collab.documents.reading import aread, read_to_edit
 from collab.documents.registry import type_of
 from collab.engine.hub.working_copies import (
     blocking,
@@ -22,6 +22,7 @@ from collab.engine.hub.working_copies import (
     unsaved_entries,
     user_key,
 )
+from collab_storage.base import DocumentId
 from collab_storage.updates import EMPTY_UPDATE
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ async def aedit_text(
     from collab.content.jobs import edit_update
 
     own, root = content_schema(name, schema, field)
-    state = (await aread(name)).get_update()
+    doc, loaded = await read_to_edit(name)
+    state = doc.get_update()
     update = await convert(len(state), edit_update, state, root, own, old, new)
-    await _store(name, update, user)
+    await _store(name, update, user, loaded)
 
 
 def _only(given: dict[str, Any]) -> tuple[Any, Any]:
@@ -196,27 +198,28 @@ async def _replace(
 
     wanted = Replacement(*content, base, on_conflict)
     own, root = content_schema(name, schema, field)
-    state = await _state(name)
+    loaded, state = await _load(name)
     size = len(state) + wanted.cost
     update, report = await convert(size, replace_update, state, root, own, wanted)
-    await _store(name, update, user)
+    await _store(name, update, user, loaded)
     if state == EMPTY_UPDATE and not update:
         # A document without content, which exists nevertheless.
         await get_storage().create(new_entry(name, EMPTY_UPDATE, user_key(user)))
     return report
 
 
-async def _state(name: str) -> bytes:
+async def _load(name: str) -> tuple[DocumentId | bool, bytes]:
+    """Return what :func:`load_seeded` does, and the state of the document."""
     doc = Doc[Any]()
-    await load_seeded(name, doc)
-    return doc.get_update()
+    loaded = await load_seeded(name, doc)
+    return loaded, doc.get_update()
 
 
-async def _store(name: str, update: bytes, user: object) -> None:
+async def _store(name: str, update: bytes, user: object, loaded: DocumentId | bool) -> None:
     if update:
         for watch in rewrite_watchers:
             await watch(name, user)
-        await store_update(name, update, user, upon=unsaved_entries(name))
+        await store_update(name, update, user, upon=unsaved_entries(name), to=loaded)
 
 
 # The twins for synchronous code.

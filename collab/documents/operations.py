@@ -24,6 +24,7 @@ from collab.engine.hub.working_copies import (
 from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
 from collab.protocol.yjs.updates import apply, check, merge, recording_updates
+from collab_storage.base import DocumentId
 from collab_storage.subdocuments import temporary_doc
 
 __all__ = [
@@ -75,22 +76,25 @@ async def aedit(room_name: str, user: object = None) -> AsyncIterator[Doc[Any]]:
     Args:
         room_name: the document, made, and seeded as its type says, if there is none.
         user: whose change it is, for the log.
+
+    Raises:
+        DocumentNotFound: the document was deleted while the block ran.
     """
     with temporary_doc() as doc:
-        await load_seeded(room_name, doc)
+        loaded = await load_seeded(room_name, doc)
         with recording_updates(doc) as updates:
             yield doc
-    await _finish(room_name, updates, user)
+    await _finish(room_name, updates, user, loaded)
 
 
 @contextmanager
 def edit(room_name: str, user: object = None) -> Iterator[Doc[Any]]:
     """See :func:`aedit`."""
     with temporary_doc() as doc:
-        async_to_sync(load_seeded)(room_name, doc)
+        loaded = async_to_sync(load_seeded)(room_name, doc)
         with recording_updates(doc) as updates:
             yield doc
-    async_to_sync(_finish)(room_name, updates, loaded_user(user))
+    async_to_sync(_finish)(room_name, updates, loaded_user(user), loaded)
 
 
 async def adelete(room_name: str) -> bool:
@@ -125,10 +129,12 @@ async def arename(old: str, new: str) -> None:
 # How it works.
 
 
-async def _finish(room_name: str, updates: list[bytes], user: object) -> None:
+async def _finish(
+    room_name: str, updates: list[bytes], user: object, loaded: DocumentId | bool
+) -> None:
     if updates:
         upon = unsaved_entries(room_name)
-        await store_update(room_name, merge(updates), user, upon=upon)
+        await store_update(room_name, merge(updates), user, upon=upon, to=loaded)
 
 
 def _discard(room_name: str, moved_to: str | None) -> None:

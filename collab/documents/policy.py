@@ -23,6 +23,7 @@ from collab.engine.serving.refusals import refusal_of
 from collab.engine.storing.upgrade import mark_version
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state
+from collab_storage.base import DocumentId
 from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
 
@@ -165,10 +166,16 @@ async def seed(name: str, doc: Doc[Any]) -> None:
     await call_hook(document_type.seed, doc, **parameters)
 
 
-async def load_seeded(name: str, doc: Doc[Any]) -> None:
-    """Fill the empty ``doc`` with a document; one that is not stored yet is seeded."""
-    if not await load_copy(name, doc) and await _store_seed(name):
-        await load_copy(name, doc)
+async def load_seeded(name: str, doc: Doc[Any]) -> DocumentId | bool:
+    """Fill the empty ``doc`` with a document; one that is not stored yet is seeded.
+
+    Returns:
+        The same as :func:`load_copy`.
+    """
+    found = await load_copy(name, doc)
+    if not found and await _store_seed(name):
+        found = await load_copy(name, doc)
+    return found
 
 
 async def ensure_seeded(name: str) -> None:

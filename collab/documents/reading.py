@@ -10,7 +10,7 @@ from pycrdt import Doc
 
 from collab.conf import get_storage
 from collab.engine.hub.working_copies import blocking, load_copy, unsaved_updates
-from collab_storage.base import DocumentInfo
+from collab_storage.base import DocumentId, DocumentInfo
 from collab_storage.exceptions import DocumentNotFound
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "exists",
     "list_documents",
     "read",
+    "read_to_edit",
 ]
 
 
@@ -30,10 +31,21 @@ async def aread(room_name: str) -> Doc[Any]:
         DocumentNotFound: nothing of that name is stored.
         DocumentCorrupt: the stored bytes cannot be read.
     """
+    return (await read_to_edit(room_name))[0]
+
+
+async def read_to_edit(room_name: str) -> tuple[Doc[Any], DocumentId | bool]:
+    """Return the same as :func:`aread`, and what :func:`store_update` needs to know of it.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+        DocumentCorrupt: the stored bytes cannot be read.
+    """
     doc = Doc[Any]()
-    if not await load_copy(room_name, doc):
+    loaded = await load_copy(room_name, doc)
+    if not loaded:
         raise DocumentNotFound(f"There is no document {room_name!r}.")
-    return doc
+    return doc, loaded
 
 
 async def aexists(room_name: str) -> bool:

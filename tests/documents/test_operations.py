@@ -7,6 +7,7 @@ import gc
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.exceptions import DocumentExists, DocumentNotFound, InvalidName
 from collab.testing import CollabClient, close_rooms, connect, use_memory_storage
+from collab_storage.base import StoredDocument
 from collab_storage.compaction import apply_stored
 from collab_storage.models import Update
 from tests.engine.fakes import HinderedStorage
@@ -365,6 +367,53 @@ async def test_a_document_that_is_not_stored_yet_gets_another_name() -> None:
         await close_rooms()
         assert text_of(await documents.aread("hall")) == "typed"
         assert not await documents.aexists("room")
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True])
+async def test_an_edit_does_not_bring_back_a_document_that_is_deleted_meanwhile(
+    is_made_anew: bool,
+) -> None:
+    with use_memory_storage():
+        await _add("room", "old")
+        with pytest.raises(DocumentNotFound):
+            async with documents.aedit("room") as doc:
+                write(doc, " and late")
+                await documents.adelete("room")
+                if is_made_anew:
+                    await _add("room", "new")
+        assert await documents.aexists("room") == is_made_anew
+        if is_made_anew:
+            assert text_of(await documents.aread("room")) == "new"
+
+
+async def test_an_edit_follows_a_document_that_is_renamed_meanwhile() -> None:
+    with use_memory_storage():
+        await _add("room", "old")
+        async with documents.aedit("room") as doc:
+            write(doc, " and new")
+            await documents.arename("room", "hall")
+        assert text_of(await documents.aread("hall")) == "old and new"
+        assert not await documents.aexists("room")
+
+
+async def test_an_edit_of_a_document_without_an_id_is_stored_by_name() -> None:
+    class WithoutIds(HinderedStorage):
+        async def load(self, name: str) -> StoredDocument | None:
+            stored = await super().load(name)
+            return None if stored is None else replace(stored, id=None)
+
+    storage = WithoutIds()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("collab.engine.hub.working_copies.get_storage", lambda: storage)
+        for text in ("one ", "two"):
+            async with documents.aedit("room") as doc:
+                write(doc, text)
+        assert text_of(await documents.aread("room")) == "one two"
+
+
+async def _add(name: str, text: str) -> None:
+    async with documents.aedit(name) as doc:
+        write(doc, text)
 
 
 def _hindered() -> override_settings:

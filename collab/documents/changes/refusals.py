@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import router, transaction
 
 from collab.conf import get_storage
-from collab.documents.reading import read
+from collab.documents.reading import read_to_edit
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import store_update
 from collab.exceptions import DocumentNotFound
@@ -60,7 +60,8 @@ def apply_refused(refused: RefusedState, user: Any) -> None:
     if stored is None or update is None:
         # Another user has applied it meanwhile, or there is nothing to apply.
         return
-    resolved, present = resolve(stored.name), read(stored.name).get_update()
+    doc, loaded = async_to_sync(read_to_edit)(stored.name)
+    resolved, present = resolve(stored.name), doc.get_update()
     if resolved and (error := objection(resolved, merge([present, update]), user)):
         raise error
     with transaction.atomic(using):
@@ -69,7 +70,7 @@ def apply_refused(refused: RefusedState, user: Any) -> None:
             return
         if not async_to_sync(get_storage().exists)(locked.name):
             raise DocumentNotFound(locked.name)
-        async_to_sync(store_update)(locked.name, update, user)
+        async_to_sync(store_update)(locked.name, update, user, to=loaded)
         rows.delete()
 
 

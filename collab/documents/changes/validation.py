@@ -15,7 +15,7 @@ from django.utils import timezone
 from collab.conf import get_storage
 from collab.documents.changes.refusals import objection
 from collab.documents.document_type import overrides
-from collab.documents.reading import read
+from collab.documents.reading import read_to_edit
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.current import in_all_hubs
 from collab.engine.hub.working_copies import store_update
@@ -25,6 +25,7 @@ from collab.exceptions import DocumentNotFound
 from collab.protocol.json_frames import json_frame
 from collab.protocol.yjs.undoing import undoing
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
+from collab_storage.base import DocumentId
 from collab_storage.journal import EventKind
 from collab_storage.models import QueuedEvent, RefusedState, ValidState
 from collab_storage.surrogates import as_yjs
@@ -45,7 +46,7 @@ def validate_changes(name: str, events: Sequence[QueuedEvent], using: str) -> No
     resolved = resolve(name)
     if resolved is None or not overrides(type(resolved.document_type), "validate"):
         return
-    document, state = _ChangedDocument(name, resolved, events, using), _state(name)
+    document, (state, loaded) = _ChangedDocument(name, resolved, events, using), _load(name)
     # The type is asked before the transaction begins, which locks a database of SQLite.
     error = None if state is None else document.error(state)
     with transaction.atomic(using):
@@ -56,14 +57,16 @@ def validate_changes(name: str, events: Sequence[QueuedEvent], using: str) -> No
             states = ValidState.objects.using(using)
             states.update_or_create(name=name, defaults={"state": state})
         else:
-            document.refuse(state, error)
+            document.refuse(state, error, loaded)
 
 
-def _state(name: str) -> bytes | None:
+def _load(name: str) -> tuple[bytes | None, DocumentId | bool]:
+    """Return the state of a document, if there is one, and its id for an edit."""
     try:
-        return read(name).get_update()
+        doc, loaded = async_to_sync(read_to_edit)(name)
     except DocumentNotFound:
-        return None
+        return None, False
+    return doc.get_update(), loaded
 
 
 def _follow(name: str, events: Sequence[QueuedEvent], using: str) -> None:
@@ -94,8 +97,12 @@ class _ChangedDocument:
         """Return the type's objection to a state, if it has one."""
         return objection(self._resolved, state, self._author)
 
-    def refuse(self, state: bytes, error: ValidationError) -> None:
-        """Keep a state for people, set the document back, and inform its authors."""
+    def refuse(self, state: bytes, error: ValidationError, loaded: DocumentId | bool) -> None:
+        """Keep a state for people, set the document back, and inform its authors.
+
+        Raises:
+            DocumentNotFound: the document was deleted since it was loaded.
+        """
         update = self._way_back(state)
         if update is None:
             logger.error(
@@ -103,7 +110,7 @@ class _ChangedDocument:
                 extra={"room": self._name},
             )
         else:
-            async_to_sync(store_update)(self._name, update, None)
+            async_to_sync(store_update)(self._name, update, None, to=loaded)
         authors = dict.fromkeys(event.user_id for event in self._events)
         RefusedState.objects.using(self._using).create(
             name=self._name,

@@ -17,7 +17,7 @@ from collab.engine.relay.publisher import publish
 from collab.engine.rules import rules_of
 from collab.engine.storing.upgrade import needs_upgrade, upgrade_stored
 from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
-from collab_storage.base import LogEntry, check_name
+from collab_storage.base import DocumentId, LogEntry, check_name
 from collab_storage.compaction import read_in_process
 from collab_storage.surrogates import as_yjs
 
@@ -38,10 +38,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
-    """Fill the empty ``doc`` with a document; ``False`` if none of that name is stored.
+async def load_copy(room_name: str, doc: Doc[Any]) -> DocumentId | bool:
+    """Fill the empty ``doc`` with a document.
 
     A document that is older than its type is upgraded first.
+
+    Returns:
+        The document's id; ``True`` if it has none, as it is not stored yet or the storage has no
+        ids; ``False`` if there is no document of that name.
 
     Raises:
         DocumentCorrupt: the stored document cannot be read.
@@ -55,7 +59,7 @@ async def load_copy(room_name: str, doc: Doc[Any]) -> bool:
     return found
 
 
-async def _load(room_name: str, doc: Doc[Any]) -> bool:
+async def _load(room_name: str, doc: Doc[Any]) -> DocumentId | bool:
     # Unsaved updates are read first: they may be stored while the document is loaded.
     unsaved, stored = unsaved_updates(room_name), EMPTY_UPDATE
     loaded = await get_storage().load(room_name)
@@ -68,11 +72,18 @@ async def _load(room_name: str, doc: Doc[Any]) -> bool:
     stored, *rest = as_yjs([stored, *unsaved])
     for update in (stored, merge(rest)) if rest else (stored,):
         apply(doc, update)
-    return bool(loaded or unsaved)
+    if loaded is None or loaded.id is None:
+        return bool(loaded or unsaved)
+    return loaded.id
 
 
 async def store_update(
-    room_name: str, update: bytes, user: object, *, upon: Sequence[LogEntry] = ()
+    room_name: str,
+    update: bytes,
+    user: object,
+    *,
+    upon: Sequence[LogEntry] = (),
+    to: DocumentId | bool = True,
 ) -> None:
     """Store an update, and deliver it to live rooms once it is committed.
 
@@ -82,8 +93,15 @@ async def store_update(
         user: the author.
         upon: unsaved updates that the update may depend on; stored with it, since it could not be
             integrated without them if the process died before.
+        to: as :func:`load_copy` returned it, if the update was made of a copy.
+
+    Raises:
+        DocumentNotFound: the document that was copied is deleted.
     """
-    await get_storage().append([*upon, new_entry(room_name, update, user_key(user))])
+    entry = new_entry(room_name, update, user_key(user))
+    if not isinstance(to, bool):
+        entry = entry._replace(document_id=to)
+    await get_storage().append([*upon, entry])
     await deliver_on_commit(room_name, update)
 
 

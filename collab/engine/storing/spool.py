@@ -14,7 +14,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from collab_storage.base import LogEntry, check_name
 from collab_storage.exceptions import InvalidName
@@ -103,16 +103,20 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
-def _to_json(entry: LogEntry) -> dict[str, str | None]:
+def _to_json(entry: LogEntry) -> dict[str, str | int | None]:
     return {
         "name": entry.name,
         "data": b64encode(entry.data).decode(),
         "at": entry.at.isoformat(),
         "user_id": entry.user_id,
+        "document_id": entry.document_id,
     }
 
 
-def _from_json(fields: dict[str, str]) -> LogEntry:
+def _from_json(fields: dict[str, Any]) -> LogEntry:
     at = datetime.fromisoformat(fields["at"])
     name = check_name(fields["name"])
-    return LogEntry(name, b64decode(fields["data"], validate=True), at, fields["user_id"])
+    data, id = b64decode(fields["data"], validate=True), fields.get("document_id")
+    if not isinstance(id, int | str | None):
+        raise TypeError(type(id))
+    return LogEntry(name, data, at, fields["user_id"], id)

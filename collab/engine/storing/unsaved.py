@@ -93,7 +93,13 @@ class UnsavedUpdates:
     def entries(self) -> list[LogEntry]:
         """Return all updates as the storage takes them."""
         names = {**self.in_flight, **self.waiting}
-        return [entry for name in names for entry in entries_of(name, self.of(name))]
+        return [entry for name in names for entry in self.entries_of_one(name)]
+
+    def entries_of_one(self, name: str) -> list[LogEntry]:
+        """Return the updates of a document as the storage takes them; from any thread."""
+        # The id first: it is forgotten when the last updates are stored.
+        id = self.ids.get(name)
+        return entries_of(name, self.of(name), id)
 
     def clear(self) -> None:
         """Remove all updates."""

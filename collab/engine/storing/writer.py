@@ -186,7 +186,7 @@ class Writer:
 
         Those of one may be read from any thread.
         """
-        return self._unsaved.entries() if name is None else entries_of(name, self._unsaved.of(name))
+        return self._unsaved.entries() if name is None else self._unsaved.entries_of_one(name)
 
     def give_up(self) -> None:
         """Forget all updates, which are kept elsewhere, and stop trying."""

@@ -141,6 +141,19 @@ def test_a_document_that_is_deleted_while_the_type_is_asked_is_not_made_again(
     assert not documents.exists(DOC)
 
 
+def test_a_refused_change_is_not_applied_to_a_later_document_of_the_name(
+    refused: RefusedState, moderator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(self: Validated, doc: object, user: object, key: str) -> None:
+        documents.delete(DOC)
+        documents.replace(DOC, text="another", schema="quill", field="text")
+
+    monkeypatch.setattr(Validated, "validate", replace)
+    with pytest.raises(DocumentNotFound):
+        apply_refused(refused, moderator)
+    assert "bad" not in text()
+
+
 def test_a_refused_change_follows_its_renamed_document(
     refused: RefusedState, moderator: User
 ) -> None:

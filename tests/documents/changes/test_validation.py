@@ -19,7 +19,7 @@ from collab.engine.hub.current import current_hub
 from collab.engine.relay.messages import order
 from collab.testing import CollabClient, adeliver_changes, close_rooms, connect, deliver_changes
 from collab_storage.models import RefusedState, ValidState
-from tests.projects.documents import Validated, calls, text_of
+from tests.projects.documents import Validated, ValidatedAsync, calls, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -169,6 +169,23 @@ def test_the_valid_state_is_gone_with_the_document() -> None:
     documents.delete(DOC)
     deliver_changes()
     assert not ValidState.objects.exists()
+
+
+def test_a_document_that_is_deleted_while_it_is_validated_is_not_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def delete(self: ValidatedAsync, doc: object, user: object, key: str) -> None:
+        if await documents.adelete(name):
+            raise ValidationError("No.")
+
+    name = "validated/async/doc"
+    write("bad", name)
+    monkeypatch.setattr(ValidatedAsync, "validate", delete)
+    deliver_changes()
+    assert not documents.exists(name)
+    deliver_changes()
+    assert not documents.exists(name)
+    assert not RefusedState.objects.exists()
 
 
 def test_a_coroutine_function_refuses_too() -> None:

@@ -25,8 +25,7 @@ entries = st.lists(
         data=st.binary(),
         at=st.datetimes(timezones=st.just(UTC)),
         user_id=st.none() | st.text(),
-        # Files go by name: a backup with other ids may be restored before they are stored.
-        document_id=st.none(),
+        document_id=st.none() | st.integers() | st.text(),
     )
 )
 
@@ -72,12 +71,13 @@ def test_a_file_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
     "line",
     ["garbage", "{}", '{"name": "room"', "[]", "5", '"x"', "\x00\x00"]
     + [
-        json.dumps({"name": name, "data": data, "at": at, "user_id": None})
-        for name, data, at in [
-            ("x" * 300, "", "2026-01-01T00:00:00+00:00"),
-            ("room", "%", "2026-01-01T00:00:00+00:00"),
-            ("room", "", "yesterday"),
-            ("room", 5, "2026-01-01T00:00:00+00:00"),
+        json.dumps({"name": name, "data": data, "at": at, "user_id": None, "document_id": id})
+        for name, data, at, id in [
+            ("x" * 300, "", "2026-01-01T00:00:00+00:00", 1),
+            ("room", "%", "2026-01-01T00:00:00+00:00", 1),
+            ("room", "", "yesterday", 1),
+            ("room", 5, "2026-01-01T00:00:00+00:00", 1),
+            ("room", "", "2026-01-01T00:00:00+00:00", 1.5),
         ]
     ],
 )

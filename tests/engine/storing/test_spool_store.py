@@ -110,6 +110,41 @@ async def test_an_update_that_the_storage_refuses_hides_no_other(
     assert kept.suffix == ".not-stored"
 
 
+async def test_an_update_does_not_bring_back_its_deleted_document(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = await spool.storage.append([entry(name) for name in ("deleted", "renamed", "there")])
+    late = [entry(name, 1)._replace(document_id=ids[name]) for name in ids]
+    path = write_spool(spool.directory, late)
+    await spool.storage.delete("deleted")
+    await spool.storage.rename("renamed", "new")
+    await spool.process().store()
+    assert await spool.rows("deleted") == []
+    assert await spool.rows("new") == await spool.rows("there") == LETTERS[:2]
+    assert caplog.records[0].__dict__["rooms"] == {"deleted": len(LETTERS[1])}
+    # It is kept: a backup of the documents may have been restored, with other ids.
+    assert [*spool.directory.iterdir()] == [path.with_name(path.name + ".not-stored")]
+
+
+async def test_unsaved_updates_are_spooled_for_the_document_that_was_loaded(
+    tmp_path: Path,
+) -> None:
+    storage = HinderedStorage()
+    store = new_store(tmp_path, storage)
+    ids = await storage.append([entry("notes")])
+    await store.load("notes")
+    storage.failures["append"] = StorageUnavailable("no space")
+    store.writer.put("notes", [RoomUpdate(LETTERS[1])])
+    store.writer.put("new", [RoomUpdate(LETTERS[1])])
+    await until(lambda: storage.calls["append"] > 1)
+    await store.end_storing()
+    (path,) = spooled_files(tmp_path)
+    with path.open("rb") as file:
+        entries, _ = read_spool(file)
+    assert {each.name: each.document_id for each in entries} == {"notes": ids["notes"], "new": None}
+    await store.release()
+
+
 async def test_while_the_storage_is_away_files_wait_for_the_next_document(
     spool: Spool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
