@@ -209,7 +209,7 @@ async def _replace(
 
 
 async def _load(name: str) -> tuple[DocumentId | bool, bytes]:
-    """Return what :func:`load_seeded` does, and the state of the document."""
+    """Return the id of a document, as :func:`load_seeded` does, and its state."""
     doc = Doc[Any]()
     loaded = await load_seeded(name, doc)
     return loaded, doc.get_update()

@@ -35,7 +35,7 @@ async def aread(room_name: str) -> Doc[Any]:
 
 
 async def read_to_edit(room_name: str) -> tuple[Doc[Any], DocumentId | bool]:
-    """Return the same as :func:`aread`, and what :func:`store_update` needs to know of it.
+    """Return the same as :func:`aread`, and the document's id, as ``load_copy()`` does.
 
     Raises:
         DocumentNotFound: nothing of that name is stored.
