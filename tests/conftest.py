@@ -13,6 +13,7 @@ from asgiref.sync import SyncToAsync
 from django.db import connections
 
 from tests import settings
+from tests.harness.waiting import DEADLINE
 
 # Failing assertions of the contract show their values, as those of test files do.
 pytest.register_assert_rewrite("collab_storage.testing")
@@ -65,6 +66,12 @@ def connections_of_the_shared_thread() -> Iterator[None]:
     """Close the connections of asgiref's shared thread, which the next test may not use."""
     yield
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+
+
+@pytest.fixture(autouse=True)
+def patient_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the clients of ``collab.testing`` wait as long as those of this folder."""
+    monkeypatch.setattr("collab.testing.client.TIMEOUT", DEADLINE)
 
 
 @pytest.fixture(scope="session")

@@ -60,8 +60,8 @@ Application = Callable[
     [Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]
 ]
 
-#: Longest time that a client waits for an event, in seconds.
-TIMEOUT = 5.0
+#: Longest time that a client waits for an event, in seconds; a machine that runs much else is slow.
+TIMEOUT = 30.0
 
 #: Actions of text frames about the connection.
 _OWN_FRAMES = {"hello", "access", "saved"}
@@ -254,15 +254,18 @@ class CollabClient:
 
     # The document.
 
-    async def wait_until(self, condition: Callable[[], object], *, within: float = TIMEOUT) -> None:
+    async def wait_until(
+        self, condition: Callable[[], object], *, within: float | None = None
+    ) -> None:
         """Receive messages until ``condition()`` is true; it is called after each one.
 
         Raises:
-            TimeoutError: the condition is not true ``within`` this number of seconds.
+            TimeoutError: the condition is not true ``within`` this number of seconds, by default
+                30.
             ConnectionClosed: the server has ended the connection.
             Exception: the application has failed.
         """
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(TIMEOUT if within is None else within):
             while not condition():
                 if self._closed is not None:
                     raise self._closed

@@ -72,12 +72,12 @@ async def test_a_consumer_with_other_imports() -> None:
     post = await Post.objects.acreate(title="First")
     communicator = Communicator(CommentConsumer.as_asgi(), "/")
     communicator.scope["user"] = ann
-    assert (await communicator.connect(10))[0]
+    assert (await communicator.connect())[0]
     subscribe = {"action": "subscribe_to_post", "request_id": 1, "post": post.pk}
     await communicator.send_json_to(subscribe)
     create = {"action": "create", "request_id": 2, "post": post.pk, "data": {"text": "First!"}}
     await communicator.send_json_to(create)
-    frames = [await communicator.receive_json_from(10) for _ in range(2)]
+    frames = [await communicator.receive_json_from() for _ in range(2)]
     row = {"id": (await Comment.objects.aget()).pk, "author_name": "ann", "text": "First!"}
     assert [frame["data"] for frame in frames] == [row, row]
     assert {frame["request_id"]: frame["response_status"] for frame in frames} == {1: 200, 2: 201}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,7 +32,7 @@ routes = URLRouter([*websocket_urlpatterns, path("ws/inbox/", InboxConsumer.as_a
 async def talking(url: str, user: Any) -> AsyncIterator[Any]:
     communicator = Communicator(routes, url)
     communicator.scope["user"] = user
-    connected, _ = await communicator.connect(10)
+    connected, _ = await communicator.connect()
     assert connected
     yield communicator
     await communicator.disconnect()
@@ -45,9 +44,8 @@ async def call(communicator: Any, action: str, **arguments: Any) -> dict[str, An
 
 
 async def receive(communicator: Any, action: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
-        while (frame := json.loads(await communicator.receive_from(10)))["action"] != action:
-            pass
+    while (frame := json.loads(await communicator.receive_from()))["action"] != action:
+        pass
     assert isinstance(frame, dict)
     return frame
 

@@ -852,7 +852,7 @@ async def test_a_connection_that_is_ending_is_not_refused_for_its_events() -> No
         [deaf] = local_members("late")
         turns = connection_of(deaf._target.consumer).calls  # type: ignore[attr-defined]
         await until(lambda: turns._runner)
-        leaving = asyncio.create_task(ann.communicator.disconnect(timeout=10))
+        leaving = asyncio.create_task(ann.communicator.disconnect(timeout=DEADLINE))
         await until(lambda: turns._is_ended)
         await apublish("late", "late")
         await asyncio.sleep(0)

@@ -222,7 +222,7 @@ async def test_a_throttled_member_is_informed_once() -> None:
                 await member.send_to(
                     text_data=json.dumps({"action": "hello", "request_id": number})
                 )
-            frames = [json.loads(await member.receive_from(timeout=5)) for _ in range(13)]
+            frames = [json.loads(await member.receive_from()) for _ in range(13)]
             took = asyncio.get_running_loop().time() - began
     told = [frame for frame in frames if frame["action"] == "throttled"]
     assert [(frame["response_status"], frame["request_id"]) for frame in told] == [(429, None)]
@@ -257,7 +257,7 @@ async def test_repeated_requests_for_the_document_are_throttled() -> None:
             began = asyncio.get_running_loop().time()
             for _ in range(8):
                 await member.send_to(bytes_data=step1_frame(EMPTY_STATE))
-                assert len(await member.receive_from(timeout=5)) == size
+                assert len(await member.receive_from()) == size
             took = asyncio.get_running_loop().time() - began
     # A whole document and a burst are free, and of the rest all but the last is waited for.
     assert took > 0.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from collab.engine.relay.inquiry import ask
 from collab.engine.relay.layer_channel import LayerChannel, Message
 from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import SEVERAL, order
+from tests.harness.virtual_time import in_virtual_time
 
 GROUP = "group"
 
@@ -39,7 +41,7 @@ class Processes:
         await channel.start()
         await channel.join(GROUP)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         for channel in self._channels:
             await channel.close()
 
@@ -51,9 +53,8 @@ async def layer() -> InMemoryChannelLayer:
 
 @pytest.fixture
 async def processes(layer: InMemoryChannelLayer) -> AsyncIterator[Processes]:
-    processes = Processes(layer)
-    yield processes
-    await processes.close()
+    async with aclosing(Processes(layer)) as processes:
+        yield processes
 
 
 async def answers(layer: Any, known: set[str] | None) -> set[str]:
@@ -73,24 +74,23 @@ async def test_the_first_answer_says_how_many_more_will_come(
     assert await answers(layer, {"a"}) == {"a", "b", "c"}
 
 
-async def test_nothing_is_asked_of_a_room_that_no_other_process_holds(
-    layer: InMemoryChannelLayer,
-) -> None:
-    async with asyncio.timeout(inquiry.FIRST_TIMEOUT / 2):
-        assert await answers(layer, set()) == set()
+@in_virtual_time
+async def test_nothing_is_asked_of_a_room_that_no_other_process_holds() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await answers(InMemoryChannelLayer(), set()) == set()
+    assert loop.time() == began
 
 
-async def test_without_an_answer_no_process_holds_the_room(
-    layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inquiry, "FIRST_TIMEOUT", 0.01)
-    assert await answers(layer, None) == set()
+@in_virtual_time
+async def test_without_an_answer_no_process_holds_the_room() -> None:
+    assert await answers(InMemoryChannelLayer(), None) == set()
 
 
-async def test_a_process_that_does_not_answer_is_left_out(
-    layer: InMemoryChannelLayer, processes: Processes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inquiry, "ANSWER_TIMEOUT", 0.01)
-    await processes.add("a", ["dead"])
-    await processes.add("dead", [], answers=False)
-    assert await answers(layer, {"a"}) == {"a"}
+@in_virtual_time
+async def test_a_process_that_does_not_answer_is_left_out() -> None:
+    layer = InMemoryChannelLayer()
+    async with aclosing(Processes(layer)) as processes:
+        await processes.add("a", ["dead"])
+        await processes.add("dead", [], answers=False)
+        assert await answers(layer, {"a"}) == {"a"}

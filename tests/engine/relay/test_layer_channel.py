@@ -15,7 +15,7 @@ from channels.exceptions import ChannelFull
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
 from collab.engine.runtime.counters import counters
 from tests.engine.processes import Wire
-from tests.harness.waiting import until
+from tests.harness.waiting import DEADLINE, until
 
 ERROR = ConnectionError("gone")
 
@@ -151,7 +151,7 @@ async def test_a_layer_that_hangs_costs_a_bounded_time() -> None:
         await channel.join("news")
         for verb in ("group_add", "group_discard", "group_send", "send"):
             layer.gates[verb] = asyncio.Event()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await channel.join("sports")
             assert not await channel.send({"type": "x"}, group="news")
             assert not await channel.send({"type": "x"}, channel=channel.name)

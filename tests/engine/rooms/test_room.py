@@ -16,7 +16,6 @@ from pycrdt import Doc, Map, read_message
 
 from collab.access import Access
 from collab.conf import Settings
-from collab.engine.connections import refused_answers
 from collab.engine.rooms import integrator, presence_broadcast
 from collab.engine.rooms import room as rooms_room
 from collab.engine.rooms.context import RoomContext
@@ -38,6 +37,7 @@ from collab.protocol.yjs.validation import check_structure
 from collab.wire import CloseCode
 from collab_storage.updates import state_vector
 from tests.engine.fakes import Socket, new_member, room_of
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc, text, typed
@@ -915,8 +915,9 @@ async def test_a_member_whose_update_is_pending_is_asked_for_what_is_missing(roo
     assert (len(asked_for(from_ann)), asked_for(from_bob)) == (1, [])
 
 
+@in_virtual_time
 async def test_however_many_updates_are_pending_their_sender_is_asked_once_in_an_interval(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store,
 ) -> None:
     room = make_room(store)
     ann, from_ann = new_member(room)
@@ -988,10 +989,10 @@ async def test_nothing_is_said_to_be_saved_that_an_answer_repeats_and_is_pending
     assert store.edits[-1].number == 4
 
 
+@in_virtual_time
 async def test_a_client_whose_answer_is_refused_for_good_is_asked_again_after_a_growing_pause(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(refused_answers, "_FIRST_PAUSE", 0.05)
     room = make_room(MAX_DOCUMENT_SIZE=300)
     too_big = insert(new_doc(), "x" * 400)
     for _ in range(2):

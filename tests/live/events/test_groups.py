@@ -18,6 +18,7 @@ from collab.engine.relay.messages import PROCESS
 from collab.live import LiveConsumer, action
 from collab.live.events import groups
 from collab.live.events.groups import Event, join, leave, local_members, send
+from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
 from tests.live.talking import talking
 
@@ -262,10 +263,8 @@ async def test_a_layer_that_stays_away_is_logged_once(caplog: pytest.LogCaptureF
     await leave("news", ann)
 
 
-async def test_a_layer_that_does_not_answer_is_waited_for_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(layer_channel, "LAYER_TIMEOUT", 0.2)
+@in_virtual_time
+async def test_a_layer_that_does_not_answer_is_waited_for_once() -> None:
     ann, bob = Ear(), Ear()
     Layer.hanging.add("group_add")
     await join("news", ann)
