@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -16,6 +17,7 @@ from collab.documents.document_type import overrides
 from collab.documents.hooks.calling import call_hook
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.working_copies import load_copy, new_entry
+from collab.engine.rules import DocumentRules
 from collab.engine.runtime.gathering import Gathering
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.serving.access_check import is_rechecking
@@ -28,7 +30,6 @@ from collab_storage.subdocuments import temporary_doc
 from collab_storage.surrogates import as_yjs
 
 __all__ = [
-    "TypeRules",
     "absolute_url",
     "access_of",
     "authorize",
@@ -214,51 +215,26 @@ async def absolute_url(name: str) -> str | None:
     return None if url is None else str(url)
 
 
-class TypeRules:
-    """The rules of a document's type, for the engine; see ``DocumentRules`` there."""
-
-    def __init__(self, resolved: ResolvedName) -> None:
-        self._type, self._parameters = resolved
-
-    @property
-    def version(self) -> int | None:
-        """The version of the type."""
-        return self._type.version
-
-    @property
-    def check_update(self) -> Callable[[Any, Any], None] | None:
-        """Refuses updates of members as the type does; ``None`` if it does not."""
-        if not overrides(type(self._type), "check_update"):
-            return None
-
-        def check(member: Any, outline: Any) -> None:
-            try:
-                self._type.check_update(member, outline, **self._parameters)
-            except ValidationError as error:
-                raise ProtocolViolation(" ".join(error.messages)) from error
-
-        return check
-
-    async def upgrade(self, doc: Doc[Any], before: int) -> None:
-        """Change a stored document as the type does."""
-        await call_hook(self._type.upgrade, doc, before, **self._parameters)
-
-    @property
-    def comment_formats(self) -> Sequence[str]:
-        """Names of the formats that a commenter may change."""
-        return self._type.comment_formats
-
-    async def presence(self, user: Any) -> dict[str, Any] | None:
-        """Return the type's data about ``user`` for other members."""
-        if not overrides(type(self._type), "presence"):
-            return None
-        found: dict[str, Any] | None = await call_hook(
-            self._type.presence, user, **self._parameters
-        )
-        return found
-
-
-def find_type_rules(name: str) -> TypeRules | None:
+def find_type_rules(name: str) -> DocumentRules | None:
     """Return the rules of the document ``name``, if it has a type."""
     resolved = resolve(name)
-    return None if resolved is None else TypeRules(resolved)
+    if resolved is None:
+        return None
+    document_type, parameters = resolved
+    kind, hook = type(document_type), partial(call_hook, **parameters)
+    return DocumentRules(
+        document_type.version,
+        document_type.comment_formats,
+        partial(hook, document_type.upgrade),
+        partial(_check_update, resolved) if overrides(kind, "check_update") else None,
+        partial(hook, document_type.presence) if overrides(kind, "presence") else None,
+    )
+
+
+def _check_update(resolved: ResolvedName, member: Any, outline: Any) -> None:
+    """Refuse an update of a member as the type does."""
+    document_type, parameters = resolved
+    try:
+        document_type.check_update(member, outline, **parameters)
+    except ValidationError as error:
+        raise ProtocolViolation(" ".join(error.messages)) from error

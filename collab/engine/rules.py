@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pycrdt import Doc
 
@@ -23,29 +23,24 @@ __all__ = ["PRESENCE_TIMEOUT", "DocumentRules", "apply_rules", "find_rules", "ru
 PRESENCE_TIMEOUT = 30.0
 
 
-class DocumentRules(Protocol):
-    """The rules of one document."""
+class DocumentRules(NamedTuple):
+    """The rules of one document.
 
-    @property
-    def version(self) -> int | None:
-        """The version of its type; ``None`` without versions."""
+    Args:
+        version: of its type; ``None`` without versions.
+        comment_formats: names of the formats that a commenter may change, with ``*`` for any
+            letters.
+        upgrade: changes a stored document that is of an earlier version.
+        check_update: raises a ``MemberError`` if an update of a member is refused, given the member
+            and the update's outline; ``None`` if none is.
+        presence: returns data about a user for other members, for JSON; ``None`` for nothing.
+    """
 
-    @property
-    def check_update(self) -> Callable[[Any, Any], None] | None:
-        """Raises a ``MemberError`` if an update of a member is refused; ``None`` if none is.
-
-        It gets the member and the update's outline.
-        """
-
-    async def upgrade(self, doc: Doc[Any], before: int) -> None:
-        """Change a stored document that is of version ``before``."""
-
-    @property
-    def comment_formats(self) -> Sequence[str]:
-        """Names of the formats that a commenter may change, with ``*`` for any letters."""
-
-    async def presence(self, user: Any) -> dict[str, Any] | None:
-        """Return data about ``user`` for other members, for JSON; ``None`` for nothing."""
+    version: int | None
+    comment_formats: Sequence[str]
+    upgrade: Callable[[Doc[Any], int], Awaitable[None]]
+    check_update: Callable[[Any, Any], None] | None = None
+    presence: Callable[[Any], Awaitable[dict[str, Any] | None]] | None = None
 
 
 #: Functions that return the rules of a document by its name, or ``None``; the first that has some
@@ -71,12 +66,11 @@ async def apply_rules(member: Member, name: str | None, user: Any) -> None:
         member.session.version = rules.version
         member.comment_formats = rules.comment_formats
         async with asyncio.timeout(PRESENCE_TIMEOUT):
-            member.verified = _checked(name, await rules.presence(user))
+            presence = await rules.presence(user) if rules.presence else None
+        member.verified = "" if presence is None else _checked(name, presence)
 
 
-def _checked(name: str | None, presence: dict[str, Any] | None) -> str:
-    if presence is None:
-        return ""
+def _checked(name: str | None, presence: dict[str, Any]) -> str:
     text, limit = json.dumps(presence, allow_nan=False), get_settings().MAX_PRESENCE_SIZE
     if len(text) > limit:
         raise ValueError(
