@@ -56,9 +56,6 @@ class CollaborativeAdminForm(MergingFormMixin):
     Texts are merged.
     """
 
-    #: The user of the form, whose access to the texts is asked for.
-    collab_user: ClassVar[Any] = None
-
     def _post_clean(self) -> None:
         for name in self._conflicts():
             text = _(
@@ -165,7 +162,8 @@ class ReadOnlyTextsMixin(_Options):
         declared = super().get_readonly_fields(request, obj)
         return {
             column.name: ReadOnlyText(column, request.user)
-            for column in _columns(self.model)
+            for owner in owners_of(self.model)
+            for column in columns_of(owner)
             if is_viewer or column.name in declared
         }
 
@@ -191,11 +189,6 @@ class CollaborativeAdmin(ReadOnlyTextsMixin, MergingAdmin):
         script: Any = Script("collab_admin/form.js", type="module")
         styles: Any = {"all": ["collab_admin/form.css"]}
         return super().media + editor_media() + forms.Media(css=styles, js=[script])
-
-    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Return the form of a row's page, for a user."""
-        form = super().get_form(request, *args, **kwargs)
-        return type(form.__name__, (form,), {"collab_user": request.user})
 
     def get_urls(self) -> list[Any]:
         """Add the address at which a form asks for other users of its row."""
@@ -244,12 +237,6 @@ class CollaborativeInlineMixin(ReadOnlyTextsMixin, MergingInlineMixin):
 
     form_mixin: ClassVar[type[MergingFormMixin]] = CollaborativeAdminForm
 
-    def get_formset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Return the formset of the rows, for a user."""
-        formset = super().get_formset(request, *args, **kwargs)
-        formset.form = type(formset.form.__name__, (formset.form,), {"collab_user": request.user})
-        return formset
-
 
 class CollaborativeTabularInline(CollaborativeInlineMixin, _TabularInline):
     """A tabular inline with live texts."""
@@ -257,10 +244,6 @@ class CollaborativeTabularInline(CollaborativeInlineMixin, _TabularInline):
 
 class CollaborativeStackedInline(CollaborativeInlineMixin, _StackedInline):
     """A stacked inline with live texts."""
-
-
-def _columns(model: type[Model]) -> list[CollaborativeColumn]:
-    return [column for owner in owners_of(model) for column in columns_of(owner)]
 
 
 def _present(row: Model, user: Any) -> str:

@@ -28,11 +28,13 @@ class MergingAdmin(_ModelAdmin):
 
     def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Return the form of a row's page."""
-        return form_with(self.form_mixin, super().get_form(request, *args, **kwargs))
+        form = super().get_form(request, *args, **kwargs)
+        return form_with(self.form_mixin, form, request.user)
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the form of a row in the list."""
-        return form_with(self.form_mixin, super().get_changelist_form(request, **kwargs))
+        form = super().get_changelist_form(request, **kwargs)
+        return form_with(self.form_mixin, form, request.user)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save the changed fields of a row."""
@@ -50,5 +52,5 @@ class MergingInlineMixin(_Inline):
     def get_formset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Return the formset of the rows."""
         formset = super().get_formset(request, *args, **kwargs)
-        formset.form = form_with(self.form_mixin, formset.form)
+        formset.form = form_with(self.form_mixin, formset.form, request.user)
         return formset

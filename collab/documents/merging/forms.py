@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.db import connections, router, transaction
@@ -32,6 +32,8 @@ class MergingFormMixin(_ModelForm):
     ``{{ field.as_widget }}``, a field is saved as it is in the form.
     """
 
+    #: The user of the form, if it is known.
+    collab_user: ClassVar[Any] = None
     #: Returns the names of texts whose changes are merged with those of others.
     text_names: Callable[[], Collection[str]]
 
@@ -176,11 +178,10 @@ class MergingFormMixin(_ModelForm):
         self.cleaned_data = everything
 
 
-def form_with(mixin: type[Any], form: type[forms.ModelForm[Any]]) -> type[Any]:
-    """Return a form class with a mixin, which it may have already."""
-    if issubclass(form, mixin):
-        return form
-    return type(form.__name__, (mixin, form), {"__module__": form.__module__})
+def form_with(mixin: type[Any], form: type[forms.ModelForm[Any]], user: Any) -> type[Any]:
+    """Return a form class with a mixin, which it may have already, for a user."""
+    bases = (form,) if issubclass(form, mixin) else (mixin, form)
+    return type(form.__name__, bases, {"__module__": form.__module__, "collab_user": user})
 
 
 def save_merged(instance: Model, names: Collection[str], bases: Mapping[str, str]) -> None:

@@ -36,4 +36,4 @@ class MirroredModelForm(MirroredFormMixin, _ModelForm):
 
 def mirrored_form(form: type[forms.ModelForm[Any]]) -> type[MirroredFormMixin]:
     """Return a form class with :class:`MirroredFormMixin`."""
-    return form_with(MirroredFormMixin, form)
+    return form if issubclass(form, MirroredFormMixin) else form_with(MirroredFormMixin, form, None)
