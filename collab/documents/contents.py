@@ -28,6 +28,7 @@ from collab_storage.updates import EMPTY_UPDATE
 if TYPE_CHECKING:
     # Imported when it is used: most projects only pass updates on.
     from collab.content import Report, Schema
+    from collab.content.jobs import Replacement
 
 __all__ = [
     "acontent",
@@ -149,8 +150,11 @@ async def areplace(
         Conflict: the content has changed since, or the document was deleted or restored.
         ContentError: the content does not fit the schema, or ``base`` is not a token.
     """
+    from collab.content.jobs import Replacement
+
     given = {"html": html, "markdown": markdown, "text": text, "json": json}
-    return await _replace(name, _only(given), base, on_conflict, user, schema, field)
+    wanted = Replacement(*_only(given), base, on_conflict)
+    return await _replace(name, wanted, user, *content_schema(name, schema, field))
 
 
 async def aedit_text(
@@ -186,21 +190,13 @@ def _only(given: dict[str, Any]) -> tuple[Any, Any]:
 
 
 async def _replace(
-    name: str,
-    content: tuple[Any, Any],
-    base: str | None,
-    on_conflict: Literal["merge", "raise"],
-    user: object,
-    schema: Schema | str | None,
-    field: str | None,
+    name: str, wanted: Replacement, user: object, schema: Schema | str, field: str | None
 ) -> Report:
-    from collab.content.jobs import Replacement, replace_update
+    from collab.content.jobs import replace_update
 
-    wanted = Replacement(*content, base, on_conflict)
-    own, root = content_schema(name, schema, field)
     loaded, state = await _load(name)
     size = len(state) + wanted.cost
-    update, report = await convert(size, replace_update, state, root, own, wanted)
+    update, report = await convert(size, replace_update, state, field, schema, wanted)
     await _store(name, update, user, loaded)
     if state == EMPTY_UPDATE and not update:
         # A document without content, which exists nevertheless.

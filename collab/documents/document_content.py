@@ -6,7 +6,7 @@ Large documents are converted in a process of their own, so that the server goes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -97,19 +97,20 @@ class DocumentContent:
 async def convert(
     size: int,
     job: Callable[..., T],
-    update: bytes,
+    content: object,
     field: str | None,
-    schema: Schema | str,
+    schema: Schema | str | None,
     *args: object,
+    run: Callable[..., Awaitable[T]] = run_job,
 ) -> T:
-    """Return the result of a job of :mod:`collab.content.jobs` on ``size`` bytes.
+    """Return the result of a job such as those of :mod:`collab.content.jobs` on ``size`` bytes.
 
-    A large document is converted in a process of its own; in a thread if its schema has no name
-    by which another process finds it.
+    A large document is converted in a process of its own, as ``run`` does it; in a thread if its
+    schema has no name by which another process finds it.
     """
     from collab.content.editors.names import schema_name
 
     name = schema_name(schema)
-    if name is None and size > LARGE:
-        return await asyncio.to_thread(job, update, field, schema, *args)
-    return await run_job(size, job, update, field, name or schema, *args)
+    if name is None and schema is not None and size > LARGE:
+        return await asyncio.to_thread(job, content, field, schema, *args)
+    return await run(size, job, content, field, name or schema, *args)

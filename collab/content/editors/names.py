@@ -48,7 +48,7 @@ def find_schema(schema: Schema | str) -> Schema:
     return found
 
 
-def schema_name(schema: Schema | str) -> str | None:
+def schema_name(schema: Schema | str | None) -> str | None:
     """Return the name under which another process finds a schema, if it can."""
     if isinstance(schema, str):
         return schema

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pycrdt import Text
 
 from collab.documents.contents import content_schema
+from collab.documents.document_content import convert
 from collab.engine.hub.working_copies import blocking
 from collab.history.authorship.authors import attributed, by_client
-from collab.history.jobs import run_content_job, run_history_job
+from collab.history.jobs import run_history_job
 from collab.history.present import Present
 from collab_storage.authorship import AuthorRange
 from collab_storage.structs import STRING, Struct, read_structs
@@ -90,8 +91,9 @@ async def ablame_html(name: str, *, field: str | None = None) -> tuple[str, list
         ImproperlyConfigured: nothing says which schema the document has.
     """
     schema, field = content_schema(name, field=field)
-    present, authorship = await attributed(name)
-    return await run_content_job(present.size, html_runs, schema, field, present, authorship.ranges)
+    (present, authorship), run = await attributed(name), run_history_job
+    size, ranges = present.size, authorship.ranges
+    return await convert(size, html_runs, present, field, schema, ranges, run=run)
 
 
 def text_runs(present: Present, field: str, ranges: Sequence[AuthorRange]) -> list[Run]:
@@ -118,7 +120,7 @@ def labels_of(letters: str, units: str) -> Iterator[str]:
 
 
 def html_runs(
-    schema: Any, field: str | None, present: Present, ranges: Sequence[AuthorRange]
+    present: Present, field: str | None, schema: Any, ranges: Sequence[AuthorRange]
 ) -> tuple[str, list[str | None]]:
     """Return HTML with a span for each run, and the users in the order of their classes."""
     from collab.content.editors.names import find_schema

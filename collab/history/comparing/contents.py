@@ -47,24 +47,23 @@ _UNKNOWN: Final[Schema] = RICH.extend(
 
 
 def compare_states(
-    schema: Schema | str | None,
+    states: tuple[State, State],
     field: str | None,
-    old: State,
-    new: State,
+    schema: Schema | str | None,
     ranges: Sequence[AuthorRange],
 ) -> Comparison:
     """Compare two states of a document.
 
     Args:
-        schema: of the root that holds the content, if it has one.
-        field: the name of that root; by default the schema's.
-        old, new: the states.
+        states: the earlier and the later one.
+        field: the name of the root that holds the content; by default the schema's.
+        schema: of that root, if it has one.
         ranges: the authors of insertions.
 
     Raises:
         ContentError: nodes are nested too deeply.
     """
-    before, after = _update(old), _update(new)
+    before, after = map(_update, states)
     marked, labels = mark(after, ranges)
     known = None if schema is None else find_schema(schema)
     users = {label: user for label, (user, _) in labels.items()}
@@ -176,13 +175,9 @@ def _mark(key: str, value: Any) -> Node:
     return {"type": key, "attrs": value if isinstance(value, dict) else {"value": value}}
 
 
-def _xml_tree(doc: Doc[Any], name: str) -> Node:
-    return read_xml(doc, name, _UNKNOWN)
-
-
 _READERS: Final[Mapping[type, Callable[[Doc[Any], str], Node]]] = {
     Text: _text_tree,
-    XmlFragment: _xml_tree,
+    XmlFragment: lambda doc, name: read_xml(doc, name, _UNKNOWN),
 }
 
 

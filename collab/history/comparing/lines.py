@@ -123,14 +123,11 @@ def _replaced(old: TextLine, new: TextLine, olds: range, news: range) -> Iterato
     head, tail = common_ends(before, after)
     if _NODE in before + after or head + tail < _MIN_OF_WORD * max(len(before), len(after)):
         head = tail = 0
-    for k in range(head):
-        yield olds[k], news[k]
-    for k in range(head, len(before) - tail):
-        yield olds[k], None
-    for k in range(head, len(after) - tail):
-        yield None, news[k]
-    for k in range(tail, 0, -1):
-        yield olds[-k], news[-k]
+    old_tail, new_tail = len(olds) - tail, len(news) - tail
+    yield from zip(olds[:head], news[:head], strict=True)
+    yield from ((i, None) for i in olds[head:old_tail])
+    yield from ((None, j) for j in news[head:new_tail])
+    yield from zip(olds[old_tail:], news[new_tail:], strict=True)
 
 
 def _groups(

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from collab.documents import type_of
+from collab.documents.document_content import convert
 from collab.engine.hub.working_copies import blocking
 from collab.history.authorship.authors import attributed
-from collab.history.jobs import run_content_job
+from collab.history.jobs import run_history_job
 from collab.history.keeping.operations import load
 from collab.history.keeping.states import unpacked_size
 from collab.history.present import Present
@@ -45,7 +46,8 @@ async def adiff(name: str, a: int, b: int | None = None) -> Comparison:
     known = type_of(name)
     schema, field = (known.content, known.content_field) if known else (None, None)
     size += unpacked_size(old)
-    return await run_content_job(size, compare_states, schema, field, old, new, authorship.ranges)
+    ranges, run = authorship.ranges, run_history_job
+    return await convert(size, compare_states, (old, new), field, schema, ranges, run=run)
 
 
 def _comparison() -> Callable[..., Comparison]:

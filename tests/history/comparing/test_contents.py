@@ -32,7 +32,7 @@ def compare(
 ) -> Comparison:
     then = old if isinstance(old, bytes) else old.get_update()
     states = [encode(then)], [encode(new.get_update())]
-    return compare_states(schema, None, *states, ranges or [])
+    return compare_states(states, None, schema, ranges or [])
 
 
 def rich(old: str, new: str, schema: Any = content.TIPTAP) -> Comparison:
