@@ -6,8 +6,6 @@ Cursors in it stay where they are, and text that was typed meanwhile is kept.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -55,11 +53,6 @@ def merge_text(before: str, now: str, there: str) -> str:
     return there
 
 
-def replacements(before: str, now: str) -> Iterator[Replacement]:
-    """Yield the replacements that make ``now`` of ``before``, in order."""
-    return _edits(before, now)
-
-
 def merged_texts(
     bases: Mapping[str, str], values: Mapping[str, str], there: Mapping[str, Any]
 ) -> dict[str, str]:
@@ -78,7 +71,7 @@ def merged_texts(
 
 
 def _edits_of(before: str, now: str, there: str) -> list[Replacement]:
-    edits = list(_edits(before, now))
+    edits = list(replacements(before, now))
     return edits if there == before else _carry_over(edits, _blocks(before, there))
 
 
@@ -87,8 +80,8 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass")) - 2 * text.count(_EMBED)
 
 
-def _edits(before: str, now: str, at: int = 0, level: int = 0) -> Iterator[Replacement]:
-    """Yield the replacements from ``before`` to ``now``, in order; ``at`` is added to positions."""
+def replacements(before: str, now: str, at: int = 0, level: int = 0) -> Iterator[Replacement]:
+    """Yield the replacements, in order, that make ``now`` of ``before``, which begins at ``at``."""
     start, end = _in_common(before, now)
     at, before, now = at + start, before[start : len(before) - end], now[start : len(now) - end]
     if not (before and now) or level == len(_LEVELS):
@@ -100,7 +93,7 @@ def _edits(before: str, now: str, at: int = 0, level: int = 0) -> Iterator[Repla
     i = j = 0
     for old_start, new_start, length in [*compare(old, new), (len(old), len(new), 0)]:
         part = "".join(old[i:old_start])
-        yield from _edits(part, "".join(new[j:new_start]), at, level + 1)
+        yield from replacements(part, "".join(new[j:new_start]), at, level + 1)
         i, j = old_start + length, new_start + length
         at += len(part) + sum(map(len, old[old_start:i]))
 
@@ -131,30 +124,10 @@ def _closely(old: Sequence[str], new: Sequence[str]) -> Sequence[Block]:
 
 def _roughly(old: Sequence[str], new: Sequence[str]) -> Sequence[Block]:
     """Return items that are once in each of two lists, as far as they are in the same order."""
-    in_old, in_new = Counter(old), Counter(new)
-    places = {item: place for place, item in enumerate(new) if in_new[item] == 1}
-    pairs = [
-        (i, places[item]) for i, item in enumerate(old) if in_old[item] == 1 and item in places
-    ]
-    return [(i, j, 1) for i, j in _rising(pairs)]
+    # Imported when it is used: most texts differ in one place.
+    from collab.content.differences.alignment import unique_pairs
 
-
-def _rising(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the longest part of ``pairs``, whose first numbers rise, in which both rise."""
-    #: For each length the least number that such a part can end with, and its last pair.
-    ends: list[int] = []
-    last: list[int] = []
-    before: list[int] = []
-    for number, (_, second) in enumerate(pairs):
-        length = bisect_left(ends, second)
-        before.append(last[length - 1] if length else -1)
-        ends[length : length + 1] = [second]
-        last[length : length + 1] = [number]
-    chosen, number = [], last[-1] if last else -1
-    while number >= 0:
-        chosen.append(pairs[number])
-        number = before[number]
-    return chosen[::-1]
+    return [(i, j, 1) for i, j in unique_pairs(old, new)]
 
 
 #: Texts are compared by lines, differing lines by words, and differing words by letters.
@@ -178,7 +151,7 @@ _LEVELS: tuple[
 def _blocks(before: str, there: str) -> list[Block]:
     """Return the blocks of ``before`` that are still in ``there``, in order."""
     blocks, old, new = [], 0, 0
-    for start, end, insert in _edits(before, there):
+    for start, end, insert in replacements(before, there):
         blocks.append((old, new, start - old))
         new += start - old + len(insert)
         old = end
