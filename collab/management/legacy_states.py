@@ -7,8 +7,6 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from posixpath import join
 from typing import Any, ClassVar, Protocol
@@ -21,7 +19,6 @@ __all__ = [
     "DatabaseTable",
     "DocumentTable",
     "LegacyStates",
-    "LegacyVersion",
     "Objects",
     "SQLiteTable",
     "VersionedObjects",
@@ -157,41 +154,19 @@ class Objects:
             yield from self._paths(str(PurePosixPath(directory, inner)))
 
 
-@dataclass(frozen=True, slots=True)
-class LegacyVersion:
-    """A version of an object.
-
-    Args:
-        at: when it was written.
-        object: of the client of S3.
-    """
-
-    at: datetime
-    object: Any
-
-    def read(self) -> bytes:
-        """Return the document's state in it."""
-        data: bytes = self.object.get()["Body"].read()
-        return data
-
-
 class VersionedObjects(Objects):
     """A bucket of S3 that is a storage of django-storages, with all versions of its objects."""
 
     _storage: Any
 
-    def versions(self, name: str) -> list[LegacyVersion]:
-        """Return the versions of a document, the oldest first; deletions are none."""
+    def versions(self, name: str) -> list[Any]:
+        """Return the versions of a document, the oldest first, as boto3 has them; no deletions."""
         key = join(self._storage.location, f"{name}{self._suffix}")
         found = self._storage.bucket.object_versions.filter(Prefix=key)
         # Deletions have no size.
-        versions = [
-            LegacyVersion(each.last_modified, each)
-            for each in found
-            if each.object_key == key and each.size is not None
-        ]
+        versions = [each for each in found if each.object_key == key and each.size is not None]
         # They are listed with the newest first, and have no times below a second.
-        newest_first = sorted(versions, key=lambda version: version.at, reverse=True)
+        newest_first = sorted(versions, key=lambda version: version.last_modified, reverse=True)
         return newest_first[::-1]
 
     def _paths(self, directory: str) -> Iterator[str]:

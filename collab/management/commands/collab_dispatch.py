@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import threading
 from argparse import ArgumentParser
-from types import FrameType
 from typing import Any
 
 from django.apps import apps
@@ -43,12 +42,8 @@ class Command(BaseCommand):
 
     def _loop(self) -> None:
         ended = threading.Event()
-
-        def end(number: int, frame: FrameType | None) -> None:
-            ended.set()
-
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, end)
+            signal.signal(number, lambda number, frame: ended.set())
         dispatcher = Dispatcher()
         dispatcher.start()
         self.stdout.write("Changes are delivered as they become due; Ctrl+C ends.")

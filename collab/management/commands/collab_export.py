@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,14 +49,13 @@ class Command(DocumentsCommand):
 
     def run(self, **options: Any) -> None:
         names, output = options["names"], options["output"]
-        suffix, write = SUFFIXES[options["format"]], _WRITERS[options["format"]]
-        schema = options["schema"]
+        format, schema = options["format"], options["schema"]
         with_history = options["with_history"]
-        if with_history and (output is None or options["format"] != "update"):
+        if with_history and (output is None or format != "update"):
             raise CommandError("A history goes with an update: --format update -o PATH")
 
         if len(names) == 1 and not (output and output.is_dir()):
-            self._write(output, write(names[0], schema))
+            self._write(output, _content(names[0], format, schema))
             if with_history:
                 self._write_history(names[0], output, options)
         elif output is None:
@@ -65,8 +63,8 @@ class Command(DocumentsCommand):
         else:
             for name in self.progress(names, options):
                 # Names may have slashes and other characters that file names must not have.
-                path = output / (quote(name, safe=" ") + suffix)
-                self._write(path, write(name, schema))
+                path = output / (quote(name, safe=" ") + SUFFIXES[format])
+                self._write(path, _content(name, format, schema))
                 if with_history:
                     self._write_history(name, path, options)
 
@@ -96,40 +94,29 @@ class Command(DocumentsCommand):
             raise CommandError("An update is bytes, not text. Name a file: -o FILE")
 
 
-def _html(name: str, schema: str | None) -> str:
-    return documents.html(name, schema=schema) + "\n"
-
-
-def _markdown(name: str, schema: str | None) -> str:
-    return documents.markdown(name, schema=schema)
-
-
-def _json(name: str, schema: str | None) -> str:
-    if has_content(name, schema):
-        value = documents.json(name, schema=schema)
-    else:
-        value = render_json(documents.read(name))
+def _content(name: str, format: str, schema: str | None) -> str | bytes:
+    """Return a document in a format."""
+    match format:
+        case "update":
+            return _update(name)
+        case "html":
+            return documents.html(name, schema=schema) + "\n"
+        case "markdown":
+            return documents.markdown(name, schema=schema)
+        case "text" if has_content(name, schema):
+            return documents.text(name, schema=schema) + "\n"
+        case "text":
+            return render_text(documents.read(name)) + "\n"
+        case _ if has_content(name, schema):
+            value = documents.json(name, schema=schema)
+        case _:
+            value = render_json(documents.read(name))
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _text(name: str, schema: str | None) -> str:
-    if has_content(name, schema):
-        return documents.text(name, schema=schema) + "\n"
-    return render_text(documents.read(name)) + "\n"
-
-
-def _update(name: str, schema: str | None) -> bytes:
+def _update(name: str) -> bytes:
     # Not through a Doc, which leaves out pending updates.
     stored = async_to_sync(get_storage().load)(name)
     if stored is None:
         raise DocumentNotFound(f"There is no document {name!r}.")
     return readable_update(stored, name)
-
-
-_WRITERS: dict[str, Callable[[str, str | None], str | bytes]] = {
-    "html": _html,
-    "json": _json,
-    "markdown": _markdown,
-    "text": _text,
-    "update": _update,
-}

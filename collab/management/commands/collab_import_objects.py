@@ -53,9 +53,10 @@ class Command(ImportCommand):
         """Add the versions that are later than those of the document."""
         newest = next(iter(history.versions(name, limit=1)), None)
         for version in states.versions(source):
-            if newest is not None and version.at <= newest.at:
+            at = version.last_modified
+            if newest is not None and at <= newest.at:
                 continue
-            update = read_state(version.read())
-            added = history.import_version(name, update, version.at)
+            update = read_state(version.get()["Body"].read())
+            added = history.import_version(name, update, at)
             if not is_same(history.read(name, added.id), update):
-                raise ValueError(f"The version of {version.at} differs from its source.")
+                raise ValueError(f"The version of {at} differs from its source.")
