@@ -27,7 +27,6 @@ from collab.exceptions import (
     ContentError,
     DocumentNotFound,
     InvalidName,
-    MemberError,
     NoSuchDocument,
 )
 from collab.history.authorship.authors import attributed, shares
@@ -91,7 +90,8 @@ class HistoryView(View):
             refusal = refusal_of(error, user_key(getattr(self, "user", None)))
             if refusal is None:
                 raise
-            return _refused(refusal)
+            status = _STATUS.get(refusal.close_code, 403)
+            return JsonResponse({"detail": str(refusal)}, status=status)
 
     def authenticate(self, request: HttpRequest) -> Any:
         """Return the user of a token in the header ``Authorization``; ``None`` for the session's.
@@ -100,7 +100,8 @@ class HistoryView(View):
         a token needs no CSRF token, as browsers do not send it by themselves.
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() not in ("token", "bearer") or not _has_tokens():
+        has_tokens = apps.is_installed("rest_framework.authtoken")
+        if scheme.lower() not in ("token", "bearer") or not has_tokens:
             return None
         from rest_framework.authentication import TokenAuthentication
 
@@ -253,10 +254,6 @@ class AuthorsView(HistoryView):
         )
 
 
-def _has_tokens() -> bool:
-    return apps.is_installed("rest_framework.authtoken")
-
-
 def _csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
     """Return the refusal of a request of a session that may come from another site."""
     # It never calls the view that it is given.
@@ -264,10 +261,6 @@ def _csrf_failure(request: HttpRequest) -> HttpResponseBase | None:
     check.process_request(request)
     refused: HttpResponseBase | None = check.process_view(request, HttpResponse, (), {})
     return refused
-
-
-def _refused(error: MemberError) -> HttpResponse:
-    return JsonResponse({"detail": str(error)}, status=_STATUS.get(error.close_code, 403))
 
 
 def _json(version: Version) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Deliverer:
                     call_receivers(lease.name, events)
                 self._finish(lease, events)
         except DocumentNotFound:
-            if _exists(lease.name):
+            if async_to_sync(get_storage().exists)(lease.name):
                 raise
             # It was deleted or renamed meanwhile, which is an event of its own.
             self._finish(lease, events)
@@ -142,7 +142,3 @@ class Deliverer:
             self._queue.give_up(lease, kind, events)
         else:
             self._queue.fail(lease, kind, retry_after)
-
-
-def _exists(name: str) -> bool:
-    return async_to_sync(get_storage().exists)(name)
