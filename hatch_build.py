@@ -48,6 +48,7 @@ COMPILED = (
     "collab.protocol.session",
     "collab.protocol.yjs.nesting",
     "collab.protocol.yjs.partial",
+    "collab.protocol.yjs.updates",
     "collab.protocol.yjs.validation",
     "collab.wire",
     "collab_storage.structs",

@@ -24,7 +24,8 @@ from collab.engine.runtime.counters import counters
 from collab.exceptions import MemberError, ProtocolViolation, TooBig
 from collab.protocol.effects import Origin, RoomUpdate
 from collab.protocol.yjs.partial import PartialUpdate, StateVector, advance, can_extend
-from collab.protocol.yjs.updates import EMPTY_UPDATE, PoisonedDoc, merge, outline
+from collab.protocol.yjs.poisoned_doc import PoisonedDoc
+from collab.protocol.yjs.updates import EMPTY_UPDATE, merge, outline
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.updates import state_vector
 

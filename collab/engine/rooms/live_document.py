@@ -17,10 +17,10 @@ from collab.engine.rooms.encoded_document import DocumentBytes, EncodedDocument
 from collab.engine.runtime.malloc_trim import current_trimmer
 from collab.protocol.frames import step2_frame
 from collab.protocol.yjs.nesting import Nesting
+from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
-    PoisonedDoc,
     apply,
     cut,
     is_panic,

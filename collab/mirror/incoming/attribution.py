@@ -21,7 +21,8 @@ from collab.mirror.incoming.map_events import apply_observed
 from collab.mirror.incoming.row_edits import Differences, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredDocument
-from collab.protocol.yjs.updates import PoisonedDoc, apply
+from collab.protocol.yjs.poisoned_doc import PoisonedDoc
+from collab.protocol.yjs.updates import apply
 from collab.protocol.yjs.validation import Section, check_structure
 from collab_storage.base import LogRow, StoredDocument
 from collab_storage.compaction import read_stored

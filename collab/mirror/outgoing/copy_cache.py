@@ -19,7 +19,8 @@ from collab.conf import get_storage
 from collab.engine.hub.working_copies import unsaved_updates
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.partial import can_extend
-from collab.protocol.yjs.updates import PoisonedDoc, apply, merge
+from collab.protocol.yjs.poisoned_doc import PoisonedDoc
+from collab.protocol.yjs.updates import apply, merge
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage.base import Mark, StoredDocument
 from collab_storage.compaction import apply_stored

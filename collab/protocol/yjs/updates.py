@@ -11,6 +11,7 @@ from typing import Any
 from pycrdt import Doc, TransactionEvent, get_state, get_update
 
 from collab.exceptions import ProtocolViolation
+from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage import updates as stored_updates
 from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE
@@ -18,7 +19,6 @@ from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE
 __all__ = [
     "EMPTY_STATE",
     "EMPTY_UPDATE",
-    "PoisonedDoc",
     "apply",
     "check",
     "cut",
@@ -32,10 +32,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("collab.updates")
-
-
-class PoisonedDoc(Exception):
-    """An update could not be applied, and the Doc may be broken by the attempt."""
 
 
 def is_panic(error: BaseException) -> bool:

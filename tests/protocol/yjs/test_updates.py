@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Text, TransactionEvent, get_state
 
 from collab.exceptions import ProtocolViolation
+from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
-    PoisonedDoc,
     apply,
     check,
     cut,
