@@ -42,6 +42,7 @@ async def test_typing_in_one_process_is_read_in_the_other() -> None:
         assert ann.process.text() == bob.process.text()
 
 
+@in_virtual_time
 async def test_a_turns_changes_are_one_message_and_cause_no_question() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -73,6 +74,7 @@ async def test_an_update_is_stored_by_the_process_it_came_to_and_by_no_other() -
         assert bob.process.storage.calls["append"] == 0
 
 
+@in_virtual_time
 async def test_each_room_hears_of_its_own_document_only() -> None:
     async with cluster() as processes:
         first, second = processes.start(), processes.start()
@@ -126,6 +128,7 @@ async def all_type(processes: Cluster, letters: str) -> list[list[str]]:
     return [rooms for _, rooms in told]
 
 
+@in_virtual_time
 async def test_typing_in_many_rooms_in_one_turn_is_one_message() -> None:
     async with cluster() as processes:
         assert len(await all_type(processes, "hello")) == 1
@@ -166,6 +169,7 @@ async def test_one_room_in_many_processes_is_published_to_its_group() -> None:
         assert (relay_group(NOTES), [NOTES]) in processes.wire.changes()
 
 
+@in_virtual_time
 async def test_the_first_message_after_a_pause_waits_for_nothing() -> None:
     async with cluster(timings={"timeout": 0.1}) as processes:
         ann, bob = await two(processes)
@@ -177,6 +181,7 @@ async def test_the_first_message_after_a_pause_waits_for_nothing() -> None:
         assert len(processes.wire.changes()) == 1
 
 
+@in_virtual_time
 async def test_the_news_of_a_closing_room_come_before_its_goodbye() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)

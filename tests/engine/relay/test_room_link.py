@@ -30,6 +30,7 @@ from tests.harness.waiting import until
 # What is lost is asked for.
 
 
+@in_virtual_time
 async def test_a_lost_message_is_asked_for_when_the_next_one_shows_the_gap() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -45,6 +46,7 @@ async def test_a_lost_message_is_asked_for_when_the_next_one_shows_the_gap() -> 
         assert counters.relay_repaired_gaps == before + 1
 
 
+@in_virtual_time
 async def test_messages_that_overtake_each_other_raise_no_question() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -99,6 +101,7 @@ async def test_a_process_is_asked_at_its_first_message() -> None:
         await until(lambda: bob.text == "ab")
 
 
+@in_virtual_time
 async def test_a_digest_shows_that_the_last_message_was_lost() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -109,6 +112,7 @@ async def test_a_digest_shows_that_the_last_message_was_lost() -> None:
         assert processes.wire.kinds(ann.process, bob.process)[:2] == ["digest", "answer"]
 
 
+@in_virtual_time
 async def test_states_that_differ_in_two_digests_are_a_difference() -> None:
     async with cluster(timings={"digest": 0.05}) as processes:
         ann, bob = await two(processes)
@@ -130,6 +134,7 @@ def digest_after_typing(client: Client) -> Message:
     return client.process.link()._digest()
 
 
+@in_virtual_time
 async def test_while_people_type_their_states_are_compared_now_and_then_only() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -160,6 +165,7 @@ async def test_a_process_that_asks_and_has_more_is_asked_in_turn() -> None:
         await until(lambda: bob.text == "hello")
 
 
+@in_virtual_time
 async def test_a_process_that_asks_for_updates_on_their_way_is_not_asked_in_turn() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -328,6 +334,7 @@ async def test_a_process_that_leaves_says_so() -> None:
         assert last(processes.wire.carried, "bye")["from"]
 
 
+@in_virtual_time
 async def test_a_leaving_process_does_not_make_others_store_the_updates_of_a_third() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
@@ -345,6 +352,7 @@ async def test_a_leaving_process_does_not_make_others_store_the_updates_of_a_thi
         assert len(await processes.rows()) == 1
 
 
+@in_virtual_time
 async def test_a_goodbye_of_an_unknown_process_is_ignored() -> None:
     async with cluster() as processes:
         ann = await processes.start().open()
