@@ -6,6 +6,7 @@ mark is ``{"type", "attrs"}``. Empty values are left out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ __all__ = [
     "inline_text",
     "is_text",
     "join_texts",
+    "json_key",
     "make_lines",
     "make_node",
     "make_text",
@@ -129,6 +131,11 @@ def column_span(cell: Mapping[str, Any]) -> int:
     """Return how many columns a cell with these attributes spans."""
     span = cell.get("colspan")
     return span if isinstance(span, int) and 0 < span <= MAX_SPAN else 1
+
+
+def json_key(value: Any) -> str:
+    """Return a text that JSON values share only if they are equal."""
+    return json.dumps(value, sort_keys=True)
 
 
 def clean_number(value: float) -> float | int:

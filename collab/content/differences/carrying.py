@@ -8,14 +8,13 @@ that and the new content has changed, and only that.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from collab.content.schema import Schema
-from collab.content.trees import Node, children, inline_text, make_text
+from collab.content.trees import Node, children, inline_text, json_key, make_text
 
 from .alignment import align, anchors, similarity, words
 from .inline_carrying import carry_inline
@@ -140,7 +139,7 @@ class _Carrier:
         return self._changed(inner, [[each] for each in inner_seen], children(new))
 
     def _key(self, node: Node) -> str:
-        return json.dumps(self._without_identity(node), sort_keys=True)
+        return json_key(self._without_identity(node))
 
     def _without_identity(self, node: Node) -> Node:
         identities = self._schema.identities_of(node["type"])

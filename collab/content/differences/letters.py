@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
+
+from collab.content.trees import json_key
 
 from .alignment import Pairs, anchors, common_ends
 
@@ -51,7 +52,7 @@ class StandIns:
 
     def of(self, value: Any) -> str:
         """Return the character for a value; equal values have the same."""
-        key = json.dumps(value, sort_keys=True)
+        key = json_key(value)
         if key not in self._signs:
             sign = next(self._free)
             self._signs[key], self.values[sign] = sign, value

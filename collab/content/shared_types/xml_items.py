@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pycrdt import XmlElement, XmlFragment, XmlText
 
 from collab.content.differences.alignment import words
 from collab.content.schema import Schema, with_defaults
-from collab.content.trees import MAX_DEPTH, Mark, Node, children, is_text
+from collab.content.trees import MAX_DEPTH, Mark, Node, children, is_text, json_key
 from collab.exceptions import ContentError
 
 from .mark_keys import mark_key, mark_name
@@ -116,7 +115,7 @@ class Items:
             if value is None or key in NOT_CONTENT:
                 continue
             mark = self._schema.complete_mark({"type": mark_name(key), "attrs": value})
-            self._mark_keys.setdefault(_dump(mark), key)
+            self._mark_keys.setdefault(json_key(mark), key)
             if mark["type"] not in self._schema.mark_types:
                 self.foreign.add(mark["type"])
             formatting[key] = mark.get("attrs", {})
@@ -144,7 +143,7 @@ class Items:
     def _key_of(self, mark: Mark) -> str:
         known = self._schema.mark_types.get(mark["type"])
         if known is None:
-            return self._mark_keys.get(_dump(mark), str(mark["type"]))
+            return self._mark_keys.get(json_key(mark), str(mark["type"]))
         return mark_key(mark, known)
 
     # Both.
@@ -163,8 +162,8 @@ class Items:
         seen = [item for item in items if not item.is_empty_text]
         return Item(
             name,
-            self._number(name, _dump(plain), *(item.plain_key for item in seen)),
-            self._number(name, _dump(values), *(item.full_key for item in seen)),
+            self._number(name, json_key(plain), *(item.plain_key for item in seen)),
+            self._number(name, json_key(values), *(item.full_key for item in seen)),
             identity,
             identity is not None or any(item.is_identified for item in items),
             values,
@@ -173,12 +172,8 @@ class Items:
 
     def _texts(self, chunks: Sequence[Sequence[Chunk]]) -> Item:
         joined = join_chunks([chunk for part in chunks for chunk in part])
-        key = self._number("", *((_dump(value), _dump(marks)) for value, marks in joined))
+        key = self._number("", *((json_key(value), json_key(marks)) for value, marks in joined))
         return Item("", key, key, chunks=chunks)
 
     def _number(self, *parts: Hashable) -> int:
         return self._numbers.setdefault(parts, len(self._numbers))
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

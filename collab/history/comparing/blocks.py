@@ -5,16 +5,14 @@ Each node is looked at a limited number of times, so that the time grows with th
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from collab.content.differences.alignment import similarity, words
 from collab.content.schema import Schema
-from collab.content.trees import Node, children, is_text, walk
+from collab.content.trees import Node, children, is_text, json_key, walk
 from collab.history.comparing.changes import ChangeKind, Path, Piece
 from collab.history.comparing.lines import TextLine, compare_lines
 from collab.history.comparing.matching import gaps, matched
@@ -96,12 +94,12 @@ class _Trees:
         attributes = dict(node.get("attrs") or {})
         if self._identity(node) is not None and node["type"] in self._schema.node_types:
             del attributes["id"]
-        key = (node["type"], _text_of(attributes), node.get("text"), inner)
+        key = (node["type"], json_key(attributes), node.get("text"), inner)
         number = self._numbers.setdefault(key, len(self._numbers))
         self._keys[id(node)] = number
         if "marks" not in node:
             return number
-        marked = (number, _text_of(node["marks"]))
+        marked = (number, json_key(node["marks"]))
         return self._numbers.setdefault(marked, len(self._numbers))
 
     def _identity(self, node: Node) -> str | None:
@@ -276,7 +274,3 @@ def _in_order(
         yield i, alike[i]
         j = alike[i] + 1
     yield from ((None, k) for k in range(j, news.stop))
-
-
-def _text_of(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from collab.content.trees import json_key
 from collab.history.comparing.changes import ChangeKind, ContentChange, Path
 from collab.history.comparing.lines import compare_texts
 from collab.history.comparing.matching import gaps, matched
@@ -25,7 +25,7 @@ def compare_values(old: Any, new: Any, root: str, path: Path = ()) -> Iterator[C
         yield from _maps(old, new, root, path)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _arrays(old, new, root, path)
-    elif _text(old) != _text(new):
+    elif json_key(old) != json_key(new):
         both = isinstance(old, str) and isinstance(new, str)
         pieces = compare_texts(old, new) if both else ()
         yield ContentChange(ChangeKind.CHANGED, root, path, path, pieces=pieces, old=old, new=new)
@@ -47,7 +47,7 @@ def _maps(
 def _arrays(
     old: Sequence[Any], new: Sequence[Any], root: str, path: Path
 ) -> Iterator[ContentChange]:
-    pairs = matched([*map(_text, old)], [*map(_text, new)])
+    pairs = matched([*map(json_key, old)], [*map(json_key, new)])
     for olds, news in gaps(pairs, len(old), len(new)):
         both = [*zip(olds, news, strict=False)]
         for i, j in both:
@@ -56,7 +56,3 @@ def _arrays(
             yield ContentChange(ChangeKind.REMOVED, root, (*path, i), None, old=old[i])
         for j in news[len(both) :]:
             yield ContentChange(ChangeKind.ADDED, root, None, (*path, j), new=new[j])
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
