@@ -131,37 +131,32 @@ def change_text(
         old: the content of each of them.
         new: the content that all together get.
     """
-    flat = [chunk for chunks in old for chunk in chunks]
-    stand_ins = StandIns(value for value, _ in [*flat, *new] if isinstance(value, str))
-    before = _Flat(flat, stand_ins)
-    after = _Flat(new, stand_ins)
-    lengths = [len(_Flat(chunks, stand_ins).letters) for chunks in old]
-    writer = _Writer(texts, lengths, before, after, stand_ins)
-    for span in spans(before.letters, after.letters):
-        writer.write(span)
+    _Writer(texts, old, new).write()
 
 
 class _Writer:
     """Applies spans to the shared texts, from their beginning to their end."""
 
     def __init__(
-        self,
-        texts: Sequence[SharedText],
-        lengths: Sequence[int],
-        before: _Flat,
-        after: _Flat,
-        stand_ins: StandIns,
+        self, texts: Sequence[SharedText], old: Sequence[Sequence[Chunk]], new: Sequence[Chunk]
     ) -> None:
+        flat = [chunk for chunks in old for chunk in chunks]
+        values = (value for value, _ in [*flat, *new] if isinstance(value, str))
+        self._stand_ins = StandIns(values)
+        self._before = _Flat(flat, self._stand_ins)
+        self._after = _Flat(new, self._stand_ins)
         self._texts = list(texts)
-        self._left = list(lengths)
-        self._before = before
-        self._after = after
-        self._stand_ins = stand_ins
+        #: Letters of each text that are left.
+        self._left = [len(_Flat(chunks, self._stand_ins).letters) for chunks in old]
         #: Bytes before the current place in the first of the texts that are left.
         self._index = 0
 
-    def write(self, span: Span) -> None:
-        """Apply a span."""
+    def write(self) -> None:
+        """Apply the differences."""
+        for span in spans(self._before.letters, self._after.letters):
+            self._write_span(span)
+
+    def _write_span(self, span: Span) -> None:
         if span.start == span.end:
             self._insert(span.new_start, span.new_end)
             return
