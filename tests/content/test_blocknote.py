@@ -20,7 +20,7 @@ from collab.content import (
     to_text,
 )
 from collab.content.editors.blocknote.blocks import block_text
-from collab.content.editors.blocknote.trees import tree_to_blocks
+from collab.content.editors.blocknote.trees import blocks_in
 from collab.exceptions import InvalidContent
 
 from .samples import block, p, raw_doc
@@ -362,8 +362,7 @@ def test_media_survive_an_edit_beside_them() -> None:
 
 
 def test_blocks_below_nothing_come_to_the_top() -> None:
-    tree = {"type": "doc", "content": [block("nested", p("a"))]}
-    assert [each["type"] for each in tree_to_blocks(tree)] == ["paragraph"]
+    assert [each["type"] for each in blocks_in([block("nested", p("a"))])] == ["paragraph"]
 
 
 def test_cells_with_several_paragraphs_have_lines() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -97,7 +97,8 @@ def read_html(
         foreign: names of nodes that are read although the schema does not have them.
     """
     table = _table(schema)
-    dropped = Counter(f"<{tag}>" for tag in _tags(html) if tag not in table.tags)
+    tags = map(str.lower, re.findall(r"<([a-zA-Z][a-zA-Z0-9-]*)", html))
+    dropped = Counter(f"<{tag}>" for tag in tags if tag not in table.tags)
     reader, fitter = _HtmlReader(table, foreign), Fitter(schema, dropped)
     root = parse_html(_clean(flatten_html(html, dropped), table))
     return fitter.document(reader.nodes(root.children, [])), dropped
@@ -116,10 +117,6 @@ def _clean(html: str, table: _Table) -> str:
         link_rel=None,
     )
     return cleaned
-
-
-def _tags(html: str) -> Iterator[str]:
-    return (tag.lower() for tag in re.findall(r"<([a-zA-Z][a-zA-Z0-9-]*)", html))
 
 
 class _Table:

@@ -163,9 +163,8 @@ class _MarkdownWriter:
 
     def _cells(self, cell: Node) -> Sequence[str]:
         """Return a cell's text, and empty ones for the other columns that it spans."""
-        parts = [
-            self._cell.write(_line(block)) for block in _text_blocks(cell, self._schema.is_inline)
-        ]
+        lines = (node for node in walk(cell) if any(map(self._schema.is_inline, children(node))))
+        parts = [self._cell.write(_line(block)) for block in lines]
         text = "<br>".join(filter(None, parts)).replace("|", "\\|")
         span = self._schema.attributes_of(cell).get("colspan", 1)
         count = span if isinstance(span, int) and 0 < span <= 100 else 1
@@ -174,13 +173,6 @@ class _MarkdownWriter:
     def _rule(self, cell: Node) -> str:
         align = self._schema.attributes_of(cell).get("align")
         return {"left": ":--", "center": ":-:", "right": "--:"}.get(str(align), "---")
-
-
-def _text_blocks(cell: Node, is_inline: Callable[[Node], bool]) -> Iterable[Node]:
-    """Yield the blocks inside a cell that hold text."""
-    for node in walk(cell):
-        if any(is_inline(child) for child in children(node)):
-            yield node
 
 
 def _line(block: Node) -> Sequence[Node]:

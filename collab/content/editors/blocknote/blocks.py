@@ -242,12 +242,8 @@ class _BlocksWriter:
         return make_node(name, block.get("props"), inline)
 
     def _inline(self, content: Any, *, is_code: bool = False) -> list[Node]:
-        if content is None:
-            return []
-        if isinstance(content, str):
-            content = [{"type": "text", "text": content}]
         nodes: list[Node] = []
-        for item in content:
+        for item in [content] if isinstance(content, str) else content or ():
             if isinstance(item, str):
                 item = {"type": "text", "text": item}
             nodes += self._inline_item(_objects([item], "A block's content")[0], is_code)

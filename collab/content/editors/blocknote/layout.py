@@ -13,10 +13,10 @@ from collab.content.schema import BlockFacts, Schema
 from collab.content.shared_types.prosemirror import XmlLayout
 from collab.content.shared_types.xml_reader import read_xml
 from collab.content.shared_types.xml_writer import write_xml
-from collab.content.trees import JSON, Node
+from collab.content.trees import JSON, Node, children, document
 
 from .blocks import block_text, blocks_of, tree_of
-from .trees import KNOWN_BLOCKS, blocks_to_tree, tree_to_blocks
+from .trees import KNOWN_BLOCKS, blocks_in, nodes_of
 
 __all__ = ["BlockNoteLayout"]
 
@@ -42,11 +42,10 @@ class BlockNoteLayout(XmlLayout):
         return blocks_of(read_xml(doc, field, schema), schema)
 
     def to_tree(self, value: JSON, schema: Schema) -> Node:
-        tree = blocks_to_tree(value)
-        return tree | {"content": self.tree_schema(schema).complete(tree["content"])}
+        return document(self.tree_schema(schema).complete(nodes_of(value)))
 
     def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
-        return tree_to_blocks(tree)
+        return blocks_in(children(tree))
 
     def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
         stored = read_xml(doc, field, schema)

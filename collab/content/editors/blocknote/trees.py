@@ -11,7 +11,6 @@ from collab.content.trees import (
     Node,
     children,
     column_span,
-    document,
     inline_text,
     is_text,
     make_lines,
@@ -21,7 +20,7 @@ from collab.content.trees import (
 
 from .blocks import Block, column_widths
 
-__all__ = ["KNOWN_BLOCKS", "blocks_to_tree", "tree_to_blocks"]
+__all__ = ["KNOWN_BLOCKS", "blocks_in", "nodes_of"]
 
 #: Blocks that are items: the list they are in, and the node that they are.
 _ITEMS = {
@@ -55,17 +54,13 @@ _COLORS = ("textColor", "backgroundColor")
 # A tree of blocks.
 
 
-def blocks_to_tree(blocks: Sequence[Block]) -> Node:
-    """Return the tree of blocks."""
-    return document(_nodes(blocks))
-
-
-def _nodes(blocks: Iterable[Block]) -> list[Node]:
+def nodes_of(blocks: Iterable[Block]) -> list[Node]:
+    """Return the nodes of blocks."""
     nodes: list[Node] = []
     last = ""
     for block in blocks:
         kind, props = block["type"], block["props"]
-        inner = _nodes(block["children"])
+        inner = nodes_of(block["children"])
         if kind in _ITEMS:
             name, item = _ITEMS[kind]
             start = {"start": props["start"]} if props.get("start") is not None else {}
@@ -186,19 +181,15 @@ def _styled(item: Block) -> list[Node]:
 # Blocks of a tree.
 
 
-def tree_to_blocks(tree: Node) -> list[Block]:
-    """Return the blocks of a tree."""
-    return _blocks(children(tree))
-
-
-def _blocks(nodes: Iterable[Node]) -> list[Block]:
+def blocks_in(nodes: Iterable[Node]) -> list[Block]:
+    """Return the blocks that nodes are."""
     blocks: list[Block] = []
     for node in nodes:
         kind = node["type"]
         if kind == "nested" and blocks:
-            blocks[-1]["children"] += _blocks(children(node))
+            blocks[-1]["children"] += blocks_in(children(node))
         elif kind == "nested":
-            blocks += _blocks(children(node))
+            blocks += blocks_in(children(node))
         elif kind in _LISTS:
             start = node.get("attrs", {}).get("start", 1)
             for index, item in enumerate(children(node)):
@@ -227,7 +218,7 @@ def _item_block(kind: str, item: Node) -> Block:
     block["props"] |= _new(kind, paragraph)["props"]
     if kind == "checkListItem":
         block["props"]["checked"] = item.get("attrs", {}).get("checked") is True
-    return block | {"content": _inline_content(children(paragraph)), "children": _blocks(rest)}
+    return block | {"content": _inline_content(children(paragraph)), "children": blocks_in(rest)}
 
 
 def _block(node: Node) -> Block:
@@ -273,7 +264,7 @@ def _quote(node: Node) -> Block:
         else:
             below.append(child)
     block = _new("quote", node, _LOOK[:2])
-    return block | {"content": _inline_content(lines), "children": _blocks(below)}
+    return block | {"content": _inline_content(lines), "children": blocks_in(below)}
 
 
 def _table_content(table: Node) -> Block:
