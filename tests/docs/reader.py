@@ -81,6 +81,8 @@ class Reader:
                 self._project.run(sys.executable, "manage.py", name, *arguments)
             case ["python", "manage.py", "collab_serve", *_]:
                 pass  # The tests that serve the project run it.
+            case ["python", "-m", "pytest"]:
+                pass  # exercise() runs the tests of the page.
             case ["python", *arguments]:
                 self._steps.append(arguments)
             case ["django-admin", *_] as command:
@@ -92,7 +94,7 @@ class Reader:
             case ["npx", "esbuild", script, *_]:
                 # The tests with a browser run it.
                 assert (self._project.directory / script).exists()
-            case ["make", target]:
+            case ["make", target] | ["make", "-C", "../django-collab", target]:
                 makefile = (ROOT / "Makefile").read_text()
                 assert re.search(rf"^{target}:", makefile, re.MULTILINE), line
             case ["uvicorn", *arguments]:
@@ -115,6 +117,8 @@ def check_pip(arguments: list[str]) -> None:
             name, _, extras = requirement.rstrip("]").partition("[")
             assert name == metadata["name"]
             assert set(extras.split(",")) <= {"", *metadata["optional-dependencies"]}
+        case ["install", "pytest", "pytest-django", "pytest-asyncio"]:
+            pass
         case ["wheel", "--no-deps", "--wheel-dir", "wheels", "../django-collab"]:
             pass  # The tests of the packages build the wheel.
         case ["config", "--site", "set", "install.find-links", "$PWD/wheels"]:

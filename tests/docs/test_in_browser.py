@@ -122,6 +122,9 @@ def test_two_people_write_the_text_of_the_first_tutorial(
         # Her cursor is where it was, behind the text.
         ann.keyboard.type(" you")
         expect(bob.locator("textarea")).to_have_value("Oh, Hello you")
+        bob.get_by_role("button", name="Sign").click()
+        expect(bob.locator("body")).to_contain_text("ann was here.")
+        expect(ann.locator("textarea")).to_have_value("ann was here.\nOh, Hello you")
         ann.close()
         bob.close()
 
@@ -165,6 +168,9 @@ def test_two_people_chat_as_in_the_tutorial(
         ann.get_by_label("Say something").press("Enter")
         for each in (ann, bob):
             expect(each.locator("li")).to_have_text("ann: Hello")
+        expect(ann.get_by_label("Say something")).to_have_value("")
+        ann.get_by_label("Say something").press("Enter")
+        expect(ann.locator("output")).to_have_text('[{"text":["Say something."]}]')
         bob.get_by_label("Say something").fill("x")
         bob.get_by_label("Say something").press("Enter")
         expect(ann.locator("li")).to_have_text(["ann: Hello", "ann: x"])
