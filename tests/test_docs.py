@@ -104,6 +104,8 @@ def test_every_check_is_documented() -> None:
 def test_every_close_code_is_documented() -> None:
     documented = {(row[0], row[1].strip("`")) for row in rows("docs/auth.md")}
     assert {(str(code.value), code.name) for code in CloseCode} <= documented
+    remedies = text_of("docs/troubleshooting.md")
+    assert [code for code in CloseCode if f"\n### {code.value} {code.name}\n" not in remedies] == []
 
 
 def test_every_logger_is_documented() -> None:
