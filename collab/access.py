@@ -11,9 +11,9 @@ __all__ = ["GRANT_AGE", "GRANT_PREFIX", "Access", "grant", "granted_access", "gr
 
 #: Seconds for which a grant is valid.
 GRANT_AGE: Final = 24 * 60 * 60
-#: A subprotocol of a websocket that begins so has a grant.
+#: Prefix of the websocket subprotocols that carry a grant.
 GRANT_PREFIX: Final = "collab.grant."
-#: In a grant: it includes the versions of the document.
+#: A part of a grant that includes the versions of the document.
 _HISTORY: Final = "history"
 
 
@@ -50,7 +50,7 @@ def granted_access(token: str, name: str, *, history: bool = False) -> Access:
     """Return the access to ``name`` that a token grants; none if it is not valid (any more).
 
     Args:
-        token: it.
+        token: the signed token.
         name: the document.
         history: to its versions.
     """

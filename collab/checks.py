@@ -343,10 +343,10 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
         hint = "Correct ASGI_APPLICATION: the dotted path of the application in your asgi.py."
         return [Warning(str(error), hint=hint, id="collab.W006")]
     is_closed = get_settings().DEFAULT_ACCESS == "none"
-    verb = "refuses" if is_closed else "lets in"
+    effect = "refuses all users of" if is_closed else "lets all users into"
     return [
         Warning(
-            f"{_full_name(consumer)} {verb} everybody whose document has no type.",
+            f"{_full_name(consumer)} {effect} documents without a type.",
             hint="Override authorize() in a consumer of your own or register document types, see"
             " docs/auth.md; or give a LiveConsumer permission_classes, see docs/live.md.",
             obj=consumer,

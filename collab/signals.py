@@ -1,7 +1,7 @@
 """Signals of documents, for code that knows nothing of their types.
 
-Receivers of ``document_changed`` and its kin are called like the methods of a
-:class:`~collab.documents.DocumentType`: once the change is stored, at least once, by one process,
+Receivers of ``document_changed`` and the other signals of documents are called like the methods of
+a :class:`~collab.documents.DocumentType`: once the change is stored, at least once, by one process,
 in a worker thread. The sender is the document's type, or ``None``; each receiver gets ``name``, and
 the arguments of the method of that name.
 

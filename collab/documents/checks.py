@@ -12,7 +12,7 @@ from collab.documents.registry import Registration, registrations
 
 __all__ = ["check_document_types"]
 
-#: Methods of which a type needs one, so that its documents can be opened.
+#: A type needs one of these methods: without any, its documents cannot be opened.
 _DECIDING = ("authorize", "access_for")
 
 

@@ -73,8 +73,8 @@ class DocumentType:
     #: takes up to 1.6 seconds.
     change_delay: ClassVar[float] = 2.0
     change_max_delay: ClassVar[float] = 10.0
-    #: Call ``changed()`` and its kin in a transaction that also records that they have succeeded,
-    #: so that they write to that database exactly once. Turn it off for a method
+    #: Call ``changed()`` and the other hooks after changes in a transaction that also records their
+    #: success, so that they write to that database exactly once. Turn it off for a method
     #: that takes long, such as one that calls another service.
     atomic: ClassVar[bool] = True
 
@@ -94,9 +94,9 @@ class DocumentType:
     def access_for(self, users: Sequence[Any], *args: Any, **parameters: Any) -> Any:
         """Return the access of each of ``users`` to the document: a dict of ``Access`` by user.
 
-        Checks of connected users that come together ask it once, in place of ``authorize()`` for
-        each user, so both have to agree; a type that has only this one is asked this one always.
-        A user whom the dict lacks is refused. An error that it raises is the answer for all users.
+        Checks of connected users that come together call it once, in place of ``authorize()`` for
+        each user, so both have to agree. In a type without ``authorize()`` all checks call it.
+        A user whom the dict lacks is refused. An error counts as the answer for all users.
         """
 
     def contents(self) -> Mapping[str | None, Schema | str]:

@@ -145,9 +145,9 @@ def default_access(consumer: type) -> Access:
     if access == Access.NONE and consumer not in _reported:
         _reported.add(consumer)
         logger.error(
-            "%s refuses everybody: nothing decides who may connect. Override authorize(), give a "
+            "%s refuses all users: nothing decides who may connect. Override authorize(), give a "
             "LiveConsumer permission_classes, or register a document type for the name; "
-            'COLLAB["DEFAULT_ACCESS"] = "write" lets everybody in.',
+            'COLLAB["DEFAULT_ACCESS"] = "write" opens these documents to all users.',
             consumer.__qualname__,
         )
     return access

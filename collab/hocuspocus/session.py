@@ -64,7 +64,7 @@ class HocuspocusSession(Session):
 
     @property
     def received_updates(self) -> int:
-        """The number of updates, of which further answers are none."""
+        """The number of received updates; an answer without news does not count."""
         return self._updates
 
     def answer_reader(self, *, has_news: bool) -> Reply:

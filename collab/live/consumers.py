@@ -72,7 +72,7 @@ class LiveConsumer(StateConsumer):
 
     @classmethod
     def is_open_to_everybody(cls) -> bool:
-        """Return whether the project decides nowhere who may connect; a system check warns."""
+        """Return whether the project restricts connections nowhere; a system check warns."""
         own = cls.authorize is LiveConsumer.authorize and cls.connect is LiveConsumer.connect
         return own and not cls.permission_classes and state_of(cls) is None
 
@@ -118,7 +118,7 @@ class LiveConsumer(StateConsumer):
 
     @property
     def has_document(self) -> bool:
-        """There is a document beside the actions."""
+        """Whether the connection has a document beside the actions."""
         is_own = type(self).make_room_name is not StateConsumer.make_room_name
         has_room = "room" in self.scope.get("url_route", {}).get("kwargs", {})
         return is_own or has_room or state_of(type(self)) is not None

@@ -48,7 +48,7 @@ def _is(user: User, owner: object) -> bool:
 
 
 class OwnRowsMirror(ModelMirror[M]):
-    """Declares rows of which their owners see more than others do.
+    """Declares rows that show their owners more fields than others.
 
     The attributes of :class:`ModelMirror` are for all users; those for owners have ``own`` in their
     names.

@@ -80,10 +80,20 @@ class _Worker:
         await asyncio.wrap_future(closing)
 
 
-class _LastVerb(threading.local):
-    """The last verb of the current thread."""
+class _Failing(threading.local):
+    """Whether the last verb of the current thread failed, too."""
 
-    failed = False
+    def __init__(self) -> None:
+        self._is_row = False
+
+    def repeats(self) -> bool:
+        """Record a failure; return whether it is one of a row."""
+        repeats, self._is_row = self._is_row, True
+        return repeats
+
+    def end(self) -> None:
+        """Record a success."""
+        self._is_row = False
 
 
 _worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", default=None)
@@ -114,7 +124,7 @@ class ORMStorage(HistoryStorage):
         self.using = using
         self._queries = Queries(using)
         self._versions = VersionQueries(self._queries)
-        self._last_verb = _LastVerb()
+        self._failing = _Failing()
 
     async def load(self, name: str) -> StoredDocument | None:
         check_name(name)
@@ -128,6 +138,10 @@ class ORMStorage(HistoryStorage):
         for entry in entries:
             check_name(entry.name)
         return await self._run(lambda: self._queries.append(entries)) if entries else {}
+
+    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        check_name(name)
+        return await self._run(lambda: self._queries.replace(name, loaded, snapshot))
 
     async def fold(
         self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
@@ -266,12 +280,11 @@ class ORMStorage(HistoryStorage):
         try:
             result = verb()
         except Error as error:
-            repeated, self._last_verb.failed = self._last_verb.failed, True
-            drop_if_broken(connections[self.using], error, repeated=repeated)
+            drop_if_broken(connections[self.using], error, repeated=self._failing.repeats())
             if (translated := translate(error, self.using)) is error:
                 raise
             raise translated from error
-        self._last_verb.failed = False
+        self._failing.end()
         return result
 
     def _close(self) -> None:

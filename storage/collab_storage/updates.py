@@ -23,7 +23,6 @@ __all__ = [
     "has_no_news",
     "is_covered",
     "merge",
-    "read_id",
     "read_text",
     "read_typed",
     "read_varuint",
@@ -130,9 +129,9 @@ def read_typed(update: bytes) -> TypedText | None:
         info = update[struct_at]
         if info != _BEHIND and info != _BETWEEN:
             return None
-        left, size_at = read_id(update, struct_at + 1)
+        left, size_at = _read_id(update, struct_at + 1)
         if info == _BETWEEN:
-            right, size_at = read_id(update, size_at)
+            right, size_at = _read_id(update, size_at)
         size, text_at = read_varuint(update, size_at)
         length, end = read_text(update, text_at, size)
     except (LookupError, ValueError):
@@ -143,8 +142,7 @@ def read_typed(update: bytes) -> TypedText | None:
     return TypedText(update, client, start, after, left, right, struct_at, size_at, text_at)
 
 
-def read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
-    """Return the client id and clock at ``position``, and the position behind them."""
+def _read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
     client, position = read_varuint(data, position)
     clock, position = read_varuint(data, position)
     return (client, clock), position
@@ -281,7 +279,7 @@ def read_varuint(data: bytes, position: int) -> tuple[int, int]:
     """Return the integer at ``position`` and the position behind it.
 
     Raises:
-        ValueError, IndexError: there is none, or it is larger than 56 bits.
+        ValueError, IndexError: the bytes have none, or one of more than 56 bits.
     """
     digit = data[position]
     if digit < 0x80:

@@ -463,7 +463,7 @@ def test_a_consumer_without_a_refusal_is_found(
     serve(application)
     message = the_one(deploy=True)
     assert (message.id, message.obj) == ("collab.W005", Open)
-    assert message.msg.startswith("tests.collab.test_checks.Open lets in everybody")
+    assert message.msg.startswith("tests.collab.test_checks.Open lets all users into")
 
 
 def test_a_consumer_that_decides_nothing_refuses_every_user_by_default(
@@ -471,7 +471,7 @@ def test_a_consumer_that_decides_nothing_refuses_every_user_by_default(
 ) -> None:
     settings.COLLAB = {}
     serve(URLRouter(ROUTES))
-    assert "Open refuses everybody" in the_one(deploy=True).msg
+    assert "Open refuses all users" in the_one(deploy=True).msg
 
 
 def test_a_consumer_that_serves_document_types_needs_no_more(

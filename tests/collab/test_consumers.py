@@ -389,7 +389,7 @@ async def test_a_consumer_that_does_not_decide_gives_the_default_access(
     for _ in range(2):
         if code:
             assert await visitor(Undecided).connect() == (False, code)
-            assert [("Undecided refuses everybody" in text) for text in caplog.messages] == [True]
+            assert [("Undecided refuses all users" in text) for text in caplog.messages] == [True]
         else:
             async with connect(serve(Undecided), "/ws/room") as ann:
                 assert ann.access == "read"

@@ -26,9 +26,9 @@ LOG_CONTEXT = {
 CONTENT = {"content", "data", "doc", "frame", "message", "payload", "state", "text", "update"}
 #: What concerns no room in particular, or code that does not know in which it runs.
 NO_ROOM = {
-    "%s refuses everybody: nothing decides who may connect. Override authorize(), give a "
+    "%s refuses all users: nothing decides who may connect. Override authorize(), give a "
     "LiveConsumer permission_classes, or register a document type for the name; "
-    'COLLAB["DEFAULT_ACCESS"] = "write" lets everybody in.',
+    'COLLAB["DEFAULT_ACCESS"] = "write" opens these documents to all users.',
     "A document could not be read.",
     "An observer of the document failed.",
     "%d updates of an earlier process are stored now.",

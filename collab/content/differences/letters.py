@@ -17,7 +17,7 @@ __all__ = ["TOKEN", "Span", "StandIns", "spans"]
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|\s+|.", re.DOTALL)
 #: Old tokens times new tokens, beyond which only unique ones are looked for.
 _MAX_COMPARED = 1_000_000
-#: A text of which less stays is replaced as a whole rather than here and there.
+#: A text that keeps a smaller share is replaced as a whole, not in parts.
 _MIN_KEPT = 0.25
 #: Characters without a meaning, four bytes each.
 _FREE = ("\U000f0000", "\U0010fffe")

@@ -18,7 +18,7 @@ _LEVEL = {"level": Attribute(default=1, types=(int,))}
 
 
 def _node(like: str, name: str | None = None, **differences: Any) -> NodeType:
-    """Return a node that is one of Tiptap, but for its name and some differences."""
+    """Return a node of Tiptap with another name and some differences."""
     node = TIPTAP.node_types[like]
     return replace(node, name=name or like, like=like if name else "", **differences)
 
@@ -31,8 +31,8 @@ _NODES = (
     _node("heading", attributes=_LEVEL, html=parts.heading(_LEVEL)),
     _node("codeBlock", "code_block", attributes={}, parse={"pre": {}}),
     _node("text"),
-    _node(
-        "image",
+    NodeType(
+        name="image",
         group="inline",
         is_inline=True,
         attributes={
@@ -40,6 +40,7 @@ _NODES = (
             "alt": Attribute(types=_TEXT, html="alt"),
             "title": Attribute(types=_TEXT, html="title"),
         },
+        html="img",
         parse={"img[src]": {}},
     ),
     _node("hardBreak", "hard_break"),

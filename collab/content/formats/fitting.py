@@ -22,9 +22,9 @@ from collab.content.trees import (
 
 __all__ = ["BREAK", "Fitter"]
 
-#: Stands between texts that are not in the same line.
+#: Separates texts that are not in the same line.
 BREAK: Final[Node] = {"type": "<break>"}
-#: Nodes around a node that has to be wrapped, at most.
+#: At most this number of nodes wrap a node.
 _MAX_WRAPPERS = 3
 #: Nodes of one kind after which another one is not checked.
 _MANY = 100
@@ -134,7 +134,7 @@ class Fitter:
         parts: list[tuple[NodeType, list[Node]]] = []
         for node in nodes:
             if node is BREAK or not _has_letters([node]):
-                # Nothing to be seen; it may be between two words.
+                # Nothing visible; it may be between two words.
                 for _, content in parts[-1:]:
                     content.append(node)
                 continue
@@ -202,7 +202,7 @@ class Fitter:
         return None
 
     def _unwrap(self, expression: ContentExpression, node: Node, placed: list[Node]) -> None:
-        """Place the content of a node that cannot be where it is."""
+        """Place the content of a node that its parent cannot hold."""
         self._dropped[f"node {node['type']}"] += 1
         for inner in self._blocks(children(node)):
             self._place(expression, inner, placed)

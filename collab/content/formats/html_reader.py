@@ -31,12 +31,12 @@ _BLOCKS = frozenset(
     | {"fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "html", "main"}
     | {"nav", "section", "summary"}
 )
-#: Elements that begin and end a line, and say more than that.
+#: Elements that begin and end a line, and have a meaning beyond that.
 _PARTS = frozenset(
     {"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "pre", "table", "td", "th"}
     | {"tr", "ul"}
 )
-#: Elements that say nothing that could be lost.
+#: Elements without a meaning that could be lost.
 _NEUTRAL = _BLOCKS | frozenset(
     {"a", "abbr", "b", "bdi", "bdo", "big", "br", "button", "caption", "cite", "col", "colgroup"}
     | {"data", "dfn", "font", "i", "input", "kbd", "label", "legend", "p", "q", "samp", "small"}
@@ -53,7 +53,7 @@ _SELECTOR = re.compile(
 
 @dataclass(frozen=True)
 class _Rule:
-    """One way in which HTML says a node or a mark."""
+    """One way to write a node or a mark in HTML."""
 
     kind: NodeType | MarkType
     tag: str
@@ -64,7 +64,7 @@ class _Rule:
 
     @property
     def rank(self) -> int:
-        """Rules that ask for more come first."""
+        """The rank of the rule; rules with more conditions come first."""
         return 0 if self.attribute or self.style else 1 if callable(self.parse) else 2
 
     def match(self, element: HtmlElement) -> Mapping[str, Any] | None:

@@ -20,7 +20,7 @@ from .html_reader import read_html
 
 __all__ = ["read_markdown"]
 
-#: Parts that a text has at most: some, and more with each letter.
+#: At most this number of parts in a text; each letter allows more.
 _MAX_TOKENS = 1000
 _MAX_TOKENS_PER_LETTER = 10
 _BOX = re.compile(r"\[([ xX])\](?:[ \t]+|$)")

@@ -64,7 +64,7 @@ def read_delta(text: SharedText) -> list[Chunk]:
 
 
 def join_chunks(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Return chunks with neighbouring texts of equal formatting made one, and no empty ones."""
+    """Return chunks without empty ones; neighbouring texts of equal formatting are joined."""
     joined: list[Chunk] = []
     for chunk in chunks:
         last = joined[-1] if joined else Chunk(None, {})

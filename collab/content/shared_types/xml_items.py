@@ -29,21 +29,21 @@ Parent: TypeAlias = XmlFragment | XmlElement
 class Item:
     """An element, or the texts between two elements; in the document, or as it should be."""
 
-    #: Of the node; empty for texts.
+    #: The kind of the node; empty for texts.
     name: str
     #: Numbers that are equal for equal items, without and with the attributes that identify nodes.
     plain_key: int
     full_key: int
-    #: It identifies the node, if its kind has such an attribute and it is known.
+    #: The value of the attribute that identifies the node; ``None`` without one.
     identity: Any = None
-    #: Any node in it is identified.
+    #: Whether any node in it is identified.
     is_identified: bool = False
-    #: All that are not null, with defaults.
+    #: The attributes that are not null, with defaults.
     attributes: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Item] = ()
     #: The content of each text.
     chunks: Sequence[Sequence[Chunk]] = ()
-    #: The elements or texts of the document; none if the item only should be there.
+    #: The elements or texts of the document; none for an item of the wanted content.
     shared: Sequence[Any] = ()
     #: Names of attributes that the document has.
     stored: frozenset[str] = frozenset()

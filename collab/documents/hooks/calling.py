@@ -39,7 +39,7 @@ async def call_hook(hook: Callable[..., Any], *args: Any, **parameters: Any) -> 
         async with asyncio.timeout(_TIMEOUT) as deadline:
             if iscoroutinefunction(hook):
                 return await hook(*args, **parameters)
-            # As the threads of a pool, of which it has no more.
+            # HookThreads has as much of an executor as sync_to_async() uses.
             executor = cast("Any", threads_of(getattr(hook, "__self__", hook)))
             call = sync_to_async(_call_in_thread, thread_sensitive=False, executor=executor)
             return await call(hook, *args, **parameters)

@@ -47,13 +47,13 @@ class MergingFormMixin(_ModelForm):
             name
             for name, field in self.fields.items()
             if not (field.widget.is_hidden or isinstance(field, forms.FileField))
-            # A field that is live in the form has no value of when it was opened.
+            # A field that is live in the form has no value from its opening.
             if not getattr(field, "is_live", False)
         ]
         sent = {name for name in shown if self.is_bound and self._is_sent(name)}
         self._keep_parts(sent)
         for name in shown:
-            # The hidden inputs of a list are as many as its values: none, perhaps.
+            # A list has a hidden input for each value, so none if it is empty.
             is_list = isinstance(self.fields[name].hidden_widget(), forms.MultipleHiddenInput)
             has_base = name in sent or (is_list and bool(sent))
             self.fields[name].show_hidden_initial = not self.is_bound or has_base

@@ -1,4 +1,4 @@
-"""Images as their first bytes say they are; names and types that clients send prove nothing."""
+"""Images by their first bytes; names and types that clients send prove nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The question to a client for updates that the server lacks, and answers that were refused.
 
 A client that is refused an update for good, as it is too large or not valid, connects again, and
-returns the update with its answer to that question, for ever. So it is asked again after a pause
+returns the update with its answer to that question, forever. So it is asked again after a pause
 only, which grows with each refusal; meanwhile it gets the changes of the others.
 """
 

@@ -1,4 +1,4 @@
-"""The address that a connection is counted by."""
+"""The addresses that connections are counted by."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collab.conf import get_settings
 
 __all__ = ["address_of"]
 
-#: Addresses of which the key is kept: reading one takes longer than anything else of a join here.
+#: Number of addresses whose keys are cached: parsing one takes longer than the rest of a join here.
 _MAX_CACHED = 1_000
 _FORWARDED_FOR = b"x-forwarded-for"
 
 
 def address_of(scope: Mapping[str, Any]) -> str | None:
-    """Return the key that a connection's address is counted by, ``None`` if it is not known.
+    """Return the key that counts a connection's address, ``None`` if the address is not known.
 
     Each client of IPv6 has 2**64 addresses, so these count as one. Behind ``TRUSTED_PROXIES``
     proxies, each of which appends to ``X-Forwarded-For`` the address that connects to it, the

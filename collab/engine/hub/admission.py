@@ -26,7 +26,7 @@ _MINUTE = 60.0
 #: New connections per minute for each concurrent connection that is allowed: more than one, as
 #: all may come back at once after a restart.
 _JOINS_PER_CONNECTION = 1.2
-#: Users or addresses whose rates are kept, at most. Beyond it the least recent is forgotten.
+#: Rates are kept of at most this number of users or addresses; the least recent is dropped.
 _MAX_REMEMBERED = 10_000
 
 
@@ -34,7 +34,7 @@ class RateLimit:
     """Limits how often each of many users or addresses does something.
 
     Args:
-        times: how often in a minute on average, and at once.
+        times: at most this number in a minute on average, and at once.
         most: keys that are remembered, at most.
     """
 
@@ -95,7 +95,7 @@ class Limit:
         self._connections[key] += 1
 
     def leave(self, key: str) -> None:
-        """Count one connection of ``key`` less."""
+        """Remove one connection of ``key`` from the count."""
         self._connections[key] -= 1
         if not self._connections[key]:
             del self._connections[key]
@@ -153,7 +153,7 @@ class Admission:
             self._entered.append((limit, key))
 
     def end(self) -> None:
-        """Count the connection no more."""
+        """Remove the connection from the count."""
         for limit, key in self._entered:
             limit.leave(key)
         self._entered.clear()

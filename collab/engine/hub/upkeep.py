@@ -98,7 +98,7 @@ class Upkeep:
             try:
                 found = await self._store.storage.marks(list(before))
             except Exception as error:
-                # Of whatever class, it must not end the polling.
+                # An error of any class must not end the polling.
                 logger.warning("The storage cannot be polled (%s).", type(error).__name__)
                 continue
             for name, mark in found.items():
@@ -108,7 +108,7 @@ class Upkeep:
     async def reread(self, name: str) -> None:
         """Apply to a live room the updates of the storage that it may have missed."""
         if name in self._rereading:
-            # A layer that is away gives reason again and again; one reader is enough.
+            # An unavailable layer causes this again and again; one reader is enough.
             return
         self._rereading.add(name)
         try:

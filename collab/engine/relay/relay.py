@@ -108,8 +108,10 @@ class Relay:
     async def listen(self) -> None:
         """Receive orders that concern every process, also while no room is open."""
         async with self._starting:
-            if self._periodic:
-                return
+            await self._start()
+
+    async def _start(self) -> None:
+        if not self._periodic:
             await self.layer.start()
             await self.layer.join(relay_group(ALL_ROOMS))
             self._periodic = [

@@ -9,7 +9,7 @@ from collab.engine.relay.layer_channel import LAYER_PAUSE, LAYER_TIMEOUT
 __all__ = ["DEFAULT", "RelayTimings"]
 
 #: Time for which a process collects updates before it stores them, at most, in seconds. The writer
-#: has it as a number of pauses; neither of both packages may import the other.
+#: has the same time as a number of pauses; neither package may import the other.
 _COLLECTING = 1.6
 
 

@@ -50,7 +50,7 @@ class Integrator:
     4. When ``integrate`` returns, nothing is queued, and of the pending updates none is ready.
     5. A refused update leaves the document as it was, and costs no member but its sender anything.
     6. A member's update is numbered below every update of that member that is pending.
-    7. A member of which an update is pending was asked for the missing ones, or will be soon.
+    7. A member with a pending update was asked for the missing ones, or will be soon.
 
     Args:
         name: of the document.

@@ -105,7 +105,7 @@ class Member:
     # Sending.
 
     def send_frame(self, frame: bytes | str) -> None:
-        """Send a frame of which none may be left out."""
+        """Send a frame that may neither be merged with others nor left out."""
         self.outbox.send_frame(frame)
 
     async def ready(self) -> None:

@@ -133,7 +133,7 @@ class Outbox:
     # Sending.
 
     def send_frame(self, frame: bytes | str) -> None:
-        """Send a frame of which none may be left out."""
+        """Send a frame that may neither be merged with others nor left out."""
         counters.sent_bytes += len(frame)
         if self._drain is None:
             self._put(frame)

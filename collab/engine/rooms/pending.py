@@ -91,7 +91,7 @@ class PendingUpdates:
         self._senders.pop(member, None)
 
     def pop_ready(self, known: StateVector) -> list[RoomUpdate[Member]]:
-        """Remove and return updates of which a part can be integrated now."""
+        """Remove and return the updates that can be integrated now, at least in part."""
         ready: list[RoomUpdate[Member]] = []
         for sender in self._senders.values():
             still_pending: list[RoomUpdate[Member]] = []

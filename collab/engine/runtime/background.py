@@ -34,7 +34,7 @@ class BackgroundTasks:
 
         Args:
             work: a coroutine.
-            name: of the work, for logs and debuggers.
+            name: the name of the work, for logs and debuggers.
             room: the document it is done for, for the log.
         """
         task = asyncio.get_running_loop().create_task(work, name=f"{self._owner}-{name}")

@@ -15,7 +15,7 @@ from collab.engine.runtime.per_loop import PerLoop
 
 __all__ = ["Trimmer", "current_trimmer"]
 
-#: Bytes that are freed before it is worth the time, some milliseconds.
+#: Number of freed bytes that justifies a call, which takes some milliseconds.
 _WORTH = 1024 * 1024
 #: Seconds between two attempts.
 _INTERVAL = 2.0
@@ -34,7 +34,7 @@ class Trimmer:
     """Returns memory to the system from time to time, when much was freed.
 
     Args:
-        trim: returns it.
+        trim: returns freed memory to the system.
     """
 
     def __init__(self, trim: Callable[[int], object]) -> None:

@@ -1,4 +1,4 @@
-"""Objects of which there is one for each event loop."""
+"""Objects with one instance for each event loop."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Deadline:
         self._start()
 
     def meet(self) -> None:
-        """End it: it is met, or does not matter any more."""
+        """End the deadline: it is met, or does not matter any more."""
         self._handle.cancel()
 
     def _start(self) -> None:

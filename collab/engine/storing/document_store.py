@@ -107,7 +107,7 @@ class DocumentStore:
             except DocumentLocked:
                 await asyncio.sleep(_LOCKED_PAUSE)
         if id:
-            # ``True`` is of a storage without ids.
+            # A storage without ids returns ``True``.
             self.marks.created(name, 1, None if id is True else id)
         return bool(id)
 
@@ -178,7 +178,7 @@ class DocumentStore:
     async def end_storing(self, hold_time: float = HOLD_TIME) -> None:
         """Write all unsaved updates to a file, for the next process to store.
 
-        While that fails, both are tried on: it is the last chance of these updates.
+        While that fails, storing and writing are tried again: these updates have no other chance.
         """
         until = asyncio.get_running_loop().time() + hold_time
         failure: OSError | None = None

@@ -37,7 +37,7 @@ __all__ = ["Run", "ablame", "ablame_html", "blame", "blame_html", "labels_of", "
 _FIRST, _LAST = 0xE000, 0xF8FF
 #: Stands for an unknown author.
 _UNKNOWN = 0xF8FF
-#: Not letters, so that no text has them for anything else: they surround a run.
+#: Signs around a run; no letters, so that they have no other meaning in a text.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 
 

@@ -22,9 +22,9 @@ __all__ = ["ComparedBlock", "compare_trees"]
 #: Old blocks times new blocks up to which each is compared with each; beyond, with those near.
 _ALL_COMPARED = 2_500
 _NEAR = 16
-#: Blocks less alike are not one that was changed.
+#: Blocks that are less alike do not count as one changed block.
 _MIN_LIKENESS = 0.5
-#: Letters and nodes of a block of which its likeness is judged.
+#: At most this number of letters and nodes decide how alike two blocks are.
 _SAMPLE, _SAMPLED_NODES = 2_000, 100
 
 
@@ -37,7 +37,7 @@ class ComparedBlock:
         old_path, new_path: where they are.
         kind: the way in which it differs; ``None`` if only blocks in it do, or nothing.
         pieces: the letters of a line that differs.
-        blocks: the blocks in a block of which some differ.
+        blocks: the blocks in a block, some of which differ.
         partner: of a moved block that is removed here: where it is now.
     """
 
@@ -143,20 +143,16 @@ class _Trees:
         """Compare the content of a block that differs."""
         if old["type"] != new["type"] or old.get("attrs", {}) != new.get("attrs", {}):
             block.kind = ChangeKind.CHANGED
-        if pieces := self._pieces(old, new):
-            block.pieces = pieces
+        if self._is_line(old) and self._is_line(new):
+            block.pieces = compare_lines(self._line(old), self._line(new))
             block.kind = ChangeKind.CHANGED
         else:
             block.blocks = self._blocks(
                 children(old), children(new), block.old_path, block.new_path
             )
 
-    def _pieces(self, old: Node, new: Node) -> list[Piece]:
-        """Return the letters of two lines; none of blocks that have others inside."""
-        if not (self._is_line(old) and self._is_line(new)):
-            return []
-        lines = (TextLine(children(node), self._keys, self._authors) for node in (old, new))
-        return compare_lines(*lines)
+    def _line(self, node: Node) -> TextLine:
+        return TextLine(children(node), self._keys, self._authors)
 
     def _is_line(self, node: Node) -> bool:
         inner = children(node)
@@ -246,7 +242,11 @@ class _Trees:
                 origin.partner = block
                 block.old, block.old_path = origin.old, origin.old_path
                 if self._keys[id(block.old)] != self._keys[id(block.new)]:
-                    block.pieces = self._pieces(block.old, block.new)
+                    self._look_into_moved(block, block.old, block.new)
+
+    def _look_into_moved(self, block: ComparedBlock, old: Node, new: Node) -> None:
+        if self._is_line(old) and self._is_line(new):
+            block.pieces = compare_lines(self._line(old), self._line(new))
 
     def _by_label(self, blocks: Sequence[ComparedBlock]) -> dict[Hashable, ComparedBlock]:
         """Return blocks by id, or by content if they have letters; those of their own."""

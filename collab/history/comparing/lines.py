@@ -14,11 +14,11 @@ from collab.history.comparing.matching import gaps, matched
 
 __all__ = ["TextLine", "compare_lines", "compare_texts", "pieces_of"]
 
-#: Stands for an inline node.
+#: Represents an inline node.
 _NODE = "\ufffc"
-#: A line of which less stays is removed and added as a whole.
+#: A line that keeps a smaller share is removed and added as a whole.
 _MIN_KEPT = 0.25
-#: A word of which less stays is replaced as a whole.
+#: A word that keeps a smaller share is replaced as a whole.
 _MIN_OF_WORD = 0.5
 #: A line that differs in more places is removed and added as a whole.
 _MAX_PLACES = 1_000
@@ -117,7 +117,7 @@ def _weight(token: Hashable) -> int:
 
 
 def _replaced(old: TextLine, new: TextLine, olds: range, news: range) -> Iterator[Place]:
-    """Yield the places of words that others took the place of; they may begin or end the same."""
+    """Yield the places of replaced words, which may begin or end as the new ones do."""
     before = old.text[olds.start : olds.stop]
     after = new.text[news.start : news.stop]
     head, tail = common_ends(before, after)

@@ -99,7 +99,7 @@ def _letters(text: Text | XmlText) -> list[_Letter]:
 
 
 def _splits(present: list[_Letter], wanted: list[_Letter]) -> Iterator[_Split]:
-    """Yield the letters of a text of which the present one has the halves."""
+    """Yield the letters of a text whose halves are in the present one."""
     number = place = 0
     for letter in wanted:
         found = [each.content for each in present[number : number + 2]]

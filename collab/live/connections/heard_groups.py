@@ -22,7 +22,7 @@ __all__ = ["EventTarget", "HeardGroups"]
 
 logger = logging.getLogger("collab.live")
 
-#: Groups of which a client may send the newest number that it has.
+#: At most this number of groups for which a client may send its newest number.
 _MOST_SINCE = 1_000
 #: Largest number that the database has.
 _MOST_NUMBER = 2**63 - 1

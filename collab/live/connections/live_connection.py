@@ -186,7 +186,7 @@ class LiveConnection(ConsumerConnection):
         try:
             await asyncio.gather(self.calls.end(get_settings().CLOSE_TIMEOUT), super().leave())
         finally:
-            # Whatever fails, nothing keeps the connection for ever.
+            # No failure may keep the connection open forever.
             await self._leave_own_groups()
             await self.heard.end()
             for part in list(self._parts.values()):

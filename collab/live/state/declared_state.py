@@ -137,7 +137,7 @@ class State:
         """
         if not self.auto_update:
             return []
-        # The app is optional where there are no states.
+        # A project without states need not install the app.
         from collab.mirror.models import MirroredDocument
 
         using = router.db_for_write(MirroredDocument)

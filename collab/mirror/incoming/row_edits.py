@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Author", "Differences", "Outcome", "Refusal", "RowEdit", "RowKey", "TextPart"]
 
-#: Of a row: the name of its map, and its key there.
+#: The name of a row's map, and the row's key there.
 RowKey = tuple[str, str]
-#: By row, the fields, or the row as a whole, that differ from the values written last.
+#: The fields, or the row as a whole, that differ from the values written last; by row.
 Differences = dict[RowKey, set[str]]
 
 
@@ -101,10 +101,10 @@ class Outcome:
     """The outcome of a check, once it is committed."""
 
     refusals: list[Refusal] = field(default_factory=list)
-    #: Of rows that clients have added under keys that are not theirs: the author, the name of the
-    #: map, and the key before and now.
+    #: Rows that clients have added under keys other than their own: the author, the name of the
+    #: map, the old key and the new one.
     renamed: list[tuple[Author, str, str, str]] = field(default_factory=list)
-    #: Fields were edited of rows that are gone, or replaced.
+    #: Edits of fields of removed or replaced rows.
     overtaken: list[RowEdit] = field(default_factory=list)
     #: New rows that others have edited before the row itself is checked.
     unowned: list[RowEdit] = field(default_factory=list)

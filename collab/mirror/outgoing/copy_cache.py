@@ -41,13 +41,13 @@ class DocumentCopy:
     doc: Doc[Any]
     #: The document is stored, or about to be.
     is_there: bool = False
-    #: Version of its snapshot; ``None`` if the copy must not be kept.
+    #: Version of the document's snapshot; ``None`` if the copy must not be kept.
     version: int | None = None
-    #: Rows of the log that it has. The ids of those that were stored from it are not known.
+    #: Rows of the log that the copy has, apart from those stored from it: their ids are unknown.
     log_length: int = 0
     rows: set[int] = field(default_factory=set)
     size: int = 0
-    #: The surrogate pairs in it.
+    #: The surrogate pairs in the document.
     pairs: SurrogatePairs = field(init=False)
     #: Updates that were not stored yet when the copy was opened.
     typed: bytes | None = None
@@ -83,7 +83,7 @@ async def open_copy(name: str, client_id: int, progress: Progress | None = None)
     Args:
         name: the document.
         client_id: of the changes that are made in the copy.
-        progress: of the document, if it was read in the transaction that holds the lock.
+        progress: that of the document, if it was read in the transaction that holds the lock.
 
     Raises:
         DocumentCorrupt: the stored document is not readable.

@@ -32,13 +32,13 @@ class DocumentRows:
     """A document and some of its rows, as they were when they were looked up.
 
     Args:
-        pk: of its record.
+        pk: primary key of the document's record.
         writings: how often rows were written into it.
     """
 
     pk: int
     writings: int
-    #: Rows that are in it, by map name and key; ``None`` without their values.
+    #: Rows in the document, by map name and key; ``None`` if their values were not read.
     rows: dict[tuple[str, str], MirroredRow | None] = field(default_factory=dict)
 
     def of(self, map_name: str, keys: Iterable[str]) -> dict[str, MirroredRow] | None:
@@ -58,10 +58,10 @@ class DocumentRows:
 def find(
     keys: Mapping[str, Collection[str]], room_names: Collection[str]
 ) -> dict[str, DocumentRows]:
-    """Find documents, with one query unless it is many rows.
+    """Find documents, with one query unless there are many rows.
 
     Args:
-        keys: of rows that may be in some, by the mirror's ``map_name``.
+        keys: primary keys of rows that may be in documents, by the mirror's ``map_name``.
         room_names: of further documents to find.
 
     Returns:
@@ -92,7 +92,7 @@ def _add(
 
 
 def row_of(connection: BaseDatabaseWrapper, values: Iterable[Any]) -> MirroredRow:
-    """Return a row of which all columns were read."""
+    """Return a row from its values in all columns."""
     fields = MirroredRow._meta.concrete_fields
     converted = [
         _VALUES.from_db_value(value, None, connection) if field.name == "values" else value

@@ -114,7 +114,7 @@ class RoomWatcher:
 
     @property
     def is_busy(self) -> bool:
-        """Edits of members are not saved yet, nor refused."""
+        """Whether edits of members are neither saved nor refused yet."""
         return self._rows.is_busy or self._stale.is_busy
 
     async def settle(self) -> None:

@@ -24,7 +24,7 @@ StateVector = dict[int, int]
 #: Called with each struct that can be integrated.
 Note = Callable[[Struct], None]
 
-#: Memory that pending updates take up besides their bytes: for an update, for a client in it.
+#: Memory of pending updates besides their bytes: of an update, and of each client in it.
 _UPDATE_COST = 512
 _SECTION_COST = 128
 
@@ -71,7 +71,7 @@ class _Section:
         self.taken = 0
 
     def advance(self, known: StateVector, note: Note | None) -> tuple[int, int] | None:
-        """Go past known and integrable structs, and record the latter in ``known``.
+        """Skip known and integrable structs, and record the latter in ``known``.
 
         Returns:
             the need of the next struct: a client id and the clock up to which it must be there.

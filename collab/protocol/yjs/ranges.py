@@ -29,7 +29,7 @@ def deletions(outline: UpdateOutline) -> Iterator[Range]:
 
 
 def garbage(update: bytes) -> Iterator[Range]:
-    """Yield the insertions of which nothing is left but their ids."""
+    """Yield the insertions that have lost everything but their ids."""
     for struct in read_structs(update):
         if struct.is_garbage:
             yield struct.client, struct.clock, struct.clock + struct.length

@@ -1,6 +1,6 @@
 """The form of Yjs updates and state vectors, checked before pycrdt sees them.
 
-pycrdt trusts the bytes that it decodes. An update of 27 bytes makes it loop for ever, a longer one
+pycrdt trusts the bytes that it decodes. An update of 27 bytes makes it loop forever, a longer one
 overflows its stack, and others can be applied but leave a document that cannot be encoded, or not
 be read again. None of that can be caught. All such updates have a form in which Yjs does not write
 them, so they are recognized by that. For a state vector pycrdt allocates memory by the number of

@@ -156,7 +156,7 @@ def _style(mark: Mark) -> Any:
 
 
 def column_widths(rows: Sequence[Sequence[Node]]) -> list[Any]:
-    """Return the width of each column of a table, ``None`` where it is not said."""
+    """Return the width of each column of a table; ``None`` for a column without one."""
     widths: list[Any] = []
     for cell in rows[0] if rows else ():
         given = cell.get("attrs", {})
