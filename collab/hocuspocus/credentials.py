@@ -39,7 +39,7 @@ class Credentials:
     def __init__(self, connection: Authenticator, name: str) -> None:
         self._connection = connection
         self._name = name
-        #: Of the connection, with the user that the project names.
+        #: The connection's scope, with the user that the project names.
         self.scope = connection.scope
         self.token = ""
         #: Set when the token comes that is being waited for.

@@ -42,7 +42,7 @@ class KeptEvent(models.Model):
 class StateList(models.Model):
     """Differences between a document's list of root rows and ``list_instances()``."""
 
-    #: Of the document.
+    #: The name of the document.
     name = models.CharField(max_length=MAX_NAME_LENGTH, primary_key=True)
     #: The result of ``list_instances()`` is left out.
     is_cleared = models.BooleanField(default=False)

@@ -50,7 +50,7 @@ class MirroredRow(models.Model):
     """A row that is in a document, with the values it had when it was written there last."""
 
     document = models.ForeignKey(MirroredDocument, models.CASCADE, related_name="rows")
-    #: Of the mirror.
+    #: The mirror's ``map_name``.
     map_name = models.CharField(max_length=255)
     #: The row's primary key as text, which is its key in the map.
     key = models.CharField(max_length=255)

@@ -22,7 +22,7 @@ __all__ = ["ModelMirror", "Values", "default_serializer", "mirrors", "mirrors_in
 
 M = TypeVar("M", bound=Model)
 
-#: Of a row, as JSON, by field.
+#: Values of a row, as JSON, by field.
 Values = dict[str, Any]
 
 

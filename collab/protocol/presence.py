@@ -47,7 +47,7 @@ class _Entry:
     #: The owner announced this id on its own, as a client does with its own id.
     primary: bool
     seen_at: float
-    #: As others are sent it, once that was asked for.
+    #: The state as others are sent it; ``None`` until it is needed.
     encoded: bytes | None = None
 
     @property

@@ -75,7 +75,7 @@ class Session:
 
     def __init__(self, access: Access, settings: Settings, *, durable: bool) -> None:
         self.access = access
-        #: Of the document's type; a client that says an older one may only read.
+        #: Version of the document's type; a client that names an older one may only read.
         self.version: int | None = None
         self._is_outdated = False
         #: The member said hello: it receives JSON frames when its updates are saved.

@@ -76,7 +76,7 @@ class _ReadTimes(dict[Any, datetime]):
     """Aware times of those that the driver returns; many rows have the same."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        #: Of times without one; ``None``: that of the project.
+        #: The zone of times without one; ``None``: that of the project.
         self._zone = connection.timezone
 
     def __missing__(self, value: Any) -> datetime:

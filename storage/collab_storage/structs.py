@@ -46,8 +46,8 @@ SKIP: Final = 10
 
 #: Lists and objects inside each other in one value; decoders recurse.
 _MAX_DEPTH = 64
-#: Of Yjs's shared types that of an XML element has a name, and the last is XmlText. The hook is
-#: not among them: pycrdt reads it otherwise than Yjs does.
+#: Numbers of Yjs' shared types: an XML element, which has a name, and XmlText, the last one. The
+#: hook is not among them: pycrdt reads it otherwise than Yjs does.
 _ELEMENT: Final = 3
 _HOOK: Final = 5
 _LAST_TYPE: Final = 6

@@ -14,7 +14,7 @@ from pycrdt import Text
 
 __all__ = ["Replacement", "merge_text", "merged_texts", "replacements", "write_text"]
 
-#: Of a text: start, end, and the text in its place.
+#: The start and the end of a part of a text, and the text in its place.
 Replacement = tuple[int, int, str]
 #: Start in one text, or list, start in another, and the length of the equal part.
 Block = tuple[int, int, int]

@@ -108,7 +108,7 @@ C = TypeVar("C", bound=Commenter)
 class _Waiting(Generic[C]):
     """The updates of a member that wait, each with whether it may only comment."""
 
-    #: As of then: the client may be another user's by the time of the check.
+    #: About the sender as it was then: by the check the client may be another user's.
     question: AccessQuestion
     updates: deque[tuple[RoomUpdate[C], bool]]
     size: int = 0

@@ -83,7 +83,7 @@ class UpdateQuestion:
     def __init__(self, user_id: str | None, address: str) -> None:
         self._user_id = user_id
         self._address = address
-        #: Its name; a client without a document is not asked.
+        #: Name of the document; a client without one is not asked.
         self.document: str | None = None
         #: Asks when the pause is over.
         self._timer: asyncio.TimerHandle | None = None

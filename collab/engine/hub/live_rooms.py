@@ -24,7 +24,7 @@ class PendingJoin:
     """A connection that is being authorized and has not joined yet."""
 
     user_id: str | None
-    #: Its access has changed meanwhile, or may have.
+    #: Whether the connection's access may have changed meanwhile.
     needs_recheck: bool = False
 
 

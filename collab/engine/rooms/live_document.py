@@ -37,9 +37,10 @@ __all__ = ["DocumentListener", "LiveDocument"]
 
 #: A base of no more bytes is encoded anew rather than sent in two parts.
 _SMALL: Final = 64 * 1024
-#: Of a larger base, that is put off as long as possible.
+#: Size of a base above which that is put off as long as possible.
 _LARGE: Final = 1024 * 1024
-#: Of a larger update, events for all that it changes would take far longer than applying it.
+#: Size of the largest observed update: events for all changes of a larger one would take far
+#: longer than applying it.
 _MAX_WATCHED: Final = 64 * 1024
 #: Bytes of answers that are kept for others who ask the same.
 _MAX_ANSWERS: Final = 256 * 1024
@@ -115,7 +116,7 @@ class LiveDocument:
         self._effect = EMPTY_UPDATE
         #: The Doc has, or had, subdocuments.
         self._has_subdocuments = False
-        #: It has changed since it was checked last whether it may sleep.
+        #: Whether the document has changed since the last check whether it may sleep.
         self._is_fresh = True
 
     def start(self, source: Doc[Any] | DocumentBytes) -> None:

@@ -82,7 +82,7 @@ class Room:
         )
         self._document = self._integrator.document
         self._delivery = Delivery(name, self.members, self._integrator, context)
-        #: Of members that may comment only; made for the first of them.
+        #: Checks of members that may comment only; made for the first of them.
         self._comments: CommentChecks[Member] | None = None
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from django.dispatch import Signal
 
 __all__ = ["notify"]
 
-#: Of signals whose receivers run; the event loop itself keeps no task alive.
+#: Tasks of signals whose receivers run; the event loop itself keeps no task alive.
 _tasks: set[asyncio.Task[Any]] = set()
 
 

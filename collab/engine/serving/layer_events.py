@@ -97,7 +97,7 @@ class GroupedConnection(EventConnection, Protocol):
     """A connection that handles the events of its room."""
 
     channel_layer: ChannelLayer | None
-    #: Its own channel, if it has one.
+    #: The consumer's own channel, if it has one.
     layer_channel: LayerChannel | None
     room_name: str | None
 

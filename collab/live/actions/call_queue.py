@@ -70,7 +70,7 @@ class CallQueue:
         self._numbers = Counter[str]()
         self._runner: asyncio.Task[None] | None = None
         self._detached: set[asyncio.Task[None]] = set()
-        #: Of the connection; work may be enqueued from another context.
+        #: The connection's context; work may be enqueued from another one.
         self._context = copy_context()
 
     def enqueue(self, kind: str, start: Start, size: int = 0) -> bool:

@@ -35,7 +35,7 @@ class GenericAsyncAPIConsumer(LiveConsumer):
     lookup_field: ClassVar[str] = "pk"
     #: The argument with its value, if its name differs.
     lookup_url_kwarg: ClassVar[str | None] = None
-    #: Of REST framework. Their parameters are arguments of the action, or in its ``query``.
+    #: REST framework's; their parameters are arguments of the action, or in its ``query``.
     filter_backends: ClassVar[Sequence[Any]] = ()
 
     def get_queryset(self, **kwargs: Any) -> QuerySet[Any]:

@@ -90,7 +90,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
 
     #: Changes of many-to-many relations count as changes of the row.
     observer_many_to_many_relationships: ClassVar[bool] = False
-    #: Of the rows; by default that of ``queryset`` or ``serializer_class``.
+    #: The model of the rows; by default that of ``queryset`` or ``serializer_class``.
     model: ClassVar[Any] = None
 
     handle_instance_change: Any

@@ -113,7 +113,7 @@ class _WatchedChange:
 
     existed: bool | None
     before: Before | None
-    #: As it was when it was deleted.
+    #: The row at its deletion.
     last: Model | None = None
     #: By scope of the change, whether the row itself was changed and not only its relations.
     parts: dict[SavepointScope, bool] = field(default_factory=dict)

@@ -68,7 +68,7 @@ class Writing:
     ) -> None:
         self.record = record
         self.name = record.name
-        #: It is not the document that rows were written into: all of them are written.
+        #: Whether rows were never written into this document, so that all of them are written.
         self.is_new = False
         self._create = create
         self._progress = progress

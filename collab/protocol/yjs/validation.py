@@ -83,7 +83,7 @@ def check_structure(update: bytes) -> UpdateOutline:
     """Return the outline of ``update``, which has the form of a Yjs update (format 1).
 
     Raises:
-        ProtocolViolation: it has not.
+        ProtocolViolation: the form is not valid.
     """
     outline = UpdateOutline(update)
     try:
@@ -103,7 +103,7 @@ def check_state(state: bytes) -> None:
     """Return if ``state`` has the form of a state vector.
 
     Raises:
-        ProtocolViolation: it has not.
+        ProtocolViolation: the form is not valid.
     """
     try:
         end = _read_state(state)
