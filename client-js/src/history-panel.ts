@@ -15,9 +15,9 @@ export interface HistoryPanelOptions {
     authors: Authors,
     people: People,
   ) => Map<string | null, number> | Promise<Map<string | null, number>>;
-  /** Shows what has changed since a version. */
+  /** Shows the changes since a version. */
   compare?: (difference: Difference, people: People) => void;
-  /** Ends what the three above have begun. */
+  /** Ends the view of any of the three above. */
   endPreview?: () => void;
   /** Ends the panel, for which it has a button. */
   close?: () => void;
@@ -54,7 +54,7 @@ export class HistoryPanel {
   #view: View = "preview";
   /** Answers to earlier requests are not shown any more. */
   #turn = 0;
-  /** Counts what the status has said. */
+  /** Number of the newest message in the status. */
   #said = 0;
 
   /** `versions` is the address of the document's versions, or an object that knows it. */
@@ -336,7 +336,7 @@ export class HistoryPanel {
     }
   }
 
-  /** End what is shown of a version; one that is still being loaded is not shown any more. */
+  /** End the view of a version; one that is still being loaded is not shown any more. */
   endPreview(): void {
     this.#turn += 1;
     this.#selected = undefined;

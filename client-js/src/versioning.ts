@@ -37,9 +37,9 @@ export interface Authors {
 /** The differences of two states of a document; `docs/history.md` describes the changes. */
 export interface Difference {
   changes: object[];
-  /** The later state with what was removed, in `<ins>` and `<del>`. */
+  /** The later state with the removed text, in `<ins>` and `<del>`. */
   html: string;
-  /** Authors of what was added: letters of the first have the class `author-0`, and so on. */
+  /** Authors of added text: letters of the first have the class `author-0`, and so on. */
   authors: (string | null)[];
   users: Record<string, string>;
 }
@@ -127,7 +127,7 @@ export class Versions {
     return (await this.#json("POST", `${String(id)}/restore`, {})) as DocumentVersion;
   }
 
-  /** Return who has written what. */
+  /** Return the authors of the document's text, and their shares. */
   async authors(): Promise<Authors> {
     return (await this.#json("GET", "../authors")) as Authors;
   }

@@ -1,4 +1,4 @@
-/** The frame of the text: the bar of buttons, the status, and who is here. */
+/** The frame of the text: the bar of buttons, the status, and the people who are here. */
 import type { Awareness } from "y-protocols/awareness";
 
 import { present, type Person } from "./person.js";

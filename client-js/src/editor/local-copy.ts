@@ -19,7 +19,7 @@ function open(name: string): Promise<IDBDatabase> {
 }
 
 export class LocalCopy {
-  /** Resolves once the document has what the copy has; rejects without a database. */
+  /** Resolves once the document has all of the copy; rejects without a database. */
   readonly loaded: Promise<void>;
   readonly #name: string;
   readonly #doc: Doc;
@@ -59,7 +59,7 @@ export class LocalCopy {
     if (this.#count > MAX_UPDATES) await this.#merge(true);
   }
 
-  /** Read what the copy has, other tabs' updates included, and maybe make it one update. */
+  /** Read the copy, other tabs' updates included, and merge its updates if there are many. */
   async #merge(isOne: boolean): Promise<void> {
     const database = await this.#database;
     // One transaction: what another tab adds meanwhile is not deleted.

@@ -4,7 +4,7 @@ import type { Awareness } from "y-protocols/awareness";
 
 import type { Translate } from "../strings.js";
 
-/** Where a surface is, and what it edits. */
+/** The place of a surface, and the content that it edits. */
 export interface Place {
   /** In the page, not in a shadow: its styles apply. */
   host: HTMLElement;

@@ -36,14 +36,14 @@ export class Stage {
   async showAuthors(content: Doc, authors: Authors, people: People): Promise<Map<string | null, number>> {
     const { sheet } = this.#options;
     const surface = await this.#open(content);
-    // Not before: an editor may have removed what it does not know.
+    // Not before: an editor may have removed nodes that it does not know.
     const found = authorRuns(content.share.get(this.#field) as AbstractType<unknown>, authors.ranges);
     const runs = found.map(({ text, user }) => ({ text, className: people.classOf(user) }));
     await surface.showAuthors({ runs, sheet });
     return lettersOf(found);
   }
 
-  /** Show what was added and removed, added text in the colours of its authors. */
+  /** Show added and removed text, the added one in the colours of its authors. */
   showDifference({ html, authors }: Difference, people: People): void {
     const label = this.#options.frame.t("Changes since then");
     const shown = make("div", { class: "tiptap collab-changes", role: "group", "aria-label": label });

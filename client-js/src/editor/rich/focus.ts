@@ -1,4 +1,4 @@
-/** The command `focus`, without a wait: Tiptap's own waits for a frame, and what is typed until then is lost. */
+/** The command `focus`, without a wait: Tiptap's own waits for a frame, and text typed until then is lost. */
 import { Extension, commands } from "@tiptap/core";
 
 export const Focus = Extension.create({

@@ -25,7 +25,7 @@ export function isSafe(href: unknown): href is string {
   return SCHEMES.test(address) || !SCHEME.test(address);
 }
 
-/** Return what a user types as an address. */
+/** Return the address that a user has typed. */
 export function addressOf(typed: string): string {
   const address = typed.trim();
   if (SCHEME.test(address) || /^[/#?.]/.test(address)) return address;
