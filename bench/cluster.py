@@ -47,7 +47,7 @@ class Usage:
     repaired: float
 
     def since(self, before: Usage) -> Usage:
-        """Return what was used between two moments."""
+        """Return the usage between two moments."""
         return Usage(
             _differences(self.cpu, before.cpu),
             self.redis_cpu - before.redis_cpu,
@@ -96,13 +96,13 @@ class Cluster:
         return sum(memory_bytes(server.pid) for server in self.running)
 
     def usage(self) -> Usage:
-        """Return what has been used up to now."""
+        """Return the usage up to now."""
         # To ask the processes costs them something: before their clocks are read.
         metrics = self._metrics()
         return self._usage(self._cpu(), metrics)
 
     def used_since(self, before: Usage) -> Usage:
-        """Return what has been used since ``usage()`` was called."""
+        """Return the usage since ``usage()`` was called."""
         cpu = self._cpu()
         return self._usage(cpu, self._metrics()).since(before)
 

@@ -110,7 +110,7 @@ def _chosen(names: Sequence[str], *, quick: bool) -> list[Scenario]:
 def plan(
     scenarios: Sequence[Scenario], servers: Sequence[str] | None, repeat: int
 ) -> Iterator[Heat]:
-    """Yield what to measure, in that order.
+    """Yield the measurements to make, in their order.
 
     Servers that stay warm are started once, and measured in turns. Those that a scenario starts
     anew are started for each repetition, and each is the first in turn.
@@ -129,7 +129,7 @@ def plan(
 
 
 def missing(heats: Sequence[Heat], found: Sequence[Measurement]) -> list[Heat]:
-    """Return what there are no measurements of yet, of each heat the servers that lack one."""
+    """Return the heats without measurements, each with the servers that lack one."""
     known = {(each.scenario, each.server, each.run) for each in found}
     left = (
         replace(

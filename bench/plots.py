@@ -124,7 +124,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Plot:
-    """How figures grow with a parameter of the scenarios of one family.
+    """The growth of figures with a parameter of the scenarios of one family.
 
     Args:
         file: its name, without ending.

@@ -92,12 +92,12 @@ def _proportional_bytes(pid: int) -> int:
 
 
 def highest_memory_bytes() -> int:
-    """Return how much memory this process has had at most, of what it shares the whole."""
+    """Return the most memory that this process has had, with all of the shared memory."""
     return _number("VmHWM", "/proc/self/status") * 1024
 
 
 def written_bytes(*pids: int) -> int:
-    """Return how much these have caused to be written to disks, in whole pages."""
+    """Return the bytes that these have caused to be written to disks, in whole pages."""
     return sum(map(_disk_bytes, pids))
 
 
@@ -106,7 +106,7 @@ def _disk_bytes(pid: int) -> int:
 
 
 def _number(name: str, file: str) -> int:
-    """Return what a line of a file of Linux says, in bytes, or in KB if it says so."""
+    """Return the number in a line of a file of Linux: bytes, or KB if the line says so."""
     found = re.search(rf"^{name}:\s+(\d+)(?: kB)?$", Path(file).read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1])

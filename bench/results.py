@@ -28,7 +28,7 @@ _PACKAGES = ("pycrdt", "uvicorn", "uvloop", "websockets")
 
 @dataclass(frozen=True)
 class Circumstances:
-    """When and on what machine a run began.
+    """The time and the machine of a run.
 
     Args:
         servers: releases, by name.
@@ -99,7 +99,7 @@ def write(path: Path, record: Circumstances | Measurement) -> None:
 
 
 def read(path: Path) -> tuple[list[Circumstances], list[Measurement]]:
-    """Return what a file has.
+    """Return the content of a file.
 
     Raises:
         ValueError: it is no such file.

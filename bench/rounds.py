@@ -31,7 +31,7 @@ _SURENESS = "rounds: "
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a server works before it is measured, and while it is.
+    """The durations of a server's work before its measurement and during it.
 
     Args:
         round: seconds that a round takes, about.
@@ -145,7 +145,7 @@ class Rounds:
         await self._rest()
 
     async def measure_warm(self) -> Sequence[Measured]:
-        """Return what the work of a server costs that is warm, in several turns."""
+        """Return the cost of the work of a warm server, in several turns."""
         for _ in range(self.pace.turns):
             self.turns.append(await self._turn())
             began, before = perf_counter(), cpu_seconds(*self.server.pids)

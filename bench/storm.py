@@ -46,7 +46,7 @@ class Target:
 
     @classmethod
     def of(cls, server: Running) -> Target:
-        """Return what another process has to know of ``server``."""
+        """Return the data of ``server`` that another process needs."""
         return cls(server.contestant.name, server.pid, server.port, server.path(""))
 
     def running(self) -> Running:

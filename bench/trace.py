@@ -110,7 +110,7 @@ class _Progress:
 
 
 def _difference(who: str, text: str, expected: str) -> str | None:
-    """Return what is wrong with ``text``, or None."""
+    """Return the fault of ``text``, or None."""
     if text == expected:
         return None
     pairs = enumerate(zip(text, expected, strict=False))

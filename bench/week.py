@@ -72,7 +72,7 @@ def _name(day: int) -> str:
 
 
 def text_of(doc: Doc[Any]) -> str:
-    """Return what is written in a document of a week."""
+    """Return the text of a document of a week."""
     return "\f".join(str(doc.get(_name(day), type=Text)) for day in range(DAYS))
 
 

@@ -31,7 +31,7 @@ class SyncType(IntEnum):
 
 
 class CloseCode(IntEnum):
-    """Why the server ends a connection; from 4400 on there is no use in connecting again."""
+    """Reasons for which the server ends a connection; from 4400 on, reconnecting is of no use."""
 
     NORMAL = 1000
     PROTOCOL_VIOLATION = 1008

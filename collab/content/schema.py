@@ -182,7 +182,7 @@ class Letter(NamedTuple):
 
 
 class Layout(ABC):
-    """How content lies in a document.
+    """The layout of content in a document.
 
     The *value* of a content is what the editor itself calls its JSON: ProseMirror's tree,
     BlockNote's blocks, Quill's delta, a string. A *tree* is the same in the nodes and marks of

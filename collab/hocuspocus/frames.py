@@ -59,7 +59,7 @@ class AuthType(IntEnum):
 
 
 class SocketCode(IntEnum):
-    """Why a whole connection ends, as Hocuspocus says it."""
+    """Codes of Hocuspocus for the end of a whole connection."""
 
     RESET = 4205
     UNAUTHORIZED = 4401

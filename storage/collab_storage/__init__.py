@@ -1,1 +1,1 @@
-"""Where django-collab keeps documents; ``base`` holds the contract, one module a backend."""
+"""The storages of django-collab's documents; ``base`` holds the contract, one module a backend."""

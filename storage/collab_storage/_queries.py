@@ -91,7 +91,7 @@ def _values(entry: LogEntry, times: _Times) -> Sequence[Any]:
 
 
 class _LockWaits(threading.local):
-    """How long the current thread waits for a lock; ``None``: as the database has it."""
+    """Longest wait of the current thread for a lock; ``None``: as the database has it."""
 
     milliseconds: int | None = None
 

@@ -18,7 +18,7 @@ __all__ = ["DocumentEvent", "EventKind", "Recorder", "arecord", "changes_of", "j
 
 
 class EventKind(IntEnum):
-    """How a document has changed; the numbers are stored."""
+    """The kind of a change of a document; the numbers are stored."""
 
     CREATED = 1
     CHANGED = 2

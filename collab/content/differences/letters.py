@@ -59,7 +59,7 @@ class StandIns:
         return self._signs[key]
 
     def size(self, letters: str) -> int:
-        """Return how much letters take up in indices of pycrdt, where a value is one."""
+        """Return the size of letters in indices of pycrdt, where a value is one."""
         count = sum(letters.count(sign) for sign in self.values)
         return len(letters.encode()) - count * (_STAND_IN_BYTES - 1)
 

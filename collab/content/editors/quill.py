@@ -99,7 +99,7 @@ class _Line(NamedTuple):
 
     @property
     def level(self) -> int:
-        """How far it is indented."""
+        """The indentation of the line."""
         given = self.formats.get("indent")
         return given if isinstance(given, int) and 0 < given < 50 else 0
 

@@ -1,4 +1,4 @@
-"""When the access of each connection is due to be checked again."""
+"""The times at which the access of each connection is due to be checked again."""
 
 from __future__ import annotations
 

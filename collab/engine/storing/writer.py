@@ -64,7 +64,7 @@ Start = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 @dataclass
 class _Hold:
-    """When a document is tried again, and the pause before."""
+    """The time of the next attempt to store a document, and the pause before it."""
 
     due: float
     delay: float

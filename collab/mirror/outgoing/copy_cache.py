@@ -66,7 +66,7 @@ class DocumentCopy:
 
 
 class Progress(NamedTuple):
-    """How far a document is.
+    """The state of a document at one moment.
 
     Args:
         unsaved: updates of this process's members that were not stored when its mark was read.

@@ -122,7 +122,7 @@ class PendingChanges:
 
     @property
     def next_due(self) -> float | None:
-        """When the first of them is due."""
+        """The time at which the first of them is due."""
         return min((change.due for change in self), default=None)
 
     def overtake(self, row: RowKey, author: Author) -> dict[str, Author]:

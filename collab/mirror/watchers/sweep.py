@@ -37,7 +37,7 @@ class Sweep:
 
     @property
     def next_due(self) -> float | None:
-        """When there is something to compare."""
+        """The time of the next comparison."""
         return self.later if self.author is None else self.due
 
     @property

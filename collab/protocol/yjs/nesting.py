@@ -1,4 +1,4 @@
-"""How deep the shared types of a document are inside each other.
+"""The depth of the shared types in a document, which may be inside each other.
 
 When one is deleted, pycrdt deletes its content by recursion, level by level, and it encodes a type
 in the same way. At some depth its stack is used up, and the process ends. Nothing can
