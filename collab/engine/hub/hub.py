@@ -114,6 +114,10 @@ class Hub:
 
         A server that shuts down waits for its connections, and so for their updates.
         """
+        opened = [(name, self.rooms.get((name, True))) for name in names]
+        if not any(self.writer.has(name) or (room and room.is_checking) for name, room in opened):
+            # A connection that wrote nothing, the usual case, needs no timer.
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(self._store.settings.CLOSE_TIMEOUT):
                 for name in names:

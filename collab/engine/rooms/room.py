@@ -128,7 +128,12 @@ class Room:
     @property
     def is_used(self) -> bool:
         """Whether there are members, or updates that wait for their check."""
-        return bool(self.members) or (self._comments is not None and self._comments.is_busy)
+        return bool(self.members) or self.is_checking
+
+    @property
+    def is_checking(self) -> bool:
+        """Whether updates wait for their check."""
+        return self._comments is not None and self._comments.is_busy
 
     def _end_use(self) -> None:
         if not self.is_used:
