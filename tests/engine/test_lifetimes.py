@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -45,6 +46,9 @@ class Observing(YjsConsumer):
         """Do something with the event."""
 
 
+#: Types of what may keep something of each document.
+CONTAINERS = (dict, deque, list, set)
+
 application = URLRouter([path("ws/<str:room>", Observing.as_asgi())])
 
 
@@ -78,6 +82,28 @@ async def test_documents_and_connections_are_freed(storage: HinderedStorage) -> 
         await visit(f"room{number}", create_update_message(HELLO))
     await until(lambda: not current_hub().rooms)
     await until(is_all_gone)
+
+
+def number_of_items() -> int:
+    """Return how many items all containers of the process have together."""
+    gc.collect()
+    # By their type: a lazy object of Django makes its value when it is asked for its class.
+    containers = (each for each in gc.get_objects() if issubclass(type(each), CONTAINERS))
+    return sum(map(len, containers))
+
+
+async def test_documents_that_were_used_leave_nothing_behind(storage: HinderedStorage) -> None:
+    async def use(first: int, number: int) -> None:
+        for each in range(first, first + number):
+            await visit(f"room{each}", create_update_message(HELLO))
+            await until(lambda: not current_hub().rooms)
+            await documents.adelete(f"room{each}")
+
+    await use(0, 10)
+    before = number_of_items()
+    await use(10, 50)
+    # Less than an item of each.
+    await until(lambda: number_of_items() < before + 50)
 
 
 async def test_a_document_that_was_repaired_is_freed_as_well(storage: HinderedStorage) -> None:
