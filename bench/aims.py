@@ -79,6 +79,8 @@ AIMS = (
         for name in ("presence-50", "presence-500")
     ),
     Aim("isolation", _TYPING, times=5),
+    Aim("storage-alone", "bytes written to the disk per byte typed", bound=1500),
+    Aim("cold-100000", "document there after, ms", bound=3, beside=_HOCUSPOCUS),
     *(
         Aim(
             f"addressed-{scenario}", f"{how}: {_COST}", beside=_HOCUSPOCUS, like=f"addressed-{like}"

@@ -23,6 +23,10 @@ from .base import Figures, Scenario, times
 
 __all__ = ["COLD", "Cold"]
 
+#: Updates that wait for a peer at once, at most: with all of a hundred thousand at once, one of
+#: them delivers next to nothing for minutes.
+_PORTION = 1_000
+
 
 class _Newcomer(Member):
     """Has the document once all is there: one of the peers says first that there is nothing."""
@@ -86,7 +90,8 @@ class Cold(Scenario):
     async def _store(self, server: Running, names: Sequence[str]) -> None:
         if server.contestant.is_peer:
             async with Crowd([server], len(names), 2) as crowd:
-                await crowd.write([author(0)], self.rows)
+                for start in range(0, self.rows, _PORTION):
+                    await crowd.write([author(0)], min(_PORTION, self.rows - start))
             # They store what is left when the last member has gone.
             await quiet(*server.pids)
         else:

@@ -71,16 +71,18 @@ class Burst(Scenario):
 
 @dataclass(frozen=True, kw_only=True)
 class Typing(Scenario):
-    """One of the two members of each room types, in a document that has a history.
+    """One member of each room types, in a document that has a history.
 
     Args:
         rooms: in which somebody types.
+        members: of each room.
         edits: that each document has seen before.
         rate: keystrokes a second of each writer, a character each.
         seconds: for how long they type.
     """
 
     rooms: int
+    members: int = 2
     edits: int
     rate: float
     seconds: float
@@ -99,7 +101,7 @@ class Typing(Scenario):
 
     async def measure(self, server: Running) -> Sequence[Figures]:
         document = typed_document(self.edits)
-        async with Crowd([server], self.rooms, 2) as crowd:
+        async with Crowd([server], self.rooms, self.members) as crowd:
             await crowd.seed([document.data], document.clocks)
             await warm_up(lambda: server.pids, self.pace, partial(self._type, crowd))
             await asyncio.sleep(_DEBOUNCE)
@@ -145,5 +147,15 @@ STORAGE = (
         edits=48_000,
         rate=10,
         seconds=10,
+    ),
+    Typing(
+        name="storage-alone",
+        title="one person types 5 letters a second",
+        servers=("collab", "collab-postgres", "hocuspocus", "y-websocket-leveldb"),
+        rooms=1,
+        members=1,
+        edits=1_000,
+        rate=5,
+        seconds=30,
     ),
 )
