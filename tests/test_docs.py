@@ -30,6 +30,8 @@ RAW = "https://raw.githubusercontent.com/django-collab/django-collab/main/"
 FILES = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), DOCS / "index.md"]
 
 
+#: A line that imports names of this project.
+IMPORT = re.compile(r"^from (collab[\w.]*) import ([\w, ]+)$", re.MULTILINE)
 #: A permission that Django makes for a model.
 PERMISSION = re.compile(r"\.(add|change|delete|view)_[a-z]+$")
 #: Pages that say how things are now; a changelog says how they were.
@@ -117,6 +119,24 @@ def test_every_logger_is_documented() -> None:
 def test_every_module_names_its_logger() -> None:
     sources = [*(ROOT / "collab").rglob("*.py")]
     assert [path for path in sources if "getLogger(__name__)" in path.read_text()] == []
+
+
+def test_the_api_reference_has_every_module_that_a_sample_imports() -> None:
+    reference = "".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    imported = {
+        (module, name.strip())
+        for page in PAGES
+        for sample in samples(page, "python")
+        for module, names in IMPORT.findall(sample.code)
+        for name in names.split(",")
+    }
+    assert ("collab.access", "Access") in imported
+    documented = set(re.findall(r"auto\w+:: ([\w.]+)", reference))
+    assert [
+        (module, name)
+        for module, name in sorted(imported)
+        if module != "collab" and not {module, f"{module}.{name}"} & documented
+    ] == []
 
 
 def test_the_api_reference_has_every_public_name_of_live_channels() -> None:
