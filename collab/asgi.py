@@ -1,8 +1,8 @@
 """The ASGI application of a project, in one line::
 
-# mysite/asgi.py
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
-application = get_application()
+    application = get_application()
+
+``mysite/asgi.py`` sets ``DJANGO_SETTINGS_MODULE`` before it, as in every project.
 """
 
 from __future__ import annotations

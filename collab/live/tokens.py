@@ -1,4 +1,4 @@
-"""Authentication by a token: in a header, in a subprotocol, or in the first frame.
+"""Authentication by a token: in a header, in a subprotocol, or in the first frame::
 
     application = ProtocolTypeRouter({
         "websocket": TokenAuthMiddleware(URLRouter(routes), authenticate=user_of_jwt),
