@@ -223,6 +223,7 @@ def test_an_interrupt_is_not_caught() -> None:
         raise KeyboardInterrupt
 
 
+@in_virtual_time
 async def test_a_process_that_is_full_gets_the_news_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -239,6 +240,7 @@ async def test_a_process_that_is_full_gets_the_news_later(
 # The layer is cut off.
 
 
+@in_virtual_time
 async def test_a_group_that_the_layer_has_forgotten_is_joined_again() -> None:
     async with cluster(timings={"digest": 0.05, "timeout": 0.1}) as processes:
         ann, bob = await two(processes)
@@ -276,6 +278,7 @@ async def test_without_any_message_the_storage_brings_the_updates_of_others() ->
         await until(lambda: ann.text == "oh, hello")
 
 
+@in_virtual_time
 async def test_a_layer_that_fails_is_logged_once_and_ends_no_editing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -183,6 +183,7 @@ async def test_a_process_that_asks_for_updates_on_their_way_is_not_asked_in_turn
         assert "ask" not in processes.wire.kinds(sender=bob.process)
 
 
+@in_virtual_time
 async def test_a_process_that_does_not_answer_is_asked_again() -> None:
     async with cluster() as processes:
         ann, bob = await two(processes)
