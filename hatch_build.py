@@ -46,6 +46,7 @@ COMPILED = (
     "collab.protocol.effects",
     "collab.protocol.frames",
     "collab.protocol.session",
+    "collab.protocol.websocket_frames",
     "collab.protocol.yjs.nesting",
     "collab.protocol.yjs.partial",
     "collab.protocol.yjs.updates",

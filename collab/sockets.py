@@ -33,7 +33,14 @@ from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.engine.sockets.handshake_protocol import WRITABLE, HandshakeProtocol
 from collab.engine.sockets.unfinished import current_unfinished
-from collab.protocol.websocket_frames import BINARY, TEXT, body_of, bounds_of, header_of
+from collab.protocol.websocket_frames import (
+    BINARY,
+    TEXT,
+    body_of,
+    bounds_of,
+    frame_of,
+    header_of,
+)
 
 __all__ = ["WebSocketProtocol"]
 
@@ -48,8 +55,8 @@ _TURN_FRAMES = 100
 #: Bytes of an unfinished message that need no deadline.
 _SMALL_PART = 64 * 1024
 
-#: A payload of up to this size has a header of two bytes, and a mask, before it.
-_SHORT, _SHORT_HEADER = 125, 6
+#: The largest payload of a control frame.
+_SHORT = 125
 #: From this size on, a payload is not copied behind its header.
 _LARGE = 16 * 1024
 
@@ -58,34 +65,33 @@ class WebSocketProtocol(HandshakeProtocol):
     """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
 
     on_frame: Callable[[bytes], bool] | None = None
-    #: Reads on when that is due; until then, frames wait in ``_partial``.
+    unmask = staticmethod(apply_mask)
+    #: Reads on when that is due; until then, frames wait in ``partial``.
     _reading_on: asyncio.Handle | None = None
     #: The client has left; the bytes that it has sent are read to their end.
     _has_ended = False
     #: For control frames and fragments, since the first of them.
     _bucket: TokenBucket | None = None
     #: The handshake has begun, the library does not log frames, and none was invalid.
-    _is_plain = False
-    _max_size = 0
+    is_plain = False
+    #: Bytes of a message, at most.
+    max_size = 0
     #: A message has begun and not ended; its time is limited.
     _is_held = False
-    #: Payloads up to this size are read before anything else is checked.
-    _short = 0
 
     def _rest(self) -> None:
         """Release the library's state, unless a message is in progress."""
-        conn = self._conn
-        if self._is_plain and conn is not None and conn.state is OPEN and conn.current_size is None:
-            self._conn = None
+        conn = self.library
+        if self.is_plain and conn is not None and conn.state is OPEN and conn.current_size is None:
+            self.library = None
 
     # Receiving.
 
     def _open(self) -> None:
         """Open the shortcut to the client's frames, and forget the handshake."""
         # The library logs for debugging.
-        self._is_plain = not self.logger.isEnabledFor(DEBUG)
-        self._max_size = self.config.ws_max_size
-        self._short = min(_SHORT, self._max_size) if self._is_plain else 0
+        self.is_plain = not self.logger.isEnabledFor(DEBUG)
+        self.max_size = self.config.ws_max_size
         # The base class logs this, and never needs it again.
         del self.scope, self.app
         if hasattr(self, "response"):
@@ -97,51 +103,55 @@ class WebSocketProtocol(HandshakeProtocol):
         """Pass on the messages that wait, and stop reading and sending."""
         if self._reading_on is not None:
             self._reading_on.cancel()
-        if self._is_plain and self._partial:
+        if self.is_plain and self.partial:
             self._has_ended = True
-            self._read_frames(self._partial)
-        self._is_plain, self._short = False, 0
+            self._read_frames(self.partial)
+        self.is_plain = False
         if self._is_held:
             self._release()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Receive bytes from the client."""
-        size = len(data) - _SHORT_HEADER
-        if (
-            0 < size <= self._short
-            and data[0] == BINARY
-            and data[1] == size | _MASKED
-            and self._conn is None
-            and not self._partial
-        ):
-            # One short message, the usual case.
-            payload = apply_mask(data[_SHORT_HEADER:], data[2:_SHORT_HEADER])
-            # While it is paused, something waits to be received first.
-            if self.read_paused or self.on_frame is None or not self.on_frame(payload):
-                self._enqueue(BINARY, payload)
-        elif not self.handshake_initiated:
+    def read(self, data: bytes) -> None:
+        """Receive bytes from the client, whatever they are."""
+        if not self.handshake_initiated:
             self._knock(data)
         elif not self.handshake_complete:
             self._wait_for_handshake(data)
-        elif not self._is_plain:
+        elif not self.is_plain:
             super().data_received(data)
-        elif self._partial or self._reading_on is not None:
-            self._partial += data
+        elif self.partial or self._reading_on is not None:
+            self.partial += data
             if self._reading_on is None:
                 self._read_on()
         else:
             if (used := self._read_frames(data)) < len(data):
-                self._partial += data[used:]
+                self.partial += data[used:]
             self._check_unfinished()
+
+    #: The method that transports call, unless the bytes are given to another one.
+    data_received = read
+
+    def give_bytes_to(self, receive: Callable[[bytes], None] | None) -> None:
+        """Call ``receive`` with the bytes of the client from now on; ``None`` for none any more.
+
+        It calls ``read`` with those that it does not handle itself. Nothing changes if there are
+        none: the client has left, or the library reads all of them.
+        """
+        if receive is None:
+            # The transport goes on calling it. A reference of its own would keep both alive.
+            self.__dict__.pop("data_received", None)
+        elif self.is_plain:
+            self.data_received = receive  # type: ignore[assignment]
+            # Transports look a method up once.
+            self.transport.set_protocol(self)
 
     def _read_on(self) -> None:
         """Read the frames that have waited, and then new bytes."""
         self._reading_on = None
-        if self._is_plain:
-            del self._partial[: self._read_frames(self._partial)]
+        if self.is_plain:
+            del self.partial[: self._read_frames(self.partial)]
         else:
-            data, self._partial = bytes(self._partial), bytearray()
+            data, self.partial = bytes(self.partial), bytearray()
             super().data_received(data)
         if self._reading_on is None and not self.read_paused:
             self.transport.resume_reading()
@@ -167,11 +177,11 @@ class WebSocketProtocol(HandshakeProtocol):
             left -= 1
             first, body, end = data[start], *bounds_of(data, start)
             is_masked = data[start + 1] & _MASKED
-            if not is_masked or end - body > self._max_size or first not in _HEADS:
+            if not is_masked or end - body > self.max_size or first not in _HEADS:
                 return self._leave_to_library(data, start)
             if end > size:
                 break
-            if self._conn is None and first in (BINARY, TEXT):
+            if self.library is None and first in (BINARY, TEXT):
                 self._take(first, apply_mask(data[body:end], data[body - 4 : body]))
             elif not self._handle_uncommon(data, start, body, end):
                 return size
@@ -180,7 +190,7 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def _leave_to_library(self, data: bytes | bytearray, start: int) -> int:
         """Pass an invalid frame, and everything behind it, to the library."""
-        self._is_plain, self._short = False, 0
+        self.is_plain = False
         super().data_received(bytes(data[start:]))
         return len(data)
 
@@ -189,9 +199,9 @@ class WebSocketProtocol(HandshakeProtocol):
         first = data[start]
         if self._has_ended and first in (_PING, _PONG):
             return True
-        if self._conn is None and first == _PING and end - body <= _SHORT:
+        if self.library is None and first == _PING and end - body <= _SHORT:
             self._answer_ping(apply_mask(data[body:end], data[body - 4 : body]))
-        elif self._conn is None and first == _CLOSE and end - body in (0, _CODE_SIZE):
+        elif self.library is None and first == _CLOSE and end - body in (0, _CODE_SIZE):
             return self._answer_close(data, start, body, end)
         else:
             super().data_received(bytes(data[start:end]))
@@ -221,7 +231,7 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def _end(self) -> None:
         """Close the connection, whose closing handshake is complete."""
-        self._is_plain, self._short = False, 0
+        self.is_plain = False
         # Messages of the application fail from now on, as they do once the connection is lost.
         self.disconnected = True
         self.transport.close()
@@ -237,9 +247,9 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def _check_unfinished(self) -> None:
         """Bound the message that has begun and not ended, unless there is none."""
-        fragments = self._conn.current_size if self._conn is not None else None
+        fragments = self.library.current_size if self.library is not None else None
         is_waiting = self._reading_on is not None or self.read_paused
-        part = 0 if is_waiting else len(self._partial)
+        part = 0 if is_waiting else len(self.partial)
         if fragments is not None or part > _SMALL_PART:
             self._is_held = True
             current_unfinished().hold(self, (fragments or 0) + part)
@@ -252,7 +262,7 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def give_up(self, code: int, reason: str) -> None:
         """Close the connection, and free the bytes that it has received."""
-        self._partial.clear()
+        self.partial.clear()
         self.frames = []
         self.conn.fail(code, reason)
         self.handle_parser_exception()
@@ -290,8 +300,8 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def write(self, payload: bytes | str, count: int = 1) -> bool:
         """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""
-        conn, transport = self._conn, self.transport
-        is_open = self._is_plain and (conn is None or conn.state is OPEN)
+        conn, transport = self.library, self.transport
+        is_open = self.is_plain and (conn is None or conn.state is OPEN)
         if not is_open or self.writable is not WRITABLE or transport.is_closing():
             return False
         last, frame = _last
@@ -329,7 +339,7 @@ class WebSocketProtocol(HandshakeProtocol):
         event = self.queue.get_nowait()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
-            if self._partial:
+            if self.partial:
                 self._read_later(0)
             elif self._reading_on is None:
                 self.transport.resume_reading()
@@ -343,16 +353,12 @@ class WebSocketProtocol(HandshakeProtocol):
 
 #: The frame encoded last, which all members of a room receive. One object, so that event loops in
 #: several threads cannot mix it up.
-_last: tuple[bytes | str, bytes] = b"", header_of(b"", BINARY)
+_last: tuple[bytes | str, bytes] = b"", frame_of(b"")
 
 
 def _encode(payload: bytes | str) -> bytes:
     """Return ``payload`` as a frame, and cache it."""
     global _last
-    if type(payload) is bytes:
-        frame = header_of(payload, BINARY) + payload
-    else:
-        body, kind = body_of(payload)
-        frame = header_of(body, kind) + body
+    frame = frame_of(payload)
     _last = payload, frame
     return frame

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["BINARY", "TEXT", "body_of", "bounds_of", "header_of"]
+from typing import Final
+
+__all__ = ["BINARY", "TEXT", "body_of", "bounds_of", "frame_of", "header_of"]
 
 #: First bytes of whole messages.
-TEXT, BINARY = 0x81, 0x82
+TEXT: Final = 0x81
+BINARY: Final = 0x82
 
 
 def body_of(payload: bytes | str) -> tuple[bytes, int]:
@@ -34,3 +37,13 @@ def header_of(payload: bytes, kind: int) -> bytes:
     if size < 1 << 16:
         return bytes((kind, 126)) + size.to_bytes(2, "big")
     return bytes((kind, 127)) + size.to_bytes(8, "big")
+
+
+def frame_of(payload: bytes | str) -> bytes:
+    """Return a message as a frame of the server.
+
+    Raises:
+        UnicodeEncodeError: it is a text that has no encoding.
+    """
+    body, kind = body_of(payload)
+    return header_of(body, kind) + body

@@ -119,7 +119,7 @@ async def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     meter.count("documents encoded", Doc, "get_update")
     meter.count("documents encoded", updates, "get_update")
     meter.count("presence frames", presence, "joined_presence")
-    meter.count("headers", sockets, "header_of")
+    meter.count("frames", sockets, "frame_of")
     return meter
 
 
@@ -216,7 +216,7 @@ async def test_an_update_is_applied_and_encoded_once(
         with meter.counting() as counted:
             taps[0].send(frame)
             await told(taps[1:])
-    assert counted == {"transactions": 1, "headers": 1}
+    assert counted == {"transactions": 1, "frames": 1}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -228,7 +228,7 @@ async def test_updates_of_many_members_in_a_turn_are_merged_applied_and_encoded_
         with meter.counting() as counted:
             send_all(taps, frames)
             await told(taps)
-    assert counted == {"merges": merges_of(size + 1), "transactions": 1, "headers": 1}
+    assert counted == {"merges": merges_of(size + 1), "transactions": 1, "frames": 1}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -285,7 +285,7 @@ async def test_cursors_that_move_in_an_interval_are_broadcast_in_one_frame(
                 move(taps, clock)
             await told(taps)
         assert len(taps[0].written) == 1
-    assert (counted["presence frames"], counted["headers"]) == (1, 1)
+    assert (counted["presence frames"], counted["frames"]) == (1, 1)
     assert (counted["tasks"], counted["hops"], counted["queries"]) == (0, 0, 0)
 
 
@@ -326,7 +326,7 @@ async def test_a_document_is_encoded_once_for_all_who_come(
                     tap.send(step1_frame(b"\0"))
                 await told(taps)
     assert counted["documents encoded"] + counted["merges"] <= 1
-    assert (counted["headers"], counted["tasks"], counted["hops"]) == (1, 0, 0)
+    assert (counted["frames"], counted["tasks"], counted["hops"]) == (1, 0, 0)
 
 
 # Storing.

@@ -68,6 +68,9 @@ class Pipe(asyncio.Transport):
     def close(self) -> None:
         self._is_closing = True
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Do nothing: tests call the protocol themselves."""
+
     def pause_reading(self) -> None:
         """Do nothing: tests do not send too much."""
 

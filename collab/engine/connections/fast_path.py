@@ -34,6 +34,28 @@ class Socket(Protocol):
     #: Called with each binary frame that no other waits before; returns whether it has handled the
     #: frame, which else is received as a message of ASGI. It must not raise.
     on_frame: Callable[[bytes], bool] | None
+    #: Returns a payload unmasked.
+    unmask: Callable[[bytes, bytes], bytes]
+    #: Bytes of a message, at most.
+    max_size: int
+
+    #: The handshake is complete, the library does not log frames, and none was invalid.
+    is_plain: bool
+    #: The library's state; ``None`` while neither a message in fragments nor a close needs it.
+    library: Any
+    #: Bytes that wait to be read.
+    partial: bytearray
+    #: An event waits to be received.
+    read_paused: bool
+
+    def read(self, data: bytes) -> None:
+        """Receive bytes of the client, whatever they are."""
+
+    def give_bytes_to(self, receive: Callable[[bytes], None] | None) -> None:
+        """Call ``receive`` with the bytes of the client from now on; ``None`` for none any more.
+
+        It calls ``read`` with those that it does not handle itself.
+        """
 
     def write(self, payload: bytes | str, count: int = 1, /) -> bool:
         """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""

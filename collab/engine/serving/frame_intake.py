@@ -14,6 +14,7 @@ from collab.engine.rooms.member import Member
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.exceptions import ProtocolViolation
+from collab.protocol.websocket_frames import BINARY
 
 __all__ = ["FrameIntake"]
 
@@ -26,13 +27,20 @@ _LONGEST_PAUSE: Final = 0.5
 _THROTTLED: Final = "collab.throttled"
 _FAILED: Final = "collab.failed"
 
+#: A payload of up to this size has a header of two bytes, and a mask, before it.
+_SHORT: Final = 125
+_HEADER_SIZE: Final = 6
+_MASKED: Final = 0x80
+
 
 class FrameIntake:
-    """Counts, charges and passes on the frames of one connection.
+    """Reads, counts, charges and passes on the frames of one connection.
 
-    A frame comes either as a message of ASGI, which the connection's task receives, or on the
-    fast path, as a call of the server's socket (:meth:`on_frame`). A frame takes the fast path
-    only while nothing else is handled, so that frames stay in their order.
+    On the fast path, :meth:`data_received` stands in the place of the socket's: it gets the bytes
+    from the transport, reads a short frame that comes alone, as nearly all do, and leaves all
+    else to the socket. The socket calls :meth:`on_frame` with other frames, or a frame comes as a
+    message of ASGI, which the connection's task receives. A frame takes the fast path only while
+    nothing else is handled, so that frames stay in their order.
 
     Args:
         settings: for the limits.
@@ -45,8 +53,10 @@ class FrameIntake:
         "_loop",
         "_member",
         "_receive",
+        "_short",
         "_socket",
         "_throttle",
+        "_unmask",
         "busy",
     )
 
@@ -57,6 +67,9 @@ class FrameIntake:
         self._member: Member | None = None
         self._deadline: Deadline | None = None
         self._socket: Socket | None = None
+        self._unmask: Callable[[bytes, bytes], bytes]
+        #: The largest payload that is read here.
+        self._short = 0
         self._context: Context
         #: The number of messages and events that are handled; the fast path is free while it is 0.
         self.busy = 1
@@ -67,15 +80,20 @@ class FrameIntake:
         self._deadline = Deadline(self._loop, seconds, self._miss_first_frame)
 
     def open_fast_path(self, socket: Socket) -> None:
-        """Take the frames of ``socket`` from now on, in the context of the caller."""
+        """Take the bytes of ``socket`` from now on, in the context of the caller."""
         self._context = copy_context()
         self._socket = socket
+        self._unmask, self._short = socket.unmask, min(_SHORT, socket.max_size)
         socket.on_frame = self.on_frame
+        socket.give_bytes_to(self.data_received)
 
     def close(self) -> None:
         """Take no more frames."""
+        # It is not 0 again: bytes that still come are left to the socket.
+        self.busy += 1
         if self._socket is not None:
             self._socket.on_frame = None
+            self._socket.give_bytes_to(None)
         if self._deadline is not None:
             self._deadline.meet()
 
@@ -107,6 +125,24 @@ class FrameIntake:
             seconds -= _LONGEST_PAUSE
 
     # The fast path.
+
+    def data_received(self, data: bytes) -> None:
+        """Receive bytes of the client, in the place of the socket's method."""
+        socket, size = self._socket, len(data) - _HEADER_SIZE
+        assert socket is not None
+        if (
+            0 < size <= self._short
+            and data[0] == BINARY
+            and data[1] == size | _MASKED
+            and not self.busy
+            and not socket.read_paused
+            and not socket.partial
+            and socket.library is None
+            and socket.is_plain
+        ):
+            self.on_frame(self._unmask(data[_HEADER_SIZE:], data[2:_HEADER_SIZE]))
+        else:
+            socket.read(data)
 
     def on_frame(self, frame: bytes) -> bool:
         """Take a frame from the socket, unless a message or an event comes before it.

@@ -92,9 +92,9 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         "tasks",
     )
     #: The beginning of a frame, or frames that are read later.
-    _partial: bytearray
+    partial: bytearray
     #: The library's state, released while the connection is open and between messages.
-    _conn: ServerProtocol | None
+    library: ServerProtocol | None
     queue: Inbox  # type: ignore[assignment]
     #: The request, if it is a usual one and not answered yet.
     _usual: UsualRequest | None = None
@@ -103,26 +103,26 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._conn = None
+        self.library = None
         self.queue = Inbox()
         self.writable = WRITABLE
 
     @property
     def conn(self) -> ServerProtocol:
         """The library's state; made again if it was released."""
-        if self._conn is None:
+        if self.library is None:
             # Without extensions: an update gains nothing from compression, and a frame that
             # inflates costs more than was charged for it.
-            self._conn = ServerProtocol(
+            self.library = ServerProtocol(
                 state=OPEN if self.handshake_complete else CONNECTING,
                 max_size=self.config.ws_max_size,
                 logger=self.logger,
             )
-        return self._conn
+        return self.library
 
     @conn.setter
     def conn(self, conn: ServerProtocol) -> None:
-        self._conn = conn
+        self.library = conn
 
     def connection_made(self, transport: Any) -> None:
         """Begin; a large document is sent in pieces, and other connections run in between."""
@@ -164,17 +164,17 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
 
     def _wait_for_handshake(self, data: bytes) -> None:
         """Keep frames that come before the application has accepted the connection."""
-        self._partial += data
+        self.partial += data
         self.transport.pause_reading()
 
     def handle_connect(self, event: Request) -> None:
         """Begin with a request that the library has read."""
-        self._partial = bytearray()
+        self.partial = bytearray()
         super().handle_connect(event)
 
     def _begin(self, usual: UsualRequest) -> None:
         """Ask the application about a usual request, as the base class does about any."""
-        self._partial = bytearray()
+        self.partial = bytearray()
         self._usual, self.handshake_initiated = usual, True
         path, _, query = usual.target.partition("?")
         self.scope = {
