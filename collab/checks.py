@@ -9,20 +9,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from importlib.abc import InspectLoader
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from channels.routing import get_default_application
-from django.apps import AppConfig, apps
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands, load_command_class
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.utils.module_loading import module_has_submodule
 
-from collab.engine.connections.routes import Route, consumers
+from collab.engine.connections.routes import Route, consumers, full_name, source_of
 from collab_storage.base import Storage
 
 from .conf import (
@@ -217,16 +214,8 @@ def check_mirror_app(**kwargs: object) -> list[CheckMessage]:
             id="collab.E006",
         )
         for app in apps.get_app_configs()
-        if _declares_mirrors(app)
+        if "collab.mirror" in source_of(app, "mirrors")
     ]
-
-
-def _declares_mirrors(app: AppConfig) -> bool:
-    """Return whether an app's module ``mirrors`` uses collab; it is read, not imported."""
-    name = f"{app.name}.mirrors"
-    spec = find_spec(name) if module_has_submodule(app.module, "mirrors") else None
-    loader = getattr(spec, "loader", None)
-    return isinstance(loader, InspectLoader) and "collab.mirror" in (loader.get_source(name) or "")
 
 
 # Processes.
@@ -346,7 +335,7 @@ def check_authorize(**kwargs: object) -> list[CheckMessage]:
     effect = "refuses all users of" if is_closed else "lets all users into"
     return [
         Warning(
-            f"{_full_name(consumer)} {effect} documents without a type.",
+            f"{full_name(consumer)} {effect} documents without a type.",
             hint="Override authorize() in a consumer of your own or register document types, see"
             " docs/auth.md; or give a LiveConsumer permission_classes, see docs/live.md.",
             obj=consumer,
@@ -381,7 +370,7 @@ def check_room_names(**kwargs: object) -> list[CheckMessage]:
             deciding.setdefault(decision, consumer)
     if len(deciding) < 2:
         return []
-    names = " and ".join(sorted(map(_full_name, deciding.values())))
+    names = " and ".join(sorted(map(full_name, deciding.values())))
     return [
         Warning(
             f"{names} open documents of the same names, and decide differently who may.",
@@ -412,7 +401,3 @@ def _captured(route: Route) -> set[str]:
     for pattern in route.patterns:
         names |= {*pattern.converters} | {*getattr(pattern, "regex", re.compile("")).groupindex}
     return names
-
-
-def _full_name(consumer: type) -> str:
-    return f"{consumer.__module__}.{consumer.__qualname__}"

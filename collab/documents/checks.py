@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error
 
 from collab.documents.document_type import has_hooks, overrides
 from collab.documents.registry import Registration, registrations
+from collab.engine.connections.routes import full_name
 
 __all__ = ["check_document_types"]
 
@@ -62,5 +63,4 @@ def _without_queue(types: list[Registration]) -> Iterator[CheckMessage]:
 
 
 def _label(registration: Registration) -> str:
-    document_type = type(registration.document_type)
-    return f"{document_type.__module__}.{document_type.__qualname__}"
+    return full_name(type(registration.document_type))

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from django.core.checks import CheckMessage, Error, register
 
+from collab.engine.connections.routes import full_name
 from collab.live.state.declared_state import State, states
 from collab.live.state.state_consumer import StateConsumer
 from collab.live.state.tables import CREATE, Operation, Table
@@ -36,7 +37,9 @@ Problem = tuple[str, str, str]
 def check_states(**kwargs: object) -> list[CheckMessage]:
     """Check access, lists and operations of states."""
     return [
-        Error(f"{_name(state)} {text}", hint=hint, obj=state.consumer_class, id=id_)
+        Error(
+            f"{full_name(state.consumer_class)} {text}", hint=hint, obj=state.consumer_class, id=id_
+        )
         for state in states()
         for id_, text, hint in _problems(state)
     ]
@@ -124,10 +127,6 @@ def _placeless(state: State, table: Table) -> Iterator[Problem]:
 def _overrides(state: State, name: str) -> bool:
     base = getattr_static(StateConsumer, name)
     return getattr_static(state.consumer_class, name) is not base
-
-
-def _name(state: State) -> str:
-    return f"{state.consumer_class.__module__}.{state.consumer_class.__qualname__}"
 
 
 def _class_name(serializer: Any) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.abc import InspectLoader
-from importlib.util import find_spec
 
 from channels.routing import get_default_application
-from django.apps import AppConfig, apps
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import module_has_submodule
 
-from collab.engine.connections.routes import consumers
+from collab.engine.connections.routes import consumers, full_name, source_of
 from collab.live.consumers import LiveConsumer
 
 __all__ = ["check_peer_hooks", "check_peer_modules", "check_peer_settings"]
@@ -73,17 +70,8 @@ def check_peer_modules(**kwargs: object) -> list[CheckMessage]:
             id="collab.E020",
         )
         for app in apps.get_app_configs()
-        if _declares_channels(app)
+        if any(word in source_of(app, "channels") for word in ("rxdjango", "collab.live"))
     ]
-
-
-def _declares_channels(app: AppConfig) -> bool:
-    """Return whether the module ``channels`` of an app is for us; it is read, not imported."""
-    name = f"{app.name}.channels"
-    spec = find_spec(name) if module_has_submodule(app.module, "channels") else None
-    loader = getattr(spec, "loader", None)
-    source = loader.get_source(name) if isinstance(loader, InspectLoader) else None
-    return any(word in (source or "") for word in ("rxdjango", "collab.live"))
 
 
 @register(TAG)
@@ -91,7 +79,7 @@ def check_peer_hooks(**kwargs: object) -> list[CheckMessage]:
     """Check that no consumer in the routing overrides a method that is never called (E021)."""
     return [
         Error(
-            f"{consumer.__module__}.{consumer.__qualname__}.{name}() is never called.",
+            f"{full_name(consumer)}.{name}() is never called.",
             hint=hint,
             obj=consumer,
             id="collab.E021",

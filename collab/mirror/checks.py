@@ -16,6 +16,7 @@ from rest_framework.fields import CharField, Field
 from rest_framework.serializers import BaseSerializer, ModelSerializer
 from rest_framework.utils.model_meta import get_field_info
 
+from collab.engine.connections.routes import full_name
 from collab.mirror.owned import OwnRowsMirror
 from collab.mirror.registry import ModelMirror, mirrors
 from collab.mirror.rows.relations import declared_paths
@@ -42,7 +43,7 @@ def check_mirrors(**kwargs: object) -> list[CheckMessage]:
     """Check the fields of mirrors, those that clients may change, and the documents."""
     taken = Counter(mirror.map_name for mirror in mirrors())
     return [
-        Error(f"{_name(mirror)} {text}", hint=hint, obj=type(mirror), id=id_)
+        Error(f"{full_name(type(mirror))} {text}", hint=hint, obj=type(mirror), id=id_)
         for mirror in mirrors()
         for id_, text, hint in _problems(mirror, taken)
     ]
@@ -55,7 +56,7 @@ def check_admins(**kwargs: object) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"{found.__module__}.{found.__qualname__} saves whole rows of {model._meta.label}, and"
+            f"{full_name(found)} saves whole rows of {model._meta.label}, and"
             " so takes back what others change while a page is open.",
             hint=f"Derive it from collab.mirror.writers.admin.{base}.",
             obj=found,
@@ -139,7 +140,9 @@ def _wrong_map_name(mirror: ModelMirror[Any], taken: Counter[str]) -> Iterator[M
             'Write map_name = "tasks", for example, or leave it out.',
         )
     elif taken[name] > 1:
-        others = [_name(one) for one in mirrors() if one.map_name == name and one is not mirror]
+        others = [
+            full_name(type(one)) for one in mirrors() if one.map_name == name and one is not mirror
+        ]
         yield (
             "collab.E008",
             f"has the map_name {name!r}, as another one has: {', '.join(others)}.",
@@ -334,7 +337,3 @@ def _needs_value(field: ModelField[Any, Any]) -> bool:
 def _meant(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
-
-
-def _name(mirror: ModelMirror[Any]) -> str:
-    return f"{type(mirror).__module__}.{type(mirror).__qualname__}"

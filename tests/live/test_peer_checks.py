@@ -74,7 +74,7 @@ def test_a_module_of_channels_that_is_not_imported_is_named(
 def test_a_module_without_a_source_is_not_read(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (app / "channels.py").touch()
     monkeypatch.setattr(
-        "collab.live.peer_checks.find_spec", lambda name: ModuleSpec(name, loader=None)
+        "collab.engine.connections.routes.find_spec", lambda name: ModuleSpec(name, loader=None)
     )
     assert found() == []
 

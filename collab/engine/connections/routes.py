@@ -1,15 +1,19 @@
-"""The parts of an ASGI application: routers, middleware, consumers."""
+"""Declarations of a project: the parts of its ASGI application, and modules of its apps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from types import CellType, FunctionType
 from typing import Any, TypeVar
 
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.apps import AppConfig
+from django.utils.module_loading import module_has_submodule
 
-__all__ = ["Route", "consumers", "routes"]
+__all__ = ["Route", "consumers", "full_name", "routes", "source_of"]
 
 T = TypeVar("T")
 
@@ -45,7 +49,21 @@ def consumers(
         if is_wanted(route)
     }
     ours = [each for each in found if each is not None and issubclass(each, kind)]
-    return sorted(ours, key=lambda each: f"{each.__module__}.{each.__qualname__}")
+    return sorted(ours, key=full_name)
+
+
+def full_name(cls: type) -> str:
+    """Return the name of a class with that of its module."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def source_of(app: AppConfig, module: str) -> str:
+    """Return the source of a module of an app, without importing it; empty if there is none."""
+    name = f"{app.name}.{module}"
+    spec = find_spec(name) if module_has_submodule(app.module, module) else None
+    loader = getattr(spec, "loader", None)
+    source = loader.get_source(name) if isinstance(loader, InspectLoader) else None
+    return source or ""
 
 
 def routes(application: object) -> Iterator[Route]:

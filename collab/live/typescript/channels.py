@@ -13,7 +13,7 @@ from django.core.management import CommandError
 from django.urls.converters import IntConverter, PathConverter, StringConverter, UUIDConverter
 from django.utils.regex_helper import normalize
 
-from collab.engine.connections.routes import Route, routes
+from collab.engine.connections.routes import Route, full_name, routes
 from collab.live.actions.actions import Action, Parameter, actions_of, is_pair
 from collab.live.actions.runtime_state import variables_of
 from collab.live.consumers import LiveConsumer
@@ -127,7 +127,7 @@ class _Channel:
         return block(f"export interface {name}", lines)
 
     def _class(self, name: str) -> str:
-        path = f"{self._consumer.__module__}.{self._consumer.__qualname__}"
+        path = full_name(self._consumer)
         lines = self._constructor()
         for method in self._methods():
             lines += ["", *method]

@@ -11,6 +11,8 @@ from typing import Any
 from django.apps import apps
 from django.core.management import CommandError
 
+from collab.engine.connections.routes import full_name
+
 __all__ = ["HEADER", "File", "Files", "block", "camel", "literal", "property_name"]
 
 #: The first line of each file, which identifies generated files.
@@ -74,7 +76,7 @@ class File:
             self._declarations[name] = write()
         elif self._owners[name] is not owner:
             raise CommandError(
-                f"{_path(owner)} and {_path(self._owners[name])} are both called {name} in"
+                f"{full_name(owner)} and {full_name(self._owners[name])} are both called {name} in"
                 f" {self.name}: rename one of them."
             )
 
@@ -94,10 +96,6 @@ class File:
             imports.insert(0, f'import * as {_PACKAGE} from "django-collab/live";')
         parts = [HEADER, *(["\n".join(imports)] if imports else []), *declarations]
         return "\n\n".join(parts) + "\n"
-
-
-def _path(owner: type) -> str:
-    return f"{owner.__module__}.{owner.__qualname__}"
 
 
 class Files:
