@@ -8,17 +8,14 @@ with the own rows in full, ``"board-1"`` and ``"board-1~7"``. A client opens bot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from rest_framework.serializers import ModelSerializer
 
-from collab.mirror.registry import ModelMirror, default_serializer
+from collab.mirror.registry import ModelMirror, User, default_serializer
 from collab.mirror.rows.relations import Path, serializer_paths
-
-if TYPE_CHECKING:
-    from collab.mirror.registry import User
 
 __all__ = ["OwnRowsMirror", "is_own_or_shared", "split_room_name"]
 

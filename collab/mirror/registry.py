@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
     User = AbstractBaseUser | AnonymousUser
+else:
+    # This module is imported before models are loaded.
+    User = Any
 
 __all__ = ["ModelMirror", "Values", "default_serializer", "mirrors", "mirrors_in", "register"]
 

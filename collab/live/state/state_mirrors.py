@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet
@@ -37,10 +37,7 @@ from collab.live.state.tables import (
     sources_of,
     tables_of,
 )
-from collab.mirror.registry import ModelMirror, Values, mirrors, register
-
-if TYPE_CHECKING:
-    from collab.mirror.registry import User
+from collab.mirror.registry import ModelMirror, User, Values, mirrors, register
 
 __all__ = ["declare"]
 

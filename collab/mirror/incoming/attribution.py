@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -22,6 +22,7 @@ from collab.mirror.incoming.map_events import RowField, observing
 from collab.mirror.incoming.row_edits import Differences, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredDocument
+from collab.mirror.registry import User
 from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.updates import apply
 from collab.protocol.yjs.validation import Section, check_structure
@@ -30,15 +31,12 @@ from collab_storage.compaction import read_stored
 from collab_storage.exceptions import DocumentCorrupt
 from collab_storage.updates import EMPTY_UPDATE
 
-if TYPE_CHECKING:
-    from collab.mirror.registry import User
-
 __all__ = ["Users", "authors"]
 
 logger = logging.getLogger("collab.mirror")
 
 #: By the name of the map and the key of a row, and by field or the row as a whole.
-Users = dict[RowKey, dict[str, "User"]]
+Users = dict[RowKey, dict[str, User]]
 #: The same with primary keys as text; ``None`` is an anonymous user.
 _Keys = dict[RowKey, dict[str, str | None]]
 

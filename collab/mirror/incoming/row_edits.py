@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
 
+from collab.engine.rooms.member import Member
 from collab.mirror.incoming.saving import Problems
-from collab.mirror.registry import Values
+from collab.mirror.registry import User, Values
 from collab.mirror.rows.values import RowInMap
-
-if TYPE_CHECKING:
-    from collab.engine.rooms.member import Member
-    from collab.mirror.registry import User
 
 __all__ = ["Author", "Differences", "Outcome", "Refusal", "RowEdit", "RowKey", "TextPart"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
@@ -28,14 +28,11 @@ from rest_framework.fields import HiddenField
 from rest_framework.relations import ManyRelatedField
 from rest_framework.serializers import ModelSerializer
 
-from collab.mirror.registry import ModelMirror, Values
+from collab.mirror.registry import ModelMirror, User, Values
 from collab.mirror.retry import is_outage
 from collab.mirror.rows.values import Odd
 from collab.mirror.users import acting_as
 from collab.mirror.writers.changed_fields import save_values
-
-if TYPE_CHECKING:
-    from collab.mirror.registry import User
 
 __all__ = ["ROW", "Problem", "Problems", "Refused", "Saving"]
 

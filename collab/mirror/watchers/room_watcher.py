@@ -7,8 +7,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from collab.engine.rooms.context import WatchedRoom
+from collab.engine.rooms.member import Member
 from collab.mirror.history.refresh import arrive, recording_interval, stay
 from collab.mirror.incoming.row_edits import Differences
 from collab.mirror.incoming.unchecked import unchecked
@@ -18,11 +20,7 @@ from collab.mirror.registry import ModelMirror, mirrors, mirrors_in
 from collab.mirror.watchers.rows_listener import RowsListener
 from collab.mirror.watchers.stale_listener import StaleListener
 from collab.mirror.watchers.worker import Worker, current_worker
-
-if TYPE_CHECKING:
-    from collab.engine.rooms.context import WatchedRoom
-    from collab.engine.rooms.member import Member
-    from collab.protocol.yjs.validation import UpdateOutline
+from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["RoomWatcher", "watch"]
 

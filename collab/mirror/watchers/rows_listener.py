@@ -10,12 +10,14 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pycrdt import Map, Subscription, Text, TextEvent
 
 from collab.conf import get_settings
 from collab.engine.hub.working_copies import user_key
+from collab.engine.rooms.context import WatchedRoom
+from collab.engine.rooms.member import Member
 from collab.mirror.history.lost_edits import trace_removed
 from collab.mirror.incoming.attribution import Users, authors
 from collab.mirror.incoming.client_changes import check
@@ -23,7 +25,7 @@ from collab.mirror.incoming.map_events import changed_fields
 from collab.mirror.incoming.row_edits import Author, Differences, RowEdit, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.incoming.unchecked import differences, written_keys
-from collab.mirror.registry import ModelMirror
+from collab.mirror.registry import ModelMirror, User
 from collab.mirror.retry import is_outage
 from collab.mirror.rows.values import Odd, take_row
 from collab.mirror.watchers import pending_changes
@@ -39,11 +41,6 @@ from collab.mirror.watchers.replies import UNTRACED, send_lost, send_outcome, se
 from collab.mirror.watchers.sweep import Sweep
 from collab.mirror.watchers.text_turns import parts_of, text_before
 from collab.mirror.watchers.worker import Worker
-
-if TYPE_CHECKING:
-    from collab.engine.rooms.context import WatchedRoom
-    from collab.engine.rooms.member import Member
-    from collab.mirror.registry import User
 
 __all__ = ["RowsListener"]
 

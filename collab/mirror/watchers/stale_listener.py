@@ -6,22 +6,19 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pycrdt import Subscription, TransactionEvent
 
 from collab.conf import get_settings
+from collab.engine.rooms.context import WatchedRoom
+from collab.engine.rooms.member import Member
 from collab.mirror.history.lost_edits import LostEdits, has_garbage, trace_stale
 from collab.mirror.history.past import Pasts, touches
 from collab.mirror.incoming.row_edits import Author
 from collab.mirror.models import MirroredRefresh
 from collab.mirror.watchers.replies import UNTRACED, send_lost, send_refusals
 from collab.mirror.watchers.worker import Worker
-
-if TYPE_CHECKING:
-    from collab.engine.rooms.context import WatchedRoom
-    from collab.engine.rooms.member import Member
-    from collab.protocol.yjs.validation import UpdateOutline
+from collab.protocol.yjs.validation import UpdateOutline
 
 __all__ = ["StaleListener"]
 
