@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
@@ -59,11 +59,9 @@ class GenericAsyncAPIConsumer(LiveConsumer):
             CallError: the argument is missing (400), or a permission refuses (403).
             Http404: the row does not exist.
         """
-        name = self.lookup_name()
-        if name not in kwargs:
-            raise CallError(400, {name: ["This argument is required."]})
+        wanted = {self.lookup_field: self._looked_up(kwargs)}
         rows = self.filter_queryset(self.get_queryset(**kwargs), **kwargs)
-        row: Model = get_object_or_404(rows, **{self.lookup_field: kwargs[name]})
+        row: Model = get_object_or_404(rows, **wanted)
         async_to_sync(self.check_object_permissions)(kwargs.get("action", "retrieve"), row)
         return row
 
@@ -112,6 +110,13 @@ class GenericAsyncAPIConsumer(LiveConsumer):
     def lookup_name(cls) -> str:
         """Return the name of the argument that identifies a row."""
         return cls.lookup_url_kwarg or cls.lookup_field
+
+    def _looked_up(self, arguments: Mapping[str, Any]) -> Any:
+        """Return the argument that identifies a row."""
+        name = self.lookup_name()
+        if name not in arguments:
+            raise CallError(400, {name: ["This argument is required."]})
+        return arguments[name]
 
     def _request(self, kwargs: dict[str, Any]) -> Any:
         query = {name: value for name, value in kwargs.items() if name not in _OWN}

@@ -21,7 +21,7 @@ from collab.live.connections.live_connection import ConnectionPart, connection_o
 from collab.live.errors import CallError
 from collab.live.permissions import ObservedAction
 from collab.live.rest.generics import GenericAsyncAPIConsumer
-from collab.live.rest.mixins import RetrieveModelMixin
+from collab.live.rest.mixins import RequestId, RetrieveModelMixin
 from collab.live.watching.event_rows import shared
 from collab.live.watching.observers import ModelObserver
 from collab.live.watching.row_changes import Kind
@@ -32,8 +32,6 @@ else:
     _Base = object
 
 __all__ = ["ObserverModelInstanceMixin"]
-
-RequestId = str | float
 
 #: Methods whose overrides may return different rows for different users.
 _CHOOSING = ("get_queryset", "get_object", "filter_queryset", "retrieve")
@@ -122,7 +120,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
         await self.handle_instance_change.subscribe(pk=row.pk, request_id=request_id)
         # The primary key, because the field that identified the row may change.
         arguments = {name: value for name, value in kwargs.items() if name != "action"}
-        self._watched_rows[request_id, self._looked_up(kwargs)] = row.pk, arguments
+        self._watched_rows[request_id, str(self._looked_up(kwargs))] = row.pk, arguments
         return None, status.HTTP_201_CREATED
 
     @action
@@ -130,7 +128,7 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
         self, request_id: RequestId | None = None, **kwargs: Any
     ) -> tuple[None, int]:
         """End a subscription to a row, or without ``request_id`` all to this row."""
-        wanted = self._looked_up(kwargs)
+        wanted = str(self._looked_up(kwargs))
         for key in list(self._watched_rows):
             if key[1] == wanted and request_id in (None, key[0]):
                 pk, _ = self._watched_rows.pop(key)
@@ -205,12 +203,6 @@ class ObserverModelInstanceMixin(RetrieveModelMixin, _Base):
         own = [getattr(type(self), name) for name in names]
         plain = [getattr(_Plain, name) for name in names]
         return own == plain and not self.filter_backends
-
-    def _looked_up(self, arguments: Mapping[str, Any]) -> str:
-        name = self.lookup_name()
-        if name not in arguments:
-            raise CallError(400, {name: ["This argument is required."]})
-        return str(arguments[name])
 
     @property
     def _watched_rows(self) -> dict[tuple[RequestId, str], tuple[Any, dict[str, Any]]]:
