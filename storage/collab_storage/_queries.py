@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -61,33 +61,23 @@ def from_database(at: datetime) -> datetime:
     return at if settings.USE_TZ else timezone.make_aware(at)
 
 
-class _Times(dict[datetime, Any]):
-    """Times as the driver expects them; many rows have the same, and converting is slow."""
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._adapt = connection.ops.adapt_datetimefield_value
-
-    def __missing__(self, at: datetime) -> Any:
-        adapted = self[at] = self._adapt(to_database(at))
-        return adapted
+# Many rows have the same time, and converting is slow: these are cached where there are several.
 
 
-class _ReadTimes(dict[Any, datetime]):
-    """Aware times of those that the driver returns; many rows have the same."""
-
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        #: The zone of times without one; ``None``: that of the project.
-        self._zone = connection.timezone
-
-    def __missing__(self, value: Any) -> datetime:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else value
-        found = self[value] = timezone.make_aware(at, self._zone) if timezone.is_naive(at) else at
-        return found
+def _written(connection: BaseDatabaseWrapper, at: datetime) -> Any:
+    """Return a time as the driver expects it."""
+    return connection.ops.adapt_datetimefield_value(to_database(at))
 
 
-def _values(entry: LogEntry, times: _Times) -> Sequence[Any]:
+def _read(connection: BaseDatabaseWrapper, value: Any) -> datetime:
+    """Return the aware time of one that the driver has returned."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return timezone.make_aware(at, connection.timezone) if timezone.is_naive(at) else at
+
+
+def _values(entry: LogEntry, at: Any) -> Sequence[Any]:
     """Return the values of ``_INSERTED`` for an update, but for its document."""
-    return entry.data, UPDATE_FORMAT, times[entry.at], entry.user_id
+    return entry.data, UPDATE_FORMAT, at, entry.user_id
 
 
 class _LockWaits(threading.local):
@@ -237,10 +227,10 @@ class Queries:
             if all(row[0] == pk for row in rows):
                 break
         check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
-        times = _ReadTimes(connections[self.using])
+        times = cache(partial(_read, connections[self.using]))
         return StoredDocument(
             None if snapshot is None else bytes(snapshot),
-            [LogRow(row[1], bytes(row[2]), row[4], times[row[5]]) for row in rows],
+            [LogRow(row[1], bytes(row[2]), row[4], times(row[5])) for row in rows],
             version,
             pk,
         )
@@ -289,7 +279,7 @@ class Queries:
         wanted = [each for each in (entry.name, entry.document_id) if each is not None]
         # Without a savepoint: if it fails, the caller's transaction cannot go on.
         with transaction.mark_for_rollback_on_error(self.using), connection.cursor() as cursor:
-            cursor.execute(statement, [*_values(entry, _Times(connection)), *wanted])
+            cursor.execute(statement, [*_values(entry, _written(connection, entry.at)), *wanted])
             return next((pk for [pk] in cursor.fetchall()), None)
 
     def _ensure(
@@ -339,8 +329,9 @@ class Queries:
     def _insert(self, entries: Sequence[LogEntry], ids: Mapping[str, DocumentId]) -> None:
         # bulk_create() would take several times as long: it creates an object for each row and
         # compiles each of its values.
-        connection, times = connections[self.using], _Times(connections[self.using])
-        rows = [(ids[entry.name], *_values(entry, times)) for entry in entries]
+        connection = connections[self.using]
+        times = cache(partial(_written, connection))
+        rows = [(ids[entry.name], *_values(entry, times(entry.at))) for entry in entries]
         with connection.cursor() as cursor:
             cursor.executemany(_insert_statement(connection), rows)
 

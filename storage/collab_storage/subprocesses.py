@@ -14,6 +14,7 @@ import sys
 from asyncio import get_running_loop
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from logging.handlers import BufferingHandler
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -130,21 +131,11 @@ def _answered(function: Callable[..., Any], args: tuple[object, ...], timeout: f
         return pickle.load(reply)
 
 
-class _RecordList(logging.Handler):
-    """Collects log records."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
 def answer(question: BinaryIO, reply: BinaryIO) -> None:
     """Read a function and its arguments, call it, and write result, error and log records."""
     function, args = pickle.load(question)
-    collector, log = _RecordList(), logging.getLogger("collab_storage")
+    # No record is dropped: the capacity is never reached.
+    collector, log = BufferingHandler(sys.maxsize), logging.getLogger("collab_storage")
     log.addHandler(collector)
     result: Any = None
     error: Exception | None = None
@@ -154,4 +145,4 @@ def answer(question: BinaryIO, reply: BinaryIO) -> None:
         error = raised
     finally:
         log.removeHandler(collector)
-    pickle.dump((result, error, collector.records), reply)
+    pickle.dump((result, error, collector.buffer), reply)
