@@ -256,7 +256,8 @@ class _Check:
             self._outcome.overtaken.append(edit)
             return
         if author is None:
-            is_there = self._is_there(edit.key)
+            rows = self._document.map_of(self._mirror)
+            is_there = rows is not None and edit.key in rows
             (self._outcome.unowned if is_there else self._outcome.overtaken).append(edit)
             return
         others = {name: whose.user for name, whose in edit.authors.items() if whose is not author}
@@ -302,10 +303,6 @@ class _Check:
         """Return whether another process has created the row, under another key."""
         rows = self._document.record.rows
         return rows.filter(map_name=self._mirror.map_name, client_key=key).exists()
-
-    def _is_there(self, key: str) -> bool:
-        map_ = self._document.map_of(self._mirror)
-        return map_ is not None and key in map_
 
     # Authors.
 

@@ -89,15 +89,14 @@ class ChangedRows(CommitWork):
     def write(self) -> None:
         """Write the rows; a document that fails is logged, and does not hold up the others."""
         try:
-            self._write()
+            patiently(self._read)()
+            if (row := self._only_row()) is not None and write_alone(*row):
+                return
+            documents = patiently(find)(self.keys, self.rooms.keys() | self.whole)
         except StorageNotMigrated as error:
             logger.error("Rows could not be written into documents: %s", error)
-
-    def _write(self) -> None:
-        patiently(self._read)()
-        if (row := self._only_row()) is not None and write_alone(*row):
             return
-        for room_name, found in patiently(self._documents)().items():
+        for room_name, found in documents.items():
             is_whole = room_name in self.whole
             write(room_name, None if is_whole else self._keys_in(room_name, found), found)
 
@@ -113,7 +112,8 @@ class ChangedRows(CommitWork):
         """Read unread rows for the names of their documents."""
         asked: set[tuple[ModelMirror[Any], str]] = set()
         for dependency, keys in self.unread.items():
-            mirror = _mirror_of(dependency)
+            assert isinstance(dependency.follower, MirrorFollower)
+            mirror = dependency.follower.mirror
             for chunk in chunks(keys):
                 for row in dependency.rows(self.using, chunk).iterator(chunk_size=CHUNK):
                     # Several dependencies, and several rows, may lead to the same.
@@ -121,9 +121,6 @@ class ChangedRows(CommitWork):
                         asked.add(found)
                         self.add(*found, mirror.get_room_names(row))
         self.unread = {}
-
-    def _documents(self) -> dict[str, DocumentRows]:
-        return find(self.keys, self.rooms.keys() | self.whole)
 
     def _keys_in(self, room_name: str, found: DocumentRows) -> Keys:
         keys = {name: dict(those) for name, those in self.rooms.get(room_name, {}).items()}
@@ -179,11 +176,6 @@ def connect(mirror: ModelMirror[Any]) -> None:
 
 
 _connected: list[ModelMirror[Any]] = []
-
-
-def _mirror_of(dependency: Dependency) -> ModelMirror[Any]:
-    assert isinstance(dependency.follower, MirrorFollower)
-    return dependency.follower.mirror
 
 
 def _key(mirror: ModelMirror[Any], instance: Model) -> str:

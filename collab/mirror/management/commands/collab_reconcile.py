@@ -24,8 +24,9 @@ class Command(DocumentsCommand):
         names, prefix = options["names"], options["prefix"]
         if names and prefix:
             raise CommandError("Either names or --prefix, not both.")
+        chosen = self.check_names(names) or [info.name for info in list_documents(prefix)]
         done, failed = 0, []
-        for name in self.progress(self.check_names(names) or _all(prefix), options):
+        for name in self.progress(chosen, options):
             try:
                 done += reconcile(name, create=False)
             except Exception as error:
@@ -34,7 +35,3 @@ class Command(DocumentsCommand):
             self.stdout.write(f"{done} documents are equal to their rows.")
         if failed:
             raise CommandError("Documents that failed:\n" + "\n".join(failed))
-
-
-def _all(prefix: str) -> list[str]:
-    return [info.name for info in list_documents(prefix)]
