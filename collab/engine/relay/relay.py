@@ -25,7 +25,7 @@ from collab.engine.relay.messages import (
     relay_group,
 )
 from collab.engine.relay.room_link import RoomLink
-from collab.engine.relay.timings import DEFAULT, RelayTimings
+from collab.engine.relay.timings import RelayTimings
 from collab.engine.runtime.background import BackgroundTasks
 from collab.engine.runtime.counters import counters
 from collab.protocol.yjs.updates import is_failure
@@ -63,7 +63,7 @@ class Relay:
     #: Called with each order of another process's server code.
     on_order: Callable[[Message], None]
 
-    def __init__(self, layer: ChannelLayer, timings: RelayTimings = DEFAULT) -> None:
+    def __init__(self, layer: ChannelLayer, timings: RelayTimings) -> None:
         self.timings = timings
         #: The channel of this process.
         self.layer = LayerChannel(

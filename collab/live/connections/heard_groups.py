@@ -32,17 +32,12 @@ _ACTIONS = {NOTIFICATION: "notification", SYSTEM: "system"}
 class EventTarget(Protocol):
     """The connection, as its groups use it."""
 
-    @property
-    def consumer(self) -> Any:
-        """The project's; its class has the handlers."""
-
-    @property
-    def accepts_text(self) -> bool:
-        """Return whether the client understands text frames."""
-
-    @property
-    def is_greeted(self) -> bool:
-        """Return whether it is known which events the client has."""
+    #: The project's; its class has the handlers.
+    consumer: Any
+    #: The client understands text frames.
+    accepts_text: bool
+    #: It is known which events the client has.
+    is_greeted: bool
 
     @property
     def log_context(self) -> dict[str, str | None]:
@@ -79,11 +74,6 @@ class HeardGroups:
         self._newest: dict[str, int] = {}
         self._since: dict[str, int] = {}
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the groups."""
-        return list(self._heard)
-
     def __contains__(self, name: str) -> bool:
         return name in self._heard
 
@@ -109,7 +99,7 @@ class HeardGroups:
 
     async def end(self) -> None:
         """Listen to none any longer."""
-        for name in self.names:
+        for name in list(self._heard):
             await groups.leave(name, self)
 
     def remember_numbers(self, since: Any) -> None:
@@ -127,7 +117,7 @@ class HeardGroups:
 
     async def replay_all(self) -> None:
         """Pass on the stored events of all groups that the client has not had."""
-        for name in self.names:
+        for name in list(self._heard):
             await self._catch_up(name)
 
     # Events.

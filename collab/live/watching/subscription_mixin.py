@@ -100,11 +100,6 @@ class Subscriber(ConnectionPart):
 
     queries: dict[RequestId, SharedQuery] = field(default_factory=dict)
 
-    @property
-    def user(self) -> Any:
-        """The user of the connection."""
-        return self.connection.user
-
     def check_free(self, request_id: RequestId) -> None:
         """Check that a subscription can have this id.
 
@@ -165,7 +160,9 @@ class SharedQuery:
     def present(self) -> list[Subscription]:
         """The subscribers still logged in as the user they subscribed as."""
         key_of = self.registry.subscription.user_key
-        return [each for each in self.subscribers if key_of(each[0].user) == self._user_key]
+        return [
+            each for each in self.subscribers if key_of(each[0].connection.user) == self._user_key
+        ]
 
     def concerned(self, keys: Iterable[Any]) -> set[Any]:
         """Return the primary keys among these whose rows the query may find."""
@@ -176,7 +173,7 @@ class SharedQuery:
     def read(self, keys: Iterable[Any] | None = None) -> Shown:
         """Return the visible rows: all, or those with these primary keys."""
         subscription = self.registry.subscription
-        users = [subscriber.user for subscriber, _ in self.subscribers]
+        users = [subscriber.connection.user for subscriber, _ in self.subscribers]
         present = [user for user in users if subscription.user_key(user) == self._user_key]
         if not present:
             return {}
@@ -233,7 +230,7 @@ class QueryRegistry:
     ) -> SharedQuery:
         """Add a subscriber; ``answer`` gets the current rows before any change is sent."""
         async with self._lock:
-            user_key = self.subscription.user_key(subscriber[0].user)
+            user_key = self.subscription.user_key(subscriber[0].connection.user)
             key = user_key, self.subscription.text_of(lookups)
             if not self._queries:
                 await groups.join(self._group, self)

@@ -57,8 +57,9 @@ class Command(BaseCommand):
         if options["check"]:
             self._check(directory)
         else:
-            run = autoreload.run_with_reloader if options["watch"] else _once
-            run(partial(self._write, directory, options["force"]))
+            watched = partial(autoreload.run_with_reloader, self._write)
+            write = watched if options["watch"] else self._write
+            write(directory, options["force"])
 
     def _check(self, directory: Path) -> None:
         before, after = _there(directory), typescript(get_default_application())
@@ -86,10 +87,6 @@ class Command(BaseCommand):
     def _report(self, text: str) -> None:
         if not self._is_quiet:
             self.stdout.write(text)
-
-
-def _once(write: partial[None]) -> None:
-    write()
 
 
 def _there(directory: Path) -> Texts:
