@@ -153,7 +153,11 @@ async def test_a_client_that_reads_nothing_is_disconnected_and_others_go_on(
     start_server: StartServer,
 ) -> None:
     # Long enough for those who read, however busy the machine is.
-    server = start_server(collab={"MAX_MEMBER_BACKLOG": 10_000, "SEND_TIMEOUT": 15})
+    server = start_server(
+        collab={"MAX_MEMBER_BACKLOG": 10_000, "SEND_TIMEOUT": 15},
+        # A client that reads nothing answers no ping: its connection would end without a word.
+        environment={"COLLAB_TEST_PING_INTERVAL": "1000"},
+    )
     slow = YjsClient(server.url("room"), receive_buffer=4096)
     async with server.client("room") as ann, server.client("room") as bob, slow:
         slow.pause()
