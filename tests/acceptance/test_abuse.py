@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
-from tests.harness.server import ROOT, Server
+from tests.harness.server import NO_PINGS, ROOT, Server
 
 from .attack_mix import ATTACKED, BIG, GOALS, THROTTLED
 from .attacks import step1
@@ -107,7 +107,7 @@ async def check_refusals(server: Server, ends: Counter[tuple[str, int]]) -> None
 
 
 async def test_an_attack_of_all_kinds_leaves_the_server_usable(start_server: StartServer) -> None:
-    server = start_server(collab=SETTINGS)
+    server = start_server(collab=SETTINGS, environment=NO_PINGS)
     await fill(server)
     before = memory(server)
     async with unharmed(server, ATTACKED), asleep(server) as sleepers:

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.harness.client import YjsClient
 from tests.harness.fixtures import StartServer
-from tests.harness.server import Server
+from tests.harness.server import NO_PINGS, Server
 from tests.harness.services import Postgres, Redis
 from tests.harness.waiting import DEADLINE
 
@@ -155,8 +155,7 @@ async def test_a_client_that_reads_nothing_is_disconnected_and_others_go_on(
     # Long enough for those who read, however busy the machine is.
     server = start_server(
         collab={"MAX_MEMBER_BACKLOG": 10_000, "SEND_TIMEOUT": 15},
-        # A client that reads nothing answers no ping: its connection would end without a word.
-        environment={"COLLAB_TEST_PING_INTERVAL": "1000"},
+        environment=NO_PINGS,
     )
     slow = YjsClient(server.url("room"), receive_buffer=4096)
     async with server.client("room") as ann, server.client("room") as bob, slow:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
-from tests.harness.server import Server
+from tests.harness.server import NO_PINGS, Server
 from tests.harness.waiting import DEADLINE
 
 from .attacks import open_connection, presence, strike
@@ -104,7 +104,7 @@ async def test_presence_that_is_not_renewed_vanishes_until_the_client_is_back(
     start_server: StartServer,
 ) -> None:
     constants = {"collab.engine.rooms.presence_broadcast.TIMEOUT": 5}
-    server = start_server(collab={"CONSTANTS": constants})
+    server = start_server(collab={"CONSTANTS": constants}, environment=NO_PINGS)
     async with present(server, "Ann") as ann, present(server, "Bob") as bob:
         await sees(ann, "Ann", "Bob")
         # It hears nothing, not even that it is gone.

@@ -9,7 +9,7 @@ from pycrdt import Text
 
 from tests.harness.client import YjsClient, wait_until
 from tests.harness.fixtures import StartServer
-from tests.harness.server import Server
+from tests.harness.server import NO_PINGS, Server
 
 from .attacks import step1, strike
 from .honest_pair import memory, unharmed
@@ -48,7 +48,7 @@ def bulk_of(client: YjsClient) -> str:
 async def test_readers_that_stop_cost_bounded_memory_and_converge_when_they_go_on(
     start_server: StartServer,
 ) -> None:
-    server = start_server(collab=FAST)
+    server = start_server(collab={**FAST, "SEND_TIMEOUT": 1000}, environment=NO_PINGS)
     async with unharmed(server, route="unstored") as (ann, bob), AsyncExitStack() as stack:
         readers = [
             await stack.enter_async_context(slow_client(server, "unstored")) for _ in range(20)
@@ -71,7 +71,8 @@ async def test_readers_that_stop_cost_bounded_memory_and_converge_when_they_go_o
 
 async def test_a_reader_that_stops_for_good_is_disconnected(start_server: StartServer) -> None:
     # Long enough for those who read, however busy the machine is.
-    server = start_server(collab={**FAST, "SEND_TIMEOUT": 15, "MAX_ROOM_MEMBERS": 3})
+    limits = {"SEND_TIMEOUT": 15, "MAX_ROOM_MEMBERS": 3}
+    server = start_server(collab={**FAST, **limits}, environment=NO_PINGS)
     async with unharmed(server) as (ann, bob), slow_client(server) as reader:
         await reader.set_presence({"name": "gone"})
         await ann.wait_until(lambda: {"name": "gone"} in ann.presence.values())

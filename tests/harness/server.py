@@ -19,7 +19,11 @@ from urllib.parse import quote, urlencode
 from .client import YjsClient
 from .waiting import DEADLINE, poll_until
 
-__all__ = ["Server"]
+__all__ = ["NO_PINGS", "Server"]
+
+#: Environment of a server whose clients may read nothing for longer than its keepalive allows: they
+#: answer no ping, and their connections would end without a word.
+NO_PINGS = {"COLLAB_TEST_PING_INTERVAL": "1000"}
 
 ROOT = Path(__file__).parents[2]
 RECORD = re.compile(r"^(?=(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) )", re.MULTILINE)
