@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from collab_storage.base import StoredDocument
@@ -18,21 +17,19 @@ class Present(NamedTuple):
 
     Args:
         name: the document, for the log.
-        stored: as it is stored.
-        unsaved: updates of members that are not stored yet.
+        stored: as it is stored, with the updates of members that are not yet.
     """
 
     name: str
     stored: StoredDocument
-    unsaved: Sequence[bytes] = ()
 
     @property
     def size(self) -> int:
         """Bytes to read."""
-        return sum(map(len, (*self.stored.updates, *self.unsaved)))
+        return sum(map(len, self.stored.updates))
 
     @property
     def update(self) -> bytes:
         """The state as one update."""
         read = read_stored(self.stored, self.name)
-        return merge(as_yjs([read.update, read.rest, *self.unsaved]))
+        return merge(as_yjs([read.update, read.rest]))

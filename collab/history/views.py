@@ -29,7 +29,7 @@ from collab.exceptions import (
     InvalidName,
     NoSuchDocument,
 )
-from collab.history.authorship.authors import attributed, authors
+from collab.history.authorship.authors import attributed, shares
 from collab.history.comparing.operations import diff
 from collab.history.exceptions import InvalidTitle, VersionNotFound
 from collab.history.keeping import operations
@@ -231,8 +231,8 @@ class AuthorsView(HistoryView):
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         """Return shares by user, and rows of client, first clock, clock behind, user and time."""
         since = self.rights.since
-        shares = authors(name, since=since)
         found = async_to_sync(attributed)(name).authorship
+        by_user = shares(found, since, None)
         return JsonResponse(
             {
                 "shares": [
@@ -242,14 +242,14 @@ class AuthorsView(HistoryView):
                         "deleted": share.deleted,
                         "last": share.last.isoformat(),
                     }
-                    for user, share in shares.items()
+                    for user, share in by_user.items()
                 ],
                 "ranges": [
                     [part.client, part.start, part.end, part.user_id, part.until.isoformat()]
                     for part in found.ranges
                     if since is None or part.until >= since
                 ],
-                "users": user_names(shares),
+                "users": user_names(by_user),
             }
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from collab.access import Access
 from collab.conf import get_settings
@@ -27,7 +27,7 @@ from collab.protocol.frames import presence_frame
 from collab.protocol.session import Session
 from collab.wire import CloseCode
 
-__all__ = ["HocuspocusConnection", "ServedHocuspocusConsumer"]
+__all__ = ["HocuspocusConnection"]
 
 logger = logging.getLogger("collab.hocuspocus")
 
@@ -54,13 +54,6 @@ _SOCKET_CODES: dict[type[MemberError], int] = {
 }
 
 
-class ServedHocuspocusConsumer(Protocol):
-    """The documented names of a consumer that its documents use; see ``HocuspocusConsumer``."""
-
-    async def authenticate(self, name: str, token: str) -> Any:
-        """Return a client's access to a document."""
-
-
 class HocuspocusConnection(ConsumerConnection):
     """A client's connection, which is in no room itself: its documents are."""
 
@@ -76,7 +69,8 @@ class HocuspocusConnection(ConsumerConnection):
     ) -> None:
         super().__init__(consumer, base, scope, receive, send)
         self.settings = get_settings()
-        self._project: ServedHocuspocusConsumer = consumer
+        #: The project's: returns the access of a client with a token to a document.
+        self.authenticate: Callable[[str, str], Coroutine[Any, Any, Any]] = consumer.authenticate
         self.stored = type(consumer).storage is not None
         self.line = Line(send, write_of(self._socket, send), self.settings, self.evict)
         self.opening = asyncio.Semaphore(_OPENING_AT_ONCE)
@@ -228,10 +222,6 @@ class HocuspocusConnection(ConsumerConnection):
         now = asyncio.get_running_loop().time()
         if wait := self._authentications.take(1, now):
             await asyncio.sleep(wait)
-
-    async def authenticate(self, name: str, token: str) -> Any:
-        """Ask the project for the access of a client with a token to a document."""
-        return await self._project.authenticate(name, token)
 
     # The end.
 

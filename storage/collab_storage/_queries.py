@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Max, OuterRef, Subquery
-from django.db.models.functions import Coalesce, Greatest, Left
+from django.db.models.functions import Left
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
@@ -36,7 +35,7 @@ from .base import (
 from .exceptions import DocumentExists, DocumentNotFound
 from .formats import UPDATE_FORMAT, check_formats
 from .journal import DocumentEvent, EventKind, changes_of, record
-from .models import Document, Update
+from .models import Document, Update, latest_change
 
 #: Most values in one statement: older builds of SQLite allow 999.
 CHUNK = 500
@@ -336,19 +335,17 @@ class Queries:
             cursor.executemany(_insert_statement(connection), rows)
 
     def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
-        log = self.updates.filter(document=OuterRef("pk")).order_by().values("document")
-        latest = Subquery(log.annotate(latest=Max("at")).values("latest"))
-        with self.changing():
-            replaced = self.documents.filter(name=name, version=loaded.version).update(
-                snapshot=snapshot,
-                snapshot_format=UPDATE_FORMAT,
-                version=new_version(),
-                updated_at=Greatest("updated_at", Coalesce(latest, F("updated_at"))),
-            )
-            if replaced:
-                for ids in chunks(row.id for row in loaded.log):
-                    self.updates.filter(pk__in=ids).delete()
-            return bool(replaced)
+        """Replace the snapshot and log rows, in the caller's transaction."""
+        replaced = self.documents.filter(name=name, version=loaded.version).update(
+            snapshot=snapshot,
+            snapshot_format=UPDATE_FORMAT,
+            version=new_version(),
+            updated_at=latest_change(),
+        )
+        if replaced:
+            for ids in chunks(row.id for row in loaded.log):
+                self.updates.filter(pk__in=ids).delete()
+        return bool(replaced)
 
     def delete(self, name: str, document_id: DocumentId | None) -> bool:
         with self.changing():

@@ -47,6 +47,9 @@ _ROW_COST = 512
 #: Most ids that an error names.
 NAMED = 20
 
+#: The part of updates that a Doc integrates, its state, and the pending rest.
+_Whole = tuple[bytes, bytes, bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class CompactionResult:
@@ -120,7 +123,7 @@ def read_stored(stored: StoredDocument, name: str | None = None) -> ReadableCont
     """
     if not stored.updates:
         return ReadableContent(EMPTY_UPDATE, EMPTY_STATE, EMPTY_UPDATE, stored)
-    if whole := _whole(stored.updates):
+    if whole := _attempt(_integrate, stored.updates):
         return ReadableContent(*whole, stored)
     read, unreadable = _readable_part(stored)
     with _translated(read):
@@ -140,7 +143,8 @@ async def read_in_process(stored: StoredDocument, name: str | None = None) -> Re
     if not _is_large(stored):
         return read_stored(stored, name)
     # Only the bytes are sent: pickling many rows takes longer than reading them.
-    if whole := await run_in_process(_whole, stored.updates):
+    whole: _Whole | None = await run_in_process(_attempt, _integrate, stored.updates)
+    if whole:
         return ReadableContent(*whole, stored)
     return await run_in_process(read_stored, stored, name)
 
@@ -155,7 +159,7 @@ async def read_news(stored: StoredDocument, state: bytes, name: str | None = Non
     """
     if not _is_large(stored):
         return _news(stored, state, name)
-    news = await run_in_process(_whole_news, stored.updates, state)
+    news = await run_in_process(_attempt, _difference, stored.updates, state)
     return await run_in_process(_news, stored, state, name) if news is None else news
 
 
@@ -176,28 +180,18 @@ def readable_update(stored: StoredDocument, name: str | None = None) -> bytes:
 
 
 def _news(stored: StoredDocument, state: bytes, name: str | None) -> bytes:
-    whole = _whole_news(stored.updates, state)
+    whole = _attempt(_difference, stored.updates, state)
     if whole is not None:
         return whole
     return _difference(read_stored(stored, name).read.updates, state)
 
 
-def _whole_news(updates: Sequence[bytes], state: bytes) -> bytes | None:
-    """Return the part that a state lacks, or ``None`` if pycrdt cannot read one update."""
-    return _attempt(_difference, updates, state)
-
-
 def _difference(updates: Sequence[bytes], state: bytes) -> bytes:
+    """Return the part of ``updates`` that a state lacks."""
     return get_update(merge(as_yjs(updates) or [EMPTY_UPDATE]), state)
 
 
-def _whole(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes] | None:
-    """Return the same as :func:`_integrate`, or ``None`` if pycrdt cannot read one of them."""
-    return _attempt(_integrate, updates)
-
-
-def _integrate(updates: Sequence[bytes]) -> tuple[bytes, bytes, bytes]:
-    """Return the part of ``updates`` that a Doc integrates, its state, and the pending rest."""
+def _integrate(updates: Sequence[bytes]) -> _Whole:
     updates = as_yjs(updates)
     merged = updates[0] if len(updates) == 1 else merge(updates)
     with temporary_doc() as doc:

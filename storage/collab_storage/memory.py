@@ -124,9 +124,6 @@ class MemoryStorage(HistoryStorage):
         document.updated_at = max(document.updated_at, entry.at)
         return document.id
 
-    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
-        return await self.fold(name, loaded, snapshot, Authorship())
-
     async def fold(
         self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
     ) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "Update",
     "ValidState",
     "VersionBlob",
+    "latest_change",
 ]
 
 
@@ -43,7 +44,7 @@ class DocumentQuerySet(models.QuerySet["Document"]):
             snapshot_size=Coalesce(Length("snapshot"), 0),
             log_size=Coalesce(_of_log(models.Sum(Length("data"))), 0),
             log_length=Coalesce(_of_log(models.Count("pk")), 0),
-            changed_at=_latest(),
+            changed_at=latest_change(),
         )
 
 
@@ -52,7 +53,8 @@ def _of_log(aggregate: models.Aggregate) -> models.Subquery:
     return models.Subquery(rows.annotate(result=aggregate).values("result"))
 
 
-def _latest() -> Greatest:
+def latest_change() -> Greatest:
+    """Return the expression for the time of a document's latest change."""
     in_log = _of_log(models.Max("at"))
     # SQLite's MAX of a null is null.
     return Greatest("updated_at", Coalesce(in_log, "updated_at"))

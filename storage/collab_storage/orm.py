@@ -80,20 +80,10 @@ class _Worker:
         await asyncio.wrap_future(closing)
 
 
-class _Failing(threading.local):
-    """Whether the last verb of the current thread failed, too."""
+class _LastVerb(threading.local):
+    """The last verb of the current thread."""
 
-    def __init__(self) -> None:
-        self._is_row = False
-
-    def repeats(self) -> bool:
-        """Record a failure; return whether it is one of a row."""
-        repeats, self._is_row = self._is_row, True
-        return repeats
-
-    def end(self) -> None:
-        """Record a success."""
-        self._is_row = False
+    failed = False
 
 
 _worker: ContextVar[_Worker | None] = ContextVar("collab_storage_worker", default=None)
@@ -124,7 +114,7 @@ class ORMStorage(HistoryStorage):
         self.using = using
         self._queries = Queries(using)
         self._versions = VersionQueries(self._queries)
-        self._failing = _Failing()
+        self._last_verb = _LastVerb()
 
     async def load(self, name: str) -> StoredDocument | None:
         check_name(name)
@@ -138,10 +128,6 @@ class ORMStorage(HistoryStorage):
         for entry in entries:
             check_name(entry.name)
         return await self._run(lambda: self._queries.append(entries)) if entries else {}
-
-    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
-        check_name(name)
-        return await self._run(lambda: self._queries.replace(name, loaded, snapshot))
 
     async def fold(
         self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
@@ -280,11 +266,12 @@ class ORMStorage(HistoryStorage):
         try:
             result = verb()
         except Error as error:
-            drop_if_broken(connections[self.using], error, repeated=self._failing.repeats())
+            repeated, self._last_verb.failed = self._last_verb.failed, True
+            drop_if_broken(connections[self.using], error, repeated=repeated)
             if (translated := translate(error, self.using)) is error:
                 raise
             raise translated from error
-        self._failing.end()
+        self._last_verb.failed = False
         return result
 
     def _close(self) -> None:

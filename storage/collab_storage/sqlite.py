@@ -162,10 +162,6 @@ class SQLiteStorage(HistoryStorage):
         return ids
 
     @_to_the_end
-    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
-        return await self.fold(name, loaded, snapshot, Authorship())
-
-    @_to_the_end
     async def fold(
         self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship
     ) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from .updates import read_text, read_varuint
+from .updates import read_id, read_text, read_varuint
 
 __all__ = [
     "CONTENT",
@@ -118,19 +118,13 @@ def read_struct(data: bytes, start: int, client: int, clock: int) -> Struct:
         return Struct(client, clock, length, info, None, None, None, start, position, end)
     left = right = parent = None
     if info & HAS_LEFT:
-        left, position = _read_id(data, position)
+        left, position = read_id(data, position)
     if info & HAS_RIGHT:
-        right, position = _read_id(data, position)
+        right, position = read_id(data, position)
     if not info & HAS_ORIGINS:
         parent, position = _read_parent(data, position, has_key=bool(info & HAS_KEY))
     length, end = CONTENT[info & KIND](data, position)
     return Struct(client, clock, length, info & KIND, left, right, parent, start, position, end)
-
-
-def _read_id(data: bytes, position: int) -> tuple[Id, int]:
-    client, position = read_varuint(data, position)
-    clock, position = read_varuint(data, position)
-    return (client, clock), position
 
 
 def _read_parent(data: bytes, position: int, *, has_key: bool) -> tuple[Id | None, int]:
@@ -139,7 +133,7 @@ def _read_parent(data: bytes, position: int, *, has_key: bool) -> tuple[Id | Non
     if is_root:
         _, position = read_chunk(data, position)
     else:
-        parent, position = _read_id(data, position)
+        parent, position = read_id(data, position)
     return parent, read_chunk(data, position)[1] if has_key else position
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "has_no_news",
     "is_covered",
     "merge",
+    "read_id",
     "read_text",
     "read_typed",
     "read_varuint",
@@ -129,9 +130,9 @@ def read_typed(update: bytes) -> TypedText | None:
         info = update[struct_at]
         if info != _BEHIND and info != _BETWEEN:
             return None
-        left, size_at = _read_id(update, struct_at + 1)
+        left, size_at = read_id(update, struct_at + 1)
         if info == _BETWEEN:
-            right, size_at = _read_id(update, size_at)
+            right, size_at = read_id(update, size_at)
         size, text_at = read_varuint(update, size_at)
         length, end = read_text(update, text_at, size)
     except (LookupError, ValueError):
@@ -142,7 +143,8 @@ def read_typed(update: bytes) -> TypedText | None:
     return TypedText(update, client, start, after, left, right, struct_at, size_at, text_at)
 
 
-def _read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
+def read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
+    """Return the client id and clock at ``position``, and the position behind them."""
     client, position = read_varuint(data, position)
     clock, position = read_varuint(data, position)
     return (client, clock), position

@@ -186,6 +186,10 @@ class HistoryStorage(Storage):
         States that no version needs any more are deleted, too.
         """
 
+    async def replace(self, name: str, loaded: StoredDocument, snapshot: bytes) -> bool:
+        """See :meth:`Storage.replace`; it adds no contributions."""
+        return await self.fold(name, loaded, snapshot, Authorship())
+
     @abstractmethod
     async def fold(
         self, name: str, loaded: StoredDocument, snapshot: bytes, authorship: Authorship

@@ -81,8 +81,9 @@ def test_letters_that_were_broken_later_are_whole_in_a_version() -> None:
 
 def test_the_present_has_what_is_not_stored_yet() -> None:
     first, *others = typed("Hello")
-    rows = [LogRow(number, update) for number, update in enumerate(others[1:])]
-    present = Present("doc", StoredDocument(first, rows, 1), others[:1])
+    # Unsaved updates are behind those of the log that depend on them.
+    rows = [LogRow(number, update) for number, update in enumerate([*others[1:], others[0]])]
+    present = Present("doc", StoredDocument(first, rows, 1))
     assert read([encode_present(present)]) == "Hello"
     assert present.size == sum(map(len, [first, *others]))
 

@@ -7,13 +7,13 @@ and a text node is a map of properties before the letters themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pycrdt import Doc, Map, Text, XmlElement, XmlText
 
-from collab.content.schema import Layout, Letter, Schema
+from collab.content.schema import Layout, Schema
 from collab.content.shared_types.values import plain
 from collab.content.shared_types.xml_reader import attributes
 from collab.content.trees import (
@@ -67,19 +67,10 @@ class _LexicalLayout(Layout):
     def to_tree(self, value: JSON, schema: Schema) -> Node:
         return document(_TREE.complete(_blocks(value["root"]["children"])))
 
-    def from_tree(self, tree: Node, schema: Schema, old: JSON) -> JSON:
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise ContentError("Documents of Lexical can be read, not written.")
 
-    def write(self, doc: Doc[Any], field: str, value: JSON, schema: Schema) -> None:
-        raise ContentError("Documents of Lexical can be read, not written.")
-
-    def change_lines(
-        self, doc: Doc[Any], field: str, schema: Schema, change: Callable[[list[Node]], list[Node]]
-    ) -> None:
-        raise ContentError("Documents of Lexical can be read, not written.")
-
-    def letters(self, doc: Doc[Any], field: str) -> list[list[Letter]]:
-        raise ContentError("Documents of Lexical can be read, not written.")
+    from_tree = write = change_lines = letters = _refuse
 
 
 # The JSON of shared types.

@@ -31,8 +31,8 @@ _NODES = (
     _node("heading", attributes=_LEVEL, html=parts.heading(_LEVEL)),
     _node("codeBlock", "code_block", attributes={}, parse={"pre": {}}),
     _node("text"),
-    NodeType(
-        name="image",
+    _node(
+        "image",
         group="inline",
         is_inline=True,
         attributes={
@@ -40,7 +40,6 @@ _NODES = (
             "alt": Attribute(types=_TEXT, html="alt"),
             "title": Attribute(types=_TEXT, html="title"),
         },
-        html="img",
         parse={"img[src]": {}},
     ),
     _node("hardBreak", "hard_break"),

@@ -6,6 +6,7 @@ Formats of lines are attributes of the line end: headings, lists with an indent,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -29,8 +30,8 @@ from collab.content.trees import (
 from collab.content.validation import check_value
 from collab.exceptions import InvalidContent
 
-from . import html_parts as parts
 from .rich import RICH
+from .tiptap import TIPTAP
 
 __all__ = ["QUILL"]
 
@@ -65,17 +66,7 @@ _TREE: Final[Schema] = RICH.without(
 ).extend(
     name="quill-tree",
     nodes=[
-        _embed(
-            "image",
-            "img",
-            attributes={
-                "src": Attribute(types=(str, type(None)), html="src", is_url=True),
-                "alt": Attribute(types=(str, type(None)), html="alt"),
-                "width": Attribute(html="width"),
-                "height": Attribute(html="height"),
-            },
-            parse={"img": parts.read_image},
-        ),
+        replace(TIPTAP.node_types["image"], group="inline", is_inline=True),
         _embed("video", _video, attributes={"src": Attribute(types=(str, type(None)))}),
         _embed("embed", None, attributes={"value": Attribute()}),
     ],

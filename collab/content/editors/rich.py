@@ -29,6 +29,13 @@ _COLORS: Mapping[str, Attribute] = {
     "textColor": Attribute(types=_TEXT, html="data-text-color"),
     "backgroundColor": Attribute(types=_TEXT, html="data-background-color"),
 }
+_FILE: Mapping[str, Attribute] = {
+    **_ID,
+    **_COLORS,
+    "caption": Attribute(types=_TEXT),
+    "textAlign": Attribute(types=_TEXT),
+    "showPreview": Attribute(default=True, types=(bool,)),
+}
 #: Nodes of Tiptap that stand for a block of BlockNote.
 _BLOCKS = (
     *("paragraph", "heading", "blockquote", "codeBlock", "horizontalRule"),
@@ -78,14 +85,10 @@ def _media(name: str) -> NodeType:
         name=name,
         group="block",
         attributes={
-            **_ID,
-            **_COLORS,
+            **_FILE,
             "src": Attribute(types=_TEXT, html="src", is_url=True),
             "name": Attribute(types=_TEXT, html="data-name"),
-            "caption": Attribute(types=_TEXT),
             "width": Attribute(types=(int, float, type(None)), html="width"),
-            "textAlign": Attribute(types=_TEXT),
-            "showPreview": Attribute(default=True, types=(bool,)),
         },
         html=html,
         parse={} if name == "file" else {name: {}},
@@ -125,14 +128,7 @@ _OWN_NODES = (
     NodeType(
         name="image",
         group="block",
-        attributes={
-            **TIPTAP.node_types["image"].attributes,
-            **_ID,
-            **_COLORS,
-            "caption": Attribute(types=_TEXT),
-            "textAlign": Attribute(types=_TEXT),
-            "showPreview": Attribute(default=True, types=(bool,)),
-        },
+        attributes={**TIPTAP.node_types["image"].attributes, **_FILE},
         html=_image,
         parse={"img": parts.read_image, "figure": _read_figure},
         markdown=lambda values, inner: image(values),

@@ -5,10 +5,10 @@ Nodes and marks are in the order of Tiptap's own schema, by which marks are sort
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from collab.content.formats.html_writer import tag
-from collab.content.schema import Attribute, MarkType, NodeType, Schema
+from collab.content.schema import Attribute, MarkType, NodeType, ParseRule, Schema
 from collab.content.shared_types.prosemirror import ProseMirrorLayout
 
 from . import html_parts as parts
@@ -19,15 +19,14 @@ _TEXT = (str, type(None))
 _ALIGN = {"textAlign": Attribute(types=_TEXT, style="text-align")}
 _HEADING = {**_ALIGN, "level": Attribute(default=1, types=(int,))}
 
+
+def _element(name: str, html: str, rule: ParseRule | None = None, **more: Any) -> NodeType:
+    """Return a node that is an HTML element, and is read from that, as a rule may say."""
+    return NodeType(name=name, html=html, parse={html: rule or {}}, **more)
+
+
 _NODES = (
-    NodeType(
-        name="paragraph",
-        content="inline*",
-        group="block",
-        attributes=_ALIGN,
-        html="p",
-        parse={"p": {}},
-    ),
+    _element("paragraph", "p", content="inline*", group="block", attributes=_ALIGN),
     NodeType(
         name="mention",
         group="inline",
@@ -42,20 +41,8 @@ _NODES = (
         html=parts.mention,
         parse={"span[data-type=mention]": {}},
     ),
-    NodeType(
-        name="blockquote",
-        content="block+",
-        group="block",
-        html="blockquote",
-        parse={"blockquote": {}},
-    ),
-    NodeType(
-        name="bulletList",
-        content="listItem+",
-        group="block list",
-        html="ul",
-        parse={"ul": {}},
-    ),
+    _element("blockquote", "blockquote", content="block+", group="block"),
+    _element("bulletList", "ul", content="listItem+", group="block list"),
     NodeType(
         name="codeBlock",
         content="text*",
@@ -67,7 +54,7 @@ _NODES = (
         parse={"pre": parts.read_code_block},
     ),
     NodeType(name="doc", content="block+"),
-    NodeType(name="hardBreak", group="inline", is_inline=True, html="br", parse={"br": {}}),
+    _element("hardBreak", "br", group="inline", is_inline=True),
     NodeType(
         name="heading",
         content="inline*",
@@ -76,8 +63,8 @@ _NODES = (
         html=parts.heading(_HEADING),
         parse={f"h{level}": {"level": level} for level in range(1, 7)},
     ),
-    NodeType(name="horizontalRule", group="block", html="hr", parse={"hr": {}}),
-    NodeType(name="listItem", content="paragraph block*", html="li", parse={"li": {}}),
+    _element("horizontalRule", "hr", group="block"),
+    _element("listItem", "li", content="paragraph block*"),
     NodeType(
         name="orderedList",
         content="listItem+",
@@ -111,28 +98,17 @@ _NODES = (
         html=parts.table,
         parse={"table": {}},
     ),
-    NodeType(
-        name="tableCell",
-        content="block+",
-        attributes=parts.CELL_ATTRIBUTES,
-        html="td",
-        parse={"td": parts.read_cell},
+    _element(
+        "tableCell", "td", parts.read_cell, content="block+", attributes=parts.CELL_ATTRIBUTES
     ),
-    NodeType(
-        name="tableHeader",
-        content="block+",
-        attributes=parts.CELL_ATTRIBUTES,
-        html="th",
-        parse={"th": parts.read_cell},
+    _element(
+        "tableHeader", "th", parts.read_cell, content="block+", attributes=parts.CELL_ATTRIBUTES
     ),
-    NodeType(
-        name="tableRow",
-        content="(tableCell | tableHeader)*",
-        html="tr",
-        parse={"tr": {}},
-    ),
-    NodeType(
-        name="image",
+    _element("tableRow", "tr", content="(tableCell | tableHeader)*"),
+    _element(
+        "image",
+        "img",
+        parts.read_image,
         group="block",
         attributes={
             "src": Attribute(types=_TEXT, html="src", is_url=True),
@@ -141,8 +117,6 @@ _NODES = (
             "width": Attribute(html="width"),
             "height": Attribute(html="height"),
         },
-        html="img",
-        parse={"img": parts.read_image},
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,33 +21,25 @@ if TYPE_CHECKING:
 __all__ = ["Change"]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Change:
     """All that has happened to a document since the project was last called.
 
     Args:
         name: the document.
-        parameters: of the name, as the pattern of its type has them.
+        kwargs: parameters of the name, as the pattern of its type has them.
         user_ids: primary keys, as text, of the users who made it, as far as they are known.
         since: when the first update of it was stored.
-        schema: of the document's content, if its type has one.
-        field: the root that holds the content; by default that of the schema.
+        _schema: of the document's content, if its type has one.
+        _field: the root that holds the content; by default that of the schema.
     """
 
-    def __init__(
-        self,
-        name: str,
-        parameters: Mapping[str, Any],
-        user_ids: Sequence[str],
-        since: datetime,
-        schema: Schema | str | None = None,
-        field: str | None = None,
-    ) -> None:
-        self.name = name
-        self.kwargs = parameters
-        self.user_ids = user_ids
-        self.since = since
-        self._schema = schema
-        self._field = field
+    name: str
+    kwargs: Mapping[str, Any]
+    user_ids: Sequence[str]
+    since: datetime
+    _schema: Schema | str | None = None
+    _field: str | None = None
 
     def __repr__(self) -> str:
         return f"<Change of {self.name!r}>"

@@ -108,10 +108,8 @@ class Relay:
     async def listen(self) -> None:
         """Receive orders that concern every process, also while no room is open."""
         async with self._starting:
-            await self._start()
-
-    async def _start(self) -> None:
-        if not self._periodic:
+            if self._periodic:
+                return
             await self.layer.start()
             await self.layer.join(relay_group(ALL_ROOMS))
             self._periodic = [

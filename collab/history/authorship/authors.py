@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from collab_storage.authorship import (
     DeletionCount,
     authorship_of,
 )
-from collab_storage.base import LogRow, StoredDocument
+from collab_storage.base import LogEntry, LogRow, StoredDocument
 from collab_storage.versions import HistoryStorage
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "authors",
     "by_client",
     "forget_user",
+    "load_present",
     "shares",
 ]
 
@@ -95,18 +96,12 @@ async def attributed(name: str) -> Attributed:
     """
     storage = history_storage()
     while True:
-        unsaved = unsaved_entries(name)
-        stored = await storage.load(name) or (StoredDocument(None, [], 0) if unsaved else None)
-        if stored is None:
-            raise DocumentNotFound(f"There is no document {name!r}.")
+        present, _ = await load_present(name)
         folded = await storage.authorship(name)
         # A compaction in between would make rows of the log count twice.
-        if await _is_current(storage, name, stored):
+        if await _is_current(storage, name, present.stored):
             break
-    rows = [LogRow(0, entry.data, entry.user_id, entry.at) for entry in unsaved]
-    whole = StoredDocument(stored.snapshot, [*stored.log, *rows], stored.version)
-    present = Present(name, whole)
-    recent = await run_history_job(present.size, authorship_of, whole)
+    recent = await run_history_job(present.size, authorship_of, present.stored)
     return Attributed(
         present,
         Authorship(
@@ -114,6 +109,22 @@ async def attributed(name: str) -> Attributed:
             [*folded.deletions, *recent.deletions],
         ),
     )
+
+
+async def load_present(name: str) -> tuple[Present, list[LogEntry]]:
+    """Return a document, and the updates of members that are not stored yet.
+
+    Raises:
+        DocumentNotFound: nothing of that name is stored.
+    """
+    # Read first: they may be stored while the document is loaded.
+    unsaved = unsaved_entries(name)
+    stored = await history_storage().load(name)
+    if stored is None and not unsaved:
+        raise DocumentNotFound(f"There is no document {name!r}.")
+    stored = stored or StoredDocument(None, [], 0)
+    rows = [LogRow(0, entry.data, entry.user_id, entry.at) for entry in unsaved]
+    return Present(name, replace(stored, log=[*stored.log, *rows])), unsaved
 
 
 async def _is_current(storage: HistoryStorage, name: str, stored: StoredDocument) -> bool:

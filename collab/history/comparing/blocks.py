@@ -143,16 +143,20 @@ class _Trees:
         """Compare the content of a block that differs."""
         if old["type"] != new["type"] or old.get("attrs", {}) != new.get("attrs", {}):
             block.kind = ChangeKind.CHANGED
-        if self._is_line(old) and self._is_line(new):
-            block.pieces = compare_lines(self._line(old), self._line(new))
+        if pieces := self._pieces(old, new):
+            block.pieces = pieces
             block.kind = ChangeKind.CHANGED
         else:
             block.blocks = self._blocks(
                 children(old), children(new), block.old_path, block.new_path
             )
 
-    def _line(self, node: Node) -> TextLine:
-        return TextLine(children(node), self._keys, self._authors)
+    def _pieces(self, old: Node, new: Node) -> list[Piece]:
+        """Return the letters of two lines; none of blocks that have others inside."""
+        if not (self._is_line(old) and self._is_line(new)):
+            return []
+        lines = (TextLine(children(node), self._keys, self._authors) for node in (old, new))
+        return compare_lines(*lines)
 
     def _is_line(self, node: Node) -> bool:
         inner = children(node)
@@ -242,11 +246,7 @@ class _Trees:
                 origin.partner = block
                 block.old, block.old_path = origin.old, origin.old_path
                 if self._keys[id(block.old)] != self._keys[id(block.new)]:
-                    self._look_into_moved(block, block.old, block.new)
-
-    def _look_into_moved(self, block: ComparedBlock, old: Node, new: Node) -> None:
-        if self._is_line(old) and self._is_line(new):
-            block.pieces = compare_lines(self._line(old), self._line(new))
+                    block.pieces = self._pieces(block.old, block.new)
 
     def _by_label(self, blocks: Sequence[ComparedBlock]) -> dict[Hashable, ComparedBlock]:
         """Return blocks by id, or by content if they have letters; those of their own."""

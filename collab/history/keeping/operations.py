@@ -14,18 +14,16 @@ from collab.engine.hub.working_copies import (
     blocking,
     deliver_on_commit,
     new_entry,
-    unsaved_entries,
     user_key,
 )
-from collab.exceptions import DocumentNotFound
-from collab.history.authorship.authors import attributed, shares
+from collab.history.authorship.authors import attributed, load_present, shares
 from collab.history.exceptions import InvalidTitle, VersionNotFound
 from collab.history.jobs import run_history_job
 from collab.history.keeping.restoring import restoration
 from collab.history.keeping.states import decode, encode_present
 from collab.history.present import Present
 from collab.history.storage import history_storage
-from collab_storage.base import LogEntry, StoredDocument
+from collab_storage.base import LogEntry
 from collab_storage.exceptions import BaseNotFound
 from collab_storage.versions import (
     MAX_TITLE_LENGTH,
@@ -134,17 +132,12 @@ async def _keep(name: str, kind: VersionKind, title: str, user: str | None) -> V
 
 
 async def _present(storage: HistoryStorage, name: str) -> tuple[Present, list[LogEntry]]:
-    """Return a document, and the updates of members that are not stored yet."""
-    # Read first: they may be stored while the document is loaded.
-    unsaved = unsaved_entries(name)
-    stored = await storage.load(name)
-    if stored is None and not unsaved:
-        raise DocumentNotFound(f"There is no document {name!r}.")
-    if stored is None:
+    """Return a document, which is stored then, and the updates of members that are not yet."""
+    present, unsaved = await load_present(name)
+    if unsaved and not await storage.exists(name):
         # It has been typed a moment ago.
         await storage.append(unsaved)
-        stored = StoredDocument(None, [], 0)
-    return Present(name, stored, [entry.data for entry in unsaved]), unsaved
+    return present, unsaved
 
 
 async def _newest(storage: HistoryStorage, name: str) -> LoadedVersion | None:

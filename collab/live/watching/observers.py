@@ -22,6 +22,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -150,7 +151,13 @@ class BaseObserver(ABC):
     async def subscribe(
         self, consumer: LiveConsumer, *args: Any, request_id: Any = None, **kwargs: Any
     ) -> list[str]:
-        """Subscribe a connection to the groups for these arguments; return the groups.
+        """Subscribe a connection; arguments go to ``groups_for_consumer``.
+
+        Args:
+            request_id: of the client's request; the method gets it with each event.
+
+        Returns:
+            The names of the groups.
 
         Raises:
             CallError: 429, the connection has too many subscriptions.
@@ -167,7 +174,11 @@ class BaseObserver(ABC):
     async def unsubscribe(
         self, consumer: LiveConsumer, *args: Any, request_id: Any = None, **kwargs: Any
     ) -> list[str]:
-        """End a request's subscription, or without ``request_id`` all to these groups."""
+        """End the subscription with the same arguments.
+
+        Args:
+            request_id: of the client's request; without it, all subscriptions to these groups end.
+        """
         names = self._names_for(consumer, args, kwargs)
         for name in names:
             requests = self._of(consumer).get(name, {})
@@ -229,32 +240,12 @@ class BaseObserver(ABC):
 
 
 class BoundObserver:
-    """An observer as an attribute of a connection."""
+    """An observer as an attribute of a connection, for which it subscribes and unsubscribes."""
 
     def __init__(self, observer: BaseObserver, consumer: LiveConsumer) -> None:
         self.observer = observer
-        self._consumer = consumer
-
-    async def subscribe(self, *args: Any, request_id: Any = None, **kwargs: Any) -> list[str]:
-        """Subscribe the connection; arguments go to ``groups_for_consumer``.
-
-        Args:
-            request_id: of the client's request; the method gets it with each event.
-
-        Returns:
-            The names of the groups.
-        """
-        return await self.observer.subscribe(self._consumer, *args, request_id=request_id, **kwargs)
-
-    async def unsubscribe(self, *args: Any, request_id: Any = None, **kwargs: Any) -> list[str]:
-        """End the subscription with the same arguments.
-
-        Args:
-            request_id: of the client's request; without it, all subscriptions to these groups end.
-        """
-        return await self.observer.unsubscribe(
-            self._consumer, *args, request_id=request_id, **kwargs
-        )
+        self.subscribe = partial(observer.subscribe, consumer)
+        self.unsubscribe = partial(observer.unsubscribe, consumer)
 
 
 class Observer(BaseObserver):

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from pycrdt import Doc, Map
 
 from collab.conf import get_settings
-from collab.mirror.incoming.map_events import observing
+from collab.mirror.incoming.map_events import apply_observed
 from collab.mirror.incoming.row_edits import RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredRefresh
 from collab.mirror.registry import ModelMirror, Values, mirrors_in
 from collab.mirror.rows.values import Odd, RowInMap, same, take_row
 from collab.protocol.yjs.ranges import Range, deletions, overlaps
-from collab.protocol.yjs.updates import apply
 from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import read_structs
 
@@ -134,11 +132,7 @@ class PastDocument:
             PoisonedDoc: it cannot be applied.
         """
         self.size += len(update)
-        with ExitStack() as stack:
-            changed = {
-                name: stack.enter_context(observing(self._map(name))) for name in self._mirrors
-            }
-            apply(self._doc, update)
+        changed = apply_observed(self._doc, update, self._mirrors)
         touched = {(name, key) for name, fields in changed.items() for key, _ in fields}
         rows = sorted(touched & self._rows.keys())
         return {row: values for row in rows if (values := self._changed(row))}
@@ -154,10 +148,7 @@ class PastDocument:
             if not same(before.get(name, Odd.MISSING), now.get(name, Odd.MISSING))
         }
 
-    def _map(self, name: str) -> Map[Any]:
-        found: Map[Any] = self._doc.get(name, type=Map)
-        return found
-
     def row(self, name: str, key: str) -> RowInMap:
         """Return the value in the map of a mirror under a key."""
-        return take_row(self._map(name), key, self._mirrors[name].text_fields)
+        rows = self._doc.get(name, type=Map)
+        return take_row(rows, key, self._mirrors[name].text_fields)

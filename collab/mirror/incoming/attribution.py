@@ -8,17 +8,16 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from pycrdt import Doc, Map
+from pycrdt import Doc
 
 from collab.conf import get_storage
 from collab.exceptions import ProtocolViolation
-from collab.mirror.incoming.map_events import RowField, observing
+from collab.mirror.incoming.map_events import apply_observed
 from collab.mirror.incoming.row_edits import Differences, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredDocument
@@ -92,7 +91,7 @@ def _authors(room_name: str, stored: StoredDocument, map_names: Collection[str])
     doc, found = Doc[Any](), _Keys()
     apply(doc, stored.snapshot or EMPTY_UPDATE)
     for row, sections in _in_order(stored.log):
-        changed = _apply(doc, row, map_names)
+        changed = apply_observed(doc, row.data, map_names)
         if row.user_id is None and {section[0] for section in sections} <= server:
             # It writes the values of the database.
             continue
@@ -103,16 +102,6 @@ def _authors(room_name: str, stored: StoredDocument, map_names: Collection[str])
                     of_row.clear()
                 of_row[name] = row.user_id
     return found
-
-
-def _apply(doc: Doc[Any], row: LogRow, map_names: Iterable[str]) -> dict[str, list[RowField]]:
-    """Apply an update; return the fields of rows that it changes."""
-    with ExitStack() as stack:
-        changed = {
-            name: stack.enter_context(observing(doc.get(name, type=Map))) for name in map_names
-        }
-        apply(doc, row.data)
-    return changed
 
 
 def _in_order(log: Sequence[LogRow]) -> Iterator[tuple[LogRow, list[Section]]]:

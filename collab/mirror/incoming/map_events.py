@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
-from pycrdt import Map, MapEvent
+from pycrdt import Doc, Map, MapEvent
 
 from collab.mirror.incoming.saving import ROW
+from collab.protocol.yjs.updates import apply
 
-__all__ = ["RowField", "changed_fields", "observing"]
+__all__ = ["RowField", "apply_observed", "changed_fields"]
 
 #: The key of a row, and a field or the row as a whole.
 RowField = tuple[str, str]
@@ -27,8 +28,24 @@ def changed_fields(event: Any) -> list[RowField]:
     return [(path[0], name) for name in names]
 
 
+def apply_observed(
+    doc: Doc[Any], update: bytes, map_names: Iterable[str]
+) -> dict[str, list[RowField]]:
+    """Apply an update; return the fields of rows that it changes, by the name of their map.
+
+    Raises:
+        PoisonedDoc: it cannot be applied.
+    """
+    with ExitStack() as stack:
+        changed = {
+            name: stack.enter_context(_observing(doc.get(name, type=Map))) for name in map_names
+        }
+        apply(doc, update)
+    return changed
+
+
 @contextmanager
-def observing(rows: Map[Any]) -> Iterator[list[RowField]]:
+def _observing(rows: Map[Any]) -> Iterator[list[RowField]]:
     """Record the fields that are changed in the block."""
     changed: list[RowField] = []
 

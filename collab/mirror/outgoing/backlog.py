@@ -25,13 +25,7 @@ from collab.mirror.models import MirroredDocument
 from collab.mirror.outgoing.copy_cache import is_kept
 from collab.mirror.outgoing.locks import can_lock_alone
 from collab.mirror.outgoing.lookup import DocumentRows
-from collab.mirror.outgoing.writing import (
-    reconcile,
-    try_alone,
-    try_reconcile,
-    try_rows,
-    write_rows,
-)
+from collab.mirror.outgoing.writing import Later, reconcile, try_alone, write_rows
 from collab.mirror.retry import is_in_transaction, is_outage
 
 __all__ = ["Backlog", "write", "write_alone"]
@@ -56,13 +50,20 @@ def write(room_name: str, keys: Keys, known: DocumentRows | None = None) -> None
     try:
         if _is_shared_thread() and not is_in_transaction():
             _backlog.write(room_name, keys, known)
-        elif keys is None:
-            reconcile(room_name, create=False)
         else:
-            write_rows(room_name, keys, known)
+            _write(room_name, keys, known)
     except Exception:
         # The next change of these rows, or the next opening of the document, makes up.
         logger.exception("Rows could not be written.", extra={"room": room_name})
+
+
+def _write(
+    room_name: str, keys: Keys, known: DocumentRows | None, later: Later | None = None
+) -> None:
+    if keys is None:
+        reconcile(room_name, create=False, later=later)
+    else:
+        write_rows(room_name, keys, known, later)
 
 
 def write_alone(room_name: str, map_name: str, key: str) -> bool:
@@ -124,10 +125,7 @@ class Backlog:
             later(keys)
             return
         try:
-            if keys is None:
-                try_reconcile(room_name, later)
-            else:
-                try_rows(room_name, keys, known, later)
+            _write(room_name, keys, known, later)
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -38,8 +38,6 @@ __all__ = [
     "reconcile",
     "rename",
     "try_alone",
-    "try_reconcile",
-    "try_rows",
     "write_rows",
     "writing",
 ]
@@ -224,9 +222,11 @@ def writing(
         document.finish()
 
 
-@patiently
 def write_rows(
-    room_name: str, keys: Mapping[str, Collection[str]], known: DocumentRows | None = None
+    room_name: str,
+    keys: Mapping[str, Collection[str]],
+    known: DocumentRows | None = None,
+    later: Later | None = None,
 ) -> None:
     """Write rows into a document as they are now; those that left it are removed.
 
@@ -234,25 +234,16 @@ def write_rows(
         room_name: the document; without effect if no rows are mirrored to it yet.
         keys: primary keys as text, by the mirror's ``map_name``.
         known: the document and all of these rows as they were a moment ago.
-    """
-    _write_rows(room_name, keys, known)
-
-
-def try_rows(
-    room_name: str,
-    keys: Mapping[str, Collection[str]],
-    known: DocumentRows | None,
-    later: Later,
-) -> None:
-    """Write rows as :func:`write_rows` does, with one brief attempt.
+        later: see :func:`writing`; with it there is but one attempt.
 
     Raises:
         OperationalError: the document is locked.
     """
-    _write_rows(room_name, keys, known, later)
+    write = patiently(_write_rows) if later is None else _write_rows
+    write(room_name, keys, known, later)
 
 
-def try_alone(room_name: str, map_name: str, key: str, later: Later | None = None) -> bool:
+def try_alone(room_name: str, map_name: str, key: str, later: Later | None) -> bool:
     """Write a row that is in no other document, with one attempt that waits for no other writing.
 
     Returns:
@@ -278,7 +269,7 @@ def _write_rows(
     room_name: str,
     keys: Mapping[str, Collection[str]],
     known: DocumentRows | None,
-    later: Later | None = None,
+    later: Later | None,
 ) -> None:
     with writing(room_name, later=later) as document:
         if document is not None:
@@ -304,30 +295,25 @@ def rename(old: str, new: str) -> None:
             records.filter(pk=record.pk).update(name=new)
 
 
-@patiently
-def reconcile(room_name: str, *, create: bool = True) -> bool:
+def reconcile(room_name: str, *, create: bool = True, later: Later | None = None) -> bool:
     """Make a document's maps equal to its rows, in one pass over them.
 
     Args:
         room_name: the document.
         create: make the document if it is not stored.
+        later: see :func:`write_rows`.
 
     Returns:
         False if no mirror has rows for the document.
-    """
-    return _reconcile(room_name, create)
-
-
-def try_reconcile(room_name: str, later: Later) -> None:
-    """Make a stored document's maps equal to its rows, with one brief attempt.
 
     Raises:
         OperationalError: the document is locked.
     """
-    _reconcile(room_name, False, later)
+    work = patiently(_reconcile) if later is None else _reconcile
+    return work(room_name, create, later)
 
 
-def _reconcile(room_name: str, create: bool, later: Later | None = None) -> bool:
+def _reconcile(room_name: str, create: bool, later: Later | None) -> bool:
     concerned = mirrors_in(room_name)
     if not concerned:
         return False

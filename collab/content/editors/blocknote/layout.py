@@ -9,7 +9,7 @@ from typing import Any
 from pycrdt import Doc
 
 from collab.content.editors.rich import RICH
-from collab.content.schema import BlockFacts, NodeType, Schema
+from collab.content.schema import BlockFacts, Schema
 from collab.content.shared_types.prosemirror import XmlLayout
 from collab.content.shared_types.xml_reader import read_xml
 from collab.content.shared_types.xml_writer import write_xml
@@ -70,8 +70,5 @@ def _tree_schema(schema: Schema) -> Schema:
     """Return the schema of trees, with a project's own blocks."""
     known = KNOWN_BLOCKS | _FRAME
     own = [node for node in schema.nodes if node.name not in known]
-    return _TREE.extend(nodes=[_as_block(node) for node in own]) if own else _TREE
-
-
-def _as_block(node: NodeType) -> NodeType:
-    return node if node.is_inline else replace(node, group="block")
+    own = [node if node.is_inline else replace(node, group="block") for node in own]
+    return _TREE.extend(nodes=own) if own else _TREE
