@@ -105,7 +105,7 @@ async def adelete(room_name: str) -> bool:
     """
     typed = bool(unsaved_updates(room_name))
     deleted = await get_storage().delete(room_name)
-    await on_commit(partial(_discard, room_name, None))
+    await on_commit(partial(_discard, room_name, None, typed))
     return deleted or typed
 
 
@@ -121,7 +121,7 @@ async def arename(old: str, new: str) -> None:
         # It has been typed a moment ago.
         await storage.append(unsaved)
     await storage.rename(old, new)
-    await on_commit(partial(_discard, old, new))
+    await on_commit(partial(_discard, old, new, bool(unsaved)))
     for watch in rename_watchers:
         await sync_to_async(watch)(old, new)
 
@@ -137,8 +137,8 @@ async def _finish(
         await store_update(room_name, merge(updates), user, upon=upon, to=loaded)
 
 
-def _discard(room_name: str, moved_to: str | None) -> None:
-    in_all_hubs(lambda hub: hub.discard(room_name, moved_to))
+def _discard(room_name: str, moved_to: str | None, had_unsaved: bool) -> None:
+    in_all_hubs(lambda hub: hub.discard(room_name, moved_to, had_unsaved=had_unsaved))
     publish(room_name, order(room_name, "discard", moved_to=moved_to))
 
 

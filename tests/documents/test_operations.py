@@ -326,6 +326,37 @@ async def test_members_of_a_deleted_document_are_sent_away(member: CollabClient)
     assert not await documents.aexists("room")
 
 
+@pytest.mark.parametrize("moved_to", [None, "hall"])
+async def test_a_first_update_that_is_stored_behind_a_deletion_does_not_stay(
+    moved_to: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _hindered():
+        async with connect(application, "/ws/room") as client:
+            storage = HinderedStorage.latest
+            gate, writer = storage.hold("append"), current_hub().writer
+            write(client.doc, "typed")
+            await until(lambda: storage.calls["append"])
+
+            async def left(old: str, new: str | None = None) -> bool:
+                # Another transaction does not see the document, whose first update is stored next.
+                gate.set()
+                await until(lambda: not writer.has("room"))
+                return False
+
+            monkeypatch.setattr(storage, "delete" if moved_to is None else "rename", left)
+            if moved_to is None:
+                assert await documents.adelete("room")
+            else:
+                del storage.gates["append"]
+                await documents.arename("room", moved_to)
+            monkeypatch.undo()
+            assert (await client.wait_closed()).code == 4404
+        await close_rooms()
+        assert not await documents.aexists("room")
+        if moved_to is not None:
+            assert text_of(await documents.aread(moved_to)) == "typed"
+
+
 async def test_an_edit_is_stored_with_what_it_builds_upon() -> None:
     with _hindered():
         async with connect(application, "/ws/room") as client:

@@ -173,10 +173,16 @@ class Hub:
         elif opening := self._live.opening.get(key):
             opening.edits.append(update)
 
-    def discard(self, name: str, moved_to: str | None = None) -> None:
+    def discard(self, name: str, moved_to: str | None = None, *, had_unsaved: bool = False) -> None:
         """Close a document that was deleted or renamed.
 
         Its unsaved updates go to the new name, or are dropped.
+
+        Args:
+            name: the document.
+            moved_to: its new name; ``None``: it is deleted.
+            had_unsaved: updates of it were not stored when this began, so the first of them may
+                have been stored behind its back.
         """
         key = name, True
         if room := self.rooms.get(key):
@@ -185,8 +191,8 @@ class Hub:
             room.close_members(NoSuchDocument(f"The document has been {change}."))
             self._upkeep.remove(key, room)
         self._store.leave(name, moved_to)
-        if self.writer.has(name):
-            clearing = self._store.clear(name, moved_to)
+        if had_unsaved or self.writer.has(name):
+            clearing = self._store.clear(name, moved_to, had_unsaved=had_unsaved)
             self._live.add_clearing(name, clearing)
             self._upkeep.tasks.start(self._clear(name, clearing), "clear", name)
 

@@ -129,12 +129,15 @@ class DocumentStore:
         else:
             self.writer.move(name, moved_to)
 
-    def clear(self, name: str, moved_to: str | None) -> asyncio.Task[None]:
-        """Move or delete a new document that the append in flight creates under a left name.
+    def clear(
+        self, name: str, moved_to: str | None, *, had_unsaved: bool = False
+    ) -> asyncio.Task[None]:
+        """Move or delete a new document that an append creates under a left name.
 
-        Other appends do not: their updates follow the document, or are refused.
+        It is in flight, or has landed since the name was left if updates were unsaved then. Other
+        appends create none: their updates follow the document, or are refused.
         """
-        is_new = self.marks.id_of(name) is None
+        is_new = had_unsaved or self.marks.id_of(name) is None
         return self.loading.start(self._clear(name, moved_to, is_new=is_new))
 
     async def _clear(self, name: str, moved_to: str | None, *, is_new: bool) -> None:
