@@ -221,6 +221,9 @@ class Postgres(Service):
             "max_connections": "200",
             # The machine does not crash, only this server does: what the kernel has is kept.
             "fsync": "off",
+            # Little is to be done again when it starts after a kill, though each test makes a
+            # database, which is written to the log as a whole.
+            "max_wal_size": "64MB",
         }
         options = [
             argument for key, value in given.items() for argument in ("-c", f"{key}={value}")
