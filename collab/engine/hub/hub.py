@@ -114,15 +114,15 @@ class Hub:
 
         A server that shuts down waits for its connections, and so for their updates.
         """
-        opened = [(name, self.rooms.get((name, True))) for name in names]
-        if not any(self.writer.has(name) or (room and room.is_checking) for name, room in opened):
+        rooms = [room for name in names if (room := self.rooms.get((name, True)))]
+        if not any(map(self.writer.has, names)) and not any(room.is_checking for room in rooms):
             # A connection that wrote nothing, the usual case, needs no timer.
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(self._store.settings.CLOSE_TIMEOUT):
+                for room in rooms:
+                    await room.checked()
                 for name in names:
-                    if (room := self.rooms.get((name, True))) is not None:
-                        await room.checked()
                     await self.writer.saved(name)
 
     async def _listen(self, relay: Relay) -> None:
