@@ -194,7 +194,7 @@ async def _replace(
 ) -> Report:
     from collab.content.jobs import replace_update
 
-    loaded, state = await _load(name)
+    state, loaded = await _load(name)
     size = len(state) + wanted.cost
     update, report = await convert(size, replace_update, state, field, schema, wanted)
     await _store(name, update, user, loaded)
@@ -204,11 +204,11 @@ async def _replace(
     return report
 
 
-async def _load(name: str) -> tuple[DocumentId | bool, bytes]:
-    """Return the id of a document, as :func:`load_seeded` does, and its state."""
+async def _load(name: str) -> tuple[bytes, DocumentId | bool]:
+    """Return the state of a document and its id, as :func:`load_seeded` does."""
     doc = Doc[Any]()
     loaded = await load_seeded(name, doc)
-    return loaded, doc.get_update()
+    return doc.get_update(), loaded
 
 
 async def _store(name: str, update: bytes, user: object, loaded: DocumentId | bool) -> None:
