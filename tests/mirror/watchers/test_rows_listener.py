@@ -739,16 +739,22 @@ async def test_a_check_that_takes_long_lets_others_have_the_document_meanwhile(
             await wait_for_row(task, title="two")
 
 
-async def test_changes_that_come_together_are_checked_together(
-    board: Board, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checked: list[int] = []
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of changes that are checked at once."""
+    numbers: list[int] = []
 
     def count(name: str, changes: list[Any], **options: Any) -> Any:
-        checked.append(len(changes))
+        numbers.append(len(changes))
         return checking.check(name, changes, **options)
 
     monkeypatch.setattr(watching, "check", count)
+    return numbers
+
+
+async def test_changes_that_come_together_are_checked_together(
+    board: Board, checked: list[int]
+) -> None:
     async with visit(board) as ann:
         with ann.doc.transaction():
             for number in range(500):
@@ -758,21 +764,16 @@ async def test_changes_that_come_together_are_checked_together(
 
 
 async def test_changes_that_a_comparison_of_all_rows_finds_are_checked_together(
-    board: Board, monkeypatch: pytest.MonkeyPatch
+    board: Board, checked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, now, checked = PendingChanges.add, 0.0, list[int]()
+    add, now = PendingChanges.add, 0.0
 
     def add_slowly(changes: PendingChanges, *args: Any, **options: Any) -> Any:
         nonlocal now
         now += 0.001
         return add(changes, *args, **options)
 
-    def count(name: str, changes: list[Any], **options: Any) -> Any:
-        checked.append(len(changes))
-        return checking.check(name, changes, **options)
-
     monkeypatch.setattr(PendingChanges, "add", add_slowly)
-    monkeypatch.setattr(watching, "check", count)
     with pending(most=10):
         async with visit(board) as ann:
             loop = asyncio.get_running_loop()
