@@ -5,18 +5,18 @@ A project's models import this module, so nothing here needs models.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 from django.db import router, transaction
 from django.db.models import Manager, Model, QuerySet
 from django.dispatch import Signal
 
+from collab_storage.chunks import CHUNK
+
 __all__ = ["MirroredManager", "MirroredQuerySet", "rows_changed", "rows_created", "touch"]
 
 M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 #: Rows of ``sender`` with the primary keys ``keys`` change in the transaction on ``using``.
 rows_changed = Signal()
@@ -24,16 +24,7 @@ rows_changed = Signal()
 #: ``may_exist`` some may have existed before.
 rows_created = Signal()
 
-#: Most rows that one statement reads, compares or writes, as it names their primary keys.
-CHUNK = 500
 _WAYS = ("ignore", "update")
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """Yield ``values`` in lists of :data:`CHUNK`."""
-    iterator = iter(values)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
 
 
 class MirroredQuerySet(QuerySet[M]):

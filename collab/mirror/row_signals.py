@@ -21,8 +21,9 @@ from django.db.models.signals import m2m_changed, post_save, pre_delete, pre_sav
 from django.dispatch import Signal
 
 from collab.engine.runtime.on_commit import CommitWork, at_commit
-from collab.mirror.querysets import chunks, rows_changed, rows_created
+from collab.mirror.querysets import rows_changed, rows_created
 from collab.mirror.rows.relations import Path, concrete
+from collab_storage.chunks import chunks
 
 __all__ = ["Dependency", "Follower", "RowAction", "RowEvent", "connect_all", "follow", "unfollow"]
 

@@ -7,13 +7,12 @@ statements are in ``storage/README.md`` under "Concurrency".
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, partial
-from itertools import islice
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connections, transaction
@@ -32,24 +31,14 @@ from .base import (
     new_version,
     under_present_names,
 )
+from .chunks import chunks
 from .exceptions import DocumentExists, DocumentNotFound
 from .formats import UPDATE_FORMAT, check_formats
 from .journal import DocumentEvent, EventKind, changes_of, record
 from .models import Document, Update, latest_change
 
-#: Most values in one statement: older builds of SQLite allow 999.
-CHUNK = 500
-
 #: The fields of an update that the database does not fill in itself.
 _INSERTED = ("document", "data", "format", "at", "user_id")
-
-T = TypeVar("T")
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    iterator = iter(values)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
 
 
 def to_database(at: datetime) -> datetime:

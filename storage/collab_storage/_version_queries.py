@@ -9,9 +9,10 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, Length
 
-from ._queries import CHUNK, Queries, chunks, from_database, to_database
+from ._queries import Queries, from_database, to_database
 from .authorship import AuthorRange, Authorship, DeletionCount
 from .base import LogEntry, StoredDocument, new_version
+from .chunks import CHUNK, chunks
 from .exceptions import BaseNotFound, DocumentNotFound
 from .formats import check_formats
 from .models import DocumentVersion, StoredDeletions, StoredRange, VersionBlob

@@ -17,7 +17,7 @@ from .exceptions import DocumentCorrupt
 from .subdocuments import temporary_doc
 from .subprocesses import run_in_process
 from .surrogates import as_yjs, has_pairs
-from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, merge, state_vector
+from .updates import EMPTY_STATE, EMPTY_UPDATE, deletions, is_covered, is_panic, merge, state_vector
 from .versions import HistoryStorage
 
 __all__ = [
@@ -75,11 +75,7 @@ def is_pycrdt_error(error: BaseException) -> bool:
     A panic in it is not an ``Exception``, and its class cannot be imported. The Doc must not be
     used after one.
     """
-    return isinstance(error, (ValueError, RuntimeError)) or _is_panic(error)
-
-
-def _is_panic(error: BaseException) -> bool:
-    return type(error).__name__ == "PanicException"
+    return isinstance(error, (ValueError, RuntimeError)) or is_panic(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 from pycrdt import Doc
 
 from .structs import SUBDOCUMENT, read_structs
-from .updates import varuint
+from .updates import is_panic, varuint
 
 __all__ = ["delete_subdocuments", "has_subdocuments", "temporary_doc"]
 
@@ -60,6 +60,5 @@ def delete_subdocuments(doc: Doc[Any]) -> None:
             parts += [varuint(client), varuint(len(deleted)), *deleted]
         doc.apply_update(b"".join(parts))
     except BaseException as error:
-        # A panic of pycrdt is not an Exception.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        if not isinstance(error, Exception) and not is_panic(error):
             raise

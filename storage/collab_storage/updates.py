@@ -22,6 +22,7 @@ __all__ = [
     "encode_state_vector",
     "has_no_news",
     "is_covered",
+    "is_panic",
     "merge",
     "read_id",
     "read_text",
@@ -47,6 +48,11 @@ _MAX_BITS: Final = 56
 
 #: Client id -> ranges of clocks [start, end); pycrdt sorts them and joins neighbours.
 Deletions = dict[int, list[tuple[int, int]]]
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether pycrdt panicked: it raises a BaseException that it does not export."""
+    return type(error).__name__ == "PanicException"
 
 
 def merge(updates: Sequence[bytes]) -> bytes:

@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 
 from collab.mirror import reconcile
 from collab.mirror.models import MirroredDocument
-from collab.mirror.querysets import CHUNK
+from collab_storage.chunks import CHUNK
 from tests.harness.waiting import poll_until
 from tests.rows.mirrors import TaskMirror
 from tests.rows.models import Board, Label, Note, Task

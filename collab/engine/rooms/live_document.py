@@ -23,7 +23,6 @@ from collab.protocol.yjs.updates import (
     EMPTY_UPDATE,
     apply,
     cut,
-    is_panic,
     merge,
     release,
 )
@@ -31,7 +30,7 @@ from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import Id
 from collab_storage.subdocuments import delete_subdocuments, has_subdocuments
 from collab_storage.surrogates import SurrogatePairs, break_pairs, has_pairs
-from collab_storage.updates import has_no_news, is_covered, state_vector
+from collab_storage.updates import has_no_news, is_covered, is_panic, state_vector
 
 __all__ = ["DocumentListener", "LiveDocument"]
 

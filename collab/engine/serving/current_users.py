@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -22,6 +22,7 @@ from django.utils.crypto import constant_time_compare
 
 from collab.engine.runtime.gathering import Gathering
 from collab.engine.runtime.per_loop import PerLoop
+from collab_storage.chunks import chunks
 
 __all__ = ["current_user"]
 
@@ -32,8 +33,6 @@ SessionData: TypeAlias = Mapping[str, Any]
 _UNVERIFIED: Final = object()
 #: Methods that read a session; one that overrides them reads it elsewhere, too.
 _READS: Final = ("load", "_get_session_from_db")
-#: Rows that one query reads: databases limit its parameters.
-_CHUNK = 500
 
 
 async def current_user(session: Any, user: Any) -> Any:
@@ -129,15 +128,9 @@ def _read_rows(keys: Sequence[str]) -> dict[str, Any]:
     current = store.get_model_class()._default_manager.filter(expire_date__gt=timezone.now())
     return {
         row.session_key: store.decode(row.session_data)
-        for chunk in _chunks(keys)
+        for chunk in chunks(keys)
         for row in current.filter(session_key__in=chunk)
     }
-
-
-def _chunks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    remaining = list(values)
-    for start in range(0, len(remaining), _CHUNK):
-        yield remaining[start : start + _CHUNK]
 
 
 # Users.
@@ -185,7 +178,7 @@ def _ask_backend(path: str, user_ids: Iterable[Any]) -> dict[Any, Any]:
 
     if getattr(type(backend), "get_user", None) is ModelBackend.get_user:
         users = get_user_model()._default_manager
-        rows = [row for chunk in _chunks(user_ids) for row in users.filter(pk__in=chunk)]
+        rows = [row for chunk in chunks(user_ids) for row in users.filter(pk__in=chunk)]
         return {row.pk: row for row in rows if backend.user_can_authenticate(row)}
     found = {}
     for user_id in user_ids:

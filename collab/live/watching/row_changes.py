@@ -18,9 +18,9 @@ from typing import Any, Protocol
 from django.db.models import Model
 
 from collab.engine.runtime.on_commit import CommitWork, SavepointScope, waiting
-from collab.mirror.querysets import chunks
 from collab.mirror.row_signals import Follower, RowAction, RowEvent, follow, unfollow
 from collab.mirror.rows.relations import Path, concrete, declared_paths
+from collab_storage.chunks import chunks
 
 __all__ = ["Before", "Kind", "RowChange", "Watch", "unwatch", "watch"]
 

@@ -26,9 +26,9 @@ from collab.mirror.incoming.saving import ROW, Problem, Problems, Refused, Savin
 from collab.mirror.incoming.unchecked import by_mirror, differs, written_rows
 from collab.mirror.models import MirroredRow
 from collab.mirror.outgoing.writing import Writing, write_changed, writing
-from collab.mirror.querysets import chunks
 from collab.mirror.registry import ModelMirror, Values
 from collab.mirror.rows.values import Odd, same, take_row, without_marks
+from collab_storage.chunks import chunks
 
 __all__ = ["check"]
 

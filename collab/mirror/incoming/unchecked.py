@@ -14,9 +14,9 @@ from collab.engine.hub.working_copies import load_copy
 from collab.mirror.incoming.row_edits import Differences, RowEdit, RowKey
 from collab.mirror.incoming.saving import ROW
 from collab.mirror.models import MirroredRow
-from collab.mirror.querysets import chunks
 from collab.mirror.registry import ModelMirror, Values, mirrors
 from collab.mirror.rows.values import Odd, same, take_row
+from collab_storage.chunks import chunks
 
 __all__ = ["by_mirror", "differences", "differs", "unchecked", "written_keys", "written_rows"]
 

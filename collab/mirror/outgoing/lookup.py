@@ -17,7 +17,7 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from collab.mirror.models import MirroredDocument, MirroredRow
-from collab.mirror.querysets import CHUNK, chunks
+from collab_storage.chunks import CHUNK, chunks
 
 __all__ = ["DocumentRows", "find", "row_columns", "row_of"]
 

@@ -20,11 +20,11 @@ from collab.engine.runtime.on_commit import CommitWork
 from collab.mirror.models import MirroredDocument
 from collab.mirror.outgoing.backlog import write, write_alone
 from collab.mirror.outgoing.lookup import DocumentRows, find
-from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror
 from collab.mirror.retry import patiently
 from collab.mirror.row_signals import Dependency, Follower, RowAction, RowEvent, follow
 from collab.mirror.rows.relations import concrete
+from collab_storage.chunks import CHUNK, chunks
 from collab_storage.exceptions import StorageNotMigrated
 
 __all__ = ["ChangedRows", "MirrorFollower", "connect"]

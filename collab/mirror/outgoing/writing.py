@@ -25,11 +25,11 @@ from collab.mirror.outgoing.locks import lock, lock_alone
 from collab.mirror.outgoing.lookup import DocumentRows
 from collab.mirror.outgoing.records import remember
 from collab.mirror.outgoing.row_maps import write_row
-from collab.mirror.querysets import CHUNK, chunks
 from collab.mirror.registry import ModelMirror, Values, mirrors, mirrors_in
 from collab.mirror.retry import patiently
 from collab.mirror.rows.values import same
 from collab.protocol.yjs.updates import merge, recording_updates
+from collab_storage.chunks import CHUNK, chunks
 from collab_storage.updates import state_vector
 
 __all__ = [

@@ -14,7 +14,7 @@ from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
 from collab_storage import updates as stored_updates
-from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE
+from collab_storage.updates import EMPTY_STATE, EMPTY_UPDATE, is_panic
 
 __all__ = [
     "EMPTY_STATE",
@@ -23,7 +23,6 @@ __all__ = [
     "check",
     "cut",
     "is_failure",
-    "is_panic",
     "merge",
     "outline",
     "read_state",
@@ -32,11 +31,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("collab.updates")
-
-
-def is_panic(error: BaseException) -> bool:
-    """Return whether pycrdt panicked: it raises a BaseException that it does not export."""
-    return type(error).__name__ == "PanicException"
 
 
 def is_failure(error: BaseException) -> bool:

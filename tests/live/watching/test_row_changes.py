@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from collab.live.watching import row_changes as changes
 from collab.live.watching.row_changes import RowChange, unwatch, watch
 from collab.mirror import row_signals, touch
-from collab.mirror.querysets import CHUNK, rows_changed
+from collab.mirror.querysets import rows_changed
+from collab_storage.chunks import CHUNK
 from tests.mirror.databases import kept_in, on_both
 from tests.rows.models import (
     Board,

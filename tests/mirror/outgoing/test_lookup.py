@@ -22,6 +22,7 @@ from collab.mirror.outgoing import lookup as finding
 from collab.mirror.outgoing.lookup import find
 from collab.mirror.outgoing.writing import write_rows
 from collab.testing import CollabClient, connect
+from collab_storage import chunks as parts
 from tests.mirror.boards import in_maps, name_of, open_board, row_values, tasks
 from tests.mirror.databases import kept_in, on_both, served_from
 from tests.rows.models import Board, Task
@@ -71,7 +72,7 @@ def test_of_many_rows_no_values_are_held(using: str, monkeypatch: pytest.MonkeyP
     with kept_in(using):
         board = open_board()
         rows = [Task.objects.create(board=board) for _ in range(3)]
-        for module in (finding, querysets):
+        for module in (finding, querysets, parts):
             monkeypatch.setattr(module, "CHUNK", 2)
         keys = {"tasks": [str(row.pk) for row in rows]}
         known = find(keys, [name_of(board)])[name_of(board)]

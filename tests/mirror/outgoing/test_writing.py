@@ -15,7 +15,7 @@ from collab.mirror import reconcile
 from collab.mirror.models import MirroredDocument, MirroredRow, new_client_id
 from collab.mirror.outgoing.row_maps import write_row
 from collab.mirror.outgoing.writing import write_rows
-from collab.mirror.querysets import CHUNK
+from collab_storage.chunks import CHUNK
 from collab_storage.updates import state_vector
 from tests.mirror.boards import in_maps, name_of, open_board, row_values, tasks, updates
 from tests.rows.mirrors import NoteMirror, TaskMirror

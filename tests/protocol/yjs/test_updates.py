@@ -16,10 +16,10 @@ from collab.protocol.yjs.updates import (
     apply,
     check,
     cut,
-    is_panic,
     merge,
     outline,
 )
+from collab_storage.updates import is_panic
 from tests.protocol.yjs import poison
 from tests.protocol.yjs.samples import HELLO, new_doc, text, typed
 
