@@ -33,7 +33,7 @@ def get_application(
 
     Websockets are open to pages of the hosts in ``ALLOWED_HOSTS`` only, and have the session's
     user; one whose path no route matches is closed with 4404. While ``DEBUG``, static files are
-    served.
+    served. Routes are below ``FORCE_SCRIPT_NAME``, if the project has one, as those of Django.
 
     Args:
         websockets: routes, each made with Django's ``path()``, or the dotted path of a list of
@@ -58,11 +58,30 @@ def get_application(
     routes = URLRouter([*websockets, re_path(r"", unknown)])
     return ProtocolTypeRouter(
         {
-            "http": URLRouter([*http, re_path(r"", django_application)]),
-            "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes)),
+            "http": below_script_name(URLRouter([*http, re_path(r"", django_application)])),
+            "websocket": below_script_name(
+                AllowedHostsOriginValidator(AuthMiddlewareStack(routes))
+            ),
             "lifespan": lifespan,
         }
     )
+
+
+def below_script_name(application: Any) -> Any:
+    """Return an application whose routes are below ``FORCE_SCRIPT_NAME``, if there is one.
+
+    A proxy may have removed it from the path, or the server may know it as ``root_path``.
+    """
+    prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    if not prefix:
+        return application
+
+    async def route(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if not scope.get("root_path") and scope["path"].startswith(f"{prefix}/"):
+            scope = {**scope, "root_path": prefix}
+        await application(scope, receive, send)
+
+    return route
 
 
 async def close_unknown(scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -16,6 +16,7 @@ from pycrdt import Text
 
 from collab.asgi import get_application
 from collab.consumers import YjsConsumer
+from collab.engine.connections.routes import consumers
 from collab.testing import close_rooms, connect
 from tests.harness.communicator import Communicator
 from tests.harness.waiting import DEADLINE, until
@@ -109,6 +110,36 @@ async def test_pages_are_those_of_django_unless_a_route_comes_before() -> None:
     response = await HttpCommunicator(application, "GET", "/hello").get_response(timeout=DEADLINE)
     assert response["body"] == b"hello"
     assert isinstance(application.application_mapping["http"].routes[-1].callback, ASGIHandler)
+
+
+@pytest.mark.parametrize("script_name", ["/app", "/app/"])
+@pytest.mark.parametrize(
+    ("prefix", "root_path"),
+    [
+        pytest.param("/app", "", id="whole path"),
+        pytest.param("", "", id="removed by a proxy"),
+        pytest.param("/app", "/app", id="known to the server"),
+    ],
+)
+async def test_routes_are_below_the_forced_script_name(
+    script_name: str, prefix: str, root_path: str, settings: Any
+) -> None:
+    settings.FORCE_SCRIPT_NAME = script_name
+    ann = await User.objects.acreate(pk=5, username="ann")
+    application = get_application(http=[path("hello", cast("Any", hello))])
+    page = HttpCommunicator(application, "GET", f"{prefix}/hello")
+    page.scope["root_path"] = root_path
+    assert (await page.get_response(timeout=DEADLINE))["body"] == b"hello"
+    headers = [HOST, ORIGIN, await session_cookie(ann)]
+    communicator = Communicator(application, f"{prefix}/ws/recorded/5", headers=headers)
+    communicator.scope["root_path"] = root_path
+    assert (await communicator.connect())[0]
+    await communicator.disconnect()
+
+
+def test_consumers_below_a_forced_script_name_are_found(settings: Any) -> None:
+    settings.FORCE_SCRIPT_NAME = "/app"
+    assert consumers(YjsConsumer, get_application()) == [YjsConsumer]
 
 
 @pytest.mark.parametrize("debug", [True, False])
