@@ -11,10 +11,24 @@ from collab.documents.document_type import has_hooks, overrides
 from collab.documents.registry import Registration, registrations
 from collab.engine.connections.routes import full_name
 
-__all__ = ["check_document_types"]
+__all__ = ["check_app", "check_document_types"]
 
 #: A type needs one of these methods: without any, its documents cannot be opened.
 _DECIDING = ("authorize", "access_for")
+
+
+def check_app(**kwargs: object) -> list[CheckMessage]:
+    """Check that the app of documents is installed; the apps of its parts register this (E033)."""
+    if apps.is_installed("collab"):
+        return []
+    return [
+        Error(
+            "The app that finds document types and has the system checks and the commands is not"
+            " installed.",
+            hint='Add "collab" to INSTALLED_APPS.',
+            id="collab.E033",
+        )
+    ]
 
 
 def check_document_types(**kwargs: object) -> list[CheckMessage]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from django.apps import AppConfig, apps
+from django.core.checks import register
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -17,6 +18,9 @@ class LiveConfig(AppConfig):
 
         They declare states, which every process that saves rows needs, and subscriptions.
         """
+        from collab.documents.checks import check_app
+
+        register(check_app, "collab")
         import_module("collab.live.peer_checks")
         if apps.is_installed("collab.mirror"):
             import_module("collab.live.checks")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core.checks import register
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -13,6 +14,7 @@ class MirrorConfig(AppConfig):
     def ready(self) -> None:
         """Find the mirrors of all apps, in their modules ``mirrors``, and follow live rooms."""
         from collab.documents import rename_watchers
+        from collab.documents.checks import check_app
         from collab.engine.hub.loader import room_watchers
         from collab.mirror.outgoing.signals import connect
         from collab.mirror.outgoing.writing import rename
@@ -21,6 +23,7 @@ class MirrorConfig(AppConfig):
 
         from .checks import is_sound
 
+        register(check_app, "collab")
         # Django calls this again in tests that override INSTALLED_APPS.
         if watch not in room_watchers:
             room_watchers.append(watch)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.checks import run_checks
+from django.core.checks.registry import registry as all_checks
 
 from collab import documents
 from collab.access import Access
 from collab.documents import registry
-from collab.documents.checks import check_document_types
+from collab.documents.checks import check_app, check_document_types
 
 
 class Open(documents.DocumentType):
@@ -83,3 +85,16 @@ def test_a_receiver_needs_the_app_with_the_queue(
     [(id, message)] = found()
     assert id == "collab.E032"
     assert "Loud is called when its documents change" in message
+
+
+@pytest.mark.parametrize("label", ["collab_editor", "collab_live", "collab_mirror"])
+def test_an_app_that_is_installed_without_the_one_it_belongs_to(
+    label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = all_checks.registered_checks - {check_app}
+    monkeypatch.setattr(all_checks, "registered_checks", others)
+    apps.get_app_config(label).ready()
+    assert run_checks(tags=["collab"]) == []
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "collab")
+    [message] = run_checks(tags=["collab"])
+    assert (message.id, message.hint) == ("collab.E033", 'Add "collab" to INSTALLED_APPS.')
