@@ -16,6 +16,7 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIHandler
 from django.core.management import get_commands, load_command_class
 from django.db import DEFAULT_DB_ALIAS, connections
 
@@ -44,8 +45,10 @@ __all__ = [
     "check_processes",
     "check_room_names",
     "check_runserver",
+    "check_served",
     "check_settings",
     "check_storage",
+    "check_websockets",
 ]
 
 #: ``manage.py check --tag collab`` runs these alone.
@@ -297,6 +300,41 @@ def check_application(**kwargs: object) -> list[CheckMessage]:
             id="collab.W004",
         )
     ]
+
+
+@register(TAG, deploy=True)
+def check_websockets(**kwargs: object) -> list[CheckMessage]:
+    """Check that the ASGI application is not Django's own, as ``startproject`` writes it (W010)."""
+    path = getattr(django_settings, "ASGI_APPLICATION", None)
+    if not path:
+        return []
+    try:
+        application = get_default_application()
+    except ImproperlyConfigured:
+        return []
+    if not isinstance(application, ASGIHandler):
+        return []
+    return [
+        Warning(
+            f"{path} is Django's own application, which does not answer websockets: each is an"
+            " error 500.",
+            hint="Import get_application of collab.asgi there, and write:"
+            " application = get_application()",
+            id="collab.W010",
+        )
+    ]
+
+
+@register(TAG)
+def check_served(**kwargs: object) -> list[CheckMessage]:
+    """Check that the application that ``collab_serve`` is about to serve answers websockets.
+
+    A process that only starts others does not import the application.
+    """
+    is_served_here = sys.argv[1:2] == ["collab_serve"] and not any(
+        argument.startswith(("--reload", "--workers")) for argument in sys.argv
+    )
+    return check_websockets() if is_served_here else []
 
 
 @register(TAG)

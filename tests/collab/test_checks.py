@@ -13,6 +13,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -509,6 +510,23 @@ def test_the_application_cannot_be_imported(settings: Any) -> None:
     message = the_one(deploy=True)
     assert message.id == "collab.W006"
     assert "nowhere.asgi" in message.msg
+
+
+@pytest.mark.parametrize(
+    "make", [get_asgi_application, lambda: ASGIStaticFilesHandler(get_asgi_application())]
+)
+def test_djangos_own_application_answers_no_websockets(
+    make: Callable[[], Any], serve: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(make())
+    message = the_one(deploy=True)
+    assert message.id == "collab.W010"
+    assert "served.asgi.application" in message.msg
+    assert found() == []
+    monkeypatch.setattr(sys, "argv", ["manage.py", "collab_serve", "8001"])
+    assert ids() == ["collab.W010"]
+    monkeypatch.setattr(sys, "argv", ["manage.py", "collab_serve", "--workers=2"])
+    assert ids() == []
 
 
 class Twin(YjsConsumer):
