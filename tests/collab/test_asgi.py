@@ -61,7 +61,7 @@ async def test_pages_of_other_hosts_are_refused() -> None:
         elsewhere = (b"origin", b"http://elsewhere.example")
         communicator, accepted = await handshake(get_application(), "/ws/recorded/5", elsewhere)
         assert not accepted
-        await communicator.wait()
+        await communicator.disconnect()
 
 
 async def test_a_path_without_a_route_is_closed_with_a_code_and_a_reason() -> None:
