@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 from django.db import connections
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
@@ -95,6 +96,14 @@ def test_documents_are_listed_as_json_lines() -> None:
     assert values.keys() == {"name", "snapshot_size", "log_size", "log_length", "updated_at"}
     assert (values["name"], values["log_length"]) == ("notes/1", 2)
     assert datetime.fromisoformat(values["updated_at"]) <= datetime.now(UTC)
+
+
+def test_documents_are_listed_with_times_in_the_time_zone_of_the_project() -> None:
+    write("notes/1", "a")
+    at = datetime.fromisoformat(json.loads(run("collab_documents", "--json"))["updated_at"])
+    with timezone.override("Etc/GMT-14"):
+        _heading, line = run("collab_documents").splitlines()
+    assert f"{at.astimezone(UTC) + timedelta(hours=14):%Y-%m-%d %H:%M:%S}" in line
 
 
 def test_a_name_cannot_write_to_the_terminal() -> None:

@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError
 from django.test import override_settings
 from django.urls import path
+from django.utils import timezone
 from pycrdt import Text
 
 from collab import documents, history
@@ -230,6 +231,13 @@ class TestCommand:
         assert letters(documents.read(NAME)) == "one"
         run(*undo.rpartition(": ")[2].replace("'", "").split())
         assert letters(documents.read(NAME)) == "one two"
+
+    def test_times_are_in_the_time_zone_of_the_project(self) -> None:
+        write(NAME, "one")
+        at = history.create(NAME).at.astimezone(UTC)
+        with timezone.override("Etc/GMT-14"):
+            shown = run("collab_versions", "list", NAME)
+        assert f"{at + timedelta(hours=14):%Y-%m-%d %H:%M:%S}" in shown
 
     def test_errors_are_reported(self) -> None:
         write(NAME, "one")

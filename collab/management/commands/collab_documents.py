@@ -4,6 +4,8 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
+from django.utils import timezone
+
 from collab.documents import list_documents
 from collab.management.selection import DocumentsCommand, human_size
 from collab_storage.base import DocumentInfo
@@ -27,7 +29,7 @@ class Command(DocumentsCommand):
 
 
 def _line(info: DocumentInfo) -> str:
-    changed = f"{info.updated_at:%Y-%m-%d %H:%M:%S}"
+    changed = f"{timezone.localtime(info.updated_at):%Y-%m-%d %H:%M:%S}"
     return f"{human_size(info.size):>10}  {info.log_length:>6}  {changed}  {_printable(info.name)}"
 
 

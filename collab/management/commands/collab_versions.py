@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from collab import history
 from collab.documents import list_documents
@@ -37,7 +38,7 @@ class Command(DocumentsCommand):
 
     def _list(self, name: str, **options: Any) -> None:
         for version in history.versions(name):
-            at = version.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            at = f"{timezone.localtime(version.at):%Y-%m-%d %H:%M:%S}"
             size, title = human_size(version.size), ascii(version.title) if version.title else ""
             line = f"{version.id:>8}  {at}  {version.kind:<8}{version.edits:>8} {size:>10}  {title}"
             self.stdout.write(line.rstrip())
