@@ -108,6 +108,7 @@ def test_it_serves_until_it_is_interrupted(
     ("arguments", "settings", "message"),
     [
         (["here"], {}, r"'here' is not valid: write HOST:PORT, or PORT alone\."),
+        (["localhost:80000"], {}, "'localhost:80000' is not valid"),
         (["--workers", "2", "--reload"], {}, "--reload serves with one process"),
         (["--workers", "2"], {"CHANNEL_LAYERS": {}}, "2 processes keep a document equal through"),
         (

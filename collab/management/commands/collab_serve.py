@@ -15,6 +15,8 @@ from collab.conf import Settings, get_settings, get_storage, has_shared_layer
 #: ones: updates that wait to be stored are never garbage.
 _GC_THRESHOLDS = 10_000, 5, 5
 
+_LARGEST_PORT = 65535
+
 #: Files of a project that are read once, beside its Python code.
 _TEMPLATES = ["*.html"]
 
@@ -129,7 +131,6 @@ def _application() -> str:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    try:
-        return host.strip("[]") or "127.0.0.1", int(port)
-    except ValueError as error:
-        raise CommandError(f"{text!r} is not valid: write HOST:PORT, or PORT alone.") from error
+    if not port.isdecimal() or int(port) > _LARGEST_PORT:
+        raise CommandError(f"{text!r} is not valid: write HOST:PORT, or PORT alone.")
+    return host.strip("[]") or "127.0.0.1", int(port)
