@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from posixpath import join
 from typing import Any, ClassVar, Protocol
 
+from django.core.files.storage import InvalidStorageError, storages
 from django.core.files.storage import Storage as FileStorage
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import DatabaseError, connections
 
 __all__ = [
     "DatabaseTable",
@@ -22,6 +23,7 @@ __all__ = [
     "Objects",
     "SQLiteTable",
     "VersionedObjects",
+    "named_storage",
 ]
 
 #: A name of a table or column, perhaps with that of its schema.
@@ -108,19 +110,39 @@ class DatabaseTable(DocumentTable):
     Args:
         alias: of the database, in ``DATABASES``.
         names: of the table and its columns.
+
+    Raises:
+        CommandError: there is no such database.
     """
 
     _parameter = "%s"
 
     def __init__(self, alias: str, *names: str) -> None:
         super().__init__(*names)
+        if alias not in connections.databases:
+            raise CommandError(f"DATABASES has no {alias!r}.")
         self._alias = alias
 
     def _rows(self, query: str, *parameters: str) -> list[Any]:
-        with connections[self._alias].cursor() as cursor:
-            cursor.execute(query, parameters)
-            rows: list[Any] = cursor.fetchall()
-            return rows
+        try:
+            with connections[self._alias].cursor() as cursor:
+                cursor.execute(query, parameters)
+                rows: list[Any] = cursor.fetchall()
+        except DatabaseError as error:
+            raise CommandError(f"The table {self._table} cannot be read: {error}") from error
+        return rows
+
+
+def named_storage(alias: str) -> FileStorage:
+    """Return a storage of ``STORAGES``.
+
+    Raises:
+        CommandError: there is no such storage.
+    """
+    try:
+        return storages[alias]
+    except InvalidStorageError as error:
+        raise CommandError(str(error)) from error
 
 
 class Objects:

@@ -121,8 +121,13 @@ def test_a_document_that_differs_from_its_source_is_reported(
     [
         ({"sqlite": "missing.sqlite"}, "There is no file missing.sqlite"),
         ({"database": "default", "table": "a; DROP"}, "not the name of a table"),
+        ({"database": "legacy"}, "DATABASES has no 'legacy'"),
+        ({"database": "default", "table": "missing"}, "The table missing cannot be read"),
+        ({"folder": "missing"}, "There is no directory missing"),
+        ({"storage": "bucket"}, "config for 'bucket' in settings.STORAGES"),
     ],
 )
+@pytest.mark.django_db
 def test_errors_say_what_is_wrong(options: dict[str, str], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         run(**options)

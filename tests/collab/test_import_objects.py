@@ -205,3 +205,8 @@ def test_the_import_of_hocuspocus_reads_buckets(bucket: Bucket) -> None:
     call_command("collab_import_hocuspocus", storage="bucket", suffix="/file", stdout=io.StringIO())
     assert text_of(documents.read("one")) == "one"
     assert text_of(documents.read("folder/two")) == "folder/two"
+
+
+def test_a_storage_that_there_is_not_is_reported() -> None:
+    with pytest.raises(CommandError, match=r"config for 'bucket' in settings\.STORAGES"):
+        run()

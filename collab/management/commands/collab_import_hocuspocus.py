@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import FileSystemStorage
+from django.core.management.base import CommandError
 
 from collab.management.importing import ImportCommand
 from collab.management.legacy_states import (
@@ -11,6 +13,7 @@ from collab.management.legacy_states import (
     LegacyStates,
     Objects,
     SQLiteTable,
+    named_storage,
 )
 
 
@@ -34,9 +37,11 @@ class Command(ImportCommand):
 
     def open_source(self, **options: Any) -> LegacyStates:
         if path := options["folder"]:
+            if not Path(path).is_dir():
+                raise CommandError(f"There is no directory {path}.")
             return Objects(FileSystemStorage(path), options["suffix"])
         if alias := options["storage"]:
-            return Objects(storages[alias], options["suffix"])
+            return Objects(named_storage(alias), options["suffix"])
         names = options["table"], options["name_column"], options["data_column"]
         if path := options["sqlite"]:
             return SQLiteTable(path, *names)

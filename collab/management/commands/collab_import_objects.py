@@ -4,14 +4,13 @@ from argparse import ArgumentParser
 from contextlib import nullcontext
 from typing import Any
 
-from django.core.files.storage import storages
 from django.core.management.base import CommandError
 from django.db import transaction
 
 from collab import history
 from collab.history.storage import history_storage
 from collab.management.importing import ImportCommand, is_same
-from collab.management.legacy_states import LegacyStates, VersionedObjects
+from collab.management.legacy_states import LegacyStates, VersionedObjects, named_storage
 from collab.protocol.yjs.updates import read_state
 
 
@@ -32,7 +31,7 @@ class Command(ImportCommand):
         super().add_arguments(parser)
 
     def open_source(self, **options: Any) -> VersionedObjects:
-        storage = storages[options["storage"]]
+        storage = named_storage(options["storage"])
         if not hasattr(storage, "bucket"):
             raise CommandError(
                 f'STORAGES["{options["storage"]}"] is not a bucket of S3. Import files without'
