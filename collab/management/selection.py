@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
-from django.db import ProgrammingError
+from django.db import OperationalError, ProgrammingError
 
 from collab.documents import exists
 from collab_storage.exceptions import (
@@ -35,7 +35,7 @@ class DocumentsCommand(BaseCommand):
             raise CommandError(f"{error} List them with: manage.py collab_documents") from error
         except (InvalidName, DocumentCorrupt) as error:
             raise CommandError(str(error)) from error
-        except (StorageUnavailable, ProgrammingError) as error:
+        except (StorageUnavailable, OperationalError, ProgrammingError) as error:
             raise CommandError(
                 f"{error}\nIs the storage running? If its tables are missing: manage.py migrate"
             ) from error

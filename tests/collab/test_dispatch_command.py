@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from pycrdt import Text
 
 from collab import documents
+from collab_storage.models import QueuedEvent
 from tests.harness.waiting import poll_until
 from tests.projects.documents import Recorded, calls
 
@@ -70,4 +71,10 @@ def test_it_goes_on_until_it_is_asked_to_end(number: signal.Signals) -> None:
 def test_without_the_app_with_the_queue_it_says_what_to_do(monkeypatch: Any) -> None:
     monkeypatch.setattr(apps, "is_installed", lambda name: False)
     with pytest.raises(CommandError, match="add it to INSTALLED_APPS"):
+        dispatch()
+
+
+def test_without_the_table_of_the_queue_it_says_what_to_do(monkeypatch: Any) -> None:
+    monkeypatch.setattr(QueuedEvent._meta, "db_table", "collab_storage_missing")
+    with pytest.raises(CommandError, match=r"If its tables are missing: manage\.py migrate"):
         dispatch()

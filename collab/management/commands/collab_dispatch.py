@@ -6,16 +6,17 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.apps import apps
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from collab.documents.changes.deliverer import Deliverer
 from collab.documents.changes.dispatcher import Dispatcher
+from collab.management.selection import DocumentsCommand
 
 #: Seconds that running receivers may take after SIGINT or SIGTERM.
 _STOP_TIMEOUT = 30.0
 
 
-class Command(BaseCommand):
+class Command(DocumentsCommand):
     help = (
         "Call changed() and the other handlers of document types for changes that are due. Needed"
         " only where no ASGI server of this project runs, which does the same."
@@ -29,7 +30,7 @@ class Command(BaseCommand):
             "--now", action="store_true", help="do not wait for the pause after the last change"
         )
 
-    def handle(self, **options: Any) -> None:
+    def run(self, **options: Any) -> None:
         if not apps.is_installed("collab_storage"):
             raise CommandError(
                 "Changes are recorded in a table of collab_storage: add it to INSTALLED_APPS."
