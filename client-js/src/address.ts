@@ -61,7 +61,11 @@ export interface ServerOptions {
 export function serverUrl(path: string, server?: string): string {
   // Only browsers have a page.
   const page = (globalThis as { location?: Location }).location;
-  const url = new URL(path, server ?? page?.href);
+  const base = server ?? page?.href;
+  if (base === undefined && !/^\w+:/.test(path)) {
+    throw new Error(`${path} needs the option "server": outside a browser there is no page.`);
+  }
+  const url = new URL(path, base);
   url.protocol = url.protocol.replace("http", "ws");
   return url.href;
 }

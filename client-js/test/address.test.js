@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { target } from "../dist/address.js";
+import { serverUrl, target } from "../dist/address.js";
 
 const URL_ = "wss://example.com/ws";
 
@@ -29,4 +29,10 @@ test("without a token nothing is added", async () => {
     const expected = { url: URL_, protocols: ["collab"], frames: [] };
     assert.deepEqual(await target(URL_, ["collab"], { tokenIn }), expected);
   }
+});
+
+test("a path is of the server that is named, of the page's, or of none", () => {
+  assert.equal(serverUrl("/ws/chat/", "https://example.com"), "wss://example.com/ws/chat/");
+  assert.equal(serverUrl("wss://example.com/ws/chat/"), "wss://example.com/ws/chat/");
+  assert.throws(() => serverUrl("/ws/chat/"), /\/ws\/chat\/ needs the option "server"/);
 });
