@@ -5,6 +5,7 @@ In a project, ``manage.py startcollab`` adds an app with such a model.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -93,5 +94,8 @@ def write_app(package: Path) -> None:
 
 def _run(*arguments: str, cwd: Path) -> None:
     """Run Python; if it fails, end with its status, as it has said why."""
-    if status := subprocess.run([sys.executable, *arguments], cwd=cwd).returncode:
+    # The settings of another project, if the shell has them.
+    environment = {key: os.environ[key] for key in os.environ if key != "DJANGO_SETTINGS_MODULE"}
+    command = [sys.executable, *arguments]
+    if status := subprocess.run(command, cwd=cwd, env=environment).returncode:
         sys.exit(status)

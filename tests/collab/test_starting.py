@@ -23,9 +23,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_project_is_made_in_one_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Of another project, in which the shell was before.
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "elsewhere.settings")
     starting.main(["wiki", "made/here"])
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
     assert "python manage.py collab_serve" in capsys.readouterr().out
     for arguments in (
         ["check", "--fail-level", "WARNING"],
