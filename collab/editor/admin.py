@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from collab import documents
+from collab.documents.changes.change import user_keys
 from collab.documents.merging.admin import MergingAdmin, MergingInlineMixin
 from collab.documents.merging.forms import MergingFormMixin
 from collab.editor.document_types import document_name, owners_of
@@ -253,8 +254,8 @@ def _present(row: Model, user: Any) -> str:
         for owner in owners_of(type(row))
         for present in documents.present(document_name(row, owner))
     }
-    others: Any = keys - {str(user.pk), None}
-    users = get_user_model()._default_manager.filter(pk__in=others).order_by("pk")
+    others = user_keys(key for key in keys if key not in (None, str(user.pk)))
+    users = get_user_model()._default_manager.filter(pk__in=[*others]).order_by("pk")
     if not (names := [display_name(each) for each in users]):
         return ""
     text = ngettext("%(names)s is here, too.", "%(names)s are here, too.", len(names))

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
+from collab.documents.changes.change import user_keys
 from collab_storage.versions import Version
 
 __all__ = ["display_name", "names_in", "user_names"]
@@ -22,10 +23,7 @@ def user_names(keys: Iterable[str | None]) -> dict[str, str]:
 
     ``None`` is a user who is not known, and has no name.
     """
-    field = get_user_model()._meta.pk
-    valid: dict[Any, str] = {}
-    for key in filter(None, {*keys}):
-        valid[field.to_python(key)] = key
+    valid = user_keys(filter(None, {*keys}))
     found = get_user_model()._default_manager.in_bulk([*valid])
     return {valid[key]: display_name(user) for key, user in found.items()}
 

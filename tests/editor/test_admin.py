@@ -192,8 +192,9 @@ def test_a_form_says_who_else_is_here(
     )
     assert ask(admin, article)["present"] == ""
     present = [
-        PresentUser(None if user is None else str(user.pk), Access.WRITE, (), 1, None)
-        for user in (root, ann, None)
+        PresentUser(key, Access.WRITE, (), 1, None)
+        # One has a key that the project's users do not have.
+        for key in (str(root.pk), str(ann.pk), "service-1", None)
     ]
     monkeypatch.setattr(documents, "present", lambda name: present)
     assert ask(admin, article)["present"] == "ann is here, too."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from pycrdt import Doc
 
 from collab.documents.document_content import DocumentContent, known_schema
@@ -18,7 +19,7 @@ from collab.documents.reading import read
 if TYPE_CHECKING:
     from collab.content import Schema
 
-__all__ = ["Change"]
+__all__ = ["Change", "user_keys"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,5 +80,21 @@ class Change:
 
     @cached_property
     def users(self) -> list[Any]:
-        """The users who made the change, without those who have been deleted meanwhile."""
-        return list(get_user_model()._default_manager.filter(pk__in=self.user_ids))
+        """The users who made the change, without those whom the project's model does not have."""
+        return list(get_user_model()._default_manager.filter(pk__in=[*user_keys(self.user_ids)]))
+
+
+def user_keys(keys: Iterable[str]) -> dict[Any, str]:
+    """Return those of ``keys`` that users of the project's model may have, by their values.
+
+    A project may admit other users, such as those of an identity provider, with keys of another
+    kind.
+    """
+    field = get_user_model()._meta.pk
+    values: dict[Any, str] = {}
+    for key in keys:
+        try:
+            values[field.to_python(key)] = key
+        except ValidationError:
+            continue
+    return values

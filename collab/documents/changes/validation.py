@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from collab.conf import get_storage
+from collab.documents.changes.change import user_keys
 from collab.documents.changes.refusals import objection
 from collab.documents.document_type import overrides
 from collab.documents.reading import read_to_edit
@@ -90,8 +91,8 @@ class _ChangedDocument:
         self._resolved = resolved
         self._events = events
         self._using = using
-        user_id, users = events[-1].user_id, get_user_model()._default_manager
-        self._author = None if user_id is None else users.filter(pk=user_id).first()
+        keys = user_keys([] if events[-1].user_id is None else [events[-1].user_id])
+        self._author = get_user_model()._default_manager.filter(pk__in=[*keys]).first()
 
     def error(self, state: bytes) -> ValidationError | None:
         """Return the type's objection to a state, if it has one."""

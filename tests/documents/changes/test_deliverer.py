@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,10 @@ def _forget_calls() -> Iterator[None]:
 def write(name: str, text: str, user: Any = None) -> None:
     with documents.edit(name, user=user) as doc:
         doc.get("text", type=Text).insert(0, text)
+
+
+#: A user of an identity provider, say, with a key of another kind.
+service = SimpleNamespace(pk="service-1", is_authenticated=True)
 
 
 def deliver(*, wait: bool = True) -> int:
@@ -80,6 +85,14 @@ def test_a_users_name_is_gone_with_the_user() -> None:
     on_call.append(lambda change: found.append(change.users))
     deliver()
     assert found == [[]]
+
+
+def test_a_user_whom_the_model_of_users_cannot_have_is_known_by_the_key_alone() -> None:
+    write("recorded/5", "a", service)
+    found: list[Any] = []
+    on_call.append(lambda change: found.append((change.user_ids, change.users)))
+    deliver()
+    assert found == [(["service-1"], [])]
 
 
 def test_a_coroutine_function_is_called_outside_of_a_transaction() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,6 +62,12 @@ def test_a_valid_change_stays_and_is_delivered() -> None:
     assert deliver_changes() == 1
     assert calls == [("validate", "doc", "good", "ann"), ("changed", "doc", "good")]
     assert not RefusedState.objects.exists()
+
+
+def test_an_author_whom_the_model_of_users_cannot_have_is_unknown() -> None:
+    write("good", user=SimpleNamespace(pk="service-1", is_authenticated=True))
+    assert deliver_changes() == 1
+    assert calls == [("validate", "doc", "good", None), ("changed", "doc", "good")]
 
 
 def test_a_refused_change_is_set_back_to_the_last_valid_state() -> None:
