@@ -29,12 +29,15 @@ from websockets.frames import (  # type: ignore[attr-defined]  # The fastest app
 from websockets.protocol import OPEN
 
 from collab.conf import get_settings
+from collab.engine.connections.fast_path import TURN_FRAMES
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.engine.sockets.handshake_protocol import WRITABLE, HandshakeProtocol
 from collab.engine.sockets.unfinished import current_unfinished
 from collab.protocol.websocket_frames import (
     BINARY,
+    MASKED,
+    SHORT,
     TEXT,
     body_of,
     bounds_of,
@@ -44,19 +47,15 @@ from collab.protocol.websocket_frames import (
 
 __all__ = ["WebSocketProtocol"]
 
-_FINAL, _MASKED = 0x80, 0x80
+_FINAL = 0x80
 _CLOSE, _PING, _PONG = _FINAL | 8, _FINAL | 9, _FINAL | 10
 #: Valid first bytes of a frame.
 _HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, _CLOSE, _PING, _PONG})
 #: Size of a close frame's code, and the code of a close frame that has none.
 _CODE_SIZE, _NO_CODE = 2, 1005
-#: Frames of one connection that are handled in one turn of the event loop.
-_TURN_FRAMES = 100
 #: Bytes of an unfinished message that need no deadline.
 _SMALL_PART = 64 * 1024
 
-#: The largest payload of a control frame.
-_SHORT = 125
 #: From this size on, a payload is not copied behind its header.
 _LARGE = 16 * 1024
 
@@ -111,8 +110,8 @@ class WebSocketProtocol(HandshakeProtocol):
             self._release()
         super().connection_lost(exc)
 
-    def read(self, data: bytes) -> None:
-        """Receive bytes from the client, whatever they are."""
+    def read(self, data: bytes, left: int = TURN_FRAMES) -> None:
+        """Receive bytes from the client, whatever they are; handle ``left`` frames in this turn."""
         if not self.handshake_initiated:
             self._knock(data)
         elif not self.handshake_complete:
@@ -124,7 +123,7 @@ class WebSocketProtocol(HandshakeProtocol):
             if self._reading_on is None:
                 self._read_on()
         else:
-            if (used := self._read_frames(data)) < len(data):
+            if (used := self._read_frames(data, left)) < len(data):
                 self.partial += data[used:]
             self._check_unfinished()
 
@@ -164,9 +163,9 @@ class WebSocketProtocol(HandshakeProtocol):
             # With a delay of 0, others have their turn before.
             self._reading_on = self.loop.call_later(delay, self._read_on)
 
-    def _read_frames(self, data: bytes | bytearray) -> int:
+    def _read_frames(self, data: bytes | bytearray, left: int = TURN_FRAMES) -> int:
         """Read the whole frames, as many as the connection may send, and return their size."""
-        start, size, left = 0, len(data), _TURN_FRAMES
+        start, size = 0, len(data)
         while size - start > 1:
             if (self.read_paused or self._reading_on is not None) and not self._has_ended:
                 # The application has not received earlier messages, or the client has to wait.
@@ -176,7 +175,7 @@ class WebSocketProtocol(HandshakeProtocol):
                 break
             left -= 1
             first, body, end = data[start], *bounds_of(data, start)
-            is_masked = data[start + 1] & _MASKED
+            is_masked = data[start + 1] & MASKED
             if not is_masked or end - body > self.max_size or first not in _HEADS:
                 return self._leave_to_library(data, start)
             if end > size:
@@ -199,7 +198,7 @@ class WebSocketProtocol(HandshakeProtocol):
         first = data[start]
         if self._has_ended and first in (_PING, _PONG):
             return True
-        if self.library is None and first == _PING and end - body <= _SHORT:
+        if self.library is None and first == _PING and end - body <= SHORT:
             self._answer_ping(apply_mask(data[body:end], data[body - 4 : body]))
         elif self.library is None and first == _CLOSE and end - body in (0, _CODE_SIZE):
             return self._answer_close(data, start, body, end)

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BINARY", "TEXT", "body_of", "bounds_of", "frame_of", "header_of"]
+__all__ = [
+    "BINARY",
+    "HEADER_SIZE",
+    "MASKED",
+    "SHORT",
+    "TEXT",
+    "body_of",
+    "bounds_of",
+    "frame_of",
+    "header_of",
+]
 
 #: First bytes of whole messages.
 TEXT: Final = 0x81
 BINARY: Final = 0x82
+#: Set in the second byte of each frame of a client. The rest of it is the size of a short payload.
+MASKED: Final = 0x80
+#: The largest short payload, and the largest of a control frame.
+SHORT: Final = 125
+#: Bytes before a short payload in a frame of a client; the last four are its mask.
+HEADER_SIZE: Final = 6
 
 
 def body_of(payload: bytes | str) -> tuple[bytes, int]:
@@ -21,7 +37,7 @@ def bounds_of(data: bytes | bytearray, start: int) -> tuple[int, int]:
 
     While its header is incomplete, both are behind the end of ``data``.
     """
-    size, body = data[start + 1] & 127, start + 6
+    size, body = data[start + 1] & 127, start + HEADER_SIZE
     if size == 126:
         size, body = int.from_bytes(data[start + 2 : start + 4], "big"), start + 8
     elif size == 127:
@@ -32,7 +48,7 @@ def bounds_of(data: bytes | bytearray, start: int) -> tuple[int, int]:
 def header_of(payload: bytes, kind: int) -> bytes:
     """Return the header of a frame of the server, whose first byte is ``kind``."""
     size = len(payload)
-    if size < 126:
+    if size <= SHORT:
         return bytes((kind, size))
     if size < 1 << 16:
         return bytes((kind, 126)) + size.to_bytes(2, "big")

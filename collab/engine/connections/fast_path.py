@@ -8,14 +8,25 @@ connection has the socket itself, and a frame is a plain call in both directions
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from channels.sessions import InstanceSessionWrapper
 
-__all__ = ["EXTENSION", "Receive", "Send", "Socket", "Write", "socket_of", "write_of"]
+__all__ = [
+    "EXTENSION",
+    "TURN_FRAMES",
+    "Receive",
+    "Send",
+    "Socket",
+    "Write",
+    "socket_of",
+    "write_of",
+]
 
 #: Key of the socket in the scope's ``extensions``.
 EXTENSION = "collab.socket"
+#: Frames of one connection that are handled in one turn of the event loop.
+TURN_FRAMES: Final = 100
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -48,8 +59,11 @@ class Socket(Protocol):
     #: An event waits to be received.
     read_paused: bool
 
-    def read(self, data: bytes) -> None:
-        """Receive bytes of the client, whatever they are."""
+    def read(self, data: bytes, left: int = TURN_FRAMES) -> None:
+        """Receive bytes of the client, whatever they are.
+
+        At most ``left`` frames of them are handled in this turn of the event loop.
+        """
 
     def give_bytes_to(self, receive: Callable[[bytes], None] | None) -> None:
         """Call ``receive`` with the bytes of the client from now on; ``None`` for none any more.

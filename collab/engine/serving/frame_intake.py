@@ -8,13 +8,13 @@ from contextvars import Context, copy_context
 from typing import Any, Final
 
 from collab.conf import Settings
-from collab.engine.connections.fast_path import Socket
+from collab.engine.connections.fast_path import TURN_FRAMES, Socket
 from collab.engine.connections.throttle import Throttle
 from collab.engine.rooms.member import Member
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.exceptions import ProtocolViolation
-from collab.protocol.websocket_frames import BINARY
+from collab.protocol.websocket_frames import BINARY, HEADER_SIZE, MASKED, SHORT
 
 __all__ = ["FrameIntake"]
 
@@ -27,20 +27,15 @@ _LONGEST_PAUSE: Final = 0.5
 _THROTTLED: Final = "collab.throttled"
 _FAILED: Final = "collab.failed"
 
-#: A payload of up to this size has a header of two bytes, and a mask, before it.
-_SHORT: Final = 125
-_HEADER_SIZE: Final = 6
-_MASKED: Final = 0x80
-
 
 class FrameIntake:
     """Reads, counts, charges and passes on the frames of one connection.
 
     On the fast path, :meth:`data_received` stands in the place of the socket's: it gets the bytes
-    from the transport, reads a short frame that comes alone, as nearly all do, and leaves all
-    else to the socket. The socket calls :meth:`on_frame` with other frames, or a frame comes as a
-    message of ASGI, which the connection's task receives. A frame takes the fast path only while
-    nothing else is handled, so that frames stay in their order.
+    from the transport, reads the short frames that they begin with, as nearly all are, and leaves
+    all else to the socket. The socket calls :meth:`on_frame` with other frames, or a frame comes
+    as a message of ASGI, which the connection's task receives. A frame takes the fast path only
+    while nothing else is handled, so that frames stay in their order.
 
     Args:
         settings: for the limits.
@@ -83,7 +78,7 @@ class FrameIntake:
         """Take the bytes of ``socket`` from now on, in the context of the caller."""
         self._context = copy_context()
         self._socket = socket
-        self._unmask, self._short = socket.unmask, min(_SHORT, socket.max_size)
+        self._unmask, self._short = socket.unmask, min(SHORT, socket.max_size)
         socket.on_frame = self.on_frame
         socket.give_bytes_to(self.data_received)
 
@@ -128,21 +123,30 @@ class FrameIntake:
 
     def data_received(self, data: bytes) -> None:
         """Receive bytes of the client, in the place of the socket's method."""
-        socket, size = self._socket, len(data) - _HEADER_SIZE
+        socket, start, left = self._socket, 0, TURN_FRAMES
         assert socket is not None
-        if (
-            0 < size <= self._short
-            and data[0] == BINARY
-            and data[1] == size | _MASKED
-            and not self.busy
-            and not socket.read_paused
-            and not socket.partial
-            and socket.library is None
-            and socket.is_plain
-        ):
-            self.on_frame(self._unmask(data[_HEADER_SIZE:], data[2:_HEADER_SIZE]))
-        else:
-            socket.read(data)
+        if socket.library is None and socket.is_plain and not socket.partial:
+            # Frames that are read here change none of these.
+            while (
+                left
+                and (end := self._end_of_frame(data, start))
+                and not self.busy
+                and not socket.read_paused
+            ):
+                body, left = start + HEADER_SIZE, left - 1
+                self.on_frame(self._unmask(data[body:end], data[body - 4 : body]))
+                start = end
+        if start < len(data):
+            socket.read(data[start:], left)
+
+    def _end_of_frame(self, data: bytes, start: int) -> int:
+        """Return where a short binary frame ends; 0 if there is none, or only a part of it."""
+        body, end = start + HEADER_SIZE, 0
+        if body <= len(data) and data[start] == BINARY:
+            # Without a mask, it seems to be a long one.
+            size = data[start + 1] ^ MASKED
+            end = body + size if size <= self._short and body + size <= len(data) else 0
+        return end
 
     def on_frame(self, frame: bytes) -> bool:
         """Take a frame from the socket, unless a message or an event comes before it.

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collab.conf import get_settings
-from collab.engine.connections.fast_path import socket_of
+from bench.websocket import client_frame
+from collab.conf import Settings, get_settings
+from collab.engine.connections.fast_path import TURN_FRAMES, Socket, socket_of
 from collab.engine.runtime.counters import counters
 from collab.engine.serving.frame_intake import FrameIntake
-from tests.collab.test_sockets import BAD, GOOD, MAX_SIZE, STOCK, TEXT, frame, outcome
+from tests.collab.test_sockets import (
+    BAD,
+    GOOD,
+    MAX_SIZE,
+    STOCK,
+    TEXT,
+    cut,
+    frame,
+    outcome,
+)
 from tests.engine.transports import Line
 from tests.harness.waiting import until
 
 
-def opened(line: Line) -> FrameIntake:
-    """Return the intake of a line's frames, which adds them to the line's events."""
+def opened(
+    line: Line,
+    receive: Callable[[bytes], None] | None = None,
+    settings: Settings | None = None,
+) -> FrameIntake:
+    """Return the intake of a line's frames, which by default adds them to the line's events."""
 
-    def receive(data: bytes) -> None:
+    def add(data: bytes) -> None:
         line.events.append({"type": "websocket.receive", "bytes": data})
 
-    intake = FrameIntake(get_settings(), receive)
+    intake = FrameIntake(settings or get_settings(), receive or add)
     socket = socket_of(line.scope)
     assert socket is not None
     intake.open_fast_path(socket)
@@ -53,6 +71,118 @@ async def test_a_frame_may_be_split_at_every_byte(name: str) -> None:
     expected, data = await outcome(STOCK, frames), b"".join(frames)
     for place in range(1, len(data)):
         assert await taken([data[:place], data[place:]]) == expected
+
+
+@given(
+    st.lists(st.sampled_from([*GOOD.values()]), max_size=6),
+    st.lists(st.sampled_from([*BAD.values()]), max_size=1),
+    st.lists(st.sampled_from([*GOOD.values()]), max_size=2),
+    st.data(),
+)
+def test_however_frames_arrive_the_messages_are_those_of_the_library(
+    good: list[list[bytes]], bad: list[list[bytes]], late: list[list[bytes]], data: st.DataObject
+) -> None:
+    frames = [part for message in good + bad + late for part in message]
+    stream = b"".join(frames)
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+
+    async def compare() -> None:
+        assert await taken(cut(stream, places)) == await outcome(STOCK, frames)
+
+    asyncio.run(compare())
+
+
+#: Payloads that do something to the connection, when they are received.
+ACTIONS: dict[bytes, Callable[[FrameIntake, Socket], Any]] = {
+    b"fail": lambda intake, socket: 1 / 0,
+    b"keep busy": lambda intake, socket: setattr(intake, "busy", intake.busy + 1),
+    b"inject": lambda intake, socket: socket.inject({"type": "own"}),
+    b"close": lambda intake, socket: intake.close(),
+}
+
+
+async def traced(pieces: list[bytes], burst: int, *, alone: bool) -> list[Any]:
+    """Return the number of events after each piece, all of them, and what the client is sent.
+
+    Args:
+        pieces: of the client's bytes.
+        burst: frames that it may send.
+        alone: the socket reads all of them.
+    """
+    async with Line(max_size=MAX_SIZE) as line:
+        socket: Any = line.protocol
+
+        def receive(data: bytes) -> None:
+            line.events.append({"type": "received", "bytes": data})
+            if data in ACTIONS:
+                ACTIONS[data](intake, socket)
+
+        intake = opened(line, receive, Settings(MESSAGE_RATE=0.001, MESSAGE_BURST=burst))
+        trace: list[Any] = []
+        for piece in pieces:
+            if not socket.transport.is_closing():
+                (socket.read if alone else socket.data_received)(piece)
+                trace.append(len(line.events))
+        sent = await line.end()
+        intake.close()
+        events = [(event["type"], event.get("bytes"), event.get("code")) for event in line.events]
+        return [trace, events, sent]
+
+
+@given(
+    st.lists(
+        st.sampled_from([*GOOD.values(), *([frame(payload)] for payload in ACTIONS)])
+        | st.binary(max_size=130).map(lambda payload: [frame(payload)])
+        | st.integers(1, 2 * TURN_FRAMES).map(lambda number: [frame(b"many")] * number),
+        max_size=12,
+    ),
+    st.sampled_from([[], *BAD.values()]),
+    st.sampled_from([3, 1_000]),
+    st.data(),
+)
+def test_the_intake_does_with_frames_what_the_socket_does(
+    messages: list[list[bytes]], end: list[bytes], burst: int, data: st.DataObject
+) -> None:
+    stream = b"".join(part for message in [*messages, end] for part in message)
+    pieces = cut(stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+
+    async def compare() -> None:
+        expected = await traced(pieces, burst, alone=True)
+        assert await traced(pieces, burst, alone=False) == expected
+
+    asyncio.run(compare())
+
+
+@pytest.mark.parametrize("others", [0, 1, 30], ids=["short", "one other", "others"])
+async def test_no_more_frames_of_one_read_are_handled_in_a_turn_than_the_socket_handles(
+    others: int,
+) -> None:
+    async with Line() as line:
+        opened(line)
+        frames = [frame(b"a")] * 50 + [frame(bytes(200))] * others + [frame(b"a")] * 200
+        line.protocol.data_received(b"".join(frames))
+        assert len(line.events) == TURN_FRAMES
+        await until(lambda: len(line.events) == len(frames))
+
+
+async def test_bytes_of_a_frame_that_look_like_another_are_part_of_it() -> None:
+    async with Line() as line:
+        opened(line)
+        data = client_frame(client_frame(b"inner"))
+        await line.feed([data[:6], data[6:]])
+        assert [event["bytes"] for event in line.events] == [client_frame(b"inner")]
+
+
+@pytest.mark.parametrize("name", ["a reserved bit", "close without a reason"])
+async def test_no_frame_is_received_behind_the_last(name: str) -> None:
+    async with Line() as line:
+        opened(line)
+        for piece in (frame(b"first"), *BAD[name], frame(b"late")):
+            line.protocol.data_received(piece)
+        await until(lambda: len(line.events) == 2)
+        assert [event["type"] for event in line.events] == [
+            *("websocket.receive", "websocket.disconnect")
+        ]
 
 
 async def test_a_frame_that_is_larger_than_allowed_is_refused_however_short_it_is() -> None:
