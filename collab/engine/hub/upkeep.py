@@ -192,7 +192,8 @@ class Upkeep:
             for task in periodic:
                 task.cancel()
             await self._store.release()
-            if self._relay is not None:
+            # A document may have been opened meanwhile.
+            if self._relay is not None and self._live.is_empty:
                 await self._relay.close()
 
     async def close(self) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from collab.engine.hub import upkeep
 from collab.engine.relay.inquiry import ask
 from collab.engine.relay.messages import order, relay_group
 from collab.engine.runtime.counters import counters
+from collab.engine.storing import document_store
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import RoomFailed
 from collab_storage.exceptions import StorageUnavailable
@@ -318,6 +320,30 @@ async def test_failing_background_work_of_a_hub_is_logged(
         assert (record.levelno, record.__dict__["room"]) == (logging.ERROR, NOTES)
         assert record.exc_info is not None and record.exc_info[0] is StorageUnavailable
         ann.process.storage.failures.clear()
+
+
+async def test_a_document_that_is_opened_while_the_last_one_is_at_rest_is_relayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_rest, let = asyncio.Event(), asyncio.Event()
+
+    async def keep(name: str) -> None:
+        at_rest.set()
+        await let.wait()
+
+    monkeypatch.setattr(document_store, "rest_watchers", [keep])
+    monkeypatch.setattr(upkeep, "rest_watchers", [keep])
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        bob.leave()
+        await at_rest.wait()
+        await until(lambda: not bob.process.hub._upkeep._periodic)
+        (releasing,) = bob.process.hub._upkeep.tasks._tasks
+        again = await bob.process.open()
+        let.set()
+        await asyncio.wait([releasing])
+        ann.type("hello")
+        await until(lambda: again.text == "hello")
 
 
 # The end of a process.
