@@ -51,7 +51,8 @@ def _make_hub() -> Hub:
 
 async def end_serving() -> None:
     """Close all connections of this event loop, store their updates, and end background work."""
-    for hub in [hub for hub in live_hubs() if hub.is_here() and not hub.is_draining]:
+    for hub in [hub for hub in live_hubs() if hub.is_here()]:
+        # The server may end because of a second signal, while the first one drains.
         await hub.drain()
     await _end_services()
 

@@ -53,6 +53,7 @@ class Hub:
         self.loop_lag = self._upkeep.loop_lag
         #: The process is about to end and accepts no more connections.
         self.is_draining = False
+        self._is_drained = asyncio.Event()
 
     @property
     def rooms(self) -> dict[Key, Room]:
@@ -279,21 +280,29 @@ class Hub:
     # The end.
 
     async def drain(self) -> None:
-        """Close all connections, a few at a time, and store their updates, or spool them."""
+        """Close all connections, a few at a time, and store their updates, or spool them.
+
+        It is done once: a later call waits until the first one is done.
+        """
+        if self.is_draining:
+            await self._is_drained.wait()
+            return
         self.is_draining = True
         settings, members = self._store.settings, self._live.members
-        for member in members:
-            member.close(Restarting.close_code, "The server restarts; connect again.")
-            await asyncio.sleep(settings.DRAIN_TIME / len(members))
-        for room in self.rooms.values():
-            room.flush()
-            room.adopt()
         try:
+            for member in members:
+                member.close(Restarting.close_code, "The server restarts; connect again.")
+                await asyncio.sleep(settings.DRAIN_TIME / len(members))
+            for room in self.rooms.values():
+                room.flush()
+                room.adopt()
             async with asyncio.timeout(settings.CLOSE_TIMEOUT):
                 await asyncio.gather(*(settle(room) for room in self.rooms.values()))
                 await self.writer.idle()
         except TimeoutError:
             await self._store.end_storing()
+        finally:
+            self._is_drained.set()
 
     async def close(self) -> None:
         """Close all rooms once their updates are stored; members are not informed.

@@ -19,7 +19,7 @@ from pycrdt import Doc, read_message
 from collab.conf import Settings, get_storage
 from collab.engine.hub import current as hub_module
 from collab.engine.hub import loader
-from collab.engine.hub.current import current_hub, live_hubs
+from collab.engine.hub.current import current_hub, end_serving, live_hubs
 from collab.engine.hub.hub import Hub
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
@@ -904,6 +904,25 @@ async def test_updates_that_a_draining_hub_cannot_store_are_spooled_for_the_next
         member, _ = await harness.join()
         assert text(room_of(member).doc) == await harness.stored() == "a"
     assert spooled_files(tmp_path) == []
+
+
+async def test_the_server_waits_for_a_hub_that_drains_already(tmp_path: Path) -> None:
+    limits = {"SPOOL_DIRECTORY": tmp_path, "CLOSE_TIMEOUT": 0.01, "DRAIN_TIME": 0.001}
+    backend = {"BACKEND": "tests.engine.fakes.HinderedStorage"}
+    with override_settings(COLLAB={**MEMORY, "STORAGE": backend, **limits}):
+        hub = current_hub()
+        HinderedStorage.latest.failures["append"] = StorageUnavailable()
+        member, _ = new_member()
+        await hub.join("notes", member, Opener())
+        room_of(member).edit(HELLO)
+        first = asyncio.create_task(hub.drain())
+        await until(lambda: hub.is_draining)
+        # As the lifespan of the application does, before the server ends the process.
+        await end_serving()
+        assert len(spooled_files(tmp_path)) == 1
+        await first
+        HinderedStorage.latest.failures.clear()
+        await hub.close()
 
 
 async def test_an_empty_hub_drains_at_once(harness: Harness) -> None:
