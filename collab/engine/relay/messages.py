@@ -6,14 +6,16 @@ to each process that is concerned as one, unless groups take fewer.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from collab.engine.relay.layer_channel import Message
 from collab.engine.relay.layer_key import layer_group
 
-__all__ = ["ALL_ROOMS", "MESSAGE_TYPE", "PROCESS", "SEVERAL", "order", "pack", "relay_group"]
+__all__ = ["ALL_ROOMS", "MESSAGE_TYPE", "SEVERAL", "order", "pack", "relay_group", "this_process"]
 
 #: The layer hands messages to consumers by their type; the relay reads its own channel.
 MESSAGE_TYPE = "collab.engine.relay.relay"
@@ -21,12 +23,23 @@ MESSAGE_TYPE = "collab.engine.relay.relay"
 ALL_ROOMS = ""
 #: Kind of a message that holds others.
 SEVERAL = "several"
-#: Identifies this process, which carries out its own orders directly.
-PROCESS = secrets.token_hex(8)
 
 #: Messages, and bytes of updates and presence, in one message at most.
 _MAX_PARTS = 100
 _MAX_SIZE = 256 * 1024
+
+
+def this_process() -> str:
+    """Return the id of this process, which carries out its own orders directly.
+
+    A fork has another one than the process that has loaded this module.
+    """
+    return _id_of(os.getpid())
+
+
+@cache
+def _id_of(pid: int) -> str:
+    return secrets.token_hex(8)
 
 
 def relay_group(room_name: str) -> str:
@@ -40,7 +53,7 @@ def order(room_name: str, what: str, **fields: Any) -> Message:
         "type": MESSAGE_TYPE,
         "kind": "order",
         "room": room_name,
-        "from": PROCESS,
+        "from": this_process(),
         "what": what,
         **fields,
     }

@@ -19,10 +19,10 @@ from collab.engine.relay.layer_key import layer_token
 from collab.engine.relay.messages import (
     ALL_ROOMS,
     MESSAGE_TYPE,
-    PROCESS,
     SEVERAL,
     pack,
     relay_group,
+    this_process,
 )
 from collab.engine.relay.room_link import RoomLink
 from collab.engine.relay.timings import RelayTimings
@@ -228,7 +228,7 @@ class Relay:
                 for part in message["parts"]:
                     self._receive(part)
             elif message["kind"] == "order":
-                if message["from"] != PROCESS:
+                if message["from"] != this_process():
                     self.on_order(message)
             elif link := self._links.get(message["room"]):
                 link.receive(message)

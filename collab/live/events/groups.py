@@ -24,7 +24,7 @@ from channels.layers import channel_layers
 
 from collab.engine.relay.layer_channel import ChannelLayer, LayerChannel, Message
 from collab.engine.relay.layer_key import layer_group, layer_token
-from collab.engine.relay.messages import PROCESS
+from collab.engine.relay.messages import this_process
 from collab.engine.relay.publisher import send_to_group, shared_layer
 from collab.engine.runtime.per_loop import PerLoop
 from collab.live.events.encoding import spliced_frame
@@ -151,7 +151,7 @@ class LocalGroups:
                     logger.exception("Delivery of an event of group %r failed.", event.group)
 
     def _receive(self, message: Message) -> None:
-        if message.get("from") == PROCESS:
+        if message.get("from") == this_process():
             return
         try:
             events = [Event(*event) for event in message["events"]]
@@ -199,7 +199,7 @@ class _UnsentEvents:
         """Return all events that wait for a group as one message; ``None`` if there are none."""
         with self._lock:
             events = self._events.pop(group, None)
-        return {"type": _MESSAGE_TYPE, "from": PROCESS, "events": events} if events else None
+        return {"type": _MESSAGE_TYPE, "from": this_process(), "events": events} if events else None
 
 
 _unsent = _UnsentEvents()

@@ -14,7 +14,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers
 from collab.engine.relay import layer_channel
 from collab.engine.relay import publisher as outlet
 from collab.engine.relay.layer_key import layer_token
-from collab.engine.relay.messages import PROCESS
+from collab.engine.relay.messages import this_process
 from collab.live import LiveConsumer, action
 from collab.live.events import groups
 from collab.live.events.groups import Event, join, leave, local_members, send
@@ -147,7 +147,7 @@ async def test_events_of_this_process_arrive_here_without_the_layer() -> None:
     own = {
         "type": "collab.live",
         "token": layer_token(),
-        "from": PROCESS,
+        "from": this_process(),
         "events": [("told", "news", "1", None)],
     }
     await InMemoryChannelLayer.group_send(
