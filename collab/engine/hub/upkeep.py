@@ -18,6 +18,7 @@ from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
 from collab.engine.runtime.timers import LoopLag
 from collab.engine.storing.document_store import DocumentStore, rest_watchers
+from collab.exceptions import NoSuchDocument
 from collab.signals import document_closed, document_opened
 
 __all__ = ["Upkeep", "settle"]
@@ -47,6 +48,7 @@ class Upkeep:
         self._periodic: list[asyncio.Task[None]] = []
         self._rereading: set[str] = set()
         self._rechecking: set[Member] = set()
+        self._ending: set[Room] = set()
 
     def add(self, key: Key, room: Room, link: RoomLink | None) -> None:
         """Follow a room that has just been loaded."""
@@ -90,20 +92,36 @@ class Upkeep:
     # The storage.
 
     async def _poll_storage(self) -> None:
-        """Poll the storage for updates that the channel layer did not deliver."""
+        """Poll the storage for updates, deletions and renames that the layer did not deliver."""
         marks = self._store.marks
         while True:
             await asyncio.sleep(self._settings.RELAY_STORAGE_INTERVAL)
-            before = marks.current(name for name, stored in self._live.rooms if stored)
+            rooms = {name: room for (name, stored), room in self._live.rooms.items() if stored}
+            before = marks.current(rooms)
+            known = [name for name in rooms if marks.id_of(name) is not None]
             try:
                 found = await self._store.storage.marks(list(before))
             except Exception as error:
                 # An error of any class must not end the polling.
                 logger.warning("The storage cannot be polled (%s).", type(error).__name__)
                 continue
+            for name in known:
+                if name not in found and (room := rooms[name]) not in self._ending:
+                    self._ending.add(room)
+                    self.tasks.start(self._end(name, room), "end", name)
             for name, mark in found.items():
                 if not marks.accept(name, mark, before[name]):
                     await self.reread(name)
+
+    async def _end(self, name: str, room: Room) -> None:
+        """Close the room of a document that was deleted or renamed, as no order has done."""
+        room.flush()
+        room.close_members(NoSuchDocument("The document has been deleted or renamed."))
+        # Updates follow a renamed document. Those of a deleted one are dropped.
+        await self._store.writer.saved(name)
+        self._ending.discard(room)
+        if self._live.rooms.get((name, True)) is room:
+            self._store.writer.on_deleted(name)
 
     async def reread(self, name: str) -> None:
         """Apply to a live room the updates of the storage that it may have missed."""

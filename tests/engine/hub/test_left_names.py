@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,3 +232,53 @@ async def test_a_storage_without_ids_stores_by_name(tmp_path: Path, seed: str) -
         let.set()
         await until(lambda: not harness.hub._live.clearing)
         assert await harness.stored() is None
+
+
+# Orders that are lost.
+
+
+@pytest.mark.parametrize("leave", [delete, rename])
+async def test_members_of_a_document_that_has_left_its_name_are_sent_away_without_an_order(
+    tmp_path: Path, leave: Callable[[Harness], Awaitable[None]]
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30, RELAY_STORAGE_INTERVAL=0.001) as harness:
+        await harness.append(LETTERS[0])
+        _, socket = await harness.join()
+        await leave(harness)
+        await until(lambda: not harness.hub.holds("notes"))
+        assert socket.close_code == NoSuchDocument.close_code
+
+
+async def test_updates_follow_a_renamed_document_before_its_room_is_closed_without_an_order(
+    tmp_path: Path,
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30, RELAY_STORAGE_INTERVAL=0.001) as harness:
+        await harness.append(LETTERS[0])
+        let = await hold_update(harness, LETTERS[1])
+        member, socket = await harness.join(greeted=True)
+        await rename(harness)
+        harness.change(member, LETTERS[2])
+        await until(lambda: socket.close_code)
+        let.set()
+        await until(lambda: not harness.hub.holds("notes"))
+        assert (await harness.stored("plans"), await harness.stored()) == ("abc", None)
+
+
+async def test_a_late_order_closes_no_document_that_is_opened_under_the_name(
+    tmp_path: Path,
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30, RELAY_STORAGE_INTERVAL=0.001) as harness:
+        await harness.append(LETTERS[0])
+        let = await hold_update(harness, LETTERS[1])
+        _, socket = await harness.join()
+        await rename(harness)
+        await until(lambda: socket.close_code)
+        (ending,) = (task for task in asyncio.all_tasks() if task.get_name() == "collab-hub-end")
+        harness.hub.discard("notes", moved_to="plans")
+        joining = asyncio.create_task(harness.join())
+        let.set()
+        member, again = await joining
+        await ending
+        assert room_of(member).members == {member}
+        assert again.close_code is None
+        await harness.leave(member)
