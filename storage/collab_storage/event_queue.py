@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -24,7 +24,13 @@ from django.utils import timezone
 from .journal import DocumentEvent, EventKind
 from .models import EventLease, QueuedEvent
 
-__all__ = ["EventQueue", "Lease", "LeaseLost", "Pause", "record", "retry"]
+__all__ = ["LONGEST_LEASE", "EventQueue", "Lease", "LeaseLost", "Pause", "record", "retry"]
+
+#: Seconds of the longest lease.
+LONGEST_LEASE = 4 * 3600.0
+#: Seconds by which the clocks of processes differ at most. What is further in the future was
+#: recorded by a clock that has been set back since.
+_MAX_SKEW = 60.0
 
 
 class Pause(NamedTuple):
@@ -100,11 +106,17 @@ class EventQueue:
             wait: leave out documents whose pause is not over.
         """
         now = timezone.now()
-        leased = self._leases.filter(name=OuterRef("name"), until__gt=now)
-        found = self._events.filter(~Exists(leased)).values("name")
-        found = found.annotate(quiet=Max("quiet_at"), latest=Min("latest_at"), first=Min("pk"))
+        leased = self._leases.filter(name=OuterRef("name")).exclude(_is_over(now))
+        found = (
+            self._events.filter(~Exists(leased))
+            .values("name")
+            .annotate(
+                quiet=Max("quiet_at"), latest=Min("latest_at"), last=Max("at"), first=Min("pk")
+            )
+        )
         if wait:
-            found = found.filter(Q(quiet__lte=now) | Q(latest__lte=now))
+            is_ahead = Q(last__gt=now + timedelta(seconds=_MAX_SKEW))
+            found = found.filter(Q(quiet__lte=now) | Q(latest__lte=now) | is_ahead)
         return list(found.order_by("first").values_list("name", flat=True)[:limit])
 
     def lease(self, name: str, seconds: float) -> Lease | None:
@@ -112,7 +124,8 @@ class EventQueue:
         now, holder = timezone.now(), uuid4()
         until = now + timedelta(seconds=seconds)
         mine = self._leases.filter(name=name, holder=holder)
-        if not self._leases.filter(name=name, until__lte=now).update(holder=holder, until=until):
+        over = self._leases.filter(_is_over(now), name=name)
+        if not over.update(holder=holder, until=until):
             row = EventLease(name=name, holder=holder, until=until)
             self._leases.bulk_create([row], ignore_conflicts=True)
         found = mine.values_list("attempts", "given_up_at").first()
@@ -162,3 +175,9 @@ class EventQueue:
 
     def _held(self, lease: Lease) -> QuerySet[EventLease]:
         return self._leases.filter(name=lease.name, holder=lease.holder)
+
+
+def _is_over(now: datetime) -> Q:
+    """Return the condition for leases that have run out."""
+    longest = timedelta(seconds=LONGEST_LEASE + _MAX_SKEW)
+    return Q(until__lte=now) | Q(until__gt=now + longest)

@@ -21,7 +21,7 @@ from collab.documents.changes.receivers import call_receivers
 from collab.documents.changes.validation import validate_changes
 from collab.documents.registry import resolve
 from collab.exceptions import DocumentNotFound
-from collab_storage.event_queue import EventQueue, Lease, LeaseLost
+from collab_storage.event_queue import LONGEST_LEASE, EventQueue, Lease, LeaseLost
 from collab_storage.models import QueuedEvent
 from collab_storage.orm import ORMStorage
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("collab.changes")
 
 #: Seconds before a failed delivery is repeated, which double up to the second number; the third is
 #: the number of attempts before it is given up, after about a day.
-_FIRST_RETRY, _LONGEST_RETRY, _MAX_ATTEMPTS = 5.0, 4 * 3600.0, 16
+_FIRST_RETRY, _LONGEST_RETRY, _MAX_ATTEMPTS = 5.0, LONGEST_LEASE, 16
 
 
 class Deliverer:

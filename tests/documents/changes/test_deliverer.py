@@ -77,6 +77,22 @@ def test_changes_in_one_pause_are_one_call_with_all_users() -> None:
     assert change_users == [ann, bob]
 
 
+def test_changes_that_a_clock_has_recorded_in_the_future_do_not_wait_for_it() -> None:
+    write("recorded/5", "Hello")
+    hour = timedelta(hours=-1)
+    rewind(QueuedEvent, at=hour, quiet_at=hour, latest_at=hour)
+    assert deliver() == 1
+
+
+@pytest.mark.parametrize(("years", "delivered"), [(0, 0), (1, 1)])
+def test_a_lease_that_ends_in_a_year_has_run_out(years: int, delivered: int) -> None:
+    """The clock of its process was ahead; the process has died since."""
+    write("recorded/5", "Hello")
+    EventQueue().lease("recorded/5", 3600)
+    rewind(EventLease, until=-years * timedelta(days=365))
+    assert deliver() == delivered
+
+
 def test_a_users_name_is_gone_with_the_user() -> None:
     ann = User.objects.create(username="ann")
     write("recorded/5", "a", ann)
