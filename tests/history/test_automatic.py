@@ -145,6 +145,20 @@ async def test_versions_are_made_no_more_often_than_the_policy_says(
     assert len(await history.aversions(NAME)) == 1
 
 
+async def test_a_version_of_a_clock_that_was_ahead_keeps_no_others_from_being_made(
+    memory: None, hourly: None
+) -> None:
+    async with documents.aedit(NAME) as doc:
+        doc.get("text", type=Text).insert(0, "one")
+    old = await history.acreate(NAME)
+    ahead = replace(old, at=old.at + timedelta(days=365))
+    storage()._documents[NAME].versions[:] = [ahead]
+    async with documents.aedit(NAME) as doc:
+        doc.get("text", type=Text).insert(0, "two")
+    await keep_at_rest(NAME)
+    assert len(await history.aversions(NAME)) == 2
+
+
 async def test_versions_are_thinned_out_with_each_new_one(memory: None) -> None:
     async with documents.aedit(NAME) as doc:
         doc.get("text", type=Text).insert(0, "one")
