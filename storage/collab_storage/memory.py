@@ -195,6 +195,8 @@ class MemoryStorage(HistoryStorage):
         with self._lock:
             if name not in self._documents:
                 raise DocumentNotFound(name)
+            # Before anything is changed: it raises for an entry to a deleted document.
+            under_present_names(entries, self._names)
             version = self._add_version(self._documents[name], draft)
             _, events = self._append_all(entries)
         await arecord(events)

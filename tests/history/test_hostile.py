@@ -12,10 +12,12 @@ from django.test import Client, override_settings
 
 from collab import documents, history
 from collab.conf import get_storage
+from collab.exceptions import DocumentNotFound
 from collab.history import VersionKind
 from collab.testing import use_memory_storage
 from collab_storage.base import LogEntry
 from collab_storage.memory import MemoryStorage
+from collab_storage.updates import EMPTY_UPDATE
 from collab_storage.versions import Version, VersionDraft
 
 from .material import letters, write
@@ -168,3 +170,27 @@ def test_a_restoration_keeps_the_content_before_although_versions_were_deleted_m
     assert before.kind == VersionKind.RESTORE
     assert letters(documents.read("doc")) == f"{long_text()} more"
     assert letters(history.read("doc", before.id)) == f"{long_text()} more and more"
+
+
+class ReplacedStorage(MemoryStorage):
+    """Deletes a document, and stores another of its name, before a restoration is added."""
+
+    async def add_version(
+        self, name: str, draft: VersionDraft, entries: Sequence[LogEntry] = ()
+    ) -> Version:
+        if draft.kind == VersionKind.RESTORE:
+            await self.delete(name)
+            await self.append([LogEntry(name, EMPTY_UPDATE, NOW)])
+        return await super().add_version(name, draft, entries)
+
+
+def test_a_restoration_leaves_a_new_document_of_the_name_alone() -> None:
+    backend = f"{__name__}.{ReplacedStorage.__name__}"
+    with override_settings(COLLAB={"STORAGE": {"BACKEND": backend}}):
+        write("doc", "one")
+        version = history.create("doc", "First")
+        write("doc", " two")
+        with pytest.raises(DocumentNotFound):
+            history.restore("doc", version.id)
+        assert letters(documents.read("doc")) == ""
+        assert history.versions("doc") == []

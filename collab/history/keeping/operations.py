@@ -198,7 +198,7 @@ async def arestore(name: str, id: int, *, user: object = None) -> Version:
         The version of the content before, which undoes this when it is restored.
 
     Raises:
-        DocumentNotFound: nothing of that name is stored.
+        DocumentNotFound: nothing of that name is stored, or the document was deleted meanwhile.
         VersionNotFound: the document has no such version.
     """
     return await with_a_base(partial(_restore, name, id, user_key(user)))
@@ -215,7 +215,7 @@ async def _restore(name: str, id: int, user: str | None) -> Version:
     draft = VersionDraft(at, before, VersionKind.RESTORE, "", user, by, id)
     if not update:
         return await storage.add_version(name, draft)
-    entry = new_entry(name, update, user)
+    entry = new_entry(name, update, user)._replace(document_id=present.stored.id)
     version = await storage.add_version(name, draft, [*unsaved, entry])
     await deliver_on_commit(name, update)
     return version

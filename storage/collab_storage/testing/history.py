@@ -100,6 +100,19 @@ class HistoryContract:
             await storage.add_version("doc", draft(b"b"), [entry(""), entry()])
         assert await digests(storage) == [b"a"]
 
+    async def test_an_entry_to_a_deleted_document_adds_no_version_to_another_of_its_name(
+        self, storage: HistoryStorage
+    ) -> None:
+        id = (await appended(storage, b"one")).id
+        if id is None:  # pragma: no cover  # Those of this project have ids; others' need not.
+            pytest.skip("The documents of this storage have no ids.")
+        await storage.delete("doc")
+        await appended(storage, b"another")
+        with pytest.raises(DocumentNotFound):
+            await storage.add_version("doc", draft(), [entry()._replace(document_id=id)])
+        assert rows(await storage.load("doc")) == [b"another"]
+        assert await digests(storage) == []
+
     async def test_the_newest_version_comes_first(self, storage: HistoryStorage) -> None:
         await appended(storage, b"one")
         for number, digest in enumerate((b"a", b"b", b"c")):
