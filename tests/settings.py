@@ -14,15 +14,16 @@ Those get what differs from the run that started them through the environment:
 
 import json
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from collab.engine.relay import timings
 
-DIRECTORY = Path(
-    os.environ.setdefault("COLLAB_TEST_DIR", f"{tempfile.gettempdir()}/collab-{os.getpid()}")
-)
+# A run that is killed leaves its directory, and numbers of processes are used again.
+_NAME = f"collab-{os.getpid()}-{secrets.token_hex(4)}"
+DIRECTORY = Path(os.environ.setdefault("COLLAB_TEST_DIR", f"{tempfile.gettempdir()}/{_NAME}"))
 # A socket in a directory: no port that another process could take while the server is stopped.
 POSTGRES = os.environ.get(
     "COLLAB_TEST_POSTGRES", f"postgresql:///collab?user=collab&host={DIRECTORY / 'postgres'}"
