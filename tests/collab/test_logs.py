@@ -37,6 +37,7 @@ NO_ROOM = {
     " documents.py is read.",
     "A spool file cannot be renamed: %s.",
     "Spooled updates wait: the storage fails (%s).",
+    "Spooled updates wait: %s cannot be read (%s).",
     "The file is kept as %s.",
     "The channel layer fails (%s).",
     "Channel layer backlog full; a message is dropped.",

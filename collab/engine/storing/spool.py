@@ -55,8 +55,16 @@ def write_spool(directory: Path, entries: Iterable[LogEntry]) -> Path:
 
 
 def spooled_files(directory: Path) -> list[Path]:
-    """Return the finished files in ``directory``, which need not exist."""
-    return sorted(directory.glob(f"*{_SUFFIX}"))
+    """Return the finished files in ``directory``, which need not exist.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    return sorted(directory / name for name in names if name.endswith(_SUFFIX))
 
 
 def claim(path: Path) -> BinaryIO | None:

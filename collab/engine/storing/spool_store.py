@@ -62,7 +62,12 @@ class SpoolStore:
 
     async def _store_all(self) -> bool:
         """Return whether nothing is left for another attempt."""
-        for path in spooled_files(self._directory):
+        try:
+            paths = spooled_files(self._directory)
+        except OSError as error:
+            logger.error("Spooled updates wait: %s cannot be read (%s).", self._directory, error)
+            return False
+        for path in paths:
             try:
                 await self._store_file(path)
             except StorageUnavailable as error:

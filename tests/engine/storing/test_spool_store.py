@@ -91,6 +91,16 @@ async def test_a_file_that_is_not_valid_is_renamed_and_delays_no_document(
     assert "is kept as" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["file", "a name that is too long" * 20])
+async def test_a_directory_that_cannot_be_read_keeps_no_document_from_being_opened(
+    name: str, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    (spool.directory / "file").touch()
+    spool.directory /= name
+    await spool.process().store()
+    assert "Spooled updates wait" in caplog.text
+
+
 async def test_good_lines_of_a_bad_file_are_stored(spool: Spool) -> None:
     path = write_spool(spool.directory, [entry("notes")])
     path.write_text(path.read_text() + "cut o")
