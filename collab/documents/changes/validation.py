@@ -19,7 +19,7 @@ from collab.documents.document_type import overrides
 from collab.documents.reading import read_to_edit
 from collab.documents.registry import ResolvedName, resolve
 from collab.engine.hub.current import in_all_hubs
-from collab.engine.hub.working_copies import store_update
+from collab.engine.hub.working_copies import store_update, unsaved_entries
 from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
 from collab.exceptions import DocumentNotFound
@@ -111,7 +111,9 @@ class _ChangedDocument:
                 extra={"room": self._name},
             )
         else:
-            async_to_sync(store_update)(self._name, update, None, to=loaded)
+            # With the updates that it builds upon: without them it would not undo anything.
+            upon = unsaved_entries(self._name)
+            async_to_sync(store_update)(self._name, update, None, upon=upon, to=loaded)
         authors = dict.fromkeys(event.user_id for event in self._events)
         RefusedState.objects.using(self._using).create(
             name=self._name,

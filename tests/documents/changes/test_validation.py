@@ -10,7 +10,7 @@ import pytest
 from channels.routing import URLRouter
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import path
 from pycrdt import Array, Doc, Map, Text
 
@@ -19,7 +19,11 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.relay.messages import order
 from collab.testing import CollabClient, adeliver_changes, close_rooms, connect, deliver_changes
+from collab_storage.compaction import apply_stored
+from collab_storage.exceptions import StorageUnavailable
 from collab_storage.models import RefusedState, ValidState
+from tests.engine.fakes import HinderedStorage
+from tests.harness.waiting import until
 from tests.projects.documents import Validated, ValidatedAsync, calls, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -251,3 +255,28 @@ async def test_an_update_that_is_refused_at_once_reaches_no_member(_closed: None
         bob.doc.get("text", type=Text).insert(0, "allowed")
         await bob.wait_saved()
         assert text_of(await documents.aread(DOC)) == "allowed"
+
+
+async def test_a_change_is_set_back_with_the_unsaved_updates_that_are_part_of_it() -> None:
+    backend = {"BACKEND": "tests.engine.fakes.HinderedStorage"}
+    with override_settings(COLLAB={"STORAGE": backend}):
+        async with documents.aedit(DOC) as doc:
+            doc.get("text", type=Text).insert(0, "good")
+        await adeliver_changes()
+        async with connect(application, f"/ws/{DOC}") as client:
+            await client.wait_until(lambda: text_of(client.doc) == "good")
+            storage = HinderedStorage.latest
+            storage.failures["append"] = StorageUnavailable()
+            before = storage.calls["append"]
+            client.doc.get("text", type=Text)[0:4] = "bad"
+            await until(lambda: storage.calls["append"] > before)
+            del storage.failures["append"]
+            await documents.asend_doc_update(DOC, Doc({"list": Array([1])}).get_update())
+            await adeliver_changes()
+            # As another process finds it, should this one die now.
+            stored = await storage.load(DOC)
+            assert stored is not None
+            found: Doc[Any] = Doc()
+            apply_stored(found, stored)
+            assert text_of(found) == "good"
+        await close_rooms()
