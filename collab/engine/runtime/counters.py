@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from collab_storage.exceptions import DocumentNotFound
+
 __all__ = ["Counters", "counters"]
 
 
@@ -80,10 +82,12 @@ class Counters:
 
     @contextmanager
     def storing(self, rows: int) -> Iterator[None]:
-        """Count a batch that the block stores."""
+        """Count a batch that the block stores; one for deleted documents is no failure."""
         began = perf_counter()
         try:
             yield
+        except DocumentNotFound:
+            raise
         except Exception:
             self.store_failures += 1
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from collab.engine.runtime.counters import counters
 from collab.exceptions import NoSuchDocument
 from collab_storage.base import LogEntry, StoredDocument
 from collab_storage.memory import MemoryStorage
@@ -41,6 +42,7 @@ async def test_an_update_to_a_deleted_document_does_not_bring_it_back(
         await harness.append(LETTERS[0])
         ann, socket = await harness.join(greeted=True)
         _, reader = await harness.join()
+        failures = counters.store_failures
         await delete(harness)
         harness.change(ann, LETTERS[1])
         await until(lambda: socket.close_code)
@@ -50,6 +52,7 @@ async def test_an_update_to_a_deleted_document_does_not_bring_it_back(
         assert await harness.stored() is None
         assert not harness.hub.holds("notes")
         assert not harness.hub.writer.unsaved_size
+        assert counters.store_failures == failures
     assert caplog.messages == ["A document was deleted; updates to it are dropped."]
 
 
