@@ -77,13 +77,15 @@ class Delivery:
                     update.member.echo(update.data)
         else:
             if self._peers is not None:
+                if any(map(_is_known, updates)):
+                    self.adopt()
                 updates = self._publish(self._peers, updates, news)
             self._put(updates)
 
     def adopt(self, before: float | None = None) -> None:
         """Store updates that other processes have not confirmed as stored, by default all.
 
-        An update that a member sends again is reported as saved, so it must be.
+        An update that a member sends, too, is reported as saved, so it must be.
         """
         if self._peers is not None and (updates := self._peers.adopt(before)):
             self._put([RoomUpdate(merge(updates))])
@@ -133,3 +135,10 @@ class Delivery:
         """Send the others' changes to a member whose own come back once they are stored."""
         news = merge([update.data for update in updates if update.member is not member])
         member.outbox.send_update(news, update_frame(news))
+
+
+def _is_known(update: RoomUpdate[Member]) -> bool:
+    """Return whether a part of a member's update was known before."""
+    if update.member is None or (found := update.outline) is None:
+        return False
+    return len(update.data) < len(found.update)

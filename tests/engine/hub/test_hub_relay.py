@@ -18,11 +18,12 @@ from collab.engine.runtime.counters import counters
 from collab.engine.storing import document_store
 from collab.engine.storing.spool import spooled_files
 from collab.exceptions import RoomFailed
+from collab.protocol.frames import update_frame
 from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import HinderedStorage
 from tests.engine.processes import NOTES, Client, Cluster, Opener, Process, cluster
 from tests.harness.waiting import until
-from tests.protocol.yjs.samples import HELLO
+from tests.protocol.yjs.samples import HELLO, insert
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
 
@@ -344,6 +345,21 @@ async def test_a_document_that_is_opened_while_the_last_one_is_at_rest_is_relaye
         await asyncio.wait([releasing])
         ann.type("hello")
         await until(lambda: again.text == "hello")
+
+
+async def test_an_update_known_from_another_process_is_stored_when_it_is_reported() -> None:
+    """As of a client that has it from its neighbour directly, and sends all that it gets."""
+    async with cluster() as processes:
+        ann, bob = await two(processes)
+        await until(lambda: bob.process.link().peers and ann.process.link().peers)
+        ann.process.storage.hold("append")
+        letters = insert(ann.doc, "hello")
+        ann.send(update_frame(letters))
+        await until(lambda: bob.text == "hello")
+        saved = bob.saved
+        bob.send(update_frame(letters))
+        await until(lambda: bob.saved > saved)
+        assert await processes.stored_text() == "hello"
 
 
 # The end of a process.
