@@ -121,7 +121,8 @@ class Dispatcher:
                 # A copy, made at once: workers change it meanwhile.
                 leases = list(self._busy.values())
                 deliverer.renew([lease for lease in leases if lease is not None])
-        except (DatabaseError, InterfaceError) as error:
+        except Exception as error:
+            # Whatever it is, such as that no thread can be started: no other thread looks.
             self._report_failure(error)
             connections.close_all()
 
@@ -133,6 +134,7 @@ class Dispatcher:
             "Changed documents cannot be looked up (%s); next attempts every %g s.",
             summary(error),
             POLL_INTERVAL,
+            exc_info=None if isinstance(error, DatabaseError | InterfaceError) else error,
         )
 
     def _enqueue(self, names: Sequence[str], limit: int) -> None:
@@ -152,8 +154,9 @@ class Dispatcher:
         self._worker_threads = [thread for thread in self._worker_threads if thread.is_alive()]
         for _ in range(min(waiting, _WORKERS + slow.total() - len(self._workers))):
             worker = threading.Thread(target=self._work, name="collab-receiver", daemon=True)
-            self._workers.add(worker)
+            # It waits for the lock, which is held here.
             worker.start()
+            self._workers.add(worker)
             self._worker_threads.append(worker)
 
     def _slow_by_type(self) -> Counter[type[DocumentType] | None]:

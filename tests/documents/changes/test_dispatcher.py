@@ -290,6 +290,28 @@ def test_a_database_that_is_away_is_asked_again(
     ]
 
 
+def test_changes_are_delivered_after_a_time_without_threads(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "POLL_INTERVAL", 0.01)
+    start, failed = threading.Thread.start, list[threading.Thread]()
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == "collab-receiver" and len(failed) < 10:
+            failed.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    write(1)
+    poll_until(lambda: changed() == [1])
+    assert len(failed) == 10
+    assert caplog.messages == [
+        "Changed documents cannot be looked up (RuntimeError: can't start new thread);"
+        " next attempts every 0.01 s."
+    ]
+
+
 def test_a_worker_that_ends_is_replaced(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
