@@ -44,21 +44,40 @@ class HookThreads(Executor):
         self._began: dict[threading.Thread, float] = {}
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a call soon, in a thread that does not keep the process from ending."""
+        """Run a call soon, in a thread that does not keep the process from ending.
+
+        Raises:
+            RuntimeError: no thread can be started.
+        """
         future: Future[T] = Future()
         with self._changed:
             self._queue.append((future, partial(fn, *args, **kwargs)))
-            self._start_thread()
+            try:
+                self._start_thread()
+            except RuntimeError:
+                self._queue.pop()
+                raise
             self._changed.notify()
         return future
 
     def _start_thread(self) -> None:
-        """Start a thread that waits for the calls in the queue, unless one does."""
+        """Start a thread that waits for the calls in the queue, unless one does.
+
+        Raises:
+            RuntimeError: none can be started, and there is no other.
+        """
         if self._queue and not self._free and len(self._threads) < _MAX_THREADS:
             thread = threading.Thread(target=self._run, name="collab-hooks", daemon=True)
+            try:
+                # It waits for the lock, which is held here.
+                thread.start()
+            except RuntimeError:
+                if not self._threads:
+                    raise
+                # One of the others runs the calls when it is free.
+                return
             self._threads.add(thread)
             self._free += 1
-            thread.start()
 
     def _run(self) -> None:
         try:

@@ -78,6 +78,25 @@ def test_a_call_that_hangs_holds_up_the_next_ones_for_a_moment_only(
     assert [result(future) for future in slow] == [0, 1, 2]
 
 
+def test_calls_run_after_a_time_without_threads(
+    threads: HookThreads, gates: Gates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            threads.submit(int, "6")
+    first = threads.submit(gates, 7)
+    poll_until(lambda: gates.running)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        second = threads.submit(int, "8")
+    gates.may_end.set()
+    assert [result(first), result(second)] == [7, 8]
+
+
 def test_calls_wait_while_as_many_hang_as_there_may_be_threads(
     threads: HookThreads, gates: Gates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
