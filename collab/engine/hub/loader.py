@@ -22,7 +22,7 @@ from collab.engine.storing.document_store import DocumentStore
 from collab.engine.storing.upgrade import mark_version
 from collab.engine.storing.writer import summary
 from collab.exceptions import RoomFailed, TryAgainLater
-from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, release
+from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, is_failure, release
 from collab_storage.base import StoredDocument
 from collab_storage.compaction import read_stored
 from collab_storage.exceptions import StorageUnavailable
@@ -133,7 +133,10 @@ class Loader:
                 source, waiting = await self._load(name, maker, stored=stored)
                 watchers = await _watchers(name) if stored else []
             room = self._make_room(key, opener, source, link, watchers)
-        except Exception as error:
+        except BaseException as error:
+            # The project's code may make pycrdt panic.
+            if not is_failure(error):
+                raise
             _log_failure(error, name)
             if link is not None:
                 await link.disconnect()
@@ -210,7 +213,7 @@ class Loader:
         return _Loaded(await _fill(maker, content.update), content.rest)
 
 
-def _log_failure(error: Exception, name: str) -> None:
+def _log_failure(error: BaseException, name: str) -> None:
     if isinstance(error, StorageUnavailable):
         # Its text says all; the traceback would be of the database driver.
         logger.error("A document could not be opened (%s).", summary(error), extra={"room": name})

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pycrdt import Doc
 
 from collab.engine.hub import upkeep
 from collab.engine.relay.inquiry import ask
@@ -23,7 +25,7 @@ from collab_storage.exceptions import StorageUnavailable
 from tests.engine.fakes import HinderedStorage
 from tests.engine.processes import NOTES, Client, Cluster, Opener, Process, cluster
 from tests.harness.waiting import until
-from tests.protocol.yjs.samples import HELLO, insert
+from tests.protocol.yjs.samples import HELLO, content, insert
 
 UNEXPECTED = [StorageUnavailable(), OSError("a driver's own")]
 
@@ -360,6 +362,42 @@ async def test_an_update_known_from_another_process_is_stored_when_it_is_reporte
         bob.send(update_frame(letters))
         await until(lambda: bob.saved > saved)
         assert await processes.stored_text() == "hello"
+
+
+class PanickingOpener(Opener):
+    """A project whose seed makes pycrdt panic, which is no ``Exception``."""
+
+    async def seed_ydoc(self, doc: Doc[Any]) -> None:
+        del content(doc)[0:5]
+
+
+async def test_a_document_whose_seed_makes_pycrdt_panic_is_not_opened(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with cluster() as processes:
+        process = processes.start()
+        with pytest.raises(RoomFailed):
+            await process.open(opener=PanickingOpener())
+        assert process.hub.relay is not None and not process.hub.relay._links
+        client = await process.open(opener=Opener("seed"))
+        assert client.text == "seed"
+    assert caplog.messages == ["A document could not be opened."]
+
+
+async def test_a_document_whose_opening_is_cancelled_can_be_opened_again() -> None:
+    async with cluster() as processes:
+        process = processes.start()
+        let = process.storage.hold("load")
+        joining = asyncio.create_task(process.open())
+        await until(lambda: process.storage.calls["load"])
+        (opening,) = process.hub._live.opening.values()
+        opening.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        let.set()
+        ann, bob = await process.open(), await processes.start().open()
+        ann.type("hello")
+        await until(lambda: bob.text == "hello")
 
 
 # The end of a process.
