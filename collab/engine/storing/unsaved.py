@@ -80,6 +80,13 @@ class UnsavedUpdates:
         self._count(name, -_size(self.waiting.pop(name, ())))
         self._forget_id(name)
 
+    def can_move(self, old: str, new: str) -> bool:
+        """Return whether all updates under another name are of the same document, if there are any.
+
+        Otherwise, those of one that had the name before are in flight.
+        """
+        return self.ids.get(new) in (None, self.ids[old])
+
     def move(self, old: str, new: str) -> None:
         """Move the waiting updates of a document to another name."""
         moved = self.waiting.pop(old, [])

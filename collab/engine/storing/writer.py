@@ -170,7 +170,9 @@ class Writer:
     def move(self, old: str, new: str) -> None:
         """Store the waiting updates of a document under its new name."""
         if old in self._unsaved.waiting:
-            self._unsaved.move(old, new)
+            if self._unsaved.can_move(old, new):
+                self._unsaved.move(old, new)
+            # Otherwise, the storage finds their document by its id.
             self._held.pop(old, None)
             self._start_storing()
             self._wake()

@@ -237,6 +237,25 @@ async def test_a_storage_without_ids_stores_by_name(tmp_path: Path, seed: str) -
         assert await harness.stored() is None
 
 
+async def test_updates_follow_a_document_that_gets_the_name_of_one_just_deleted(
+    tmp_path: Path,
+) -> None:
+    async with harness_of(tmp_path, UNLOAD_DELAY=30) as harness:
+        await harness.append(LETTERS[0])
+        await harness.append(LETTERS[0], name="draft")
+        let = await hold_update(harness, LETTERS[1])
+        ann, _ = await harness.join("draft")
+        harness.change(ann, LETTERS[1])
+        await delete(harness)
+        harness.hub.discard("notes")
+        await rename(harness, "draft", "notes")
+        harness.hub.discard("draft", moved_to="notes")
+        let.set()
+        await harness.hub.writer.idle()
+        await until(lambda: not harness.hub._live.clearing)
+        assert (await harness.stored(), await harness.stored("draft")) == ("ab", None)
+
+
 # Orders that are lost.
 
 
