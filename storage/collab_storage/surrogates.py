@@ -118,16 +118,22 @@ class SurrogatePairs:
         if self._clocks is not None:
             _add_pairs(update, self._clocks)
 
-    def broken_by(self, update: bytes) -> Set[Id]:
-        """Return the ids of pairs, of the document and of an update, that the update breaks."""
+    def broken_by(self, update: bytes, *, is_ascii: bool = False) -> Set[Id]:
+        """Return the ids of pairs, of the document and of an update, that the update breaks.
+
+        Args:
+            update: which the document integrates next.
+            is_ascii: the letters of its texts are known to be ASCII.
+        """
         if self._clocks is None:
             self._clocks = {}
             for part in self._read():
                 _add_pairs(part, self._clocks)
-        if not self._clocks and not has_pairs(update):
+        if is_ascii and not self._clocks:
             return _NONE
         own: dict[int, array[int]] = {}
-        _add_pairs(update, own)
+        if not is_ascii:
+            _add_pairs(update, own)
         places = [clocks for clocks in (own, self._clocks) if clocks]
         if not places:
             return _NONE

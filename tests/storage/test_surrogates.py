@@ -95,6 +95,15 @@ def test_pairs_are_read_once_and_kept_from_then_on() -> None:
     assert reads == [1, 1]
 
 
+@given(st.text("a😀é𝄞", min_size=1, max_size=5), st.integers(0, 10))
+def test_ascii_breaks_the_same_pairs_whether_that_is_known_or_not(start: str, place: int) -> None:
+    doc: Doc[Any] = Doc(client_id=1)
+    doc["text"] = Text(start)
+    update = b"\1\1\2\0\xc4" + bytes((1, place, 1, place + 1)) + b"\1X\0"
+    one, other = (SurrogatePairs(lambda: [doc.get_update()]) for _ in range(2))
+    assert one.broken_by(update, is_ascii=True) == other.broken_by(update)
+
+
 @given(st.lists(st.text("a😀é𝄞", min_size=1, max_size=5), min_size=1, max_size=5), st.data())
 def test_a_broken_pair_has_the_length_of_the_pair(words: list[str], data: st.DataObject) -> None:
     doc: Doc[Any] = Doc(client_id=1)

@@ -337,7 +337,7 @@ class Integrator:
                 self.document.check_nesting(found)
             for watcher in self.watchers:
                 watcher.receive(update.member, found)
-            return self._apply_to_doc(found.update)
+            return self._apply_to_doc(found.update, is_ascii=found.is_ascii)
         except TooBig as error:
             self._known = None
             self._refuse(update, error)
@@ -348,8 +348,8 @@ class Integrator:
             self.author = None
         return None
 
-    def _apply_to_doc(self, update: bytes) -> bytes:
-        return self.document.apply(update, watched=bool(self.watchers))
+    def _apply_to_doc(self, update: bytes, *, is_ascii: bool = False) -> bytes:
+        return self.document.apply(update, watched=bool(self.watchers), is_ascii=is_ascii)
 
 
 class _Turn(NamedTuple):

@@ -285,10 +285,11 @@ class LiveDocument:
 
     # Changing it.
 
-    def apply(self, update: bytes, *, watched: bool) -> bytes:
+    def apply(self, update: bytes, *, watched: bool, is_ascii: bool = False) -> bytes:
         """Apply ``update``, all of which can be integrated; return its new part.
 
-        Watchers do not see each change in a large one.
+        Watchers do not see each change in a large one. If the letters of its texts are known to
+        be ASCII, they are not searched for surrogate pairs.
 
         Raises:
             PoisonedDoc: it cannot be applied; call ``repair``.
@@ -296,7 +297,7 @@ class LiveDocument:
         if update == EMPTY_UPDATE:
             # Usually an empty SyncStep2 on join; not worth materializing the Doc.
             return update
-        if broken := self._pairs.broken_by(update):
+        if broken := self._pairs.broken_by(update, is_ascii=is_ascii):
             update = self._break_pairs(broken, update)
         doc = self._doc or self._awake()
         overlooking = watched and len(update) > _MAX_WATCHED
@@ -315,7 +316,7 @@ class LiveDocument:
         if len(news) < len(update) and not self.has(update):
             raise PoisonedDoc("The Doc has not integrated all of it.")
         if news != EMPTY_UPDATE:
-            self._record_change(news)
+            self._record_change(news, is_ascii=is_ascii and news == update)
         return news
 
     def _break_pairs(self, broken: Set[Id], update: bytes) -> bytes:
@@ -379,12 +380,13 @@ class LiveDocument:
 
     # The bytes beside the Doc.
 
-    def _record_change(self, update: bytes) -> None:
+    def _record_change(self, update: bytes, *, is_ascii: bool = False) -> None:
         self._is_fresh = True
         if self._answers:
             self._forget_answers()
         self._nesting.note(update)
-        self._pairs.add(update)
+        if not is_ascii:
+            self._pairs.add(update)
         if self._record.add(update):
             self._shorten()
 

@@ -56,12 +56,14 @@ class UpdateOutline:
         types: the number of its items that are shared types.
         has_gaps: a section skips some clocks.
         is_text: it is typed text and nothing else, read to its last byte.
+        is_ascii: it is typed text whose letters are ASCII.
     """
 
     __slots__ = (
         "deletes",
         "deletions",
         "has_gaps",
+        "is_ascii",
         "is_text",
         "needs",
         "sections",
@@ -76,7 +78,7 @@ class UpdateOutline:
         self.deletes: dict[int, int] = {}
         self.deletions = 0
         self.types = 0
-        self.has_gaps = self.is_text = False
+        self.has_gaps = self.is_text = self.is_ascii = False
 
 
 def check_structure(update: bytes) -> UpdateOutline:
@@ -136,6 +138,8 @@ def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
     _record_ids(typed.left, typed.right, client, start, outline)
     outline.sections.append((client, start, typed.end, 1, typed.struct_at, end))
     outline.deletions = end
+    # Any other letter takes more bytes than clocks.
+    outline.is_ascii = typed.end - start == end - typed.text_at
     return True
 
 

@@ -182,6 +182,14 @@ def test_typed_text_is_judged_as_any_other_update(
     assert verdict(b"\x81\0" + update[1:], offset=1) == verdict(update)
 
 
+@given(st.text(min_size=1, max_size=5) | st.text("ab\x7f\x80é😀", min_size=1, max_size=5))
+def test_typed_text_is_ascii_if_each_of_its_letters_is(letters: str) -> None:
+    text = letters.encode()
+    outline = check_structure(one("840100" + bytes((len(text), *text)).hex()))
+    assert outline.is_text
+    assert outline.is_ascii == letters.isascii()
+
+
 @given(st.lists(edits, max_size=12))
 def test_whatever_pycrdt_writes_passes(steps: list[tuple[str, Any]]) -> None:
     doc: Doc[Any] = Doc()
