@@ -259,6 +259,9 @@ class TestCommand:
             run("collab_versions", "restore", NAME, 7)
         with pytest.raises(CommandError, match="no document"):
             run("collab_versions", "create", "nothing")
+        for action in ("list", "prune"):
+            with pytest.raises(CommandError, match="no document 'nothing'"):
+                run("collab_versions", action, "nothing")
 
     def test_pruning_follows_the_policies(self, monkeypatch: pytest.MonkeyPatch) -> None:
         policy = documents.History(max_age=timedelta(days=1))

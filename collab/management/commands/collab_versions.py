@@ -37,6 +37,7 @@ class Command(DocumentsCommand):
             raise CommandError(str(error)) from error
 
     def _list(self, name: str, **options: Any) -> None:
+        self.check_names([name])
         for version in history.versions(name):
             at = f"{timezone.localtime(version.at):%Y-%m-%d %H:%M:%S}"
             size, title = human_size(version.size), ascii(version.title) if version.title else ""
@@ -55,7 +56,7 @@ class Command(DocumentsCommand):
         )
 
     def _prune(self, names: list[str], prefix: str, **options: Any) -> None:
-        chosen = names or [info.name for info in list_documents(prefix)]
+        chosen = self.check_names(names) or [info.name for info in list_documents(prefix)]
         deleted = sum(history.prune(name) for name in self.progress(chosen, options))
         if options["verbosity"]:
             self.stdout.write(f"{deleted} versions of {len(chosen)} documents were deleted.")
