@@ -31,7 +31,7 @@ from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
 from collab.engine.serving.access_check import AccessCheck, user_id_of
-from collab.engine.serving.frame_intake import FrameIntake
+from collab.engine.serving.frame_intake import FrameIntake, handle_frame
 from collab.engine.serving.handshake import Handshake
 from collab.engine.serving.layer_events import (
     handles_events,
@@ -331,7 +331,7 @@ class ConsumerConnection:
         self._member = member
         if member.session.access != self.access:  # It was checked again meanwhile.
             self._change_access(self.access)
-        self._intake.attach(member, get_settings().FIRST_FRAME_TIMEOUT)
+        self._intake.attach(member, get_settings().FIRST_FRAME_TIMEOUT, self._room)
         notify(member_joined, name=self.room_name, user=self.user, access=self.access)
 
     def new_member(self) -> Member:
@@ -356,9 +356,8 @@ class ConsumerConnection:
 
     def receive_bytes(self, frame: bytes) -> None:
         """Handle a binary frame."""
-        room, member = self._room, self._member
-        if room is not None and member is not None and not member.outbox.is_closed:
-            room.handle(member, member.session.receive_bytes(frame))
+        if self._room is not None and self._member is not None:
+            handle_frame(self._room, self._member, frame)
 
     def receive_text(self, frame: str) -> None:
         """Handle a text frame."""

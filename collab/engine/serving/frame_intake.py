@@ -11,12 +11,13 @@ from collab.conf import Settings
 from collab.engine.connections.fast_path import TURN_FRAMES, Socket
 from collab.engine.connections.throttle import Throttle
 from collab.engine.rooms.member import Member
+from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.exceptions import ProtocolViolation
 from collab.protocol.websocket_frames import BINARY, HEADER_SIZE, MASKED, SHORT
 
-__all__ = ["FrameIntake"]
+__all__ = ["FrameIntake", "handle_frame"]
 
 #: Seconds of waiting, in total, after which a member is sent the reason.
 _LONG_WAIT: Final = 1.0
@@ -26,6 +27,16 @@ _LONGEST_PAUSE: Final = 0.5
 #: Types of the events that the fast path leaves to the connection's task.
 _THROTTLED: Final = "collab.throttled"
 _FAILED: Final = "collab.failed"
+
+
+def handle_frame(room: Room, member: Member, frame: bytes) -> None:
+    """Handle a binary frame of a member of a room, unless its connection ends.
+
+    Raises:
+        MemberError: the frame is not valid, or the member asks for too much.
+    """
+    if not member.outbox.is_closed:
+        room.handle(member, member.session.receive_bytes(frame))
 
 
 class FrameIntake:
@@ -39,7 +50,7 @@ class FrameIntake:
 
     Args:
         settings: for the limits.
-        receive: passes a binary frame to the session.
+        receive: handles a binary frame, unless :meth:`attach` names a room that does.
     """
 
     __slots__ = (
@@ -48,6 +59,7 @@ class FrameIntake:
         "_loop",
         "_member",
         "_receive",
+        "_room",
         "_short",
         "_socket",
         "_throttle",
@@ -60,6 +72,7 @@ class FrameIntake:
         self._receive = receive
         self._throttle = Throttle(settings)
         self._member: Member | None = None
+        self._room: Room | None = None
         self._deadline: Deadline | None = None
         self._socket: Socket | None = None
         self._unmask: Callable[[bytes, bytes], bytes]
@@ -69,9 +82,12 @@ class FrameIntake:
         #: The number of messages and events that are handled; the fast path is free while it is 0.
         self.busy = 1
 
-    def attach(self, member: Member, seconds: float) -> None:
-        """Charge requests of ``member``; its first frame is due within ``seconds``."""
-        self._member = member
+    def attach(self, member: Member, seconds: float, room: Room | None = None) -> None:
+        """Charge requests of ``member``; its first frame is due within ``seconds``.
+
+        Its binary frames are those of a document in ``room``, if it is given.
+        """
+        self._member, self._room = member, room
         self._deadline = Deadline(self._loop, seconds, self._miss_first_frame)
 
     def open_fast_path(self, socket: Socket) -> None:
@@ -163,9 +179,12 @@ class FrameIntake:
         return True
 
     def _take(self, frame: bytes) -> float:
-        size = len(frame)
+        size, room, member = len(frame), self._room, self._member
         self.count(size)
-        self._receive(frame)
+        if room is not None and member is not None:
+            handle_frame(room, member, frame)
+        else:
+            self._receive(frame)
         return self.charge(size)
 
     def _inject(self, event: dict[str, Any]) -> None:

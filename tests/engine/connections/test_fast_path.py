@@ -18,7 +18,9 @@ from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
-from collab.engine.serving.connection import ConsumerConnection
+from collab.engine.rooms.member import Member
+from collab.engine.rooms.presence_broadcast import PresenceBroadcaster
+from collab.protocol.frames import PresenceState
 from collab.sockets import WebSocketProtocol
 from collab.testing import close_rooms
 from tests.collab.test_sockets import STOCK
@@ -179,15 +181,12 @@ async def test_an_error_of_the_server_ends_the_connection_and_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(connection: ConsumerConnection, frame: bytes) -> None:
-        if frame == b"fail":
-            raise LookupError("broken")
-        receive_bytes(connection, frame)
+    def fail(presence: PresenceBroadcaster, member: Member, states: list[PresenceState]) -> None:
+        raise LookupError("broken")
 
-    receive_bytes = ConsumerConnection.receive_bytes
-    monkeypatch.setattr(ConsumerConnection, "receive_bytes", fail)
     async with served(routes(YjsConsumer), kind) as url, YjsClient(f"{url}room") as ann:
-        await ann.send(b"fail")
+        monkeypatch.setattr(PresenceBroadcaster, "receive", fail)
+        await ann.set_presence({"name": "Ann"})
         assert await ann.wait_closed() == 1011
         await until(lambda: not current_hub().rooms["room", True].members)
     records = [record for record in caplog.records if record.levelno >= logging.ERROR]
