@@ -26,6 +26,9 @@ SHORT: Final = 125
 #: Bytes before a short payload in a frame of a client; the last four are its mask.
 HEADER_SIZE: Final = 6
 
+#: Headers of short binary frames of the server, by the size of the payload.
+_HEADERS: Final = [bytes((BINARY, size)) for size in range(SHORT + 1)]
+
 
 def body_of(payload: bytes | str) -> tuple[bytes, int]:
     """Return the bytes of a message, and the first byte of its frame."""
@@ -49,7 +52,7 @@ def header_of(payload: bytes, kind: int) -> bytes:
     """Return the header of a frame of the server, whose first byte is ``kind``."""
     size = len(payload)
     if size <= SHORT:
-        return bytes((kind, size))
+        return _HEADERS[size] if kind == BINARY else bytes((kind, size))
     if size < 1 << 16:
         return bytes((kind, 126)) + size.to_bytes(2, "big")
     return bytes((kind, 127)) + size.to_bytes(8, "big")

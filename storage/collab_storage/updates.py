@@ -43,6 +43,8 @@ FAN_IN: Final = 16
 _BEHIND: Final = 0x84
 _BETWEEN: Final = 0xC4
 
+#: The encoded integers of one byte.
+_BYTES: Final = [bytes((value,)) for value in range(0x80)]
 #: Bits of the largest integers that are read.
 _MAX_BITS: Final = 56
 
@@ -273,8 +275,8 @@ def _read(update: bytes) -> Deletions:
 
 def varuint(value: int) -> bytes:
     """Encode ``value``."""
-    if value < 0x80:
-        return bytes((value,))
+    if 0 <= value < 0x80:
+        return _BYTES[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -55,6 +55,11 @@ def test_integers_survive_wherever_they_stand(value: int, before: bytes, after: 
     assert read_varuint(data, len(before)) == (value, len(data) - len(after))
 
 
+def test_no_negative_integer_is_encoded() -> None:
+    with pytest.raises(ValueError, match="range"):
+        varuint(-1)
+
+
 @given(integers)
 def test_integers_are_what_other_implementations_read(value: int) -> None:
     assert Decoder(varuint(value)).read_var_uint() == value
