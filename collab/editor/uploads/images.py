@@ -20,6 +20,11 @@ class Image(NamedTuple):
     width: int
     height: int
 
+    @property
+    def content_type(self) -> str:
+        """The type under which it is served."""
+        return f"image/{'jpeg' if self.extension == 'jpg' else self.extension}"
+
 
 def read_image(head: bytes) -> Image | None:
     """Return the image that a file begins with; ``None`` if it is of no known kind."""

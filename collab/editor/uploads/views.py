@@ -55,6 +55,8 @@ class UploadView(View):
             if not isinstance(file, UploadedFile):
                 raise UploadRefused(_("No file was sent."), 400)
             image = self._check(file)
+            # Some storages serve a file with the type that it came with.
+            file.content_type = image.content_type
             return JsonResponse(
                 {
                     "url": self.store(file, image, name),

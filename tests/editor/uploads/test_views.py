@@ -150,6 +150,31 @@ def test_a_file_of_two_kinds_is_stored_as_an_image(
     assert [path.suffix for path in media.rglob("*.*")] == [f".{extension}"]
 
 
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        (png(3, 2), "image/png"),
+        (b"GIF89a" + struct.pack("<HH", 3, 2) + b"<script>", "image/gif"),
+        (b"\xff\xd8\xff\xc0" + struct.pack(">HBHH", 11, 8, 2, 3) + b"<script>", "image/jpeg"),
+    ],
+)
+def test_a_storage_gets_the_type_of_the_image_and_not_the_senders(
+    content: bytes, content_type: str, tmp_path: Path
+) -> None:
+    # Storages of clouds serve a file with this type: as a page, it would run scripts.
+    class Cloud(FileSystemStorage):
+        def save(self, name: Any, content: Any, max_length: int | None = None) -> str:
+            types.append(content.content_type)
+            return str(super().save(name, content, max_length))
+
+    types: list[str] = []
+    file = SimpleUploadedFile("evil.html", content, "text/html")
+    request = RequestFactory().post(ADDRESS, {"name": "album/ann", "file": file})
+    request.user = User(pk=1, username="ann")
+    assert UploadView.as_view(storage=Cloud(tmp_path / "cloud"))(request).status_code == 200
+    assert types == [content_type]
+
+
 @pytest.mark.parametrize(("width", "height"), [(65_535, 65_535), (2**32 - 1, 1), (1, 8193), (0, 1)])
 def test_a_small_file_of_a_huge_image_is_refused(ann: Client, width: int, height: int) -> None:
     header = PNG[:16] + struct.pack(">II", width, height) + PNG[24:]
