@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from collab.documents.document_type import DocumentType
 from collab.documents.patterns import NamePattern
 from collab.documents.reading import list_documents
+from collab_storage.base import MAX_NAME_LENGTH
 
 __all__ = [
     "Registration",
@@ -52,13 +53,14 @@ class Registry(dict[type[DocumentType], Registration]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.find = lru_cache(_MAX_REMEMBERED)(self._find)
+        self.find = lru_cache(_MAX_REMEMBERED)(self.look_up)
 
     def __setitem__(self, document_type: type[DocumentType], registration: Registration) -> None:
         super().__setitem__(document_type, registration)
         self.find.cache_clear()
 
-    def _find(self, name: str) -> ResolvedName | None:
+    def look_up(self, name: str) -> ResolvedName | None:
+        """Return the type of a name and its parameters, and remember nothing."""
         for registration in self.values():
             if (parameters := registration.pattern.match(name)) is not None:
                 return ResolvedName(registration.document_type, MappingProxyType(parameters))
@@ -100,7 +102,9 @@ def registrations() -> list[Registration]:
 
 def resolve(name: str) -> ResolvedName | None:
     """Return the type of the document ``name`` and its parameters, if a pattern matches."""
-    return _registrations.find(name)
+    # A longer name is of no document. Names that a client makes up must not fill the memory.
+    find = _registrations.find if len(name) <= MAX_NAME_LENGTH else _registrations.look_up
+    return find(name)
 
 
 def type_of(name: str) -> type[DocumentType] | None:

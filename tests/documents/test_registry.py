@@ -7,6 +7,7 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 
 from collab import documents
+from collab.documents import registry
 from collab.documents.registry import register, registrations, resolve
 from collab.testing import use_memory_storage
 from tests.projects.documents import Recorded, RecordedAsync, RecordedFiles
@@ -28,6 +29,14 @@ def test_a_name_gives_its_type_and_parameters() -> None:
 def test_a_name_that_no_pattern_matches_has_no_type() -> None:
     assert resolve("recorded/x/y") is None
     assert documents.type_of("elsewhere") is None
+
+
+def test_names_that_no_document_can_have_fill_no_memory() -> None:
+    before = registry._registrations.find.cache_info()
+    resolved = resolve(f"recorded/async/{'a' * 1000}")
+    assert resolved is not None and type(resolved.document_type) is RecordedAsync
+    assert resolve("x" * 1000) is None
+    assert registry._registrations.find.cache_info() == before
 
 
 def test_a_type_gives_its_names() -> None:
