@@ -9,11 +9,12 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.template import engines
 from django.test import RequestFactory
-from pycrdt import Text
+from pycrdt import Text, XmlElement, XmlFragment
 
 from collab import documents
 from collab.access import Access, granted_access
 from collab.documents import registry
+from collab.exceptions import ContentError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,6 +105,18 @@ def test_a_document_that_is_new_or_has_no_type_is_empty() -> None:
     for name in ("write/new", "without-type"):
         html = render("{% collab_editor name %}", name=name)
         assert '<div class="collab-rendered"></div>' in html
+
+
+def test_content_that_cannot_be_rendered_leaves_the_page_to_all_users() -> None:
+    with documents.edit("write/a") as doc:
+        parent = doc.get("default", type=XmlFragment)
+        for _ in range(300):
+            parent.children.append(XmlElement("blockquote"))
+            parent = parent.children[0]
+    with pytest.raises(ContentError):
+        documents.html("write/a")
+    html = render('{% collab_editor "write/a" %}')
+    assert 'name="write/a"' in html and '<div class="collab-rendered"></div>' in html
 
 
 def test_the_script_comes_once_on_a_page() -> None:

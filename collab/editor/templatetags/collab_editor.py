@@ -11,7 +11,7 @@ from collab import documents
 from collab.access import Access
 from collab.documents import policy
 from collab.editor.rendering import editor_html, media
-from collab_storage.exceptions import DocumentNotFound
+from collab.exceptions import ContentError, DocumentNotFound
 
 __all__ = ["collab_editor"]
 
@@ -63,5 +63,6 @@ def _rendered(name: str, editor: str, field: str) -> str:
         if editor == "rich":
             return mark_safe(documents.html(name, schema="tiptap", field=field))
         return documents.text(name, schema="plain", field=field)
-    except DocumentNotFound:
+    except (DocumentNotFound, ContentError):
+        # Content of one member must not make the page fail for all users.
         return ""
