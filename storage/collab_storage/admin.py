@@ -125,7 +125,7 @@ class FailedChangeAdmin(LeaseAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[EventLease]:
         return super().get_queryset(request).filter(attempts__gt=0)
 
-    @admin.action(description=_("Try the selected ones again now"))
+    @admin.action(description=_("Try the selected ones again now"), permissions=["change"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[EventLease]) -> None:
         retry(queryset)
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import OperationalError, connections, transaction
 from django.dispatch import receiver
 from django.test import Client
@@ -441,6 +441,22 @@ def test_people_see_what_was_given_up_and_try_it_again(admin_client: Client) -> 
     assert calls == [("changed", 5, "a", [])]
     assert str(lease) == "recorded/5"
     assert admin_client.get("/admin/collab_storage/eventlease/add/").status_code == 403
+
+
+def test_a_user_who_may_only_view_failed_changes_tries_none_again(client: Client) -> None:
+    write("recorded/5", "a")
+    on_call.append(fail)
+    deliver()
+    [lease] = EventLease.objects.all()
+    until = lease.until
+    viewer = User.objects.create(username="viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_eventlease"))
+    client.force_login(viewer)
+    url = "/admin/collab_storage/eventlease/"
+    assert "recorded/5" in client.get(url).text
+    client.post(url, {"action": "try_again", "_selected_action": [lease.pk]})
+    lease.refresh_from_db()
+    assert lease.until == until
 
 
 def test_an_event_says_what_has_happened() -> None:
