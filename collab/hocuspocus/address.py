@@ -12,6 +12,7 @@ from collab.access import Access
 from collab.documents import policy
 from collab.engine.connections.stateless import StatelessMessages
 from collab.engine.hub.current import current_hub
+from collab.engine.hub.identity import follow_user
 from collab.engine.rooms.room import Room
 from collab.engine.rules import apply_rules
 from collab.engine.runtime.background import BackgroundTasks
@@ -359,6 +360,7 @@ class Address:
                 # At once: the next steps may fail.
                 if check.record(access):
                     self._change_access(member, access)
+                follow_user(member, current_hub())
                 await apply_rules(member, self.name, member.user)
             except (Unauthenticated, Forbidden, NoSuchDocument) as refusal:
                 check.record(Access.NONE)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from collab.access import Access
 from collab.conf import Settings
-from collab.engine.serving.access_check import REFRESH_USER, AccessCheck, user_id_of
+from collab.engine.hub.identity import user_id_of
+from collab.engine.serving.access_check import REFRESH_USER, AccessCheck
 from collab.exceptions import Forbidden, MemberError, Unauthenticated
 
 __all__ = ["Authenticator", "Credentials", "reason_of"]

@@ -419,8 +419,10 @@ async def test_logging_out_acts_on_documents_of_the_session_and_asks_tokens_agai
         document.attach("")
         await ann.until(lambda: document.synced)
         (member,) = current_hub().rooms["room", True].members
+        assert member.user_id == "1"
         await member.connection.forget_user()
         assert member.user.is_anonymous
+        await until(lambda: member.user_id is None)
 
 
 # What a client may not do.

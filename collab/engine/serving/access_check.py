@@ -10,12 +10,13 @@ from typing import Any
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.hub.identity import user_id_of
 from collab.engine.runtime.counters import counters
 from collab.engine.serving.current_users import current_user
 from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import MemberError, TryAgainLater
 
-__all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "is_rechecking", "user_id_of"]
+__all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "is_rechecking"]
 
 logger = logging.getLogger("collab.consumers")
 
@@ -28,12 +29,6 @@ REFRESH_USER = "collab.refresh_user"
 
 #: Whether the project is asked about a client that is connected, maybe with many others.
 is_rechecking: ContextVar[bool] = ContextVar("collab_is_rechecking", default=False)
-
-
-def user_id_of(scope: dict[str, Any]) -> str | None:
-    """Return the primary key of a connection's user as text; ``None`` if it is anonymous."""
-    key = getattr(scope.get("user"), "pk", None)
-    return None if key is None else str(key)
 
 
 class AccessCheck:

@@ -24,13 +24,14 @@ from collab.engine.hub.addresses import address_of
 from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
+from collab.engine.hub.identity import follow_user, user_id_of
 from collab.engine.relay.layer_channel import LayerChannel
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.notify import notify
-from collab.engine.serving.access_check import AccessCheck, user_id_of
+from collab.engine.serving.access_check import AccessCheck
 from collab.engine.serving.frame_intake import FrameIntake, handle_frame
 from collab.engine.serving.handshake import Handshake
 from collab.engine.serving.layer_events import (
@@ -386,6 +387,7 @@ class ConsumerConnection:
                 if self.access_check.record(access):
                     self._change_access(access)
                 if self._member is not None:
+                    follow_user(self._member, self._hub)
                     await apply_rules(self._member, self.room_name, self.user)
             except MemberError as refusal:
                 self.access_check.record(Access.NONE)

@@ -12,9 +12,9 @@ from pycrdt import Doc
 from collab.access import Access
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import Send, Socket, write_of
+from collab.engine.hub.identity import user_id_of
 from collab.engine.rooms.member import Connection, Member
 from collab.engine.rooms.outbox import Outbox
-from collab.engine.serving.access_check import user_id_of
 from collab.protocol.session import Session
 
 __all__ = ["ServedConsumer", "group_name", "new_member"]

@@ -14,7 +14,7 @@ from django.db.models import Model
 
 from collab.access import Access
 from collab.consumers import YjsConsumer
-from collab.engine.serving.access_check import user_id_of
+from collab.engine.hub.identity import user_id_of
 from collab.exceptions import NoSuchDocument
 from collab.live.actions.actions import action
 from collab.live.errors import CallError

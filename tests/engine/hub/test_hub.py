@@ -21,6 +21,7 @@ from collab.engine.hub import current as hub_module
 from collab.engine.hub import loader
 from collab.engine.hub.current import current_hub, end_serving, live_hubs
 from collab.engine.hub.hub import Hub
+from collab.engine.hub.identity import follow_user
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.storing.document_store import DocumentStore
@@ -785,6 +786,23 @@ async def test_updates_in_flight_when_a_document_is_deleted_are_deleted_once_sto
     gate.set()
     await harness.hub.close()
     assert await harness.stored() is None
+
+
+async def test_unsaved_updates_stay_those_of_the_user_who_has_logged_out(harness: Harness) -> None:
+    ann, socket = await harness.join(user_id="ann")
+    gate = harness.storage.hold("append")
+    harness.change(ann, LETTERS[0])
+    await until(lambda: harness.storage.calls["append"])
+    harness.change(ann, LETTERS[1])
+    socket.scope["user"] = None
+    follow_user(ann, harness.hub)
+    gate.set()
+    await until(lambda: ann.user_id is None)
+    await harness.save(ann, LETTERS[2])
+    stored = await MemoryStorage.load(harness.storage, "notes")
+    assert stored is not None
+    assert [row.user_id for row in stored.log] == ["ann", "ann", None]
+    assert await harness.stored() == "abc"
 
 
 async def test_unsaved_updates_of_a_renamed_document_follow_it(harness: Harness) -> None:

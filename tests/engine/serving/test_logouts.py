@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.auth import AuthMiddlewareStack
+from channels.routing import URLRouter
 from django.contrib.auth import logout
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest
 from django.test import AsyncClient
+from django.urls import path
+from pycrdt import Doc, Text, create_update_message
 
+from collab import documents
 from collab.access import Access
+from collab.conf import get_storage
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.identity import session_digest
@@ -48,10 +53,18 @@ async def logged_in(user: User) -> str:
     return str(browser.cookies["sessionid"].value)
 
 
+def update(text: str) -> bytes:
+    doc: Doc[Any] = Doc()
+    doc.get("text", type=Text).insert(0, text)
+    return doc.get_update()
+
+
 @asynccontextmanager
-async def connected(session: str) -> AsyncIterator[Communicator]:
+async def connected(
+    session: str, consumer: type[YjsConsumer] = ForUsers
+) -> AsyncIterator[Communicator]:
     communicator = Communicator(
-        AuthMiddlewareStack(serve(ForUsers)),
+        AuthMiddlewareStack(serve(consumer)),
         "ws/room",
         headers=[(b"cookie", f"sessionid={session}".encode())],
     )
@@ -137,9 +150,6 @@ async def test_another_process_orders_it_for_connections_without_a_document_too(
         async def authorize(self) -> Access:
             return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
 
-    from channels.routing import URLRouter
-    from django.urls import path
-
     router = AuthMiddlewareStack(URLRouter([path("live/", Live.as_asgi())]))
     session = await logged_in(ann)
     cookie = (b"cookie", f"sessionid={session}".encode())
@@ -166,6 +176,55 @@ async def test_a_user_who_is_deactivated_while_connecting_is_closed(ann: User) -
     await communicator.connect()
     await communicator.receive_from()
     assert await closed(communicator) == 4401
+    await communicator.disconnect()
+
+
+class ForAll(YjsConsumer):
+    async def authorize(self) -> Access:
+        return Access.WRITE
+
+
+async def authors() -> list[str | None]:
+    """Return the keys of the users of the stored updates."""
+    stored = await get_storage().load("room")
+    return [] if stored is None else [row.user_id for row in stored.log]
+
+
+@pytest.mark.parametrize("act", [log_out, delete_session])
+async def test_updates_after_a_logout_are_not_those_of_the_former_user(
+    ann: User, act: Callable[[str], None]
+) -> None:
+    async def has_stored(count: int) -> bool:
+        return len(await authors()) == count
+
+    session = await logged_in(ann)
+    async with connected(session, ForAll) as communicator:
+        (member,) = current_hub().rooms["room", True].members
+        await communicator.send_to(bytes_data=create_update_message(update("one")))
+        await until(lambda: has_stored(1))
+        await sync_to_async(act)(session)
+        await until(lambda: member.user_id is None)
+        assert [user.user_id for user in await documents.apresent("room")] == [None]
+        await communicator.send_to(bytes_data=create_update_message(update("two")))
+        await until(lambda: has_stored(2))
+    assert await authors() == [str(ann.pk), None]
+
+
+async def test_a_connection_without_a_document_follows_its_user_too(ann: User) -> None:
+    class Live(LiveConsumer):
+        async def authorize(self) -> Access:
+            return Access.WRITE
+
+    router = AuthMiddlewareStack(URLRouter([path("live/", Live.as_asgi())]))
+    session = await logged_in(ann)
+    cookie = (b"cookie", f"sessionid={session}".encode())
+    communicator = Communicator(router, "live/", headers=[cookie])
+    await communicator.connect()
+    await until(lambda: current_hub().lobby)
+    (member,) = current_hub().lobby
+    assert member.user_id == str(ann.pk)
+    await sync_to_async(log_out)(session)
+    await until(lambda: member.user_id is None)
     await communicator.disconnect()
 
 
