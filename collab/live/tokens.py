@@ -17,6 +17,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from rest_framework.exceptions import APIException
 
 from collab.conf import get_settings
@@ -37,8 +38,8 @@ PREFIX = "token."
 SCHEMES = ("bearer", "token")
 
 Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
-#: Returns the user of a token, or ``None``; may be async. ``APIException``, ``PermissionDenied``
-#: and ``ValueError`` refuse as well.
+#: Returns the user of a token, or ``None``; may be async. ``APIException``, ``PermissionDenied``,
+#: ``ValueError`` and ``DataError`` refuse as well.
 Authenticate = Callable[[str], Any]
 
 
@@ -100,7 +101,8 @@ class TokenAuthMiddleware:
         """Return the user of a token; ``None`` if it is refused."""
         try:
             return await resolved(self._authenticate, token)
-        except (APIException, PermissionDenied, ValueError):
+        except (APIException, PermissionDenied, ValueError, DataError):
+            # PostgreSQL looks for no text with NUL.
             return None
 
     async def _current_user(self, token: str) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -149,6 +150,7 @@ async def test_a_token_takes_precedence_over_the_session() -> None:
         refusing(AuthenticationFailed("expired")),
         refusing(PermissionDenied()),
         refusing(ValueError("not a token")),
+        refusing(DataError("text fields cannot contain NUL")),
     ],
 )
 async def test_a_token_that_is_not_valid_refuses_also_where_anonymous_users_may_connect(
