@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from collab.access import Access, granted_access
@@ -61,7 +62,8 @@ class _BadRequest(Exception):
     """The body of a request is not as it must be."""
 
 
-@method_decorator(csrf_exempt, name="dispatch")
+# The answer depends on headers that no cache compares.
+@method_decorator([csrf_exempt, never_cache], name="dispatch")
 class HistoryView(View):
     """The base of the views: the user of a request, and the user's rights."""
 

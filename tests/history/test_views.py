@@ -210,6 +210,25 @@ def test_bodies_and_times_that_are_not_valid_are_refused(staff: Client) -> None:
     assert staff.get(URL, {"before": before}).json()["versions"] == []
 
 
+def test_no_cache_of_the_site_keeps_answers_for_others(settings: Any) -> None:
+    caching = "django.middleware.cache"
+    settings.MIDDLEWARE = [
+        f"{caching}.UpdateCacheMiddleware",
+        *settings.MIDDLEWARE,
+        f"{caching}.FetchFromCacheMiddleware",
+    ]
+    write(NAME, "one")
+    id = history.create(NAME, "Secret").id
+    token = Token.objects.create(user=user("ann", is_staff=True)).key
+    for path in (URL, f"{URL}{id}/state", f"/history/{NAME}/authors"):
+        for headers in (
+            {"Authorization": f"Token {token}"},
+            {"X-Collab-Grant": grant(NAME, Access.READ, history=True)},
+        ):
+            assert Client().get(path, headers=headers).status_code == 200
+            assert Client().get(path).status_code == 401
+
+
 def test_faults_are_not_refusals(staff: Client) -> None:
     backend = "tests.history.test_automatic.PlainStorage"
     with override_settings(COLLAB={"STORAGE": {"BACKEND": backend}}):
