@@ -7,7 +7,7 @@ name, restore or delete them takes the right to write and ``can_restore()``.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync
@@ -291,7 +291,7 @@ def _id(text: str) -> int:
 def _body(request: HttpRequest) -> dict[str, Any]:
     try:
         body = json.loads(request.body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise _BadRequest("The body must be a JSON object.")
@@ -299,10 +299,13 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 
 
 def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
-        found = None if text is None else datetime.fromisoformat(text)
-    except ValueError:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is None:
+            raise _BadRequest("The time must have a time zone.")
+        # In its own zone, it may be before the first year or behind the last one.
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise _BadRequest("The time must be in ISO format.") from None
-    if found is not None and found.tzinfo is None:
-        raise _BadRequest("The time must have a time zone.")
-    return found

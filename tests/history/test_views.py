@@ -206,8 +206,16 @@ def test_bodies_and_times_that_are_not_valid_are_refused(staff: Client) -> None:
     assert staff.post(URL, "[", content_type="application/json").status_code == 400
     assert staff.get(URL, {"before": "noon"}).status_code == 400
     assert staff.get(URL, {"before": "2026-01-01T00:00"}).status_code == 400
+    for beyond in ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"):
+        assert staff.get(URL, {"before": beyond}).status_code == 400
     before = datetime.now(UTC).isoformat()
     assert staff.get(URL, {"before": before}).json()["versions"] == []
+
+
+def test_a_body_that_is_nested_too_deep_is_refused(staff: Client) -> None:
+    write(NAME, "one")
+    answer = staff.post(URL, "[" * 100_000, content_type="application/json")
+    assert answer.status_code == 400
 
 
 def test_no_cache_of_the_site_keeps_answers_for_others(settings: Any) -> None:
