@@ -146,14 +146,13 @@ class PaginatedModelListMixin(_Base):
 class StreamedLists(ConnectionPart):
     """The tasks that send lists of one connection page by page."""
 
-    #: By the id of the request.
-    tasks: dict[RequestId | None, set[asyncio.Task[Any]]] = field(default_factory=dict)
+    #: With the ids of their requests.
+    tasks: dict[asyncio.Task[Any], RequestId | None] = field(default_factory=dict)
 
     async def forget_user(self) -> None:
         """Send the lists no further."""
-        for tasks in self.tasks.values():
-            for task in tasks:
-                task.cancel()
+        for task in self.tasks:
+            task.cancel()
 
 
 class StreamedPaginatedListMixin(PaginatedModelListMixin):
@@ -169,13 +168,12 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
     @action(detached=True)
     async def list(self, request_id: RequestId | None = None, **kwargs: Any) -> None:  # type: ignore[override]
         """Send all pages, at the client's pace."""
-        tasks = self._lists.setdefault(request_id, set())
         task = cast("asyncio.Task[Any]", asyncio.current_task())
-        tasks.add(task)
+        self._lists[task] = request_id
         try:
             await self._send_pages(request_id, kwargs)
         finally:
-            tasks.discard(task)
+            del self._lists[task]
 
     async def _send_pages(self, request_id: RequestId | None, kwargs: dict[str, Any]) -> None:
         while True:
@@ -189,12 +187,11 @@ class StreamedPaginatedListMixin(PaginatedModelListMixin):
     @action
     async def list_cancel(self, list_id: RequestId | None = None) -> Answer:
         """Stop sending pages."""
-        for request_id, tasks in self._lists.items():
+        for task, request_id in self._lists.items():
             if list_id in (None, request_id):
-                for task in tasks:
-                    task.cancel()
+                task.cancel()
         return None, status.HTTP_200_OK
 
     @property
-    def _lists(self) -> dict[RequestId | None, set[Any]]:
+    def _lists(self) -> dict[asyncio.Task[Any], RequestId | None]:
         return connection_of(self).part(StreamedLists).tasks

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from collab.engine.hub.current import current_hub
 from collab.live.rest import mixins
 from collab.live.rest.pagination import WebsocketLimitOffsetPagination
-from tests.harness.waiting import DEADLINE
+from tests.harness.waiting import DEADLINE, until
 from tests.live.rows import TaskConsumer
 from tests.live.talking import talking
 from tests.rows.models import Board, Task
@@ -180,7 +180,7 @@ async def test_streams_can_be_ended(titles: list[str]) -> None:
     async with talking(Slow) as ann:
         ids = [(await ann.call("list"))["request_id"] for _ in range(3)]
         streams = await _streams_of(ann)
-        tasks = {request_id: next(iter(streams[request_id])) for request_id in ids}
+        tasks = {request_id: task for task, request_id in streams.items()}
         answer = await ann.call("list_cancel", list_id=ids[1])
         assert answer["response_status"] == 200
         assert [tasks[request_id].done() for request_id in ids] == [False, True, False]
@@ -189,11 +189,21 @@ async def test_streams_can_be_ended(titles: list[str]) -> None:
         assert await ann.quiet()
 
 
+async def test_nothing_stays_of_streams_that_have_ended(titles: list[str]) -> None:
+    async with talking(Streams) as ann:
+        streams = await _streams_of(ann)
+        for name in ("a" * 1000, "b" * 1000):
+            await ann.send(action="list", request_id=name)
+            pages = [(await ann.next(request_id=name))["data"] for _ in range(3)]
+            assert pages[-1]["offset"] == 4
+        await until(lambda: not streams)
+
+
 async def test_streams_end_when_the_user_changes(titles: list[str]) -> None:
     async with talking(Slow, user=User(pk=1)) as ann:
         await ann.call("list")
         streams = await _streams_of(ann)
-        [task] = [task for tasks in streams.values() for task in tasks]
+        [task] = streams
         [member] = current_hub().lobby
         connection: Any = member.connection
         connection.scope["user"] = User(pk=2)
@@ -205,12 +215,12 @@ async def test_streams_end_when_the_user_changes(titles: list[str]) -> None:
 async def test_streams_end_with_the_connection(titles: list[str]) -> None:
     async with talking(Slow) as ann:
         await ann.call("list")
-        (task,) = [task for tasks in (await _streams_of(ann)).values() for task in tasks]
+        [task] = await _streams_of(ann)
     assert task.done()
 
 
 async def _streams_of(talker: Any) -> dict[Any, Any]:
-    """Return the tasks at the other end that send lists, by request id."""
+    """Return the tasks at the other end that send lists, with the ids of their requests."""
     await talker.call("hello")
     [member] = current_hub().lobby
     connection: Any = member.connection
