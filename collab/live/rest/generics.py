@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model, QuerySet
+from django.http import Http404
 from rest_framework.generics import get_object_or_404
 from rest_framework.serializers import BaseSerializer
 
@@ -61,7 +62,11 @@ class GenericAsyncAPIConsumer(LiveConsumer):
         """
         wanted = {self.lookup_field: self._looked_up(kwargs)}
         rows = self.filter_queryset(self.get_queryset(**kwargs), **kwargs)
-        row: Model = get_object_or_404(rows, **wanted)
+        try:
+            row: Model = get_object_or_404(rows, **wanted)
+        except OverflowError:
+            # A number such as 1e400, which is infinite.
+            raise Http404 from None
         async_to_sync(self.check_object_permissions)(kwargs.get("action", "retrieve"), row)
         return row
 

@@ -32,6 +32,9 @@ class WebsocketLimitOffsetPagination:
         self.limit = min(asked, self.max_limit)
         self.offset = 0 if offset is None else _number("offset", offset, 0)
         self.count = queryset.count()
+        if self.offset >= self.count:
+            # Databases refuse numbers that are larger than theirs.
+            return []
         if not queryset.ordered:
             # Without an order, a row may be on two pages or on none.
             queryset = queryset.order_by("pk")

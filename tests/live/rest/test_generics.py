@@ -66,6 +66,13 @@ async def test_wrong_request_is_answered_and_harms_nothing(
         assert (await ann.call("list"))["data"] == []
 
 
+async def test_an_infinite_number_is_of_no_row() -> None:
+    async with talking(TaskConsumer) as ann:
+        await ann.send_text('{"action": "retrieve", "request_id": 1, "pk": 1e400}')
+        answer = await ann.next(request_id=1)
+        assert (answer["response_status"], answer["errors"]) == (404, ["Not found"])
+
+
 async def test_requests_that_are_none_are_answered(board: Board) -> None:
     async with talking(TaskConsumer) as ann:
         for text in ("no json", "[]", "[" * 100_000):

@@ -120,6 +120,7 @@ def titles(board: Board) -> list[str]:
         ({"limit": 1000}, 4, 0),
         ({"offset": 5}, 2, 5),
         ({"offset": 1000}, 2, 1000),
+        ({"offset": 10**30}, 2, 10**30),
     ],
 )
 async def test_list_is_cut_into_pages(
