@@ -119,7 +119,8 @@ class _ChangedDocument:
             name=self._name,
             at=timezone.now(),
             user_ids=[author for author in authors if author is not None],
-            reasons="\n".join(error.messages),
+            # They may quote the document. PostgreSQL stores no text with NUL.
+            reasons="\n".join(error.messages).replace("\0", "\N{REPLACEMENT CHARACTER}"),
             state=state,
             is_set_back=update is not None,
             undoing=update,

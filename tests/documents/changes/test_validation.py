@@ -127,6 +127,21 @@ def test_the_refused_state_is_kept_for_the_admin(admin_client: Client) -> None:
     assert admin_client.get(f"{url}add/").status_code == 403
 
 
+def test_a_reason_that_quotes_the_document_can_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def validate(self: Validated, doc: Doc[Any], user: Any, key: str) -> None:
+        if "bad" in text_of(doc):
+            raise ValidationError(f"Not valid: {text_of(doc)}")
+
+    make_valid()
+    monkeypatch.setattr(Validated, "validate", validate)
+    write("bad\0 ")
+    deliver_changes()
+    [refused] = RefusedState.objects.all()
+    # PostgreSQL refuses NUL, and the document would not be set back.
+    assert refused.reasons == "Not valid: bad\N{REPLACEMENT CHARACTER} good"
+    assert text() == "good"
+
+
 @pytest.mark.parametrize(("name", "left"), [("seeded", "seed "), ("unseeded", "")])
 def test_a_new_document_that_is_refused_is_set_back_to_its_seed(name: str, left: str) -> None:
     write("bad ", f"validated/{name}")
