@@ -52,6 +52,18 @@ def opened(row: Any, field: str = "body") -> None:
 # From the document to the column.
 
 
+def test_a_column_holds_no_character_that_databases_refuse() -> None:
+    article = Article.objects.create()
+    for field in ("body", "summary"):
+        write(article, field, "one two")
+        column: Any = article._meta.get_field(field)
+        name, schema = document_name(article), column.format.schema
+        documents.edit_text(name, "one", "\0one\0", schema=schema, field=field)
+    deliver_changes()
+    article.refresh_from_db()
+    assert (article.body, article.summary) == ("<p>one two</p>", "one two")
+
+
 def test_the_column_holds_what_people_have_typed() -> None:
     article = Article.objects.create(title="A")
     write(article, "body", "one\n\ntwo")

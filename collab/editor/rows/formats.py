@@ -50,7 +50,8 @@ class TextFormat:
         return self._shown(DocumentContent(name, update, self.schema, root))
 
     def _shown(self, content: DocumentContent) -> str:
-        text = str(content.render(self.written))
+        # A document may have NUL, and a column of PostgreSQL cannot.
+        text = str(content.render(self.written)).replace("\0", "")
         return "" if self.written == "html" and text == _EMPTY else text
 
     def make(self, root: str, value: str) -> bytes:
