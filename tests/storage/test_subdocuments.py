@@ -37,11 +37,14 @@ UPDATE = with_subdocuments()
 
 
 def memory() -> int:
-    """Return the bytes of memory that this process has for itself."""
+    """Return the bytes of memory of this process that are of no file.
+
+    Other processes use the same files, and change with their end how much of them counts for it.
+    """
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
 
 
 def kept_by(work: Callable[[], object]) -> int:
