@@ -15,12 +15,12 @@ from collab.documents.document_content import DocumentContent, convert, known_sc
 from collab.documents.policy import load_seeded
 from collab.documents.reading import aread, read_to_edit
 from collab.documents.registry import type_of
+from collab.engine.hub.identity import user_key
 from collab.engine.hub.working_copies import (
     blocking,
     new_entry,
     store_update,
     unsaved_entries,
-    user_key,
 )
 from collab_storage.base import DocumentId
 from collab_storage.updates import EMPTY_UPDATE

@@ -12,7 +12,8 @@ from collab.access import Access
 from collab.documents.patterns import NamePattern
 from collab.engine.hub.current import in_all_hubs, live_hubs
 from collab.engine.hub.hub import Hub
-from collab.engine.hub.working_copies import blocking, user_key
+from collab.engine.hub.identity import user_key
+from collab.engine.hub.working_copies import blocking
 from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.relay.publisher import inquire, publish
 from collab.engine.rooms.room import PresentMember

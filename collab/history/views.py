@@ -22,7 +22,7 @@ from django.views.decorators.csrf import csrf_exempt
 from collab.access import Access, granted_access
 from collab.documents.policy import authorize
 from collab.documents.registry import resolve
-from collab.engine.hub.working_copies import user_key
+from collab.engine.hub.identity import user_key
 from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import (
     ContentError,

@@ -11,7 +11,7 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.background import BackgroundTasks
 
-__all__ = ["OpenRooms", "belongs_to", "follow_user", "session_digest", "user_id_of"]
+__all__ = ["OpenRooms", "belongs_to", "follow_user", "session_digest", "user_id_of", "user_key"]
 
 _tasks = BackgroundTasks("collab-identity", logging.getLogger("collab.consumers"))
 
@@ -42,7 +42,12 @@ def belongs_to(scope: Mapping[str, Any], user_id: str | None, session: str | Non
 
 def user_id_of(scope: Mapping[str, Any]) -> str | None:
     """Return the primary key of a connection's user as text; ``None`` if it is anonymous."""
-    key = getattr(scope.get("user"), "pk", None)
+    return user_key(scope.get("user"))
+
+
+def user_key(user: object) -> str | None:
+    """Return the primary key of a user as text; ``None`` without a user."""
+    key = getattr(user, "pk", None)
     return None if key is None else str(key)
 
 

@@ -12,6 +12,7 @@ from pycrdt import Doc
 
 from collab.conf import get_storage
 from collab.engine.hub.current import in_all_hubs, live_hubs
+from collab.engine.hub.identity import user_key
 from collab.engine.relay.messages import order
 from collab.engine.relay.publisher import publish
 from collab.engine.rules import rules_of
@@ -31,7 +32,6 @@ __all__ = [
     "store_update",
     "unsaved_entries",
     "unsaved_updates",
-    "user_key",
 ]
 
 P = ParamSpec("P")
@@ -113,12 +113,6 @@ async def deliver_on_commit(room_name: str, update: bytes) -> None:
 def new_entry(room_name: str, update: bytes, user_id: str | None) -> LogEntry:
     """Return an update as an entry for the storage."""
     return LogEntry(check_name(room_name), update, datetime.now(UTC), user_id)
-
-
-def user_key(user: object) -> str | None:
-    """Return the primary key of a user as text; ``None`` without a user."""
-    key = getattr(user, "pk", None)
-    return None if key is None else str(key)
 
 
 def loaded_user(user: T) -> T:

@@ -10,11 +10,11 @@ from typing import Any
 
 from pycrdt import Doc
 
+from collab.engine.hub.identity import user_key
 from collab.engine.hub.working_copies import (
     blocking,
     deliver_on_commit,
     new_entry,
-    user_key,
 )
 from collab.history.authorship.authors import attributed, load_present, shares
 from collab.history.exceptions import InvalidTitle, VersionNotFound

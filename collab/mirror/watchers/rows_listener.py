@@ -15,7 +15,7 @@ from typing import Any
 from pycrdt import Map, Subscription, Text, TextEvent
 
 from collab.conf import get_settings
-from collab.engine.hub.working_copies import user_key
+from collab.engine.hub.identity import user_key
 from collab.engine.rooms.context import WatchedRoom
 from collab.engine.rooms.member import Member
 from collab.mirror.history.lost_edits import trace_removed

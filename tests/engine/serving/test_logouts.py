@@ -59,6 +59,16 @@ def update(text: str) -> bytes:
     return doc.get_update()
 
 
+async def in_the_lobby(session: str, consumer: type[LiveConsumer]) -> Communicator:
+    """Return a connection that opens no document."""
+    router = AuthMiddlewareStack(URLRouter([path("live/", consumer.as_asgi())]))
+    cookie = (b"cookie", f"sessionid={session}".encode())
+    communicator = Communicator(router, "live/", headers=[cookie])
+    await communicator.connect()
+    await until(lambda: current_hub().lobby)
+    return communicator
+
+
 @asynccontextmanager
 async def connected(
     session: str, consumer: type[YjsConsumer] = ForUsers
@@ -150,12 +160,8 @@ async def test_another_process_orders_it_for_connections_without_a_document_too(
         async def authorize(self) -> Access:
             return Access.NONE if self.scope["user"].is_anonymous else Access.WRITE
 
-    router = AuthMiddlewareStack(URLRouter([path("live/", Live.as_asgi())]))
     session = await logged_in(ann)
-    cookie = (b"cookie", f"sessionid={session}".encode())
-    communicator = Communicator(router, "live/", headers=[cookie])
-    await communicator.connect()
-    await until(lambda: current_hub().lobby)
+    communicator = await in_the_lobby(session, Live)
     digest = session_digest(session)
     current_hub().handle_order(order(ALL_ROOMS, "forget", user=None, session=digest))
     assert await Talker(communicator).closed() == 4401
@@ -215,12 +221,8 @@ async def test_a_connection_without_a_document_follows_its_user_too(ann: User) -
         async def authorize(self) -> Access:
             return Access.WRITE
 
-    router = AuthMiddlewareStack(URLRouter([path("live/", Live.as_asgi())]))
     session = await logged_in(ann)
-    cookie = (b"cookie", f"sessionid={session}".encode())
-    communicator = Communicator(router, "live/", headers=[cookie])
-    await communicator.connect()
-    await until(lambda: current_hub().lobby)
+    communicator = await in_the_lobby(session, Live)
     (member,) = current_hub().lobby
     assert member.user_id == str(ann.pk)
     await sync_to_async(log_out)(session)
