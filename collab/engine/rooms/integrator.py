@@ -222,7 +222,7 @@ class Integrator:
                 turn.add(update, news)
         else:
             try:
-                self._integrate_batch([update for update, _ in batch], turn)
+                self._integrate_batch(batch, turn)
             except PoisonedDoc:
                 self.document.repair()
                 # Applied one by one, they show which is to blame.
@@ -247,13 +247,20 @@ class Integrator:
             batch.append((work.popleft(), found))
         return batch
 
-    def _integrate_batch(self, updates: list[RoomUpdate[Member]], turn: _Turn) -> None:
+    def _integrate_batch(
+        self, batch: list[tuple[RoomUpdate[Member], UpdateOutline]], turn: _Turn
+    ) -> None:
         """Integrate several updates that extend the document.
 
         Raises:
             PoisonedDoc: one of them cannot be applied.
         """
-        news = self._apply_to_doc(merge([update.data for update in updates]))
+        updates = [update for update, _ in batch]
+        news = self._apply_to_doc(
+            merge([update.data for update in updates]),
+            all(found.is_text for _, found in batch),
+            all(found.is_ascii for _, found in batch),
+        )
         if news == EMPTY_UPDATE:
             for update in updates:
                 update.data = news
@@ -337,7 +344,7 @@ class Integrator:
                 self.document.check_nesting(found)
             for watcher in self.watchers:
                 watcher.receive(update.member, found)
-            return self._apply_to_doc(found.update, is_ascii=found.is_ascii)
+            return self._apply_to_doc(found.update, found.is_text, found.is_ascii)
         except TooBig as error:
             self._known = None
             self._refuse(update, error)
@@ -348,8 +355,9 @@ class Integrator:
             self.author = None
         return None
 
-    def _apply_to_doc(self, update: bytes, *, is_ascii: bool = False) -> bytes:
-        return self.document.apply(update, watched=bool(self.watchers), is_ascii=is_ascii)
+    def _apply_to_doc(self, update: bytes, is_text: bool, is_ascii: bool) -> bytes:
+        watched = bool(self.watchers)
+        return self.document.apply(update, watched=watched, is_text=is_text, is_ascii=is_ascii)
 
 
 class _Turn(NamedTuple):

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Set
 from typing import Any, Final, Protocol
 
-from pycrdt import Doc, SubdocsEvent, TransactionEvent
+from pycrdt import Doc, SubdocsEvent, Subscription, TransactionEvent
 
 from collab.engine.rooms.encoded_document import DocumentBytes, EncodedDocument
 from collab.engine.runtime.malloc_trim import current_trimmer
@@ -85,6 +85,7 @@ class LiveDocument:
         "_listener",
         "_loop",
         "_nesting",
+        "_observation",
         "_pairs",
         "_rebase_handle",
         "_record",
@@ -113,6 +114,8 @@ class LiveDocument:
         self._answers_size = 0
         self._applying = False
         self._effect = EMPTY_UPDATE
+        #: Its changes are observed; ``None`` while only typed text is applied to it.
+        self._observation: Subscription | None = None
         #: The Doc has, or had, subdocuments.
         self._has_subdocuments = False
         #: Whether the document has changed since the last check whether it may sleep.
@@ -143,6 +146,7 @@ class LiveDocument:
         """Release the Doc."""
         if self._doc is not None:
             release(self._doc)
+            self._observation = None
             if self._has_subdocuments:
                 delete_subdocuments(self._doc)
 
@@ -152,7 +156,9 @@ class LiveDocument:
     def doc(self) -> Doc[Any]:
         """The Doc; since the caller may keep it and observe it, it is kept from now on."""
         self._sleep_after = None
-        return self._awake()
+        doc = self._awake()
+        self._observe_changes(doc)
+        return doc
 
     @property
     def is_asleep(self) -> bool:
@@ -173,7 +179,8 @@ class LiveDocument:
 
     def _use(self, doc: Doc[Any]) -> Doc[Any]:
         self._doc = doc
-        doc.observe(self._observe)
+        if not self._is_private:
+            self._observe_changes(doc)
         self._listener.attach_watchers()
         self._sleep_later()
         return doc
@@ -285,11 +292,19 @@ class LiveDocument:
 
     # Changing it.
 
-    def apply(self, update: bytes, *, watched: bool, is_ascii: bool = False) -> bytes:
+    def apply(
+        self, update: bytes, *, watched: bool, is_text: bool = False, is_ascii: bool = False
+    ) -> bytes:
         """Apply ``update``, all of which can be integrated; return its new part.
 
-        Watchers do not see each change in a large one. If the letters of its texts are known to
-        be ASCII, they are not searched for surrogate pairs.
+        Watchers do not see each change in a large one. Of typed text all is new, so that its effect
+        is not computed unless others observe the Doc: that takes half as long as applying it.
+
+        Args:
+            update: which the document can integrate.
+            watched: there are watchers.
+            is_text: it is typed text and nothing else.
+            is_ascii: its letters are ASCII, so that none is a surrogate pair.
 
         Raises:
             PoisonedDoc: it cannot be applied; call ``repair``.
@@ -299,25 +314,40 @@ class LiveDocument:
             return update
         if broken := self._pairs.broken_by(update, is_ascii=is_ascii):
             update = self._break_pairs(broken, update)
-        doc = self._doc or self._awake()
-        overlooking = watched and len(update) > _MAX_WATCHED
-        if overlooking:
-            self._listener.detach_watchers()
-        self._applying, self._effect = True, EMPTY_UPDATE
-        try:
-            # Only this room uses a document that may sleep.
-            apply(doc, update, is_private=self._sleep_after is not None)
-        finally:
-            if overlooking:
-                self._listener.attach_watchers()
-            self._applying = False
-        news, self._state = self._effect, None
+        if is_text and self._is_private and not broken:
+            return self._apply_text(update, is_ascii=is_ascii)
+        news = self._apply_observed(update, watched=watched)
         # Only where the effect is less than the update can part of it have been held back.
         if len(news) < len(update) and not self.has(update):
             raise PoisonedDoc("The Doc has not integrated all of it.")
         if news != EMPTY_UPDATE:
             self._record_change(news, is_ascii=is_ascii and news == update)
         return news
+
+    def _apply_text(self, update: bytes, *, is_ascii: bool) -> bytes:
+        doc = self._doc or self._awake()
+        self._ignore_changes(doc)
+        apply(doc, update, is_private=True)
+        self._state = None
+        self._record_change(update, is_ascii=is_ascii)
+        return update
+
+    def _apply_observed(self, update: bytes, *, watched: bool) -> bytes:
+        """Apply ``update``; return its effect."""
+        doc = self._doc or self._awake()
+        self._observe_changes(doc)
+        overlooking = watched and len(update) > _MAX_WATCHED
+        if overlooking:
+            self._listener.detach_watchers()
+        self._applying, self._effect = True, EMPTY_UPDATE
+        try:
+            apply(doc, update, is_private=self._is_private)
+        finally:
+            if overlooking:
+                self._listener.attach_watchers()
+            self._applying = False
+        self._state = None
+        return self._effect
 
     def _break_pairs(self, broken: Set[Id], update: bytes) -> bytes:
         """Break these pairs in the document, and in an update that breaks them.
@@ -365,6 +395,20 @@ class LiveDocument:
         self._listener.doc_replaced()
         self._nesting.forget()
         self._use(doc)
+
+    @property
+    def _is_private(self) -> bool:
+        """Whether only this room uses the Doc, as it may sleep."""
+        return self._sleep_after is not None
+
+    def _observe_changes(self, doc: Doc[Any]) -> None:
+        if self._observation is None:
+            self._observation = doc.observe(self._observe)
+
+    def _ignore_changes(self, doc: Doc[Any]) -> None:
+        if self._observation is not None:
+            doc.unobserve(self._observation)
+            self._observation = None
 
     def _observe_subdocuments(self, event: SubdocsEvent) -> None:
         self._has_subdocuments = True

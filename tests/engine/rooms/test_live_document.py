@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycrdt import Doc, Map, get_state, read_message
+from pycrdt import Doc, Map, Text, get_state, read_message
 
 from collab.access import Access
 from collab.conf import Settings
@@ -23,9 +23,10 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.exceptions import TooBig
 from collab.protocol.effects import RoomUpdate, StateRequest
+from collab.protocol.frames import update_frame
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
 from collab.protocol.yjs.validation import check_structure
-from collab_storage.updates import state_vector
+from collab_storage.updates import deletions, state_vector
 from tests.engine.fakes import Socket, new_member, room_of
 from tests.harness.virtual_time import in_virtual_time
 from tests.harness.waiting import until
@@ -146,6 +147,55 @@ async def test_a_known_update_is_not_sent_again() -> None:
     change(room, ann, HELLO)
     assert socket.frames == []
     assert {edit.data for edit in store.edits} == {b"\0\0"}
+
+
+async def test_text_typed_into_a_deleted_one_is_sent_as_it_came_and_deleted_everywhere() -> None:
+    parent = Doc[Any](client_id=1)
+    parent["inner"] = Map({"text": Text("deleted")})
+    start = parent.get_update()
+    author = new_doc(start)
+    with changes(author) as letters:
+        author.get("inner", type=Map)["text"].insert(7, "!")
+    with changes(parent) as deletion:
+        del parent.get("inner", type=Map)["text"]
+    room = make_room(start)
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    change(room, ann, deletion[0])
+    change(room, ann, letters[0])
+    assert socket.frames[-1] == update_frame(letters[0])
+    docs = [received(socket, start), new_doc(room.encode(EMPTY_STATE))]
+    sleep(room)
+    docs.append(new_doc(room.encode(EMPTY_STATE)))
+    assert len({deletions(doc)[author.client_id][0] for doc in docs}) == 1
+    assert all(doc.get("inner", type=Map).to_py() == {} for doc in docs)
+
+
+async def test_a_deletion_between_letters_is_cut_down_to_what_is_new() -> None:
+    room = make_room()
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    doc = new_doc(HELLO)
+    with changes(doc) as updates:
+        content(doc).insert(5, "!")
+        del content(doc)[0]
+        content(doc).insert(5, "?")
+    for number in (0, 1, 2, 1):
+        change(room, ann, updates[number])
+    assert socket.frames == [update_frame(update) for update in updates]
+    assert text(received(socket)) == "ello!?"
+
+
+async def test_changes_of_server_code_are_sent_after_letters_that_were_typed() -> None:
+    room = make_room()
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    doc = new_doc(HELLO)
+    change(room, ann, insert(doc, "!", 5))
+    content(room.doc).insert(0, "> ")
+    room.flush()
+    change(room, ann, insert(doc, "?", 6))
+    assert text(received(socket)) == "> hello!?" == text(room.doc)
 
 
 async def test_a_doc_that_is_not_needed_is_freed() -> None:
