@@ -29,7 +29,12 @@ class Access(IntEnum):
     @property
     def label(self) -> str:
         """The word clients see: ``none``, ``read``, ``comment`` or ``write``."""
-        return self.name.lower()
+        return _LABELS[self]
+
+
+# Python 3.11 takes long to find the name of a member.
+_LABELS: Final = tuple(access.name.lower() for access in Access)
+_NO_ACCESS: Final = Access.NONE
 
 
 def grant(name: str, access: Access, *, history: bool = False) -> str:
@@ -65,9 +70,11 @@ def granted_access(token: str, name: str, *, history: bool = False) -> Access:
 
 def granted_to(scope: dict[str, Any], name: str) -> Access:
     """Return the access to ``name`` that a connection's token grants, if it has one."""
-    offered = scope.get("subprotocols", [])
-    tokens = (one.removeprefix(GRANT_PREFIX) for one in offered if one.startswith(GRANT_PREFIX))
-    return max((granted_access(token, name) for token in tokens), default=Access.NONE)
+    granted = _NO_ACCESS
+    for offered in scope.get("subprotocols", ()):
+        if offered.startswith(GRANT_PREFIX):
+            granted = max(granted, granted_access(offered.removeprefix(GRANT_PREFIX), name))
+    return granted
 
 
 def _signer() -> TimestampSigner:

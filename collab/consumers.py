@@ -164,9 +164,10 @@ class YjsConsumer(BaseConsumer):
         ``COLLAB["DEFAULT_ACCESS"]``.
         """
         connection = serving_connection(self)
-        granted = granted_to(connection.scope, connection.document)
+        name = connection.document
+        granted = granted_to(connection.scope, name)
         try:
-            access = await policy.authorize(connection.document, connection.user)
+            access = await policy.authorize(name, connection.user)
         except (Forbidden, Unauthenticated):
             if not granted:
                 raise

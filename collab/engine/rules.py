@@ -5,7 +5,6 @@ Types are above the engine, which asks by name; so every way to a document gets 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pycrdt import Doc
 
 from collab.conf import get_settings
+from collab.engine.runtime.timers import finish_within
 
 if TYPE_CHECKING:
     from collab.engine.rooms.member import Member
@@ -50,8 +50,10 @@ find_rules: list[Callable[[str], DocumentRules | None]] = []
 
 def rules_of(name: str) -> DocumentRules | None:
     """Return the rules of the document ``name``, if it has any."""
-    found = (find(name) for find in find_rules)
-    return next((rules for rules in found if rules is not None), None)
+    for find in find_rules:
+        if (rules := find(name)) is not None:
+            return rules
+    return None
 
 
 async def apply_rules(member: Member, name: str | None, user: Any) -> None:
@@ -65,8 +67,9 @@ async def apply_rules(member: Member, name: str | None, user: Any) -> None:
     if rules is not None:
         member.session.version = rules.version
         member.comment_formats = rules.comment_formats
-        async with asyncio.timeout(PRESENCE_TIMEOUT):
-            presence = await rules.presence(user) if rules.presence else None
+        presence = None
+        if rules.presence is not None:
+            presence = await finish_within(PRESENCE_TIMEOUT, rules.presence(user))
         member.verified = "" if presence is None else _checked(name, presence)
 
 

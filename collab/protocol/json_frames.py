@@ -52,10 +52,19 @@ def read_json(frame: str) -> Any:
             infinity, and halves of surrogate pairs.
         RecursionError: it is nested too deep.
     """
-    value = decoder.decode(frame)
-    if _SURROGATE.search(frame):
+    value = _decode(frame)
+    if not (frame.isascii() and "\\" not in frame) and _SURROGATE.search(frame):
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _decode(text: str) -> Any:
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    # With white space around it, or not valid: the decoder's own functions know what to do.
+    return value if end == len(text) else decoder.decode(text)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -64,3 +73,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 #: Reads the same texts as ``JSON.parse``.
 decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+#: Reads one value, and returns the place behind it.
+_scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once  # type: ignore[attr-defined]  # Missing in typeshed.

@@ -6,7 +6,9 @@ carries the effects out.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 
@@ -56,6 +58,8 @@ _UPDATE: Final = bytes((MessageType.SYNC, SyncType.UPDATE))
 _STEP2: Final = bytes((MessageType.SYNC, SyncType.STEP2))
 #: Size of the frame of a short update -> the byte that says how long the update is.
 _LENGTHS: Final = {size + len(_UPDATE) + 1: bytes((size,)) for size in range(128)}
+#: Answers to "hello" that are kept, one for each access and version of a type.
+_MAX_HELLOS: Final = 64
 #: Bytes of a frame besides an update in it, at most.
 _HEADER_SIZE: Final = 16
 
@@ -156,10 +160,9 @@ class Session:
             return _refusal(request.action, request.request_id, error, 405)
         self.greeted = True
         self._compare_version(request.arguments.get("version"))
-        hello = {**self._access_data(), "server": __version__, "durable": self._durable}
-        if self.version is not None:
-            hello["version"] = self.version
-        return Reply(json_frame("hello", request_id=request.request_id, data=hello))
+        head, tail = _hello(self.access.label, self._durable, self.version)
+        request_id = request.request_id
+        return Reply(f"{head}{'null' if request_id is None else json.dumps(request_id)}{tail}")
 
     def change_access(self, access: Access) -> Reply | None:
         """Change the access of the member; return the frame that reports it."""
@@ -250,6 +253,15 @@ def _last_bytes(frame: bytes, position: int) -> bytes:
     if end != len(frame):
         raise ProtocolViolation("The frame has bytes behind its end.")
     return payload
+
+
+@lru_cache(_MAX_HELLOS)
+def _hello(access: str, durable: bool, version: int | None) -> list[str]:
+    """Return the answer to "hello" before and behind the request's id; nearly all are the same."""
+    hello: dict[str, Any] = {"access": access, "server": __version__, "durable": durable}
+    if version is not None:
+        hello["version"] = version
+    return json_frame("hello", request_id=-1, data=hello).split("-1", 1)
 
 
 def _refusal(action: object, request_id: object, error: str, status: int) -> Reply:

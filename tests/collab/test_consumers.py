@@ -416,6 +416,25 @@ async def test_a_connect_of_the_project_decides_who_may_connect(
         assert ann.access == "write"
 
 
+@pytest.mark.parametrize(
+    "name", ["websocket_connect", "websocket_disconnect", "dispatch", "connect", "accept"]
+)
+async def test_each_method_of_a_connections_begin_and_end_may_be_overridden(
+    settings: Any, name: str
+) -> None:
+    settings.COLLAB = {**settings.COLLAB, "DEFAULT_ACCESS": "write"}
+    called = asyncio.Event()
+
+    async def override(self: Any, *args: Any, **kwargs: Any) -> None:
+        called.set()
+        await getattr(super(own, self), name)(*args, **kwargs)
+
+    own = type("Own", (YjsConsumer,), {name: override})
+    async with connect(serve(own), "/ws/room") as ann:
+        assert ann.access == "write"
+    await called.wait()
+
+
 @REFUSALS
 async def test_a_refusal_is_obeyed_when_a_client_connects(
     monkeypatch: pytest.MonkeyPatch, refusal: Access | Exception, code: int

@@ -25,17 +25,30 @@ class Tap(Pipe):
         self._request = request(room)
         self._protocol = new_protocol(application)
 
-    async def __aenter__(self) -> Self:
+    def knock(self) -> None:
+        """Send the request, and wait for nothing."""
         self._protocol.connection_made(self)
         self._protocol.data_received(self._request)
+
+    def hang_up(self) -> None:
+        """Be gone, and wait for nothing."""
+        self._protocol.connection_lost(None)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the server has a task for the connection."""
+        return bool(self._protocol.tasks)
+
+    async def __aenter__(self) -> Self:
+        self.knock()
         # The server's answer, and a step 1.
         await until(lambda: len(self.written) > 1)
         assert self.written[0].startswith(b"HTTP/1.1 101")
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        self._protocol.connection_lost(None)
-        await until(lambda: not self._protocol.tasks)
+        self.hang_up()
+        await until(lambda: not self.is_served)
 
     def send(self, message: bytes) -> None:
         """Deliver a message of the client."""

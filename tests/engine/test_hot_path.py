@@ -31,8 +31,15 @@ from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.relay.layer_channel import Message
 from collab.protocol import presence
-from collab.protocol.frames import PresenceState, presence_frame, step1_frame, update_frame
+from collab.protocol.frames import (
+    PresenceState,
+    presence_frame,
+    step1_frame,
+    step2_frame,
+    update_frame,
+)
 from collab.protocol.yjs import updates
+from collab.protocol.yjs.updates import EMPTY_UPDATE
 from collab.testing import close_rooms
 from collab_storage import updates as stored_updates
 from collab_storage.base import LogEntry
@@ -86,6 +93,17 @@ class Meter:
             return observe(doc, counted)
 
         self._patch.setattr(Doc, "observe", observe_counted)
+
+    def count_timers(self) -> None:
+        """Count timers of the running loop, each by the function that it calls."""
+        loop = asyncio.get_running_loop()
+        original = loop.call_at
+
+        def call_at(when: float, callback: Any, *args: Any, **options: Any) -> asyncio.TimerHandle:
+            self.calls[callback.__qualname__] += 1
+            return original(when, callback, *args, **options)
+
+        self._patch.setattr(loop, "call_at", call_at)
 
     def count_tasks(self) -> None:
         """Count tasks that the running loop makes."""
@@ -345,6 +363,42 @@ async def test_a_document_is_encoded_once_for_all_who_come(
                 await told(taps)
     assert counted["documents encoded"] + counted["merges"] <= 1
     assert (counted["frames"], counted["tasks"], counted["hops"]) == (1, 0, 0)
+
+
+async def test_a_client_that_joins_and_leaves_takes_a_task_and_the_timer_of_its_first_frame(
+    meter: Meter, storage: HinderedStorage
+) -> None:
+    async with party(application, 2):
+        meter.count_timers()
+        with meter.counting() as counted:
+            await visit(Tap(application, "room"), step1_frame(b"\0"))
+    assert counted == {"tasks": 1, "Deadline._miss": 1, "frames": 2}
+
+
+async def test_a_client_that_has_brought_nothing_new_leaves_without_waiting_for_its_receipt(
+    meter: Meter, storage: HinderedStorage
+) -> None:
+    async with party(application, 1, "other") as taps, party(application, 1):
+        async with busy(taps, storage):
+            with meter.counting() as counted:
+                # The answer to the server's question.
+                await visit(Tap(application, "room"), step1_frame(b"\0"), step2_frame(EMPTY_UPDATE))
+            assert current_hub().writer.has("room")
+        await current_hub().writer.idle()
+    assert counted["tasks"] == 1
+
+
+async def visit(tap: Tap, *frames: bytes) -> None:
+    """Join, send frames, and leave, without a timer of the test's own."""
+    tap.knock()
+    await _rest()
+    for frame in frames:
+        tap.send(frame)
+    await _rest()
+    assert tap.is_served
+    tap.hang_up()
+    await _rest()
+    assert not tap.is_served
 
 
 # Storing.

@@ -212,6 +212,12 @@ def test_a_member_that_lost_its_right_to_write_is_informed_anew() -> None:
 # JSON.
 
 
+@pytest.mark.parametrize("request_id", ["null", "7", "-1", "0.5", "true", '"-1"', '"a \\" b"'])
+def test_hello_is_answered_with_its_request_id(request_id: str) -> None:
+    hello = f' {{"action": "hello", "request_id": {request_id}}}\n'
+    assert answer(session(), hello)["request_id"] == json.loads(request_id)
+
+
 @pytest.mark.parametrize(("access", "word"), [(Access.READ, "read"), (Access.WRITE, "write")])
 @pytest.mark.parametrize("durable", [True, False])
 def test_hello_is_answered_with_what_a_client_needs_to_know(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import Any
 
 from django.urls.resolvers import RoutePattern
@@ -67,7 +67,7 @@ class Hub:
 
     # Joining.
 
-    def pending_join(self, name: str, user_id: str | None) -> AbstractContextManager[PendingJoin]:
+    def pending_join(self, name: str, user_id: str | None) -> PendingJoin:
         """Record during the block, which authorizes and joins, whether access changes."""
         return self._live.pending_join(name, user_id)
 
@@ -80,14 +80,15 @@ class Hub:
             Restarting: the process is about to end.
         """
         self._check_draining()
-        key = name, stored
+        key, live = (name, stored), self._live
+        live.begin_joining(key)
         try:
-            with self._live.joining(key):
-                # An opened room may be unloaded again before this task runs on.
-                while (room := self.rooms.get(key)) is None:
-                    await self._loader.open(key, opener)
-                room.join(member)
+            # An opened room may be unloaded again before this task runs on.
+            while (room := live.rooms.get(key)) is None:
+                await self._loader.open(key, opener)
+            room.join(member)
         finally:
+            live.end_joining(key)
             self._upkeep.unload_later(key)
             self._upkeep.release_idle_later(name)
         return room
@@ -116,7 +117,8 @@ class Hub:
         A server that shuts down waits for its connections, and so for their updates.
         """
         rooms = [room for name in names if (room := self.rooms.get((name, True)))]
-        if not any(map(self.writer.has, names)) and not any(room.is_checking for room in rooms):
+        is_unsaved = any(map(self._store.has_unsaved, names))
+        if not is_unsaved and not any(room.is_checking for room in rooms):
             # A connection that wrote nothing, the usual case, needs no timer.
             return
         with suppress(TimeoutError):

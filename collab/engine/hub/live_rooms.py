@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,13 +16,36 @@ __all__ = ["Key", "LiveRooms", "PendingJoin", "RoomOpening"]
 Key = tuple[str, bool]
 
 
-@dataclass(eq=False)
 class PendingJoin:
-    """A connection that is being authorized and has not joined yet."""
+    """A connection that is being authorized and has not joined yet, as long as the block runs.
 
-    user_id: str | None
-    #: Whether the connection's access may have changed meanwhile.
-    needs_recheck: bool = False
+    Args:
+        pending: those of all documents, by name.
+        name: of the document.
+        user_id: of the connection.
+    """
+
+    # A function with contextmanager would make three times as many calls for each connection.
+    __slots__ = ("_name", "_pending", "needs_recheck", "user_id")
+
+    def __init__(
+        self, pending: dict[str, set[PendingJoin]], name: str, user_id: str | None
+    ) -> None:
+        self._pending = pending
+        self._name = name
+        self.user_id = user_id
+        #: Whether the connection's access may have changed meanwhile.
+        self.needs_recheck = False
+
+    def __enter__(self) -> PendingJoin:
+        self._pending.setdefault(self._name, set()).add(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        others = self._pending[self._name]
+        others.discard(self)
+        if not others:
+            del self._pending[self._name]
 
 
 @dataclass(eq=False)
@@ -47,8 +67,8 @@ class LiveRooms:
         self.clearing: dict[str, set[asyncio.Task[None]]] = {}
         #: Connections without a document.
         self.lobby: set[Member] = set()
-        self._joining: Counter[Key] = Counter()
-        self._pending: defaultdict[str, set[PendingJoin]] = defaultdict(set)
+        self._joining: dict[Key, int] = {}
+        self._pending: dict[str, set[PendingJoin]] = {}
 
     def add_clearing(self, name: str, task: asyncio.Task[None]) -> None:
         """Have the next opening of a document of this name wait for ``task``."""
@@ -101,28 +121,21 @@ class LiveRooms:
         room = self.rooms.get(key)
         return room is not None and not room.is_used and key not in self._joining
 
-    @contextmanager
-    def joining(self, key: Key) -> Iterator[None]:
-        """Keep a room from being idle during the block."""
-        self._joining[key] += 1
-        try:
-            yield
-        finally:
-            self._joining[key] -= 1
-            if not self._joining[key]:
-                del self._joining[key]
+    def begin_joining(self, key: Key) -> None:
+        """Keep a room from being idle until :meth:`end_joining` is called as often."""
+        self._joining[key] = self._joining.get(key, 0) + 1
 
-    @contextmanager
-    def pending_join(self, name: str, user_id: str | None) -> Iterator[PendingJoin]:
+    def end_joining(self, key: Key) -> None:
+        """End the time in which a room is not idle, unless others are joining."""
+        left = self._joining[key] - 1
+        if left:
+            self._joining[key] = left
+        else:
+            del self._joining[key]
+
+    def pending_join(self, name: str, user_id: str | None) -> PendingJoin:
         """Record during the block, which authorizes and joins, whether access changes."""
-        pending = PendingJoin(user_id)
-        self._pending[name].add(pending)
-        try:
-            yield pending
-        finally:
-            self._pending[name].discard(pending)
-            if not self._pending[name]:
-                del self._pending[name]
+        return PendingJoin(self._pending, name, user_id)
 
     @property
     def pending_names(self) -> set[str]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from types import coroutine
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Protocol
 
 from collab.conf import Settings
 from collab.engine.connections.fast_path import Send
 from collab.engine.runtime.counters import counters
+from collab.engine.runtime.timers import resume
 from collab.protocol.frames import step1_frame, update_frame
 from collab.protocol.json_frames import json_frame
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE, merge
@@ -248,7 +248,7 @@ class Outbox:
             self._needs_task = True
             self._start(message)
         else:
-            self._drain_later(_resume(sending, blocked_on))
+            self._drain_later(resume(sending, blocked_on))
 
     def _drain_later(self, blocked: Awaitable[None]) -> None:
         self._drain = asyncio.create_task(self._drain_backlog(blocked), name="drain outbox")
@@ -329,21 +329,3 @@ def _message(frame: bytes | str) -> dict[str, Any]:
 
 def _size(message: dict[str, Any]) -> int:
     return len(message.get("bytes") or message.get("text") or "")
-
-
-@coroutine
-def _resume(sending: Generator[Any, None, None], blocked_on: Any) -> Generator[Any, None, None]:
-    """Go on with a coroutine that has been run up to its first wait, in a task."""
-    while True:
-        try:
-            yield blocked_on
-        except BaseException as error:
-            try:
-                blocked_on = sending.throw(error)
-            except StopIteration:
-                return
-            continue
-        try:
-            blocked_on = next(sending)
-        except StopIteration:
-            return

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["Clock", "Deadline", "LoopLag", "Timer"]
+__all__ = [
+    "Clock",
+    "Deadline",
+    "DeadlineExceeded",
+    "LoopLag",
+    "Timer",
+    "finish_within",
+    "resume",
+]
+
+T = TypeVar("T")
 
 #: Seconds between two beats.
 _INTERVAL = 1.0
@@ -101,3 +113,50 @@ class Deadline:
             self._start()
         else:
             self._on_missed()
+
+
+class DeadlineExceeded(TimeoutError):
+    """The work took longer than it may; any other ``TimeoutError`` is the work's own."""
+
+
+async def finish_within(seconds: float, work: Awaitable[T]) -> T:
+    """Return the result of ``work``, which may wait for at most ``seconds``.
+
+    It is run as far as it goes at once, before a deadline is set up. Most questions to a project
+    are answered without waiting, and a timer that is made and cancelled takes longer than that.
+
+    Raises:
+        DeadlineExceeded: it waits longer, and is cancelled.
+        Exception: ``work`` fails.
+    """
+    running = work.__await__()
+    try:
+        blocked_on = next(running)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            return await resume(running, blocked_on)
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise DeadlineExceeded from error
+
+
+@coroutine
+def resume(running: Generator[Any, None, T], blocked_on: Any) -> Generator[Any, None, T]:
+    """Go on with a coroutine that has been run up to its first wait, in a task."""
+    while True:
+        try:
+            yield blocked_on
+        except BaseException as error:
+            try:
+                blocked_on = running.throw(error)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
+            continue
+        try:
+            blocked_on = next(running)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]

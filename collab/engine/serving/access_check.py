@@ -12,6 +12,7 @@ from collab.access import Access
 from collab.conf import Settings
 from collab.engine.hub.identity import user_id_of
 from collab.engine.runtime.counters import counters
+from collab.engine.runtime.timers import DeadlineExceeded, finish_within
 from collab.engine.serving.current_users import current_user
 from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import MemberError, TryAgainLater
@@ -66,11 +67,8 @@ class AccessCheck:
             Exception: the project could not answer.
         """
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT) as deadline:
-                return await self._ask()
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+            return await finish_within(ANSWER_TIMEOUT, self._ask())
+        except DeadlineExceeded:
             name = getattr(self._authorize, "__qualname__", self._authorize)
             logger.error(_LATE, name, ANSWER_TIMEOUT, extra={"user": user_id_of(self._scope)})
             raise TryAgainLater("Your access cannot be checked now.") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import nullcontext
 from typing import Any, cast
 
 from channels.consumer import get_handler_name
@@ -40,6 +39,7 @@ from collab.engine.serving.layer_events import (
     join_room_group,
     leave_groups,
 )
+from collab.engine.serving.overrides import EVENT_METHODS, FRAME_METHODS, overrides
 from collab.engine.serving.served_consumer import ServedConsumer, new_member
 from collab.exceptions import MemberError, NoSuchDocument
 from collab.protocol.effects import StatelessMessage
@@ -51,13 +51,6 @@ from collab_storage.exceptions import InvalidName
 __all__ = ["ConsumerConnection"]
 
 logger = logging.getLogger("collab.consumers")
-
-#: The turn of a connection whose messages all come from its client.
-_ALONE = nullcontext()
-
-#: Methods of a consumer that see each frame. While a project overrides none of them, frames need
-#: not pass through them.
-_FRAME_METHODS = ("dispatch", "websocket_receive", "receive")
 
 
 class ConsumerConnection:
@@ -88,9 +81,8 @@ class ConsumerConnection:
     ) -> None:
         self.consumer = consumer
         self.scope = consumer.scope = scope
-        self.channel_layer = get_channel_layer(consumer.channel_layer_alias)
-        consumer.channel_layer = self.channel_layer
-        consumer.base_send = send
+        self.channel_layer = layer = get_channel_layer(consumer.channel_layer_alias)
+        consumer.channel_layer, consumer.base_send = layer, send
         consumer._collab_connection = self
         self._base = base
         self._receive, self._send = receive, send
@@ -110,14 +102,15 @@ class ConsumerConnection:
         self._intake = FrameIntake(settings, self.receive_bytes)
         self.stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
         self._socket = socket_of(scope)
-        self._sees_no_frames = not self._overrides(*_FRAME_METHODS)
+        self._sees_no_frames = not overrides(consumer, base, *FRAME_METHODS)
+        self._sees_no_events = not overrides(consumer, base, *EVENT_METHODS)
         self._hub: Hub
         self._room: Room | None = None
         self._member: Member | None = None
         self.room_name: str | None = None
         self.layer_channel = self._new_layer_channel()
-        # Channels handles one message of a connection at a time; so does this.
-        self._turn = _ALONE if self.layer_channel is None else asyncio.Lock()
+        # Channels handles one message at a time; so does this, also if not all are the client's.
+        self._turn = None if self.layer_channel is None else asyncio.Lock()
 
     def _new_layer_channel(self) -> LayerChannel | None:
         """Return a channel of its own; ``None`` if it has none, or shares that of its room."""
@@ -189,16 +182,12 @@ class ConsumerConnection:
         """The room and the user that a log record is about."""
         return {"room": self.room_name, "user": self.user_id}
 
-    def _overrides(self, *names: str) -> bool:
-        cls = type(self.consumer)
-        return any(getattr(cls, name) is not getattr(self._base, name) for name in names)
-
     # Opening documents.
 
     @property
     def makes_plain_docs(self) -> bool:
         """Return whether the project has no ``make_ydoc`` of its own."""
-        return not self._overrides("make_ydoc")
+        return not overrides(self.consumer, self._base, "make_ydoc")
 
     async def make_ydoc(self) -> Doc[Any]:
         """Return a new Doc of the project."""
@@ -220,8 +209,11 @@ class ConsumerConnection:
                 self._intake.busy -= 1
                 message = await self._receive()
                 self._intake.busy += 1
-                async with self._turn:
+                if self._turn is None:
                     await self._handle_message(message)
+                else:
+                    async with self._turn:
+                        await self._handle_message(message)
         except StopConsumer:
             pass
         except asyncio.CancelledError:
@@ -240,15 +232,21 @@ class ConsumerConnection:
             await self.leave()
 
     async def _handle_message(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
         try:
-            if self._sees_no_frames and message["type"] == "websocket.receive":
+            if kind == "websocket.receive" and self._sees_no_frames:
                 await self.receive_message(message)
-            elif not await self._intake.handle_injected(message):
+            elif kind == "websocket.connect" and self._sees_no_events:
+                await self.open()
+            elif kind == "websocket.disconnect" and self._sees_no_events:
+                await self.disconnect(message["code"])
+            elif kind.startswith("websocket.") or not await self._intake.handle_injected(message):
                 await self.consumer.dispatch(message)
         except MemberError as error:
             await self.end_with(error)
 
     async def _handle_layer_event(self, event: dict[str, Any]) -> None:
+        assert self._turn is not None
         async with self._turn:
             self._intake.busy += 1
             try:
@@ -286,9 +284,13 @@ class ConsumerConnection:
         The project is asked for access first, whatever its ``connect()`` does.
         """
         self._admission.enter(current_limits().addresses, address_of(self.scope))
-        await join_class_groups(self.consumer, self.layer_channel)
-        self._enter_as_user()
-        with current_hub().pending_join(self.room_name or "", self.user_id) as pending:
+        if self.consumer.groups:
+            await join_class_groups(self.consumer, self.layer_channel)
+        if self.has_document:
+            self.room_name = self._document_name()
+        user_id = self.user_id
+        self._admission.enter(current_limits().users, user_id)
+        with current_hub().pending_join(self.room_name or "", user_id) as pending:
             self.access_check.access = await self.access_check.ask()
             await self._connect()
         if pending.needs_recheck:
@@ -298,13 +300,11 @@ class ConsumerConnection:
             # No middleware and no project sees the frames.
             self._intake.open_fast_path(socket)
 
-    def _enter_as_user(self) -> None:
-        if self.has_document:
-            try:
-                self.room_name = check_name(self.consumer.make_room_name())
-            except InvalidName as error:
-                raise NoSuchDocument from error
-        self._admission.enter(current_limits().users, self.user_id)
+    def _document_name(self) -> str:
+        try:
+            return check_name(self.consumer.make_room_name())
+        except InvalidName as error:
+            raise NoSuchDocument from error
 
     async def _connect(self) -> None:
         try:

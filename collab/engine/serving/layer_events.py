@@ -63,9 +63,11 @@ def handles_events(consumer: ServedConsumer, base: type) -> bool:
         consumer: the project's.
         base: the class whose methods the project may have overridden.
     """
-    mro = type(consumer).__mro__
+    if consumer.groups or (cls := type(consumer)) is base:
+        return bool(consumer.groups)
+    mro = cls.__mro__
     own = mro[: mro.index(base)] if base in mro else mro
-    return bool(consumer.groups) or any(not _PASSIVE.issuperset(vars(each)) for each in own)
+    return any(not _PASSIVE.issuperset(vars(each)) for each in own)
 
 
 async def join_class_groups(consumer: ServedConsumer, channel: LayerChannel | None) -> None:
@@ -107,6 +109,8 @@ class _Listener:
 
     def __init__(self, layer: ChannelLayer, name: str) -> None:
         self.connections: set[EventConnection] = set()
+        #: The channel is in the group: nothing is left to wait for.
+        self.has_begun = False
         self._name = name
         self._channel = LayerChannel(layer, self._handle)
         # Others wait for it, too, and must not end it when they are cancelled.
@@ -126,6 +130,7 @@ class _Listener:
     async def _begin(self) -> None:
         await self._channel.start()
         await self._channel.join(group_name(self._name))
+        self.has_begun = True
 
     def _handle(self, event: Message) -> None:
         """Handle an event as each connection would, except that an update is applied once."""
@@ -160,7 +165,8 @@ class RoomEvents:
         if (listener := self._listeners.get((layer, name))) is None:
             listener = self._listeners[layer, name] = _Listener(layer, name)
         listener.connections.add(connection)
-        await listener.begun()
+        if not listener.has_begun:
+            await listener.begun()
 
     async def leave(self, layer: ChannelLayer, name: str, connection: EventConnection) -> None:
         """Handle no more events for ``connection``, unless that has not begun."""

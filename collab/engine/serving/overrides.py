@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["check_overrides", "documented"]
+__all__ = ["EVENT_METHODS", "FRAME_METHODS", "check_overrides", "documented", "overrides"]
+
+#: Methods of a consumer that see each frame, and those that see each other event of its client.
+#: While a project overrides none of them, they are not called: that costs more than most events.
+FRAME_METHODS = ("dispatch", "websocket_receive", "receive")
+EVENT_METHODS = ("dispatch", "websocket_connect", "websocket_disconnect")
 
 #: Names that the server does not look up, and the remedy for overriding them.
 _FINAL: Mapping[str, str] = {
@@ -53,6 +58,16 @@ def documented(cls: type, name: str) -> Any:
             is_ours = base.__module__.partition(".")[0] in ("collab", "channels")
             return vars(base)[name] if is_ours else None
     return None
+
+
+def overrides(consumer: object, base: type, *names: str) -> bool:
+    """Return whether the class of a consumer has any of these methods in place of ``base``'s."""
+    cls = type(consumer)
+    if cls is not base:
+        for name in names:
+            if getattr(cls, name) is not getattr(base, name):
+                return True
+    return False
 
 
 def _is_method(value: Any) -> bool:
