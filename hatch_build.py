@@ -34,6 +34,8 @@ COMPILED = (
     "collab.engine.runtime.counters",
     "collab.engine.runtime.token_bucket",
     "collab.engine.serving.frame_intake",
+    "collab.engine.sockets.addresses",
+    "collab.engine.sockets.request_head",
     "collab.engine.storing.unsaved",
     "collab.engine.storing.writer",
     "collab.hocuspocus.address",

@@ -1,6 +1,7 @@
 """uvicorn's websockets, with a shortcut for nearly all frames.
 
-    uvicorn mysite.asgi:application --ws collab.sockets:WebSocketProtocol
+    uvicorn mysite.asgi:application \\
+        --http collab.sockets:HttpProtocol --ws collab.sockets:WebSocketProtocol
 
 A binary or text frame that arrives whole and is a complete message is read from the bytes here, and
 a frame that can be sent at once is written to the transport here. Handshakes, fragments, closing
@@ -33,6 +34,7 @@ from collab.engine.connections.fast_path import TURN_FRAMES
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.engine.sockets.handshake_protocol import WRITABLE, HandshakeProtocol
+from collab.engine.sockets.http_protocol import HttpProtocol
 from collab.engine.sockets.unfinished import current_unfinished
 from collab.protocol.websocket_frames import (
     BINARY,
@@ -45,7 +47,7 @@ from collab.protocol.websocket_frames import (
     header_of,
 )
 
-__all__ = ["WebSocketProtocol"]
+__all__ = ["HttpProtocol", "WebSocketProtocol"]
 
 _FINAL = 0x80
 _CLOSE, _PING, _PONG = _FINAL | 8, _FINAL | 9, _FINAL | 10
@@ -290,6 +292,8 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def pause_writing(self) -> None:
         """Record that the client does not read."""
+        if not self._is_limited:
+            self.limit_unsent()
         self.writable = asyncio.Event()
 
     def resume_writing(self) -> None:
@@ -317,6 +321,8 @@ class WebSocketProtocol(HandshakeProtocol):
         return True
 
     def _write_large(self, payload: bytes | str) -> None:
+        if not self._is_limited:
+            self.limit_unsent()
         body, kind = body_of(payload)
         self.transport.write(header_of(body, kind))
         self.transport.write(body)

@@ -54,6 +54,7 @@ def serve(listener: socket.socket) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             "project.asgi:application",
+            http="collab.sockets:HttpProtocol",
             ws="collab.sockets:WebSocketProtocol",
             # Updates are too small for compression to be worth its time and memory.
             ws_per_message_deflate=False,

@@ -368,7 +368,7 @@ async def test_frames_before_the_application_accepts_wait_for_that() -> None:
 async def test_a_request_that_the_library_refuses_is_answered(headers: bytes, status: int) -> None:
     protocol, pipe = new_protocol(echo), Pipe()
     protocol.connection_made(pipe)
-    protocol.data_received(request().replace(b"Host: here", headers))
+    protocol.data_received(request().replace(b"host: here", headers))
     await until(lambda: pipe.is_closing())
     assert pipe.written[-1].startswith(b"HTTP/1.1 %d " % status)
     protocol.connection_lost(None)
@@ -476,13 +476,26 @@ async def test_the_bytes_sent_are_those_of_the_stock_protocol() -> None:
     assert await written(WebSocketProtocol) == await written(STOCK)
 
 
-async def test_the_system_takes_large_documents_in_pieces() -> None:
+@pytest.mark.parametrize("is_large", [True, False], ids=["a large document", "many small frames"])
+async def test_the_system_takes_no_more_than_it_can_send_soon(is_large: bool) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     client = socket.create_connection(listener.getsockname())
+    client.setblocking(False)
     server, _ = listener.accept()
-    protocol = Line().protocol
-    await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, server)
-    assert 0 < server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) <= 1 << 18
+    protocol: Any = Line().protocol
+    loop = asyncio.get_running_loop()
+    await loop.connect_accepted_socket(lambda: protocol, server)
+    protocol.data_received(request())
+    await until(lambda: protocol.handshake_complete)
+    for _ in range(2):
+        if is_large:
+            assert protocol.write(bytes(1 << 20))
+        while protocol.write(bytes(1000)):
+            pass
+        limit = server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+        assert 0 < limit <= 1 << 18
+        while not protocol.writable.is_set():
+            assert await loop.sock_recv(client, 1 << 20)
     protocol.transport.abort()
     for sock in (client, listener):
         sock.close()

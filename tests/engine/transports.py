@@ -17,11 +17,12 @@ from tests.harness.waiting import DEADLINE
 
 __all__ = ["Line", "Noting", "Pipe", "new_protocol", "request", "served"]
 
+#: uvicorn's HTTP protocol passes names on in small letters.
 _REQUEST = (
-    b"GET /ws/%b HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%b\r\n"
+    b"GET /ws/%b HTTP/1.1\r\nhost: here\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n%b\r\n"
 )
-_DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+_DEFLATE = b"sec-websocket-extensions: permessage-deflate\r\n"
 
 
 def request(room: str = "room", *, compressed: bool = False) -> bytes:

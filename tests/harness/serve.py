@@ -20,6 +20,7 @@ def main(descriptor: int) -> None:
     ping = float(os.environ.get("COLLAB_TEST_PING_INTERVAL", 20))
     config = uvicorn.Config(
         os.environ["COLLAB_TEST_APPLICATION"],
+        http=os.environ.get("COLLAB_TEST_HTTP", "collab.sockets:HttpProtocol"),
         ws=os.environ.get("COLLAB_TEST_WS", "collab.sockets:WebSocketProtocol"),
         ws_max_size=64 * 1024 * 1024,
         ws_ping_interval=ping,

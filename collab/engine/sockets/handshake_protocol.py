@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import lru_cache
-from logging import DEBUG, INFO
+from logging import DEBUG, INFO, getLogger
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string, is_ssl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.http11 import Request
 from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 from collab.engine.connections.fast_path import EXTENSION
 from collab.engine.runtime.counters import counters
+from collab.engine.sockets.addresses import addresses_of
 from collab.engine.sockets.inbox import Inbox
 from collab.engine.sockets.join_queue import current_join_queue
 from collab.engine.sockets.keepalive import current_ping_schedule
 from collab.engine.sockets.request_head import (
     MAX_REQUEST_PART,
+    REQUEST_END,
     Header,
     UsualRequest,
     is_token,
@@ -34,31 +39,14 @@ __all__ = ["WRITABLE", "HandshakeProtocol"]
 
 T = TypeVar("T")
 
-#: The end of a request.
-_REQUEST_END = b"\r\n\r\n"
+_logger = getLogger("uvicorn.error")
 
 #: Limit of bytes that the system accepts and has not sent yet. Without it, the system copies and
 #: keeps megabytes for each client that opens a large document.
 _MAX_UNSENT = 128 * 1024
 _UNSENT_OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
-#: Headers that are the same for many clients, and hold no secret. One object serves all of them.
-_COMMON = frozenset(
-    (
-        b"accept-encoding",
-        b"accept-language",
-        b"cache-control",
-        b"connection",
-        b"host",
-        b"origin",
-        b"pragma",
-        b"sec-websocket-extensions",
-        b"sec-websocket-version",
-        b"upgrade",
-        b"user-agent",
-    )
-)
-#: Such values that are kept, of at most as many bytes as a request has.
+#: Addresses of this server that are kept.
 _MAX_SHARED = 256
 
 #: Shared by all connections that accept more. A set event never waits, so it needs no event loop.
@@ -100,15 +88,51 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     _usual: UsualRequest | None = None
     #: Bytes that the client sent before its turn to join.
     _request = b""
+    #: The system accepts no more bytes than it can send soon.
+    _is_limited = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.library = None
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        # Not that of the base class, which makes a state of the library and a queue of asyncio that
+        # would be dropped at once. A test compares the attributes with those that it sets.
+        self.config = config
+        self.app = config.loaded_app
+        self.loop = _loop or asyncio.get_running_loop()
+        self.logger = _logger
+        self.root_path = config.root_path
+        self.asgi_version = config.asgi_version
+        self.app_state = app_state
+        self.connections = server_state.connections
+        self.tasks = server_state.tasks
+        self.default_headers = server_state.default_headers
         self.queue = Inbox()
+        self.handshake_initiated = False
+        self.handshake_complete = False
+        self.close_sent = False
+        self.disconnected = False
+        self.close_timer = None
+        self.close_timeout = 10.0
+        self.initial_response = None
+        self.library = None
+        self.read_paused = False
         self.writable = WRITABLE
+        self.ping_interval = config.ws_ping_interval
+        self.ping_timeout = config.ws_ping_timeout
+        self.ping_timer = None
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        self.ping_sent_at = self.last_ping_rtt = 0.0
+        self.frames = []
+        self.curr_msg_data_type = "bytes"
 
+    # Nothing sets it: the base class's __init__ is not called.
     @property
-    def conn(self) -> ServerProtocol:
+    def conn(self) -> ServerProtocol:  # type: ignore[override]
         """The library's state; made again if it was released."""
         if self.library is None:
             # Without extensions: an update gains nothing from compression, and a frame that
@@ -120,39 +144,59 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             )
         return self.library
 
-    @conn.setter
-    def conn(self, conn: ServerProtocol) -> None:
-        self.library = conn
-
     def connection_made(self, transport: Any) -> None:
-        """Begin; a large document is sent in pieces, and other connections run in between."""
-        super().connection_made(transport)
-        self.server = _shared(self.server)
-        sock = transport.get_extra_info("socket")
+        """Begin, as the base class does, which also logs it for debugging."""
+        if self.logger.isEnabledFor(DEBUG):
+            super().connection_made(transport)
+        self.connections.add(self)
+        self.transport = transport
+        server, self.client = addresses_of(transport)
+        self.server = _shared(server)
+        self.scheme = "wss" if is_ssl(transport) else "ws"
+
+    def limit_unsent(self) -> None:
+        """Make the system take no more than it can send soon.
+
+        A large document is sent in pieces, and other connections run in between.
+        """
+        self._is_limited = True
+        sock = self.transport.get_extra_info("socket")
         is_tcp = sock is not None and sock.family in (AF_INET, AF_INET6)
         if is_tcp and _UNSENT_OPTION is not None:
             sock.setsockopt(IPPROTO_TCP, _UNSENT_OPTION, _MAX_UNSENT)
 
+    def join_by(self, usual: UsualRequest) -> None:
+        """Begin with a request that was read already, once this connection may join."""
+        self._usual = usual
+        current_join_queue().add(self._come_in)
+
     def _knock(self, data: bytes) -> None:
         """Keep the request, and bytes that follow it, until this connection may join."""
-        if not self._request:
+        if not self._request and self._usual is None:
             current_join_queue().add(self._come_in)
         self._request += data
 
     def _come_in(self) -> None:
-        """Read the request, unless the client has left."""
+        """Begin with the request, unless the client has left."""
         if self.transport.is_closing():
             return
-        (request, end, rest), self._request = self._request.partition(_REQUEST_END), b""
-        usual = read_request(request) if end and not self.logger.isEnabledFor(DEBUG) else None
-        if usual is not None:
-            self._begin(usual)
-        else:
-            super().data_received(request + end)
-        if not self.handshake_initiated:
-            self._refuse_request(request)
-        elif rest:
+        rest = self._request if self._usual is not None else self._read_request()
+        if self._usual is not None:
+            self._begin(self._usual)
+        self._request = b""
+        if self.handshake_initiated and rest:
             self._wait_for_handshake(rest)
+
+    def _read_request(self) -> bytes:
+        """Read the request, and return the bytes behind it."""
+        request, end, rest = self._request.partition(REQUEST_END)
+        if end and not self.logger.isEnabledFor(DEBUG):
+            self._usual = read_request(request)
+        if self._usual is None:
+            super().data_received(request + end)
+            if not self.handshake_initiated:
+                self._refuse_request(request)
+        return rest
 
     def _refuse_request(self, request: bytes) -> None:
         """Answer a request that the library does not accept, and close the connection."""
@@ -175,7 +219,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     def _begin(self, usual: UsualRequest) -> None:
         """Ask the application about a usual request, as the base class does about any."""
         self.partial = bytearray()
-        self._usual, self.handshake_initiated = usual, True
+        self.handshake_initiated = True
         path, _, query = usual.target.partition("?")
         self.scope = {
             "type": "websocket",
@@ -235,11 +279,8 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     def run_asgi(self) -> Any:
         """Run the application, which finds the socket in its scope."""
         scope: Any = self.scope
-        scope["headers"] = [
-            _shared(each) if each[0] in _COMMON else each for each in scope["headers"]
-        ]
         scope["extensions"][EXTENSION] = {"socket": self}
-        application = self.app
+        application = _without_proxies(self.app, scope["headers"])
 
         def run(_: Any, receive: Any, send: Any) -> Any:
             return application(scope, receive, send)
@@ -268,3 +309,14 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
 def _shared(value: T) -> T:
     """Return an equal value that other connections have, too."""
     return value
+
+
+def _without_proxies(application: Any, headers: list[Header]) -> Any:
+    """Return the application without uvicorn's middleware for proxies if none sent the request.
+
+    Its coroutine would wait as long as the connection lasts.
+    """
+    is_proxied = any(b"forwarded" in name.lower() for name, _ in headers)
+    if type(application) is ProxyHeadersMiddleware and not is_proxied:
+        return application.app
+    return application

@@ -1,7 +1,7 @@
-"""Reads the request of a handshake again, after uvicorn's parser has accepted it, and answers it.
+"""Reads the usual request of a websocket's handshake, and answers it.
 
-uvicorn passes it on as bytes. The library reads them line by line in coroutines, and parses each
-header by its grammar, which takes longer than the rest of the handshake.
+The library reads a request line by line in coroutines, and parses each header by its grammar, which
+takes longer than the rest of the handshake.
 """
 
 from __future__ import annotations
@@ -9,54 +9,91 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha1
+from typing import Final
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-__all__ = ["MAX_REQUEST_PART", "Header", "UsualRequest", "is_token", "read_request"]
+__all__ = ["MAX_REQUEST_PART", "REQUEST_END", "Header", "UsualRequest", "is_token", "read_request"]
 
 Header = tuple[bytes, bytes]
 
+#: The end of a request.
+REQUEST_END: Final = b"\r\n\r\n"
 #: The largest part of a request that the library reads.
-MAX_REQUEST_PART = 8192
+MAX_REQUEST_PART: Final = 8192
 
-_MAX_HEADERS = 128
+_MAX_HEADERS: Final = 128
 _NAME = rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+"
-_REQUEST_LINE = re.compile(rb"GET ([\x21-\x7e]+) HTTP/1\.1")
-_HEADER_LINE = re.compile(rb"(%b):[\t ]*([\t\x20-\x7e]*)" % _NAME)
+#: A request without its end. No other parser may read it differently: lines end with CRLF, no space
+#: is around a name, no line goes on in the next one, and the target is a path of this server.
+_HEAD = re.compile(
+    rb"GET (/[\x21-\x7e]*) HTTP/1\.1((?:\r\n%b:[\t\x20-\x7e]*)+)" % _NAME,
+)
 _TOKEN = re.compile(_NAME)
 #: 16 bytes in base64.
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 #: Firefox sends the first one.
-_CONNECTIONS = ([b"keep-alive, Upgrade"], [b"Upgrade"])
+_CONNECTIONS = frozenset((b"keep-alive, Upgrade", b"Upgrade"))
 _SUBPROTOCOLS = re.compile(rb"%b(?:, ?%b)*" % (_NAME, _NAME))
-#: Headers that announce a body, which a handshake has not.
-_LENGTH, _CODING = b"content-length", b"transfer-encoding"
+_PROTOCOL: Final = b"sec-websocket-protocol"
+#: Headers that a usual request has once, or not at all.
+_SINGLE = (
+    b"connection",
+    b"host",
+    b"origin",
+    b"sec-websocket-key",
+    b"sec-websocket-version",
+    b"upgrade",
+)
+#: Headers that are the same for many clients, and hold no secret. One object serves all of them.
+_COMMON = frozenset(
+    (
+        b"accept-encoding",
+        b"accept-language",
+        b"cache-control",
+        b"connection",
+        b"host",
+        b"origin",
+        b"pragma",
+        b"sec-websocket-extensions",
+        b"sec-websocket-version",
+        b"upgrade",
+        b"user-agent",
+    )
+)
+#: Such headers that are kept, of at most as many bytes as a request has.
+_MAX_SHARED: Final = 256
 #: RFC 6455, section 1.3.
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_ANSWER = (
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ANSWER: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: %b\r\n%b\r\n"
 )
 
 
-@dataclass(slots=True)
+# No dataclass: a compiled one has no slots.
 class UsualRequest:
     """A valid request as browsers and libraries write it.
 
     Args:
         target: the path, and the query.
-        headers: as they came.
+        headers: in their order, with names in small letters.
         subprotocols: that the client offers.
         key: to be answered.
     """
 
-    target: str
-    headers: list[Header]
-    subprotocols: list[str]
-    key: bytes
+    __slots__ = ("headers", "key", "subprotocols", "target")
+
+    def __init__(
+        self, target: str, headers: list[Header], subprotocols: list[str], key: bytes
+    ) -> None:
+        self.target = target
+        self.headers = headers
+        self.subprotocols = subprotocols
+        self.key = key
 
     def answer(self, headers: Iterable[Header]) -> bytes:
         """Return the response that accepts it, with more headers."""
@@ -77,41 +114,44 @@ def is_token(name: str) -> bool:
 
 
 def read_request(head: bytes) -> UsualRequest | None:
-    """Return the usual request in ``head``, without its end; ``None`` leaves it to the library."""
-    if len(head) >= MAX_REQUEST_PART:
-        return None
-    first, *lines = head.split(b"\r\n")
-    usual = _REQUEST_LINE.fullmatch(first)
-    if usual is None or len(lines) > _MAX_HEADERS:
+    """Return the usual request in ``head``, without its end; ``None`` leaves it to others."""
+    if len(head) >= MAX_REQUEST_PART or (found := _HEAD.fullmatch(head)) is None:
         return None
     headers: list[Header] = []
-    values: dict[bytes, list[bytes]] = {}
-    for line in lines:
-        if (header := _HEADER_LINE.fullmatch(line)) is None:
+    values: dict[bytes, bytes] = {}
+    subprotocols: list[str] = []
+    for line in found[2].split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b"\t ")
+        if name == _PROTOCOL:
+            if _SUBPROTOCOLS.fullmatch(value) is None:
+                return None
+            subprotocols.extend([each.strip() for each in value.decode("ascii").split(",")])
+        elif name in values and name in _SINGLE:
             return None
-        name, value = header[1], header[2].rstrip(b"\t ")
-        headers.append((name, value))
-        values.setdefault(name.lower(), []).append(value)
-    if not _is_usual(values):
+        values[name] = value
+        header = name, value
+        headers.append(_shared(header) if name in _COMMON else header)
+    if len(headers) > _MAX_HEADERS or not _is_usual(values):
         return None
-    offers = values.get(b"sec-websocket-protocol", [])
-    subprotocols = [each.strip() for offer in offers for each in offer.decode("ascii").split(",")]
-    return UsualRequest(
-        usual[1].decode("ascii"), headers, subprotocols, values[b"sec-websocket-key"][0]
-    )
+    key = values[b"sec-websocket-key"]
+    return UsualRequest(found[1].decode("ascii"), headers, subprotocols, key)
 
 
-def _is_usual(values: dict[bytes, list[bytes]]) -> bool:
-    """Return whether a handshake is as browsers and libraries write it."""
-    keys = values.get(b"sec-websocket-key", ())
+def _is_usual(values: dict[bytes, bytes]) -> bool:
+    """Return whether a handshake is as browsers and libraries write it, and has no body."""
     return (
-        values.get(b"upgrade") == [b"websocket"]
+        values.get(b"upgrade") == b"websocket"
         and values.get(b"connection") in _CONNECTIONS
-        and values.get(b"sec-websocket-version") == [b"13"]
-        and len(values.get(b"origin", ())) < 2
-        and all(map(_SUBPROTOCOLS.fullmatch, values.get(b"sec-websocket-protocol", ())))
-        and len(keys) == 1
-        and _KEY.fullmatch(keys[0]) is not None
-        and _LENGTH not in values
-        and _CODING not in values
+        and values.get(b"sec-websocket-version") == b"13"
+        and _KEY.fullmatch(values.get(b"sec-websocket-key", b"")) is not None
+        and bool(values.get(b"host"))
+        and b"content-length" not in values
+        and b"transfer-encoding" not in values
     )
+
+
+@lru_cache(_MAX_SHARED)
+def _shared(header: Header) -> Header:
+    """Return an equal header that other connections have, too."""
+    return header

@@ -70,6 +70,7 @@ class Command(BaseCommand):
             reload=options["reload"],
             reload_includes=_TEMPLATES if options["reload"] and _has_watchfiles() else None,
             forwarded_allow_ips=options["forwarded_allow_ips"],
+            http="collab.sockets:HttpProtocol",
             ws="collab.sockets:WebSocketProtocol",
             ws_max_size=_largest_frame(get_settings()),
             # Updates are too small for compression to be worth its time and memory.

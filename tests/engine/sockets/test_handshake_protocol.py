@@ -63,6 +63,25 @@ async def test_usual_handshake_is_answered_as_by_uvicorn(answer: str) -> None:
     assert await answered(WebSocketProtocol, ANSWERS[answer]) == expected
 
 
+def test_every_attribute_of_the_base_class_is_set() -> None:
+    # A release of uvicorn that adds one is noticed here.
+    async def compare() -> None:
+        stock, own = (new_protocol(accepting, kind) for kind in (STOCK, WebSocketProtocol))
+        for protocol in (stock, own):
+            protocol.connection_made(Pipe())
+        expected = vars(stock)
+        replaced = {"app", "config", "conn", "connections", "queue", "tasks", "transport"}
+        found = {name: getattr(own, name) for name in expected}
+        assert {name: found[name] for name in expected.keys() - replaced - {"writable"}} == {
+            name: expected[name] for name in expected.keys() - replaced - {"writable"}
+        }
+        assert found["writable"].is_set()
+        assert found["queue"].empty()
+        assert [*own.connections] == [own]
+
+    asyncio.run(compare())
+
+
 def has_answered(protocol: WebSocketsSansIOProtocol) -> bool:
     """Return whether the application has accepted a client, and has ended."""
     return protocol.handshake_complete and not protocol.tasks
@@ -94,12 +113,10 @@ async def test_clients_share_equal_headers_but_no_secrets() -> None:
         scopes.append(scope)
         await accepting(scope, receive, send)
 
-    # uvicorn's HTTP protocol passes names on in small letters.
-    data = re.sub(rb"(?m)^[-\w]+(?=: )", lambda name: name[0].lower(), request())
     for _ in range(2):
         protocol = new_protocol(application)
         protocol.connection_made(Pipe())
-        protocol.data_received(data.replace(b"\r\n\r\n", b"\r\ncookie: a=b\r\n\r\n"))
+        protocol.data_received(request().replace(b"\r\n\r\n", b"\r\ncookie: a=b\r\n\r\n"))
         await until(partial(has_answered, protocol))
         protocol.connection_lost(None)
     one, other = (scope["headers"] for scope in scopes)

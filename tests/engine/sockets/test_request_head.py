@@ -34,7 +34,9 @@ def test_usual_request_is_read_as_by_the_library(lines: bytes) -> None:
     (expected,) = protocol.events_received()
     found = usual(USUAL + lines).for_library()
     assert found == expected
-    assert [*found.headers.raw_items()] == [*expected.headers.raw_items()]
+    names = [name.lower() for name, _ in expected.headers.raw_items()]
+    values = [value for _, value in expected.headers.raw_items()]
+    assert [*found.headers.raw_items()] == [*zip(names, values, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,11 @@ def test_firefox_is_usual() -> None:
         USUAL.replace(b"GET", b"POST"),
         USUAL.replace(b"HTTP/1.1", b"HTTP/1.0"),
         USUAL.replace(b"/ws", b"/\xc3\xa9"),
+        USUAL.replace(b"/ws", b"https://example.org/ws"),
+        USUAL.replace(b"/ws/room?a=b", b"*"),
+        USUAL.replace(b"\r\nUp", b"\nUp"),
+        USUAL.replace(b"Upgrade:", b"Upgrade :"),
+        USUAL + b"\r\n: no name",
         USUAL + b"\r\nno colon",
         USUAL + b"\r\n folded: line",
         USUAL + b"\r\nX: \xe9",
@@ -91,6 +98,11 @@ def test_firefox_is_usual() -> None:
         USUAL + b"\r\nSec-WebSocket-Protocol:",
         USUAL + KEY,
         USUAL + VERSION,
+        USUAL + b"\r\nHOST: example.com",
+        USUAL + b"\r\nUpgrade: websocket",
+        USUAL + b"\r\nConnection: Upgrade",
+        USUAL.replace(b"\r\nHost: example.org", b""),
+        USUAL.replace(b"example.org", b" "),
         USUAL.replace(KEY, b""),
         USUAL.replace(VERSION, b""),
         USUAL.replace(UPGRADE, b""),
