@@ -161,7 +161,7 @@ def mark_columns(using: str, name: str) -> str:
 
 @cache
 def _log_statement(using: str) -> str:
-    """Return the statement for a document's log; the time of SQLite is text."""
+    """Return the statement for a document's log and version; the time of SQLite is text."""
     quote = connections[using].ops.quote_name
     log, documents = quote(Update._meta.db_table), quote(Document._meta.db_table)
     names = ("document_id", "id", "data", "format", "user_id")
@@ -170,7 +170,7 @@ def _log_statement(using: str) -> str:
     at = f"{'+' if connections[using].vendor == 'sqlite' else ''}u.{quote('at')}"
     joined = f"{log} u JOIN {documents} d ON d.{quote('id')} = u.{quote('document_id')}"
     where = f"d.{quote('name')} = %s ORDER BY u.{quote('id')}"
-    return f"SELECT {columns}, {at} FROM {joined} WHERE {where}"
+    return f"SELECT {columns}, {at}, d.{quote('version')} FROM {joined} WHERE {where}"
 
 
 def _marks_statement(connection: BaseDatabaseWrapper, count: int) -> str:
@@ -211,8 +211,9 @@ class Queries:
             if found is None:
                 return None
             pk, snapshot, snapshot_format, version = found
-            # Otherwise the name belongs to another document since then.
-            if all(row[0] == pk for row in rows):
+            # Otherwise the name belongs to another document since then, or the rows are deleted.
+            # SQLite may use their ids again, for updates that `replace` would delete.
+            if not rows or (rows[0][0], rows[0][-1]) == (pk, version):
                 break
         check_formats(name, snapshot_format, ((row[1], row[3]) for row in rows))
         times = cache(partial(_read, connections[self.using]))

@@ -28,7 +28,8 @@ SET_UP = f"""
     PRAGMA foreign_keys = ON;
 """
 # The snapshot is the last column: those before it are read without it. Appending does not touch
-# the row of the document, as SQLite would write the snapshot again.
+# the row of the document, as SQLite would write the snapshot again, nor the table of AUTOINCREMENT,
+# which would be another page of each commit.
 SCHEMA = f"""
     PRAGMA journal_mode = WAL;
     BEGIN IMMEDIATE;
@@ -42,7 +43,7 @@ SCHEMA = f"""
         snapshot BLOB
     );
     CREATE TABLE IF NOT EXISTS updates (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         document_id INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
         at TEXT NOT NULL,
         user_id TEXT,

@@ -121,7 +121,8 @@ class LogRow:
     """An update in a document's log.
 
     Args:
-        id: unique within the storage, in no certain order.
+        id: unique among the stored rows, in no certain order; it may be used again after the row is
+            deleted, which changes the version of the document.
         data: as it was appended.
         user_id: of the entry that was appended.
         at: of that entry; only needed of a storage that keeps the history of documents.

@@ -6,9 +6,10 @@ not get the change.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Coalesce, Greatest, Length
 from django.utils.translation import gettext_lazy as _
 
@@ -17,11 +18,17 @@ from .formats import UPDATE_FORMAT
 from .journal import EventKind
 from .versions import MAX_TITLE_LENGTH, VersionKind
 
+if TYPE_CHECKING:
+    BigAutoField = models.BigAutoField[Any, int]
+else:
+    BigAutoField = models.BigAutoField
+
 __all__ = [
     "Document",
     "DocumentQuerySet",
     "DocumentVersion",
     "EventLease",
+    "LogRowIdField",
     "QueuedEvent",
     "RefusedState",
     "StoredDeletions",
@@ -84,9 +91,20 @@ class Document(models.Model):
         return self.name
 
 
+class LogRowIdField(BigAutoField):
+    """A key that SQLite may use again once its row is deleted.
+
+    Keys that are never used again (``AUTOINCREMENT``) would make each commit write a page more.
+    """
+
+    def db_type_suffix(self, connection: BaseDatabaseWrapper) -> str | None:
+        return None if connection.vendor == "sqlite" else super().db_type_suffix(connection)
+
+
 class Update(models.Model):
     """An update that the snapshot of its document does not cover."""
 
+    id = LogRowIdField(primary_key=True)
     document = models.ForeignKey(Document, models.CASCADE, related_name="updates")
     data = models.BinaryField()
     format = models.PositiveSmallIntegerField(default=UPDATE_FORMAT)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from django.db import connections
 
-__all__ = ["after_statements", "elsewhere", "in_executor"]
+__all__ = ["after_statements", "elsewhere", "in_executor", "pages_written"]
 
 T = TypeVar("T")
 
@@ -47,3 +49,13 @@ def after_statements(using: str, actions: dict[int, Callable[[], Any]]) -> Itera
 
     with connections[using].execute_wrapper(execute):
         yield statements
+
+
+def pages_written(file: Path, change: Callable[[], Any]) -> int:
+    """Return the number of pages that a change writes to the log of a SQLite file."""
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size: int = db.execute("PRAGMA page_size").fetchone()[0]
+        change()
+        log = file.with_name(f"{file.name}-wal")
+        return (log.stat().st_size - 32) // (size + 24)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from itertools import count, product
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,6 +13,7 @@ from asgiref.sync import async_to_sync
 from django.db import OperationalError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
+from collab_storage.base import StoredDocument
 from collab_storage.exceptions import DocumentCorrupt, DocumentNotFound, StorageUnavailable
 from collab_storage.models import Document, Update
 from collab_storage.orm import ORMStorage
@@ -17,7 +21,7 @@ from collab_storage.testing import HistoryContract, StorageContract
 from collab_storage.testing.material import START, entry, rows
 from tests.harness.waiting import DEADLINE
 
-from .database import after_statements, elsewhere
+from .database import after_statements, elsewhere, pages_written
 
 on_sqlite = pytest.mark.django_db(transaction=True)
 on_both = pytest.mark.parametrize(
@@ -228,6 +232,14 @@ class TestQueries:
         assert query["sql"].count('"data"') == 1
 
 
+@on_sqlite
+def test_a_commit_of_an_update_writes_two_pages_to_the_log_of_sqlite() -> None:
+    storage = ORMStorage()
+    append(storage, b"one")
+    file = Path(connections["default"].settings_dict["NAME"])
+    assert pages_written(file, lambda: append(storage, b"two")) == 2
+
+
 @on_both
 class TestLoadDuringChanges:
     """Whatever happens between the two statements of a load, it returns a state that was."""
@@ -243,6 +255,7 @@ class TestLoadDuringChanges:
         with after_statements(using, {1: compact}):
             stored = async_to_sync(storage.load)("doc")
         assert stored is not None and stored.snapshot == b"one"
+        assert rows(stored) == [b"two"]
 
     def test_another_document_of_the_name(self, using: str) -> None:
         storage = ORMStorage(using)
@@ -262,6 +275,61 @@ class TestLoadDuringChanges:
         delete = async_to_sync(storage.delete)
         with after_statements(using, {1: lambda: delete("doc")}):
             assert async_to_sync(storage.load)("doc") is None
+
+    def test_a_compaction_of_it_loses_nothing_in_any_order_of_changes(self, using: str) -> None:
+        orders = (order for length in range(1, 4) for order in product(_Changes.ALL, repeat=length))
+        for order in orders:
+            changes = _Changes(using)
+            changes.append()
+            with after_statements(using, {1: partial(changes.make, order)}):
+                stored = changes.load()
+            changes.compact(stored)
+            assert changes.content() == changes.saved, order
+
+
+class _Changes:
+    """Changes of a document and of another one, and the updates that must be stored after them."""
+
+    def __init__(self, using: str) -> None:
+        self._storage = ORMStorage(using)
+        self._numbers = count()
+        self.saved: dict[str, set[bytes]] = {"doc": set(), "other": set()}
+        for name in self.saved:
+            async_to_sync(self._storage.delete)(name)
+
+    def append(self, name: str = "doc") -> None:
+        update = b"%d" % next(self._numbers)
+        append(self._storage, update, name=name)
+        self.saved[name].add(update)
+
+    def append_to_another(self) -> None:
+        self.append("other")
+
+    def load(self, name: str = "doc") -> StoredDocument | None:
+        return async_to_sync(self._storage.load)(name)
+
+    def compact(self, stored: StoredDocument | None) -> None:
+        if stored is not None:
+            async_to_sync(self._storage.replace)("doc", stored, b" ".join(stored.updates))
+
+    def load_and_compact(self) -> None:
+        self.compact(self.load())
+
+    def delete(self) -> None:
+        async_to_sync(self._storage.delete)("doc")
+        self.saved["doc"].clear()
+
+    def make(self, order: Iterable[Callable[[_Changes], None]]) -> None:
+        for change in order:
+            change(self)
+
+    def content(self) -> dict[str, set[bytes]]:
+        return {name: self._content_of(self.load(name)) for name in self.saved}
+
+    def _content_of(self, stored: StoredDocument | None) -> set[bytes]:
+        return set() if stored is None else set(b" ".join(stored.updates).split())
+
+    ALL = (append, append_to_another, load_and_compact, delete)
 
 
 @on_both

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from collab_storage import _sqlite_file as file
 from collab_storage.exceptions import DocumentCorrupt, StorageUnavailable
 from collab_storage.sqlite import SQLiteStorage
 from collab_storage.testing import HistoryContract, StorageContract
 from collab_storage.testing.material import appended, entry, rows
+
+from .database import pages_written
 
 
 class TestSQLiteStorage(StorageContract, HistoryContract):
@@ -55,6 +58,14 @@ async def test_appended_updates_are_on_the_disk_when_append_returns(path: Path) 
         ]
     full = 2
     assert answers == [[("wal",)], [(full,)], [(file.BUSY_TIMEOUT,)]]
+
+
+async def test_a_commit_of_an_update_writes_two_pages_to_the_log_of_the_file(path: Path) -> None:
+    storage = SQLiteStorage(path)
+    async with storage.serving():
+        await appended(storage, b"one")
+        append = async_to_sync(storage.append)
+        assert await asyncio.to_thread(pages_written, path, lambda: append([entry()])) == 2
 
 
 async def test_simultaneous_first_users_of_a_file(path: Path) -> None:

@@ -141,11 +141,26 @@ class VerbsContract:
         assert not await storage.replace("doc", stored, b"snapshot")
         assert rows(await storage.load("moved")) == [b"one"]
 
-    async def test_no_row_gets_the_id_of_one_that_is_gone(self, storage: Storage) -> None:
+    async def test_stored_rows_have_different_ids(self, storage: Storage) -> None:
         stored = await appended(storage, b"one", b"two")
         await storage.replace("doc", stored, b"snapshot")
-        after = await appended(storage, b"three")
-        assert not {row.id for row in stored.log} & {row.id for row in after.log}
+        logs = [(await appended(storage, b"1", b"2", name=name)).log for name in ("doc", "other")]
+        assert len({row.id for log in logs for row in log}) == 4
+
+    async def test_replace_deletes_no_row_that_has_the_id_of_a_deleted_one(
+        self, storage: Storage
+    ) -> None:
+        stored = await appended(storage, b"one", b"two")
+        await storage.replace("doc", stored, b"snapshot")
+        await appended(storage, b"three", b"four")
+        assert not await storage.replace("doc", stored, b"late")
+        assert rows(await storage.load("doc")) == [b"four", b"three"]
+        await storage.delete("doc")
+        await appended(storage, b"five", name="other")
+        await appended(storage, b"six")
+        assert not await storage.replace("doc", stored, b"late")
+        assert rows(await storage.load("other")) == [b"five"]
+        assert rows(await storage.load("doc")) == [b"six"]
 
     async def test_delete_takes_everything(self, storage: Storage) -> None:
         stored = await appended(storage, b"one")
