@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -53,9 +52,6 @@ class RoomUpdate(Generic[M]):
         member: the sender; ``None`` for server code and other processes.
         partial: the part that cannot be integrated yet.
         on_stored: called when it is stored.
-
-    Attributes:
-        queued_at: when it was queued for the storage.
     """
 
     # No dataclass: there is one for each keystroke, and a compiled dataclass has no slots.
@@ -68,7 +64,6 @@ class RoomUpdate(Generic[M]):
         "origin",
         "outline",
         "partial",
-        "queued_at",
     )
 
     def __init__(
@@ -90,11 +85,10 @@ class RoomUpdate(Generic[M]):
         self.member = member
         self.partial = partial
         self.on_stored = on_stored
-        self.queued_at: datetime | None = None
 
     def integrated(self) -> RoomUpdate[M]:
         """Return it as a part of it was integrated, without the part that is still pending."""
-        done = RoomUpdate(
+        return RoomUpdate(
             self.data,
             self.number,
             self.is_whole,
@@ -103,8 +97,6 @@ class RoomUpdate(Generic[M]):
             self.member,
             on_stored=self.on_stored,
         )
-        done.queued_at = self.queued_at
-        return done
 
 
 class CommentUpdate(Generic[M]):

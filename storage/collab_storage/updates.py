@@ -17,6 +17,7 @@ __all__ = [
     "EMPTY_STATE",
     "EMPTY_UPDATE",
     "Deletions",
+    "TypedRun",
     "TypedText",
     "deletions",
     "encode_state_vector",
@@ -57,8 +58,10 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def merge(updates: Sequence[bytes]) -> bytes:
+def merge(updates: Sequence[bytes | TypedText]) -> bytes:
     """Return one update with all of ``updates``, which may overlap, in any order.
+
+    Those that have been read as typed text are not read again.
 
     Raises:
         ValueError: ``updates`` is empty, or one of them is not valid.
@@ -125,6 +128,11 @@ class TypedText:
         self.size_at = size_at
         self.text_at = text_at
 
+    @property
+    def is_ascii(self) -> bool:
+        """Whether all of its letters are ASCII: any other takes more bytes than clocks."""
+        return self.end - self.start == len(self.update) - 1 - self.text_at
+
 
 def read_typed(update: bytes) -> TypedText | None:
     """Return ``update`` as typed text, if it has the form of one: nearly all updates have it."""
@@ -158,49 +166,57 @@ def read_id(data: bytes, position: int) -> tuple[tuple[int, int], int]:
     return (client, clock), position
 
 
-class _Run:
-    """Typed texts of which each continues the one before."""
+class TypedRun:
+    """Typed texts of which each continues the one before.
 
-    __slots__ = ("end", "first", "place", "texts")
+    Args:
+        first: of them.
+    """
 
-    def __init__(self, first: TypedText, place: int) -> None:
-        self.first = first
-        self.end = first.end
-        self.texts = [first.update[first.text_at : -1]]
-        self.place = place
+    __slots__ = ("_end", "_first", "_texts")
+
+    def __init__(self, first: TypedText) -> None:
+        self._first = first
+        self._end = first.end
+        self._texts: list[bytes] = []
 
     def take(self, typed: TypedText) -> bool:
         """Add a text if it continues the last one, as if both had been typed at once."""
-        if typed.start != self.end or typed.left != (typed.client, self.end - 1):
+        if typed.start != self._end or typed.left != (typed.client, self._end - 1):
             return False
-        if typed.right != self.first.right:
+        if typed.client != self._first.client or typed.right != self._first.right:
             return False
-        self.texts.append(typed.update[typed.text_at : -1])
-        self.end = typed.end
+        self._texts.append(typed.update[typed.text_at : -1])
+        self._end = typed.end
         return True
 
     def joined(self) -> bytes:
-        """Return all of them as one update."""
-        text, first = b"".join(self.texts), self.first
+        """Return all of them as one update; may be called from any thread."""
+        first = self._first
+        if not self._texts:
+            return first.update
+        text = first.update[first.text_at : -1] + b"".join(self._texts)
         return b"".join([first.update[: first.size_at], varuint(len(text)), text, b"\0"])
 
 
-def _join_typed(updates: Sequence[bytes]) -> list[bytes]:
+def _join_typed(updates: Sequence[bytes | TypedText]) -> list[bytes]:
     """Join typed texts to those that they continue, which pycrdt would do in ten times as long."""
     joined: list[bytes] = []
-    runs: list[_Run] = []
-    last: dict[int, _Run] = {}
+    runs: list[tuple[int, TypedRun]] = []
+    last: dict[int, TypedRun] = {}
     for update in updates:
-        if (typed := read_typed(update)) is not None:
-            run = last.get(typed.client)
-            if run is not None and run.take(typed):
-                continue
-            run = last[typed.client] = _Run(typed, len(joined))
-            runs.append(run)
-        joined.append(update)
-    for run in runs:
-        if len(run.texts) > 1:
-            joined[run.place] = run.joined()
+        typed = read_typed(update) if isinstance(update, bytes) else update
+        if typed is None:
+            assert isinstance(update, bytes)
+            joined.append(update)
+            continue
+        run = last.get(typed.client)
+        if run is None or not run.take(typed):
+            run = last[typed.client] = TypedRun(typed)
+            runs.append((len(joined), run))
+            joined.append(typed.update)
+    for place, run in runs:
+        joined[place] = run.joined()
     return joined
 
 

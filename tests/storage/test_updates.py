@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Map, Text, merge_updates
 
-from collab_storage.updates import deletions, has_no_news, is_covered, merge, state_vector
+from collab_storage.updates import (
+    deletions,
+    has_no_news,
+    is_covered,
+    merge,
+    read_typed,
+    state_vector,
+)
 
 from .yjs import applied, concurrent_updates, text, typed, typed_behind
 
@@ -51,6 +58,10 @@ class TestMerge:
         first, *letters = typed("x" * 300, 7)
         (at_once,) = typed_behind(first, ["x" * 299], 7)
         assert merge(letters) == at_once
+
+    def test_updates_that_were_read_as_typed_text_are_merged_as_their_bytes_are(self) -> None:
+        updates = [*typed("äb€", 1), *typed("cd", 2)]
+        assert merge([read_typed(update) or update for update in updates]) == merge(updates)
 
     def test_text_typed_between_others_is_joined_in_its_place(self) -> None:
         before = typed("()", 1)

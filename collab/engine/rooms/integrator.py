@@ -27,6 +27,7 @@ from collab.protocol.yjs.partial import PartialUpdate, StateVector, advance, can
 from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge, outline
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
+from collab_storage.updates import merge as merge_read
 from collab_storage.updates import state_vector
 
 __all__ = ["Integrator"]
@@ -256,10 +257,11 @@ class Integrator:
             PoisonedDoc: one of them cannot be applied.
         """
         updates = [update for update, _ in batch]
+        texts = [found.typed for _, found in batch if found.typed is not None]
         news = self._apply_to_doc(
-            merge([update.data for update in updates]),
-            all(found.is_text for _, found in batch),
-            all(found.is_ascii for _, found in batch),
+            merge_read([found.typed or found.update for _, found in batch]),
+            is_text=len(texts) == len(batch),
+            is_ascii=len(texts) == len(batch) and all(text.is_ascii for text in texts),
         )
         if news == EMPTY_UPDATE:
             for update in updates:
@@ -344,7 +346,9 @@ class Integrator:
                 self.document.check_nesting(found)
             for watcher in self.watchers:
                 watcher.receive(update.member, found)
-            return self._apply_to_doc(found.update, found.is_text, found.is_ascii)
+            typed = found.typed
+            is_ascii = typed is not None and typed.is_ascii
+            return self._apply_to_doc(found.update, typed is not None, is_ascii)
         except TooBig as error:
             self._known = None
             self._refuse(update, error)

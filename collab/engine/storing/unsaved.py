@@ -4,17 +4,74 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from collab.engine.rooms.member import Member
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge
 from collab_storage.base import DocumentId, LogEntry
+from collab_storage.updates import TypedRun, TypedText
 
-__all__ = ["UnsavedUpdates", "entries_of"]
+__all__ = ["UnsavedUpdate", "UnsavedUpdates", "entries_of"]
 
-Updates = list[RoomUpdate[Member]]
+#: How many members may type in a document at once so that the letters of each are joined at once.
+_TYPISTS: Final = 4
+
+
+class UnsavedUpdate:
+    """An update that waits for the storage, with the text that its sender typed behind it.
+
+    Args:
+        update: the first of them.
+        at: when it was queued.
+
+    Attributes:
+        at: when the last of them was queued.
+        number: of the last of them, among the updates of the member.
+        receipts: called when it is stored, and all before it.
+        size: bytes of all updates in it.
+    """
+
+    __slots__ = ("_data", "_run", "at", "member", "number", "receipts", "size")
+
+    def __init__(self, update: RoomUpdate[Member], at: datetime) -> None:
+        self._data = update.data
+        # Nothing else is kept: the garbage collector goes through all parts of thousands that wait.
+        typed = _typed(update)
+        self._run = None if typed is None else TypedRun(typed)
+        self.member = update.member
+        self.number = update.number
+        self.receipts: list[Callable[[], None]] | None = None
+        self.at = at
+        self.size = len(update.data)
+
+    @property
+    def data(self) -> bytes:
+        """The whole as one update; an empty one for a receipt."""
+        return self._data if self._run is None else self._run.joined()
+
+    def take(self, update: RoomUpdate[Member], at: datetime) -> bool:
+        """Add an update of the same member if it continues the text; return whether it does."""
+        run = self._run
+        if run is None or update.member is not self.member:
+            return False
+        if (typed := _typed(update)) is None or not run.take(typed):
+            return False
+        self.number = max(self.number, update.number)
+        self.at = at
+        self.size += len(update.data)
+        return True
+
+    def add_receipt(self, call: Callable[[], None]) -> None:
+        """Call that when it is stored, too."""
+        if self.receipts is None:
+            self.receipts = []
+        self.receipts.append(call)
+
+
+Updates = list[UnsavedUpdate]
 
 
 class UnsavedUpdates:
@@ -44,14 +101,15 @@ class UnsavedUpdates:
         self, name: str, updates: Sequence[RoomUpdate[Member]], id: DocumentId | None = None
     ) -> None:
         """Enqueue updates of the document of an id, if it has one."""
-        self.ids.setdefault(name, id)
-        now, waiting = self._time(), self.waiting.setdefault(name, [])
+        now, waiting = self._time(), self.waiting.get(name)
+        if waiting is None:
+            waiting = self.waiting[name] = []
+            self.ids.setdefault(name, id)
         size = 0
         for update in updates:
-            update.queued_at = now
-            # Thousands may wait, and the garbage collector would go through all of their parts.
-            update.outline = None
-            waiting.append(update)
+            place = _place_for(update, waiting, now)
+            if update.on_stored is not None:
+                place.add_receipt(update.on_stored)
             size += len(update.data)
         self._count(name, size)
 
@@ -147,18 +205,39 @@ def entries_of(name: str, updates: Updates, id: DocumentId | None = None) -> lis
         updates: of the document.
         id: of the document, if they are for that one only.
     """
-    by_user: dict[str | None, Updates] = {}
+    by_user: dict[str | None, list[bytes]] = {}
+    times: dict[str | None, datetime] = {}
     for update in updates:
-        if update.data != EMPTY_UPDATE:
+        if (data := update.data) != EMPTY_UPDATE:
             user_id = update.member.user_id if update.member else None
-            by_user.setdefault(user_id, []).append(update)
-    return [_entry(name, user_id, of_user, id) for user_id, of_user in by_user.items()]
+            by_user.setdefault(user_id, []).append(data)
+            times[user_id] = update.at
+    return [
+        LogEntry(name, merge(of_user), times[user_id], user_id, id)
+        for user_id, of_user in by_user.items()
+    ]
 
 
-def _entry(name: str, user_id: str | None, updates: Updates, id: DocumentId | None) -> LogEntry:
-    at = updates[-1].queued_at or datetime.now(UTC)
-    return LogEntry(name, merge([update.data for update in updates]), at, user_id, id)
+def _typed(update: RoomUpdate[Member]) -> TypedText | None:
+    """Return an update as it was read, if it is typed text, and all of it was new."""
+    if (found := update.outline) is None or found.update is not update.data:
+        return None
+    return found.typed
 
 
-def _size(updates: Iterable[RoomUpdate[Member]]) -> int:
-    return sum(len(update.data) for update in updates)
+def _place_for(update: RoomUpdate[Member], waiting: Updates, now: datetime) -> UnsavedUpdate:
+    """Add an update to what waits, and return the part of that which it is in."""
+    last = len(waiting) - 1
+    if last >= 0 and update.member is None and update.data == EMPTY_UPDATE:
+        # A receipt for all that waits.
+        return waiting[last]
+    for index in range(last, max(last - _TYPISTS, -1), -1):
+        if waiting[index].take(update, now):
+            return waiting[index]
+    place = UnsavedUpdate(update, now)
+    waiting.append(place)
+    return place
+
+
+def _size(updates: Iterable[UnsavedUpdate]) -> int:
+    return sum(update.size for update in updates)

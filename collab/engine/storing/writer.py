@@ -27,7 +27,7 @@ from collab.conf import Settings
 from collab.engine.rooms.member import Member
 from collab.engine.runtime.counters import counters
 from collab.engine.storing.marks import DocumentMarks
-from collab.engine.storing.unsaved import UnsavedUpdates, entries_of
+from collab.engine.storing.unsaved import UnsavedUpdate, UnsavedUpdates, entries_of
 from collab.protocol.effects import RoomUpdate
 from collab.protocol.yjs.updates import EMPTY_UPDATE
 from collab_storage.base import DocumentId, LogEntry, Storage
@@ -140,10 +140,14 @@ class Writer:
     def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
         """Store updates of a document soon, and report them to their members as saved."""
         if updates:
-            self._unsaved.add(name, updates, self._marks.id_of(name))
-            # An empty one is a receipt, for other processes or for its member.
-            self._queued += sum(update.data != EMPTY_UPDATE for update in updates)
-            self._start_storing()
+            id = None if name in self._unsaved.waiting else self._marks.id_of(name)
+            self._unsaved.add(name, updates, id)
+            for update in updates:
+                # An empty one is a receipt, for other processes or for its member.
+                if update.data != EMPTY_UPDATE:
+                    self._queued += 1
+            if self._task is None:
+                self._start_storing()
 
     def has(self, name: str) -> bool:
         """Return whether any update of a document is not stored yet."""
@@ -427,12 +431,12 @@ def summary(error: Exception) -> str:
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
-def _report_saved(updates: Iterable[RoomUpdate[Member]]) -> None:
+def _report_saved(updates: Iterable[UnsavedUpdate]) -> None:
     """Report to members which of their updates are stored, each in one frame."""
     numbers: dict[Member, int] = {}
     for update in updates:
-        if update.on_stored is not None:
-            update.on_stored()
+        for receipt in update.receipts or ():
+            receipt()
         if (member := update.member) is not None:
             numbers[member] = max(update.number, numbers.get(member, 0))
             if member.echo_updates:

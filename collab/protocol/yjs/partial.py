@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 from collab.protocol.yjs.ranges import Range, encode_deletions
 from collab.protocol.yjs.validation import UpdateOutline
-from collab_storage.structs import SKIP, Struct, read_deletions, read_struct
+from collab_storage.structs import SKIP, Id, Struct, read_deletions, read_struct
 from collab_storage.updates import varuint
 
 __all__ = ["Note", "PartialUpdate", "StateVector", "advance", "can_extend"]
@@ -31,6 +31,10 @@ _SECTION_COST = 128
 
 def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
     """Return whether a document integrates all of an update, and had none of its insertions."""
+    if (typed := outline.typed) is not None:
+        return known.get(typed.client, 0) == typed.start and (
+            _is_known(typed.left, known) and (typed.right is None or _is_known(typed.right, known))
+        )
     if outline.has_gaps:
         return False
     for section in outline.sections:
@@ -40,6 +44,10 @@ def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
         if known.get(client, 0) < end:
             return False
     return not outline.deletes or _can_delete(outline, known)
+
+
+def _is_known(id_: Id, known: StateVector) -> bool:
+    return known.get(id_[0], 0) > id_[1]
 
 
 def _can_delete(outline: UpdateOutline, known: StateVector) -> bool:
@@ -52,6 +60,9 @@ def _can_delete(outline: UpdateOutline, known: StateVector) -> bool:
 
 def advance(known: StateVector, outline: UpdateOutline) -> None:
     """Add to ``known`` the insertions of an update that extends the document."""
+    if (typed := outline.typed) is not None:
+        known[typed.client] = typed.end
+        return
     for section in outline.sections:
         known[section[0]] = section[2]
 

@@ -69,7 +69,7 @@ def outline(update: bytes) -> UpdateOutline:
         ProtocolViolation: it is not a valid Yjs update (format 1).
     """
     found = check_structure(update)
-    if found.is_text:
+    if found.typed is not None:
         # Nothing in it is left to pycrdt.
         return found
     try:

@@ -26,7 +26,7 @@ from collab_storage.structs import (
     SKIP,
     read_chunk,
 )
-from collab_storage.updates import read_typed, read_varuint
+from collab_storage.updates import TypedText, read_typed, read_varuint
 
 __all__ = [
     "Section",
@@ -46,39 +46,66 @@ Section = tuple[int, int, int, int, int, int]
 class UpdateOutline:
     """The properties of an update that decide when it can be integrated.
 
-    Attributes:
+    Args:
         update: its bytes.
-        sections: its insertions.
-        needs: client id -> clock up to which that client's insertions must be there, those of
-            the same section not counted.
-        deletes: client id -> clock up to which it deletes.
+        typed: the same, read as typed text, if it is that and nothing else.
+
+    Attributes:
         deletions: where in the update the deletions start.
         types: the number of its items that are shared types.
         has_gaps: a section skips some clocks.
-        is_text: it is typed text and nothing else, read to its last byte.
-        is_ascii: it is typed text whose letters are ASCII.
     """
 
+    # There is one for each keystroke: of typed text, nothing more is made than what is asked for.
     __slots__ = (
-        "deletes",
+        "_deletes",
+        "_needs",
+        "_sections",
         "deletions",
         "has_gaps",
-        "is_ascii",
-        "is_text",
-        "needs",
-        "sections",
+        "typed",
         "types",
         "update",
     )
 
-    def __init__(self, update: bytes) -> None:
+    def __init__(self, update: bytes, typed: TypedText | None = None) -> None:
         self.update = update
-        self.sections: list[Section] = []
-        self.needs: dict[int, int] = {}
-        self.deletes: dict[int, int] = {}
-        self.deletions = 0
+        self.typed = typed
+        self._sections: list[Section] | None = None
+        self._needs: dict[int, int] | None = None
+        self._deletes: dict[int, int] | None = None
+        self.deletions = 0 if typed is None else len(update) - 1
         self.types = 0
-        self.has_gaps = self.is_text = self.is_ascii = False
+        self.has_gaps = False
+
+    @property
+    def sections(self) -> list[Section]:
+        """Its insertions."""
+        if self._sections is None:
+            self._sections = []
+            if (typed := self.typed) is not None:
+                section = typed.client, typed.start, typed.end, 1, typed.struct_at, self.deletions
+                self._sections.append(section)
+        return self._sections
+
+    @property
+    def needs(self) -> dict[int, int]:
+        """Client id -> clock up to which that client's insertions must be there.
+
+        Those of the same section are not counted.
+        """
+        if self._needs is None:
+            self._needs = {}
+            if (typed := self.typed) is not None:
+                _record_ids(typed.left, typed.right, typed.client, typed.start, self)
+        return self._needs
+
+    @property
+    def deletes(self) -> dict[int, int]:
+        """Client id -> clock up to which it deletes."""
+        if self._deletes is None:
+            self._deletes = {}
+        return self._deletes
 
 
 def check_structure(update: bytes) -> UpdateOutline:
@@ -87,11 +114,11 @@ def check_structure(update: bytes) -> UpdateOutline:
     Raises:
         ProtocolViolation: the form is not valid.
     """
+    if (typed := read_typed(update)) is not None and _is_valid(typed):
+        # Most are typed text, and this takes half the time.
+        return UpdateOutline(update, typed)
     outline = UpdateOutline(update)
     try:
-        if _read_typed(update, outline):
-            outline.is_text = True
-            return outline
         outline.deletions = _read_insertions(update, outline)
         end = _read_deletions(update, outline)
     except (LookupError, ValueError):
@@ -125,22 +152,12 @@ def _read_state(data: bytes) -> int:
     return position
 
 
-def _read_typed(data: bytes, outline: UpdateOutline) -> bool:
-    """Read an update that is typed text and nothing else; return whether it is one.
-
-    Most are, and this takes half the time. An update that is not valid is not one, or raises as
-    it does when it is read as any other.
-    """
-    typed = read_typed(data)
-    if typed is None or typed.end > _MAX_CLOCK:
+def _is_valid(typed: TypedText) -> bool:
+    """Return whether typed text has a place; if it has none, its bytes are not valid either."""
+    left, right = typed.left, typed.right
+    if typed.end > _MAX_CLOCK or (left[0] == typed.client and left[1] >= typed.start):
         return False
-    client, start, end = typed.client, typed.start, len(data) - 1
-    _record_ids(typed.left, typed.right, client, start, outline)
-    outline.sections.append((client, start, typed.end, 1, typed.struct_at, end))
-    outline.deletions = end
-    # Any other letter takes more bytes than clocks.
-    outline.is_ascii = typed.end - start == end - typed.text_at
-    return True
+    return right is None or (right != left and (right[0] != typed.client or right[1] < typed.start))
 
 
 def _read_insertions(data: bytes, outline: UpdateOutline) -> int:

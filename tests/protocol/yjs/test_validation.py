@@ -185,9 +185,9 @@ def test_typed_text_is_judged_as_any_other_update(
 @given(st.text(min_size=1, max_size=5) | st.text("ab\x7f\x80é😀", min_size=1, max_size=5))
 def test_typed_text_is_ascii_if_each_of_its_letters_is(letters: str) -> None:
     text = letters.encode()
-    outline = check_structure(one("840100" + bytes((len(text), *text)).hex()))
-    assert outline.is_text
-    assert outline.is_ascii == letters.isascii()
+    typed = check_structure(one("840100" + bytes((len(text), *text)).hex())).typed
+    assert typed is not None
+    assert typed.is_ascii == letters.isascii()
 
 
 @given(st.lists(edits, max_size=12))
