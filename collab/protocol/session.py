@@ -56,8 +56,8 @@ _WRITE: Final = Access.WRITE
 #: The beginnings of sync messages as every client writes them.
 _UPDATE: Final = bytes((MessageType.SYNC, SyncType.UPDATE))
 _STEP2: Final = bytes((MessageType.SYNC, SyncType.STEP2))
-#: Size of the frame of a short update -> the byte that says how long the update is.
-_LENGTHS: Final = {size + len(_UPDATE) + 1: bytes((size,)) for size in range(128)}
+#: Sizes from this one on take more than one byte.
+_LONG: Final = 128
 #: Answers to "hello" that are kept, one for each access and version of a type.
 _MAX_HELLOS: Final = 64
 #: Bytes of a frame besides an update in it, at most.
@@ -106,7 +106,8 @@ class Session:
             self._check_large(frame)
         if frame.startswith(_UPDATE):
             # Nearly all frames are.
-            if frame[2:3] == _LENGTHS.get(len(frame)):
+            size = len(frame) - len(_UPDATE) - 1
+            if 0 <= size < _LONG and frame[2] == size:
                 return self._receive_update(frame[3:], is_whole=False)
             return self._receive_update(_last_bytes(frame, len(_UPDATE)), is_whole=False)
         kind, position = read_varuint(frame, 0)

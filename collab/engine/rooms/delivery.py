@@ -118,7 +118,7 @@ class Delivery:
     def _send(self, news: bytes, updates: list[RoomUpdate[Member]]) -> None:
         """Send a turn's changes to all members but a sole sender."""
         frame = update_frame(news)
-        sole, senders = updates[0].member, set[Member | None]()
+        sole, senders = updates[0].member, None
         if len(updates) > 1:
             senders = {update.member for update in updates}
             sole = sole if len(senders) == 1 else None
@@ -126,7 +126,7 @@ class Delivery:
         for member in self._members:
             if member is sole:
                 continue
-            if member in senders and member.echo_updates:
+            if senders is not None and member.echo_updates and member in senders:
                 self._send_to_sender(member, updates)
             else:
                 member.outbox.send_update(news, frame)
