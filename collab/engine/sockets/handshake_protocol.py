@@ -280,7 +280,9 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         """Run the application, which finds the socket in its scope."""
         scope: Any = self.scope
         scope["extensions"][EXTENSION] = {"socket": self}
-        application = _without_proxies(self.app, scope["headers"])
+        application = self.app
+        if self._usual is not None and not self._usual.is_proxied:
+            application = _without_proxies(application)
 
         def run(_: Any, receive: Any, send: Any) -> Any:
             return application(scope, receive, send)
@@ -311,12 +313,9 @@ def _shared(value: T) -> T:
     return value
 
 
-def _without_proxies(application: Any, headers: list[Header]) -> Any:
-    """Return the application without uvicorn's middleware for proxies if none sent the request.
+def _without_proxies(application: Any) -> Any:
+    """Return the application without uvicorn's middleware for the headers of proxies.
 
     Its coroutine would wait as long as the connection lasts.
     """
-    is_proxied = any(b"forwarded" in name.lower() for name, _ in headers)
-    if type(application) is ProxyHeadersMiddleware and not is_proxied:
-        return application.app
-    return application
+    return application.app if type(application) is ProxyHeadersMiddleware else application

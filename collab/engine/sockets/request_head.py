@@ -83,17 +83,25 @@ class UsualRequest:
         headers: in their order, with names in small letters.
         subprotocols: that the client offers.
         key: to be answered.
+        is_proxied: a proxy may have added headers about the client.
     """
 
-    __slots__ = ("headers", "key", "subprotocols", "target")
+    __slots__ = ("headers", "is_proxied", "key", "subprotocols", "target")
 
     def __init__(
-        self, target: str, headers: list[Header], subprotocols: list[str], key: bytes
+        self,
+        target: str,
+        headers: list[Header],
+        subprotocols: list[str],
+        key: bytes,
+        *,
+        is_proxied: bool,
     ) -> None:
         self.target = target
         self.headers = headers
         self.subprotocols = subprotocols
         self.key = key
+        self.is_proxied = is_proxied
 
     def answer(self, headers: Iterable[Header]) -> bytes:
         """Return the response that accepts it, with more headers."""
@@ -120,6 +128,7 @@ def read_request(head: bytes) -> UsualRequest | None:
     headers: list[Header] = []
     values: dict[bytes, bytes] = {}
     subprotocols: list[str] = []
+    is_proxied = False
     for line in found[2].split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         name, value = name.lower(), value.strip(b"\t ")
@@ -129,13 +138,15 @@ def read_request(head: bytes) -> UsualRequest | None:
             subprotocols.extend([each.strip() for each in value.decode("ascii").split(",")])
         elif name in values and name in _SINGLE:
             return None
+        elif b"forwarded" in name:
+            is_proxied = True
         values[name] = value
         header = name, value
         headers.append(_shared(header) if name in _COMMON else header)
     if len(headers) > _MAX_HEADERS or not _is_usual(values):
         return None
-    key = values[b"sec-websocket-key"]
-    return UsualRequest(found[1].decode("ascii"), headers, subprotocols, key)
+    target, key = found[1].decode("ascii"), values[b"sec-websocket-key"]
+    return UsualRequest(target, headers, subprotocols, key, is_proxied=is_proxied)
 
 
 def _is_usual(values: dict[bytes, bytes]) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from collab.sockets import WebSocketProtocol
@@ -123,6 +124,36 @@ async def test_clients_share_equal_headers_but_no_secrets() -> None:
     assert one == other
     shared = {mine[0] for mine, theirs in zip(one, other, strict=True) if mine is theirs}
     assert shared == {b"host", b"upgrade", b"connection", b"sec-websocket-version"}
+
+
+@pytest.mark.parametrize(
+    ("header", "passes"),
+    [
+        (b"", False),
+        (b"forwarded: for=1.2.3.4\r\n", True),
+        (b"x-forwarded-for: 1.2.3.4\r\n", True),
+        (b"x-forwarded-proto: https\r\n", True),
+        (b"x-long: " + b"a" * 8_180 + b"\r\n", True),
+    ],
+    ids=["none", "forwarded", "client", "scheme", "not usual"],
+)
+async def test_request_passes_the_middleware_for_proxies_if_one_may_have_sent_it(
+    monkeypatch: pytest.MonkeyPatch, header: bytes, passes: bool
+) -> None:
+    seen: list[str] = []
+    original = ProxyHeadersMiddleware.__call__
+
+    async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+        await original(self, scope, receive, send)
+
+    monkeypatch.setattr(ProxyHeadersMiddleware, "__call__", call)
+    protocol = new_protocol(accepting)
+    protocol.connection_made(Pipe())
+    protocol.data_received(request()[:-2] + header + b"\r\n")
+    await until(partial(has_answered, protocol))
+    protocol.connection_lost(None)
+    assert bool(seen) is passes
 
 
 async def test_accepted_handshake_is_logged(caplog: pytest.LogCaptureFixture) -> None:
