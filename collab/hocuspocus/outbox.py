@@ -195,7 +195,7 @@ class AddressedOutbox(Outbox):
     def stop(self) -> None:
         """Send nothing any more, and free the waiting messages and updates."""
         super().stop()
-        self._messages.clear()
+        self._messages = []
         self._messages_size = 0
         self._forget_updates()
 

@@ -163,7 +163,9 @@ class Session:
         self._compare_version(request.arguments.get("version"))
         head, tail = _hello(self.access.label, self._durable, self.version)
         request_id = request.request_id
-        return Reply(f"{head}{'null' if request_id is None else json.dumps(request_id)}{tail}")
+        # The usual ids need no encoder.
+        shown = str(request_id) if type(request_id) is int else json.dumps(request_id)
+        return Reply(f"{head}{shown}{tail}")
 
     def change_access(self, access: Access) -> Reply | None:
         """Change the access of the member; return the frame that reports it."""

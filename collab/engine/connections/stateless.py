@@ -54,6 +54,8 @@ class StatelessMessages:
         failure: code and reason with which a document is closed if the project fails.
     """
 
+    __slots__ = ("_consumer", "_failure", "_limit", "_size", "_task", "_waiting")
+
     def __init__(
         self,
         consumer: StatelessConsumer,

@@ -140,7 +140,8 @@ class Admission:
     __slots__ = ("_entered",)
 
     def __init__(self) -> None:
-        self._entered: list[tuple[Limit, str]] = []
+        # A tuple takes less than a list, and each connection has one.
+        self._entered: tuple[tuple[Limit, str], ...] = ()
 
     def enter(self, limit: Limit, key: str | None) -> None:
         """Count the connection, unless its key is not known.
@@ -150,10 +151,10 @@ class Admission:
         """
         if key is not None:
             limit.enter(key, time.monotonic())
-            self._entered.append((limit, key))
+            self._entered = (*self._entered, (limit, key))
 
     def end(self) -> None:
         """Remove the connection from the count."""
         for limit, key in self._entered:
             limit.leave(key)
-        self._entered.clear()
+        self._entered = ()

@@ -244,6 +244,22 @@ async def test_waiting_updates_are_sent_merged(room: Room) -> None:
     assert socket.frames[-1] == update_frame(HELLO)
 
 
+async def test_frames_that_wait_for_one_client_are_sent_to_no_other(room: Room) -> None:
+    (first, one), (second, other) = new_member(room), new_member(room)
+    for socket in (one, other):
+        socket.block()
+    # Something that is under way, and then what waits.
+    for frame in (b"under way", b"waits"):
+        first.send_frame(frame)
+    second.send_frame(b"under way")
+    send(first, *UPDATES)
+    for socket in (one, other):
+        socket.unblock()
+    await until(lambda: not (first.outbox.is_blocked or second.outbox.is_blocked))
+    assert len(one.frames) == 3
+    assert other.frames == [b"under way"]
+
+
 async def test_beyond_the_limit_one_full_state_stands_for_all(room: Room) -> None:
     _, socket = new_member(room, MAX_MEMBER_BACKLOG=3 * len(UPDATES[0]))
     socket.block()
