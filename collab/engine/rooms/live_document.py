@@ -41,6 +41,8 @@ _LARGE: Final = 1024 * 1024
 #: Size of the largest observed update: events for all changes of a larger one would take far
 #: longer than applying it.
 _MAX_WATCHED: Final = 64 * 1024
+#: Texts that are observed after anything else: to begin and to end takes as long as observing one.
+_FEW_TEXTS: Final = 2
 #: Bytes of answers that are kept for others who ask the same.
 _MAX_ANSWERS: Final = 256 * 1024
 
@@ -92,6 +94,7 @@ class LiveDocument:
         "_sleep_after",
         "_sleep_handle",
         "_state",
+        "_texts",
     )
 
     def __init__(
@@ -116,6 +119,8 @@ class LiveDocument:
         self._effect = EMPTY_UPDATE
         #: Its changes are observed; ``None`` while only typed text is applied to it.
         self._observation: Subscription | None = None
+        #: The number of typed texts that were applied since anything else was.
+        self._texts = 0
         #: The Doc has, or had, subdocuments.
         self._has_subdocuments = False
         #: Whether the document has changed since the last check whether it may sleep.
@@ -299,12 +304,7 @@ class LiveDocument:
 
         Watchers do not see each change in a large one. Of typed text all is new, so that its effect
         is not computed unless others observe the Doc: that takes half as long as applying it.
-
-        Args:
-            update: which the document can integrate.
-            watched: there are watchers.
-            is_text: it is typed text and nothing else.
-            is_ascii: its letters are ASCII, so that none is a surrogate pair.
+        Letters that are known to be ASCII are not searched for surrogate pairs.
 
         Raises:
             PoisonedDoc: it cannot be applied; call ``repair``.
@@ -314,7 +314,8 @@ class LiveDocument:
             return update
         if broken := self._pairs.broken_by(update, is_ascii=is_ascii):
             update = self._break_pairs(broken, update)
-        if is_text and self._is_private and not broken:
+        self._texts = self._texts + 1 if is_text and self._is_private and not broken else 0
+        if self._texts and (self._observation is None or self._texts > _FEW_TEXTS):
             return self._apply_text(update, is_ascii=is_ascii)
         news = self._apply_observed(update, watched=watched)
         # Only where the effect is less than the update can part of it have been held back.

@@ -146,8 +146,7 @@ class Writer:
                 # An empty one is a receipt, for other processes or for its member.
                 if update.data != EMPTY_UPDATE:
                     self._queued += 1
-            if self._task is None:
-                self._start_storing()
+            self._start_storing()
 
     def has(self, name: str) -> bool:
         """Return whether any update of a document is not stored yet."""

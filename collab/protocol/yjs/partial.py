@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from collab.protocol.yjs.ranges import Range, encode_deletions
 from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import SKIP, Id, Struct, read_deletions, read_struct
-from collab_storage.updates import varuint
+from collab_storage.updates import TypedText, varuint
 
 __all__ = ["Note", "PartialUpdate", "StateVector", "advance", "can_extend"]
 
@@ -32,8 +32,10 @@ _SECTION_COST = 128
 def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
     """Return whether a document integrates all of an update, and had none of its insertions."""
     if (typed := outline.typed) is not None:
+        right = typed.right
         return known.get(typed.client, 0) == typed.start and (
-            _is_known(typed.left, known) and (typed.right is None or _is_known(typed.right, known))
+            _is_known(typed.left, typed, known)
+            and (right is None or _is_known(right, typed, known))
         )
     if outline.has_gaps:
         return False
@@ -46,8 +48,9 @@ def can_extend(outline: UpdateOutline, known: StateVector) -> bool:
     return not outline.deletes or _can_delete(outline, known)
 
 
-def _is_known(id_: Id, known: StateVector) -> bool:
-    return known.get(id_[0], 0) > id_[1]
+def _is_known(id_: Id, typed: TypedText, known: StateVector) -> bool:
+    # The form was checked: insertions of its own client are before it.
+    return id_[0] == typed.client or known.get(id_[0], 0) > id_[1]
 
 
 def _can_delete(outline: UpdateOutline, known: StateVector) -> bool:
