@@ -122,13 +122,6 @@ class DocumentStore:
         self.marks.identify(name, loaded.id)
         return await read_news(loaded, state, name)
 
-    def has_unsaved(self, name: str) -> bool:
-        """Return whether any change of a document is not stored yet.
-
-        Receipts are none, such as that of the empty update with which most clients join.
-        """
-        return self.writer.has(name) and bool(self.writer.unsaved_updates(name))
-
     def leave(self, name: str, moved_to: str | None) -> None:
         """Move or drop the waiting updates of a document that has left its name."""
         if moved_to is None:

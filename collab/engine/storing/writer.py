@@ -157,6 +157,14 @@ class Writer:
         updates = [item.data for item in self._unsaved.of(name)]
         return [update for update in updates if update != EMPTY_UPDATE]
 
+    def has_changes(self, name: str) -> bool:
+        """Return whether any change of a document is not stored yet.
+
+        Receipts are none, such as that of the empty update with which most clients join.
+        """
+        # Each client that leaves asks, also when thousands of updates wait: one is enough.
+        return any(item.data != EMPTY_UPDATE for item in self._unsaved.of(name))
+
     async def saved(self, name: str) -> None:
         """Wait until all updates of a document that are queued now are stored."""
         items = self._unsaved.of(name)

@@ -737,3 +737,34 @@ async def test_updates_that_move_to_a_new_name_ask_for_the_same_document(harness
     await harness.writer.idle()
     assert harness.storage.asked == [12]
     assert not await harness.storage.exists("plans")
+
+
+# Asking for them.
+
+
+async def test_receipts_are_no_changes_that_wait(harness: Harness) -> None:
+    harness.writer.put("notes", edits(EMPTY_UPDATE))
+    assert harness.writer.has("notes")
+    assert not harness.writer.has_changes("notes")
+    harness.writer.put("notes", edits(HELLO))
+    assert harness.writer.has_changes("notes")
+    await harness.writer.saved("notes")
+    assert not harness.writer.has_changes("notes")
+
+
+class ReadUpdate:
+    """An update that counts how often its bytes are read."""
+
+    reads = 0
+
+    @property
+    def data(self) -> bytes:
+        self.reads += 1
+        return HELLO
+
+
+async def test_one_of_many_updates_tells_a_client_that_leaves_to_wait(harness: Harness) -> None:
+    waiting: Any = [ReadUpdate() for _ in range(1000)]
+    harness.writer._unsaved.waiting["notes"] = waiting
+    assert harness.writer.has_changes("notes")
+    assert sum(update.reads for update in waiting) == 1
