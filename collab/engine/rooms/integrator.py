@@ -260,7 +260,7 @@ class Integrator:
         texts = [found.typed for _, found in batch if found.typed is not None]
         news = self._apply_to_doc(
             merge_read([found.typed or found.update for _, found in batch]),
-            is_text=len(texts) == len(batch),
+            is_behind=len(texts) == len(batch) and all(text.right is None for text in texts),
             is_ascii=len(texts) == len(batch) and all(text.is_ascii for text in texts),
         )
         if news == EMPTY_UPDATE:
@@ -347,8 +347,9 @@ class Integrator:
             for watcher in self.watchers:
                 watcher.receive(update.member, found)
             typed = found.typed
+            is_behind = typed is not None and typed.right is None
             is_ascii = typed is not None and typed.is_ascii
-            return self._apply_to_doc(found.update, typed is not None, is_ascii)
+            return self._apply_to_doc(found.update, is_behind, is_ascii)
         except TooBig as error:
             self._known = None
             self._refuse(update, error)
@@ -359,9 +360,9 @@ class Integrator:
             self.author = None
         return None
 
-    def _apply_to_doc(self, update: bytes, is_text: bool, is_ascii: bool) -> bytes:
+    def _apply_to_doc(self, update: bytes, is_behind: bool, is_ascii: bool) -> bytes:
         watched = bool(self.watchers)
-        return self.document.apply(update, watched=watched, is_text=is_text, is_ascii=is_ascii)
+        return self.document.apply(update, watched=watched, is_behind=is_behind, is_ascii=is_ascii)
 
 
 class _Turn(NamedTuple):

@@ -298,13 +298,13 @@ class LiveDocument:
     # Changing it.
 
     def apply(
-        self, update: bytes, *, watched: bool, is_text: bool = False, is_ascii: bool = False
+        self, update: bytes, *, watched: bool, is_behind: bool = False, is_ascii: bool = False
     ) -> bytes:
         """Apply ``update``, all of which can be integrated; return its new part.
 
-        Watchers do not see each change in a large one. Of typed text all is new, so that its effect
-        is not computed unless others observe the Doc: that takes half as long as applying it.
-        Letters that are known to be ASCII are not searched for surrogate pairs.
+        Watchers do not see each change in a large one. The effect of text behind something is the
+        text, and it takes half as long if that is not computed. Text between two things may have
+        another: pycrdt and Yjs place it differently if these are not of the same type.
 
         Raises:
             PoisonedDoc: it cannot be applied; call ``repair``.
@@ -314,7 +314,7 @@ class LiveDocument:
             return update
         if broken := self._pairs.broken_by(update, is_ascii=is_ascii):
             update = self._break_pairs(broken, update)
-        self._texts = self._texts + 1 if is_text and self._is_private and not broken else 0
+        self._texts = self._texts + 1 if is_behind and self._is_private and not broken else 0
         if self._texts and (self._observation is None or self._texts > _FEW_TEXTS):
             return self._apply_text(update, is_ascii=is_ascii)
         news = self._apply_observed(update, watched=watched)

@@ -35,6 +35,8 @@ from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc,
 from tests.storage.test_subdocuments import MOST, kept_by
 
 LETTERS = typed("abcdef")
+#: Typed behind the first letter of client 1.
+OF_OTHERS = b"\1\1\3\0\x84\1\0\1?\0"
 HUGE = new_doc("x" * 1_200_000, client_id=7)
 
 
@@ -170,6 +172,27 @@ async def test_text_typed_into_a_deleted_one_is_sent_as_it_came_and_deleted_ever
     docs.append(new_doc(room.encode(EMPTY_STATE)))
     assert [deletions(doc)[author.client_id] for doc in docs] == [[(0, 4)]] * 3
     assert all(doc.get("inner", type=Map).to_py() == {} for doc in docs)
+
+
+@pytest.mark.parametrize("others", [[], [OF_OTHERS]], ids=["alone", "many"])
+async def test_text_between_things_of_two_types_is_sent_with_what_else_it_changes(
+    others: list[bytes],
+) -> None:
+    start = new_doc("ab", client_id=1)
+    start["map"] = Map({"key": "value"})
+    # Behind the first letter, and before an entry of a map: pycrdt deletes the second letter.
+    strange = b"\1\1\2\0\xc4\1\0\1\2\1!\0"
+    reference = new_doc(start.get_update())
+    with changes(reference) as effects:
+        reference.apply_update(merge([*others, strange]))
+    assert effects[0] != merge([*others, strange])
+    room = make_room(start.get_update())
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    for update in (*others, strange):
+        room.handle(ann, RoomUpdate(update, 1, False, check_structure(update)))
+    room.flush()
+    assert socket.frames == [update_frame(effects[0])]
 
 
 async def test_a_deletion_between_letters_is_cut_down_to_what_is_new() -> None:

@@ -763,7 +763,9 @@ class ReadUpdate:
         return HELLO
 
 
-async def test_one_of_many_updates_tells_a_client_that_leaves_to_wait(harness: Harness) -> None:
+async def test_a_client_that_leaves_learns_from_one_of_many_updates_to_wait(
+    harness: Harness,
+) -> None:
     waiting: Any = [ReadUpdate() for _ in range(1000)]
     harness.writer._unsaved.waiting["notes"] = waiting
     assert harness.writer.has_changes("notes")
