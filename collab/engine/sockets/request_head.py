@@ -28,9 +28,10 @@ MAX_REQUEST_PART: Final = 8192
 _MAX_HEADERS: Final = 128
 _NAME = rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+"
 #: A request without its end. No other parser may read it differently: lines end with CRLF, no space
-#: is around a name, no line goes on in the next one, and the target is a path of this server.
+#: is around a name, there is no tab, no line goes on in the next one, and the target is a path of
+#: this server.
 _HEAD = re.compile(
-    rb"GET (/[\x21-\x7e]*) HTTP/1\.1((?:\r\n%b:[\t\x20-\x7e]*)+)" % _NAME,
+    rb"GET (/[\x21-\x7e]*) HTTP/1\.1((?:\r\n%b:[\x20-\x7e]*)+)" % _NAME,
 )
 _TOKEN = re.compile(_NAME)
 #: 16 bytes in base64.
@@ -131,7 +132,7 @@ def read_request(head: bytes) -> UsualRequest | None:
     is_proxied = False
     for line in found[2].split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b"\t ")
+        name, value = name.lower(), value.strip(b" ")
         if name == _PROTOCOL:
             if _SUBPROTOCOLS.fullmatch(value) is None:
                 return None

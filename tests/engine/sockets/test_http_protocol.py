@@ -184,6 +184,7 @@ BEGINNINGS = {
     "a line without a colon": [changed(b"Upgrade: ", b"X\r\nUpgrade: ")],
     "a bare line feed": [changed(b"\r\nUpgrade", b"\nUpgrade")],
     "spaces around a value": [changed(b"Upgrade: ", b"X: \t a b\t \r\nUpgrade:\t"), FRAME],
+    "a tab behind a value": [changed(b"websocket\r", b"websocket \t\r")],
     "letters of no alphabet": [changed(b"Upgrade: ", b"X: \xe9\r\nUpgrade: ")],
     "a control character": [changed(b"Upgrade: ", b"X: \x01\r\nUpgrade: ")],
     "subprotocols": [changed(b"Upgrade: ", b"Sec-WebSocket-Protocol: a, b\r\nUpgrade: ")],

@@ -26,7 +26,7 @@ def usual(head: bytes) -> UsualRequest:
 
 
 @pytest.mark.parametrize(
-    "lines", [b"", b"\r\nCookie:\ta=b; c \t\r\ncookie: second", b"\r\nX-Empty:\r\nX-1: a:b"]
+    "lines", [b"", b"\r\nCookie:  a=b; c  \r\ncookie: second", b"\r\nX-Empty:\r\nX-1: a:b"]
 )
 def test_usual_request_is_read_as_by_the_library(lines: bytes) -> None:
     protocol = ServerProtocol()
@@ -85,6 +85,7 @@ def test_firefox_is_usual() -> None:
         USUAL + b"\r\n folded: line",
         USUAL + b"\r\nX: \xe9",
         USUAL + b"\r\nX: \0",
+        USUAL.replace(b": websocket", b": websocket \t"),
         USUAL + b"\r\nContent-Length: 0",
         USUAL + b"\r\ntransfer-encoding: chunked",
         USUAL + b"\r\nX: 1" * 129,
