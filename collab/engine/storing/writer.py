@@ -158,10 +158,7 @@ class Writer:
         return [update for update in updates if update != EMPTY_UPDATE]
 
     def has_changes(self, name: str) -> bool:
-        """Return whether any change of a document is not stored yet.
-
-        Receipts are none, such as that of the empty update with which most clients join.
-        """
+        """Return whether any change of a document is not stored yet; receipts are none."""
         # Each client that leaves asks, also when thousands of updates wait: one is enough.
         return any(item.data != EMPTY_UPDATE for item in self._unsaved.of(name))
 
