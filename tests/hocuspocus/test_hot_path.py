@@ -12,6 +12,7 @@ import pytest
 from django.test import override_settings
 
 from tests.engine.fakes import HinderedStorage
+from tests.harness.waiting import until
 
 from .client import Client, encoded
 from .projects import Answers
@@ -57,9 +58,11 @@ async def test_an_update_makes_no_task_and_one_frame_for_all_members(
             readers[-1].attach()
             await client.until(lambda: readers[-1].synced)
         # The storage is busy with the first.
-        gate = HinderedStorage.latest.hold("append")
+        storage = HinderedStorage.latest
+        gate = storage.hold("append")
         writer.write("first ")
         await readers[-1].until(lambda: readers[-1].text == "first ")
+        await until(lambda: storage.calls["append"] > 0)
         asyncio.get_running_loop().set_task_factory(make)
         counted.clear()
         for number in range(UPDATES):

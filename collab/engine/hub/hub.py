@@ -117,8 +117,7 @@ class Hub:
         A server that shuts down waits for its connections, and so for their updates.
         """
         rooms = [room for name in names if (room := self.rooms.get((name, True)))]
-        is_unsaved = any(map(self.writer.has_changes, names))
-        if not is_unsaved and not any(room.is_checking for room in rooms):
+        if not any(map(self.writer.has, names)) and not any(room.is_checking for room in rooms):
             # A connection that wrote nothing, the usual case, needs no timer.
             return
         with suppress(TimeoutError):

@@ -139,13 +139,15 @@ class Writer:
 
     def put(self, name: str, updates: Sequence[RoomUpdate[Member]]) -> None:
         """Store updates of a document soon, and report them to their members as saved."""
-        if updates:
+        if name not in self._unsaved and all(update.data == EMPTY_UPDATE for update in updates):
+            # While they wait, they keep members that have left.
+            _answer(updates)
+        elif updates:
             id = None if name in self._unsaved.waiting else self._marks.id_of(name)
             self._unsaved.add(name, updates, id)
             for update in updates:
                 # An empty one is a receipt, for other processes or for its member.
-                if update.data != EMPTY_UPDATE:
-                    self._queued += 1
+                self._queued += update.data != EMPTY_UPDATE
             self._start_storing()
 
     def has(self, name: str) -> bool:
@@ -156,11 +158,6 @@ class Writer:
         """Return the updates of a document that are not stored; may be called from any thread."""
         updates = [item.data for item in self._unsaved.of(name)]
         return [update for update in updates if update != EMPTY_UPDATE]
-
-    def has_changes(self, name: str) -> bool:
-        """Return whether any change of a document is not stored yet; receipts are none."""
-        # Each client that leaves asks, also when thousands of updates wait: one is enough.
-        return any(item.data != EMPTY_UPDATE for item in self._unsaved.of(name))
 
     async def saved(self, name: str) -> None:
         """Wait until all updates of a document that are queued now are stored."""
@@ -236,16 +233,10 @@ class Writer:
         failures = 0
         try:
             while names := self._unsaved.take(self._not_held()):
-                has_updates, self._queued = self._queued > 0, 0
+                self._queued = 0
                 failures = 0 if await self._store_batch(names, failures) else failures + 1
                 self._wake()
-                if failures:
-                    await asyncio.sleep(self._delay_after(failures))
-                elif has_updates:
-                    await self._collect()
-                else:
-                    # The first update after receipts, as those of a join, does not wait for others.
-                    await asyncio.sleep(self._settings.WRITE_DELAY)
+                await (asyncio.sleep(self._delay_after(failures)) if failures else self._collect())
         finally:
             self._task = None
 
@@ -433,6 +424,15 @@ def _number_of(pause: float, usual: int) -> int:
 def summary(error: Exception) -> str:
     """Return an error in one line."""
     return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+
+
+def _answer(receipts: Iterable[RoomUpdate[Member]]) -> None:
+    """Answer receipts that need not wait."""
+    for receipt in receipts:
+        if receipt.on_stored is not None:
+            receipt.on_stored()
+        if receipt.member is not None:
+            receipt.member.send_saved(receipt.number)
 
 
 def _report_saved(updates: Iterable[UnsavedUpdate]) -> None:

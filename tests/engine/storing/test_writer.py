@@ -190,12 +190,26 @@ async def test_receipts_for_other_processes_do_not_count_as_updates() -> None:
     assert receipts == [*range(64)]
 
 
-async def test_the_first_update_after_receipts_does_not_wait_for_others() -> None:
-    harness = Harness(WRITE_DELAY=0)
-    harness.writer.put("notes", [RoomUpdate(EMPTY_UPDATE)])
-    await asyncio.sleep(0)
-    assert await type_until(harness, lambda: harness.storage.calls["append"] == 1) < 10
-    await harness.writer.idle()
+async def test_a_receipt_is_answered_at_once_if_nothing_waits(harness: Harness) -> None:
+    member, socket = new_member(greeted=True)
+    answered: list[int] = []
+    harness.writer.put("notes", [])
+    harness.writer.put("notes", [RoomUpdate(EMPTY_UPDATE, 3, member=member)])
+    harness.writer.put("notes", [RoomUpdate(EMPTY_UPDATE, on_stored=partial(answered.append, 1))])
+    assert saved(socket) == [3]
+    assert answered == [1]
+    assert not harness.writer.has("notes")
+    assert not harness.tasks
+
+
+async def test_a_receipt_waits_for_the_updates_before_it(harness: Harness) -> None:
+    answered: list[int] = []
+    harness.writer.put("notes", edits(HELLO))
+    harness.writer.put("notes", [])
+    harness.writer.put("notes", [RoomUpdate(EMPTY_UPDATE, on_stored=partial(answered.append, 1))])
+    assert not answered
+    await harness.writer.saved("notes")
+    assert answered == [1]
 
 
 async def test_the_updates_of_each_of_several_documents_are_stored_together() -> None:
@@ -737,36 +751,3 @@ async def test_updates_that_move_to_a_new_name_ask_for_the_same_document(harness
     await harness.writer.idle()
     assert harness.storage.asked == [12]
     assert not await harness.storage.exists("plans")
-
-
-# Asking for them.
-
-
-async def test_receipts_are_no_changes_that_wait(harness: Harness) -> None:
-    harness.writer.put("notes", edits(EMPTY_UPDATE))
-    assert harness.writer.has("notes")
-    assert not harness.writer.has_changes("notes")
-    harness.writer.put("notes", edits(HELLO))
-    assert harness.writer.has_changes("notes")
-    await harness.writer.saved("notes")
-    assert not harness.writer.has_changes("notes")
-
-
-class ReadUpdate:
-    """An update that counts how often its bytes are read."""
-
-    reads = 0
-
-    @property
-    def data(self) -> bytes:
-        self.reads += 1
-        return HELLO
-
-
-async def test_a_client_that_leaves_learns_from_one_of_many_updates_to_wait(
-    harness: Harness,
-) -> None:
-    waiting: Any = [ReadUpdate() for _ in range(1000)]
-    harness.writer._unsaved.waiting["notes"] = waiting
-    assert harness.writer.has_changes("notes")
-    assert sum(update.reads for update in waiting) == 1
