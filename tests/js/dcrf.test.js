@@ -20,7 +20,13 @@ function connect(t) {
   const client = dcrf.default.connect(`${address("labels")}/`, {
     serializer,
     pkField: "id",
-    websocket: { WebSocket, minReconnectionDelay: 50, maxReconnectionDelay: 100 },
+    websocket: {
+      WebSocket,
+      minReconnectionDelay: 50,
+      maxReconnectionDelay: 100,
+      // A server that starts again on a busy machine takes longer than the usual four seconds.
+      connectionTimeout: 60_000,
+    },
   });
   t.after(() => client.close());
   return client;
