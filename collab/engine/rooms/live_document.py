@@ -322,7 +322,7 @@ class LiveDocument:
         if len(news) < len(update) and not self.has(update):
             raise PoisonedDoc("The Doc has not integrated all of it.")
         if news != EMPTY_UPDATE:
-            self._record_change(news, is_ascii=is_ascii and news == update)
+            self._record_change(news, is_ascii=is_ascii and news is update)
         return news
 
     def _apply_text(self, update: bytes, *, is_ascii: bool) -> bytes:
@@ -334,7 +334,7 @@ class LiveDocument:
         return update
 
     def _apply_observed(self, update: bytes, *, watched: bool) -> bytes:
-        """Apply ``update``; return its effect."""
+        """Apply ``update``; return its effect, which is the same object if it is equal."""
         doc = self._doc or self._awake()
         self._observe_changes(doc)
         overlooking = watched and len(update) > _MAX_WATCHED
@@ -348,7 +348,7 @@ class LiveDocument:
                 self._listener.attach_watchers()
             self._applying = False
         self._state = None
-        return self._effect
+        return update if self._effect == update else self._effect
 
     def _break_pairs(self, broken: Set[Id], update: bytes) -> bytes:
         """Break these pairs in the document, and in an update that breaks them.

@@ -195,6 +195,16 @@ async def test_text_between_things_of_two_types_is_sent_with_what_else_it_change
     assert socket.frames == [update_frame(effects[0])]
 
 
+async def test_a_letter_between_others_need_not_be_read_again_for_the_storage() -> None:
+    store = Store()
+    room = make_room(store=store)
+    ann, _ = new_member(room)
+    change(room, ann, insert(new_doc(HELLO), "!", 2))
+    (edit,) = store.edits
+    assert edit.outline is not None
+    assert edit.data is edit.outline.update
+
+
 async def test_a_deletion_between_letters_is_cut_down_to_what_is_new() -> None:
     room = make_room()
     ann, _ = new_member(room)
