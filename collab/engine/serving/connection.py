@@ -240,7 +240,7 @@ class ConsumerConnection:
                 await self.open()
             elif kind == "websocket.disconnect" and self._sees_no_events:
                 await self.disconnect(message["code"])
-            elif kind.startswith("websocket.") or not await self._intake.handle_injected(message):
+            elif not await self._intake.handle_injected(message):
                 await self.consumer.dispatch(message)
         except MemberError as error:
             await self.end_with(error)
