@@ -292,8 +292,7 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def pause_writing(self) -> None:
         """Record that the client does not read."""
-        if not self._is_limited:
-            self.limit_unsent()
+        self.limit_unsent()
         self.writable = asyncio.Event()
 
     def resume_writing(self) -> None:
@@ -321,8 +320,7 @@ class WebSocketProtocol(HandshakeProtocol):
         return True
 
     def _write_large(self, payload: bytes | str) -> None:
-        if not self._is_limited:
-            self.limit_unsent()
+        self.limit_unsent()
         body, kind = body_of(payload)
         self.transport.write(header_of(body, kind))
         self.transport.write(body)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from pycrdt import Doc
@@ -27,8 +27,8 @@ from collab.protocol.yjs.partial import PartialUpdate, StateVector, advance, can
 from collab.protocol.yjs.poisoned_doc import PoisonedDoc
 from collab.protocol.yjs.updates import EMPTY_UPDATE, merge, outline
 from collab.protocol.yjs.validation import UpdateOutline, check_structure
+from collab_storage.updates import TypedText, state_vector
 from collab_storage.updates import merge as merge_read
-from collab_storage.updates import state_vector
 
 __all__ = ["Integrator"]
 
@@ -257,12 +257,8 @@ class Integrator:
             PoisonedDoc: one of them cannot be applied.
         """
         updates = [update for update, _ in batch]
-        texts = [found.typed for _, found in batch if found.typed is not None]
-        news = self._apply_to_doc(
-            merge_read([found.typed or found.update for _, found in batch]),
-            is_behind=len(texts) == len(batch) and all(text.right is None for text in texts),
-            is_ascii=len(texts) == len(batch) and all(text.is_ascii for text in texts),
-        )
+        merged = merge_read([found.typed or found.update for _, found in batch])
+        news = self._apply_to_doc(merged, [found.typed for _, found in batch])
         if news == EMPTY_UPDATE:
             for update in updates:
                 update.data = news
@@ -346,10 +342,7 @@ class Integrator:
                 self.document.check_nesting(found)
             for watcher in self.watchers:
                 watcher.receive(update.member, found)
-            typed = found.typed
-            is_behind = typed is not None and typed.right is None
-            is_ascii = typed is not None and typed.is_ascii
-            return self._apply_to_doc(found.update, is_behind, is_ascii)
+            return self._apply_to_doc(found.update, [found.typed])
         except TooBig as error:
             self._known = None
             self._refuse(update, error)
@@ -360,7 +353,12 @@ class Integrator:
             self.author = None
         return None
 
-    def _apply_to_doc(self, update: bytes, is_behind: bool, is_ascii: bool) -> bytes:
+    def _apply_to_doc(self, update: bytes, parts: Sequence[TypedText | None]) -> bytes:
+        """Apply an update, whose parts were read as typed text, or are none; return its effect."""
+        is_behind = is_ascii = True
+        for part in parts:
+            is_behind = is_behind and part is not None and part.right is None
+            is_ascii = is_ascii and part is not None and part.is_ascii
         watched = bool(self.watchers)
         return self.document.apply(update, watched=watched, is_behind=is_behind, is_ascii=is_ascii)
 

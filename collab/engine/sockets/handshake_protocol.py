@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from functools import lru_cache
 from logging import DEBUG, INFO, getLogger
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote
 
 from uvicorn.config import Config
@@ -33,11 +32,10 @@ from collab.engine.sockets.request_head import (
     is_token,
     read_request,
 )
+from collab.engine.sockets.shared_values import shared
 from collab.wire import CloseCode
 
 __all__ = ["WRITABLE", "HandshakeProtocol"]
-
-T = TypeVar("T")
 
 _logger = getLogger("uvicorn.error")
 
@@ -45,9 +43,6 @@ _logger = getLogger("uvicorn.error")
 #: keeps megabytes for each client that opens a large document.
 _MAX_UNSENT = 128 * 1024
 _UNSENT_OPTION = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-
-#: Addresses of this server that are kept.
-_MAX_SHARED = 256
 
 #: Shared by all connections that accept more. A set event never waits, so it needs no event loop.
 WRITABLE = asyncio.Event()
@@ -151,14 +146,16 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         self.connections.add(self)
         self.transport = transport
         server, self.client = addresses_of(transport)
-        self.server = _shared(server)
+        self.server = shared(server)
         self.scheme = "wss" if is_ssl(transport) else "ws"
 
     def limit_unsent(self) -> None:
-        """Make the system take no more than it can send soon.
+        """Make the system take no more than it can send soon, from the first call on.
 
         A large document is sent in pieces, and other connections run in between.
         """
+        if self._is_limited:
+            return
         self._is_limited = True
         sock = self.transport.get_extra_info("socket")
         is_tcp = sock is not None and sock.family in (AF_INET, AF_INET6)
@@ -305,12 +302,6 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         if self.ping_interval:
             current_ping_schedule(self.ping_interval).remove(self)
         super().stop_keepalive()
-
-
-@lru_cache(_MAX_SHARED)
-def _shared(value: T) -> T:
-    """Return an equal value that other connections have, too."""
-    return value
 
 
 def _without_proxies(application: Any) -> Any:

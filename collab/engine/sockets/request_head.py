@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request
+
+from collab.engine.sockets.shared_values import shared
 
 __all__ = ["MAX_REQUEST_PART", "REQUEST_END", "Header", "UsualRequest", "is_token", "read_request"]
 
@@ -65,8 +66,6 @@ _COMMON = frozenset(
         b"user-agent",
     )
 )
-#: Such headers that are kept, of at most as many bytes as a request has.
-_MAX_SHARED: Final = 256
 #: RFC 6455, section 1.3.
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ANSWER: Final = (
@@ -143,7 +142,7 @@ def read_request(head: bytes) -> UsualRequest | None:
             is_proxied = True
         values[name] = value
         header = name, value
-        headers.append(_shared(header) if name in _COMMON else header)
+        headers.append(shared(header) if name in _COMMON else header)
     if len(headers) > _MAX_HEADERS or not _is_usual(values):
         return None
     target, key = found[1].decode("ascii"), values[b"sec-websocket-key"]
@@ -161,9 +160,3 @@ def _is_usual(values: dict[bytes, bytes]) -> bool:
         and b"content-length" not in values
         and b"transfer-encoding" not in values
     )
-
-
-@lru_cache(_MAX_SHARED)
-def _shared(header: Header) -> Header:
-    """Return an equal header that other connections have, too."""
-    return header

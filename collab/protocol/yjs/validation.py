@@ -114,7 +114,11 @@ def check_structure(update: bytes) -> UpdateOutline:
     Raises:
         ProtocolViolation: the form is not valid.
     """
-    if (typed := read_typed(update)) is not None and _is_valid(typed):
+    if (
+        (typed := read_typed(update)) is not None
+        and typed.end <= _MAX_CLOCK
+        and _has_place(typed.left, typed.right, typed.client, typed.start)
+    ):
         # Most are typed text, and this takes half the time.
         return UpdateOutline(update, typed)
     outline = UpdateOutline(update)
@@ -150,14 +154,6 @@ def _read_state(data: bytes) -> int:
         if clock > _MAX_CLOCK:
             raise ValueError
     return position
-
-
-def _is_valid(typed: TypedText) -> bool:
-    """Return whether typed text has a place; if it has none, its bytes are not valid either."""
-    left, right = typed.left, typed.right
-    if typed.end > _MAX_CLOCK or (left[0] == typed.client and left[1] >= typed.start):
-        return False
-    return right is None or (right != left and (right[0] != typed.client or right[1] < typed.start))
 
 
 def _read_insertions(data: bytes, outline: UpdateOutline) -> int:
@@ -244,21 +240,29 @@ def _record_ids(
     clock: int,
     outline: UpdateOutline,
 ) -> None:
-    _record_id(left[0], left[1] + 1, client, clock, outline)
-    if right is not None:
-        if right == left:
-            # Behind an item and before it: its place would depend on the order of arrival.
-            raise ValueError
-        _record_id(right[0], right[1] + 1, client, clock, outline)
-
-
-def _record_id(other: int, end: int, client: int, clock: int, outline: UpdateOutline) -> None:
-    if other != client:
-        if outline.needs.get(other, 0) < end:
-            outline.needs[other] = end
-    elif end > clock:
-        # Itself, or a later insertion: decoders would never find it.
+    if not _has_place(left, right, client, clock):
         raise ValueError
+    _record_id(left[0], left[1] + 1, client, outline)
+    if right is not None:
+        _record_id(right[0], right[1] + 1, client, outline)
+
+
+def _has_place(
+    left: tuple[int, int], right: tuple[int, int] | None, client: int, clock: int
+) -> bool:
+    """Return whether an item of this id can be behind one item, and before another one."""
+    if left[0] == client and left[1] >= clock:
+        # Itself, or a later insertion: decoders would never find it.
+        return False
+    if right is None:
+        return True
+    # Behind an item and before it: its place would depend on the order of arrival.
+    return right != left and (right[0] != client or right[1] < clock)
+
+
+def _record_id(other: int, end: int, client: int, outline: UpdateOutline) -> None:
+    if other != client and outline.needs.get(other, 0) < end:
+        outline.needs[other] = end
 
 
 def _read_parent(
