@@ -51,6 +51,7 @@ COMPILED = (
     "collab.protocol.websocket_frames",
     "collab.protocol.yjs.nesting",
     "collab.protocol.yjs.partial",
+    "collab.protocol.yjs.typed_effects",
     "collab.protocol.yjs.updates",
     "collab.protocol.yjs.validation",
     "collab.wire",

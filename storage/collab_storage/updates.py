@@ -133,6 +133,15 @@ class TypedText:
         """Whether all of its letters are ASCII: any other takes more bytes than clocks."""
         return self.end - self.start == len(self.update) - 1 - self.text_at
 
+    def continues(self, client: int, end: int, right: tuple[int, int] | None) -> bool:
+        """Return whether it might have been typed with a client's text before it, up to ``end``."""
+        return (
+            self.start == end
+            and self.left == (client, end - 1)
+            and self.client == client
+            and self.right == right
+        )
+
 
 def read_typed(update: bytes) -> TypedText | None:
     """Return ``update`` as typed text, if it has the form of one: nearly all updates have it."""
@@ -182,9 +191,7 @@ class TypedRun:
 
     def take(self, typed: TypedText) -> bool:
         """Add a text if it continues the last one, as if both had been typed at once."""
-        if typed.start != self._end or typed.left != (typed.client, self._end - 1):
-            return False
-        if typed.client != self._first.client or typed.right != self._first.right:
+        if not typed.continues(self._first.client, self._end, self._first.right):
             return False
         self._texts.append(typed.update[typed.text_at : -1])
         self._end = typed.end

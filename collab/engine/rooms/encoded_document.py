@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from collab.protocol.frames import step2_frame, update_frame
 from collab.protocol.yjs.updates import EMPTY_UPDATE, cut, merge
 
-__all__ = ["DocumentBytes", "EncodedDocument"]
+__all__ = ["Answers", "DocumentBytes", "EncodedDocument"]
 
 #: The base is encoded anew when the tail outgrows it: at the earliest at the first of these sizes,
 #: at the latest at the second.
@@ -22,6 +22,8 @@ _MIN_TAIL_SIZE: Final = 64 * 1024
 _MAX_TAIL_SIZE: Final = 1024 * 1024
 #: Updates in the tail, at most.
 _MAX_TAIL_LENGTH: Final = 1_000
+#: Bytes of answers that are kept.
+_MAX_ANSWERS: Final = 256 * 1024
 
 
 class DocumentBytes(NamedTuple):
@@ -119,3 +121,31 @@ class EncodedDocument:
             PoisonedDoc: pycrdt cannot compute it.
         """
         return merge([cut(update, state) for update in self.updates()])
+
+
+class Answers:
+    """The answers to the step 1 of clients, for others that ask the same before it changes."""
+
+    __slots__ = ("_frames", "_size")
+
+    def __init__(self) -> None:
+        #: State vector of a client -> the answer to its step 1.
+        self._frames: dict[bytes, bytes] = {}
+        self._size = 0
+
+    def get(self, state: bytes) -> bytes | None:
+        """Return the answer to a client of state vector ``state``, if it is kept."""
+        return self._frames.get(state)
+
+    def keep(self, state: bytes, frame: bytes) -> None:
+        """Keep an answer, in place of all others if there are too many."""
+        if self._size + len(frame) > _MAX_ANSWERS:
+            self.forget()
+        self._frames[state] = frame
+        self._size += len(frame)
+
+    def forget(self) -> None:
+        """Forget all: the document has changed."""
+        if self._frames:
+            self._frames.clear()
+            self._size = 0

@@ -355,12 +355,7 @@ class Integrator:
 
     def _apply_to_doc(self, update: bytes, parts: Sequence[TypedText | None]) -> bytes:
         """Apply an update, whose parts were read as typed text, or are none; return its effect."""
-        is_behind = is_ascii = True
-        for part in parts:
-            is_behind = is_behind and part is not None and part.right is None
-            is_ascii = is_ascii and part is not None and part.is_ascii
-        watched = bool(self.watchers)
-        return self.document.apply(update, watched=watched, is_behind=is_behind, is_ascii=is_ascii)
+        return self.document.apply(update, parts, watched=bool(self.watchers))
 
 
 class _Turn(NamedTuple):

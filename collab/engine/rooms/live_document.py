@@ -8,16 +8,17 @@ document falls asleep, so that only bytes are left, and wakes with the next chan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, Final, Protocol
 
 from pycrdt import Doc, SubdocsEvent, Subscription, TransactionEvent
 
-from collab.engine.rooms.encoded_document import DocumentBytes, EncodedDocument
+from collab.engine.rooms.encoded_document import Answers, DocumentBytes, EncodedDocument
 from collab.engine.runtime.malloc_trim import current_trimmer
 from collab.protocol.frames import step2_frame
 from collab.protocol.yjs.nesting import Nesting
 from collab.protocol.yjs.poisoned_doc import PoisonedDoc
+from collab.protocol.yjs.typed_effects import FEW_TEXTS, TypedEffects, are_ascii
 from collab.protocol.yjs.updates import (
     EMPTY_STATE,
     EMPTY_UPDATE,
@@ -30,7 +31,7 @@ from collab.protocol.yjs.validation import UpdateOutline
 from collab_storage.structs import Id
 from collab_storage.subdocuments import delete_subdocuments, has_subdocuments
 from collab_storage.surrogates import SurrogatePairs, break_pairs, has_pairs
-from collab_storage.updates import has_no_news, is_covered, is_panic, state_vector
+from collab_storage.updates import TypedText, has_no_news, is_covered, is_panic, state_vector
 
 __all__ = ["DocumentListener", "LiveDocument"]
 
@@ -41,10 +42,6 @@ _LARGE: Final = 1024 * 1024
 #: Size of the largest observed update: events for all changes of a larger one would take far
 #: longer than applying it.
 _MAX_WATCHED: Final = 64 * 1024
-#: Texts that are observed after anything else: to begin and to end takes as long as observing one.
-_FEW_TEXTS: Final = 2
-#: Bytes of answers that are kept for others who ask the same.
-_MAX_ANSWERS: Final = 256 * 1024
 
 
 class DocumentListener(Protocol):
@@ -78,10 +75,10 @@ class LiveDocument:
 
     __slots__ = (
         "_answers",
-        "_answers_size",
         "_applying",
         "_doc",
         "_effect",
+        "_effects",
         "_has_subdocuments",
         "_is_fresh",
         "_listener",
@@ -94,7 +91,6 @@ class LiveDocument:
         "_sleep_after",
         "_sleep_handle",
         "_state",
-        "_texts",
     )
 
     def __init__(
@@ -112,15 +108,12 @@ class LiveDocument:
         self._state: bytes | None = None
         self._nesting = Nesting(max_nesting, self._whole)
         self._pairs = SurrogatePairs(lambda: self._record.updates())
-        #: State vector of a client -> the answer to its step 1.
-        self._answers: dict[bytes, bytes] = {}
-        self._answers_size = 0
+        self._answers = Answers()
         self._applying = False
         self._effect = EMPTY_UPDATE
         #: Its changes are observed; ``None`` while only typed text is applied to it.
         self._observation: Subscription | None = None
-        #: The number of typed texts that were applied since anything else was.
-        self._texts = 0
+        self._effects = TypedEffects()
         #: The Doc has, or had, subdocuments.
         self._has_subdocuments = False
         #: Whether the document has changed since the last check whether it may sleep.
@@ -184,6 +177,7 @@ class LiveDocument:
 
     def _use(self, doc: Doc[Any]) -> Doc[Any]:
         self._doc = doc
+        self._effects.forget()
         if not self._is_private:
             self._observe_changes(doc)
         self._listener.attach_watchers()
@@ -215,7 +209,7 @@ class LiveDocument:
         self._record.merge_tail()
         self._listener.doc_replaced()
         self._nesting.rest()
-        self._forget_answers()
+        self._answers.forget()
         self.release()
         self._doc = None
         current_trimmer().note_freed(self._record.size)
@@ -239,20 +233,13 @@ class LiveDocument:
             return self._answer_to_newcomer()
         if (frame := self._answers.get(state)) is None:
             frame = step2_frame(self.encode(state))
-            if self._answers_size + len(frame) > _MAX_ANSWERS:
-                self._forget_answers()
-            self._answers[state] = frame
-            self._answers_size += len(frame)
+            self._answers.keep(state, frame)
         return [frame]
 
     def _answer_to_newcomer(self) -> list[bytes]:
         if self._record.has_tail and self._record.base_size <= _SMALL:
             self._rebase()
         return self._record.frames()
-
-    def _forget_answers(self) -> None:
-        self._answers.clear()
-        self._answers_size = 0
 
     def state(self) -> bytes:
         """Return the state vector."""
@@ -298,13 +285,14 @@ class LiveDocument:
     # Changing it.
 
     def apply(
-        self, update: bytes, *, watched: bool, is_behind: bool = False, is_ascii: bool = False
+        self, update: bytes, parts: Sequence[TypedText | None] = (None,), *, watched: bool
     ) -> bytes:
         """Apply ``update``, all of which can be integrated; return its new part.
 
-        Watchers do not see each change in a large one. The effect of text behind something is the
-        text, and it takes half as long if that is not computed. Text between two things may have
-        another: pycrdt and Yjs place it differently if these are not of the same type.
+        Args:
+            update: its bytes, merged of ``parts``.
+            parts: each read as typed text, or ``None``.
+            watched: there are watchers. They do not see each change in a large update.
 
         Raises:
             PoisonedDoc: it cannot be applied; call ``repair``.
@@ -312,12 +300,18 @@ class LiveDocument:
         if update == EMPTY_UPDATE:
             # Usually an empty SyncStep2 on join; not worth materializing the Doc.
             return update
+        is_ascii = are_ascii(parts)
         if broken := self._pairs.broken_by(update, is_ascii=is_ascii):
             update = self._break_pairs(broken, update)
-        self._texts = self._texts + 1 if is_behind and self._is_private and not broken else 0
-        if self._texts and (self._observation is None or self._texts > _FEW_TEXTS):
+        if broken or not self._is_private:
+            self._effects.forget()
+        elif self._effects.are_known(parts) and (
+            self._observation is None or self._effects.texts > FEW_TEXTS
+        ):
             return self._apply_text(update, is_ascii=is_ascii)
         news = self._apply_observed(update, watched=watched)
+        if news is not update:
+            self._effects.doubt()
         # Only where the effect is less than the update can part of it have been held back.
         if len(news) < len(update) and not self.has(update):
             raise PoisonedDoc("The Doc has not integrated all of it.")
@@ -359,7 +353,7 @@ class LiveDocument:
             whole = merge([break_pairs(part, in_document) for part in self._record.updates()])
             self._record.replace(whole)
             self._pairs.forget()
-            self._forget_answers()
+            self._answers.forget()
             self.repair()
         return break_pairs(update, broken)
 
@@ -427,8 +421,7 @@ class LiveDocument:
 
     def _record_change(self, update: bytes, *, is_ascii: bool = False) -> None:
         self._is_fresh = True
-        if self._answers:
-            self._forget_answers()
+        self._answers.forget()
         self._nesting.note(update)
         if not is_ascii:
             self._pairs.add(update)

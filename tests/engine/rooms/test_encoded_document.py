@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import read_message
 
-from collab.engine.rooms.encoded_document import EncodedDocument
+from collab.engine.rooms.encoded_document import Answers, EncodedDocument
 from collab.protocol.frames import step2_frame, update_frame
 from collab.protocol.yjs.updates import EMPTY_STATE, EMPTY_UPDATE
 from tests.protocol.yjs.samples import HELLO, changes, content, new_doc, text, typed
 
 LETTERS = typed("abcdef", client_id=2)
 LARGE = 70_000
+STATES = [bytes((1, client, 1)) for client in range(8)]
 
 
 def record_of(base: bytes, tail: Sequence[bytes] = ()) -> EncodedDocument:
@@ -119,3 +120,26 @@ def test_it_reads_as_a_doc_with_the_same_updates(
         late.apply_update(update)
     late.apply_update(record.lacking(late.get_state()))
     assert text(late) == text(docs[0])
+
+
+def test_an_answer_is_kept_until_the_document_changes() -> None:
+    answers = Answers()
+    answers.keep(STATES[0], b"answer")
+    assert answers.get(STATES[0]) == b"answer"
+    assert answers.get(STATES[1]) is None
+    answers.forget()
+    assert answers.get(STATES[0]) is None
+
+
+def test_large_answers_that_are_kept_are_few() -> None:
+    answers, large = Answers(), b"x" * 200_000
+    for state in STATES:
+        answers.keep(state, large)
+    assert [state for state in STATES if answers.get(state)] == [STATES[-1]]
+
+
+def test_small_answers_are_kept_beside_each_other() -> None:
+    answers = Answers()
+    for state in STATES:
+        answers.keep(state, state * 1000)
+    assert [answers.get(state) for state in STATES] == [state * 1000 for state in STATES]

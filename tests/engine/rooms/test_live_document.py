@@ -399,13 +399,6 @@ async def test_equal_questions_get_one_answer_until_something_changes(room: Room
     assert room.answer(state)[0] is not answer
 
 
-async def test_answers_that_are_kept_are_few() -> None:
-    room = make_room(HUGE.get_update())
-    for client in range(8):
-        room.answer(bytes((1, client, 1)))
-    assert len(inside(room)._answers) == 1
-
-
 async def test_of_a_large_document_that_changes_only_the_changes_are_encoded() -> None:
     room = make_room(HUGE.get_update())
     (whole,) = room.answer(EMPTY_STATE)
