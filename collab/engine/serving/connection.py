@@ -99,7 +99,7 @@ class ConsumerConnection:
         self.access_check = AccessCheck(scope, consumer.authorize, settings)
         # A later check must not be overtaken by an earlier one's answer.
         self._checking: asyncio.Lock | None = None
-        self._intake = FrameIntake(settings, self.receive_bytes)
+        self._intake = FrameIntake(settings, self.receive_bytes, self.receive_text)
         self.stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
         self._socket = socket_of(scope)
         self._sees_no_frames = not overrides(consumer, base, *FRAME_METHODS)

@@ -15,7 +15,7 @@ from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import Deadline
 from collab.exceptions import ProtocolViolation
-from collab.protocol.websocket_frames import BINARY, HEADER_SIZE, MASKED, SHORT
+from collab.protocol.websocket_frames import BINARY, HEADER_SIZE, MASKED, SHORT, TEXT
 
 __all__ = ["FrameIntake", "handle_frame"]
 
@@ -43,7 +43,7 @@ class FrameIntake:
     """Reads, counts, charges and passes on the frames of one connection.
 
     On the fast path, :meth:`data_received` stands in the place of the socket's: it gets the bytes
-    from the transport, reads the short frames that they begin with, as nearly all are, and leaves
+    from the transport, reads the short messages that they begin with, as nearly all are, and leaves
     all else to the socket. The socket calls :meth:`on_frame` with other frames, or a frame comes
     as a message of ASGI, which the connection's task receives. A frame takes the fast path only
     while nothing else is handled, so that frames stay in their order.
@@ -51,6 +51,7 @@ class FrameIntake:
     Args:
         settings: for the limits.
         receive: handles a binary frame, unless :meth:`attach` names a room that does.
+        receive_text: handles a text frame; by default each comes as a message of ASGI.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class FrameIntake:
         "_loop",
         "_member",
         "_receive",
+        "_receive_text",
         "_room",
         "_short",
         "_socket",
@@ -67,9 +69,15 @@ class FrameIntake:
         "busy",
     )
 
-    def __init__(self, settings: Settings, receive: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        receive: Callable[[bytes], None],
+        receive_text: Callable[[str], None] | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._receive = receive
+        self._receive_text = receive_text
         self._throttle = Throttle(settings)
         self._member: Member | None = None
         self._room: Room | None = None
@@ -149,16 +157,22 @@ class FrameIntake:
                 and not self.busy
                 and not socket.read_paused
             ):
-                body, left = start + HEADER_SIZE, left - 1
-                self.on_frame(self._unmask(data[body:end], data[body - 4 : body]))
-                start = end
+                body = start + HEADER_SIZE
+                payload = self._unmask(data[body:end], data[body - 4 : body])
+                if data[start] == BINARY:
+                    self.on_frame(payload)
+                elif not self._on_text(payload):
+                    break
+                start, left = end, left - 1
         if start < len(data):
             socket.read(data[start:], left)
 
     def _end_of_frame(self, data: bytes, start: int) -> int:
-        """Return where a short binary frame ends; 0 if there is none, or only a part of it."""
+        """Return where a short message ends; 0 if there is none, or only a part of it."""
         body, end = start + HEADER_SIZE, 0
-        if body <= len(data) and data[start] == BINARY:
+        if body <= len(data) and (
+            data[start] == BINARY or (data[start] == TEXT and self._receive_text is not None)
+        ):
             # Without a mask, it seems to be a long one.
             size = data[start + 1] ^ MASKED
             end = body + size if size <= self._short and body + size <= len(data) else 0
@@ -171,12 +185,15 @@ class FrameIntake:
         """
         if self.busy:
             return False
+        self._run(self._take, frame)
+        return True
+
+    def _run(self, take: Callable[[Any], float], frame: bytes | str) -> None:
         try:
-            if wait := self._context.run(self._take, frame):
+            if wait := self._context.run(take, frame):
                 self._inject({"type": _THROTTLED, "seconds": wait})
         except BaseException as error:
             self._inject({"type": _FAILED, "error": error})
-        return True
 
     def _take(self, frame: bytes) -> float:
         size, room, member = len(frame), self._room, self._member
@@ -186,6 +203,21 @@ class FrameIntake:
         else:
             self._receive(frame)
         return self.charge(size)
+
+    def _on_text(self, payload: bytes) -> bool:
+        """Take a text frame, and return ``True``; one that is not valid is left to the socket."""
+        try:
+            frame = payload.decode()
+        except UnicodeDecodeError:
+            return False
+        self._run(self._take_text, frame)
+        return True
+
+    def _take_text(self, frame: str) -> float:
+        assert self._receive_text is not None
+        self.count(len(frame))
+        self._receive_text(frame)
+        return self.charge(len(frame))
 
     def _inject(self, event: dict[str, Any]) -> None:
         assert self._socket is not None

@@ -33,13 +33,14 @@ def opened(
     line: Line,
     receive: Callable[[bytes], None] | None = None,
     settings: Settings | None = None,
+    receive_text: Callable[[str], None] | None = None,
 ) -> FrameIntake:
     """Return the intake of a line's frames, which by default adds them to the line's events."""
 
     def add(data: bytes) -> None:
         line.events.append({"type": "websocket.receive", "bytes": data})
 
-    intake = FrameIntake(settings or get_settings(), receive or add)
+    intake = FrameIntake(settings or get_settings(), receive or add, receive_text)
     socket = socket_of(line.scope)
     assert socket is not None
     intake.open_fast_path(socket)
@@ -223,6 +224,44 @@ async def test_frames_become_events_while_another_is_handled_and_after_the_end()
             *(b"one", "text", b"two", b"three")
         ]
         assert counters.received_frames == before + 1
+
+
+async def test_texts_are_taken_in_their_order_among_other_frames() -> None:
+    async with Line() as line:
+        opened(line, line.events.append, receive_text=line.events.append)
+        before = counters.received_frames, counters.received_bytes
+        line.protocol.data_received(frame(b"1") + frame("zwölf".encode(), TEXT) + frame(b"3"))
+        assert line.events == [b"1", "zwölf", b"3"]
+        # Bytes are charged, of a text its letters.
+        after = counters.received_frames, counters.received_bytes
+        assert after == (before[0] + 3, before[1] + 7)
+
+
+async def test_a_text_that_is_not_valid_ends_the_connection_as_the_socket_does() -> None:
+    async with Line() as line:
+        opened(line, line.events.append, receive_text=line.events.append)
+        line.protocol.data_received(frame(b"1") + frame(b"\xff", TEXT) + frame(b"3"))
+        assert line.events == [b"1"]
+        await until(lambda: len(line.events) == 2)
+        assert line.events[1]["type"] == "websocket.disconnect"
+        assert line.events[1]["code"] == 1007
+
+
+async def test_what_a_text_leaves_to_do_is_left_to_the_connection() -> None:
+    def fail(text: str) -> None:
+        raise ValueError(text)
+
+    async with Line() as line:
+        settings = Settings(MESSAGE_RATE=0.001, MESSAGE_BURST=1)
+        opened(line, settings=settings, receive_text=lambda text: None)
+        line.protocol.data_received(frame(b"fine", TEXT) + frame(b"too much", TEXT))
+        await until(lambda: len(line.events) == 1)
+        assert line.events[0]["type"] == "collab.throttled"
+    async with Line() as line:
+        opened(line, receive_text=fail)
+        line.protocol.data_received(frame(b"bad", TEXT))
+        await until(lambda: len(line.events) == 1)
+        assert str(line.events[0]["error"]) == "bad"
 
 
 async def test_an_intake_that_opens_when_the_client_has_left_gets_nothing() -> None:
