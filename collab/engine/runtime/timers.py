@@ -9,6 +9,7 @@ from types import coroutine
 from typing import Any, Protocol, TypeVar
 
 __all__ = [
+    "HUNG",
     "Clock",
     "Deadline",
     "DeadlineExceeded",
@@ -25,7 +26,7 @@ _INTERVAL = 1.0
 #: Number of beats that are kept: longer than the usual interval between two reads of metrics.
 _REMEMBERED = 60
 #: A deadline that is noticed this late was missed by this process, in seconds.
-_HUNG = 1.0
+HUNG = 1.0
 
 
 class Timer(Protocol):
@@ -108,7 +109,7 @@ class Deadline:
         self._handle = self._loop.call_at(self._due, self._miss)
 
     def _miss(self) -> None:
-        if self._loop.time() - self._due > _HUNG:
+        if self._loop.time() - self._due > HUNG:
             # This process was stopped; the awaited data may have arrived and is read next.
             self._start()
         else:

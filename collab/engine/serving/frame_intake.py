@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from collab.conf import Settings
 from collab.engine.connections.fast_path import TURN_FRAMES, Socket
+from collab.engine.connections.shared_timers import SharedTimer, SharedTimers
 from collab.engine.connections.throttle import Throttle
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
-from collab.engine.runtime.timers import Deadline
+from collab.engine.runtime.timers import HUNG
 from collab.exceptions import ProtocolViolation
 from collab.protocol.websocket_frames import BINARY, HEADER_SIZE, MASKED, SHORT, TEXT
 
@@ -56,7 +57,7 @@ class FrameIntake:
 
     __slots__ = (
         "_context",
-        "_deadline",
+        "_first_frames",
         "_loop",
         "_member",
         "_receive",
@@ -81,7 +82,8 @@ class FrameIntake:
         self._throttle = Throttle(settings)
         self._member: Member | None = None
         self._room: Room | None = None
-        self._deadline: Deadline | None = None
+        #: Has the intake until its first frame has come.
+        self._first_frames: SharedTimer[FrameIntake] | None = None
         self._socket: Socket | None = None
         self._unmask: Callable[[bytes, bytes], bytes]
         #: The largest payload that is read here.
@@ -96,7 +98,8 @@ class FrameIntake:
         Its binary frames are those of a document in ``room``, if it is given.
         """
         self._member, self._room = member, room
-        self._deadline = Deadline(self._loop, seconds, self._miss_first_frame)
+        self._first_frames = first_frames = _first_frames.of(seconds)
+        first_frames.add(self)
 
     def open_fast_path(self, socket: Socket) -> None:
         """Take the bytes of ``socket`` from now on, in the context of the caller."""
@@ -113,16 +116,16 @@ class FrameIntake:
         if self._socket is not None:
             self._socket.on_frame = None
             self._socket.give_bytes_to(None)
-        if self._deadline is not None:
-            self._deadline.meet()
+        if self._first_frames is not None:
+            self._first_frames.remove(self)
 
     # Frames.
 
     def count(self, size: int) -> None:
         """Count a frame of ``size`` bytes."""
-        if self._deadline is not None:
-            self._deadline.meet()
-            self._deadline = None
+        if self._first_frames is not None:
+            self._first_frames.remove(self)
+            self._first_frames = None
         counters.received_frames += 1
         counters.received_bytes += size
 
@@ -233,8 +236,16 @@ class FrameIntake:
             return False
         return True
 
-    def _miss_first_frame(self) -> None:
+    def miss_first_frame(self) -> None:
+        """Refuse the member, as its first frame has not come in time."""
         member = self._member
         if member is not None and not member.is_closed:
             limit = "FIRST_FRAME_TIMEOUT"
             member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
+
+
+def _miss_first_frame(intake: FrameIntake) -> None:
+    intake.miss_first_frame()
+
+
+_first_frames = SharedTimers(_miss_first_frame, HUNG)

@@ -23,7 +23,7 @@ from collab.engine.runtime.counters import counters
 from collab.engine.sockets.addresses import addresses_of
 from collab.engine.sockets.inbox import Inbox
 from collab.engine.sockets.join_queue import current_join_queue
-from collab.engine.sockets.keepalive import current_ping_schedule
+from collab.engine.sockets.keepalive import PingSchedule, current_ping_schedule
 from collab.engine.sockets.request_head import (
     MAX_REQUEST_PART,
     REQUEST_END,
@@ -85,6 +85,8 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     _request = b""
     #: The system accepts no more bytes than it can send soon.
     _is_limited = False
+    #: The connections that are pinged, this one among them once it is accepted.
+    _pings: PingSchedule | None = None
 
     def __init__(
         self,
@@ -292,16 +294,23 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
 
     # Keeping it open.
 
+    def start_keepalive(self) -> None:
+        """Ping the client when it was not pinged for an interval, if there is one."""
+        if self.ping_interval:
+            self._pings = current_ping_schedule(self.ping_interval)
+            self._pings.add(self)
+
     def schedule_ping(self) -> None:
-        """Ping the client when the interval is over."""
-        assert self.ping_interval is not None
-        current_ping_schedule(self.ping_interval).add(self)
+        """Ping the client again when the interval is over."""
+        assert self._pings is not None
+        self._pings.add(self)
 
     def stop_keepalive(self) -> None:
         """Ping the client no more."""
-        if self.ping_interval:
-            current_ping_schedule(self.ping_interval).remove(self)
-        super().stop_keepalive()
+        if self._pings is not None:
+            self._pings.remove(self)
+        if self.pong_timer is not None:
+            super().stop_keepalive()
 
 
 def _without_proxies(application: Any) -> Any:

@@ -247,7 +247,7 @@ async def test_a_text_that_is_not_valid_ends_the_connection_as_the_socket_does()
         assert line.events[1]["code"] == 1007
 
 
-async def test_what_a_text_leaves_to_do_is_left_to_the_connection() -> None:
+async def test_work_behind_a_text_is_left_to_the_connection() -> None:
     def fail(text: str) -> None:
         raise ValueError(text)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collab.engine.sockets.keepalive import PingSchedule, current_ping_schedule
+from collab.engine.sockets.keepalive import current_ping_schedule
 from tests.engine.transports import Line
 from tests.harness.virtual_time import in_virtual_time
 
@@ -51,7 +51,7 @@ class Timers:
 
 @in_virtual_time
 async def test_each_connection_is_pinged_once_after_the_interval() -> None:
-    schedule, now = PingSchedule(20), asyncio.get_running_loop().time()
+    schedule, now = current_ping_schedule(20), asyncio.get_running_loop().time()
     first, second = Client(), Client()
     schedule.add(first)
     await passing(5)
@@ -62,7 +62,7 @@ async def test_each_connection_is_pinged_once_after_the_interval() -> None:
 
 @in_virtual_time
 async def test_a_connection_that_is_added_again_waits_again() -> None:
-    schedule, now, client = PingSchedule(20), asyncio.get_running_loop().time(), Client()
+    schedule, now, client = current_ping_schedule(20), asyncio.get_running_loop().time(), Client()
     schedule.add(client)
     await passing(15)
     schedule.add(client)
@@ -72,7 +72,7 @@ async def test_a_connection_that_is_added_again_waits_again() -> None:
 
 @in_virtual_time
 async def test_a_removed_connection_is_not_pinged() -> None:
-    schedule, now = PingSchedule(20), asyncio.get_running_loop().time()
+    schedule, now = current_ping_schedule(20), asyncio.get_running_loop().time()
     gone, here = Client(), Client()
     schedule.add(gone)
     schedule.add(here)
@@ -88,7 +88,7 @@ async def test_a_connection_that_cannot_be_pinged_keeps_out_no_other() -> None:
     errors: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda loop, context: errors.append(context["exception"]))
-    schedule, client = PingSchedule(20), Client()
+    schedule, client = current_ping_schedule(20), Client()
     schedule.add(Broken())
     schedule.add(client)
     await passing(21)
