@@ -35,6 +35,9 @@ class RefusedAnswers:
         #: The pause of a client, and until when it lasts.
         self._pauses: OrderedDict[Key, tuple[float, float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._pauses)
+
     def refuse(self, key: Key, cause: str, now: float, user: str | None = None) -> None:
         """Record that an update was refused for good; a client is logged once in a pause.
 
@@ -78,9 +81,10 @@ class UpdateQuestion:
         address: of the client, which stands for an anonymous user.
     """
 
-    __slots__ = ("_address", "_timer", "_user_id", "document")
+    __slots__ = ("_address", "_answers", "_timer", "_user_id", "document")
 
     def __init__(self, user_id: str | None, address: str) -> None:
+        self._answers: RefusedAnswers | None = None
         self._user_id = user_id
         self._address = address
         #: Name of the document; a client without one is not asked.
@@ -96,11 +100,17 @@ class UpdateQuestion:
         """Call ``send``: later if updates of the client were refused for good a moment ago."""
         if self._timer is not None:
             return
-        loop = asyncio.get_running_loop()
-        if pause := _answers.current().pause(self._client, loop.time()):
-            self._timer = loop.call_later(pause, self._ask_again, send)
-        else:
+        if not (pause := self._pause()):
             send()
+        else:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(pause, self._ask_again, send)
+
+    def _pause(self) -> float:
+        answers = self._answers = _answers.current()
+        if not answers:
+            return 0.0
+        return answers.pause(self._client, asyncio.get_running_loop().time())
 
     def _ask_again(self, send: Callable[[], None]) -> None:
         self._timer = None
@@ -108,7 +118,8 @@ class UpdateQuestion:
 
     def accept(self) -> None:
         """Record that the client's answer was accepted."""
-        _answers.current().accept(self._client)
+        if self._answers:
+            self._answers.accept(self._client)
 
     def refuse(self, error: MemberError) -> None:
         """Record that the client is refused because of ``error``, for good or not."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, OrderedDict
-from itertools import islice
 from math import ceil
 
 from collab.conf import Settings, get_settings
@@ -58,11 +57,9 @@ class RateLimit:
         return is_within
 
     def _forget(self, now: float) -> None:
-        while len(self._buckets) > self._most or self._oldest_is_full(now):
-            self._buckets.popitem(last=False)
-
-    def _oldest_is_full(self, now: float) -> bool:
-        return any(bucket.is_full(now) for bucket in islice(self._buckets.values(), 1))
+        buckets, most = self._buckets, self._most
+        while buckets and (len(buckets) > most or next(iter(buckets.values())).is_full(now)):
+            buckets.popitem(last=False)
 
 
 class Limit:

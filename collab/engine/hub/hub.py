@@ -81,6 +81,11 @@ class Hub:
         """
         self._check_draining()
         key, live = (name, stored), self._live
+        if (room := live.rooms.get(key)) is not None:
+            # The usual case, in which nothing can happen to the room meanwhile.
+            room.join(member)
+            self._upkeep.unload_later(key)
+            return room
         live.begin_joining(key)
         try:
             # An opened room may be unloaded again before this task runs on.
@@ -116,8 +121,13 @@ class Hub:
 
         A server that shuts down waits for its connections, and so for their updates.
         """
-        rooms = [room for name in names if (room := self.rooms.get((name, True)))]
-        if not any(map(self.writer.has, names)) and not any(room.is_checking for room in rooms):
+        rooms, is_waiting = [], False
+        for name in names:
+            is_waiting = is_waiting or self.writer.has(name)
+            if room := self._live.rooms.get((name, True)):
+                rooms.append(room)
+                is_waiting = is_waiting or room.is_checking
+        if not is_waiting:
             # A connection that wrote nothing, the usual case, needs no timer.
             return
         with suppress(TimeoutError):

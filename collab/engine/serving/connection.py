@@ -29,7 +29,7 @@ from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 from collab.engine.rules import apply_rules
 from collab.engine.runtime.counters import counters
-from collab.engine.runtime.notify import notify
+from collab.engine.runtime.notify import notify_of
 from collab.engine.serving.access_check import AccessCheck
 from collab.engine.serving.frame_intake import FrameIntake, handle_frame
 from collab.engine.serving.handshake import Handshake
@@ -333,7 +333,7 @@ class ConsumerConnection:
         if member.session.access != self.access:  # It was checked again meanwhile.
             self._change_access(self.access)
         self._intake.attach(member, get_settings().FIRST_FRAME_TIMEOUT, self._room)
-        notify(member_joined, name=self.room_name, user=self.user, access=self.access)
+        notify_of(self, member_joined)
 
     def new_member(self) -> Member:
         """Return a member for this connection that is in no room yet."""
@@ -444,7 +444,7 @@ class ConsumerConnection:
         if self._room is not None and self._member is not None:
             self._room.leave(self._member)
             self._room.flush()
-            notify(member_left, name=self.room_name, user=self.user, access=self.access)
+            notify_of(self, member_left)
         await leave_groups(self)
         if self._room is not None and self.room_name is not None:
             await self._hub.wait_saved(self.room_name)

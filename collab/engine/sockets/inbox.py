@@ -24,9 +24,11 @@ class Inbox:
     def put_nowait(self, event: Any) -> None:
         """Add an event."""
         self._events.append(event)
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def get_nowait(self) -> Any:
         """Remove and return the first event."""
@@ -35,6 +37,8 @@ class Inbox:
     def wait(self) -> asyncio.Future[None]:
         """Return a future that is done when an event is added; a coroutine would take more."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters = [each for each in self._waiters if not each.done()]
+        if self._waiters:
+            # Cancelled ones must not pile up until the next event.
+            self._waiters = [each for each in self._waiters if not each.done()]
         self._waiters.append(waiter)
         return waiter

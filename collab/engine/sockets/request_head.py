@@ -15,8 +15,6 @@ from typing import Final
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from collab.engine.sockets.shared_values import shared
-
 __all__ = ["MAX_REQUEST_PART", "REQUEST_END", "Header", "UsualRequest", "is_token", "read_request"]
 
 Header = tuple[bytes, bytes]
@@ -50,7 +48,7 @@ _SINGLE = (
     b"sec-websocket-version",
     b"upgrade",
 )
-#: Headers that are the same for many clients, and hold no secret. One object serves all of them.
+#: Headers that are the same for many clients, and hold no secret. Their lines are read once.
 _COMMON = frozenset(
     (
         b"accept-encoding",
@@ -66,6 +64,10 @@ _COMMON = frozenset(
         b"user-agent",
     )
 )
+#: Lines of common headers that were read, with the headers in them, and their highest number.
+_MAX_KNOWN: Final = 256
+_known: dict[bytes, Header] = {}
+_FORWARDED: Final = b"forwarded"
 #: RFC 6455, section 1.3.
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ANSWER: Final = (
@@ -130,23 +132,33 @@ def read_request(head: bytes) -> UsualRequest | None:
     subprotocols: list[str] = []
     is_proxied = False
     for line in found[2].split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b" ")
+        header = _known.get(line) or _read_line(line)
+        name, value = header
         if name == _PROTOCOL:
             if _SUBPROTOCOLS.fullmatch(value) is None:
                 return None
             subprotocols.extend([each.strip() for each in value.decode("ascii").split(",")])
         elif name in values and name in _SINGLE:
             return None
-        elif b"forwarded" in name:
+        elif name.find(_FORWARDED) >= 0:
+            # The operator "in" raises an error first, for bytes.
             is_proxied = True
         values[name] = value
-        header = name, value
-        headers.append(shared(header) if name in _COMMON else header)
+        headers.append(header)
     if len(headers) > _MAX_HEADERS or not _is_usual(values):
         return None
     target, key = found[1].decode("ascii"), values[b"sec-websocket-key"]
     return UsualRequest(target, headers, subprotocols, key, is_proxied=is_proxied)
+
+
+def _read_line(line: bytes) -> Header:
+    name, _, value = line.partition(b":")
+    header = name.lower(), value.strip(b" ")
+    if header[0] in _COMMON:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        _known[line] = header
+    return header
 
 
 def _is_usual(values: dict[bytes, bytes]) -> bool:
