@@ -197,6 +197,11 @@ class TypedRun:
         self._end = typed.end
         return True
 
+    @property
+    def length(self) -> int:
+        """The length of all of them, in clocks."""
+        return self._end - self._first.start
+
     def joined(self) -> bytes:
         """Return all of them as one update; may be called from any thread."""
         first = self._first

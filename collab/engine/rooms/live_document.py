@@ -145,6 +145,8 @@ class LiveDocument:
         if self._doc is not None:
             release(self._doc)
             self._observation = None
+            # Letters that wait are in the bytes.
+            self._effects = TypedEffects()
             if self._has_subdocuments:
                 delete_subdocuments(self._doc)
 
@@ -168,6 +170,9 @@ class LiveDocument:
             doc: Doc[Any] = Doc()
             self._fill(doc)
             return self._use(doc)
+        if self._effects.waiting is not None:
+            self._ignore_changes(self._doc)
+            apply(self._doc, self._effects.take_waiting(), is_private=True)
         return self._doc
 
     def _fill(self, doc: Doc[Any]) -> None:
@@ -177,7 +182,6 @@ class LiveDocument:
 
     def _use(self, doc: Doc[Any]) -> Doc[Any]:
         self._doc = doc
-        self._effects.forget()
         if not self._is_private:
             self._observe_changes(doc)
         self._listener.attach_watchers()
@@ -308,7 +312,9 @@ class LiveDocument:
         elif self._effects.are_known(parts) and (
             self._observation is None or self._effects.texts > FEW_TEXTS
         ):
-            return self._apply_text(update, is_ascii=is_ascii)
+            self._apply_text(update, parts)
+            self._record_change(update, is_ascii=is_ascii)
+            return update
         news = self._apply_observed(update, watched=watched)
         if news is not update:
             self._effects.doubt()
@@ -319,17 +325,16 @@ class LiveDocument:
             self._record_change(news, is_ascii=is_ascii and news is update)
         return news
 
-    def _apply_text(self, update: bytes, *, is_ascii: bool) -> bytes:
-        doc = self._doc or self._awake()
-        self._ignore_changes(doc)
-        apply(doc, update, is_private=True)
+    def _apply_text(self, update: bytes, parts: Sequence[TypedText | None]) -> None:
         self._state = None
-        self._record_change(update, is_ascii=is_ascii)
-        return update
+        if not self._effects.wait(parts):
+            doc = self._awake()
+            self._ignore_changes(doc)
+            apply(doc, update, is_private=True)
 
     def _apply_observed(self, update: bytes, *, watched: bool) -> bytes:
         """Apply ``update``; return its effect, which is the same object if it is equal."""
-        doc = self._doc or self._awake()
+        doc = self._awake()
         self._observe_changes(doc)
         overlooking = watched and len(update) > _MAX_WATCHED
         if overlooking:

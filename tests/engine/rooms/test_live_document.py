@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from tests.protocol.yjs.samples import HELLO, changes, content, insert, new_doc,
 from tests.storage.test_subdocuments import MOST, kept_by
 
 LETTERS = typed("abcdef")
+#: State vector of a client with the first start.
+SOME = new_doc(HELLO).get_state()
 #: Typed behind the first letter of client 1.
 OF_OTHERS = b"\1\1\3\0\x84\1\0\1?\0"
 HUGE = new_doc("x" * 1_200_000, client_id=7)
@@ -219,6 +221,46 @@ async def test_a_deletion_between_letters_is_cut_down_to_what_is_new() -> None:
         change(room, ann, updates[number])
     assert socket.frames == [update_frame(update) for update in updates]
     assert text(received(socket)) == "abcdello!"
+
+
+def read(frames: Sequence[bytes]) -> str:
+    doc = new_doc()
+    for frame in frames:
+        doc.apply_update(read_message(frame[2:]))
+    return text(doc)
+
+
+def after_sleep(room: Room) -> str:
+    sleep(room)
+    return text(room.doc)
+
+
+Question = Callable[[Room], str]
+QUESTIONS: dict[str, Question] = {
+    "a newcomer": lambda room: read(room.answer(EMPTY_STATE)),
+    "a client that has a part": lambda room: read([update_frame(HELLO), *room.answer(SOME)]),
+    "server code": lambda room: text(room.doc),
+    "the storage": lambda room: text(new_doc(room.encode(EMPTY_STATE))),
+    "server code after a sleep": after_sleep,
+}
+
+
+@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
+async def test_a_row_of_letters_is_in_every_answer_meanwhile(ask: Question) -> None:
+    room = make_room()
+    ann, _ = new_member(room)
+    _, socket = new_member(room, access=Access.READ)
+    doc = new_doc(HELLO)
+    with changes(doc) as letters:
+        for at in range(2, 12):
+            content(doc).insert(at, str(at % 10))
+    for letter in letters[:6]:
+        change(room, ann, letter)
+    assert inside(room)._effects.waiting is not None
+    assert ask(room) == "he234567llo"
+    for letter in letters[6:]:
+        change(room, ann, letter)
+    assert ask(room) == text(received(socket)) == "he2345678901llo"
 
 
 async def test_changes_of_server_code_are_sent_after_letters_that_were_typed() -> None:

@@ -16,9 +16,9 @@ from collab.engine.rooms.room import Room
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.partial import can_extend
 from collab.protocol.yjs.typed_effects import TypedEffects, are_ascii
-from collab.protocol.yjs.updates import EMPTY_UPDATE, apply
+from collab.protocol.yjs.updates import EMPTY_UPDATE, apply, merge
 from collab.protocol.yjs.validation import check_structure
-from collab_storage.updates import TypedText, read_typed, state_vector
+from collab_storage.updates import TypedText, deletions, read_typed, state_vector
 from tests.protocol.yjs.samples import changes, new_doc
 
 Id = tuple[int, int]
@@ -105,6 +105,31 @@ def test_letters_that_begin_in_a_batch_show_nothing() -> None:
     assert known(effects, texts[2:]) == [False, False, True, True]
 
 
+def test_letters_in_a_row_wait_and_are_one_text() -> None:
+    effects = TypedEffects()
+    texts = row(2, 0, (1, 0), (1, 1), 6)
+    waits = [effects.are_known([text]) and effects.wait([text]) for text in texts[:4]]
+    assert waits == [False, False, True, True]
+    assert effects.are_known(texts[4:]) and effects.wait(texts[4:])
+    assert effects.take_waiting() == merge([text.update for text in texts[2:]])
+    assert effects.waiting is None
+
+
+def test_text_that_continues_no_row_does_not_wait() -> None:
+    effects = TypedEffects()
+    for text in (*row(2, 0, (1, 0), None, 1), *row(3, 0, (1, 1), None, 1)):
+        assert effects.are_known([text]) and not effects.wait([text])
+    assert effects.waiting is None
+
+
+def test_a_long_row_is_applied_now_and_then() -> None:
+    effects = TypedEffects()
+    texts = row(2, 0, (1, 0), (1, 1), 120)
+    known(effects, texts[:2])
+    waits = [effects.are_known([text]) and effects.wait([text]) for text in texts[2:]]
+    assert waits == [True] * 100 + [False] * 18
+
+
 def test_letters_beyond_ascii_differ_from_others() -> None:
     ascii_text, other = read(letter(2, 0, (1, 0), None)), read(b"\1\1\2\0\x84\1\0\2\xc3\xa9\0")
     assert are_ascii([ascii_text, ascii_text])
@@ -127,6 +152,7 @@ def shared_types() -> Doc[Any]:
     return doc
 
 
+TYPES: dict[str, Any] = {"text": Text, "map": Map, "list": Array}
 START = shared_types().get_update()
 SIZE = state_vector(shared_types().get_state())[1]
 
@@ -168,8 +194,9 @@ def histories(draw: st.DrawFn) -> list[bytes]:
     return updates
 
 
+@pytest.mark.parametrize("ask", [False, True], ids=["at the end", "after each"])
 @given(histories())
-async def test_the_effect_of_hostile_text_is_sent(history: list[bytes]) -> None:
+async def test_the_effect_of_hostile_text_is_sent(ask: bool, history: list[bytes]) -> None:
     room = Room("notes", new_doc(START), RoomContext(Settings()))
     document = room._document
     reference = new_doc(START)
@@ -186,4 +213,11 @@ async def test_the_effect_of_hostile_text_is_sent(history: list[bytes]) -> None:
         news = document.apply(update, [found.typed], watched=False)
         if found.typed is None or found.typed.right is not None:
             assert news == (effects[0] if effects else EMPTY_UPDATE)
+        if ask:
+            assert state_vector(document.state()) == state_vector(reference.get_state())
+    doc = document.doc
+    assert deletions(doc) == deletions(reference)
+    assert [doc.get(name, type=kind).to_py() for name, kind in TYPES.items()] == [
+        reference.get(name, type=kind).to_py() for name, kind in TYPES.items()
+    ]
     room.close()
