@@ -12,6 +12,7 @@ import pytest
 from tests.harness.fixtures import StartServer
 from tests.harness.server import Server
 from tests.harness.services import Redis
+from tests.harness.waiting import DEADLINE
 
 from .attacks import UNLIMITED
 
@@ -59,7 +60,7 @@ def test_whatever_clients_of_two_processes_do_both_have_what_yjs_has(
     histories = json.loads(file.read_text())["histories"]
     assert histories
     # As a program reads them, before and after their logs are compacted.
-    for reads in json.loads(servers[0].run_code(READ)):
+    for reads in json.loads(servers[0].run_code(READ, within=DEADLINE + float(SECONDS))):
         file.write_text(json.dumps({"histories": histories, "reads": reads}))
         compare(servers, "check", file)
     for server in servers:
