@@ -98,7 +98,8 @@ class WebSocketProtocol(HandshakeProtocol):
         if hasattr(self, "response"):
             del self.request, self.response
         self._rest()
-        self._read_on()
+        if self.partial:
+            self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on the messages that wait, and stop reading and sending."""
@@ -306,17 +307,19 @@ class WebSocketProtocol(HandshakeProtocol):
         is_open = self.is_plain and (conn is None or conn.state is OPEN)
         if not is_open or self.writable is not WRITABLE or transport.is_closing():
             return False
+        global _last
         last, frame = _last
-        try:
-            if payload is last and count == 1:
-                transport.write(frame)
-            elif len(payload) < _LARGE:
-                transport.write(_encode(payload) * count)
-            else:
-                self._write_large(payload)
-        except UnicodeEncodeError:
-            # ``send`` raises it to the caller.
-            return False
+        if payload is not last:
+            try:
+                if len(payload) >= _LARGE:
+                    self._write_large(payload)
+                    return True
+                frame = frame_of(payload)
+            except UnicodeEncodeError:
+                # ``send`` raises it to the caller.
+                return False
+            _last = payload, frame
+        transport.write(frame * count)
         return True
 
     def _write_large(self, payload: bytes | str) -> None:
@@ -357,11 +360,3 @@ class WebSocketProtocol(HandshakeProtocol):
 #: The frame encoded last, which all members of a room receive. One object, so that event loops in
 #: several threads cannot mix it up.
 _last: tuple[bytes | str, bytes] = b"", frame_of(b"")
-
-
-def _encode(payload: bytes | str) -> bytes:
-    """Return ``payload`` as a frame, and cache it."""
-    global _last
-    frame = frame_of(payload)
-    _last = payload, frame
-    return frame

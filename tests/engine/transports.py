@@ -12,10 +12,11 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from collab.engine.sockets.join_queue import current_join_queue
 from collab.sockets import WebSocketProtocol
 from tests.harness.waiting import DEADLINE
 
-__all__ = ["Line", "Noting", "Pipe", "new_protocol", "request", "served"]
+__all__ = ["Line", "Noting", "Pipe", "fill_join_queue", "new_protocol", "request", "served"]
 
 #: uvicorn's HTTP protocol passes names on in small letters.
 _REQUEST = (
@@ -50,6 +51,12 @@ def new_protocol(
     )
     config.load()
     return kind(config, ServerState(), {})
+
+
+def fill_join_queue() -> None:
+    """Make clients that come now wait for the next turn of the event loop."""
+    for _ in range(10):
+        current_join_queue().add(lambda: None)
 
 
 class Pipe(asyncio.Transport):

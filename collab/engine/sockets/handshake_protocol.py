@@ -6,7 +6,7 @@ import asyncio
 import socket
 from logging import DEBUG, INFO, getLogger
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from uvicorn.config import Config
@@ -56,12 +56,8 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     __slots__ = (
         "app_state",
         "asgi_version",
-        "close_timeout",
-        "close_timer",
         "connections",
         "default_headers",
-        "disconnected",
-        "initial_response",
         "last_ping_rtt",
         "pending_ping_payload",
         "ping_interval",
@@ -74,10 +70,18 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         "server",
         "tasks",
     )
+    # Most connections keep these.
+    logger = _logger
+    handshake_initiated = handshake_complete = close_sent = disconnected = read_paused = False
+    close_timer = initial_response = None
+    close_timeout = 10.0
+    writable = WRITABLE
+    curr_msg_data_type: Literal["text", "bytes"] = "bytes"
+
     #: The beginning of a frame, or frames that are read later.
     partial: bytearray
     #: The library's state, released while the connection is open and between messages.
-    library: ServerProtocol | None
+    library: ServerProtocol | None = None
     queue: Inbox  # type: ignore[assignment]
     #: The request, if it is a usual one and not answered yet.
     _usual: UsualRequest | None = None
@@ -100,7 +104,6 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         self.config = config
         self.app = config.loaded_app
         self.loop = _loop or asyncio.get_running_loop()
-        self.logger = _logger
         self.root_path = config.root_path
         self.asgi_version = config.asgi_version
         self.app_state = app_state
@@ -108,16 +111,6 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         self.tasks = server_state.tasks
         self.default_headers = server_state.default_headers
         self.queue = Inbox()
-        self.handshake_initiated = False
-        self.handshake_complete = False
-        self.close_sent = False
-        self.disconnected = False
-        self.close_timer = None
-        self.close_timeout = 10.0
-        self.initial_response = None
-        self.library = None
-        self.read_paused = False
-        self.writable = WRITABLE
         self.ping_interval = config.ws_ping_interval
         self.ping_timeout = config.ws_ping_timeout
         self.ping_timer = None
@@ -125,7 +118,6 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         self.pending_ping_payload = None
         self.ping_sent_at = self.last_ping_rtt = 0.0
         self.frames = []
-        self.curr_msg_data_type = "bytes"
 
     # Nothing sets it: the base class's __init__ is not called.
     @property
@@ -171,9 +163,10 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
 
     def _knock(self, data: bytes) -> None:
         """Keep the request, and bytes that follow it, until this connection may join."""
-        if not self._request and self._usual is None:
-            current_join_queue().add(self._come_in)
+        is_first = not self._request and self._usual is None
         self._request += data
+        if is_first:
+            current_join_queue().add(self._come_in)
 
     def _come_in(self) -> None:
         """Begin with the request, unless the client has left."""
@@ -267,10 +260,10 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             self.logger.info('%s - "WebSocket %s" [accepted]', get_client_addr(self.scope), url)
         if not self.transport.is_closing():
             self.handshake_complete = True
-            headers: list[Header] = [(name.lower(), value) for name, value in self.default_headers]
+            lines = _default_lines(self.default_headers)
             if subprotocol is not None:
-                headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode()))
-            self.transport.write(usual.answer(headers))
+                lines += b"Sec-WebSocket-Protocol: %b\r\n" % subprotocol.encode()
+            self.transport.write(usual.answer(lines))
             self.start_keepalive()
         return True
 
@@ -287,8 +280,13 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             return application(scope, receive, send)
 
         # The base class logs the scope's URL, whose query may have a token.
-        names = "type", "client", "root_path", "path"
-        logged: Any = {"query_string": b"", **{name: scope[name] for name in names}}
+        logged: Any = {
+            "type": "websocket",
+            "client": scope["client"],
+            "root_path": scope["root_path"],
+            "path": scope["path"],
+            "query_string": b"",
+        }
         self.scope, self.app = logged, run
         return super().run_asgi()
 
@@ -311,6 +309,21 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             self._pings.remove(self)
         if self.pong_timer is not None:
             super().stop_keepalive()
+
+
+#: Headers of the server that were written last. It makes new ones each second. One object, so that
+#: event loops in several threads cannot mix it up.
+_last_headers: tuple[list[Header] | None, bytes] = None, b""
+
+
+def _default_lines(headers: list[Header]) -> bytes:
+    """Return the lines of the headers that the server adds to each answer."""
+    global _last_headers
+    last, lines = _last_headers
+    if headers is not last:
+        lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
+        _last_headers = headers, lines
+    return lines
 
 
 def _without_proxies(application: Any) -> Any:

@@ -66,8 +66,8 @@ class HttpProtocol(asyncio.Protocol):
         else:
             protocol = kind(self._config, self._server_state, self._app_state)
             protocol.connection_made(self._transport)
-            protocol.join_by(usual)
             self._transport.set_protocol(protocol)
+            protocol.join_by(usual)
 
     def _read(self, data: bytes) -> UsualRequest | None:
         """Return the usual request that ``data`` is, and nothing else."""

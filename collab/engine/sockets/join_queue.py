@@ -24,19 +24,29 @@ class JoinQueue:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Callable[[], object]] = deque()
+        #: How many more may join in this turn.
+        self._left = _AT_ONCE
 
     def add(self, join: Callable[[], object]) -> None:
-        """Call ``join`` when it is this client's turn."""
-        if not self._waiting:
-            self._loop.call_soon(self._call_next)
-        self._waiting.append(join)
+        """Call ``join`` when it is this client's turn, which may be now."""
+        if self._left == _AT_ONCE:
+            self._loop.call_soon(self._begin_turn)
+        if self._left:
+            self._left -= 1
+            join()
+        else:
+            self._waiting.append(join)
 
-    def _call_next(self) -> None:
+    def _begin_turn(self) -> None:
+        if not self._waiting:
+            self._left = _AT_ONCE
+            return
+        # Clients that come in this turn wait behind these.
+        self._left = 0
         for join in [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]:
             # Each in a call of its own: an error of one keeps out no other.
             self._loop.call_soon(join)
-        if self._waiting:
-            self._loop.call_soon(self._call_next)
+        self._loop.call_soon(self._begin_turn)
 
 
 _join_queues = PerLoop(JoinQueue)

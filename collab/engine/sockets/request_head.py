@@ -7,10 +7,9 @@ takes longer than the rest of the handshake.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Iterable
+from binascii import b2a_base64
 from hashlib import sha1
-from typing import Final
+from typing import Any, Final
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request
@@ -66,7 +65,8 @@ _COMMON = frozenset(
 )
 #: Lines of common headers that were read, with the headers in them, and their highest number.
 _MAX_KNOWN: Final = 256
-_known: dict[bytes, Header] = {}
+# Any is a tuple that stays one object; a compiled Header is made anew where it is used.
+_known: dict[bytes, Any] = {}
 _FORWARDED: Final = b"forwarded"
 #: RFC 6455, section 1.3.
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -105,12 +105,11 @@ class UsualRequest:
         self.key = key
         self.is_proxied = is_proxied
 
-    def answer(self, headers: Iterable[Header]) -> bytes:
-        """Return the response that accepts it, with more headers."""
+    def answer(self, lines: bytes) -> bytes:
+        """Return the response that accepts it, with the lines of more headers."""
         # The digest that the protocol asks for; it protects nothing.
         digest = sha1(self.key + _GUID, usedforsecurity=False).digest()
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        return _ANSWER % (b64encode(digest), lines)
+        return _ANSWER % (b2a_base64(digest, newline=False), lines)
 
     def for_library(self) -> Request:
         """Return the request as the library has it."""
@@ -132,8 +131,9 @@ def read_request(head: bytes) -> UsualRequest | None:
     subprotocols: list[str] = []
     is_proxied = False
     for line in found[2].split(b"\r\n")[1:]:
-        header = _known.get(line) or _read_line(line)
-        name, value = header
+        header: Any = _known.get(line) or _read_line(line)
+        name: bytes = header[0]
+        value: bytes = header[1]
         if name == _PROTOCOL:
             if _SUBPROTOCOLS.fullmatch(value) is None:
                 return None
@@ -151,10 +151,11 @@ def read_request(head: bytes) -> UsualRequest | None:
     return UsualRequest(target, headers, subprotocols, key, is_proxied=is_proxied)
 
 
-def _read_line(line: bytes) -> Header:
+def _read_line(line: bytes) -> Any:
     name, _, value = line.partition(b":")
-    header = name.lower(), value.strip(b" ")
-    if header[0] in _COMMON:
+    name = name.lower()
+    header: Any = name, value.strip(b" ")
+    if name in _COMMON:
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
         _known[line] = header

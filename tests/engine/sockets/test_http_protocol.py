@@ -21,6 +21,7 @@ from websockets.frames import Frame, Opcode
 from collab.engine.connections.fast_path import EXTENSION
 from collab.engine.sockets import http_protocol
 from collab.sockets import HttpProtocol, WebSocketProtocol
+from tests.engine.transports import fill_join_queue
 from tests.harness.waiting import DEADLINE, until
 
 OWN: Any = AutoHTTPProtocol
@@ -336,6 +337,7 @@ async def answered_beside(server: Server, data: bytes) -> bytes:
 async def test_handshake_that_waits_for_its_turn_ends_with_the_server() -> None:
     server = Server(HttpProtocol)
     wire = server.connect()
+    fill_join_queue()
     wire.protocol.data_received(HANDSHAKE)
     for connection in [*server.state.connections]:
         connection.shutdown()

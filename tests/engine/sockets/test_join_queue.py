@@ -12,7 +12,7 @@ from websockets.frames import Opcode
 
 from collab.engine.sockets.join_queue import current_join_queue
 from tests.collab.test_sockets import frame
-from tests.engine.transports import Pipe, new_protocol, request
+from tests.engine.transports import Pipe, fill_join_queue, new_protocol, request
 from tests.harness.waiting import until
 
 #: What may be let in while those who are inside are not looked at.
@@ -31,6 +31,26 @@ async def test_members_get_a_turn_after_a_few_newcomers() -> None:
     assert inside == [*range(100)]
 
 
+async def test_a_few_join_at_once_in_each_turn() -> None:
+    inside: list[int] = []
+    for _ in range(3):
+        inside.clear()
+        for number in range(FEW // 2):
+            current_join_queue().add(partial(inside.append, number))
+        assert inside == [*range(FEW // 2)]
+        await asyncio.sleep(0)
+
+
+async def test_a_newcomer_joins_behind_others_that_wait() -> None:
+    inside: list[int] = []
+    for number in range(2 * FEW):
+        current_join_queue().add(partial(inside.append, number))
+    await asyncio.sleep(0)
+    current_join_queue().add(partial(inside.append, 2 * FEW))
+    await until(lambda: len(inside) == 2 * FEW + 1)
+    assert inside == [*range(2 * FEW + 1)]
+
+
 async def test_a_newcomer_that_cannot_be_admitted_keeps_out_no_other() -> None:
     errors: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
@@ -39,6 +59,7 @@ async def test_a_newcomer_that_cannot_be_admitted_keeps_out_no_other() -> None:
     def stumble() -> None:
         raise LookupError
 
+    fill_join_queue()
     for let_in in (stumble, partial(inside.append, 1)):
         current_join_queue().add(let_in)
     await until(lambda: inside)
@@ -80,6 +101,7 @@ async def its_turn_is_over() -> None:
 async def test_frames_that_come_before_its_turn_are_received_in_its_turn(
     newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
+    fill_join_queue()
     whole = request()
     for piece in (whole[:50], whole[50:], frame(b"early"), frame(b"", Opcode.CLOSE)):
         newcomer.data_received(piece)
@@ -94,6 +116,7 @@ async def test_frames_that_come_before_its_turn_are_received_in_its_turn(
 async def test_a_connection_lost_before_its_turn_is_not_admitted(
     newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
+    fill_join_queue()
     newcomer.data_received(request())
     newcomer.connection_lost(None)
     await its_turn_is_over()
@@ -103,6 +126,7 @@ async def test_a_connection_lost_before_its_turn_is_not_admitted(
 async def test_a_connection_that_waits_when_the_server_shuts_down_is_answered_so(
     newcomer: WebSocketsSansIOProtocol, events: list[dict[str, Any]]
 ) -> None:
+    fill_join_queue()
     newcomer.data_received(request())
     newcomer.shutdown()
     await its_turn_is_over()

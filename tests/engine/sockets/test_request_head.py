@@ -56,7 +56,7 @@ def test_usual_request_is_answered_as_by_the_library(lines: bytes) -> None:
     del response.headers["Date"]
     response.headers["server"] = "uvicorn"
     library.send_response(response)
-    assert found.answer([(b"server", b"uvicorn")]) == library.data_to_send()[0]
+    assert found.answer(b"server: uvicorn\r\n") == library.data_to_send()[0]
 
 
 def test_subprotocols_are_those_that_the_client_offers() -> None:
