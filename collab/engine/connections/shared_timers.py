@@ -44,8 +44,7 @@ class SharedTimer(Generic[T]):
         """Call ``on_due`` with an object once, when it is due."""
         self._due.pop(each, None)
         self._due[each] = self._loop.time() + self._seconds
-        if self._timer is None:
-            self._start()
+        self._start()
 
     def remove(self, each: T) -> None:
         """Do not call ``on_due`` with an object, if it is due at all."""
@@ -53,7 +52,9 @@ class SharedTimer(Generic[T]):
         self._due.pop(each, None)
 
     def _start(self) -> None:
-        self._timer = self._loop.call_at(next(iter(self._due.values())), self._call_due)
+        # The check is not in _call_due, where a compiler believes that the timer is still None.
+        if self._timer is None and self._due:
+            self._timer = self._loop.call_at(next(iter(self._due.values())), self._call_due)
 
     def _call_due(self) -> None:
         self._timer = None
@@ -65,8 +66,7 @@ class SharedTimer(Generic[T]):
                 self.add(each)
             else:
                 self._on_due(each)
-        if self._due and self._timer is None:
-            self._start()
+        self._start()
 
 
 class SharedTimers(Generic[T]):

@@ -18,9 +18,7 @@ from pycrdt import Doc, Text, create_update_message
 
 from collab.consumers import YjsConsumer, group_name
 from collab.engine.hub.current import current_hub
-from collab.engine.rooms.member import Member
-from collab.engine.rooms.presence_broadcast import PresenceBroadcaster
-from collab.protocol.frames import PresenceState
+from collab.protocol.presence import Presence
 from collab.sockets import WebSocketProtocol
 from collab.testing import close_rooms
 from tests.collab.test_sockets import STOCK
@@ -188,11 +186,11 @@ async def test_an_error_of_the_server_ends_the_connection_and_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(presence: PresenceBroadcaster, member: Member, states: list[PresenceState]) -> None:
+    def fail(*args: object) -> None:
         raise LookupError("broken")
 
     async with served(routes(YjsConsumer), kind) as url, YjsClient(f"{url}room") as ann:
-        monkeypatch.setattr(PresenceBroadcaster, "receive", fail)
+        monkeypatch.setattr(Presence, "receive", fail)
         await ann.set_presence({"name": "Ann"})
         assert await ann.wait_closed() == 1011
         await until(lambda: not current_hub().rooms["room", True].members)
