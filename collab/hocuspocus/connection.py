@@ -135,7 +135,7 @@ class HocuspocusConnection(ConsumerConnection):
         if self._member is not None:
             self._hub.leave(self._member)
             await self._hub.wait_saved(*names)
-        await super().leave()
+        await self.leave_room()
 
     # Frames.
 

@@ -53,7 +53,7 @@ class AccessCheck:
         settings: Settings,
     ) -> None:
         self._scope = scope
-        self._authorize = authorize
+        self._authorize: Callable[[], Awaitable[Access]] | None = authorize
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._answered_at = self._loop.time()
@@ -74,8 +74,9 @@ class AccessCheck:
             raise TryAgainLater("Your access cannot be checked now.") from None
 
     async def _ask(self) -> Access:
+        authorize = self._authorize
         try:
-            access = await self._authorize()
+            access = self.access if authorize is None else await authorize()
         except Exception as error:
             refusal = refusal_of(error, user_id_of(self._scope))
             if refusal is None or refusal is error:
@@ -111,6 +112,10 @@ class AccessCheck:
         counters.access_changes[access.label] += is_changed
         self.access = access
         return is_changed
+
+    def release(self) -> None:
+        """Ask no more: the connection has ended, and its access stays the last answer."""
+        self._authorize = None
 
     def forget_user(self) -> None:
         """Treat the client as anonymous from now on: its user has logged out."""

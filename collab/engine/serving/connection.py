@@ -40,13 +40,11 @@ from collab.engine.serving.layer_events import (
     leave_groups,
 )
 from collab.engine.serving.overrides import EVENT_METHODS, FRAME_METHODS, overrides
-from collab.engine.serving.served_consumer import ServedConsumer, new_member
-from collab.exceptions import MemberError, NoSuchDocument
+from collab.engine.serving.served_consumer import ServedConsumer, document_name, new_member
+from collab.exceptions import MemberError
 from collab.protocol.effects import StatelessMessage
 from collab.signals import member_joined, member_left
 from collab.wire import CloseCode
-from collab_storage.base import check_name
-from collab_storage.exceptions import InvalidName
 
 __all__ = ["ConsumerConnection"]
 
@@ -287,7 +285,7 @@ class ConsumerConnection:
         if self.consumer.groups:
             await join_class_groups(self.consumer, self.layer_channel)
         if self.has_document:
-            self.room_name = self._document_name()
+            self.room_name = document_name(self.consumer)
         user_id = self.user_id
         self._admission.enter(current_limits().users, user_id)
         with current_hub().pending_join(self.room_name or "", user_id) as pending:
@@ -299,12 +297,6 @@ class ConsumerConnection:
         if socket is not None and self._receive == socket.receive and self._sees_no_frames:
             # No middleware and no project sees the frames.
             self._intake.open_fast_path(socket)
-
-    def _document_name(self) -> str:
-        try:
-            return check_name(self.consumer.make_room_name())
-        except InvalidName as error:
-            raise NoSuchDocument from error
 
     async def _connect(self) -> None:
         try:
@@ -439,6 +431,14 @@ class ConsumerConnection:
         raise StopConsumer
 
     async def leave(self) -> None:
+        """Leave, and drop references in circles: the garbage collector has nothing to find."""
+        await self.leave_room()
+        if (room := self._room) is not None and not room.is_checking and self.makes_plain_docs:
+            self._is_closed, self._member = True, None
+            self.access_check.release()
+            del self.stateless, self.consumer
+
+    async def leave_room(self) -> None:
         """Leave the room and the groups, and wait until the client's updates are stored."""
         self.stateless.close()
         if self._room is not None and self._member is not None:

@@ -113,6 +113,8 @@ class FrameIntake:
         """Take no more frames."""
         # It is not 0 again: bytes that still come are left to the socket.
         self.busy += 1
+        # The connection has this, and must not be in a circle.
+        self._member, self._receive, self._receive_text = None, _ignore, _ignore
         if self._socket is not None:
             self._socket.on_frame = None
             self._socket.give_bytes_to(None)
@@ -242,6 +244,10 @@ class FrameIntake:
         if member is not None and not member.is_closed:
             limit = "FIRST_FRAME_TIMEOUT"
             member.refuse(ProtocolViolation("No frame came in time.", limit=limit))
+
+
+def _ignore(frame: object) -> None:
+    """Handle no frame any more: the connection has ended."""
 
 
 def _miss_first_frame(intake: FrameIntake) -> None:

@@ -15,9 +15,12 @@ from collab.engine.connections.fast_path import Send, Socket, write_of
 from collab.engine.hub.identity import user_id_of
 from collab.engine.rooms.member import Connection, Member
 from collab.engine.rooms.outbox import Outbox
+from collab.exceptions import NoSuchDocument
 from collab.protocol.session import Session
+from collab_storage.base import check_name
+from collab_storage.exceptions import InvalidName
 
-__all__ = ["ServedConsumer", "group_name", "new_member"]
+__all__ = ["ServedConsumer", "document_name", "group_name", "new_member"]
 
 _GROUP_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,99}")
 
@@ -72,6 +75,18 @@ class ServedConsumer(Protocol):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Handle a frame."""
+
+
+def document_name(consumer: ServedConsumer) -> str:
+    """Return the name of the document that a consumer opens.
+
+    Raises:
+        NoSuchDocument: it is the name of no document.
+    """
+    try:
+        return check_name(consumer.make_room_name())
+    except InvalidName as error:
+        raise NoSuchDocument from error
 
 
 def new_member(
