@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.websocket import client_frame
 from collab.engine.sockets.keepalive import current_ping_schedule
 from tests.engine.transports import Line
 from tests.harness.virtual_time import in_virtual_time
@@ -106,6 +107,13 @@ async def test_connections_of_one_interval_share_a_timer(monkeypatch: pytest.Mon
     assert current_ping_schedule(7200) is not schedule
     for client in clients:
         schedule.remove(client)
+
+
+async def test_a_websocket_that_answers_is_pinged_again() -> None:
+    async with Line(ping_interval=0.01) as line:
+        ping = await line.reader.readexactly(6)
+        line.writer.write(client_frame(ping[2:], 0x8A))
+        assert (await line.reader.readexactly(6))[:2] == b"\x89\x04"
 
 
 async def test_a_websocket_is_pinged_until_it_is_closed() -> None:

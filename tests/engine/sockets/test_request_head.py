@@ -59,6 +59,17 @@ def test_usual_request_is_answered_as_by_the_library(lines: bytes) -> None:
     assert found.answer(b"server: uvicorn\r\n") == library.data_to_send()[0]
 
 
+def test_headers_that_many_clients_send_are_kept_until_there_are_too_many() -> None:
+    first, again = usual(USUAL).headers, usual(USUAL).headers
+    # The name and value of a host.
+    assert first[0] is again[0]
+    for number in range(300):
+        usual(USUAL + b"\r\nUser-Agent: browser %d" % number)
+    last = usual(USUAL).headers
+    assert last == first
+    assert last[0] is not first[0]
+
+
 def test_subprotocols_are_those_that_the_client_offers() -> None:
     assert usual(USUAL).subprotocols == []
     header = b"\r\nSec-WebSocket-Protocol: "
