@@ -88,6 +88,8 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     _request = b""
     #: The system accepts no more bytes than it can send soon.
     _is_limited = False
+    #: Ends the connection of a client that does not read in time what is left for it.
+    _abort_timer: asyncio.TimerHandle | None = None
     #: The connections that are pinged, this one among them once it is accepted.
     _pings: PingSchedule | None = None
 
@@ -312,6 +314,37 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             self._pings.remove(self)
         if self.pong_timer is not None:
             super().stop_keepalive()
+
+    # The end.
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Forget the task of the application, which sends no more."""
+        super().on_task_complete(task)
+        self._limit_end()
+
+    def eof_received(self) -> None:
+        """Close the connection of a client that sends no more."""
+        self._limit_end()
+
+    def keepalive_timeout(self) -> None:
+        """Close the connection of a client that answered no ping."""
+        super().keepalive_timeout()
+        self._limit_end()
+
+    def _limit_end(self) -> None:
+        """Limit the time in which the client reads what is left for it.
+
+        Its transport would keep that, and an open file, for as long as the client likes. No limit
+        counts the connection by then, and a process that ends would wait for it.
+        """
+        if self._abort_timer is None and self in self.connections:
+            self._abort_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Inform the application."""
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        super().connection_lost(exc)
 
 
 #: Headers of the server that were written last. It makes new ones each second. One object, so that
