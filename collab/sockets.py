@@ -38,6 +38,8 @@ from collab.engine.sockets.http_protocol import HttpProtocol
 from collab.engine.sockets.unfinished import current_unfinished
 from collab.protocol.websocket_frames import (
     BINARY,
+    CLOSE,
+    CODE_SIZE,
     MASKED,
     SHORT,
     TEXT,
@@ -50,11 +52,11 @@ from collab.protocol.websocket_frames import (
 __all__ = ["HttpProtocol", "WebSocketProtocol"]
 
 _FINAL = 0x80
-_CLOSE, _PING, _PONG = _FINAL | 8, _FINAL | 9, _FINAL | 10
+_PING, _PONG = _FINAL | 9, _FINAL | 10
 #: Valid first bytes of a frame.
-_HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, _CLOSE, _PING, _PONG})
-#: Size of a close frame's code, and the code of a close frame that has none.
-_CODE_SIZE, _NO_CODE = 2, 1005
+_HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, CLOSE, _PING, _PONG})
+#: The code of a close frame that has none.
+_NO_CODE = 1005
 #: Bytes of an unfinished message that need no deadline.
 _SMALL_PART = 64 * 1024
 
@@ -203,8 +205,11 @@ class WebSocketProtocol(HandshakeProtocol):
             return True
         if self.library is None and first == _PING and end - body <= SHORT:
             self._answer_ping(apply_mask(data[body:end], data[body - 4 : body]))
-        elif self.library is None and first == _CLOSE and end - body in (0, _CODE_SIZE):
-            return self._answer_close(data, start, body, end)
+        elif self.library is None and first == CLOSE and end - body in (0, CODE_SIZE):
+            payload = apply_mask(data[body:end], data[body - 4 : body])
+            if not self.answer_close(payload):
+                self._leave_to_library(data, start)
+            return False
         else:
             super().data_received(bytes(data[start:end]))
             if self.conn.parser_exc is not None:
@@ -219,17 +224,16 @@ class WebSocketProtocol(HandshakeProtocol):
         if self.writable is WRITABLE and not self.close_sent:
             self.transport.write(header_of(payload, _PONG) + payload)
 
-    def _answer_close(self, data: bytes | bytearray, start: int, body: int, end: int) -> bool:
-        """Answer a close frame without a reason; return whether the connection goes on."""
-        payload = apply_mask(data[body:end], data[body - 4 : body])
+    def answer_close(self, payload: bytes) -> bool:
+        """Answer a close frame without a reason, and end; return whether its code is valid."""
         code = int.from_bytes(payload, "big") if payload else _NO_CODE
         if payload and code not in EXTERNAL_CLOSE_CODES:
-            self._leave_to_library(data, start)
-        elif not self.transport.is_closing():
+            return False
+        if not self.transport.is_closing():
             self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": ""})
-            self.transport.write(header_of(payload, _CLOSE) + payload)
+            self.transport.write(header_of(payload, CLOSE) + payload)
             self._end()
-        return False
+        return True
 
     def _end(self) -> None:
         """Close the connection, whose closing handshake is complete."""

@@ -6,6 +6,8 @@ from typing import Final
 
 __all__ = [
     "BINARY",
+    "CLOSE",
+    "CODE_SIZE",
     "HEADER_SIZE",
     "MASKED",
     "SHORT",
@@ -19,6 +21,9 @@ __all__ = [
 #: First bytes of whole messages.
 TEXT: Final = 0x81
 BINARY: Final = 0x82
+#: First byte of a close frame, and the size of its code.
+CLOSE: Final = 0x88
+CODE_SIZE: Final = 2
 #: Set in the second byte of each frame of a client. The rest of it is the size of a short payload.
 MASKED: Final = 0x80
 #: The largest short payload, and the largest of a control frame.

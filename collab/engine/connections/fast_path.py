@@ -71,6 +71,9 @@ class Socket(Protocol):
         It calls ``read`` with those that it does not handle itself.
         """
 
+    def answer_close(self, payload: bytes) -> bool:
+        """Answer a close frame without a reason, and end; return whether its code is valid."""
+
     def write(self, payload: bytes | str, count: int = 1, /) -> bool:
         """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""
 

@@ -16,7 +16,15 @@ from collab.engine.rooms.room import Room
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import HUNG
 from collab.exceptions import ProtocolViolation
-from collab.protocol.websocket_frames import BINARY, HEADER_SIZE, MASKED, SHORT, TEXT
+from collab.protocol.websocket_frames import (
+    BINARY,
+    CLOSE,
+    CODE_SIZE,
+    HEADER_SIZE,
+    MASKED,
+    SHORT,
+    TEXT,
+)
 
 __all__ = ["FrameIntake", "handle_frame"]
 
@@ -169,6 +177,13 @@ class FrameIntake:
                 elif not self._on_text(payload):
                     break
                 start, left = end, left - 1
+            if (
+                left
+                and not socket.read_paused
+                and self._is_close(data, start)
+                and socket.answer_close(self._unmask(data[-2:], data[-6:-2]))
+            ):
+                start = len(data)
         if start < len(data):
             socket.read(data[start:], left)
 
@@ -182,6 +197,13 @@ class FrameIntake:
             size = data[start + 1] ^ MASKED
             end = body + size if size <= self._short and body + size <= len(data) else 0
         return end
+
+    def _is_close(self, data: bytes, start: int) -> bool:
+        """Return whether a close frame with a code, and nothing else, is left of ``data``."""
+        size = HEADER_SIZE + CODE_SIZE
+        if len(data) - start != size:
+            return False
+        return data[start] == CLOSE and data[start + 1] == MASKED | CODE_SIZE
 
     def on_frame(self, frame: bytes) -> bool:
         """Take a frame from the socket, unless a message or an event comes before it.
