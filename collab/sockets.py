@@ -323,7 +323,8 @@ class WebSocketProtocol(HandshakeProtocol):
                 # ``send`` raises it to the caller.
                 return False
             _last = payload, frame
-        transport.write(frame * count)
+        # A product of bytes takes longer than the comparison, also with 1.
+        transport.write(frame if count == 1 else frame * count)
         return True
 
     def _write_large(self, payload: bytes | str) -> None:
