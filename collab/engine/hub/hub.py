@@ -276,7 +276,7 @@ class Hub:
             user_id: all connections of this user.
             session: digest of a session: only the connections of this one.
         """
-        self._live.recheck_all_pending()
+        self._live.record_logout(user_id, session)
         for member in self._live.members_of(user_id, session):
             work = member.connection.forget_user()
             self._upkeep.tasks.start(work, "forget", member.room_name)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 
-from collab.engine.hub.identity import belongs_to
+from collab.engine.hub.identity import belongs_to, current_logouts
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
 
@@ -149,7 +149,8 @@ class LiveRooms:
             if user_id is None or pending.user_id in (None, user_id):
                 pending.needs_recheck = True
 
-    def recheck_all_pending(self) -> None:
-        """Require another check of all connections that are about to join."""
+    def record_logout(self, user_id: str | None, session: str | None) -> None:
+        """Require another check of connections that are about to join, and of later ones."""
+        current_logouts().add(user_id, session)
         for name in self._pending:
             self.recheck_pending(name)

@@ -23,7 +23,7 @@ from collab.engine.hub.addresses import address_of
 from collab.engine.hub.admission import Admission, current_limits
 from collab.engine.hub.current import current_hub
 from collab.engine.hub.hub import Hub
-from collab.engine.hub.identity import follow_user, user_id_of
+from collab.engine.hub.identity import current_logouts, follow_user, user_id_of
 from collab.engine.relay.layer_channel import LayerChannel
 from collab.engine.rooms.member import Member
 from collab.engine.rooms.room import Room
@@ -291,7 +291,7 @@ class ConsumerConnection:
         with current_hub().pending_join(self.room_name or "", user_id) as pending:
             self.access_check.access = await self.access_check.ask()
             await self._connect()
-        if pending.needs_recheck:
+        if pending.needs_recheck or current_logouts().concern(self.scope):
             await self.recheck_access()
         socket = self._socket
         if socket is not None and self._receive == socket.receive and self._sees_no_frames:

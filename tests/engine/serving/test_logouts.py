@@ -24,7 +24,7 @@ from collab.access import Access
 from collab.conf import get_storage
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
-from collab.engine.hub.identity import session_digest
+from collab.engine.hub.identity import current_logouts, session_digest
 from collab.engine.relay.messages import ALL_ROOMS, order
 from collab.engine.serving.logouts import connect_signals
 from collab.live import LiveConsumer
@@ -165,6 +165,27 @@ async def test_another_process_orders_it_for_connections_without_a_document_too(
     digest = session_digest(session)
     current_hub().handle_order(order(ALL_ROOMS, "forget", user=None, session=digest))
     assert await Talker(communicator).closed() == 4401
+    await communicator.disconnect()
+
+
+@pytest.mark.parametrize("act", [log_out, delete_session])
+async def test_a_session_that_ends_once_it_was_read_keeps_no_connection(
+    ann: User, act: Callable[[str], None]
+) -> None:
+    session = await logged_in(ann)
+    current_hub()
+
+    async def ending(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await sync_to_async(act)(session)
+        await until(lambda: current_logouts().concern(scope))
+        await serve(ForUsers)(scope, receive, send)
+
+    cookie = (b"cookie", f"sessionid={session}".encode())
+    communicator = Communicator(AuthMiddlewareStack(ending), "ws/room", headers=[cookie])
+    await communicator.connect()
+    while "code" not in (message := await communicator.receive_output(10)):
+        pass
+    assert message["code"] == 4401
     await communicator.disconnect()
 
 
