@@ -197,7 +197,9 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
 
     def _refuse_request(self, request: bytes) -> None:
         """Answer a request that the library does not accept, and close the connection."""
-        is_too_large = any(len(line) >= MAX_REQUEST_PART for line in request.split(b"\r\n"))
+        # The library counts the end of a line.
+        lines = request.split(b"\r\n")
+        is_too_large = any(len(line) + len(b"\r\n") > MAX_REQUEST_PART for line in lines)
         status = b"431 Request Header Fields Too Large" if is_too_large else b"400 Bad Request"
         counters.refuse(CloseCode.PROTOCOL_VIOLATION, "Handshake")
         self.transport.write(b"HTTP/1.1 %b\r\nConnection: close\r\n\r\n" % status)
