@@ -128,6 +128,15 @@ def test_a_frame_may_have_the_largest_size_and_no_more() -> None:
         session(MAX_FRAME_SIZE=10).receive_text(HELLO_REQUEST)
 
 
+def test_a_text_may_have_fewer_bytes_than_a_frame() -> None:
+    text = '{"action": "größer"}'
+    size = len(text.encode())
+    assert session(MAX_TEXT_SIZE=size).receive_text(text)
+    with pytest.raises(TooBig) as raised:
+        session(MAX_TEXT_SIZE=size - 1).receive_text(text)
+    assert raised.value.limit == "MAX_TEXT_SIZE"
+
+
 @given(st.binary(max_size=80))
 def test_arbitrary_bytes_are_a_frame_or_a_violation(frame: bytes) -> None:
     try:
