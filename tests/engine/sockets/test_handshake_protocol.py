@@ -89,16 +89,17 @@ def has_answered(protocol: WebSocketsSansIOProtocol) -> bool:
 
 
 async def test_default_headers_of_the_server_are_sent() -> None:
-    sent = []
-    for kind in (STOCK, WebSocketProtocol):
+    sent, headers = [], [(b"Server", b"uvicorn"), (b"X-Mine", b"yes")]
+    # The last one gets the lines that were made for the one before.
+    for kind in (STOCK, WebSocketProtocol, WebSocketProtocol):
         protocol, pipe = new_protocol(accepting, kind), Pipe()
-        protocol.default_headers = [(b"Server", b"uvicorn"), (b"X-Mine", b"yes")]
+        protocol.default_headers = headers
         protocol.connection_made(pipe)
         protocol.data_received(request())
         await until(partial(has_answered, protocol))
         protocol.connection_lost(None)
         sent.append(pipe.written[0])
-    assert sent[0] == sent[1]
+    assert sent[0] == sent[1] == sent[2]
 
 
 async def accepting(scope: dict[str, Any], receive: Any, send: Any) -> None:
