@@ -16,12 +16,12 @@ from collab.conf import get_settings, get_storage
 from collab.documents.document_type import overrides
 from collab.documents.hooks.calling import call_hook
 from collab.documents.registry import ResolvedName, resolve
+from collab.engine.connections.refusals import refusal_of
 from collab.engine.hub.working_copies import load_copy, new_entry
 from collab.engine.rules import DocumentRules
 from collab.engine.runtime.gathering import Gathering
 from collab.engine.runtime.per_loop import PerLoop
 from collab.engine.serving.access_check import is_rechecking
-from collab.engine.serving.refusals import refusal_of
 from collab.engine.storing.upgrade import mark_version
 from collab.exceptions import ProtocolViolation
 from collab.protocol.yjs.updates import EMPTY_STATE, apply, read_state

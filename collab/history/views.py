@@ -22,8 +22,8 @@ from django.views.decorators.csrf import csrf_exempt
 from collab.access import Access, granted_access
 from collab.documents.policy import authorize
 from collab.documents.registry import resolve
+from collab.engine.connections.refusals import denial, refusal_of
 from collab.engine.hub.identity import user_key
-from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import (
     ContentError,
     DocumentNotFound,

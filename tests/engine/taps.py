@@ -23,7 +23,7 @@ class Tap(Pipe):
     def __init__(self, application: Any, room: str) -> None:
         super().__init__()
         self._request = request(room)
-        self._protocol = new_protocol(application)
+        self._protocol: Any = new_protocol(application)
 
     def knock(self) -> None:
         """Send the request, and wait for nothing."""
@@ -36,8 +36,13 @@ class Tap(Pipe):
 
     @property
     def is_served(self) -> bool:
-        """Whether the server has a task for the connection."""
-        return bool(self._protocol.tasks)
+        """Whether the server has a task for the connection, or will have one at the next event."""
+        return bool(self._protocol.tasks) or self.is_resting
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the server will have a task for the connection at the next event."""
+        return self._protocol.queue.on_event is not None
 
     async def __aenter__(self) -> Self:
         self.knock()
@@ -52,7 +57,11 @@ class Tap(Pipe):
 
     def send(self, message: bytes) -> None:
         """Deliver a message of the client."""
-        self._protocol.data_received(frame(message))
+        self.receive(frame(message))
+
+    def receive(self, data: bytes) -> None:
+        """Deliver bytes of the client."""
+        self._protocol.data_received(data)
 
 
 @asynccontextmanager

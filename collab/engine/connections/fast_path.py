@@ -8,6 +8,7 @@ connection has the socket itself, and a frame is a plain call in both directions
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any, Final, Protocol
 
 from channels.sessions import InstanceSessionWrapper
@@ -73,6 +74,17 @@ class Socket(Protocol):
 
     def answer_close(self, payload: bytes) -> bool:
         """Answer a close frame without a reason, and end; return whether its code is valid."""
+
+    def rest(self, resume: Callable[[], Awaitable[None]], frame: FrameType) -> bool:
+        """Call ``resume`` at the next event, if the application can return; return whether it can.
+
+        Args:
+            resume: continues the application.
+            frame: of the coroutine that returns then.
+        """
+
+    def wake(self) -> None:
+        """Continue the application, if it rests."""
 
     def write(self, payload: bytes | str, count: int = 1, /) -> bool:
         """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""

@@ -10,11 +10,11 @@ from typing import Any
 
 from collab.access import Access
 from collab.conf import Settings
+from collab.engine.connections.refusals import denial, refusal_of
 from collab.engine.hub.identity import user_id_of
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.timers import DeadlineExceeded, finish_within
 from collab.engine.serving.current_users import current_user
-from collab.engine.serving.refusals import denial, refusal_of
 from collab.exceptions import MemberError, TryAgainLater
 
 __all__ = ["ANSWER_TIMEOUT", "REFRESH_USER", "AccessCheck", "is_rechecking"]

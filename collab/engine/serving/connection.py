@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, cast
+from typing import Any
 
 from channels.consumer import get_handler_name
 from channels.exceptions import AcceptConnection, DenyConnection, StopConsumer
@@ -39,6 +39,7 @@ from collab.engine.serving.layer_events import (
     join_room_group,
     leave_groups,
 )
+from collab.engine.serving.life import ConnectionLife
 from collab.engine.serving.overrides import EVENT_METHODS, FRAME_METHODS, overrides
 from collab.engine.serving.served_consumer import ServedConsumer, document_name, new_member
 from collab.exceptions import MemberError
@@ -51,7 +52,7 @@ __all__ = ["ConsumerConnection"]
 logger = logging.getLogger("collab.consumers")
 
 
-class ConsumerConnection:
+class ConsumerConnection(ConnectionLife):
     """One client's connection.
 
     Projects subclass consumers, so a consumer has the documented names and this object, which has
@@ -83,11 +84,7 @@ class ConsumerConnection:
         consumer.channel_layer, consumer.base_send = layer, send
         consumer._collab_connection = self
         self._base = base
-        self._receive, self._send = receive, send
-        self._task = cast("asyncio.Task[None]", asyncio.current_task())
-        #: Why the task was cancelled, if this connection did that.
-        self._is_evicted = False
-        self._failure: BaseException | None = None
+        self._send = send
         self._is_closed = False
         #: Cause of a close that is not the project's decision.
         self._close_cause = "close"
@@ -97,18 +94,15 @@ class ConsumerConnection:
         self.access_check = AccessCheck(scope, consumer.authorize, settings)
         # A later check must not be overtaken by an earlier one's answer.
         self._checking: asyncio.Lock | None = None
-        self._intake = FrameIntake(settings, self.receive_bytes, self.receive_text)
         self.stateless = StatelessMessages(consumer, settings.MAX_TEXT_SIZE)
-        self._socket = socket_of(scope)
         self._sees_no_frames = not overrides(consumer, base, *FRAME_METHODS)
         self._sees_no_events = not overrides(consumer, base, *EVENT_METHODS)
         self._hub: Hub
         self._room: Room | None = None
         self._member: Member | None = None
         self.room_name: str | None = None
-        self.layer_channel = self._new_layer_channel()
-        # Channels handles one message at a time; so does this, also if not all are the client's.
-        self._turn = None if self.layer_channel is None else asyncio.Lock()
+        intake = FrameIntake(settings, self.receive_bytes, self.receive_text)
+        super().__init__(receive, socket_of(scope), intake, self._new_layer_channel())
 
     def _new_layer_channel(self) -> LayerChannel | None:
         """Return a channel of its own; ``None`` if it has none, or shares that of its room."""
@@ -197,37 +191,10 @@ class ConsumerConnection:
 
     # Life.
 
-    async def serve(self) -> None:
-        """Serve the connection until it ends."""
-        if self.layer_channel is not None:
-            await self.layer_channel.start()
-        try:
-            # No coroutine of its own, which would wait as long as the connection lasts.
-            while True:
-                self._intake.busy -= 1
-                message = await self._receive()
-                self._intake.busy += 1
-                if self._turn is None:
-                    await self._handle_message(message)
-                else:
-                    async with self._turn:
-                        await self._handle_message(message)
-        except StopConsumer:
-            pass
-        except asyncio.CancelledError:
-            if not self._is_evicted:
-                raise
-            self._task.uncancel()
-            if self._failure is not None:
-                await self.close(CloseCode.INTERNAL)
-                raise self._failure from None
-        except Exception:
-            await self.close(CloseCode.INTERNAL)
-            raise
-        finally:
-            self._intake.close()
-            self._admission.end()
-            await self.leave()
+    async def _end(self) -> None:
+        self._intake.close()
+        self._admission.end()
+        await self.leave()
 
     async def _handle_message(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -264,15 +231,6 @@ class ConsumerConnection:
     def handler_of(self, message: dict[str, Any]) -> Any:
         """Return the consumer's method for ``message``; ``None`` if it has none."""
         return getattr(self.consumer, get_handler_name(message), None)
-
-    def evict(self) -> None:
-        """End the connection without the client's help."""
-        self._is_evicted = True
-        self._task.cancel()
-
-    def _fail(self, error: BaseException) -> None:
-        self._failure = error
-        self.evict()
 
     # Joining.
 

@@ -36,6 +36,9 @@ _LONGEST_PAUSE: Final = 0.5
 #: Types of the events that the fast path leaves to the connection's task.
 _THROTTLED: Final = "collab.throttled"
 _FAILED: Final = "collab.failed"
+_IDLE: Final = "collab.idle"
+#: Seconds until a connection may rest: many that join leave before.
+REST_AFTER: Final = 1.0
 
 
 def handle_frame(room: Room, member: Member, frame: bytes) -> None:
@@ -76,6 +79,7 @@ class FrameIntake:
         "_throttle",
         "_unmask",
         "busy",
+        "may_rest",
     )
 
     def __init__(
@@ -99,6 +103,8 @@ class FrameIntake:
         self._context: Context
         #: The number of messages and events that are handled; the fast path is free while it is 0.
         self.busy = 1
+        #: The connection's task may end while there is nothing to handle.
+        self.may_rest = False
 
     def attach(self, member: Member, seconds: float, room: Room | None = None) -> None:
         """Charge requests of ``member``; its first frame is due within ``seconds``.
@@ -116,6 +122,13 @@ class FrameIntake:
         self._unmask, self._short = socket.unmask, min(SHORT, socket.max_size)
         socket.on_frame = self.on_frame
         socket.give_bytes_to(self.data_received)
+        _rests.of(REST_AFTER).add(self)
+
+    def rest(self) -> None:
+        """End the connection's task while it has nothing to handle."""
+        self.may_rest = True
+        if not self.busy:
+            self._inject({"type": _IDLE})
 
     def close(self) -> None:
         """Take no more frames."""
@@ -126,6 +139,7 @@ class FrameIntake:
         if self._socket is not None:
             self._socket.on_frame = None
             self._socket.give_bytes_to(None)
+            _rests.of(REST_AFTER).remove(self)
         if self._first_frames is not None:
             self._first_frames.remove(self)
 
@@ -256,7 +270,7 @@ class FrameIntake:
             await self.pause(message["seconds"])
         elif message["type"] == _FAILED:
             raise message["error"]
-        else:
+        elif message["type"] != _IDLE:
             return False
         return True
 
@@ -277,3 +291,10 @@ def _miss_first_frame(intake: FrameIntake) -> None:
 
 
 _first_frames = SharedTimers(_miss_first_frame, HUNG)
+
+
+def _rest(intake: FrameIntake) -> None:
+    intake.rest()
+
+
+_rests = SharedTimers(_rest)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
+from functools import partial
 from logging import DEBUG, INFO, getLogger
 from socket import AF_INET, AF_INET6, IPPROTO_TCP
+from types import FrameType
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string, is_ssl
+from uvicorn.protocols.utils import (
+    ClientDisconnected,
+    get_client_addr,
+    get_path_with_query_string,
+    is_ssl,
+)
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.http11 import Request
@@ -32,6 +41,7 @@ from collab.engine.sockets.request_head import (
     is_token,
     read_request,
 )
+from collab.engine.sockets.resting import has_only
 from collab.engine.sockets.shared_values import shared
 from collab.wire import CloseCode
 
@@ -90,6 +100,9 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     _is_limited = False
     #: Ends the connection of a client that does not read in time what is left for it.
     _abort_timer: asyncio.TimerHandle | None = None
+    #: Continues the application, which rests, in its context.
+    _resume: Callable[[], Awaitable[None]] | None = None
+    _context: Context
     #: The connections that are pinged, this one among them once it is accepted.
     _pings: PingSchedule | None = None
 
@@ -274,7 +287,8 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             self.start_keepalive()
         return True
 
-    # No coroutine of its own, which would wait as long as the connection lasts.
+    # The application.
+
     def run_asgi(self) -> Any:
         """Run the application, which finds the socket in its scope."""
         scope: Any = self.scope
@@ -282,20 +296,53 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         application = self.app
         if self._usual is not None and not self._usual.is_proxied:
             application = _without_proxies(application)
-
-        def run(_: Any, receive: Any, send: Any) -> Any:
-            return application(scope, receive, send)
-
         # The base class logs the scope's URL, whose query may have a token.
-        logged: Any = {
-            "type": "websocket",
-            "client": scope["client"],
-            "root_path": scope["root_path"],
-            "path": scope["path"],
-            "query_string": b"",
-        }
-        self.scope, self.app = logged, run
-        return super().run_asgi()
+        names = "type", "client", "root_path", "path"
+        logged: Any = {"query_string": b"", **{name: scope[name] for name in names}}
+        self.scope = logged
+        return self._run(partial(application, scope, self.receive, self.send))
+
+    async def _run(self, application: Callable[[], Awaitable[Any]]) -> None:
+        """Run the application until it ends or rests, as the base class does."""
+        try:
+            result = await application()
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        else:
+            if self._resume is not None:
+                return
+            if not self.handshake_complete:
+                self.logger.error("ASGI callable returned without completing handshake.")
+                self.send_500_response()
+            elif result is not None:
+                self.logger.error("ASGI callable should return None, but returned '%s'.", result)
+        if self.close_timer is None:
+            self.transport.close()
+        self._limit_end()
+
+    def rest(self, resume: Callable[[], Awaitable[None]], frame: FrameType) -> bool:
+        """Call ``resume`` at the next event, if the application can return; return whether it can.
+
+        Args:
+            resume: continues the application.
+            frame: of the coroutine that returns then.
+        """
+        if not self.queue.empty() or not has_only(frame.f_back, _RUN):
+            return False
+        self._resume, self._context = resume, copy_context()
+        self.queue.on_event = self.wake
+        return True
+
+    def wake(self) -> None:
+        """Continue the application, if it rests."""
+        resume, self._resume, self.queue.on_event = self._resume, None, None
+        if resume is not None:
+            task = self.loop.create_task(self._run(resume), context=self._context)
+            task.add_done_callback(self.on_task_complete)
+            self.tasks.add(task)
 
     # Keeping it open.
 
@@ -318,11 +365,6 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             super().stop_keepalive()
 
     # The end.
-
-    def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """Forget the task of the application, which sends no more."""
-        super().on_task_complete(task)
-        self._limit_end()
 
     def eof_received(self) -> None:
         """Close the connection of a client that sends no more."""
@@ -362,6 +404,9 @@ def _default_lines(headers: list[Header]) -> bytes:
         lines = b"".join([b"%b: %b\r\n" % (name.lower(), value) for name, value in headers])
         _last_headers = headers, lines
     return lines
+
+
+_RUN = HandshakeProtocol._run.__code__
 
 
 def _without_proxies(application: Any) -> Any:

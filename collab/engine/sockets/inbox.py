@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Inbox"]
@@ -11,9 +12,11 @@ __all__ = ["Inbox"]
 class Inbox:
     """Events that an application has not received; even if empty, asyncio's queue takes 3 KB."""
 
-    __slots__ = ("_events", "_waiters")
+    __slots__ = ("_events", "_waiters", "on_event")
 
     def __init__(self) -> None:
+        #: Called when an event is added.
+        self.on_event: Callable[[], None] | None = None
         self._events: list[Any] = []
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -24,7 +27,9 @@ class Inbox:
     def put_nowait(self, event: Any) -> None:
         """Add an event."""
         self._events.append(event)
-        if self._waiters:
+        if self.on_event is not None:
+            self.on_event()
+        elif self._waiters:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 if not waiter.done():
