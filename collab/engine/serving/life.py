@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from abc import ABC, abstractmethod
 from types import FrameType
 from typing import Any
 
@@ -22,7 +23,7 @@ from collab.wire import CloseCode
 __all__ = ["ConnectionLife"]
 
 
-class ConnectionLife:
+class ConnectionLife(ABC):
     """Receives the events of one connection, until it ends.
 
     One with a channel of its own in the channel layer has two tasks, and does not rest.
@@ -105,24 +106,25 @@ class ConnectionLife:
         if self._is_evicted:
             raise StopConsumer
 
+    @abstractmethod
     async def _handle_message(self, message: dict[str, Any]) -> None:
         """Handle an event."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close(self, code: int) -> None:
         """Close the connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _end(self) -> None:
         """Leave everything."""
-        raise NotImplementedError
 
     def evict(self) -> None:
         """End the connection without the client's help."""
         self._is_evicted = True
         if self._task is not None:
             self._task.cancel()
-        elif self._socket is not None:
+        else:
+            assert self._socket is not None
             self._socket.wake()
 
     def _fail(self, error: BaseException) -> None:

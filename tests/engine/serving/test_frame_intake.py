@@ -270,3 +270,10 @@ async def test_an_intake_that_opens_when_the_client_has_left_gets_nothing() -> N
         intake = opened(line)
         assert line.protocol.data_received == line.protocol.read  # type: ignore[attr-defined]
         intake.close()
+
+
+async def test_a_connection_that_handles_an_event_rests_when_that_is_done() -> None:
+    # An intake is busy until its connection waits for the first event.
+    intake = FrameIntake(Settings(), lambda frame: None)
+    intake.rest()
+    assert intake.may_rest

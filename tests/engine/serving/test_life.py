@@ -87,7 +87,7 @@ def stack(inner: Any) -> Any:
 
 
 def last(inner: Any) -> Any:
-    """Return middleware that does nothing afterwards, but is not known."""
+    """Return middleware that records the end of the application."""
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         await inner(scope, receive, send)
