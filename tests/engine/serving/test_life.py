@@ -143,6 +143,23 @@ async def test_middleware_that_works_afterwards_does_so_at_the_end() -> None:
     assert sorted(events) == ["after", "ann left room"]
 
 
+async def test_a_connection_with_a_channel_of_its_own_keeps_its_task() -> None:
+    class Grouped(Noting):
+        async def greeting(self, event: object) -> None:
+            """Handle an event."""
+
+    first, second = typed("ab")
+    async with party(URLRouter([path("ws/<str:room>", Grouped.as_asgi())]), 1) as (tap,):
+        intake = serving_connection(consumers[0])._intake
+        await until(lambda: intake.may_rest)
+        for letter in (first, second):
+            message = update_frame(letter)
+            tap.receive(frame(message[:5], fin=False) + frame(message[5:], CONT))
+        await until(lambda: text(the_room().doc) == "ab")
+        assert not tap.is_resting
+        assert tap.is_served
+
+
 async def test_a_connection_that_rests_ends_in_its_context_when_the_client_leaves() -> None:
     async with resting(application(stack)):
         room = the_room()
