@@ -20,13 +20,13 @@ from django.urls import path
 from collab.access import Access
 from collab.consumers import YjsConsumer, serving_connection
 from collab.engine.rooms.room import Room
-from collab.engine.serving import frame_intake
+from collab.engine.serving.connection import ConsumerConnection
 from collab.engine.sockets.resting import MIDDLEWARE
 from collab.exceptions import Unauthenticated
 from collab.protocol.frames import update_frame
 from collab.signals import member_left
 from collab.testing import close_rooms
-from tests.collab.test_sockets import CONT, frame
+from tests.collab.test_sockets import CONT, TEXT, frame
 from tests.engine.taps import Tap, party
 from tests.harness.waiting import until
 from tests.protocol.yjs.samples import HELLO, text, typed
@@ -215,13 +215,12 @@ async def test_an_error_that_ends_a_rest_is_logged_and_harms_its_sender_only(
         raise RuntimeError("broken")
 
     app = application()
-    async with party(app, 2) as (other, tap):
-        room = the_room()
-        await until(lambda: tap.is_resting)
-        with monkeypatch.context() as patch:
-            patch.setattr(frame_intake, "handle_frame", fail)
-            tap.send(update_frame(HELLO))
-        await until(lambda: len(room.members) == 1)
+    async with party(app, 1) as (other,):
+        # Each connection takes the method when it begins.
+        monkeypatch.setattr(ConsumerConnection, "receive_text", fail)
+        async with resting(app) as tap:
+            tap.receive(frame(b"{}", TEXT))
+            await until(lambda: len(the_room().members) == 1)
         assert "RuntimeError: broken" in caplog.text
         other.send(update_frame(HELLO))
-        await until(lambda: text(room.doc) == "hello")
+        await until(lambda: text(the_room().doc) == "hello")
