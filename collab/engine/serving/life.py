@@ -94,9 +94,7 @@ class ConnectionLife(ABC):
     def _rest(self, frame: FrameType) -> bool:
         """Rest if nothing waits, and nothing else has to; return whether the connection does."""
         socket = self._socket
-        if socket is None or self._turn is not None:
-            return False
-        if socket.rest(self.serve, frame):
+        if socket is not None and self._turn is None and socket.rest(self.serve, frame):
             self._task = None
         return self._task is None
 

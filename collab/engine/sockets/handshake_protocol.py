@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from logging import DEBUG, INFO, getLogger
@@ -250,9 +250,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             "extensions": {"websocket.http.response": {}},
         }
         self.queue.put_nowait({"type": "websocket.connect"})
-        task = self.loop.create_task(self.run_asgi())
-        task.add_done_callback(self.on_task_complete)
-        self.tasks.add(task)
+        self._start(self.run_asgi())
 
     async def send(self, message: Any) -> None:
         """Send a message of the application."""
@@ -302,6 +300,12 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         self.scope = logged
         return self._run(partial(application, scope, self.receive, self.send))
 
+    def _start(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
+        """Run the application in a task, which the server waits for when it ends."""
+        task = self.loop.create_task(work, context=context)
+        task.add_done_callback(self.on_task_complete)
+        self.tasks.add(task)
+
     async def _run(self, application: Callable[[], Awaitable[Any]]) -> None:
         """Run the application until it ends or rests, as the base class does."""
         try:
@@ -340,9 +344,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         """Continue the application, if it rests."""
         resume, self._resume, self.queue.on_event = self._resume, None, None
         if resume is not None:
-            task = self.loop.create_task(self._run(resume), context=self._context)
-            task.add_done_callback(self.on_task_complete)
-            self.tasks.add(task)
+            self._start(self._run(resume), self._context)
 
     # Keeping it open.
 

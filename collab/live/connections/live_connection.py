@@ -184,7 +184,7 @@ class LiveConnection(ConsumerConnection):
         if self._member is not None and not self.has_room:
             self._hub.leave(self._member)
         try:
-            await asyncio.gather(self.calls.end(get_settings().CLOSE_TIMEOUT), super().leave_room())
+            await asyncio.gather(self.calls.end(get_settings().CLOSE_TIMEOUT), self.leave_room())
         finally:
             # No failure may keep the connection open forever.
             await self._leave_own_groups()
