@@ -58,8 +58,9 @@ def test_updates_are_delivered_and_kept_if_they_are_stored(name: str) -> None:
         assert bool(server.database_pids) == (name == "collab-postgres")
         if contestant.is_stored:
             server.restart()
+            written = {author(0).client_id: UPDATES}
             # One of the peers says that there is nothing, and sends it when it is loaded.
-            poll_until(lambda: asyncio.run(newcomer(server, "room-0")))
+            poll_until(lambda: asyncio.run(newcomer(server, "room-0")) == written)
 
 
 def test_document_is_with_other_members_if_the_server_keeps_none() -> None:

@@ -14,5 +14,11 @@ async function bindState(name, doc) {
   doc.on("update", (update) => provider.storeUpdate(name, update));
 }
 
+// By itself this signal would end the process while updates wait to be written.
+process.once("SIGTERM", async () => {
+  await provider.destroy();
+  process.exit();
+});
+
 setPersistence({ provider, bindState, writeState: async () => {} });
 await import("@y/websocket-server/server");
