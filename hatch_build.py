@@ -23,6 +23,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 COMPILED = (
     "collab.access",
     "collab.engine.connections.fast_path",
+    "collab.engine.connections.frame_writer",
     "collab.engine.connections.refused_answers",
     "collab.engine.connections.shared_timers",
     "collab.engine.connections.throttle",

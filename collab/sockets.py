@@ -31,6 +31,7 @@ from websockets.protocol import OPEN
 
 from collab.conf import get_settings
 from collab.engine.connections.fast_path import TURN_FRAMES
+from collab.engine.connections.frame_writer import LARGE, shared_frame
 from collab.engine.runtime.counters import counters
 from collab.engine.runtime.token_bucket import TokenBucket
 from collab.engine.sockets.handshake_protocol import WRITABLE, HandshakeProtocol
@@ -45,7 +46,6 @@ from collab.protocol.websocket_frames import (
     TEXT,
     body_of,
     bounds_of,
-    frame_of,
     header_of,
 )
 
@@ -59,9 +59,6 @@ _HEADS = frozenset({0, 1, 2, _FINAL, TEXT, BINARY, CLOSE, _PING, _PONG})
 _NO_CODE = 1005
 #: Bytes of an unfinished message that need no deadline.
 _SMALL_PART = 64 * 1024
-
-#: From this size on, a payload is not copied behind its header.
-_LARGE = 16 * 1024
 
 
 class WebSocketProtocol(HandshakeProtocol):
@@ -87,6 +84,12 @@ class WebSocketProtocol(HandshakeProtocol):
         conn = self.library
         if self.is_plain and conn is not None and conn.state is OPEN and conn.current_size is None:
             self.library = None
+            self._open_writer()
+
+    def _open_writer(self) -> None:
+        """Open the short way of frames, if the client reads and the library decides nothing."""
+        is_free = self.is_plain and self.library is None
+        self.writer.is_open = is_free and self.writable is WRITABLE
 
     # Receiving.
 
@@ -100,6 +103,7 @@ class WebSocketProtocol(HandshakeProtocol):
         if hasattr(self, "response"):
             del self.request, self.response
         self._rest()
+        self._open_writer()
         if self.partial:
             self._read_on()
 
@@ -110,7 +114,7 @@ class WebSocketProtocol(HandshakeProtocol):
         if self.is_plain and self.partial:
             self._has_ended = True
             self._read_frames(self.partial)
-        self.is_plain = False
+        self._leave_short_way()
         if self._is_held:
             self._release()
         super().connection_lost(exc)
@@ -161,6 +165,10 @@ class WebSocketProtocol(HandshakeProtocol):
             self.transport.resume_reading()
         self._check_unfinished()
 
+    def _leave_short_way(self) -> None:
+        """Leave all frames to the library from now on."""
+        self.is_plain = self.writer.is_open = False
+
     def _read_later(self, delay: float) -> None:
         """Read nothing for ``delay`` seconds, which may be the rest of this turn."""
         self.transport.pause_reading()
@@ -194,7 +202,7 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def _leave_to_library(self, data: bytes | bytearray, start: int) -> int:
         """Pass an invalid frame, and everything behind it, to the library."""
-        self.is_plain = False
+        self._leave_short_way()
         super().data_received(bytes(data[start:]))
         return len(data)
 
@@ -237,7 +245,7 @@ class WebSocketProtocol(HandshakeProtocol):
 
     def _end(self) -> None:
         """Close the connection, whose closing handshake is complete."""
-        self.is_plain = False
+        self._leave_short_way()
         # Messages of the application fail from now on, as they do once the connection is lost.
         self.disconnected = True
         self.transport.close()
@@ -299,32 +307,28 @@ class WebSocketProtocol(HandshakeProtocol):
         """Record that the client does not read."""
         self.limit_unsent()
         self.writable = asyncio.Event()
+        self.writer.is_open = False
 
     def resume_writing(self) -> None:
         """Record that the client reads again."""
         self.writable.set()
         self.writable = WRITABLE
+        self._open_writer()
 
-    def write(self, payload: bytes | str, count: int = 1) -> bool:
-        """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""
+    def write(self, payload: bytes | str) -> bool:
+        """Send a frame if it can be sent at once; return whether."""
         conn, transport = self.library, self.transport
         is_open = self.is_plain and (conn is None or conn.state is OPEN)
         if not is_open or self.writable is not WRITABLE or transport.is_closing():
             return False
-        global _last
-        last, frame = _last
-        if payload is not last:
-            try:
-                if len(payload) >= _LARGE:
-                    self._write_large(payload)
-                    return True
-                frame = frame_of(payload)
-            except UnicodeEncodeError:
-                # ``send`` raises it to the caller.
-                return False
-            _last = payload, frame
-        # A product of bytes takes longer than the comparison, also with 1.
-        transport.write(frame if count == 1 else frame * count)
+        try:
+            if len(payload) >= LARGE:
+                self._write_large(payload)
+            else:
+                transport.write(shared_frame(payload))
+        except UnicodeEncodeError:
+            # ``send`` raises it to the caller.
+            return False
         return True
 
     def _write_large(self, payload: bytes | str) -> None:
@@ -342,6 +346,8 @@ class WebSocketProtocol(HandshakeProtocol):
             await super().send(message)
             if message["type"] == "websocket.accept" and self.handshake_complete:
                 self._open()
+            else:
+                self._rest()
 
     async def receive(self) -> Any:
         """Return the next event of the client, and read on if there is none behind it."""
@@ -360,8 +366,3 @@ class WebSocketProtocol(HandshakeProtocol):
         """Ping the client."""
         super().send_keepalive_ping()
         self._rest()
-
-
-#: The frame encoded last, which all members of a room receive. One object, so that event loops in
-#: several threads cannot mix it up.
-_last: tuple[bytes | str, bytes] = b"", frame_of(b"")

@@ -538,7 +538,7 @@ async def test_nothing_is_written_at_once_to_a_client_that_does_not_read() -> No
         socket = socket_of(line.scope)
         assert socket is not None
         line.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        while socket.write(bytes(2**16)):
+        while socket.writer.write(bytes(2**13)):
             pass
         sending = asyncio.create_task(line.send({"type": "websocket.send", "text": "last"}))
         await asyncio.wait([sending], timeout=0.01)
@@ -546,7 +546,7 @@ async def test_nothing_is_written_at_once_to_a_client_that_does_not_read() -> No
         line.writer.transport.resume_reading()  # type: ignore[attr-defined]
         reading = asyncio.create_task(line.reader.read())
         await sending
-        assert socket.write(b"on")
+        assert socket.writer.write(b"on")
         await line.send({"type": "websocket.close"})
         await line.feed([frame(b"\x03\xe8", CLOSE)])
         assert (await reading).endswith(b"\x81\x04last\x82\x02on\x88\x02\x03\xe8")
@@ -556,7 +556,7 @@ async def test_a_frame_that_is_sent_several_times_is_written_at_once() -> None:
     async with Line() as line:
         socket = socket_of(line.scope)
         assert socket is not None
-        assert socket.write(b"on", 3)
+        assert socket.writer.write(b"on", 3)
         assert await line.reader.readexactly(3 * 4) == b"\x82\x02on" * 3
 
 
@@ -565,9 +565,9 @@ async def test_nothing_is_written_to_a_connection_that_is_closed_or_gone() -> No
         socket = socket_of(line.scope)
         assert socket is not None
         await line.send({"type": "websocket.close"})
-        assert not socket.write(b"late")
+        assert not socket.writer.write(b"late")
         await line.end()
-        assert not socket.write(b"too late")
+        assert not socket.writer.write(b"too late")
 
 
 async def test_nothing_is_written_to_a_connection_that_ends() -> None:
@@ -575,9 +575,30 @@ async def test_nothing_is_written_to_a_connection_that_ends() -> None:
         socket = socket_of(line.scope)
         assert socket is not None
         line.protocol.transport.close()
-        assert not socket.write(b"late")
+        assert not socket.writer.write(b"late")
         await until(lambda: line.events)
-        assert not socket.write(b"too late")
+        assert not socket.writer.write(b"too late")
+
+
+async def test_frames_go_the_short_way_only_while_the_library_has_no_say() -> None:
+    async with Line() as line:
+        protocol: Any = line.protocol
+        writer = protocol.writer
+        assert writer.write(b"at once")
+        await line.feed([frame(b"half", fin=False)])
+        await until(lambda: not writer.is_open)
+        # The usual way is open.
+        await line.send({"type": "websocket.send", "bytes": b"meanwhile"})
+        await line.feed([frame(b"whole", CONT)])
+        await until(lambda: line.events)
+        assert writer.write(b"again")
+        protocol.send_keepalive_ping()
+        assert writer.write(b"behind a ping")
+        protocol.shutdown()
+        assert not writer.write(b"never")
+        sent = await line.reader.read()
+        assert sent.startswith(b"\x82\x07at once\x82\x09meanwhile\x82\x05again\x89\x04")
+        assert sent.endswith(b"\x82\x0dbehind a ping\x88\x02\x03\xf4")
 
 
 # Past ASGI.

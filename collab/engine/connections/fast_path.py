@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 
 from channels.sessions import InstanceSessionWrapper
 
+from collab.engine.connections.frame_writer import FrameWriter
+
 __all__ = [
     "EXTENSION",
     "TURN_FRAMES",
@@ -50,6 +52,8 @@ class Socket(Protocol):
     unmask: Callable[[bytes, bytes], bytes]
     #: Bytes of a message, at most.
     max_size: int
+    #: Sends small frames at once.
+    writer: FrameWriter
 
     #: The handshake is complete, the library does not log frames, and none was invalid.
     is_plain: bool
@@ -86,9 +90,6 @@ class Socket(Protocol):
     def wake(self) -> None:
         """Continue the application, if it rests."""
 
-    def write(self, payload: bytes | str, count: int = 1, /) -> bool:
-        """Send a frame, a small one ``count`` times, if it can be sent at once; return whether."""
-
     def inject(self, event: dict[str, Any]) -> None:
         """Make the application receive ``event`` before any frame that comes later."""
 
@@ -112,4 +113,4 @@ def write_of(socket: Socket | None, send: Send) -> Write | None:
     """
     while isinstance(owner := getattr(send, "__self__", None), InstanceSessionWrapper):
         send = owner.real_send
-    return socket.write if socket is not None and send == socket.send else None
+    return socket.writer.write if socket is not None and send == socket.send else None

@@ -28,6 +28,7 @@ from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
 from collab.engine.connections.fast_path import EXTENSION
+from collab.engine.connections.frame_writer import FrameWriter
 from collab.engine.runtime.counters import counters
 from collab.engine.sockets.addresses import addresses_of
 from collab.engine.sockets.inbox import Inbox
@@ -79,6 +80,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
         "scheme",
         "server",
         "tasks",
+        "writer",
     )
     # Most connections keep these, and few read them. An attribute of the class takes ten times as
     # long to read as one of the object, so those that each frame needs are not here.
@@ -142,6 +144,8 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
     def conn(self) -> ServerProtocol:  # type: ignore[override]
         """The library's state; made again if it was released."""
         if self.library is None:
+            # It decides now what may be sent.
+            self.writer.is_open = False
             # Without extensions: an update gains nothing from compression, and a frame that
             # inflates costs more than was charged for it.
             self.library = ServerProtocol(
@@ -157,6 +161,7 @@ class HandshakeProtocol(WebSocketsSansIOProtocol):
             super().connection_made(transport)
         self.connections.add(self)
         self.transport = transport
+        self.writer = FrameWriter(transport)
         server, self.client = addresses_of(transport)
         self.server = shared(server)
         self.scheme = "wss" if is_ssl(transport) else "ws"
