@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from logging import DEBUG
+from logging import DEBUG, getLogger
 from typing import Any
 
 from websockets.frames import (  # type: ignore[attr-defined]  # The fastest apply_mask it has.
@@ -60,6 +60,11 @@ _NO_CODE = 1005
 #: Bytes of an unfinished message that need no deadline.
 _SMALL_PART = 64 * 1024
 
+#: Bytes that a client which does not read in time has to read in a second from then on.
+_READ_PER_SECOND = 64 * 1024
+
+logger = getLogger("collab.member")
+
 
 class WebSocketProtocol(HandshakeProtocol):
     """A websocket of uvicorn; a :class:`collab.engine.connections.fast_path.Socket`."""
@@ -78,6 +83,8 @@ class WebSocketProtocol(HandshakeProtocol):
     max_size = 0
     #: A message has begun and not ended; its time is limited.
     _is_held = False
+    #: Ends the connection of a client that does not read.
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def _rest(self) -> None:
         """Release the library's state, unless a message is in progress."""
@@ -117,6 +124,7 @@ class WebSocketProtocol(HandshakeProtocol):
         self._leave_short_way()
         if self._is_held:
             self._release()
+        self._stop_unread_timer()
         super().connection_lost(exc)
 
     def read(self, data: bytes, left: int = TURN_FRAMES) -> None:
@@ -304,13 +312,38 @@ class WebSocketProtocol(HandshakeProtocol):
     # Sending.
 
     def pause_writing(self) -> None:
-        """Record that the client does not read."""
+        """Record that the client does not read, and limit the time for that.
+
+        The transport keeps a document that was written as one frame. Often nothing follows it that
+        would wait, and nothing else notices then that the client reads nothing.
+        """
         self.limit_unsent()
         self.writable = asyncio.Event()
         self.writer.is_open = False
+        # Where something waits, that is noticed before, and for one member.
+        seconds = 2 * get_settings().SEND_TIMEOUT
+        self._unread_timer = self.loop.call_later(seconds, self._be_patient)
+
+    def _be_patient(self) -> None:
+        """Give the client time for what is left; a large document takes long on a slow line."""
+        seconds = self.transport.get_write_buffer_size() / _READ_PER_SECOND
+        self._unread_timer = self.loop.call_later(seconds, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        """Disconnect the client, unless its connection is ending anyway."""
+        if not self.transport.is_closing():
+            logger.warning("A client reads too slowly and is disconnected.")
+            counters.evictions += 1
+            self.transport.abort()
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def resume_writing(self) -> None:
         """Record that the client reads again."""
+        self._stop_unread_timer()
         self.writable.set()
         self.writable = WRITABLE
         self._open_writer()
