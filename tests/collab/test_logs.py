@@ -43,6 +43,8 @@ NO_ROOM = {
     "Channel layer backlog full; a message is dropped.",
     "The storage cannot be polled (%s).",
     "A message of the channel layer ended receiving.",
+    # A socket is below consumers and their rooms.
+    "A client reads too slowly and is disconnected.",
     # Rows and events are told to all processes, whatever documents their connections have.
     "Observer %s failed; the change of %s %s is dropped.",
     "Subprocess could not be started with %s; a large document is read in this process, "

@@ -26,7 +26,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import path
 from pycrdt import Doc, TransactionEvent
 
-from collab import sockets
 from collab.consumers import YjsConsumer
 from collab.engine.hub.current import current_hub
 from collab.engine.relay.layer_channel import Message
@@ -38,6 +37,7 @@ from collab.protocol.frames import (
     step2_frame,
     update_frame,
 )
+from collab.protocol.websocket_frames import BINARY, TEXT
 from collab.protocol.yjs import updates
 from collab.protocol.yjs.updates import EMPTY_UPDATE
 from collab.testing import close_rooms
@@ -80,6 +80,19 @@ class Meter:
             return original(*args, **kwargs)
 
         self._patch.setattr(owner, attribute, counted)
+
+    def count_frames(self) -> None:
+        """Count frames that are written, each once for all who get the same bytes object."""
+        write = Tap.write
+        last: list[object] = [None]
+
+        def counted(tap: Tap, data: Any) -> None:
+            if data is not last[0] and data[0] in (BINARY, TEXT):
+                last[0] = data
+                self.calls["frames"] += 1
+            write(tap, data)
+
+        self._patch.setattr(Tap, "write", counted)
 
     def count_effects(self) -> None:
         """Count transactions whose effect on a Doc of a room is computed."""
@@ -137,7 +150,7 @@ async def meter(monkeypatch: pytest.MonkeyPatch) -> Meter:
     meter.count("documents encoded", Doc, "get_update")
     meter.count("documents encoded", updates, "get_update")
     meter.count("presence frames", presence, "joined_presence")
-    meter.count("frames", sockets, "frame_of")
+    meter.count_frames()
     return meter
 
 
